@@ -1,0 +1,2 @@
+//! The `fourtuple` command.
+fn main() {}
