@@ -1,1 +1,29 @@
-//! Under construction.
+//! Runs scenarios on engines, compares them, and writes what people read.
+//!
+//! A map of the crate:
+//!
+//! - [`engine`]: the [`Engine`] trait, which other crates implement
+//! - [`model`]: the reference engine, on the kernel model
+//! - [`attempt`], [`why`], [`recorder`], [`report`]: the outcome of a run, and how an engine collects it
+//! - [`call`]: what engines share when they make a scenario's calls
+//! - [`expect`]: the scenario's expectations
+//! - [`agreement`]: engines compared
+
+pub mod agreement;
+pub mod attempt;
+pub mod call;
+pub mod engine;
+pub mod expect;
+pub mod model;
+pub mod recorder;
+pub mod report;
+pub mod why;
+
+pub use agreement::Agreement;
+pub use attempt::{Answer, Args, Attempt, Name, SocketName};
+pub use engine::{Cannot, Engine, Standing};
+pub use expect::Unmet;
+pub use model::Model;
+pub use recorder::{Caller, Recorder, Seen, Slot};
+pub use report::RunReport;
+pub use why::{Ports, Why};

@@ -1,0 +1,109 @@
+//! The comparison of engines: the same calls, the same answers?
+//!
+//! Two outcomes agree when they list the same calls in the same order with the same answers, ports included. Times are
+//! not compared: a simulated network has a tick, the model has none.
+
+use serde::{Serialize, Serializer};
+
+use crate::attempt::{Attempt, Name};
+use crate::engine::Standing;
+use crate::report::RunReport;
+
+/// One engine compared with the model on one kernel and one point of the matrix.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Agreement {
+    /// The scenario.
+    pub scenario: Name,
+    /// The kernel.
+    pub kernel: Name,
+    /// The point of the matrix.
+    #[serde(serialize_with = "crate::report::axes")]
+    pub axes: Vec<(Name, Name)>,
+    /// The engine that is compared.
+    pub engine: &'static str,
+    /// What it is compared with.
+    pub with: &'static str,
+    /// Whether every attempt is the same.
+    pub agrees: bool,
+    /// Whether a difference is a failure.
+    pub required: bool,
+    /// How many attempts there are in the longer outcome.
+    pub attempts: u32,
+    /// How many of them differ.
+    pub differing: u32,
+    /// The first difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<Difference>,
+}
+
+impl Agreement {
+    /// Whether this makes the run fail.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.required && !self.agrees
+    }
+}
+
+/// The first attempt on which two engines differ.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Its number.
+    pub n: u32,
+    /// The call, for example `plain.1 connect 192.168.0.5:3000`.
+    pub call: String,
+    /// What the compared engine answered; none if it made no such call.
+    #[serde(serialize_with = "or_null")]
+    pub got: Option<String>,
+    /// What the reference answered; none if it made no such call.
+    #[serde(serialize_with = "or_null")]
+    pub reference: Option<String>,
+}
+
+fn or_null<S: Serializer>(value: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    value.serialize(to)
+}
+
+/// Compares an engine's outcome with the reference's.
+#[must_use]
+pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> Agreement {
+    let (a, b) = (&reference.attempts, &other.attempts);
+    let longer = a.len().max(b.len());
+    let mut differing = 0;
+    let mut first = None;
+    for index in 0..longer {
+        let (wanted, got) = (a.get(index), b.get(index));
+        if matches!((wanted, got), (Some(wanted), Some(got)) if wanted.same_as(got)) {
+            continue;
+        }
+        differing += 1;
+        if first.is_none() {
+            first = Some(difference(index, wanted, got));
+        }
+    }
+    Agreement {
+        scenario: other.scenario.clone(),
+        kernel: other.kernel.clone(),
+        axes: other.axes.clone(),
+        engine: other.engine,
+        with: reference.engine,
+        agrees: differing == 0,
+        required: standing == Standing::MustAgree,
+        attempts: u32::try_from(longer).unwrap_or(u32::MAX),
+        differing,
+        first,
+    }
+}
+
+fn difference(index: usize, wanted: Option<&Attempt>, got: Option<&Attempt>) -> Difference {
+    let same_call = matches!((wanted, got), (Some(wanted), Some(got)) if wanted.same_call(got));
+    let shown = |attempt: &Attempt| {
+        if same_call { attempt.answer() } else { format!("{}: {}", attempt.call(), attempt.answer()) }
+    };
+    let named = wanted.or(got);
+    Difference {
+        n: u32::try_from(index + 1).unwrap_or(u32::MAX),
+        call: named.map(Attempt::call).unwrap_or_default(),
+        got: got.map(shown),
+        reference: wanted.map(shown),
+    }
+}

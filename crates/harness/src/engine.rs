@@ -1,0 +1,52 @@
+//! What runs a scenario.
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::Case;
+
+use crate::report::RunReport;
+
+/// Something that runs one case of a scenario and says what every socket call returned.
+///
+/// An engine keeps nothing between runs: the same case, profile and seed give the same report, whatever ran before.
+pub trait Engine: Send + Sync {
+    /// The name on the command line and in outcomes, for example `model`.
+    fn name(&self) -> &'static str;
+
+    /// One line on what it runs.
+    fn about(&self) -> &'static str;
+
+    /// What the answers of this engine are worth next to the model's on this case.
+    fn standing(&self, case: &Case) -> Standing;
+
+    /// Runs a case on a kernel.
+    ///
+    /// # Errors
+    /// When the engine is unable to run this case at all. What it merely leaves out, it says in the report's notes.
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot>;
+}
+
+/// How an engine's answers relate to the model's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is what others are compared with. Only the model is.
+    Reference,
+    /// Every attempt must be the same as the model's; a difference fails the run.
+    MustAgree,
+    /// A difference is what one wants to see, never a failure.
+    Contrast,
+}
+
+/// Why an engine cannot run a case, in one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Cannot {
+    /// One line without a full stop, such as `turmoil's sockets have no SO_REUSEPORT`.
+    pub reason: String,
+}
+
+impl Cannot {
+    /// From its one line.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Cannot { reason: reason.into() }
+    }
+}

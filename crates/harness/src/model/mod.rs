@@ -1,0 +1,88 @@
+//! The `model` engine: the scenario on the kernel model, with virtual time and a network on which packets take no time.
+//!
+//! It is the reference for all others: a pure function of scenario, profile and seed.
+//!
+//! - [`net`]: hosts become namespaces of a [`World`](fourtuple_kernel::World)
+//! - [`processes`]: the declarative form, as a queue of tasks in virtual time
+//! - [`steps`]: the step form, one call after the other
+
+mod net;
+mod processes;
+mod steps;
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_kernel::{Chooser, Seeded};
+use fourtuple_scenario::{Case, Program};
+
+use crate::attempt::Attempt;
+use crate::engine::{Cannot, Engine, Standing};
+use crate::report::RunReport;
+
+/// The port model with virtual time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Model;
+
+impl Model {
+    /// The name of the engine.
+    pub const NAME: &'static str = "model";
+
+    /// Runs a case with a source of chance of the caller's own: `chooser` makes one for each machine from its name.
+    ///
+    /// # Errors
+    /// When the case cannot be set up.
+    pub fn simulate<C: Chooser>(
+        case: &Case,
+        profile: &Profile,
+        mut chooser: impl FnMut(&str) -> C,
+    ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+        let net = net::Net::new(case, profile, &mut chooser)?;
+        let (attempts, mut notes) = match &case.program {
+            Program::Processes(processes) => processes::run(net, processes)?,
+            Program::Steps(steps) => steps::run(net, steps)?,
+        };
+        if !case.network.is_ideal() {
+            notes.push(left_out(case));
+        }
+        Ok((attempts, notes))
+    }
+}
+
+impl Engine for Model {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "the port model with virtual time; packets take no time"
+    }
+
+    fn standing(&self, _case: &Case) -> Standing {
+        Standing::Reference
+    }
+
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+        let seed = case.seed;
+        let (attempts, notes) = Self::simulate(case, profile, |machine| Seeded::new(seed, machine))?;
+        Ok(RunReport::new(case, profile, Self::NAME, attempts, notes))
+    }
+}
+
+/// What an engine without a network leaves out of a case.
+#[must_use]
+pub fn left_out(case: &Case) -> String {
+    let network = &case.network;
+    let mut parts: Vec<String> = Vec::new();
+    if network.latency.is_some() {
+        parts.push("latency".to_owned());
+    }
+    if network.loss.per_million > 0 {
+        parts.push("loss".to_owned());
+    }
+    for fault in &network.faults {
+        let word = fault.kind.as_str().to_owned();
+        if !parts.contains(&word) {
+            parts.push(word);
+        }
+    }
+    format!("leaves out of the network: {}", parts.join(", "))
+}

@@ -1,0 +1,131 @@
+//! The hosts of a scenario as namespaces of the kernel model.
+
+use std::collections::BTreeMap;
+
+use fourtuple_kernel::profile::{self, Profile};
+use fourtuple_kernel::{Chooser, Endpoint, Family, Ip, MachineId, NsId, SockId, SockOpt, World};
+use fourtuple_scenario::Case;
+
+use crate::attempt::Name;
+use crate::engine::Cannot;
+
+/// The backlog of listeners that are there from the start; they accept at once.
+const BACKLOG: u32 = 4096;
+
+/// A host of the scenario.
+pub(super) struct HostNs {
+    pub(super) name: Name,
+    pub(super) ns: NsId,
+}
+
+/// The world with the scenario's hosts in it, and the listeners that were there from the start.
+pub(super) struct Net<C: Chooser> {
+    pub(super) world: World<C>,
+    pub(super) hosts: Vec<HostNs>,
+    by_name: BTreeMap<Name, usize>,
+    by_address: BTreeMap<Ip, usize>,
+    pub(super) listeners: Vec<(usize, SockId, u16)>,
+    pub(super) notes: Vec<String>,
+}
+
+impl<C: Chooser> Net<C> {
+    /// Builds the hosts. `chooser` makes the source of chance of each machine from its name.
+    pub(super) fn new(
+        case: &Case,
+        profile: &Profile,
+        chooser: &mut dyn FnMut(&str) -> C,
+    ) -> Result<Self, Cannot> {
+        let mut net = Net {
+            world: World::new(),
+            hosts: Vec::new(),
+            by_name: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            listeners: Vec::new(),
+            notes: Vec::new(),
+        };
+        net.world.explain(true);
+        let mut machines: BTreeMap<&str, MachineId> = BTreeMap::new();
+        for (name, host) in &case.hosts {
+            let machine = host.machine.as_deref().unwrap_or(name);
+            let id = match machines.get(machine) {
+                Some(id) => *id,
+                None => {
+                    let behaviours = match &host.kernel {
+                        None => profile.behaviours,
+                        Some(kernel) => {
+                            let found = profile::find(&kernel.value);
+                            found.ok_or_else(|| Cannot::new(format!("no kernel is called {}", kernel.value)))?.behaviours
+                        }
+                    };
+                    let id = net.world.add_machine(behaviours, chooser(machine));
+                    machines.insert(machine, id);
+                    id
+                }
+            };
+            let ns = net.world.add_namespace(id);
+            let index = net.hosts.len();
+            let shared: Name = name.as_str().into();
+            net.hosts.push(HostNs { name: shared.clone(), ns });
+            net.by_name.insert(shared, index);
+            for ip in &host.addresses {
+                net.world.add_address(ns, Ip::from(*ip));
+                net.by_address.insert(Ip::from(*ip), index);
+            }
+            if let Some(time_wait) = case.time_wait {
+                net.world.set_time_wait(ns, u64::try_from(time_wait.as_nanos()).unwrap_or(u64::MAX));
+            }
+            for (key, value) in &host.sysctl {
+                net.sysctl(index, key, value);
+            }
+        }
+        for (index, host) in case.hosts.values().enumerate() {
+            for at in &host.listen {
+                net.listen(index, (*at).into())?;
+            }
+        }
+        Ok(net)
+    }
+
+    /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see it.
+    pub(super) fn sysctl(&mut self, host: usize, key: &str, value: &str) {
+        let HostNs { name, ns } = &self.hosts[host];
+        if let Err(errno) = self.world.sysctl(*ns, key, value) {
+            let note = format!("{name}: sysctl {key} = {value} is refused with {errno}");
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+            self.world.take_refusal();
+        }
+    }
+
+    /// A listener of the scenario itself: it makes no attempt, so it must not fail.
+    fn listen(&mut self, host: usize, at: Endpoint) -> Result<(), Cannot> {
+        let HostNs { name, ns } = &self.hosts[host];
+        let family = if at.ip.is_v4() { Family::Inet } else { Family::Inet6 };
+        let socket = self.world.socket(*ns, family, 0);
+        let world = &mut self.world;
+        let made = world
+            .set(socket, SockOpt::ReuseAddr(true))
+            .and_then(|()| world.bind(socket, at))
+            .and_then(|()| world.listen(socket, BACKLOG));
+        made.map_err(|errno| Cannot::new(format!("host {name} cannot listen on {at}: {errno}")))?;
+        self.listeners.push((host, socket, at.port));
+        Ok(())
+    }
+
+    /// The host with a name.
+    pub(super) fn host(&self, name: &str) -> Result<usize, Cannot> {
+        let found = self.by_name.get(name).copied();
+        found.ok_or_else(|| Cannot::new(format!("no host is called {name}")))
+    }
+
+    /// The host that a connection from `from` to an address reaches.
+    pub(super) fn reached(&self, from: usize, ip: Ip) -> Option<usize> {
+        if ip.is_loopback() || ip.is_any() { Some(from) } else { self.by_address.get(&ip).copied() }
+    }
+
+    /// Time since the start of the scenario.
+    pub(super) fn elapsed(&self) -> u64 {
+        self.world.now().since(World::<C>::START)
+    }
+}

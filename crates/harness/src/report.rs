@@ -1,0 +1,70 @@
+//! What one engine said about one case: the outcome, with everything that names it.
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::Case;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::attempt::{Attempt, Name};
+use crate::expect::{self, Unmet};
+
+/// The outcome of one case on one kernel and one engine. Serialises to an entry of `runs` in the outcome format.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunReport {
+    /// The scenario's name: its path below `scenarios/`, without the ending.
+    pub scenario: Name,
+    /// The scenario's file, as it was given.
+    pub file: Name,
+    /// The kernel that was asked for.
+    pub kernel: Name,
+    /// Other kernels that were asked for and behave the same in everything, so that this outcome is theirs too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Name>,
+    /// The engine.
+    pub engine: &'static str,
+    /// The seed.
+    pub seed: u64,
+    /// The point of the matrix.
+    #[serde(serialize_with = "axes")]
+    pub axes: Vec<(Name, Name)>,
+    /// Every socket call and its answer.
+    pub attempts: Vec<Attempt>,
+    /// The expectations of the scenario that did not come true.
+    pub expect_failed: Vec<Unmet>,
+    /// What the engine left out or has to say, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+pub(crate) fn axes<S: Serializer>(axes: &[(Name, Name)], to: S) -> Result<S::Ok, S::Error> {
+    let mut map = to.serialize_map(Some(axes.len()))?;
+    for (name, value) in axes {
+        map.serialize_entry(name, value)?;
+    }
+    map.end()
+}
+
+impl RunReport {
+    /// The report of a run, with the scenario's expectations checked against it.
+    #[must_use]
+    pub fn new(
+        case: &Case,
+        profile: &Profile,
+        engine: &'static str,
+        attempts: Vec<Attempt>,
+        notes: Vec<String>,
+    ) -> Self {
+        let expect_failed = expect::check(case, &attempts);
+        RunReport {
+            scenario: case.scenario.as_str().into(),
+            file: case.file.as_str().into(),
+            kernel: profile.name.as_str().into(),
+            also: Vec::new(),
+            engine,
+            seed: case.seed,
+            axes: case.axes.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+            attempts,
+            expect_failed,
+            notes,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a call failed, as outcomes carry it.
+
+use fourtuple_kernel::{PortRefusal, Refusal, Rule};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+/// The reason of a refused call. The outcome format shows the path, the counts and the rule; the single ports are kept
+/// for `explain`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Why {
+    /// Kernel functions from the system call to the place of the decision.
+    pub path: Vec<&'static str>,
+    /// How many ports were looked at, and how many were refused for which reason.
+    #[serde(skip_serializing_if = "Ports::is_empty")]
+    pub ports: Ports,
+    /// The rule that decided.
+    #[serde(serialize_with = "rule_name")]
+    pub rule: Rule,
+    /// The first ports of the search, with the state of their buckets.
+    #[serde(skip)]
+    pub refused: Vec<PortRefusal>,
+}
+
+fn rule_name<S: Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(rule.name())
+}
+
+/// What a search over the port range found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// Ports looked at; 0 when the call did not search.
+    pub tried: u32,
+    /// Reason and number of ports refused for it.
+    pub counts: Vec<(&'static str, u32)>,
+}
+
+impl Ports {
+    /// Whether the call did not search at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tried == 0 && self.counts.is_empty()
+    }
+
+    /// In words: `4 of 4 ports: fastreuse` or `3 of 4 ports: fastreuse, 1: tuple-in-use`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let parts: Vec<String> = self
+            .counts
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        format!("{} tried: {}", self.tried, parts.join(", "))
+    }
+}
+
+impl Serialize for Ports {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(self.counts.len() + 1))?;
+        map.serialize_entry("tried", &self.tried)?;
+        for (reason, count) in &self.counts {
+            map.serialize_entry(reason, count)?;
+        }
+        map.end()
+    }
+}
+
+impl From<Refusal> for Why {
+    fn from(refusal: Refusal) -> Self {
+        Why {
+            path: refusal.path,
+            ports: Ports {
+                tried: refusal.tried,
+                counts: refusal.counts.iter().map(|(verdict, count)| (verdict.name(), *count)).collect(),
+            },
+            rule: refusal.rule,
+            refused: refusal.ports,
+        }
+    }
+}
