@@ -1,1 +1,42 @@
-//! Under construction.
+//! Real kernels as judges: socket programs run on the running kernel, in namespaces of their own, or on any kernel image in a
+//! virtual machine whose clock is virtual too.
+//!
+//! A [`Program`] is a list of calls; running it gives the same program back with an [`Answer`] in each of its steps. [`trace`] reads
+//! and writes both as JSON Lines.
+//!
+//! ```no_run
+//! use fourtuple_linux::{Host, trace};
+//! let boots = trace::read_file("programs.jsonl".as_ref())?;
+//! let mut host = Host::start()?;
+//! for program in boots.iter().flat_map(|boot| &boot.programs) {
+//!     println!("{:?}", host.run(program)?.steps);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod errno;
+mod error;
+mod guest;
+mod hello;
+pub mod options;
+mod plan;
+mod program;
+mod step_format;
+pub mod trace;
+mod wire;
+
+#[cfg(target_os = "linux")]
+mod host;
+#[cfg(target_os = "linux")]
+mod sys;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+
+pub use errno::Errno;
+pub use error::RunError;
+#[cfg(target_os = "linux")]
+pub use host::{Answers, Host, run_all};
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{Answers, Host, run_all};
+pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
+pub use program::{Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology};

@@ -1,0 +1,232 @@
+//! One socket call after the other.
+
+use crate::frame::{Addr, Detail, Operands, Record};
+use crate::wire::*;
+use crate::{link, sys};
+
+/// The sockets of a program by number. Zeroed memory means: none.
+pub struct Sockets<const N: usize> {
+    /// The descriptor plus one.
+    fds: [i32; N],
+    uids: [u32; N],
+    nonblock: [bool; N],
+    /// Slots from here on were never used.
+    used: usize,
+}
+
+impl<const N: usize> Sockets<N> {
+    pub const NONE: Self = Sockets { fds: [0; N], uids: [0; N], nonblock: [false; N], used: 0 };
+}
+
+/// Runs operations in the process and namespace that it is in.
+pub struct Executor<'a> {
+    sockets: &'a mut Sockets<MAX_SOCKETS>,
+    data: &'a mut [u8; MAX_DATA],
+    /// One host of a topology: its namespace is already there when the program begins.
+    host: bool,
+}
+
+const SOL_SOCKET: i32 = 1;
+const SO_RCVTIMEO: i32 = 20;
+const SO_SNDTIMEO: i32 = 21;
+
+impl<'a> Executor<'a> {
+    pub fn new(sockets: &'a mut Sockets<MAX_SOCKETS>, data: &'a mut [u8; MAX_DATA]) -> Self {
+        Executor { sockets, data, host: false }
+    }
+
+    pub fn is_host(&mut self) {
+        self.host = true;
+    }
+
+    /// Runs one operation. `peer` is the process of the other host where the operation has one.
+    pub fn run(&mut self, code: u8, o: &mut Operands, peer: i32) -> Record {
+        match code {
+            OP_NS if self.host => Record::ok(),
+            OP_NS => Record::of(link::fresh_namespace()),
+            OP_SYSCTL => Record::of(write_sysctl(o.text(), o.text())),
+            OP_SLEEP => Record::of(sys::sleep_ms(o.u32())),
+            OP_ADDR => {
+                let (interface, prefix) = (o.text(), o.u8());
+                Record::of(link::add_address(interface, &o.addr(), prefix))
+            }
+            OP_LINK => {
+                o.u8();
+                Record::of(link::add_veth(o.text(), o.text(), &o.hardware_address(), peer))
+            }
+            OP_LINK_UP => Record::of(link::up(o.text(), link::IFF_NOARP)),
+            OP_ROUTE => Record::of(link::add_route(o.text(), &o.addr(), &o.addr())),
+            OP_SOCKET => self.socket(o),
+            _ => {
+                let slot = o.u16() as usize;
+                match self.sockets.fds.get(slot) {
+                    Some(&fd) if fd > 0 => self.on_socket(code, slot, fd - 1, o),
+                    _ => Record::new(RESULT_NOSOCK, Detail::None),
+                }
+            }
+        }
+    }
+
+    /// Closes what the program left open, in the order of the slots.
+    pub fn close_all(&mut self) {
+        for slot in 0..self.sockets.used {
+            self.put(slot, 0, 0, false);
+        }
+        self.sockets.used = 0;
+    }
+
+    /// Fills a slot (`fd` counted from one) and closes what was in it before.
+    fn put(&mut self, slot: usize, fd: i32, uid: u32, nonblock: bool) {
+        let before = self.sockets.fds[slot];
+        self.sockets.fds[slot] = fd;
+        self.sockets.uids[slot] = uid;
+        self.sockets.nonblock[slot] = nonblock;
+        self.sockets.used = self.sockets.used.max(slot + 1);
+        if before > 0 {
+            let _ = sys::close(before - 1);
+        }
+    }
+
+    fn socket(&mut self, o: &mut Operands) -> Record {
+        let (slot, family, flags, uid) = (o.u16() as usize, o.u8(), o.u8(), o.u32());
+        if slot >= MAX_SOCKETS {
+            return Record::errno(sys::EMFILE);
+        }
+        let family = if family == 6 { sys::AF_INET6 } else { sys::AF_INET };
+        let made = as_user(uid, || sys::socket(family, sys::SOCK_STREAM, 0));
+        let record = Record::of(made);
+        if let Ok(fd) = made {
+            let nonblock = flags & SOCKET_NONBLOCK != 0;
+            if nonblock {
+                let _ = sys::set_nonblock(fd);
+            }
+            self.put(slot, fd + 1, uid, nonblock);
+        }
+        record
+    }
+
+    fn on_socket(&mut self, code: u8, slot: usize, fd: i32, o: &mut Operands) -> Record {
+        match code {
+            OP_SET => {
+                let (level, option) = (o.i32(), o.i32());
+                Record::of(sys::setsockopt(fd, level, option, o.text()))
+            }
+            OP_BIND => {
+                let (raw, len) = o.addr().raw();
+                with_local(fd, sys::bind(fd, &raw[..len]))
+            }
+            OP_LISTEN => with_local(fd, sys::listen(fd, o.i32())),
+            OP_CONNECT => self.connect(slot, fd, o),
+            OP_ACCEPT => self.accept(slot, fd, o),
+            OP_SEND => {
+                let n = o.u32() as usize;
+                set_wait(fd, SO_SNDTIMEO, o.u32());
+                let sent = sys::send(fd, &self.data[..n.min(MAX_DATA)]);
+                self.moved(slot, sent)
+            }
+            OP_RECV => {
+                let n = o.u32() as usize;
+                set_wait(fd, SO_RCVTIMEO, o.u32());
+                let got = sys::recv(fd, &mut self.data[..n.min(MAX_DATA)]);
+                self.moved(slot, got)
+            }
+            OP_SHUTDOWN => Record::of(sys::shutdown(fd, o.u8())),
+            OP_DISCONNECT => Record::of(sys::connect(fd, &[0; 16])),
+            OP_CLOSE => {
+                self.sockets.fds[slot] = 0;
+                Record::of(sys::close(fd))
+            }
+            OP_GETSOCKNAME => with_local(fd, Ok(0)),
+            OP_GETPEERNAME => {
+                let mut raw = [0; 28];
+                match sys::getpeername(fd, &mut raw) {
+                    Ok(_) => Record::new(0, Detail::Addr(Addr::from_raw(&raw))),
+                    Err(e) => Record::errno(e),
+                }
+            }
+            _ => Record::errno(sys::EINVAL),
+        }
+    }
+
+    /// A blocking connect. The time limit is the socket's own, so that all else is what any blocking connect goes through,
+    /// down to what becomes of the socket's address when it fails.
+    fn connect(&mut self, slot: usize, fd: i32, o: &mut Operands) -> Record {
+        let (raw, len) = o.addr().raw();
+        set_wait(fd, SO_SNDTIMEO, o.u32());
+        match sys::connect(fd, &raw[..len]) {
+            Err(sys::EINPROGRESS) if !self.sockets.nonblock[slot] => Record::waiting(),
+            r => with_local(fd, r),
+        }
+    }
+
+    fn accept(&mut self, slot: usize, fd: i32, o: &mut Operands) -> Record {
+        let (new, uid) = (o.u16() as usize, o.u32());
+        let uid = if uid == UID_INHERIT { self.sockets.uids[slot] } else { uid };
+        set_wait(fd, SO_RCVTIMEO, o.u32());
+        let mut raw = [0; 28];
+        match as_user(uid, || sys::accept(fd, &mut raw)) {
+            Ok(got) => {
+                let record = Record::new(0, Detail::Addr(Addr::from_raw(&raw)));
+                if new < MAX_SOCKETS {
+                    self.put(new, got + 1, uid, false);
+                } else {
+                    let _ = sys::close(got);
+                }
+                record
+            }
+            Err(sys::EAGAIN) if !self.sockets.nonblock[slot] => Record::waiting(),
+            Err(e) => Record::errno(e),
+        }
+    }
+
+    fn moved(&self, slot: usize, r: sys::Res<usize>) -> Record {
+        match r {
+            Ok(n) => Record::new(0, Detail::Length(n as u32)),
+            Err(sys::EAGAIN) if !self.sockets.nonblock[slot] => Record::waiting(),
+            Err(e) => Record::errno(e),
+        }
+    }
+}
+
+/// The answer of `r`, and where the call worked the local address that the socket then has.
+fn with_local(fd: i32, r: sys::Res<usize>) -> Record {
+    if let Err(e) = r {
+        return Record::errno(e);
+    }
+    let mut raw = [0; 28];
+    match sys::getsockname(fd, &mut raw) {
+        Ok(_) => Record::new(0, Detail::Addr(Addr::from_raw(&raw))),
+        Err(e) => Record::errno(e),
+    }
+}
+
+/// Limits how long calls on a socket block. 0 means for ever, so the shortest limit is 1 ms.
+fn set_wait(fd: i32, which: i32, ms: u32) {
+    let mut value = [0; 16];
+    let ms = ms.max(1);
+    value[..8].copy_from_slice(&i64::from(ms / 1000).to_ne_bytes());
+    value[8..].copy_from_slice(&i64::from(ms % 1000 * 1000).to_ne_bytes());
+    let _ = sys::setsockopt(fd, SOL_SOCKET, which, &value);
+}
+
+/// Makes a socket that belongs to `uid`: the kernel takes the user from the file-system uid of the moment.
+fn as_user<T>(uid: u32, make: impl FnOnce() -> sys::Res<T>) -> sys::Res<T> {
+    let before = sys::setfsuid(uid);
+    if before == uid {
+        return make();
+    }
+    // The call does not say that it failed; asking again does.
+    let r = if sys::setfsuid(uid) == uid { make() } else { Err(sys::EPERM) };
+    sys::setfsuid(before);
+    // The kernel forgets this one when the user changes.
+    let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);
+    r
+}
+
+fn write_sysctl(path: &[u8], value: &[u8]) -> sys::Res<()> {
+    let fd = sys::open(path, sys::O_WRONLY)?;
+    // The text ends in NUL, which the kernel must not see.
+    let r = sys::write(fd, &value[..value.len().saturating_sub(1)]);
+    let _ = sys::close(fd);
+    r.map(|_| ())
+}

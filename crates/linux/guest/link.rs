@@ -1,0 +1,192 @@
+//! Namespaces, interfaces, addresses and routes, by ioctl and netlink.
+
+use crate::frame::Addr;
+use crate::sys::{self, Res};
+
+pub const IFF_UP: u16 = 1;
+/// No address resolution: both ends of a link have the same hardware address, so none is needed and no packet ever waits.
+pub const IFF_NOARP: u16 = 0x80;
+
+/// A new network namespace with `lo` up.
+pub fn fresh_namespace() -> Res<()> {
+    sys::unshare(sys::NEWNET)?;
+    up(b"lo\0", 0)
+}
+
+/// `struct ifreq`, of which only the first number after the name is used.
+#[repr(C, align(8))]
+struct IfReq {
+    name: [u8; 16],
+    data: [u8; 24],
+}
+
+impl IfReq {
+    fn new(name: &[u8]) -> IfReq {
+        let mut r = IfReq { name: [0; 16], data: [0; 24] };
+        let n = name.len().min(15);
+        r.name[..n].copy_from_slice(&name[..n]);
+        r
+    }
+}
+
+fn with_socket<T>(f: impl FnOnce(i32) -> Res<T>) -> Res<T> {
+    let fd = sys::socket(sys::AF_INET, sys::SOCK_DGRAM, 0)?;
+    let r = f(fd);
+    let _ = sys::close(fd);
+    r
+}
+
+/// Takes an interface up, with these flags besides.
+pub fn up(name: &[u8], flags: u16) -> Res<()> {
+    const SIOCGIFFLAGS: usize = 0x8913;
+    const SIOCSIFFLAGS: usize = 0x8914;
+    with_socket(|fd| {
+        let mut r = IfReq::new(name);
+        sys::ioctl(fd, SIOCGIFFLAGS, &mut r)?;
+        let now = u16::from_ne_bytes([r.data[0], r.data[1]]);
+        r.data[..2].copy_from_slice(&(now | IFF_UP | flags).to_ne_bytes());
+        sys::ioctl(fd, SIOCSIFFLAGS, &mut r).map(|_| ())
+    })
+}
+
+fn index(name: &[u8]) -> Res<u32> {
+    const SIOCGIFINDEX: usize = 0x8933;
+    with_socket(|fd| {
+        let mut r = IfReq::new(name);
+        sys::ioctl(fd, SIOCGIFINDEX, &mut r)?;
+        Ok(u32::from_ne_bytes([r.data[0], r.data[1], r.data[2], r.data[3]]))
+    })
+}
+
+/// A netlink request under construction.
+struct Request {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl Request {
+    fn new(kind: u16, body: &[u8]) -> Request {
+        const REQUEST: u16 = 1;
+        const ACK: u16 = 4;
+        const EXCL: u16 = 0x200;
+        const CREATE: u16 = 0x400;
+        let mut r = Request { bytes: [0; 512], len: 4 };
+        r.push(&kind.to_ne_bytes());
+        r.push(&(REQUEST | ACK | EXCL | CREATE).to_ne_bytes());
+        r.push(&[0; 8]);
+        r.push(body);
+        r
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        // Everything in netlink starts at a multiple of four.
+        self.len += bytes.len().next_multiple_of(4);
+    }
+
+    /// Opens an attribute, which `end` closes; attributes nest.
+    fn begin(&mut self, kind: u16) -> usize {
+        let at = self.len;
+        self.push(&[0; 4]);
+        self.bytes[at + 2..at + 4].copy_from_slice(&kind.to_ne_bytes());
+        at
+    }
+
+    fn end(&mut self, at: usize) {
+        let n = (self.len - at) as u16;
+        self.bytes[at..at + 2].copy_from_slice(&n.to_ne_bytes());
+    }
+
+    fn attribute(&mut self, kind: u16, value: &[u8]) {
+        let at = self.begin(kind);
+        self.push(value);
+        // The length says how many bytes count, without the filling.
+        let n = (4 + value.len()) as u16;
+        self.bytes[at..at + 2].copy_from_slice(&n.to_ne_bytes());
+    }
+
+    /// Sends the request and waits for the kernel's word on it.
+    fn send(&mut self) -> Res<()> {
+        let n = self.len as u32;
+        self.bytes[..4].copy_from_slice(&n.to_ne_bytes());
+        let fd = sys::socket(sys::AF_NETLINK, sys::SOCK_RAW, 0)?;
+        let mut answer = [0u8; 1024];
+        let r = sys::send(fd, &self.bytes[..self.len]).and_then(|_| sys::recv(fd, &mut answer));
+        let _ = sys::close(fd);
+        if r? < 20 {
+            return Err(sys::EIO);
+        }
+        match i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]) {
+            0 => Ok(()),
+            e => Err(-e),
+        }
+    }
+}
+
+fn af(a: &Addr) -> u8 {
+    if a.family == 4 { sys::AF_INET as u8 } else { sys::AF_INET6 as u8 }
+}
+
+pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
+    const RTM_NEWADDR: u16 = 20;
+    const IFA_ADDRESS: u16 = 1;
+    const IFA_LOCAL: u16 = 2;
+    // No search for duplicates: the address can be used at once.
+    const IFA_F_NODAD: u8 = 2;
+    let flags = if a.family == 6 { IFA_F_NODAD } else { 0 };
+    let index = index(interface)?.to_ne_bytes();
+    let mut r = Request::new(RTM_NEWADDR, &[af(a), prefix, flags, 0, index[0], index[1], index[2], index[3]]);
+    r.attribute(IFA_LOCAL, a.ip());
+    r.attribute(IFA_ADDRESS, a.ip());
+    r.send()
+}
+
+/// A route to one address that is at the other end of `interface`.
+pub fn add_route(interface: &[u8], to: &Addr, source: &Addr) -> Res<()> {
+    const RTM_NEWROUTE: u16 = 24;
+    const RTA_DST: u16 = 1;
+    const RTA_OIF: u16 = 4;
+    const RTA_PREFSRC: u16 = 7;
+    const TABLE_MAIN: u8 = 254;
+    const PROTOCOL_BOOT: u8 = 3;
+    const SCOPE_LINK: u8 = 253;
+    const UNICAST: u8 = 1;
+    let scope = if to.family == 4 { SCOPE_LINK } else { 0 };
+    let bits = to.ip().len() as u8 * 8;
+    let head = [af(to), bits, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, scope, UNICAST, 0, 0, 0, 0];
+    let mut r = Request::new(RTM_NEWROUTE, &head);
+    r.attribute(RTA_DST, to.ip());
+    r.attribute(RTA_OIF, &index(interface)?.to_ne_bytes());
+    if source.family == to.family {
+        r.attribute(RTA_PREFSRC, source.ip());
+    }
+    r.send()
+}
+
+/// A pair of interfaces, the second of which is put into the namespace of the process `peer`.
+pub fn add_veth(name: &[u8], peer_name: &[u8], hardware: &[u8; 6], peer: i32) -> Res<()> {
+    const RTM_NEWLINK: u16 = 16;
+    const IFLA_ADDRESS: u16 = 1;
+    const IFLA_IFNAME: u16 = 3;
+    const IFLA_LINKINFO: u16 = 18;
+    const IFLA_NET_NS_PID: u16 = 19;
+    const INFO_KIND: u16 = 1;
+    const INFO_DATA: u16 = 2;
+    const VETH_INFO_PEER: u16 = 1;
+    let ifinfomsg = [0; 16];
+    let mut r = Request::new(RTM_NEWLINK, &ifinfomsg);
+    r.attribute(IFLA_IFNAME, name);
+    r.attribute(IFLA_ADDRESS, hardware);
+    let info = r.begin(IFLA_LINKINFO);
+    r.attribute(INFO_KIND, b"veth");
+    let data = r.begin(INFO_DATA);
+    let end = r.begin(VETH_INFO_PEER);
+    r.push(&ifinfomsg);
+    r.attribute(IFLA_IFNAME, peer_name);
+    r.attribute(IFLA_ADDRESS, hardware);
+    r.attribute(IFLA_NET_NS_PID, &peer.to_ne_bytes());
+    r.end(end);
+    r.end(data);
+    r.end(info);
+    r.send()
+}

@@ -1,0 +1,53 @@
+//! Why a run did not come to an end.
+
+use crate::errno::Errno;
+use crate::plan::{ProgramError, SetupFailure};
+
+/// Why programs were not run, or not to their end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// This machine cannot run them; the text is one line.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A program cannot be run anywhere.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// A program's sockets belong to several users, and the kernel does not let the caller have more than one.
+    #[error("program `{program}`: sockets of several users need root")]
+    Users {
+        /// The program.
+        program: String,
+    },
+    /// The kernel did not make the program's hosts.
+    #[error("program `{program}`: this kernel does not give {what} ({errno})")]
+    Setup {
+        /// The program.
+        program: String,
+        /// What the kernel did not make.
+        what: String,
+        /// Its reason.
+        errno: Errno,
+    },
+    /// The run ended too early.
+    #[error("{message}{}", console_text(.console))]
+    Broken {
+        /// What happened.
+        message: String,
+        /// The last lines of the machine's console, where it has one.
+        console: String,
+    },
+}
+
+fn console_text(console: &str) -> String {
+    if console.is_empty() { String::new() } else { format!("\nlast lines of the console:\n{console}") }
+}
+
+impl RunError {
+    pub(crate) fn setup(program: &str, failure: SetupFailure) -> RunError {
+        RunError::Setup { program: program.to_owned(), what: failure.what, errno: failure.errno }
+    }
+
+    pub(crate) fn broken(message: impl Into<String>) -> RunError {
+        RunError::Broken { message: message.into(), console: String::new() }
+    }
+}

@@ -1,0 +1,38 @@
+//! The guest's first word: who is there, or why it cannot run.
+
+use crate::errno::Errno;
+use crate::wire::*;
+
+/// A guest that is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hello {
+    /// What uname calls the kernel.
+    pub(crate) release: String,
+    /// Sockets cannot belong to different users.
+    pub(crate) one_uid: bool,
+}
+
+/// Understands a hello frame; the error is one line.
+pub(crate) fn parse(frame: &[u8]) -> Result<Hello, String> {
+    let strange = || "the guest program said something that is not understood".to_owned();
+    let rest = frame.strip_prefix(&MAGIC).ok_or_else(strange)?;
+    let (head, release) = rest.split_first_chunk::<7>().ok_or_else(strange)?;
+    let [version, stage, e0, e1, e2, e3, flags] = *head;
+    if version != VERSION {
+        return Err(strange());
+    }
+    let errno = Errno(i32::from_le_bytes([e0, e1, e2, e3]).unsigned_abs() as u16);
+    let reason = match stage {
+        STAGE_READY => None,
+        STAGE_NAMESPACES => Some("not permitted to make network and user namespaces"),
+        STAGE_USER_MAP => Some("not permitted to map a user into a namespace"),
+        STAGE_FORK => Some("cannot start a process"),
+        STAGE_PROC => Some("/proc/sys/net cannot be written to in a namespace"),
+        _ => return Err(strange()),
+    };
+    if let Some(reason) = reason {
+        return Err(format!("{reason} ({errno})"));
+    }
+    let release = String::from_utf8_lossy(release).into_owned();
+    Ok(Hello { release, one_uid: flags & HELLO_ONE_UID != 0 })
+}

@@ -1,0 +1,215 @@
+//! The running kernel, in namespaces of its own.
+//!
+//! The guest program is started as a child. It takes network, mount and process namespaces (as root, or inside a user
+//! namespace), so nothing that a program does is seen outside, and the kernel ends everything in them together. Its
+//! standard input is also its lifeline: when that is closed, also because this process was killed, it and all its namespaces go.
+
+use crate::error::RunError;
+use crate::hello::{self, Hello};
+use crate::plan::{AnswerError, Plan};
+use crate::program::Program;
+use crate::{guest, sys};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{fs, thread};
+
+/// A guest on the running kernel. Programs run on it one after the other, each in namespaces of its own; dropping it ends it at
+/// once, whatever it is doing.
+pub struct Host {
+    child: Child,
+    /// Taken when the guest is to end.
+    input: Option<ChildStdin>,
+    output: io::BufReader<ChildStdout>,
+    hello: Hello,
+    /// The guest's executable, which has to outlive its start.
+    _binary: File,
+}
+
+impl Host {
+    /// Starts a guest. The error is one line, such as that namespaces are not permitted.
+    pub fn start() -> Result<Host, RunError> {
+        let unavailable = |m: String| RunError::Unavailable(format!("the running kernel cannot be used: {m}"));
+        let binary = guest::binary().map_err(unavailable)?;
+        let file = sys::memory_file(binary).map_err(|e| unavailable(e.to_string()))?;
+        let (program, _binary) = executable(file).map_err(|e| unavailable(e.to_string()))?;
+        let mut command = Command::new(&program);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).env_clear();
+        let mut child =
+            command.spawn().map_err(|e| unavailable(format!("the guest program did not start ({e})")))?;
+        let input = child.stdin.take();
+        let output = child.stdout.take();
+        let (Some(input), Some(output)) = (input, output) else {
+            return Err(unavailable("the guest program has no pipes".into()));
+        };
+        let hello = Hello { release: String::new(), one_uid: false };
+        let mut host = Host { child, input: Some(input), output: io::BufReader::new(output), hello, _binary };
+        let frame = host.frame().map_err(|_| unavailable("the guest program did not answer".into()))?;
+        host.hello = hello::parse(&frame).map_err(unavailable)?;
+        Ok(host)
+    }
+
+    /// What uname calls the kernel.
+    pub fn release(&self) -> &str {
+        &self.hello.release
+    }
+
+    /// Whether sockets can belong to different users, for which the caller has to be root.
+    pub fn has_users(&self) -> bool {
+        !self.hello.one_uid
+    }
+
+    /// Runs one program and gives it back with its answers. After [`RunError::Broken`] the guest is of no more use.
+    pub fn run(&mut self, program: &Program) -> Result<Program, RunError> {
+        let mut answers = None;
+        self.run_each(std::slice::from_ref(program), |_, answer| answers = Some(answer))?;
+        answers.unwrap_or_else(|| Err(RunError::broken("the guest program ended too early")))
+    }
+
+    /// Runs programs in order, sending ahead, and hands over each one as it is done. What is wrong with a single program is handed
+    /// over in its place; only what ends the run comes back.
+    pub fn run_each(
+        &mut self,
+        programs: &[Program],
+        mut done: impl FnMut(usize, Result<Program, RunError>),
+    ) -> Result<(), RunError> {
+        let plans: Vec<_> = programs.iter().map(|p| self.plan(p)).collect();
+        let Some(mut input) = self.input.take() else {
+            return Err(RunError::broken("the guest program has ended"));
+        };
+        let result = thread::scope(|scope| {
+            // Both pipes are of limited size, so writing and reading must not wait for each other.
+            let writer = scope.spawn(|| plans.iter().flatten().try_for_each(|plan| input.write_all(&plan.frame)));
+            let mut result = Ok(());
+            for (i, plan) in plans.iter().enumerate() {
+                match plan {
+                    Ok(plan) => match self.answer(plan, &programs[i]) {
+                        Err(e @ RunError::Broken { .. }) => {
+                            result = Err(e);
+                            break;
+                        }
+                        answer => done(i, answer),
+                    },
+                    Err(e) => done(i, Err(e.again())),
+                }
+            }
+            // A guest that broke off does not read any more, and a writer that waits for it gets an error once it is gone.
+            if result.is_err() {
+                let _ = self.child.kill();
+            }
+            let _ = writer.join();
+            result
+        });
+        self.input = Some(input);
+        result
+    }
+
+    fn plan(&self, program: &Program) -> Result<Plan, Refusal> {
+        let plan = Plan::new(program).map_err(Refusal::Program)?;
+        if plan.needs_users() && !self.has_users() {
+            return Err(Refusal::Users(program.program.clone()));
+        }
+        Ok(plan)
+    }
+
+    fn answer(&mut self, plan: &Plan, program: &Program) -> Result<Program, RunError> {
+        let early = |e: io::Error| RunError::broken(format!("the guest program ended too early ({e})"));
+        let frame = self.frame().map_err(early)?;
+        plan.answers(program, &frame).map_err(|e| match e {
+            AnswerError::Setup(failure) => RunError::setup(&program.program, failure),
+            AnswerError::Short => RunError::broken("the guest program left answers out"),
+        })
+    }
+
+    fn frame(&mut self) -> io::Result<Vec<u8>> {
+        let mut length = [0; 4];
+        self.output.read_exact(&mut length)?;
+        let mut frame = vec![0; u32::from_le_bytes(length) as usize];
+        self.output.read_exact(&mut frame)?;
+        Ok(frame)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The guest watches the other end of this pipe. Waiting for it means that all its processes are gone afterwards.
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// A program that was not sent.
+enum Refusal {
+    Program(crate::plan::ProgramError),
+    Users(String),
+}
+
+impl Refusal {
+    fn again(&self) -> RunError {
+        match self {
+            Refusal::Program(e) => RunError::Program(e.clone()),
+            Refusal::Users(program) => RunError::Users { program: program.clone() },
+        }
+    }
+}
+
+/// The path to start a memory file by.
+fn executable(file: File) -> io::Result<(PathBuf, File)> {
+    let path = sys::path_of(&file);
+    // Said here because starting it would only say that there is no such file.
+    fs::metadata(&path).map_err(|_| io::Error::other("/proc is not mounted"))?;
+    Ok((path, file))
+}
+
+/// The answers of each program in order, or why it has none.
+pub type Answers = Vec<Result<Program, RunError>>;
+
+/// Runs programs on `jobs` guests at a time. With one job they run in order, as in a trace of one boot; with more, what the whole machine
+/// shares comes to them in any order. Programs that sleep cost nothing while they do, so for those more jobs than processors are of use.
+pub fn run_all(programs: &[Program], jobs: usize) -> Result<Answers, RunError> {
+    let jobs = jobs.clamp(1, programs.len().max(1));
+    if jobs == 1 {
+        let mut answers = Vec::with_capacity(programs.len());
+        Host::start()?.run_each(programs, |_, answer| answers.push(answer))?;
+        return Ok(answers);
+    }
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let results = Mutex::new(programs.iter().map(|_| None).collect::<Vec<_>>());
+    let work = || -> Result<(), RunError> {
+        let mut host = Host::start()?;
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= programs.len() || stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let answer = host.run(&programs[i]);
+            if let Err(e @ RunError::Broken { .. }) = answer {
+                return Err(e);
+            }
+            if let Ok(mut results) = results.lock() {
+                results[i] = Some(answer);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs)
+            .map(|_| {
+                scope.spawn(|| {
+                    let r = work();
+                    if r.is_err() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    r
+                })
+            })
+            .collect();
+        let broken = || RunError::broken("a worker ended too early");
+        workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|_| Err(broken())))
+    })?;
+    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(results.into_iter().map(|r| r.unwrap_or_else(|| Err(RunError::broken("was not run")))).collect())
+}

@@ -1,0 +1,469 @@
+//! A program as the guest takes it, and the guest's answer put back into the program.
+
+use crate::errno::Errno;
+use crate::options;
+use crate::program::{Answer, Call, Family, HostSpec, How, Outcome, Program, Step};
+use crate::wire::*;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// How long a connect waits before it is `WAITING`, in milliseconds, unless the step says otherwise.
+pub const CONNECT_WAIT_MS: u32 = 3000;
+/// The same for accept, send and recv.
+pub const WAIT_MS: u32 = 20;
+/// The backlog of a listen that names none.
+pub const BACKLOG: i32 = 128;
+
+/// A program that cannot be run anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("program `{program}`{}: {message}", .step.map(|n| format!(", step {n}")).unwrap_or_default())]
+pub struct ProgramError {
+    /// The program.
+    pub program: String,
+    /// Its step, from 1, where it is one.
+    pub step: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Part of a topology that a kernel did not make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SetupFailure {
+    pub(crate) what: String,
+    pub(crate) errno: Errno,
+}
+
+/// A program made ready to be sent.
+pub(crate) struct Plan {
+    /// One frame, with its length.
+    pub(crate) frame: Vec<u8>,
+    /// What the operations are that come before the program's own.
+    setup: Vec<String>,
+    /// The users that its sockets belong to.
+    uids: BTreeSet<u32>,
+    /// Milliseconds that it may take because it waits.
+    pub(crate) waits_ms: u64,
+}
+
+impl Plan {
+    /// Whether it needs sockets of more than one user.
+    pub(crate) fn needs_users(&self) -> bool {
+        self.uids.len() > 1
+    }
+
+    pub(crate) fn new(program: &Program) -> Result<Plan, ProgramError> {
+        let wrong =
+            |step: Option<usize>, message: String| ProgramError { program: program.program.clone(), step, message };
+        let mut builder = Builder::default();
+        builder.topology(&program.hosts).map_err(|m| wrong(None, m))?;
+        if program.steps.len() > MAX_STEPS / 2 {
+            return Err(wrong(None, format!("more than {} steps", MAX_STEPS / 2)));
+        }
+        let one_user = !program.steps.iter().any(|s| matches!(s.call, Call::Socket { uid: None, .. }))
+            && program.steps.iter().any(|s| matches!(s.call, Call::Socket { .. }));
+        if !one_user {
+            builder.uids.insert(0);
+        }
+        for (i, step) in program.steps.iter().enumerate() {
+            builder.step(step, &program.hosts).map_err(|m| wrong(Some(i + 1), m))?;
+        }
+        if builder.bytes.len() > MAX_FRAME {
+            return Err(wrong(None, "too large".into()));
+        }
+        let mut frame = (builder.bytes.len() as u32).to_le_bytes().to_vec();
+        frame.append(&mut builder.bytes);
+        Ok(Plan { frame, setup: builder.setup, uids: builder.uids, waits_ms: builder.waits_ms })
+    }
+
+    /// The program with the answers in `records`, the guest's frame for it.
+    pub(crate) fn answers(&self, program: &Program, records: &[u8]) -> Result<Program, AnswerError> {
+        let mut records = Records(records);
+        for what in &self.setup {
+            let record = records.next().ok_or(AnswerError::Short)?;
+            if record.result != 0 {
+                let errno = Errno(record.result.unsigned_abs());
+                return Err(AnswerError::Setup(SetupFailure { what: what.clone(), errno }));
+            }
+        }
+        let mut answered = program.clone();
+        for step in &mut answered.steps {
+            let record = records.next().ok_or(AnswerError::Short)?;
+            step.answer = Some(record.answer(&step.call));
+        }
+        Ok(answered)
+    }
+}
+
+/// Why there are no answers.
+pub(crate) enum AnswerError {
+    /// The hosts could not be made.
+    Setup(SetupFailure),
+    /// The frame ends too early.
+    Short,
+}
+
+#[derive(Default)]
+struct Builder {
+    bytes: Vec<u8>,
+    setup: Vec<String>,
+    slots: HashMap<String, u16>,
+    /// The host of each slot.
+    homes: Vec<u8>,
+    uids: BTreeSet<u32>,
+    waits_ms: u64,
+}
+
+impl Builder {
+    fn op(&mut self, code: u8, host: u8, operands: &[u8]) -> Result<(), String> {
+        let length = u16::try_from(operands.len()).map_err(|_| "a text is too long".to_owned())?;
+        self.bytes.extend([code, host]);
+        self.bytes.extend(length.to_le_bytes());
+        self.bytes.extend(operands);
+        Ok(())
+    }
+
+    fn setup(&mut self, what: String, code: u8, host: u8, operands: &[u8]) -> Result<(), String> {
+        self.setup.push(what);
+        self.op(code, host, operands)
+    }
+
+    fn topology(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
+        check_hosts(hosts)?;
+        if hosts.len() < 2 {
+            self.setup("a network namespace".into(), OP_NS, 0, &[])?;
+        } else {
+            for (i, host) in hosts.iter().enumerate() {
+                self.setup(format!("the network namespace of host {}", host.name), OP_HOST, i as u8, &[])?;
+            }
+            self.links(hosts)?;
+        }
+        for (i, host) in hosts.iter().enumerate() {
+            let interface = if hosts.len() < 2 { "lo" } else { "eth0" };
+            for ip in &host.addresses {
+                self.setup(format!("address {ip} of host {}", host.name), OP_ADDR, i as u8, &address(interface, *ip))?;
+            }
+        }
+        if hosts.len() > 1 {
+            self.routes(hosts)?;
+        }
+        for (i, host) in hosts.iter().enumerate() {
+            for (key, value) in &host.sysctls {
+                let what = format!("sysctl {key} of host {}", host.name);
+                self.setup(what, OP_SYSCTL, i as u8, &sysctl(key, value)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A link between every two hosts, up at both ends.
+    fn links(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
+        for (a, b) in pairs(hosts.len()) {
+            let (name, peer_name) = (interface(a, b), interface(b, a));
+            let what = format!("a veth link between {} and {}", hosts[a].name, hosts[b].name);
+            let mut o = vec![b as u8];
+            text(&mut o, name.as_bytes());
+            text(&mut o, peer_name.as_bytes());
+            // A locally administered address, the same at both ends.
+            o.extend([2, 0x46, 0x54, 0, a as u8, b as u8]);
+            self.setup(what.clone(), OP_LINK, a as u8, &o)?;
+            for (host, name) in [(a, name), (b, peer_name)] {
+                let mut o = Vec::new();
+                text(&mut o, name.as_bytes());
+                self.setup(what.clone(), OP_LINK_UP, host as u8, &o)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A route from every host to each address of every other one.
+    fn routes(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
+        for (a, b) in pairs(hosts.len()).flat_map(|(a, b)| [(a, b), (b, a)]) {
+            for to in &hosts[b].addresses {
+                let source = hosts[a].addresses.iter().find(|s| s.is_ipv4() == to.is_ipv4());
+                let mut o = Vec::new();
+                text(&mut o, interface(a, b).as_bytes());
+                socket_address(&mut o, &SocketAddr::new(*to, 0));
+                match source {
+                    Some(source) => socket_address(&mut o, &SocketAddr::new(*source, 0)),
+                    // A host without addresses of this family cannot talk to one that has some.
+                    None => continue,
+                }
+                self.setup(format!("the route from {} to {to}", hosts[a].name), OP_ROUTE, a as u8, &o)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn slot(&mut self, name: &str, home: u8) -> Result<u16, String> {
+        if let Some(&slot) = self.slots.get(name) {
+            self.homes[slot as usize] = home;
+            return Ok(slot);
+        }
+        let slot = self.slots.len();
+        if slot >= MAX_SOCKETS {
+            return Err(format!("more than {MAX_SOCKETS} names of sockets"));
+        }
+        self.slots.insert(name.to_owned(), slot as u16);
+        self.homes.push(home);
+        Ok(slot as u16)
+    }
+
+    fn step(&mut self, step: &Step, hosts: &[HostSpec]) -> Result<(), String> {
+        let host = match &step.host {
+            Some(name) if hosts.is_empty() => {
+                return Err(format!("there is no host `{name}`, the program has no hosts"));
+            }
+            Some(name) => {
+                hosts.iter().position(|h| h.name == *name).ok_or_else(|| format!("there is no host `{name}`"))? as u8
+            }
+            None => {
+                let slot = step.call.sock().and_then(|s| self.slots.get(s));
+                slot.map_or(0, |&slot| self.homes[slot as usize])
+            }
+        };
+        let mut o = Vec::new();
+        if let Some(sock) = step.call.sock() {
+            let slot = self.slot(sock, host)?;
+            o.extend(slot.to_le_bytes());
+        }
+        let code = self.operands(&step.call, host, &mut o)?;
+        self.op(code, host, &o)
+    }
+
+    fn wait(&mut self, o: &mut Vec<u8>, wait_ms: Option<u32>, usual: u32) {
+        let ms = wait_ms.unwrap_or(usual);
+        o.extend(ms.to_le_bytes());
+        self.waits_ms += u64::from(ms);
+    }
+
+    fn operands(&mut self, call: &Call, host: u8, o: &mut Vec<u8>) -> Result<u8, String> {
+        Ok(match call {
+            Call::Ns => OP_NS,
+            Call::Addr { at } => {
+                o.extend(address("lo", *at));
+                OP_ADDR
+            }
+            Call::Sysctl { key, value } => {
+                o.extend(sysctl(key, value)?);
+                OP_SYSCTL
+            }
+            Call::Socket { family, uid, nonblock, .. } => {
+                o.push(if *family == Family::Inet { 4 } else { 6 });
+                o.push(if *nonblock { SOCKET_NONBLOCK } else { 0 });
+                o.extend(self.user(*uid, 0)?.to_le_bytes());
+                OP_SOCKET
+            }
+            Call::Set { option, value, .. } => {
+                let encoded = options::encode(option, value)?;
+                o.extend(encoded.level.to_le_bytes());
+                o.extend(encoded.option.to_le_bytes());
+                bytes(o, &encoded.value);
+                OP_SET
+            }
+            Call::Bind { at, .. } => {
+                socket_address(o, at);
+                OP_BIND
+            }
+            Call::Listen { backlog, .. } => {
+                o.extend(backlog.unwrap_or(BACKLOG).to_le_bytes());
+                OP_LISTEN
+            }
+            Call::Connect { to, wait_ms, .. } => {
+                socket_address(o, to);
+                self.wait(o, *wait_ms, CONNECT_WAIT_MS);
+                OP_CONNECT
+            }
+            Call::Accept { new, uid, wait_ms, .. } => {
+                o.extend(self.slot(new, host)?.to_le_bytes());
+                o.extend(self.user(*uid, UID_INHERIT)?.to_le_bytes());
+                self.wait(o, *wait_ms, WAIT_MS);
+                OP_ACCEPT
+            }
+            Call::Send { len, wait_ms, .. } => {
+                o.extend(length(*len)?.to_le_bytes());
+                self.wait(o, *wait_ms, WAIT_MS);
+                OP_SEND
+            }
+            Call::Recv { len, wait_ms, .. } => {
+                o.extend(length(*len)?.to_le_bytes());
+                self.wait(o, *wait_ms, WAIT_MS);
+                OP_RECV
+            }
+            Call::Shutdown { how, .. } => {
+                o.push(match how {
+                    How::Read => 0,
+                    How::Write => 1,
+                    How::Both => 2,
+                });
+                OP_SHUTDOWN
+            }
+            Call::Disconnect { .. } => OP_DISCONNECT,
+            Call::Close { .. } => OP_CLOSE,
+            Call::Getsockname { .. } => OP_GETSOCKNAME,
+            Call::Getpeername { .. } => OP_GETPEERNAME,
+            Call::Sleep { ms } => {
+                o.extend(ms.to_le_bytes());
+                self.waits_ms += u64::from(*ms);
+                OP_SLEEP
+            }
+        })
+    }
+
+    fn user(&mut self, uid: Option<u32>, without: u32) -> Result<u32, String> {
+        match uid {
+            Some(u32::MAX) => Err("4294967295 is not a user".into()),
+            Some(uid) => {
+                self.uids.insert(uid);
+                Ok(uid)
+            }
+            None => Ok(without),
+        }
+    }
+}
+
+fn check_hosts(hosts: &[HostSpec]) -> Result<(), String> {
+    if hosts.len() > MAX_HOSTS {
+        return Err(format!("more than {MAX_HOSTS} hosts"));
+    }
+    let mut names = BTreeSet::new();
+    let mut addresses = BTreeSet::new();
+    for host in hosts {
+        if !names.insert(&host.name) {
+            return Err(format!("there are two hosts of the name `{}`", host.name));
+        }
+        if let Some(ip) = host.addresses.iter().find(|ip| !addresses.insert(**ip)) {
+            return Err(format!("the address {ip} is there twice"));
+        }
+        // All of 127.0.0.0/8 and ::1 are local on every host anyway.
+        if let Some(ip) = host.addresses.iter().find(|ip| ip.is_loopback() || ip.is_unspecified()) {
+            return Err(format!("{ip} cannot be given to host `{}`", host.name));
+        }
+    }
+    Ok(())
+}
+
+fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b)))
+}
+
+/// The name that host `on` has for its link to host `to`: eth0, eth1 ... in the order of the other hosts.
+fn interface(on: usize, to: usize) -> String {
+    format!("eth{}", if to > on { to - 1 } else { to })
+}
+
+fn bytes(o: &mut Vec<u8>, value: &[u8]) {
+    // Callers' texts are checked to be short; `op` refuses what is too long for a frame.
+    o.extend((value.len() as u16).to_le_bytes());
+    o.extend(value);
+}
+
+fn text(o: &mut Vec<u8>, value: &[u8]) {
+    o.extend((value.len() as u16 + 1).to_le_bytes());
+    o.extend(value);
+    o.push(0);
+}
+
+fn socket_address(o: &mut Vec<u8>, a: &SocketAddr) {
+    let (family, scope) = match a {
+        SocketAddr::V4(_) => (4, 0),
+        SocketAddr::V6(a) => (6, a.scope_id()),
+    };
+    o.push(family);
+    o.extend(a.port().to_le_bytes());
+    o.extend(u32::to_le_bytes(scope));
+    match a.ip() {
+        IpAddr::V4(ip) => {
+            o.extend(ip.octets());
+            o.extend([0; 12]);
+        }
+        IpAddr::V6(ip) => o.extend(ip.octets()),
+    }
+}
+
+fn address(interface: &str, ip: IpAddr) -> Vec<u8> {
+    let mut o = Vec::new();
+    text(&mut o, interface.as_bytes());
+    o.push(if ip.is_ipv4() { 32 } else { 128 });
+    socket_address(&mut o, &SocketAddr::new(ip, 0));
+    o
+}
+
+/// The file of a sysctl and its value. Only `net.` is let through: that part belongs to the namespace, all else to the machine.
+fn sysctl(key: &str, value: &str) -> Result<Vec<u8>, String> {
+    let part = |p: &str| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-');
+    if !key.starts_with("net.") || key.len() > 200 || !key.split('.').all(part) {
+        return Err(format!("sysctl `{key}`: expected a name such as net.ipv4.ip_local_port_range"));
+    }
+    if value.len() > 4000 || value.contains('\0') {
+        return Err(format!("sysctl `{key}`: the value is too long or has a NUL in it"));
+    }
+    let mut o = Vec::new();
+    text(&mut o, format!("/proc/sys/{}", key.replace('.', "/")).as_bytes());
+    text(&mut o, value.as_bytes());
+    Ok(o)
+}
+
+fn length(len: u32) -> Result<u32, String> {
+    if len as usize > MAX_DATA { Err(format!("`len`: more than {MAX_DATA} bytes")) } else { Ok(len) }
+}
+
+/// The records of a frame, one after the other.
+struct Records<'a>(&'a [u8]);
+
+struct Record {
+    result: i16,
+    at_us: u64,
+    addr: Option<SocketAddr>,
+    moved: Option<u32>,
+}
+
+impl Records<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, tail) = self.0.split_first_chunk()?;
+        self.0 = tail;
+        Some(*head)
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        let result = i16::from_le_bytes(self.take()?);
+        let at_us = u64::from_le_bytes(self.take()?);
+        let mut record = Record { result, at_us, addr: None, moved: None };
+        match u8::from_le_bytes(self.take()?) {
+            FAMILY_LENGTH => record.moved = Some(u32::from_le_bytes(self.take()?)),
+            4 => {
+                let port = u16::from_le_bytes(self.take()?);
+                record.addr = Some((Ipv4Addr::from(self.take::<4>()?), port).into());
+            }
+            6 => {
+                let port = u16::from_le_bytes(self.take()?);
+                record.addr = Some((Ipv6Addr::from(self.take::<16>()?), port).into());
+            }
+            _ => {}
+        }
+        Some(record)
+    }
+}
+
+impl Record {
+    fn answer(self, call: &Call) -> Answer {
+        let result = match self.result {
+            0 => Outcome::Ok,
+            RESULT_WAITING => Outcome::Waiting,
+            RESULT_NOSOCK => Outcome::NoSock,
+            n => Outcome::Errno(Errno(n.unsigned_abs())),
+        };
+        let (local, peer) = match call {
+            Call::Accept { .. } | Call::Getpeername { .. } => (None, self.addr),
+            _ => (self.addr, None),
+        };
+        let port = match call {
+            Call::Bind { .. } | Call::Listen { .. } => local.map(|a| a.port()),
+            _ => None,
+        };
+        Answer { at_us: self.at_us, result, local, peer, port, moved: self.moved }
+    }
+}

@@ -1,0 +1,142 @@
+//! Traces: files of programs and of what a kernel answered to them, as JSON Lines.
+
+use crate::program::Program;
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+
+/// The format that this crate reads and writes.
+const FORMAT: u32 = 1;
+
+/// One boot of one kernel. What the whole machine shares, such as the hint where the search for a port begins, carries over from one
+/// of its programs to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// Who answered; none in a file of programs that have not run.
+    pub header: Option<Header>,
+    /// The programs, in the order in which they ran.
+    pub programs: Vec<Program>,
+}
+
+/// Who answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The version of the format: 1.
+    pub trace: u32,
+    /// The kernel, in words.
+    pub kernel: String,
+    /// What uname calls it.
+    pub release: String,
+    /// The profile that it stands for.
+    pub profile: String,
+}
+
+impl Header {
+    /// A header of the format's present version.
+    pub fn new(kernel: &str, release: &str, profile: &str) -> Header {
+        let [kernel, release, profile] = [kernel, release, profile].map(str::to_owned);
+        Header { trace: FORMAT, kernel, release, profile }
+    }
+}
+
+/// Why a trace could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The file cannot be read or written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line is not what it should be.
+    #[error("{}:{line}: {message}", file.display())]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// Reads a file of programs, with or without answers.
+pub fn read_file(file: &Path) -> Result<Vec<Boot>, TraceError> {
+    let open = std::fs::File::open(file).map_err(|source| TraceError::Io { file: file.to_owned(), source })?;
+    read(io::BufReader::new(open), file)
+}
+
+/// Reads programs; `file` is only named in errors.
+pub fn read(from: impl BufRead, file: &Path) -> Result<Vec<Boot>, TraceError> {
+    let mut boots: Vec<Boot> = Vec::new();
+    for (i, line) in from.split(b'\n').enumerate() {
+        let line = line.map_err(|source| TraceError::Io { file: file.to_owned(), source })?;
+        let wrong = |message: String| TraceError::Line { file: file.to_owned(), line: i + 1, message };
+        let text = std::str::from_utf8(&line).map_err(|_| wrong("not UTF-8".into()))?.trim();
+        if text.is_empty() {
+            continue;
+        }
+        if let Some(header) = header(text).map_err(&wrong)? {
+            boots.push(Boot { header: Some(header), programs: Vec::new() });
+            continue;
+        }
+        let program = serde_json::from_str(text).map_err(|e| wrong(one_line(&e)))?;
+        if boots.is_empty() {
+            boots.push(Boot::default());
+        }
+        if let Some(boot) = boots.last_mut() {
+            boot.programs.push(program);
+        }
+    }
+    Ok(boots)
+}
+
+/// The header in `text`, if it is one.
+fn header(text: &str) -> Result<Option<Header>, String> {
+    #[derive(Deserialize)]
+    struct Mark {
+        trace: u32,
+    }
+    // Nearly every line is a program; its first key tells without reading all of it.
+    if !text.trim_start_matches(['{', ' ', '\t']).starts_with("\"trace\"") {
+        return Ok(None);
+    }
+    let mark: Mark = serde_json::from_str(text).map_err(|e| one_line(&e))?;
+    if mark.trace != FORMAT {
+        return Err(format!("traces of format {} are not known, only of format {FORMAT}", mark.trace));
+    }
+    serde_json::from_str(text).map(Some).map_err(|e| one_line(&e))
+}
+
+/// What serde says, with the column but without its own line number, which is always 1.
+fn one_line(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    match text.split_once(" at line ") {
+        Some((message, _)) => format!("column {}: {message}", e.column()),
+        None => text,
+    }
+}
+
+/// Writes boots; reading them again gives the same.
+pub fn write(mut to: impl Write, boots: &[Boot]) -> io::Result<()> {
+    for boot in boots {
+        if let Some(header) = &boot.header {
+            serde_json::to_writer(&mut to, header)?;
+            to.write_all(b"\n")?;
+        }
+        for program in &boot.programs {
+            serde_json::to_writer(&mut to, program)?;
+            to.write_all(b"\n")?;
+        }
+    }
+    to.flush()
+}
+
+/// Writes a file; an existing one is replaced.
+pub fn write_file(file: &Path, boots: &[Boot]) -> Result<(), TraceError> {
+    let wrong = |source| TraceError::Io { file: file.to_owned(), source };
+    let open = std::fs::File::create(file).map_err(wrong)?;
+    write(io::BufWriter::new(open), boots).map_err(wrong)
+}

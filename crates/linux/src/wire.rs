@@ -1,0 +1,97 @@
+//! Numbers that the host side and the guest program agree on.
+//!
+//! This file is compiled twice: as a module of this crate and as a module of the guest, which has neither `std` nor
+//! `alloc`. Only constants belong here.
+//!
+//! All integers are little-endian. Towards the guest goes one frame for each program, `u32 length` and then its
+//! operations back to back: `u8 opcode`, `u8 host`, `u16 length`, operands (texts are `u16 length` and bytes, NUL at the end). Back comes one frame for each program: `u32 length` and
+//! then one record for each operation, in order: `i16 result`, `u64 microseconds`, `u8 family` (0, 4 or 6; then
+//! `u16 port` and 4 or 16 bytes of address), or `u8 FAMILY_LENGTH` and `u32` for calls that move data.
+//! Before the first program the guest sends one hello frame: magic, `u8 version`, `u8 stage`, `i32 errno`, `u8 flags`, then
+//! the kernel's release as text.
+
+/// Opens every hello frame.
+pub(crate) const MAGIC: [u8; 4] = *b"4TPL";
+/// Changes whenever a frame's layout does.
+pub(crate) const VERSION: u8 = 1;
+
+/// The largest frame that the guest takes, in bytes.
+pub(crate) const MAX_FRAME: usize = 8 << 20;
+/// The most operations of one program; bounds the guest's answer.
+pub(crate) const MAX_STEPS: usize = 100_000;
+/// The most socket names of one program.
+pub(crate) const MAX_SOCKETS: usize = 65_535;
+/// The most hosts of one program.
+pub(crate) const MAX_HOSTS: usize = 16;
+/// The most bytes that one send or recv moves.
+pub(crate) const MAX_DATA: usize = 1 << 20;
+
+/// `result` of a call that had not come back when the caller gave up.
+pub(crate) const RESULT_WAITING: i16 = -1;
+/// `result` of a call on a socket that does not exist.
+pub(crate) const RESULT_NOSOCK: i16 = -2;
+
+/// Marks a record that carries a number of bytes instead of an address.
+pub(crate) const FAMILY_LENGTH: u8 = 255;
+
+/// "As the listening socket": the uid of an accepted socket when none is asked for.
+pub(crate) const UID_INHERIT: u32 = u32::MAX;
+/// Flag of `OP_SOCKET`: the socket is non-blocking.
+pub(crate) const SOCKET_NONBLOCK: u8 = 1;
+
+/// The guest could not start: it has no namespaces of its own.
+pub(crate) const STAGE_NAMESPACES: u8 = 1;
+/// The guest could not start: it could not map its user.
+pub(crate) const STAGE_USER_MAP: u8 = 2;
+/// The guest could not start: it could not start its worker.
+pub(crate) const STAGE_FORK: u8 = 3;
+/// The guest could not start: there is no /proc/sys/net for its namespace.
+pub(crate) const STAGE_PROC: u8 = 4;
+/// The guest is ready.
+pub(crate) const STAGE_READY: u8 = 0;
+
+/// Flag of the hello: the guest lives in a user namespace that maps one user only.
+pub(crate) const HELLO_ONE_UID: u8 = 1;
+
+/// A new network namespace with only `lo` up.
+pub(crate) const OP_NS: u8 = 1;
+/// `text path`, `text value`.
+pub(crate) const OP_SYSCTL: u8 = 2;
+/// `u16 slot`, `u8 family`, `u8 flags`, `u32 uid`.
+pub(crate) const OP_SOCKET: u8 = 3;
+/// `u16 slot`, `i32 level`, `i32 option`, `bytes value`.
+pub(crate) const OP_SET: u8 = 4;
+/// `u16 slot`, address.
+pub(crate) const OP_BIND: u8 = 5;
+/// `u16 slot`, `i32 backlog`.
+pub(crate) const OP_LISTEN: u8 = 6;
+/// `u16 slot`, address, `u32 wait_ms`.
+pub(crate) const OP_CONNECT: u8 = 7;
+/// `u16 slot`, `u16 new slot`, `u32 uid`, `u32 wait_ms`.
+pub(crate) const OP_ACCEPT: u8 = 8;
+/// `u16 slot`, `u32 length`, `u32 wait_ms`.
+pub(crate) const OP_SEND: u8 = 9;
+/// `u16 slot`, `u32 length`, `u32 wait_ms`.
+pub(crate) const OP_RECV: u8 = 10;
+/// `u16 slot`, `u8 how`.
+pub(crate) const OP_SHUTDOWN: u8 = 11;
+/// `u16 slot`.
+pub(crate) const OP_DISCONNECT: u8 = 12;
+/// `u16 slot`.
+pub(crate) const OP_CLOSE: u8 = 13;
+/// `u16 slot`.
+pub(crate) const OP_GETSOCKNAME: u8 = 14;
+/// `u16 slot`.
+pub(crate) const OP_GETPEERNAME: u8 = 15;
+/// `u32 ms`.
+pub(crate) const OP_SLEEP: u8 = 16;
+/// `text interface`, `u8 prefix`, address (its port is ignored).
+pub(crate) const OP_ADDR: u8 = 17;
+/// Starts the namespace of the host that the operation names.
+pub(crate) const OP_HOST: u8 = 18;
+/// `u8 peer host`, `text interface`, `text peer interface`, 6 bytes of hardware address that both ends get.
+pub(crate) const OP_LINK: u8 = 19;
+/// `text interface`: up, without address resolution.
+pub(crate) const OP_LINK_UP: u8 = 20;
+/// `text interface`, address of the destination, address to prefer as the source (family 0: none).
+pub(crate) const OP_ROUTE: u8 = 21;
