@@ -1,1 +1,103 @@
-//! Under construction.
+//! YAML scenarios about TCP local ports: reading, checking, expanding.
+//!
+//! A scenario is one file that says which hosts there are, what runs on them, and on which kernels to ask. This crate
+//! turns the file into [`Case`]s, typed and with nothing left to look up, and says where the file is wrong. It knows
+//! nothing of engines or of how kernels behave: the names of kernels come from the caller ([`KernelNames`]).
+//!
+//! ```
+//! use fourtuple_scenario::{KernelNames, expand, parse};
+//!
+//! let scenario = parse("example.yaml", r#"
+//! about: Can a plain connect() use a port that somebody else bound?
+//! kernel: [rhel-6.5, linux-6.18]
+//! hosts: { app: { addresses: [192.168.0.12] }, api: { addresses: [192.168.0.4], listen: "192.168.0.4:3000" } }
+//! processes:
+//!   binders: { on: app, count: 4, bind: "192.168.0.12:0", connect: "192.168.0.4:3000" }
+//! "#)?;
+//! let kernels = KernelNames::new([("rhel-6.5", ["rhel-6.4"]), ("linux-6.18", ["linux-6.17.13"])]);
+//! let cases = expand(&scenario, &kernels)?;
+//! assert_eq!(cases.len(), 2);
+//! # Ok::<(), fourtuple_scenario::Errors>(())
+//! ```
+//!
+//! The way of a file, which is also a map of the code:
+//!
+//! | step | module |
+//! |---|---|
+//! | bytes to text, within a size limit | [`load`](fn@load), [`discover`] |
+//! | text to a tree with spans, within limits on values and nesting | `yaml` |
+//! | matrix values into the tree, for each point | `decode::matrix` |
+//! | tree to types, every problem collected | `decode`, `check`, `value` |
+//! | types to cases, kernels looked up | [`expand`](fn@expand) |
+//! | types to YAML | `encode` |
+//! | types to JSON Schema | [`schema`](fn@schema) |
+
+pub mod limits;
+
+mod check;
+mod decode;
+mod diagnostic;
+mod encode;
+mod expand;
+mod kernels;
+mod load;
+mod model;
+mod schema;
+mod source;
+mod span;
+mod suggest;
+mod value;
+mod yaml;
+
+pub use diagnostic::{Diagnostic, Errors, Place};
+pub use expand::expand;
+pub use kernels::KernelNames;
+pub use load::{discover, load, name_of};
+pub use model::{
+    AcceptStep, BindStep, Body, Case, Check, ConnectStep, ExpectBlock, Expected, Fault, FaultKind,
+    Host, KernelPattern, KernelSelector, ListenStep, Matrix, NameStep, Network, OnSocketStep,
+    Options, Point, Process, Program, Scenario, SetStep, ShutdownStep, SleepStep, SocketOption,
+    SocketStep, Step, SysctlStep, Sysctls, TransferStep,
+};
+pub use schema::{schema, schema_text};
+pub use span::{Span, Spanned};
+pub use value::{
+    Address, Answer, Close, ERRNO_NAMES, Family, Hold, How, Latency, Linger, Loss, Op, PortRange,
+    PortRef, format_duration,
+};
+
+/// Reads a scenario from text. `file` is the path that errors show, and gives the scenario its name.
+///
+/// # Errors
+///
+/// Everything that is wrong with the text.
+pub fn parse(file: &str, text: &str) -> Result<Scenario, Errors> {
+    parse_named(file, &name_of(std::path::Path::new(file)), text)
+}
+
+fn parse_named(file: &str, name: &str, text: &str) -> Result<Scenario, Errors> {
+    if text.len() as u64 > limits::MAX_FILE_BYTES {
+        let problem = Diagnostic::of_file(file, format!("the text has {} bytes", text.len()))
+            .with_help(format!("the limit is {} bytes", limits::MAX_FILE_BYTES));
+        return Err(problem.into());
+    }
+    if let Some(at) = text.find('\0') {
+        let problem = Diagnostic::of_file(file, format!("this is not text: byte {at} is NUL"))
+            .with_help("scenarios are YAML in UTF-8; is this the right file?");
+        return Err(problem.into());
+    }
+    let source = source::SourceFile::new(file, text);
+    let root = match yaml::read(&source) {
+        Ok(Some(root)) if !root.is_null() => root,
+        Ok(_) => {
+            let problem = Diagnostic::of_file(file, "the file is empty")
+                .with_help("start with `about: ...`, then `hosts:` and `processes:` or `steps:`");
+            return Err(problem.into());
+        }
+        Err(problems) => {
+            Errors::check(problems, 0)?;
+            return Err(Diagnostic::of_file(file, "the file cannot be read").into());
+        }
+    };
+    decode::decode(&root, name.to_owned(), &source)
+}

@@ -1,0 +1,91 @@
+//! Which process waits for which.
+
+use indexmap::IndexMap;
+
+use crate::decode::Problems;
+use crate::diagnostic::quoted;
+use crate::span::{Span, Spanned};
+use crate::suggest::{nearest, one_of};
+
+/// The `after` of all processes.
+#[derive(Default)]
+pub(crate) struct Order {
+    waits: IndexMap<String, (Span, Vec<Spanned<String>>)>,
+}
+
+impl Order {
+    pub(crate) fn insert(&mut self, name: String, at: Span, after: Vec<Spanned<String>>) {
+        self.waits.insert(name, (at, after));
+    }
+
+    /// Reports names that no process has, and processes that wait for themselves.
+    pub(crate) fn check(&self, problems: &mut Problems<'_>) {
+        for (_, after) in self.waits.values() {
+            for name in after {
+                if !self.waits.contains_key(&name.value) {
+                    self.unknown(name, problems);
+                }
+            }
+        }
+        if let Some(cycle) = self.cycle() {
+            let span = cycle.first().map(|(_, span)| *span).unwrap_or_default();
+            let mut path: Vec<String> = cycle.iter().map(|(name, _)| format!("`{name}`")).collect();
+            path.extend(path.first().cloned());
+            problems.report(
+                span,
+                format!("processes wait for each other: {}", path.join(" after ")),
+                "an order with a beginning",
+                Some("remove one `after`".to_owned()),
+            );
+        }
+    }
+
+    fn unknown(&self, name: &Spanned<String>, problems: &mut Problems<'_>) {
+        let names = || self.waits.keys().map(String::as_str);
+        let help = match nearest(&name.value, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the processes are {}", one_of(names())),
+        };
+        let message = format!("unknown process {}", quoted(&name.value));
+        problems.report(name.span, message, "a process of this scenario", Some(help));
+    }
+
+    /// The first cycle, each process with the place of the `after` that goes on to the next.
+    fn cycle(&self) -> Option<Vec<(&str, Span)>> {
+        let mut done: Vec<bool> = vec![false; self.waits.len()];
+        for start in 0..self.waits.len() {
+            // Depth first without recursion: a path of (process, how many of its names have been followed).
+            let mut path: Vec<(usize, usize)> = vec![(start, 0)];
+            while let Some((at, followed)) = path.last_mut() {
+                let (index, next) = (*at, *followed);
+                *followed += 1;
+                let Some((_, (_, after))) = self.waits.get_index(index) else {
+                    break;
+                };
+                if done[index] || next >= after.len() {
+                    done[index] = true;
+                    path.pop();
+                    continue;
+                }
+                let Some(target) = self.waits.get_index_of(&after[next].value) else {
+                    continue;
+                };
+                if let Some(from) = path.iter().position(|(seen, _)| *seen == target) {
+                    return Some(
+                        path[from..]
+                            .iter()
+                            .filter_map(|step| self.link(*step))
+                            .collect(),
+                    );
+                }
+                path.push((target, 0));
+            }
+        }
+        None
+    }
+
+    fn link(&self, (index, followed): (usize, usize)) -> Option<(&str, Span)> {
+        let (name, (_, after)) = self.waits.get_index(index)?;
+        Some((name, after.get(followed - 1)?.span))
+    }
+}

@@ -1,0 +1,245 @@
+//! The fields of the format's maps: their names in one place, and the way to take them out of a tree.
+
+use super::Problems;
+use crate::diagnostic::quoted;
+use crate::span::Span;
+use crate::suggest::{nearest, one_of};
+use crate::yaml::{Node, Value};
+
+pub(crate) const SCENARIO: &[&str] = &[
+    "about",
+    "source",
+    "kernel",
+    "seed",
+    "time_wait",
+    "matrix",
+    "network",
+    "hosts",
+    "processes",
+    "steps",
+    "expect",
+];
+pub(crate) const HOST: &[&str] = &["addresses", "sysctl", "listen", "kernel", "machine"];
+pub(crate) const PROCESS: &[&str] = &[
+    "on",
+    "count",
+    "uid",
+    "start",
+    "after",
+    "bind",
+    "options",
+    "connect",
+    "connections",
+    "every",
+    "hold",
+    "close",
+    "repeat",
+    "listen",
+];
+pub(crate) const OPTIONS: &[&str] = &[
+    "reuseaddr",
+    "reuseport",
+    "bind_address_no_port",
+    "local_port_range",
+    "v6only",
+    "linger",
+    "bindtodevice",
+    "freebind",
+    "transparent",
+    "tcp_linger2",
+    "tcp_repair",
+    "attach_reuseport_cbpf",
+    "tcp_syncnt",
+];
+pub(crate) const NETWORK: &[&str] = &["latency", "loss", "faults"];
+pub(crate) const FAULT: &[&str] = &[
+    "at",
+    "partition",
+    "repair",
+    "hold",
+    "release",
+    "crash",
+    "bounce",
+];
+
+/// The fields of each kind of step; the first is the word that names it.
+pub(crate) const STEPS: &[&[&str]] = &[
+    &[
+        "socket", "family", "by", "uid", "on", "nonblock", "options", "expect",
+    ],
+    &["set", "options", "expect"],
+    &[
+        "bind",
+        "at",
+        "port_as",
+        "expect",
+        "expect_port",
+        "expect_local",
+    ],
+    &[
+        "listen",
+        "backlog",
+        "port_as",
+        "expect",
+        "expect_port",
+        "expect_local",
+    ],
+    &[
+        "connect",
+        "to",
+        "port_as",
+        "expect",
+        "expect_port",
+        "expect_local",
+        "expect_peer",
+    ],
+    &["accept", "as", "expect", "expect_local", "expect_peer"],
+    &["send", "len", "expect"],
+    &["recv", "len", "expect"],
+    &["shutdown", "how", "expect"],
+    &["disconnect", "expect"],
+    &["close", "expect"],
+    &[
+        "getsockname",
+        "port_as",
+        "expect",
+        "expect_port",
+        "expect_local",
+    ],
+    &[
+        "getpeername",
+        "port_as",
+        "expect",
+        "expect_port",
+        "expect_peer",
+    ],
+    &["sysctl", "on"],
+    &["sleep"],
+];
+
+/// The maps of the format by the name that the schema gives them, for the test that keeps both alike.
+#[cfg(test)]
+pub(crate) const FIELDS_BY_OBJECT: &[(&str, &[&str])] = &[
+    ("Scenario", SCENARIO),
+    ("Host", HOST),
+    ("Process", PROCESS),
+    ("Options", OPTIONS),
+    ("Network", NETWORK),
+    ("Fault", FAULT),
+];
+#[cfg(test)]
+pub(crate) const STEP_FIELDS: &[&[&str]] = STEPS;
+
+/// A map of the file whose fields are known.
+pub(crate) struct Fields<'n> {
+    entries: &'n [(crate::yaml::Key, Node)],
+    /// What the map is, for messages: "a host".
+    what: &'static str,
+    /// Where a missing field is reported.
+    at: Span,
+}
+
+/// A decoder of one value: reports what is wrong and then gives none.
+pub(crate) type Decode<'s, T> = fn(&Node, &mut Problems<'s>) -> Option<T>;
+
+impl<'n> Fields<'n> {
+    /// The fields of `node`; unknown ones are reported. `at` is the name of the map, where problems of the whole map
+    /// are shown.
+    pub(crate) fn of(
+        node: &'n Node,
+        what: &'static str,
+        known: &[&str],
+        at: Span,
+        problems: &mut Problems<'_>,
+    ) -> Option<Self> {
+        let entries = entries(node, what, problems)?;
+        for (key, _) in entries {
+            if known.contains(&&*key.text) {
+                continue;
+            }
+            let help = match nearest(&key.text, known.iter().copied()) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None if &*key.text == "<<" => {
+                    "merge keys are not read; repeat the fields, or use `matrix`".to_owned()
+                }
+                None => format!("the fields of {what} are {}", one_of(known.iter().copied())),
+            };
+            problems.report(
+                key.span,
+                format!("unknown field {} in {what}", quoted(&key.text)),
+                &format!("a field of {what}"),
+                Some(help),
+            );
+        }
+        Some(Self { entries, what, at })
+    }
+
+    /// The value of a field, unless it is left out. `field:` with nothing after it is reported, not left out.
+    pub(crate) fn node(&self, name: &str) -> Option<&'n Node> {
+        self.entry(name).map(|(_, node)| node)
+    }
+
+    /// Where the field's name stands.
+    pub(crate) fn key_span(&self, name: &str) -> Option<Span> {
+        self.entry(name).map(|(span, _)| span)
+    }
+
+    fn entry(&self, name: &str) -> Option<(Span, &'n Node)> {
+        self.entries
+            .iter()
+            .find(|(key, _)| &*key.text == name)
+            .map(|(key, node)| (key.span, node))
+    }
+
+    /// Decodes a field that may be left out.
+    pub(crate) fn take<'s, T>(
+        &self,
+        name: &str,
+        problems: &mut Problems<'s>,
+        decode: Decode<'s, T>,
+    ) -> Option<T> {
+        decode(self.node(name)?, problems)
+    }
+
+    /// Decodes a field that must be there.
+    pub(crate) fn need<'s, T>(
+        &self,
+        name: &str,
+        problems: &mut Problems<'s>,
+        decode: Decode<'s, T>,
+    ) -> Option<T> {
+        let Some(node) = self.node(name) else {
+            self.missing(name, problems);
+            return None;
+        };
+        decode(node, problems)
+    }
+
+    /// Reports that a field is missing.
+    pub(crate) fn missing(&self, name: &str, problems: &mut Problems<'_>) {
+        problems.report(
+            self.at,
+            format!("{} has no `{name}`", self.what),
+            &format!("a field `{name}`"),
+            Some(format!("add `{name}: ...`")),
+        );
+    }
+}
+
+/// The entries of a map, or a report that this is none.
+pub(crate) fn entries<'n>(
+    node: &'n Node,
+    what: &str,
+    problems: &mut Problems<'_>,
+) -> Option<&'n [(crate::yaml::Key, Node)]> {
+    if let Value::Map(entries) = &node.value {
+        return Some(entries);
+    }
+    problems.report(
+        node.span,
+        format!("found {} where {what} should be", node.kind()),
+        "a map with `name: value` entries",
+        Some("write `name: value` on lines of their own, or `{ name: value }`".to_owned()),
+    );
+    None
+}

@@ -1,0 +1,182 @@
+//! Hosts.
+
+use std::net::{IpAddr, SocketAddr};
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::quoted;
+use crate::limits::MAX_HOSTS;
+use crate::model::Host;
+use crate::span::{Span, Spanned};
+use crate::suggest::{nearest, one_of};
+use crate::value::{AnyAddress, Endpoint, Name, Word};
+use crate::yaml::{Key, Node};
+
+use super::Problems;
+use super::fields::{Fields, HOST, entries};
+use super::sysctl::sysctls;
+use super::values::{name, spanned, words};
+
+/// The hosts of a scenario by name.
+pub(crate) type Hosts = IndexMap<String, Host>;
+
+/// The value of `hosts`.
+pub(crate) fn hosts(node: &Node, key: Span, problems: &mut Problems<'_>) -> Hosts {
+    let mut all = Hosts::new();
+    let Some(entries) = entries(node, "a map of hosts", problems) else {
+        return all;
+    };
+    if entries.is_empty() {
+        problems.report(
+            key,
+            "there is no host",
+            "at least one host",
+            Some("add `host: {}`".to_owned()),
+        );
+    }
+    if entries.len() > MAX_HOSTS {
+        let message = format!("{} hosts in one scenario", entries.len());
+        problems.report(
+            key,
+            message,
+            "",
+            Some(format!("the limit is {MAX_HOSTS} hosts")),
+        );
+        return all;
+    }
+    let mut owners: IndexMap<IpAddr, String> = IndexMap::new();
+    for (key, node) in entries {
+        let Some(label) = map_name(key, problems) else {
+            continue;
+        };
+        let host = if node.is_null() {
+            Host::default()
+        } else {
+            host(node, key.span, problems).unwrap_or_default()
+        };
+        for address in &host.addresses {
+            if address.is_loopback() {
+                continue;
+            }
+            if let Some(owner) = owners.insert(*address, label.clone()) {
+                problems.report(
+                    key.span,
+                    format!("{address} belongs to `{owner}` and to `{label}`"),
+                    "addresses of its own",
+                    Some("give each host different addresses".to_owned()),
+                );
+            }
+        }
+        all.insert(label, host);
+    }
+    all
+}
+
+/// The name of an entry that the user names freely.
+pub(crate) fn map_name(key: &Key, problems: &mut Problems<'_>) -> Option<String> {
+    match Name::parse(&key.text) {
+        Ok(name) => Some(name.0),
+        Err(bad) => {
+            let message = bad
+                .message
+                .unwrap_or_else(|| format!("{} is not a name", quoted(&key.text)));
+            problems.report(key.span, message, Name::EXPECTED, bad.help);
+            None
+        }
+    }
+}
+
+fn host(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Host> {
+    let fields = Fields::of(node, "a host", HOST, at, problems)?;
+    let addresses = fields
+        .take("addresses", problems, words::<AnyAddress>)
+        .unwrap_or_default();
+    let listen = fields
+        .take("listen", problems, words::<Endpoint>)
+        .unwrap_or_default();
+    let host = Host {
+        addresses: addresses.into_iter().map(|address| address.0).collect(),
+        sysctl: fields.take("sysctl", problems, sysctls).unwrap_or_default(),
+        listen: listen.into_iter().map(|endpoint| endpoint.0).collect(),
+        kernel: fields.take("kernel", problems, spanned::<String>),
+        machine: fields.take("machine", problems, name),
+    };
+    for (n, address) in host.listen.iter().enumerate() {
+        let span = fields
+            .node("listen")
+            .map(super::values::items)
+            .and_then(|items| items.get(n));
+        let span = span.map_or(at, |node| node.span);
+        if !owns(&host, *address) {
+            problems.report(
+                span,
+                format!("the host has no address {}", address.ip()),
+                "an address of the host, or a wildcard",
+                Some(format!(
+                    "add {} to `addresses`, or listen on `0.0.0.0:{}`",
+                    address.ip(),
+                    address.port()
+                )),
+            );
+        } else if host.listen[..n].contains(address) {
+            problems.report(
+                span,
+                format!("{address} is listened on twice"),
+                "each address and port once",
+                None,
+            );
+        }
+    }
+    Some(host)
+}
+
+/// Whether a host has an address: one of its own, a loopback address, or a wildcard.
+pub(crate) fn owns(host: &Host, address: SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    ip.is_unspecified() || ip.is_loopback() || host.addresses.contains(&ip)
+}
+
+/// The host that is meant: the named one, or the only one. Reports what is wrong.
+pub(crate) fn pick(
+    named: Option<Spanned<String>>,
+    at: Span,
+    hosts: &Hosts,
+    what: &str,
+    problems: &mut Problems<'_>,
+) -> Option<String> {
+    let names = || hosts.keys().map(String::as_str);
+    match named {
+        Some(named) if hosts.contains_key(&named.value) => Some(named.value),
+        Some(named) => {
+            // Without any host that could be read, the hosts themselves have been reported.
+            if hosts.is_empty() {
+                return None;
+            }
+            let help = match nearest(&named.value, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add it under `hosts:`, or use {}", one_of(names())),
+            };
+            problems.report(
+                named.span,
+                format!("unknown host {}", quoted(&named.value)),
+                &format!("a name under `hosts`: {}", one_of(names())),
+                Some(help),
+            );
+            None
+        }
+        None if hosts.len() == 1 => hosts.keys().next().cloned(),
+        None if hosts.is_empty() => None,
+        None => {
+            problems.report(
+                at,
+                format!("{what} does not say on which host it is"),
+                &format!("`on:` with {}", one_of(names())),
+                Some(format!(
+                    "add `on: {}`",
+                    hosts.keys().next().map_or("", String::as_str)
+                )),
+            );
+            None
+        }
+    }
+}

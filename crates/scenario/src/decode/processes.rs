@@ -1,0 +1,284 @@
+//! Processes of the declarative form.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::check::Order;
+use crate::diagnostic::quoted;
+use crate::limits::{MAX_CONNECTIONS, MAX_PROCESSES};
+use crate::model::Process;
+use crate::span::{Span, Spanned};
+use crate::value::{Bad, Close, Count, Endpoint, Hold, Ordinary, Word};
+use crate::yaml::{Node, Value};
+
+use super::Problems;
+use super::fields::{Fields, PROCESS, entries};
+use super::hosts::{Hosts, map_name, owns, pick};
+use super::options::options;
+use super::values::{items, names, spanned, word, words};
+
+/// The value of `processes`.
+pub(crate) fn processes(
+    node: &Node,
+    at: Span,
+    hosts: &Hosts,
+    problems: &mut Problems<'_>,
+) -> IndexMap<String, Process> {
+    let mut all = IndexMap::new();
+    let mut order = Order::default();
+    let entries = entries(node, "a map of processes", problems).unwrap_or_default();
+    if entries.is_empty() && matches!(node.value, Value::Map(_)) {
+        problems.report(at, "there is no process", "at least one process", None);
+    }
+    if entries.len() > MAX_PROCESSES {
+        let message = format!("{} processes in one scenario", entries.len());
+        let help = format!("the limit is {MAX_PROCESSES} names; use `count` for many alike");
+        problems.report(at, message, "", Some(help));
+        return all;
+    }
+    let mut connections: u64 = 0;
+    for (key, node) in entries {
+        let Some(name) = map_name(key, problems) else {
+            continue;
+        };
+        let Some((process, after)) = process(node, key.span, hosts, problems) else {
+            order.insert(name.clone(), key.span, Vec::new());
+            all.insert(name, Process::new(""));
+            continue;
+        };
+        let before = connections;
+        connections = connections.saturating_add(process.total_connections());
+        if connections > MAX_CONNECTIONS && before <= MAX_CONNECTIONS {
+            problems.report(
+                key.span,
+                format!("more than {MAX_CONNECTIONS} connections in one run"),
+                "",
+                Some(format!("the limit for count × connections × repeat of all processes is {MAX_CONNECTIONS}")),
+            );
+        }
+        order.insert(name.clone(), key.span, after);
+        all.insert(name, process);
+    }
+    order.check(problems);
+    all
+}
+
+/// The value of `bind`.
+enum Bind {
+    None,
+    At(SocketAddr),
+}
+
+impl Word for Bind {
+    const EXPECTED: &'static str = "`none`, or ADDR:PORT such as `192.168.0.12:0`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        match text {
+            "none" => Ok(Self::None),
+            _ if text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(['.', ':']) => {
+                Err(Bad::message(format!("{} is no way to bind", quoted(text))).and_help(
+                    "`none` leaves the address and the port to connect; `0.0.0.0:0` binds to the wildcard with a port that the kernel chooses",
+                ))
+            }
+            _ => SocketAddr::parse(text).map(Self::At),
+        }
+    }
+}
+
+fn process(
+    node: &Node,
+    at: Span,
+    hosts: &Hosts,
+    problems: &mut Problems<'_>,
+) -> Option<(Process, Vec<Spanned<String>>)> {
+    let fields = Fields::of(node, "a process", PROCESS, at, problems)?;
+    let on = fields.take("on", problems, spanned::<String>);
+    let unreadable = fields.node("on").is_some() && on.is_none();
+    let on = if unreadable {
+        None
+    } else {
+        pick(on, at, hosts, "the process", problems)
+    };
+    let after = fields.take("after", problems, names).unwrap_or_default();
+    let bind = fields
+        .take("bind", problems, words::<Bind>)
+        .unwrap_or_default();
+    let count = |name: &str, problems: &mut _| {
+        fields
+            .take(name, problems, word::<Count>)
+            .map_or(1, |count| count.0)
+    };
+    let endpoints = |name: &str, problems: &mut _| -> Vec<SocketAddr> {
+        let list = fields
+            .take(name, problems, words::<Endpoint>)
+            .unwrap_or_default();
+        list.into_iter().map(|endpoint| endpoint.0).collect()
+    };
+    let process = Process {
+        on: on.unwrap_or_default(),
+        count: count("count", problems),
+        uid: fields
+            .take("uid", problems, word::<Ordinary>)
+            .map_or(0, |uid| uid.0),
+        start: fields
+            .take("start", problems, word::<Duration>)
+            .unwrap_or_default(),
+        after: after.iter().map(|name| name.value.clone()).collect(),
+        bind: bind
+            .iter()
+            .filter_map(|one| match one {
+                Bind::At(address) => Some(*address),
+                Bind::None => None,
+            })
+            .collect(),
+        options: fields
+            .take("options", problems, options)
+            .unwrap_or_default(),
+        connect: endpoints("connect", problems),
+        connections: count("connections", problems),
+        every: fields
+            .take("every", problems, word::<Duration>)
+            .unwrap_or_default(),
+        hold: fields
+            .take("hold", problems, word::<Hold>)
+            .unwrap_or(Hold::Forever),
+        close: fields
+            .take("close", problems, word::<Close>)
+            .unwrap_or(Close::Client),
+        repeat: count("repeat", problems),
+        listen: fields
+            .take("listen", problems, words::<SocketAddr>)
+            .unwrap_or_default(),
+    };
+    let span = |name: &str| fields.node(name).map_or(at, |node| node.span);
+    if bind.len() > 1 && bind.iter().any(|one| matches!(one, Bind::None)) {
+        let help = "use one process that binds and one that does not";
+        problems.report(
+            span("bind"),
+            "`none` among addresses",
+            "either `none` or addresses",
+            Some(help.to_owned()),
+        );
+    }
+    combinations(&process, &fields, at, problems);
+    reach(&process, &fields, at, hosts, problems);
+    Some((process, after))
+}
+
+/// Fields that make no sense together.
+fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut Problems<'_>) {
+    let key = |name: &str| fields.key_span(name);
+    if let (Some(start), Some(_)) = (key("start"), key("after")) {
+        let help = "remove one of them".to_owned();
+        problems.report(
+            start,
+            "both `start` and `after` are given",
+            "one of them",
+            Some(help),
+        );
+    }
+    if ["bind", "connect", "listen"]
+        .iter()
+        .all(|name| key(name).is_none())
+    {
+        let help = "add `connect:`, `bind:` or `listen:`".to_owned();
+        problems.report(
+            at,
+            "this process does nothing",
+            "a process that makes socket calls",
+            Some(help),
+        );
+    }
+    for name in ["close", "repeat"] {
+        // `repeat: 1` and the like say nothing new and do no harm.
+        let said = name == "close" || process.repeat > 1;
+        if process.hold == Hold::Forever
+            && said
+            && let Some(span) = key(name)
+        {
+            let message = format!("`{name}` never happens: connections are held forever");
+            let help = "add `hold:` with a time, such as `hold: 0s`".to_owned();
+            problems.report(span, message, "a `hold` that ends", Some(help));
+        }
+    }
+    let families = |list: &[SocketAddr]| {
+        (
+            list.iter().any(SocketAddr::is_ipv4),
+            list.iter().any(SocketAddr::is_ipv6),
+        )
+    };
+    let (bind, connect) = (families(&process.bind), families(&process.connect));
+    if (bind.0 && connect.1) || (bind.1 && connect.0) {
+        problems.report(
+            fields.node("bind").map_or(at, |node| node.span),
+            "`bind` and `connect` are of different families",
+            "both IPv4 or both IPv6",
+            Some(
+                "a mapped address such as `[::ffff:10.0.0.1]:80` reaches IPv4 from an IPv6 socket"
+                    .to_owned(),
+            ),
+        );
+    }
+}
+
+/// Whether there is somebody at the addresses.
+fn reach(
+    process: &Process,
+    fields: &Fields<'_>,
+    at: Span,
+    hosts: &Hosts,
+    problems: &mut Problems<'_>,
+) {
+    let places = |name: &str| fields.node(name).map(items).unwrap_or_default();
+    let span = |name: &str, n: usize| places(name).get(n).map_or(at, |node| node.span);
+    let whole = |name: &str, list: usize| places(name).len() == list;
+    if whole("connect", process.connect.len()) {
+        for (n, address) in process.connect.iter().enumerate() {
+            if !hosts.is_empty() && !hosts.values().any(|host| owns(host, *address)) {
+                let message = format!("no host has the address {}", address.ip());
+                let help = format!("add {} to the `addresses` of a host", address.ip());
+                problems.report(
+                    span("connect", n),
+                    message,
+                    "the address of a host",
+                    Some(help),
+                );
+            }
+        }
+    }
+    let Some(host) = hosts.get(&process.on) else {
+        return;
+    };
+    for (name, list) in [("bind", &process.bind), ("listen", &process.listen)] {
+        // A process that may bind to foreign addresses is meant to.
+        let foreign =
+            process.options.freebind == Some(true) || process.options.transparent == Some(true);
+        if foreign || !whole(name, list.len()) {
+            continue;
+        }
+        for (n, address) in list.iter().enumerate() {
+            let elsewhere = hosts
+                .iter()
+                .find(|(_, host)| host.addresses.contains(&address.ip()));
+            if let Some((other, _)) = elsewhere
+                && !owns(host, *address)
+            {
+                problems.report(
+                    span(name, n),
+                    format!(
+                        "{} is an address of `{other}`, not of `{}`",
+                        address.ip(),
+                        process.on
+                    ),
+                    &format!("an address of `{}`", process.on),
+                    Some(format!(
+                        "run the process on `{other}`, or add the address to `{}`",
+                        process.on
+                    )),
+                );
+            }
+        }
+    }
+}

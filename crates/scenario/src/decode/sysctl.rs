@@ -1,0 +1,107 @@
+//! Sysctls: names that are written right, values in the kernel's own writing.
+
+use crate::diagnostic::quoted;
+use crate::model::Sysctls;
+use crate::suggest::nearest;
+use crate::value::{PortRange, Word};
+use crate::yaml::Node;
+
+use super::Problems;
+use super::fields::entries;
+use super::values::{text, word};
+
+const RANGE: &str = "net.ipv4.ip_local_port_range";
+
+/// Sysctls that have to do with ports. Others under `net.` are let through, because it is the kernel that decides
+/// which there are; a name near to one of these is taken for a slip.
+const KNOWN: &[&str] = &[
+    RANGE,
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_autobind_reuse",
+    "net.ipv4.ip_nonlocal_bind",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv4.tcp_tw_reuse_delay",
+    "net.ipv4.tcp_tw_recycle",
+    "net.ipv4.tcp_timestamps",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_max_tw_buckets",
+    "net.ipv4.tcp_rfc1337",
+    "net.ipv4.tcp_abort_on_overflow",
+    "net.ipv4.tcp_max_syn_backlog",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_syn_retries",
+    "net.ipv4.tcp_synack_retries",
+    "net.ipv4.tcp_migrate_req",
+    "net.ipv4.tcp_l3mdev_accept",
+    "net.ipv4.tcp_orphan_retries",
+    "net.ipv4.tcp_max_orphans",
+    "net.ipv6.bindv6only",
+    "net.ipv6.ip_nonlocal_bind",
+    "net.core.somaxconn",
+];
+
+/// The value of `sysctl`.
+pub(crate) fn sysctls(node: &Node, problems: &mut Problems<'_>) -> Option<Sysctls> {
+    let mut all = Sysctls::new();
+    for (key, value) in entries(node, "a map of sysctls", problems)? {
+        let name = &*key.text;
+        if !KNOWN.contains(&name) && !check_name(key, problems) {
+            continue;
+        }
+        let text = if name == RANGE {
+            word::<PortRange>(value, problems).map(|range| format!("{} {}", range.low, range.high))
+        } else {
+            text(value, "the value of the sysctl", problems).map(|text| text.trim().to_owned())
+        };
+        if let Some(text) = text {
+            if text.is_empty() || text.len() > 1024 || text.chars().any(char::is_control) {
+                let message = format!("this is no value for {}", quoted(name));
+                problems.report(value.span, message, "a short text on one line", None);
+                continue;
+            }
+            all.insert(name.to_owned(), text);
+        }
+    }
+    Some(all)
+}
+
+fn check_name(key: &crate::yaml::Key, problems: &mut Problems<'_>) -> bool {
+    let name = &*key.text;
+    let parts: Vec<&str> = name.split('.').collect();
+    let part = |part: &&str| {
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        !part.is_empty() && part.chars().all(word)
+    };
+    let shape = parts.len() >= 3 && parts[0] == "net" && parts.iter().all(part);
+    let near = nearest(name, KNOWN.iter().copied()).or_else(|| {
+        KNOWN
+            .iter()
+            .copied()
+            .find(|known| known.ends_with(&format!(".{name}")))
+    });
+    // Names of the same length of path that differ by a letter are slips; anything else may be a sysctl that is not
+    // listed here.
+    if shape && near.is_none_or(|near| strsim::levenshtein(near, name) > 2) {
+        return true;
+    }
+    let help = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write the whole name with dots, such as `{RANGE}`"),
+    };
+    problems.report(
+        key.span,
+        format!("unknown sysctl {}", quoted(name)),
+        "the name of a sysctl under `net.`",
+        Some(help),
+    );
+    false
+}
+
+/// A sysctl's value as a scenario writes it.
+pub(crate) fn written(name: &str, value: &str) -> String {
+    match (name, PortRange::parse(value)) {
+        (RANGE, Ok(range)) => range.to_string(),
+        _ => value.to_owned(),
+    }
+}

@@ -1,0 +1,79 @@
+//! Maps that leave out what need not be said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::value::format_duration;
+use crate::yaml::{Key, Node};
+
+/// A map in the making.
+#[derive(Default)]
+pub(crate) struct Build {
+    entries: Vec<(Key, Node)>,
+}
+
+impl Build {
+    pub(crate) fn node(&mut self, key: impl Into<Arc<str>>, node: Node) {
+        self.entries.push((Key::new(key), node));
+    }
+
+    pub(crate) fn text(&mut self, key: &str, value: impl ToString) {
+        self.node(key, Node::text(value.to_string()));
+    }
+
+    /// The field, unless it has its default.
+    pub(crate) fn unless<T: PartialEq + ToString>(&mut self, key: &str, value: T, default: T) {
+        if value != default {
+            self.text(key, value);
+        }
+    }
+
+    /// The field, if there is a value.
+    pub(crate) fn some(&mut self, key: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    /// The field, unless it is zero.
+    pub(crate) fn time(&mut self, key: &str, value: Duration) {
+        if !value.is_zero() {
+            self.text(key, format_duration(value));
+        }
+    }
+
+    /// Nothing for no value, the value alone for one, a list for several.
+    pub(crate) fn one_or_many(
+        &mut self,
+        key: &str,
+        values: impl IntoIterator<Item = impl ToString>,
+    ) {
+        let values: Vec<Node> = values
+            .into_iter()
+            .map(|value| Node::text(value.to_string()))
+            .collect();
+        if !values.is_empty() {
+            self.node(key, one_or_list(values));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn entries(self) -> Vec<(Key, Node)> {
+        self.entries
+    }
+
+    pub(crate) fn map(self) -> Node {
+        Node::entries(self.entries)
+    }
+}
+
+/// A value alone, or a list.
+pub(crate) fn one_or_list(mut values: Vec<Node>) -> Node {
+    match (values.len(), values.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => Node::list(values.into_iter().chain(last)),
+    }
+}

@@ -1,0 +1,161 @@
+//! A scenario to its cases: one for each kernel and each point of the matrix.
+
+use crate::diagnostic::{Diagnostic, Errors};
+use crate::kernels::{KernelNames, Unknown};
+use crate::limits::{MAX_CASES, MAX_EXPANDED_VALUES};
+use crate::model::{Case, ExpectBlock, Point, Scenario};
+use crate::span::Span;
+use crate::yaml::{Node, Value};
+
+/// The cases of a scenario: for each kernel in the order of the file, each point of the matrix.
+///
+/// # Errors
+///
+/// Kernel names that `kernels` does not know, and scenarios with too many cases.
+pub fn expand(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<Case>, Errors> {
+    let mut problems = Problems {
+        scenario,
+        list: Vec::new(),
+    };
+    let names = match kernels.select(&scenario.kernel) {
+        Ok(names) => names,
+        Err(unknown) => {
+            problems.unknown(unknown);
+            Vec::new()
+        }
+    };
+    check_hosts(scenario, kernels, &mut problems);
+    check_size(scenario, names.len(), &mut problems);
+    check_expect(scenario, kernels, &mut problems);
+    problems.finish()?;
+
+    let mut cases = Vec::with_capacity(names.len() * scenario.points.len());
+    for kernel in &names {
+        for point in &scenario.points {
+            cases.push(case(scenario, kernels, kernel, point));
+        }
+    }
+    Ok(cases)
+}
+
+fn case(scenario: &Scenario, kernels: &KernelNames, kernel: &str, point: &Point) -> Case {
+    let body = &point.body;
+    let applies = |block: &&ExpectBlock| {
+        let selector = block.kernel.as_ref();
+        // The names have been checked, so that an error cannot come up here.
+        selector.is_none_or(|selector| kernels.selects(selector, kernel).unwrap_or(false))
+    };
+    let checks = body
+        .expect
+        .iter()
+        .filter(applies)
+        .flat_map(|block| block.checks.iter().cloned());
+    Case {
+        scenario: scenario.name.clone(),
+        file: scenario.file.clone(),
+        about: scenario.about.clone(),
+        kernel: kernel.to_owned(),
+        axes: point.axes.clone(),
+        seed: body.seed,
+        time_wait: body.time_wait,
+        network: body.network.clone(),
+        hosts: body.hosts.clone(),
+        program: body.program.clone(),
+        expect: checks.collect(),
+    }
+}
+
+struct Problems<'a> {
+    scenario: &'a Scenario,
+    list: Vec<Diagnostic>,
+}
+
+impl Problems<'_> {
+    fn at(&mut self, span: Span, message: String, expected: &str, help: String) {
+        let made = Diagnostic::at(&self.scenario.text, span, message, expected).with_help(help);
+        if !self.list.contains(&made) {
+            self.list.push(made);
+        }
+    }
+
+    fn unknown(&mut self, unknown: Vec<Unknown>) {
+        for one in unknown {
+            self.at(
+                one.span,
+                one.message,
+                "expected a kernel that fourtuple knows",
+                one.help,
+            );
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Errors> {
+        let place = |one: &Diagnostic| one.place.as_ref().map(|place| (place.line, place.column));
+        self.list.sort_by_key(place);
+        Errors::check(self.list, 0)
+    }
+}
+
+fn check_hosts(scenario: &Scenario, kernels: &KernelNames, problems: &mut Problems<'_>) {
+    for host in scenario
+        .points
+        .iter()
+        .flat_map(|point| point.body.hosts.values())
+    {
+        if let Some(kernel) = &host.kernel
+            && !kernels.contains(&kernel.value)
+        {
+            let selector = crate::model::KernelSelector {
+                patterns: vec![crate::span::Spanned::new(
+                    crate::model::KernelPattern::One(kernel.value.clone()),
+                    kernel.span,
+                )],
+            };
+            problems.unknown(kernels.select(&selector).err().unwrap_or_default());
+        }
+    }
+}
+
+fn check_expect(scenario: &Scenario, kernels: &KernelNames, problems: &mut Problems<'_>) {
+    for block in scenario.points.iter().flat_map(|point| &point.body.expect) {
+        if let Some(selector) = &block.kernel {
+            problems.unknown(kernels.select(selector).err().unwrap_or_default());
+        }
+    }
+}
+
+fn check_size(scenario: &Scenario, kernels: usize, problems: &mut Problems<'_>) {
+    let cases = kernels.saturating_mul(scenario.points.len());
+    let span = scenario
+        .kernel
+        .patterns
+        .first()
+        .map(|one| one.span)
+        .unwrap_or_default();
+    if cases > MAX_CASES {
+        let message = format!(
+            "{cases} cases: {kernels} kernels times {} matrix points",
+            scenario.points.len()
+        );
+        problems.at(
+            span,
+            message,
+            "",
+            format!("the limit is {MAX_CASES} cases; name fewer kernels or values"),
+        );
+        return;
+    }
+    let template = Node {
+        span: Span::default(),
+        value: Value::Map(scenario.written.clone()),
+    };
+    if template.weight().saturating_mul(cases) > MAX_EXPANDED_VALUES {
+        let message = format!("more than {MAX_EXPANDED_VALUES} values over all {cases} cases");
+        problems.at(
+            span,
+            message,
+            "",
+            "name fewer kernels, or split the scenario".to_owned(),
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! Kernel names, which the caller knows and this crate does not.
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::quoted;
+use crate::model::{KernelPattern, KernelSelector};
+use crate::span::Span;
+use crate::suggest::nearest_few;
+
+/// The kernels there are, oldest first within each family. The family of a name is what stands before its first `-`:
+/// `linux`, `rhel`, `debian`, ...
+#[derive(Clone, Debug, Default)]
+pub struct KernelNames {
+    /// For each kernel its names, the usual one first.
+    kernels: Vec<Vec<String>>,
+    /// Name to place in `kernels`.
+    places: IndexMap<String, usize>,
+}
+
+/// A kernel that cannot be found, before it is known where in a file it stands.
+pub(crate) struct Unknown {
+    pub(crate) span: Span,
+    pub(crate) message: String,
+    pub(crate) help: String,
+}
+
+impl KernelNames {
+    /// Kernels in order, each with its usual name and its other names. A name that comes again later is left out.
+    pub fn new<N, A>(kernels: impl IntoIterator<Item = (N, A)>) -> Self
+    where
+        N: Into<String>,
+        A: IntoIterator,
+        A::Item: Into<String>,
+    {
+        let mut made = Self::default();
+        for (name, aliases) in kernels {
+            let names = std::iter::once(name.into()).chain(aliases.into_iter().map(Into::into));
+            let place = made.kernels.len();
+            let mut kept = Vec::new();
+            for name in names {
+                if !made.places.contains_key(&name) {
+                    made.places.insert(name.clone(), place);
+                    kept.push(name);
+                }
+            }
+            if !kept.is_empty() {
+                made.kernels.push(kept);
+            }
+        }
+        made
+    }
+
+    /// Whether there is a kernel with this name, usual or other.
+    pub fn contains(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
+    /// The usual name of each kernel, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.kernels
+            .iter()
+            .filter_map(|names| names.first())
+            .map(String::as_str)
+    }
+
+    /// The usual name of the kernel that has this name.
+    pub fn usual(&self, name: &str) -> Option<&str> {
+        let place = *self.places.get(name)?;
+        self.kernels.get(place)?.first().map(String::as_str)
+    }
+
+    /// The names near to a wrong one, nearest first, at most three.
+    pub fn nearest(&self, name: &str) -> Vec<&str> {
+        nearest_few(name, self.places.keys().map(String::as_str))
+    }
+
+    /// The kernels of a selector, each once, in the order of the selector. A kernel keeps the name that the selector
+    /// uses for it; ranges give names of the range's family.
+    pub(crate) fn select(&self, selector: &KernelSelector) -> Result<Vec<String>, Vec<Unknown>> {
+        let mut found: Vec<String> = Vec::new();
+        let mut unknown = Vec::new();
+        for pattern in &selector.patterns {
+            match self.matching(&pattern.value) {
+                Ok(names) => {
+                    for name in names {
+                        if !found.contains(&name) {
+                            found.push(name);
+                        }
+                    }
+                }
+                Err((message, help)) => unknown.push(Unknown {
+                    span: pattern.span,
+                    message,
+                    help,
+                }),
+            }
+        }
+        if unknown.is_empty() {
+            Ok(found)
+        } else {
+            Err(unknown)
+        }
+    }
+
+    /// Whether a selector means a kernel, under any of its names.
+    pub(crate) fn selects(
+        &self,
+        selector: &KernelSelector,
+        name: &str,
+    ) -> Result<bool, Vec<Unknown>> {
+        let place = self.places.get(name);
+        let names = self.select(selector)?;
+        Ok(names.iter().any(|one| self.places.get(one) == place))
+    }
+
+    fn matching(&self, pattern: &KernelPattern) -> Result<Vec<String>, (String, String)> {
+        match pattern {
+            KernelPattern::All => Ok(self.iter().map(str::to_owned).collect()),
+            KernelPattern::One(name) => {
+                self.place(name)?;
+                Ok(vec![name.clone()])
+            }
+            KernelPattern::Range { from, to } => self.range(from.as_deref(), to.as_deref()),
+        }
+    }
+
+    fn range(&self, from: Option<&str>, to: Option<&str>) -> Result<Vec<String>, (String, String)> {
+        let first = from.map(|name| self.place(name)).transpose()?;
+        let last = to.map(|name| self.place(name)).transpose()?;
+        let family = family(from.or(to).unwrap_or_default());
+        if let (Some(from), Some(to)) = (from, to) {
+            let other = self::family(to);
+            if other != family {
+                let message =
+                    format!("the range goes from the family `{family}` to the family `{other}`");
+                let help = "a range stays in one family; write a list of two ranges".to_owned();
+                return Err((message, help));
+            }
+            if first > last {
+                let message = format!("the range from `{from}` to `{to}` is reversed");
+                return Err((message, format!("write `{to}..{from}`")));
+            }
+        }
+        let first = first.unwrap_or(0);
+        let last = last.unwrap_or(self.kernels.len().saturating_sub(1));
+        let mut found = Vec::new();
+        for place in first..=last {
+            let names = self
+                .kernels
+                .get(place)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            // The ends keep the names they were given, so that the range shows what was asked for.
+            let end = [from, to]
+                .into_iter()
+                .flatten()
+                .find(|end| names.iter().any(|name| name == end));
+            let own = names
+                .iter()
+                .map(String::as_str)
+                .find(|name| self::family(name) == family);
+            found.extend(end.or(own).map(str::to_owned));
+        }
+        Ok(found)
+    }
+
+    fn place(&self, name: &str) -> Result<usize, (String, String)> {
+        if let Some(place) = self.places.get(name) {
+            return Ok(*place);
+        }
+        let near = self.nearest(name);
+        let help = match near.as_slice() {
+            [] => "`fourtuple kernels` lists the names".to_owned(),
+            near => format!(
+                "did you mean {}?",
+                crate::suggest::one_of(near.iter().copied())
+            ),
+        };
+        Err((format!("unknown kernel {}", quoted(name)), help))
+    }
+}
+
+fn family(name: &str) -> &str {
+    name.split_once('-').map_or(name, |(family, _)| family)
+}

@@ -1,0 +1,64 @@
+//! One run: a scenario on one kernel at one point of its matrix.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::{Body, Check, ExpectBlock, Host, Network, Program};
+use crate::span::Spanned;
+
+/// One run of a scenario, ready for an interpreter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The scenario's name, such as `rhel-6.5/connect-after-bind`.
+    pub scenario: String,
+    /// The path of the file as it was given, with `/` between its parts; empty for a scenario that a tool made.
+    pub file: String,
+    /// The question that the scenario asks.
+    pub about: String,
+    /// The kernel, by the name that the scenario used for it.
+    pub kernel: String,
+    /// The value of each matrix axis, in the order of the file; empty without a matrix.
+    pub axes: IndexMap<String, String>,
+    /// Seed of everything that is random.
+    pub seed: u64,
+    /// Length of TIME-WAIT; none for the kernel's own, which is 60 seconds.
+    pub time_wait: Option<Duration>,
+    /// The network between the hosts.
+    pub network: Network,
+    /// The hosts by name, in the order of the file.
+    pub hosts: IndexMap<String, Host>,
+    /// What runs on them.
+    pub program: Program,
+    /// What is asked of the results on this kernel, in the order of the file.
+    pub expect: Vec<Spanned<Check>>,
+}
+
+impl Case {
+    /// The kernel of a host: its own if it names one, otherwise the kernel of the case.
+    pub fn kernel_of(&self, host: &str) -> &str {
+        self.hosts
+            .get(host)
+            .and_then(|host| host.kernel.as_ref())
+            .map_or(self.kernel.as_str(), |kernel| kernel.value.as_str())
+    }
+
+    /// The running part, as a scenario holds it.
+    pub fn body(&self) -> Body {
+        let expect = match self.expect.as_slice() {
+            [] => Vec::new(),
+            checks => vec![ExpectBlock {
+                kernel: None,
+                checks: checks.to_vec(),
+            }],
+        };
+        Body {
+            seed: self.seed,
+            time_wait: self.time_wait,
+            network: self.network.clone(),
+            hosts: self.hosts.clone(),
+            program: self.program.clone(),
+            expect,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What is asked of the results, on top of the snapshot.
+
+use indexmap::IndexMap;
+
+use super::KernelSelector;
+use crate::span::Spanned;
+use crate::value::{Answer, Op};
+
+/// Checks that hold on some kernels, or on all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectBlock {
+    /// The kernels; none for all kernels of the scenario.
+    pub kernel: Option<KernelSelector>,
+    /// The checks, in the order of the file.
+    pub checks: Vec<Spanned<Check>>,
+}
+
+/// One check: `binders.connect: { ok: 4 }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The process whose attempts are meant, all instances together.
+    pub process: String,
+    /// The socket call.
+    pub op: Op,
+    /// What its results must be.
+    pub expected: Expected,
+}
+
+/// What the results of one process and call must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Each result is one of these, and there is at least one attempt: `plain.connect: EADDRNOTAVAIL`.
+    Each(Vec<Answer>),
+    /// Exactly these results, this often, and no others: `plain.connect: { ok: 3, EADDRNOTAVAIL: 1 }`.
+    Counts(IndexMap<Answer, u32>),
+}
+
+impl Check {
+    /// Says what is wrong with the results of the attempts that the check is about; nothing when all is as expected.
+    ///
+    /// `results` are the words of the outcome: `ok` or errno names.
+    pub fn failure<'a>(&self, results: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let mut seen: IndexMap<&str, u32> = IndexMap::new();
+        for result in results {
+            *seen.entry(result).or_default() += 1;
+        }
+        let fits = match &self.expected {
+            Expected::Each(allowed) => {
+                let allowed = |result: &&str| allowed.iter().any(|one| one.as_str() == *result);
+                !seen.is_empty() && seen.keys().all(allowed)
+            }
+            Expected::Counts(counts) => {
+                let wanted = |answer: &Answer| counts.get(answer).copied().unwrap_or(0);
+                let other = seen.keys().any(|result| {
+                    Answer::from_name(result).is_none_or(|answer| wanted(&answer) == 0)
+                });
+                let count = |answer: &Answer| seen.get(answer.as_str()).copied().unwrap_or(0);
+                !other
+                    && counts
+                        .iter()
+                        .all(|(answer, wanted)| count(answer) == *wanted)
+            }
+        };
+        if fits {
+            return None;
+        }
+        let expected = match &self.expected {
+            Expected::Each(allowed) => {
+                let names: Vec<&str> = allowed.iter().map(|one| one.as_str()).collect();
+                format!("{} each time", names.join(" or "))
+            }
+            Expected::Counts(counts) => tally(counts.iter().map(|(one, n)| (one.as_str(), *n))),
+        };
+        let got = tally(seen);
+        Some(format!(
+            "{}.{}: expected {expected}, got {got}",
+            self.process, self.op
+        ))
+    }
+}
+
+fn tally<'a>(counts: impl IntoIterator<Item = (&'a str, u32)>) -> String {
+    let parts: Vec<String> = counts
+        .into_iter()
+        .map(|(name, count)| format!("{count} × {name}"))
+        .collect();
+    if parts.is_empty() {
+        "no attempt".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}

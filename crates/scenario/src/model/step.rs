@@ -1,0 +1,355 @@
+//! Steps: one total order of socket calls.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+
+use super::{Options, Sysctls};
+use crate::schema::written;
+use crate::value::{Address, Answer, Family, How, Op, PortRange};
+
+/// One step. In YAML its first word says what it is: `{ bind: a, at: "127.0.0.2:0" }`.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub enum Step {
+    /// Makes a socket.
+    Socket(SocketStep),
+    /// Sets options of a socket.
+    Set(SetStep),
+    /// Binds a socket.
+    Bind(BindStep),
+    /// Makes a listener of a socket.
+    Listen(ListenStep),
+    /// Connects a socket.
+    Connect(ConnectStep),
+    /// Accepts a connection.
+    Accept(AcceptStep),
+    /// Sends bytes.
+    #[schemars(with = "written::SendStep")]
+    Send(TransferStep),
+    /// Receives bytes.
+    #[schemars(with = "written::RecvStep")]
+    Recv(TransferStep),
+    /// Ends one or both halves of a connection.
+    Shutdown(ShutdownStep),
+    /// Dissolves a connection: `connect` to an address of family `AF_UNSPEC`.
+    #[schemars(with = "written::DisconnectStep")]
+    Disconnect(OnSocketStep),
+    /// Closes a socket.
+    #[schemars(with = "written::CloseStep")]
+    Close(OnSocketStep),
+    /// Asks for the local address of a socket.
+    #[schemars(with = "written::GetsocknameStep")]
+    Getsockname(NameStep),
+    /// Asks for the peer's address of a socket.
+    #[schemars(with = "written::GetpeernameStep")]
+    Getpeername(NameStep),
+    /// Changes sysctls of a host.
+    Sysctl(SysctlStep),
+    /// Lets time pass.
+    Sleep(SleepStep),
+}
+
+/// Makes a socket.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SocketStep {
+    /// The name of the new socket.
+    pub socket: String,
+    /// The family: `inet` (also if left out) or `inet6`.
+    #[schemars(with = "Option<written::Family>")]
+    pub family: Family,
+    /// The process that the socket belongs to. If left out: the only process that the steps name, otherwise `main`.
+    #[schemars(with = "Option<String>")]
+    pub by: String,
+    /// The user id of the process, on its first use; 0 if left out.
+    #[schemars(with = "Option<u32>")]
+    pub uid: u32,
+    /// The host of the process. It may be left out when there is only one, or once the process has one.
+    #[schemars(with = "Option<String>")]
+    pub on: String,
+    /// Whether the socket is non-blocking.
+    #[schemars(with = "Option<bool>")]
+    pub nonblock: bool,
+    /// Options that are set at once, as a `set` step without an attempt of its own.
+    #[schemars(with = "Option<Options>")]
+    pub options: Options,
+    /// The result that is asked for, or any of a list.
+    #[schemars(with = "Option<written::Answers>")]
+    pub expect: Vec<Answer>,
+    /// The file has no such step: the socket is made because a later step uses it. It makes no attempt.
+    #[schemars(skip)]
+    pub implicit: bool,
+}
+
+/// Sets options of a socket.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SetStep {
+    /// The socket.
+    pub set: String,
+    /// The options; at least one.
+    pub options: Options,
+    /// The result that is asked for, or any of a list.
+    #[schemars(with = "Option<written::Answers>")]
+    pub expect: Vec<Answer>,
+}
+
+/// Binds a socket.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct BindStep {
+    /// The socket.
+    pub bind: String,
+    /// The address; port 0 lets the kernel choose.
+    #[schemars(with = "written::Address")]
+    pub at: Address,
+    /// A name for the local port that the socket has after a success; later steps write it `$name`.
+    pub port_as: Option<String>,
+    /// The result that is asked for, or any of a list.
+    #[schemars(with = "Option<written::Answers>")]
+    pub expect: Vec<Answer>,
+    /// The range that the local port must be in.
+    #[schemars(with = "Option<written::PortRange>")]
+    pub expect_port: Option<PortRange>,
+    /// The local address that the socket must have.
+    #[schemars(with = "Option<written::Address>")]
+    pub expect_local: Option<Address>,
+}
+
+/// Makes a listener of a socket.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ListenStep {
+    /// The socket.
+    pub listen: String,
+    /// How many connections wait to be accepted; 128 if left out.
+    #[schemars(with = "Option<u32>")]
+    pub backlog: u32,
+    /// A name for the local port that the socket has after a success; later steps write it `$name`.
+    pub port_as: Option<String>,
+    /// The result that is asked for, or any of a list.
+    #[schemars(with = "Option<written::Answers>")]
+    pub expect: Vec<Answer>,
+    /// The range that the local port must be in.
+    #[schemars(with = "Option<written::PortRange>")]
+    pub expect_port: Option<PortRange>,
+    /// The local address that the socket must have.
+    #[schemars(with = "Option<written::Address>")]
+    pub expect_local: Option<Address>,
+}
+
+/// Connects a socket.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ConnectStep {
+    /// The socket.
+    pub connect: String,
+    /// The address to connect to.
+    #[schemars(with = "written::Address")]
+    pub to: Address,
+    /// A name for the local port that the socket has after a success; later steps write it `$name`.
+    pub port_as: Option<String>,
+    /// The result that is asked for, or any of a list.
+    #[schemars(with = "Option<written::Answers>")]
+    pub expect: Vec<Answer>,
+    /// The range that the local port must be in.
+    #[schemars(with = "Option<written::PortRange>")]
+    pub expect_port: Option<PortRange>,
+    /// The local address that the socket must have.
+    #[schemars(with = "Option<written::Address>")]
+    pub expect_local: Option<Address>,
+    /// The peer's address that the socket must have.
+    #[schemars(with = "Option<written::Address>")]
+    pub expect_peer: Option<Address>,
+}
+
+/// Accepts a connection.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct AcceptStep {
+    /// The listener.
+    pub accept: String,
+    /// A name for the accepted socket; without it the socket stays open and cannot be used.
+    #[schemars(rename = "as")]
+    pub accepted: Option<String>,
+    /// The result that is asked for, or any of a list.
+    #[schemars(with = "Option<written::Answers>")]
+    pub expect: Vec<Answer>,
+    /// The local address that the accepted socket must have.
+    #[schemars(with = "Option<written::Address>")]
+    pub expect_local: Option<Address>,
+    /// The peer's address that the accepted socket must have.
+    #[schemars(with = "Option<written::Address>")]
+    pub expect_peer: Option<Address>,
+}
+
+/// Sends or receives bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferStep {
+    /// The socket.
+    pub socket: String,
+    /// How many bytes; 1 if left out.
+    pub len: u32,
+    /// The result that is asked for, or any of a list.
+    pub expect: Vec<Answer>,
+}
+
+/// Ends one or both halves of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ShutdownStep {
+    /// The socket.
+    pub shutdown: String,
+    /// Which half: `read`, `write` or `both`.
+    #[schemars(with = "written::How")]
+    pub how: How,
+    /// The result that is asked for, or any of a list.
+    #[schemars(with = "Option<written::Answers>")]
+    pub expect: Vec<Answer>,
+}
+
+/// A call that takes a socket and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnSocketStep {
+    /// The socket.
+    pub socket: String,
+    /// The result that is asked for, or any of a list.
+    pub expect: Vec<Answer>,
+}
+
+/// Asks for an address of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameStep {
+    /// The socket.
+    pub socket: String,
+    /// A name for the port of the address; later steps write it `$name`.
+    pub port_as: Option<String>,
+    /// The result that is asked for, or any of a list.
+    pub expect: Vec<Answer>,
+    /// The range that the port of the address must be in.
+    pub expect_port: Option<PortRange>,
+    /// The address that must be answered: `expect_local` of `getsockname`, `expect_peer` of `getpeername`.
+    pub expect_address: Option<Address>,
+}
+
+/// Changes sysctls of a host.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SysctlStep {
+    /// The sysctls by name; at least one.
+    #[schemars(with = "indexmap::IndexMap<String, written::Scalar>")]
+    pub sysctl: Sysctls,
+    /// The host. It may be left out when there is only one.
+    #[schemars(with = "Option<String>")]
+    pub on: String,
+}
+
+/// Lets time pass.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SleepStep {
+    /// How long.
+    #[schemars(with = "written::Duration")]
+    pub sleep: Duration,
+}
+
+impl Step {
+    /// The socket call of the step; none for `sysctl` and `sleep`, which make no attempt.
+    pub fn op(&self) -> Option<Op> {
+        Some(match self {
+            Self::Socket(_) => Op::Socket,
+            Self::Set(_) => Op::Set,
+            Self::Bind(_) => Op::Bind,
+            Self::Listen(_) => Op::Listen,
+            Self::Connect(_) => Op::Connect,
+            Self::Accept(_) => Op::Accept,
+            Self::Send(_) => Op::Send,
+            Self::Recv(_) => Op::Recv,
+            Self::Shutdown(_) => Op::Shutdown,
+            Self::Disconnect(_) => Op::Disconnect,
+            Self::Close(_) => Op::Close,
+            Self::Getsockname(_) => Op::Getsockname,
+            Self::Getpeername(_) => Op::Getpeername,
+            Self::Sysctl(_) | Self::Sleep(_) => return None,
+        })
+    }
+
+    /// The socket that the step is about.
+    pub fn socket(&self) -> Option<&str> {
+        Some(match self {
+            Self::Socket(step) => &step.socket,
+            Self::Set(step) => &step.set,
+            Self::Bind(step) => &step.bind,
+            Self::Listen(step) => &step.listen,
+            Self::Connect(step) => &step.connect,
+            Self::Accept(step) => &step.accept,
+            Self::Send(step) | Self::Recv(step) => &step.socket,
+            Self::Shutdown(step) => &step.shutdown,
+            Self::Disconnect(step) | Self::Close(step) => &step.socket,
+            Self::Getsockname(step) | Self::Getpeername(step) => &step.socket,
+            Self::Sysctl(_) | Self::Sleep(_) => return None,
+        })
+    }
+
+    /// The results that are asked for; empty when any will do.
+    pub fn expect(&self) -> &[Answer] {
+        match self {
+            Self::Socket(step) => &step.expect,
+            Self::Set(step) => &step.expect,
+            Self::Bind(step) => &step.expect,
+            Self::Listen(step) => &step.expect,
+            Self::Connect(step) => &step.expect,
+            Self::Accept(step) => &step.expect,
+            Self::Send(step) | Self::Recv(step) => &step.expect,
+            Self::Shutdown(step) => &step.expect,
+            Self::Disconnect(step) | Self::Close(step) => &step.expect,
+            Self::Getsockname(step) | Self::Getpeername(step) => &step.expect,
+            Self::Sysctl(_) | Self::Sleep(_) => &[],
+        }
+    }
+
+    /// The name under which the step keeps a port.
+    pub fn port_as(&self) -> Option<&str> {
+        match self {
+            Self::Bind(step) => step.port_as.as_deref(),
+            Self::Listen(step) => step.port_as.as_deref(),
+            Self::Connect(step) => step.port_as.as_deref(),
+            Self::Getsockname(step) | Self::Getpeername(step) => step.port_as.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The range that the port must be in.
+    pub fn expect_port(&self) -> Option<PortRange> {
+        match self {
+            Self::Bind(step) => step.expect_port,
+            Self::Listen(step) => step.expect_port,
+            Self::Connect(step) => step.expect_port,
+            Self::Getsockname(step) | Self::Getpeername(step) => step.expect_port,
+            _ => None,
+        }
+    }
+
+    /// The local address that must result.
+    pub fn expect_local(&self) -> Option<&Address> {
+        match self {
+            Self::Bind(step) => step.expect_local.as_ref(),
+            Self::Listen(step) => step.expect_local.as_ref(),
+            Self::Connect(step) => step.expect_local.as_ref(),
+            Self::Accept(step) => step.expect_local.as_ref(),
+            Self::Getsockname(step) => step.expect_address.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The peer's address that must result.
+    pub fn expect_peer(&self) -> Option<&Address> {
+        match self {
+            Self::Connect(step) => step.expect_peer.as_ref(),
+            Self::Accept(step) => step.expect_peer.as_ref(),
+            Self::Getpeername(step) => step.expect_address.as_ref(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The top level of the schema, and what holds for every value in it.
+
+use indexmap::IndexMap;
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use serde_json::{Value, json};
+
+use super::written::{self, Kernels, OneOrMany, Scalar};
+use crate::model::{Host, Process, Step};
+
+/// A question about local TCP ports: hosts, what runs on them, and the kernels to ask.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Scenario")]
+#[expect(dead_code, reason = "the fields are read by the schema only")]
+struct Document {
+    /// The question that the scenario asks, in a sentence.
+    about: String,
+    /// Where the question comes from: a report, a link, a kernel commit; one or a list.
+    source: Option<OneOrMany<String>>,
+    /// The kernels to run on; `all` if left out.
+    kernel: Option<Kernels>,
+    /// Seed of everything that is random; 1 if left out.
+    seed: Option<u64>,
+    /// Length of TIME-WAIT; the kernel's 60s if left out.
+    time_wait: Option<written::Duration>,
+    /// Axes with their values. The scenario runs once for each combination; `${name}` stands for the value anywhere
+    /// below `seed`, `time_wait`, `network`, `hosts`, `processes`, `steps` and `expect`.
+    matrix: Option<IndexMap<String, OneOrMany<Scalar>>>,
+    /// The network between the hosts, and what happens to it.
+    network: Option<NetworkDocument>,
+    /// The hosts by name.
+    hosts: IndexMap<String, Option<Host>>,
+    /// The declarative form: processes by name. Exactly one of `processes` and `steps` is given.
+    processes: Option<IndexMap<String, Process>>,
+    /// The step form: socket calls in one total order. Exactly one of `processes` and `steps` is given.
+    steps: Option<Vec<Step>>,
+    /// What is asked of the results, on top of the snapshot: `process.call: RESULT` when every result is that (or one
+    /// of a list), `process.call: { RESULT: COUNT }` for exact counts. A list of such maps may limit each to some
+    /// kernels with the key `kernel`.
+    expect: Option<ExpectDocument>,
+}
+
+/// The network between the hosts, and what happens to it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Network")]
+#[expect(dead_code, reason = "the fields are read by the schema only")]
+struct NetworkDocument {
+    /// How long a packet is under way: a duration, or a range such as `1ms..20ms`.
+    latency: Option<written::Latency>,
+    /// The share of packets that is lost, such as `1%` or `0.01`.
+    loss: Option<written::Loss>,
+    /// What happens at which time.
+    faults: Option<Vec<FaultDocument>>,
+}
+
+/// Something that happens at a point in time. Exactly one thing besides `at`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Fault")]
+#[expect(dead_code, reason = "the fields are read by the schema only")]
+struct FaultDocument {
+    /// When, counted from the start of the run.
+    at: written::Duration,
+    /// Packets between these two hosts are dropped from now on.
+    partition: Option<[String; 2]>,
+    /// Packets between these two hosts are delivered again after a partition.
+    repair: Option<[String; 2]>,
+    /// Packets between these two hosts are kept back from now on.
+    hold: Option<[String; 2]>,
+    /// Packets between these two hosts that were kept back are delivered, and later ones as well.
+    release: Option<[String; 2]>,
+    /// This host stops; its sockets are gone without a packet.
+    crash: Option<String>,
+    /// This host stops and starts again; its processes begin anew.
+    bounce: Option<String>,
+}
+
+struct ExpectDocument;
+
+impl JsonSchema for ExpectDocument {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Expect".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> Schema {
+        let answers = generator.subschema_for::<written::Answers>();
+        let kernels = generator.subschema_for::<Kernels>();
+        let counts = json!({
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": { "type": "integer", "minimum": 0 },
+        });
+        let check = json!({ "anyOf": [answers, counts] });
+        let key = r"^[^.]+\.[a-z]+$";
+        schemars::json_schema!({
+            "anyOf": [
+                {
+                    "type": "object",
+                    "patternProperties": { key: check },
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": { "kernel": kernels },
+                        "patternProperties": { key: check },
+                        "additionalProperties": false,
+                    },
+                },
+            ],
+        })
+    }
+}
+
+/// The JSON Schema of scenario files (draft 2020-12).
+pub fn schema() -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema = generator.into_root_schema_for::<Document>();
+    RecursiveTransform(allow_axes).transform(&mut schema);
+    RecursiveTransform(drop_noise).transform(&mut schema);
+    schema.to_value()
+}
+
+/// The text of `scenarios/scenario.schema.json`.
+pub fn schema_text() -> String {
+    let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Every value but free text may also be, or hold, a matrix axis such as `${n}`.
+fn allow_axes(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else {
+        return;
+    };
+    if object.contains_key("x-axis") {
+        object.remove("x-axis");
+        return;
+    }
+    let holds = |words: &[&str]| match object.get("type") {
+        Some(Value::String(one)) => words.contains(&one.as_str()),
+        Some(Value::Array(list)) => list
+            .iter()
+            .any(|one| one.as_str().is_some_and(|one| words.contains(&one))),
+        _ => false,
+    };
+    let choice = object.contains_key("enum") || object.contains_key("const");
+    let text =
+        holds(&["string"]) && !object.contains_key("pattern") && !object.contains_key("format");
+    let composed = holds(&["object", "array"]);
+    if composed || text || !(choice || holds(&["integer", "number", "boolean", "string"])) {
+        return;
+    }
+    // What is said about the field stays outside, where editors look for it.
+    let description = object.shift_remove("description");
+    let mut inner = Value::Object(std::mem::take(object));
+    // The marker keeps the transform, which goes on into the new parts, from wrapping them again.
+    inner["x-axis"] = json!(true);
+    if let Some(description) = description {
+        object.insert("description".into(), description);
+    }
+    object.insert(
+        "anyOf".into(),
+        json!([inner, { "type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_-]*\}", "x-axis": true }]),
+    );
+}
+
+/// `format: uint32` and the like are no formats of JSON Schema.
+fn drop_noise(schema: &mut Schema) {
+    if let Some(object) = schema.as_object_mut()
+        && object
+            .get("format")
+            .and_then(Value::as_str)
+            .is_some_and(|format| format.contains("int"))
+    {
+        object.shift_remove("format");
+    }
+}

@@ -1,0 +1,197 @@
+//! The written form of values, for the schema: what the decoder reads, as JSON Schema.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::value::{self, ERRNO_NAMES, Word};
+
+/// A value that is one word with a pattern.
+macro_rules! patterns {
+    ($($name:ident $word:ty, $pattern:literal;)*) => {
+        $(
+            pub(crate) struct $name;
+
+            impl JsonSchema for $name {
+                fn inline_schema() -> bool {
+                    true
+                }
+
+                fn schema_name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+
+                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                    json_schema!({
+                        "type": "string",
+                        "pattern": $pattern,
+                        "title": <$word as Word>::EXPECTED,
+                    })
+                }
+            }
+        )*
+    };
+}
+
+patterns! {
+    Duration std::time::Duration, r"^(\d+(h|m|s|ms|us|ns)|0+)$";
+    PortRange value::PortRange, r"^\d{1,5}[- ]\d{1,5}$";
+    SocketAddr std::net::SocketAddr, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$";
+    Endpoint value::Endpoint, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$";
+    Address value::Address, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5}|\$[A-Za-z_][A-Za-z0-9_-]*)$";
+    Latency value::Latency, r"^(\d+(h|m|s|ms|us|ns)|0+)(\.\.(\d+(h|m|s|ms|us|ns)|0+))?$";
+    Hold value::Hold, r"^(\d+(h|m|s|ms|us|ns)|0+|forever)$";
+}
+
+/// A value that is one of a few words.
+macro_rules! choices {
+    ($($name:ident)*) => {
+        $(
+            pub(crate) struct $name;
+
+            impl JsonSchema for $name {
+                fn inline_schema() -> bool {
+                    true
+                }
+
+                fn schema_name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+
+                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                    let words: Vec<&str> = value::$name::ALL.iter().map(|one| one.as_str()).collect();
+                    json_schema!({ "enum": words })
+                }
+            }
+        )*
+    };
+}
+
+choices! { Family How Close }
+
+/// Values whose schema is written out here, each with its own name.
+macro_rules! schemas {
+    ($($name:ident$(<$t:ident>)? ($inline:literal) |$generator:ident| $body:expr;)*) => {
+        $(
+            pub(crate) struct $name$(<$t>(std::marker::PhantomData<$t>))?;
+
+            impl$(<$t: JsonSchema>)? JsonSchema for $name$(<$t>)? {
+                fn inline_schema() -> bool {
+                    $inline
+                }
+
+                fn schema_name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+
+                fn json_schema($generator: &mut SchemaGenerator) -> Schema {
+                    $body
+                }
+            }
+        )*
+    };
+}
+
+schemas! {
+    OneOrMany<T>(true) |generator| {
+        let one = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one, "maxItems": crate::limits::MAX_ADDRESSES }] })
+    };
+    Scalar(true) |_generator| json_schema!({ "type": ["string", "number", "boolean"] });
+    Count(true) |_generator| json_schema!({ "type": "integer", "minimum": 1, "maximum": crate::limits::MAX_COUNT });
+    Bytes(true) |_generator| json_schema!({ "type": "integer", "minimum": 1, "maximum": crate::limits::MAX_TRANSFER_BYTES });
+    Loss(true) |_generator| json_schema!({ "anyOf": [
+        { "type": "number", "minimum": 0, "maximum": 1 },
+        { "type": "string", "pattern": r"^\d+(\.\d+)?%?$" },
+    ] });
+    Linger(true) |_generator| json_schema!({ "anyOf": [
+        { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+        { "enum": ["reset", "off"] },
+    ] });
+    Bind(true) |generator| {
+        let one = generator.subschema_for::<SocketAddr>();
+        json_schema!({ "anyOf": [{ "const": "none" }, one, { "type": "array", "items": one, "minItems": 1, "maxItems": crate::limits::MAX_ADDRESSES }] })
+    };
+    Answer(false) |_generator| {
+        let names: Vec<&str> = std::iter::once("ok").chain(ERRNO_NAMES.iter().copied()).collect();
+        json_schema!({ "description": "The result of a socket call.", "enum": names })
+    };
+    Answers(true) |generator| {
+        let one = generator.subschema_for::<Answer>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    };
+    Kernels(false) |_generator| {
+        let one = json_schema!({ "type": "string", "minLength": 1 });
+        json_schema!({
+            "description": "A kernel by name, a range such as `linux-4.2..linux-6.1`, `all`, or a list of these.",
+            "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }],
+        })
+    };
+}
+
+/// The steps whose typed form is shared by several words.
+macro_rules! steps {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(JsonSchema)]
+            #[schemars(deny_unknown_fields)]
+            #[expect(dead_code, reason = "the fields are read by the schema only")]
+            pub(crate) struct $name {
+                $($(#[$field_doc])* $field: $type,)*
+                /// The result that is asked for, or any of a list.
+                #[schemars(with = "Option<Answers>")]
+                expect: (),
+            }
+        )*
+    };
+}
+
+steps! {
+    /// Sends bytes.
+    SendStep {
+        /// The socket.
+        send: String,
+        /// How many bytes; 1 if left out.
+        len: Option<Bytes>,
+    }
+    /// Receives bytes. What stays unread turns a later close into a reset.
+    RecvStep {
+        /// The socket.
+        recv: String,
+        /// How many bytes at most; 1 if left out.
+        len: Option<Bytes>,
+    }
+    /// Dissolves a connection: `connect` to an address of family `AF_UNSPEC`.
+    DisconnectStep {
+        /// The socket.
+        disconnect: String,
+    }
+    /// Closes a socket.
+    CloseStep {
+        /// The socket.
+        close: String,
+    }
+    /// Asks for the local address of a socket.
+    GetsocknameStep {
+        /// The socket.
+        getsockname: String,
+        /// A name for the local port; later steps write it `$name`.
+        port_as: Option<String>,
+        /// The range that the local port must be in.
+        expect_port: Option<PortRange>,
+        /// The address that must be answered.
+        expect_local: Option<Address>,
+    }
+    /// Asks for the peer's address of a socket.
+    GetpeernameStep {
+        /// The socket.
+        getpeername: String,
+        /// A name for the peer's port; later steps write it `$name`.
+        port_as: Option<String>,
+        /// The range that the peer's port must be in.
+        expect_port: Option<PortRange>,
+        /// The address that must be answered.
+        expect_peer: Option<Address>,
+    }
+}

@@ -1,0 +1,173 @@
+//! Addresses with ports: `192.168.0.12:0`, `[::1]:80`, and in steps `127.0.0.1:$p`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use super::port::port;
+use super::{Bad, Name, Word};
+use crate::diagnostic::quoted;
+
+/// An address in a step, whose port may be a variable that an earlier step set with `port_as`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The IP address; `0.0.0.0` and `::` are the wildcards.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: PortRef,
+}
+
+/// A port in a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortRef {
+    /// A number; 0 lets the kernel choose.
+    Number(u16),
+    /// `$name`: the port that an earlier step kept under this name.
+    Variable(String),
+}
+
+impl Address {
+    /// The address with its variable looked up; none when `lookup` does not know the variable.
+    pub fn resolve(&self, lookup: impl FnOnce(&str) -> Option<u16>) -> Option<SocketAddr> {
+        let port = match &self.port {
+            PortRef::Number(port) => *port,
+            PortRef::Variable(name) => lookup(name)?,
+        };
+        Some(SocketAddr::new(self.ip, port))
+    }
+
+    /// The variable in the port's place, if there is one.
+    pub fn variable(&self) -> Option<&str> {
+        match &self.port {
+            PortRef::Number(_) => None,
+            PortRef::Variable(name) => Some(name),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            ip: address.ip(),
+            port: PortRef::Number(address.port()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            IpAddr::V4(ip) => write!(f, "{ip}:")?,
+            IpAddr::V6(ip) => write!(f, "[{ip}]:")?,
+        }
+        match &self.port {
+            PortRef::Number(port) => write!(f, "{port}"),
+            PortRef::Variable(name) => write!(f, "${name}"),
+        }
+    }
+}
+
+/// Cuts `ADDR:PORT` in two.
+fn split(text: &str) -> Result<(IpAddr, &str), Bad> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (ip, port) = rest
+            .split_once("]:")
+            .ok_or_else(|| Bad::help("write an IPv6 address as `[::1]:80`"))?;
+        let ip: Ipv6Addr = ip
+            .parse()
+            .map_err(|_| Bad::message(format!("{} is not an IPv6 address", quoted(ip))))?;
+        return Ok((IpAddr::V6(ip), port));
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(Bad::help(format!(
+            "put the address in brackets: `[{text}]:0`"
+        )));
+    }
+    let Some((ip, port)) = text.rsplit_once(':') else {
+        let help = if text.parse::<IpAddr>().is_ok() {
+            format!("add a port: `{text}:0` lets the kernel choose one")
+        } else {
+            "addresses are written as numbers, with a port: `192.168.0.12:0`".to_owned()
+        };
+        return Err(Bad::help(help));
+    };
+    if ip.contains(':') {
+        return Err(Bad::help(format!(
+            "put the address in brackets: `[{ip}]:{port}`"
+        )));
+    }
+    match ip.parse::<IpAddr>() {
+        Ok(ip) => Ok((ip, port)),
+        Err(_) => Err(
+            Bad::message(format!("{} is not an IP address", quoted(ip))).and_help(
+                "addresses are written as numbers: `192.168.0.12:0`; names are not looked up",
+            ),
+        ),
+    }
+}
+
+impl Word for SocketAddr {
+    const EXPECTED: &'static str = "ADDR:PORT such as `192.168.0.12:0` or `[::1]:80`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        let (ip, number) = split(text)?;
+        if number.starts_with('$') {
+            return Err(Bad::message("a `$` variable can only be used in steps")
+                .and_help("for a matrix axis, write `${name}`"));
+        }
+        Ok(Self::new(ip, port(number)?))
+    }
+}
+
+/// ADDR:PORT that packets can be sent to or a listener can have: the port is not 0.
+pub(crate) struct Endpoint(pub(crate) SocketAddr);
+
+impl Word for Endpoint {
+    const EXPECTED: &'static str = "ADDR:PORT such as `192.168.0.4:3000` or `[::1]:80`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        let address = SocketAddr::parse(text)?;
+        if address.port() == 0 {
+            return Err(Bad::message("port 0 cannot be reached")
+                .and_help("give the port a number from 1 to 65535"));
+        }
+        Ok(Self(address))
+    }
+}
+
+impl Word for Address {
+    const EXPECTED: &'static str =
+        "ADDR:PORT such as `127.0.0.1:5000`, `[::1]:0` or `127.0.0.1:$p`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        let (ip, number) = split(text)?;
+        let port = match number.strip_prefix('$') {
+            Some(name) => PortRef::Variable(Name::parse(name)?.0),
+            None => PortRef::Number(port(number)?),
+        };
+        Ok(Self { ip, port })
+    }
+}
+
+/// An IP address alone.
+pub(crate) struct AnyAddress(pub(crate) IpAddr);
+
+impl Word for AnyAddress {
+    const EXPECTED: &'static str = "an IP address such as `192.168.0.12` or `fd00::1`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        let ip: IpAddr = text.parse().map_err(|_| {
+            if text.contains('/') {
+                Bad::help("leave the prefix length out")
+            } else {
+                Bad::default()
+            }
+        })?;
+        if ip.is_unspecified() || ip.is_multicast() {
+            return Err(
+                Bad::message(format!("{ip} cannot be the address of a host"))
+                    .and_help("give the host an address of its own, such as `10.0.0.1`"),
+            );
+        }
+        Ok(Self(ip))
+    }
+}

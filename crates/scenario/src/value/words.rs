@@ -1,0 +1,237 @@
+//! Values that are one of a few words, or a number with a unit.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Bad, Word, format_duration};
+use crate::suggest::nearest;
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident, $expected:literal { $($(#[$doc:meta])* $variant:ident $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word, as it is written in a scenario.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Word for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(text: &str) -> Result<Self, Bad> {
+                let found = Self::ALL.iter().copied().find(|one| one.as_str() == text);
+                found.ok_or_else(|| {
+                    let names = Self::ALL.iter().map(|one| one.as_str());
+                    nearest(text, names).map_or_else(Bad::default, |name| {
+                        Bad::help(format!("did you mean `{name}`?"))
+                    })
+                })
+            }
+        }
+    };
+}
+
+words! {
+    /// The family of a socket.
+    Family, "`inet` or `inet6`" {
+        /// IPv4.
+        Inet "inet",
+        /// IPv6, and IPv4 through mapped addresses unless `v6only` is set.
+        Inet6 "inet6",
+    }
+}
+
+words! {
+    /// Which half of a connection `shutdown` ends.
+    How, "`read`, `write` or `both`" {
+        /// `SHUT_RD`.
+        Read "read",
+        /// `SHUT_WR`: sends a FIN.
+        Write "write",
+        /// `SHUT_RDWR`.
+        Both "both",
+    }
+}
+
+words! {
+    /// Who ends the connections of a process once they have been held.
+    Close, "`client`, `server`, `both` or `reset`" {
+        /// The process closes first, and TIME-WAIT stays on its side.
+        Client "client",
+        /// The listener closes first, and TIME-WAIT stays on its side.
+        Server "server",
+        /// Both close in the same instant.
+        Both "both",
+        /// The process resets the connection; no TIME-WAIT is left.
+        Reset "reset",
+    }
+}
+
+/// How long connections are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// To the end of the run.
+    Forever,
+    /// This long after the connect.
+    For(Duration),
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forever => f.write_str("forever"),
+            Self::For(time) => f.write_str(&format_duration(*time)),
+        }
+    }
+}
+
+impl Word for Hold {
+    const EXPECTED: &'static str = "a duration such as `60s`, or `forever`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        match text {
+            "forever" => Ok(Self::Forever),
+            _ => Duration::parse(text).map(Self::For),
+        }
+    }
+}
+
+/// The value of `SO_LINGER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Linger {
+    /// Not set: `close` returns at once and the kernel ends the connection in the background.
+    Off,
+    /// On with a time of 0: `close` sends a reset and leaves no TIME-WAIT.
+    Reset,
+    /// On: `close` waits up to this many seconds.
+    Seconds(u32),
+}
+
+impl fmt::Display for Linger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Reset => f.write_str("reset"),
+            Self::Seconds(seconds) => write!(f, "{seconds}"),
+        }
+    }
+}
+
+impl Word for Linger {
+    const EXPECTED: &'static str = "a number of seconds, `reset` (the same as 0) or `off`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        match text {
+            "off" => Ok(Self::Off),
+            "reset" | "0" => Ok(Self::Reset),
+            _ => match text.parse::<u32>() {
+                Ok(seconds) => Ok(Self::Seconds(seconds)),
+                Err(_) => Err(Bad::default()),
+            },
+        }
+    }
+}
+
+/// How long a packet is under way: a fixed time, or drawn between two bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Latency {
+    /// The shortest time.
+    pub min: Duration,
+    /// The longest time; equal to `min` when it is fixed.
+    pub max: Duration,
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format_duration(self.min))?;
+        if self.max != self.min {
+            write!(f, "..{}", format_duration(self.max))?;
+        }
+        Ok(())
+    }
+}
+
+impl Word for Latency {
+    const EXPECTED: &'static str = "a duration such as `5ms`, or a range such as `1ms..20ms`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        let (min, max) = text.split_once("..").unwrap_or((text, text));
+        let made = Self {
+            min: Duration::parse(min)?,
+            max: Duration::parse(max)?,
+        };
+        if made.min > made.max {
+            return Err(Bad::message(format!("the range {made} is reversed"))
+                .and_help(format!("write `{max}..{min}`")));
+        }
+        Ok(made)
+    }
+}
+
+/// The share of packets that is lost, in millionths, so that equal scenarios compare equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Loss {
+    /// Lost packets out of a million.
+    pub per_million: u32,
+}
+
+impl Loss {
+    /// The share as a number from 0 to 1.
+    pub fn probability(self) -> f64 {
+        f64::from(self.per_million) / 1_000_000.0
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Written with integers, because a rounded fraction would not read back as the same share.
+        let text = format!(
+            "{}.{:04}",
+            self.per_million / 10_000,
+            self.per_million % 10_000
+        );
+        write!(f, "{}%", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+impl Word for Loss {
+    const EXPECTED: &'static str = "a share such as `1%` or `0.01`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        let (number, whole) = match text.strip_suffix('%') {
+            Some(number) => (number, 100.0),
+            None => (text, 1.0),
+        };
+        let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let value: f64 = number.parse().map_err(|_| Bad::default())?;
+        if !plain || !(0.0..=whole).contains(&value) {
+            return Err(Bad::message(format!(
+                "{} is no share of the packets",
+                crate::diagnostic::quoted(text)
+            ))
+            .and_help("use a number from `0%` to `100%`, or from 0 to 1"));
+        }
+        let per_million = (value / whole * 1_000_000.0).round();
+        Ok(Self {
+            // In range because the value was checked above.
+            per_million: per_million as u32,
+        })
+    }
+}

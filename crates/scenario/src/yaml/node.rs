@@ -1,0 +1,111 @@
+//! The tree.
+
+use std::sync::Arc;
+
+use crate::span::Span;
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// Text as written. `plain` says that it had no quotes, which is what tells `~` from `"~"`. The text is shared
+    /// because an alias may repeat it many times.
+    Scalar {
+        text: Arc<str>,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    /// The entries in the order of the file; keys are unique.
+    Map(Vec<(Key, Node)>),
+}
+
+/// The key of a map entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) span: Span,
+    pub(crate) text: Arc<str>,
+}
+
+impl Node {
+    /// A value that no file holds, made by a tool.
+    pub(crate) fn text(text: impl Into<Arc<str>>) -> Self {
+        Self {
+            span: Span::default(),
+            value: Value::Scalar {
+                text: text.into(),
+                plain: true,
+            },
+        }
+    }
+
+    pub(crate) fn list(items: impl IntoIterator<Item = Self>) -> Self {
+        Self {
+            span: Span::default(),
+            value: Value::List(items.into_iter().collect()),
+        }
+    }
+
+    pub(crate) fn map<K: Into<Arc<str>>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
+        Self::entries(
+            entries
+                .into_iter()
+                .map(|(key, node)| (Key::new(key), node))
+                .collect(),
+        )
+    }
+
+    pub(crate) fn entries(entries: Vec<(Key, Self)>) -> Self {
+        Self {
+            span: Span::default(),
+            value: Value::Map(entries),
+        }
+    }
+
+    /// What the value is, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Scalar { .. } if self.is_null() => "nothing",
+            Value::Scalar { .. } => "a single value",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, plain: true }
+            if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// What the tree costs: one for each value and key, more for long text. The limits on aliases and on matrices
+    /// count in this unit, so that neither many values nor long ones get through.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.value {
+            Value::Scalar { text, .. } => text_weight(text),
+            Value::List(items) => 1 + items.iter().map(Self::weight).sum::<usize>(),
+            Value::Map(entries) => {
+                let inner = entries
+                    .iter()
+                    .map(|(key, node)| text_weight(&key.text) + node.weight());
+                1 + inner.sum::<usize>()
+            }
+        }
+    }
+}
+
+pub(crate) fn text_weight(text: &str) -> usize {
+    1 + text.len() / 64
+}
+
+impl Key {
+    pub(crate) fn new(text: impl Into<Arc<str>>) -> Self {
+        Self {
+            span: Span::default(),
+            text: text.into(),
+        }
+    }
+}
