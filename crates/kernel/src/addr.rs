@@ -1,0 +1,183 @@
+//! Addresses as the model keeps them: one 128-bit value for both families.
+//!
+//! IPv4 addresses are stored in their v4-mapped form. An `AF_INET` socket bound to the wildcard
+//! therefore holds `::ffff:0.0.0.0`, and an `AF_INET6` one holds `::`; the two stay apart.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// An IPv4 (stored v4-mapped) or IPv6 address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ip(u128);
+
+const MAPPED: u128 = 0xffff_0000_0000;
+
+impl Ip {
+    /// `::`, the wildcard of an `AF_INET6` socket.
+    pub const ANY6: Ip = Ip(0);
+    /// `0.0.0.0`, the wildcard of an `AF_INET` socket.
+    pub const ANY4: Ip = Ip(MAPPED);
+    /// `127.0.0.1`.
+    pub const LOOPBACK4: Ip = Ip(MAPPED | 0x7f00_0001);
+    /// `::1`.
+    pub const LOOPBACK6: Ip = Ip(1);
+
+    /// `true` for IPv4 addresses, also when they were written as `::ffff:a.b.c.d`.
+    #[must_use]
+    pub const fn is_v4(self) -> bool {
+        self.0 >> 32 == 0xffff
+    }
+
+    /// `true` for `::` and for `0.0.0.0` (also written `::ffff:0.0.0.0`).
+    #[must_use]
+    pub const fn is_any(self) -> bool {
+        self.0 == 0 || self.0 == MAPPED
+    }
+
+    /// `true` for 127.0.0.0/8 and `::1`.
+    #[must_use]
+    pub const fn is_loopback(self) -> bool {
+        self.0 == 1 || (self.is_v4() && (self.0 >> 24) & 0xff == 127)
+    }
+
+    /// `true` for 224.0.0.0/4 and ff00::/8.
+    #[must_use]
+    pub const fn is_multicast(self) -> bool {
+        if self.is_v4() { (self.0 >> 28) & 0xf == 0xe } else { self.0 >> 120 == 0xff }
+    }
+
+    /// `true` for 255.255.255.255.
+    #[must_use]
+    pub const fn is_broadcast(self) -> bool {
+        self.0 == MAPPED | 0xffff_ffff
+    }
+
+    /// `true` for fe80::/10, which needs a scope.
+    #[must_use]
+    pub const fn is_link_local6(self) -> bool {
+        self.0 >> 118 == 0x3fa
+    }
+
+    /// The value as 128 bits in host order.
+    #[must_use]
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// The IPv4 address that IPv4 code sees when it looks at a socket with this address: the
+    /// mapped one, 0 for `::`, and the marker 127.0.0.6 for anything else.
+    #[must_use]
+    pub const fn shadow4(self) -> u32 {
+        if self.is_v4() {
+            self.0 as u32
+        } else if self.0 == 0 {
+            0
+        } else {
+            0x7f00_0006
+        }
+    }
+}
+
+impl From<IpAddr> for Ip {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Ip(MAPPED | u128::from(u32::from(v4))),
+            IpAddr::V6(v6) => Ip(u128::from(v6)),
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Ip {
+    fn from(ip: Ipv4Addr) -> Self {
+        IpAddr::V4(ip).into()
+    }
+}
+
+impl From<Ipv6Addr> for Ip {
+    fn from(ip: Ipv6Addr) -> Self {
+        IpAddr::V6(ip).into()
+    }
+}
+
+impl From<Ip> for IpAddr {
+    fn from(ip: Ip) -> Self {
+        if ip.is_v4() {
+            IpAddr::V4(Ipv4Addr::from(ip.0 as u32))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(ip.0))
+        }
+    }
+}
+
+impl fmt::Display for Ip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        IpAddr::from(*self).fmt(f)
+    }
+}
+
+impl fmt::Debug for Ip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An address and a port.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// The address.
+    pub ip: Ip,
+    /// The port in host order.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Joins an address and a port.
+    #[must_use]
+    pub const fn new(ip: Ip, port: u16) -> Self {
+        Endpoint { ip, port }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(at: SocketAddr) -> Self {
+        Endpoint::new(at.ip().into(), at.port())
+    }
+}
+
+impl From<Endpoint> for SocketAddr {
+    fn from(at: Endpoint) -> Self {
+        SocketAddr::new(at.ip.into(), at.port)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::from(*self).fmt(f)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Address family of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// `AF_INET`
+    Inet,
+    /// `AF_INET6`
+    Inet6,
+}
+
+impl Family {
+    /// The wildcard address of the family.
+    #[must_use]
+    pub const fn any(self) -> Ip {
+        match self {
+            Family::Inet => Ip::ANY4,
+            Family::Inet6 => Ip::ANY6,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The search for a port by bind() to port 0 and by listen() without bind()
+//! (`inet_csk_get_port`; from 4.11 on `inet_csk_find_open_port`).
+//!
+//! Three generations: one pass from a random start (up to 4.5), parity passes that still remember
+//! a shareable port (4.6 to 4.10), and parity passes that never share with an overlapping owner
+//! (4.11 and later).
+
+use crate::bind::Taken;
+use crate::chooser::Chooser;
+use crate::conflict::Mode;
+use crate::machine::Machine;
+use crate::profile::behaviour::{BindScan, HalfRange};
+
+/// How often an old kernel starts its search again after the remembered port was refused.
+const RESCANS: u32 = 5;
+
+/// What one search over a range came to.
+enum Found {
+    Port(u16),
+    Nothing,
+    /// A remembered bucket is to be judged.
+    Best(u16),
+}
+
+impl<C: Chooser> Machine<C> {
+    /// Searches and takes a port for the socket; `false` is `EADDRINUSE`.
+    pub(crate) fn search_port(&mut self, sk: u32) -> bool {
+        let found = match self.b.bind_scan {
+            BindScan::Sequential | BindScan::ParityShare => self.search_sharing(sk),
+            BindScan::Parity => self.search_parity(sk),
+        };
+        if !found && self.explaining {
+            self.explain_search(sk);
+        }
+        found
+    }
+
+    /// The range that automatic ports of this socket come from (`inet_sk_get_local_port_range`):
+    /// each end of `IP_LOCAL_PORT_RANGE` counts only if it lies inside the namespace's range.
+    pub(crate) fn port_range(&self, sk: u32) -> (u16, u16) {
+        let sock = &self.socks[sk];
+        let (mut low, mut high) = self.ns(sock.ns).values.range;
+        if self.b.local_port_range_option {
+            let (want_low, want_high) = sock.range();
+            let inside = low..=high;
+            if want_low != 0 && inside.contains(&want_low) {
+                low = want_low;
+            }
+            if want_high != 0 && inside.contains(&want_high) {
+                high = want_high;
+            }
+        }
+        (low, high)
+    }
+
+    /// Whether the socket searches the lower half first.
+    fn halves(&self, sk: u32) -> bool {
+        match self.b.half_range {
+            HalfRange::No => false,
+            HalfRange::AnyReuse => self.socks[sk].reuse != 0,
+            HalfRange::Reuse => self.socks[sk].reuse == 1,
+        }
+    }
+
+    fn is_reserved(&self, ns: u16, port: u16) -> bool {
+        let v = &self.ns(ns).values;
+        v.any_reserved && v.reserved.contains(port)
+    }
+
+    // ---- up to 4.10: searches that may share ------------------------------------------------
+
+    fn search_sharing(&mut self, sk: u32) -> bool {
+        // A follower sees the same set of results without rescans: nothing changes in between.
+        let mut rescans = self.chooser.rescans(RESCANS);
+        let mut upper = false;
+        loop {
+            let mut best = None;
+            let (port, judged) = match self.scan_sharing(sk, &mut best, &mut upper) {
+                Found::Nothing => return false,
+                Found::Port(p) => (p, self.take_port(sk, p, Mode::Autobind, best)),
+                Found::Best(p) => (p, self.take_port(sk, p, Mode::Autobind, best)),
+            };
+            debug_assert_ne!(port, 0);
+            match judged {
+                Taken::Yes => return true,
+                Taken::Again if rescans > 0 => rescans -= 1,
+                Taken::Again | Taken::Conflict => return false,
+            }
+        }
+    }
+
+    /// One scan. `upper` remembers, over rescans, that the lower half is done with; only the
+    /// one-pass generation keeps that in mind.
+    fn scan_sharing(&mut self, sk: u32, best: &mut Option<u16>, upper: &mut bool) -> Found {
+        let (low, high) = self.port_range(sk);
+        let parity = self.b.bind_scan == BindScan::ParityShare;
+        let split = self.halves(sk) && (!parity || high - low >= 3);
+        if !split {
+            return self.scan_part(sk, low, high, best);
+        }
+        let (lower_half, upper_half) = if parity {
+            let m = low + (((u32::from(high) + 1 - u32::from(low)) >> 2) << 1) as u16;
+            ((low, m - 1), (m, high))
+        } else {
+            // The middle port belongs to both halves.
+            let m = low + (high - low) / 2;
+            ((low, m), (m, high))
+        };
+        if parity || !*upper {
+            match self.scan_part(sk, lower_half.0, lower_half.1, best) {
+                Found::Nothing => *upper = true,
+                found => return found,
+            }
+        }
+        self.scan_part(sk, upper_half.0, upper_half.1, best)
+    }
+
+    fn scan_part(&mut self, sk: u32, low: u16, high: u16, best: &mut Option<u16>) -> Found {
+        *best = None;
+        let mut fewest = -1;
+        let n = u32::from(high - low) + 1;
+        if self.b.bind_scan == BindScan::Sequential {
+            let start = self.chooser.bind_start(n, false);
+            for i in 0..n {
+                let port = low + ((start + i) % n) as u16;
+                if let Some(found) = self.look(sk, port, n, &mut fewest, best) {
+                    return found;
+                }
+            }
+            return best.map_or(Found::Nothing, Found::Best);
+        }
+        let rem = if n > 1 { n & !1 } else { n };
+        let odd = self.chooser.bind_start(rem, true) | 1;
+        for offset in [odd, odd - 1] {
+            for port in walk_by_two(low, high, offset, rem) {
+                if let Some(found) = self.look(sk, port, n, &mut fewest, best) {
+                    return found;
+                }
+            }
+            // A remembered port is taken before the other parity is tried.
+            if let Some(port) = *best {
+                return Found::Best(port);
+            }
+        }
+        Found::Nothing
+    }
+
+    /// Looks at one port of a search that may share; `None` goes on to the next.
+    fn look(&mut self, sk: u32, port: u16, n: u32, fewest: &mut i32, best: &mut Option<u16>) -> Option<Found> {
+        let ns = self.socks[sk].ns;
+        if self.is_reserved(ns, port) {
+            return None;
+        }
+        let Some(index) = self.ns(ns).by_port.get(port) else { return Some(Found::Port(port)) };
+        let bucket = std::mem::replace(
+            &mut self.ns_mut(ns).buckets[index],
+            crate::bucket::Bucket::new(port, 0),
+        );
+        let fast = (bucket.fastreuse > 0 && self.socks[sk].reuses()) || self.reuseport_match(sk, &bucket);
+        let mut found = None;
+        if fast && (bucket.num_owners < *fewest || *fewest == -1) {
+            *fewest = bucket.num_owners;
+            // An owner count of -1 reads as "nothing remembered", as in the kernel.
+            *best = (*fewest != -1).then_some(port);
+            if self.b.bind_scan == BindScan::Sequential
+                && i64::from(self.bsockets) > i64::from(n)
+                && (!self.b.bsockets_check || self.conflict(sk, &bucket, Mode::Automatic).is_none())
+            {
+                found = Some(Found::Port(port));
+            }
+        }
+        let shares = self.b.bind_shares || self.b.bind_scan == BindScan::ParityShare;
+        if found.is_none() && shares && self.conflict(sk, &bucket, Mode::Automatic).is_none() {
+            found = Some(Found::Port(port));
+        }
+        self.ns_mut(ns).buckets[index] = bucket;
+        found
+    }
+
+    // ---- 4.11 and later -----------------------------------------------------------------------
+
+    fn search_parity(&mut self, sk: u32) -> bool {
+        let (low, high) = self.port_range(sk);
+        let mut mode = Mode::Automatic;
+        loop {
+            for (l, h) in self.parts(sk, low, high) {
+                if let Some(port) = self.scan_parity(sk, l, h, mode) {
+                    self.take_found(sk, port);
+                    return true;
+                }
+            }
+            let ns = self.socks[sk].ns;
+            if mode == Mode::Automatic && self.b.autobind_reuse && self.ns(ns).values.autobind_reuse {
+                mode = Mode::Autobind;
+            } else {
+                return false;
+            }
+        }
+    }
+
+    /// The parts of the range in the order in which they are searched.
+    fn parts(&self, sk: u32, low: u16, high: u16) -> Vec<(u16, u16)> {
+        if self.halves(sk) && high - low >= 3 {
+            let m = low + (((u32::from(high) + 1 - u32::from(low)) >> 2) << 1) as u16;
+            vec![(low, m - 1), (m, high)]
+        } else {
+            vec![(low, high)]
+        }
+    }
+
+    fn scan_parity(&mut self, sk: u32, low: u16, high: u16, mode: Mode) -> Option<u16> {
+        let n = u32::from(high - low) + 1;
+        let rem = if n > 1 { n & !1 } else { n };
+        let odd = self.chooser.bind_start(rem, true) | 1;
+        let ns = self.socks[sk].ns;
+        [odd, odd - 1].into_iter().flat_map(|offset| walk_by_two(low, high, offset, rem)).find(|&port| {
+            !self.is_reserved(ns, port)
+                && self.ns(ns).bucket(port).is_none_or(|b| self.conflict(sk, b, mode).is_none())
+        })
+    }
+
+    /// Takes a port that the search has approved; nothing is checked again.
+    fn take_found(&mut self, sk: u32, port: u16) {
+        let ns = self.socks[sk].ns;
+        match self.ns(ns).by_port.get(port) {
+            None => self.take_free(sk, port),
+            Some(index) => self.join(sk, port, index),
+        }
+    }
+}
+
+/// Ports of one parity pass: `rem / 2` of them (at least one), two apart, from `offset` on. Past the
+/// end the walk steps back by `rem`, not by the size of the range, so that in a range of odd size
+/// the window slides and one port is missed.
+pub(crate) fn walk_by_two(low: u16, high: u16, offset: u32, rem: u32) -> impl Iterator<Item = u16> {
+    let end = u32::from(high) + 1;
+    let mut port = u32::from(low) + offset;
+    (0..rem.div_ceil(2)).map(move |_| {
+        if port >= end {
+            port -= rem;
+        }
+        let this = port as u16;
+        port += 2;
+        this
+    })
+}

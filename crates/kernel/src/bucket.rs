@@ -1,0 +1,95 @@
+//! The bind bucket (`struct inet_bind_bucket`) and its entries by address
+//! (`struct inet_bind2_bucket`, Linux 6.1 and later).
+
+use crate::addr::Ip;
+
+/// Who holds a port: a full socket or a TIME-WAIT stand-in, packed into 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner(u32);
+
+const TW_BIT: u32 = 1 << 31;
+
+/// The two kinds of owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Sock(u32),
+    Tw(u32),
+}
+
+impl Owner {
+    pub(crate) const fn sock(i: u32) -> Self {
+        Owner(i)
+    }
+    pub(crate) const fn tw(i: u32) -> Self {
+        Owner(i | TW_BIT)
+    }
+    pub(crate) const fn who(self) -> Who {
+        if self.0 & TW_BIT == 0 { Who::Sock(self.0) } else { Who::Tw(self.0 & !TW_BIT) }
+    }
+}
+
+/// `fastreuseport` values.
+pub(crate) mod frp {
+    pub(crate) const CONNECT: i8 = -1;
+    pub(crate) const NO: i8 = 0;
+    pub(crate) const ANY: i8 = 1;
+    pub(crate) const STRICT: i8 = 2;
+}
+
+/// The address that set `fastreuseport`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    pub(crate) addr: Ip,
+    pub(crate) inet6: bool,
+    pub(crate) v6only: bool,
+}
+
+/// An entry by address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ByAddr {
+    pub(crate) addr: Ip,
+    /// The first owner was an AF_INET6 socket.
+    pub(crate) inet6: bool,
+    pub(crate) fastreuse: i8,
+    pub(crate) fastreuseport: i8,
+    pub(crate) owners: u32,
+    /// How many of the owners got their port inside connect().
+    pub(crate) connect_owners: u32,
+}
+
+/// One port in use in one namespace, both families together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) port: u16,
+    /// -1: only connect() made owners; 0: bind() or listen() touched it; 1: all of them with
+    /// `SO_REUSEADDR` and not listening.
+    pub(crate) fastreuse: i8,
+    pub(crate) fastreuseport: i8,
+    /// `None` while it is uninitialised memory.
+    pub(crate) fastuid: Option<u32>,
+    pub(crate) snapshot: Option<Snapshot>,
+    /// `num_owners`: full sockets only; may drift below 0 on old kernels.
+    pub(crate) num_owners: i32,
+    pub(crate) owners: Vec<Owner>,
+    pub(crate) by_addr: Vec<ByAddr>,
+}
+
+impl Bucket {
+    pub(crate) fn new(port: u16, value: i8) -> Self {
+        Bucket {
+            port,
+            fastreuse: value,
+            fastreuseport: value,
+            fastuid: None,
+            snapshot: None,
+            num_owners: 0,
+            owners: Vec::new(),
+            by_addr: Vec::new(),
+        }
+    }
+
+    /// connect() without bind() skips such a bucket.
+    pub(crate) fn blocks_connect(&self) -> bool {
+        self.fastreuse >= 0 || self.fastreuseport >= 0
+    }
+}

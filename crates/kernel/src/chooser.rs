@@ -1,0 +1,147 @@
+//! Where a kernel's answer depends on something that no program can see: random numbers, keyed
+//! hashes, uninitialised memory, the phase of a clock. The model never decides these itself; it
+//! asks a [`Chooser`].
+//!
+//! Two choosers exist. [`Seeded`] draws from named streams of a portable generator, so that a
+//! scenario gives the same ports everywhere. [`Script`](crate::follow::Script) walks through all
+//! possible answers; it is what follows a real kernel's recording.
+
+use crate::addr::Ip;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+
+/// What a keyed port hash is computed from (the kernel's `secure_ipv4_port_ephemeral`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortHashInput {
+    /// Source address.
+    pub saddr: Ip,
+    /// Destination address.
+    pub daddr: Ip,
+    /// Destination port.
+    pub dport: u16,
+    /// Counts up every ten seconds on kernels whose hash takes the time in, else 0.
+    pub epoch: u64,
+}
+
+/// Answers the questions that a kernel answers by chance.
+pub trait Chooser: Clone {
+    /// A random number in `0..n` for the start of a bind() search. With `parity` only the choice
+    /// of the pair of offsets matters: the kernel makes the number odd.
+    fn bind_start(&mut self, n: u32, parity: bool) -> u32;
+    /// How often a search that may start again does so; `kernel` is the kernel's own limit.
+    fn rescans(&mut self, kernel: u32) -> u32 {
+        kernel
+    }
+    /// The keyed hash of a destination: 64 bits, of which old kernels use the lower half.
+    fn port_hash(&mut self, input: PortHashInput) -> u64;
+    /// Where a connect() search over `n` ports starts. `base` is what the kernel computes from
+    /// hash and hint; a follower may answer with any other start. With `even` the kernel clears the
+    /// lowest bit of the answer.
+    fn connect_start(&mut self, base: u32, n: u32, even: bool) -> u32;
+    /// First content of a cell of the perturb table.
+    fn perturb_cell(&mut self, index: u32) -> u32;
+    /// A random number in `0..n` that only moves the start of *later* searches.
+    fn perturb_step(&mut self, n: u32) -> u32;
+    /// Whether uninitialised memory happens to hold the uid it is compared with.
+    fn garbage_uid_matches(&mut self) -> bool;
+    /// Whether a timer that may fire anywhere in `earliest..=latest` (nominally at `nominal`) has
+    /// fired by `now`; only asked while `earliest <= now < latest`.
+    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool;
+    /// Whether a condition holds whose moment lies somewhere in a window that includes now;
+    /// `nominal` is what an exact clock says.
+    fn uncertain(&mut self, nominal: bool) -> bool;
+    /// By how many nanoseconds a followed kernel's timers and clock may be off; 0 is exact.
+    fn slack(&self) -> u64 {
+        0
+    }
+    /// One of `n` equally entitled listeners of a reuseport group.
+    fn pick_listener(&mut self, n: u32) -> u32;
+}
+
+/// Draws everything from ChaCha8 streams that are seeded by the scenario and named by purpose.
+#[derive(Clone, Debug)]
+pub struct Seeded {
+    bind: ChaCha8Rng,
+    perturb: ChaCha8Rng,
+    listener: ChaCha8Rng,
+    cell_key: u64,
+    hash_key: (u64, u64),
+}
+
+impl Seeded {
+    /// Streams for a machine. Equal seeds and names give equal streams on every platform.
+    #[must_use]
+    pub fn new(seed: u64, machine: &str) -> Self {
+        let stream = |purpose: &str| {
+            let mut key = [0u8; 32];
+            for (i, chunk) in key.chunks_exact_mut(8).enumerate() {
+                let mut h = SipHasher13::new_with_keys(seed, i as u64);
+                h.write(machine.as_bytes());
+                h.write_u8(0xff);
+                h.write(purpose.as_bytes());
+                chunk.copy_from_slice(&h.finish().to_le_bytes());
+            }
+            ChaCha8Rng::from_seed(key)
+        };
+        let mut keys = stream("port-hash");
+        Seeded {
+            bind: stream("bind-start"),
+            perturb: stream("perturb-step"),
+            listener: stream("reuseport-group"),
+            cell_key: keys.next_u64(),
+            hash_key: (keys.next_u64(), keys.next_u64()),
+        }
+    }
+}
+
+/// Uniform in `0..n` by multiplication; the bias is below 2^-16 for the sizes used here.
+fn below(rng: &mut ChaCha8Rng, n: u32) -> u32 {
+    ((u64::from(rng.next_u32()) * u64::from(n)) >> 32) as u32
+}
+
+impl Chooser for Seeded {
+    fn bind_start(&mut self, n: u32, _parity: bool) -> u32 {
+        below(&mut self.bind, n)
+    }
+
+    fn port_hash(&mut self, input: PortHashInput) -> u64 {
+        let mut h = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
+        h.write(&input.saddr.bits().to_le_bytes());
+        h.write(&input.daddr.bits().to_le_bytes());
+        h.write(&input.dport.to_le_bytes());
+        h.write(&input.epoch.to_le_bytes());
+        h.finish()
+    }
+
+    fn connect_start(&mut self, base: u32, _n: u32, _even: bool) -> u32 {
+        base
+    }
+
+    fn perturb_cell(&mut self, index: u32) -> u32 {
+        let mut h = SipHasher13::new_with_keys(self.cell_key, 0);
+        h.write(&index.to_le_bytes());
+        h.finish() as u32
+    }
+
+    fn perturb_step(&mut self, n: u32) -> u32 {
+        below(&mut self.perturb, n)
+    }
+
+    fn garbage_uid_matches(&mut self) -> bool {
+        false
+    }
+
+    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
+        now >= nominal
+    }
+
+    fn uncertain(&mut self, nominal: bool) -> bool {
+        nominal
+    }
+
+    fn pick_listener(&mut self, n: u32) -> u32 {
+        below(&mut self.listener, n)
+    }
+}

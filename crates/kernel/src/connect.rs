@@ -1,0 +1,357 @@
+//! connect(): the checks before a port is looked for, the search for one, and what is left after a
+//! failure (`__inet_stream_connect`, `tcp_v4_connect`, `__inet_hash_connect`).
+
+use crate::Errno;
+use crate::addr::{Endpoint, Family, Ip};
+use crate::autoport::walk_by_two;
+use crate::bucket::Owner;
+use crate::chooser::{Chooser, PortHashInput};
+use crate::established::Check;
+use crate::machine::{Call, Machine, SockId};
+use crate::profile::behaviour::{ConnectScan, Perturb};
+use crate::reason::Rule;
+use crate::segment::SegKind;
+use crate::socket::{Link, State};
+use crate::time::SEC;
+
+/// A port that the search has settled on.
+struct Pick {
+    port: u16,
+    /// Steps the search had made in its present pass; moves the next start.
+    steps: u32,
+    recycle: Option<u32>,
+}
+
+impl<C: Chooser> Machine<C> {
+    /// `connect(to)` on a blocking socket. [`Call::Waiting`] means that the SYN is out and the call
+    /// would block (a non-blocking socket returns `EINPROGRESS` here).
+    pub fn connect(&mut self, s: SockId, to: Endpoint) -> Call<()> {
+        let Some(i) = self.live(s) else { return Call::Done(Err(Errno::EINVAL)) };
+        match self.socks[i].link {
+            Link::Connected => {
+                return Call::Done(self.refuse(Errno::EISCONN, Rule::ConnectState, &["sys_connect", "inet_stream_connect"]));
+            }
+            Link::Connecting => return self.connect_result(s),
+            Link::Unconnected => {}
+        }
+        if self.socks[i].state != State::Close {
+            return Call::Done(self.refuse(Errno::EISCONN, Rule::ConnectState, &["sys_connect", "inet_stream_connect"]));
+        }
+        if let Err(e) = self.start_connect(i, to) {
+            return Call::Done(Err(e));
+        }
+        self.settle();
+        self.connect_result(s)
+    }
+
+    /// What a connect() that had to wait comes to by now.
+    pub fn connect_result(&mut self, s: SockId) -> Call<()> {
+        let Some(i) = self.live(s) else { return Call::Done(Err(Errno::ECONNABORTED)) };
+        let sock = &mut self.socks[i];
+        match (sock.link, sock.state) {
+            (Link::Connecting, State::SynSent | State::SynRecv) => Call::Waiting,
+            (Link::Connecting, State::Close) => {
+                let errno = sock.error.take().unwrap_or(Errno::ECONNABORTED);
+                sock.link = Link::Unconnected;
+                self.tcp_disconnect(i);
+                let rule = if errno == Errno::ETIMEDOUT { Rule::ConnectTimedOut } else { Rule::ConnectRefused };
+                let path = if rule == Rule::ConnectTimedOut {
+                    &["tcp_retransmit_timer", "tcp_write_timeout", "tcp_write_err", "tcp_done"][..]
+                } else {
+                    &["tcp_v4_rcv", "tcp_rcv_state_process", "tcp_rcv_synsent_state_process", "tcp_reset"][..]
+                };
+                Call::Done(self.refuse(errno, rule, path))
+            }
+            (Link::Connecting, _) => {
+                sock.link = Link::Connected;
+                Call::Done(Ok(()))
+            }
+            (Link::Connected, _) => Call::Done(Ok(())),
+            (Link::Unconnected, _) => Call::Done(Err(Errno::ENOTCONN)),
+        }
+    }
+
+    /// Everything up to the SYN (`tcp_v4_connect`, `tcp_v6_connect`).
+    fn start_connect(&mut self, i: u32, to: Endpoint) -> Result<(), Errno> {
+        let to = self.destination(i, to)?;
+        let sock = &self.socks[i];
+        let (ns, old) = (sock.ns, sock.rcv_saddr);
+        if old.is_any() || sock.saddr_unset {
+            let src = self.source(ns, to.ip)?;
+            self.socks[i].saddr_unset = false;
+            self.move_address(i, src);
+        } else if !self.ns(ns).is_local(to.ip) && !self.ns(ns).routed {
+            return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, &["sys_connect", "tcp_v4_connect", "ip_route_connect"]);
+        }
+        let sock = &mut self.socks[i];
+        sock.daddr = to.ip;
+        sock.dport = to.port;
+        sock.state = State::SynSent;
+        sock.error = None;
+        if to.ip.is_v4() && sock.family == Family::Inet6 {
+            sock.mapped_ops = true;
+        }
+        if let Err(refused) = self.hash_connect(i) {
+            self.after_failed_connect(i);
+            if let Some(refusal) = refused {
+                self.refusal = Some(refusal);
+            }
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        let sock = &mut self.socks[i];
+        sock.link = Link::Connecting;
+        sock.retries = 0;
+        sock.fin_in = false;
+        sock.shut_read = false;
+        sock.shut_write = false;
+        sock.unread = 0;
+        self.send(i, SegKind::Syn);
+        self.arm_syn_retry(i);
+        Ok(())
+    }
+
+    /// Checks the destination and fills in what the caller left open.
+    fn destination(&mut self, i: u32, mut to: Endpoint) -> Result<Endpoint, Errno> {
+        let sock = &self.socks[i];
+        let path: &[&'static str] = match sock.family {
+            Family::Inet => &["sys_connect", "inet_stream_connect", "tcp_v4_connect"],
+            Family::Inet6 => &["sys_connect", "inet_stream_connect", "tcp_v6_connect"],
+        };
+        if sock.family == Family::Inet {
+            if !to.ip.is_v4() {
+                return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
+            }
+            if to.ip.is_any() {
+                to.ip = if sock.rcv_saddr.is_any() { Ip::LOOPBACK4 } else { sock.rcv_saddr };
+            }
+        } else {
+            if to.ip == Ip::ANY6 {
+                to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() { Ip::LOOPBACK4 } else { Ip::LOOPBACK6 };
+            }
+            if to.ip.is_v4() && to.ip.is_any() {
+                to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() { sock.rcv_saddr } else { Ip::LOOPBACK4 };
+            }
+            if to.ip.is_v4() && sock.v6only {
+                return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
+            }
+            let native_bound = !sock.rcv_saddr.is_v4() && sock.rcv_saddr != Ip::ANY6;
+            if to.ip.is_v4() && native_bound {
+                return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
+            }
+            let mapped_source = sock.rcv_saddr.is_v4();
+            if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused {
+                return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
+            }
+            let unanswered = !to.ip.is_v4() && (mapped_source || sock.mapped_ops);
+            self.socks[i].unanswered = unanswered;
+        }
+        if to.ip.is_multicast() || to.ip.is_broadcast() {
+            return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, path);
+        }
+        Ok(to)
+    }
+
+    /// The source address that routing chooses.
+    fn source(&mut self, ns: u16, to: Ip) -> Result<Ip, Errno> {
+        let n = self.ns(ns);
+        if n.is_local(to) {
+            if !to.is_v4() {
+                return Ok(to);
+            }
+            // 127/8 belongs to one interface address, which newer kernels prefer as the source.
+            return Ok(if self.b.source_preferred && to.is_loopback() { Ip::LOOPBACK4 } else { to });
+        }
+        match n.primary(to) {
+            Some(ip) if n.routed => Ok(ip),
+            _ => self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, &["sys_connect", "tcp_v4_connect", "ip_route_connect"]),
+        }
+    }
+
+    /// Ends a connect() that failed before the SYN.
+    fn after_failed_connect(&mut self, i: u32) {
+        self.set_close(i);
+        let resets = self.b.connect_resets_address;
+        let sock = &mut self.socks[i];
+        sock.dport = 0;
+        if resets && !sock.addr_lock {
+            let any = sock.family.any();
+            self.move_address(i, any);
+        }
+    }
+
+    /// Finds or checks the port and enters the 4-tuple (`inet_hash_connect`).
+    fn hash_connect(&mut self, i: u32) -> Result<(), Option<Box<crate::reason::Refusal>>> {
+        let sock = &self.socks[i];
+        if sock.num != 0 {
+            let port = sock.num;
+            return match self.check_established(i, port, false) {
+                Check::Free => {
+                    self.enter(i);
+                    Ok(())
+                }
+                Check::Recycle(tw) => {
+                    self.enter(i);
+                    self.recycle(tw);
+                    Ok(())
+                }
+                found => Err(self.explaining.then(|| self.explain_bound_connect(i, found))),
+            };
+        }
+        let (low, high) = self.port_range(i);
+        let start = self.scan_start(i, low, high);
+        let Some(pick) = self.scan(i, low, high, start) else {
+            return Err(self.explaining.then(|| self.explain_connect(i, low, high, start)));
+        };
+        self.advance_start(i, start, pick.steps);
+        let ns = self.socks[i].ns;
+        let bucket = match self.ns(ns).by_port.get(pick.port) {
+            Some(b) => b,
+            None => self.ns_mut(ns).create_bucket(pick.port, -1),
+        };
+        let sock = &mut self.socks[i];
+        sock.num = pick.port;
+        sock.sport = pick.port;
+        sock.connect_bind = true;
+        self.link(Owner::sock(i), bucket);
+        self.count_owner(i, bucket);
+        self.enter(i);
+        if let Some(tw) = pick.recycle {
+            self.recycle(tw);
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, i: u32) {
+        let ns = self.socks[i].ns;
+        self.socks[i].sport = self.socks[i].num;
+        self.hash_insert(ns, Owner::sock(i));
+    }
+
+    /// Whether the search may step over one port after the other: with `IP_LOCAL_PORT_RANGE` on
+    /// kernels that have a step of one for it.
+    fn steps_by_one(&self, i: u32) -> bool {
+        self.b.local_port_range_step_one && self.socks[i].range() != (0, 0)
+    }
+
+    /// The start of the search: keyed hash plus hint or cell.
+    pub(crate) fn scan_start(&mut self, i: u32, low: u16, high: u16) -> Start {
+        let s = &self.socks[i];
+        let epoch = if self.b.perturb == Perturb::Cells65536 { self.clock.nanos() / (10 * SEC) } else { 0 };
+        let hash = self.chooser.port_hash(PortHashInput { saddr: s.rcv_saddr, daddr: s.daddr, dport: s.dport, epoch });
+        let (cell, base) = match self.b.perturb {
+            Perturb::Hint => (None, self.hint.wrapping_add(hash as u32)),
+            Perturb::Cells256 => {
+                // The cell is chosen by the top of a second hash of the same value.
+                let cell = (hash as u32).wrapping_mul(0x61c8_8647) >> 24;
+                (Some(cell), self.cell(cell).wrapping_add(hash as u32))
+            }
+            Perturb::Cells65536 => {
+                let cell = (hash & 0xffff) as u32;
+                (Some(cell), self.cell(cell).wrapping_add((hash >> 32) as u32))
+            }
+        };
+        let n = u32::from(high - low) + 1;
+        let (n, even) = match self.b.connect_scan {
+            ConnectScan::FromNext => (n, false),
+            ConnectScan::EvenStart => (n, true),
+            ConnectScan::Parity if self.steps_by_one(i) => (n, false),
+            ConnectScan::Parity => (if n > 1 { n & !1 } else { n }, n > 1),
+        };
+        Start { cell, offset: self.chooser.connect_start(base, n, even) }
+    }
+
+    fn cell(&mut self, index: u32) -> u32 {
+        match self.cells.get(&index) {
+            Some(v) => *v,
+            None => {
+                let v = self.chooser.perturb_cell(index);
+                self.cells.insert(index, v);
+                v
+            }
+        }
+    }
+
+    /// The search of an unbound connect().
+    fn scan(&mut self, i: u32, low: u16, high: u16, start: Start) -> Option<Pick> {
+        let n = u32::from(high - low) + 1;
+        match self.b.connect_scan {
+            ConnectScan::FromNext => (1..=n).find_map(|k| self.usable(i, low + (start.offset.wrapping_add(k) % n) as u16, k)),
+            ConnectScan::EvenStart => {
+                let base = start.offset & !1;
+                (0..n).find_map(|k| self.usable(i, low + (base.wrapping_add(k) % n) as u16, k))
+            }
+            ConnectScan::Parity if self.steps_by_one(i) => {
+                let first = start.offset % n;
+                (0..n).find_map(|k| self.usable(i, low + ((first + k) % n) as u16, k))
+            }
+            ConnectScan::Parity => {
+                let rem = if n > 1 { n & !1 } else { n };
+                let even = (start.offset % rem) & !1;
+                let passes = if rem > 1 { 2 } else { 1 };
+                (0..passes).find_map(|pass| {
+                    walk_by_two(low, high, even + pass, rem)
+                        .zip((0..).step_by(2))
+                        .find_map(|(port, k)| self.usable(i, port, k))
+                })
+            }
+        }
+    }
+
+    /// The rule of the whole report: a port is usable if it has no bucket, or if its bucket was
+    /// only ever used by connect() and the 4-tuple is free. The 4-tuple of any other bucket is
+    /// never looked at.
+    fn usable(&mut self, i: u32, port: u16, steps: u32) -> Option<Pick> {
+        let n = self.ns(self.socks[i].ns);
+        if n.values.any_reserved && n.values.reserved.contains(port) {
+            return None;
+        }
+        if n.blocked.contains(port) {
+            return None;
+        }
+        if n.by_port.get(port).is_none() {
+            return Some(Pick { port, steps, recycle: None });
+        }
+        match self.check_established(i, port, true) {
+            Check::Free => Some(Pick { port, steps, recycle: None }),
+            Check::Recycle(tw) => Some(Pick { port, steps, recycle: Some(tw) }),
+            Check::InUse | Check::TimeWait => None,
+        }
+    }
+
+    /// Moves the start of later searches after a success.
+    fn advance_start(&mut self, i: u32, start: Start, steps: u32) {
+        let by_one = self.steps_by_one(i);
+        match self.b.perturb {
+            Perturb::Hint => {
+                let add = match self.b.connect_scan {
+                    ConnectScan::FromNext => steps,
+                    ConnectScan::EvenStart => (steps + 2) & !1,
+                    ConnectScan::Parity => steps + 2,
+                };
+                self.hint = self.hint.wrapping_add(add);
+            }
+            Perturb::Cells256 => {
+                let steps = if steps == 0 && self.chooser.perturb_step(16) == 0 { 2 } else { steps };
+                self.move_cell(start.cell, steps + 2);
+            }
+            Perturb::Cells65536 => {
+                let step = if by_one { 1 } else { 2 };
+                let steps = steps.max(self.chooser.perturb_step(8) * step);
+                self.move_cell(start.cell, steps + step);
+            }
+        }
+    }
+
+    fn move_cell(&mut self, cell: Option<u32>, by: u32) {
+        if let Some(v) = cell.and_then(|c| self.cells.get_mut(&c)) {
+            *v = v.wrapping_add(by);
+        }
+    }
+}
+
+/// Where a search starts, and the cell that remembers it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    cell: Option<u32>,
+    pub(crate) offset: u32,
+}

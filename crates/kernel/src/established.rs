@@ -1,0 +1,144 @@
+//! The established table (`ehash`): sockets and TIME-WAIT stand-ins by 4-tuple, and the check that
+//! a 4-tuple is free (`__inet_check_established`).
+
+use crate::addr::{Endpoint, Ip};
+use crate::bucket::{Owner, Who};
+use crate::chooser::Chooser;
+use crate::machine::Machine;
+use crate::ns::{Tuple, tuple_of};
+use crate::profile::behaviour::{TwAge, TwReuse};
+use crate::time::{MS, SEC};
+
+/// What the check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    Free,
+    /// Free once this stand-in is taken over.
+    Recycle(u32),
+    InUse,
+    TimeWait,
+}
+
+/// How far the clock of a followed kernel may be from the one in a recording.
+pub(crate) const SLACK: u64 = 60 * MS;
+
+impl<C: Chooser> Machine<C> {
+    /// Finds an owner by 4-tuple that passes the filter.
+    pub(crate) fn lookup(&self, ns: u16, tuple: Tuple, mut pass: impl FnMut(Owner) -> bool) -> Option<Owner> {
+        let hash = tuple.hash();
+        self.ns(ns)
+            .established
+            .iter_hash(hash)
+            .copied()
+            .find(|&o| tuple_of(&self.socks, &self.tws, o) == tuple && pass(o))
+    }
+
+    pub(crate) fn hash_insert(&mut self, ns: u16, owner: Owner) {
+        let hash = tuple_of(&self.socks, &self.tws, owner).hash();
+        let (socks, tws) = (&self.socks, &self.tws);
+        self.nss[usize::from(ns)]
+            .established
+            .insert_unique(hash, owner, |&o| tuple_of(socks, tws, o).hash());
+        if let Who::Sock(i) = owner.who() {
+            self.socks[i].hashed = true;
+        }
+    }
+
+    pub(crate) fn hash_remove(&mut self, ns: u16, owner: Owner) {
+        let hash = tuple_of(&self.socks, &self.tws, owner).hash();
+        if let Ok(entry) = self.nss[usize::from(ns)].established.find_entry(hash, |&o| o == owner) {
+            entry.remove();
+        }
+        if let Who::Sock(i) = owner.who() {
+            self.socks[i].hashed = false;
+        }
+    }
+
+    /// Whether the socket may use a port towards its destination. `scan`: the port comes from a
+    /// search (the kernel passes a place for a recycled TIME-WAIT), otherwise the socket is bound.
+    pub(crate) fn check_established(&mut self, sk: u32, port: u16, scan: bool) -> Check {
+        let s = &self.socks[sk];
+        let (ns, dev) = (s.ns, s.dev);
+        let tuple = Tuple { local: Endpoint::new(s.rcv_saddr, port), remote: s.remote() };
+        // A device on the newcomer does not make it different from an entry without one, but a
+        // device on the entry does.
+        let found = self.lookup(ns, tuple, |o| {
+            let bound = match o.who() {
+                Who::Sock(i) => self.socks[i].dev,
+                Who::Tw(i) => self.tws[i].dev,
+            };
+            o != Owner::sock(sk) && (bound == 0 || bound == dev)
+        });
+        match found.map(Owner::who) {
+            None => Check::Free,
+            Some(Who::Sock(_)) => Check::InUse,
+            Some(Who::Tw(t)) if self.may_recycle(ns, t, scan) => Check::Recycle(t),
+            Some(Who::Tw(_)) => Check::TimeWait,
+        }
+    }
+
+    /// Whether a stand-in may be taken over (`tcp_twsk_unique`).
+    fn may_recycle(&mut self, ns: u16, tw: u32, scan: bool) -> bool {
+        let t = &self.tws[tw];
+        if !t.timestamps || self.stamp_is_zero(tw) {
+            return false;
+        }
+        if !scan {
+            return true;
+        }
+        let t = &self.tws[tw];
+        let setting = self.ns(ns).values.tw_reuse;
+        let on = match self.b.tw_reuse {
+            TwReuse::NonZero => setting != 0,
+            TwReuse::Loopback => {
+                let loopback = |ip: Ip| ip.is_loopback();
+                setting == 1 || (setting == 2 && (t.dev == 1 || loopback(t.local) || loopback(t.remote)))
+            }
+        };
+        if !on || (self.b.tw_reuse_not_fin_wait2 && t.fin_wait2) {
+            return false;
+        }
+        self.old_enough(ns, tw)
+    }
+
+    /// On kernels with a monotonic stamp, one from the first second after boot reads as "none".
+    fn stamp_is_zero(&mut self, tw: u32) -> bool {
+        if !self.b.tw_stamp_monotonic {
+            return false;
+        }
+        let stamp = self.tws[tw].stamp.nanos();
+        let nominal = stamp < SEC;
+        if stamp.abs_diff(SEC) <= SLACK + 350 * MS { self.chooser.uncertain(nominal) } else { nominal }
+    }
+
+    /// Whether the connect() search may take a stand-in over now, by age. Where the answer hangs on
+    /// the phase of the kernel's seconds or on a tick, the chooser is asked.
+    fn old_enough(&mut self, ns: u16, tw: u32) -> bool {
+        let now = self.clock.nanos();
+        let t = &self.tws[tw];
+        let (stamp, entered) = (t.stamp.nanos(), t.entered.nanos());
+        let (nominal, certain) = match self.b.tw_age {
+            // Whole seconds of the wall clock, whose phase nobody outside knows.
+            TwAge::OverOneSecond => {
+                let age = now.saturating_sub(stamp);
+                (now / SEC - stamp / SEC > 1, age + SLACK < SEC || age > 2 * SEC + SLACK)
+            }
+            TwAge::NextSecond => {
+                let early = now.saturating_sub(SLACK) / SEC > (stamp + SLACK) / SEC;
+                let late = (now + SLACK) / SEC > stamp.saturating_sub(SLACK) / SEC;
+                (now / SEC > stamp / SEC, early == late)
+            }
+            TwAge::Millis => {
+                let delay = u64::from(self.ns(ns).values.tw_reuse_delay_ms) * MS;
+                let age = now.saturating_sub(entered);
+                (now / MS > (entered + delay) / MS, age.abs_diff(delay) > SLACK)
+            }
+        };
+        if certain { nominal } else { self.chooser.uncertain(nominal) }
+    }
+
+    /// Takes a stand-in over: it leaves the table, its bucket and its timer.
+    pub(crate) fn recycle(&mut self, tw: u32) {
+        self.kill_tw(tw);
+    }
+}

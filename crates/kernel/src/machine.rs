@@ -1,0 +1,451 @@
+//! One running kernel: its clock, namespaces, sockets and machine-wide state.
+
+use crate::Errno;
+use crate::addr::{Endpoint, Family, Ip};
+use crate::bucket::{Owner, Who};
+use crate::chooser::{Chooser, Seeded};
+use crate::ns::Ns;
+use crate::option::SockOpt;
+use crate::profile::Behaviours;
+use crate::profile::behaviour::Scope;
+use crate::reason::{Refusal, Rule};
+use crate::segment::Segment;
+use crate::slab::Slab;
+use crate::socket::{NONE, Sock, State, Tw};
+use crate::sysctl::{Values, sysctl_scope};
+use crate::time::Time;
+use crate::timers::Timers;
+use crate::wheel::Wheel;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A network namespace of one machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NsId(pub(crate) u16);
+
+/// A socket of one machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SockId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// The answer of a call that may have to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call<T> {
+    /// The call has returned.
+    Done(Result<T, Errno>),
+    /// The call is still waiting; time or a segment has to come first.
+    Waiting,
+}
+
+/// Which direction `shutdown` closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// `SHUT_RD`
+    Read,
+    /// `SHUT_WR`
+    Write,
+    /// `SHUT_RDWR`
+    Both,
+}
+
+/// One running kernel.
+///
+/// Every call is atomic and takes no time. Segments for addresses of the calling namespace are
+/// delivered inside; all others wait in an outbox ([`Machine::segment`]).
+#[derive(Clone)]
+pub struct Machine<C: Chooser = Seeded> {
+    pub(crate) b: Behaviours,
+    pub(crate) chooser: C,
+    pub(crate) clock: Time,
+    pub(crate) socks: Slab<Sock>,
+    pub(crate) tws: Slab<Tw>,
+    pub(crate) nss: Vec<Ns>,
+    pub(crate) generation: u32,
+    /// Machine-wide values of sysctls that are not per namespace.
+    pub(crate) values: Values,
+    /// Moves the start of connect() searches (up to 5.11).
+    pub(crate) hint: u32,
+    /// The same per cell (5.12 and later), filled when first used.
+    pub(crate) cells: BTreeMap<u32, u32>,
+    /// Bound sockets of the whole machine; drifts on old kernels.
+    pub(crate) bsockets: i32,
+    pub(crate) tw_count: u32,
+    pub(crate) wheel: Wheel,
+    pub(crate) timers: Timers,
+    /// Local segments that have not been delivered yet.
+    pub(crate) inbox: VecDeque<(u16, Segment)>,
+    pub(crate) outbox: VecDeque<(u16, Segment)>,
+    pub(crate) explaining: bool,
+    pub(crate) refusal: Option<Box<Refusal>>,
+}
+
+impl<C: Chooser> Machine<C> {
+    /// When a machine's clock starts: 100 s after boot, on a whole second.
+    pub const START: Time = Time(100 * crate::time::SEC);
+
+    /// A machine that has just booted.
+    #[must_use]
+    pub fn new(behaviours: Behaviours, chooser: C) -> Self {
+        Machine {
+            b: behaviours,
+            chooser,
+            clock: Self::START,
+            socks: Slab::default(),
+            tws: Slab::default(),
+            nss: Vec::new(),
+            generation: 0,
+            values: Values::defaults(&behaviours),
+            hint: 0,
+            cells: BTreeMap::new(),
+            bsockets: 0,
+            tw_count: 0,
+            wheel: Wheel::default(),
+            timers: Timers::default(),
+            inbox: VecDeque::new(),
+            outbox: VecDeque::new(),
+            explaining: false,
+            refusal: None,
+        }
+    }
+
+    /// The behaviours that this machine was made with.
+    #[must_use]
+    pub fn behaviours(&self) -> &Behaviours {
+        &self.b
+    }
+
+    /// The chooser, for followers that steer it.
+    pub fn chooser_mut(&mut self) -> &mut C {
+        &mut self.chooser
+    }
+
+    /// A new network namespace with 127.0.0.0/8 and ::1 as local addresses. The first one of a
+    /// machine is its initial namespace.
+    pub fn add_namespace(&mut self) -> NsId {
+        let mut values = Values::defaults(&self.b);
+        for key in crate::sysctl::sysctl_names() {
+            if matches!(sysctl_scope(&self.b, key), Some(Scope::Machine | Scope::MachineHidden)) {
+                values.copy(&self.values, key);
+            }
+        }
+        self.nss.push(Ns::new(values));
+        NsId(u16::try_from(self.nss.len() - 1).expect("fewer than 65536 namespaces"))
+    }
+
+    /// Ends a namespace: its sockets, buckets and TIME-WAITs vanish without a segment.
+    pub fn remove_namespace(&mut self, ns: NsId) {
+        let tws: Vec<u32> = self.tws.iter().filter(|(_, t)| t.ns == ns.0).map(|(i, _)| i).collect();
+        for tw in tws {
+            self.unschedule_tw(tw);
+            self.tws.remove(tw);
+        }
+        let socks: Vec<u32> = self.socks.iter().filter(|(_, s)| s.ns == ns.0).map(|(i, _)| i).collect();
+        for s in socks {
+            if self.socks[s].bucket != NONE {
+                self.bsockets -= 1;
+            }
+            self.socks.remove(s);
+        }
+        self.inbox.retain(|(n, _)| *n != ns.0);
+        self.outbox.retain(|(n, _)| *n != ns.0);
+        let mut gone = Ns::new(self.nss[usize::from(ns.0)].values.clone());
+        gone.alive = false;
+        self.nss[usize::from(ns.0)] = gone;
+    }
+
+    /// Gives a namespace an address of its own.
+    pub fn add_address(&mut self, ns: NsId, ip: Ip) {
+        let n = &mut self.nss[usize::from(ns.0)];
+        if !n.addresses.contains(&ip) {
+            n.addresses.push(ip);
+        }
+    }
+
+    /// The addresses that were added to a namespace.
+    #[must_use]
+    pub fn addresses(&self, ns: NsId) -> &[Ip] {
+        &self.nss[usize::from(ns.0)].addresses
+    }
+
+    /// Whether destinations outside the namespace have a route. Without one, connecting to them
+    /// is `ENETUNREACH`, as in a namespace that has only `lo`.
+    pub fn set_routed(&mut self, ns: NsId, routed: bool) {
+        self.nss[usize::from(ns.0)].routed = routed;
+    }
+
+    /// Sets the length of TIME-WAIT (`TCP_TIMEWAIT_LEN`, which real kernels fix at 60 s), in
+    /// nanoseconds.
+    pub fn set_time_wait(&mut self, ns: NsId, nanos: u64) {
+        self.nss[usize::from(ns.0)].time_wait = nanos;
+    }
+
+    /// Now, on this machine's monotonic clock.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock
+    }
+
+    /// Sets the clock of a machine on which nothing has happened yet.
+    pub fn set_clock(&mut self, now: Time) {
+        self.clock = now;
+    }
+
+    /// Writes a sysctl, for example `net.ipv4.ip_local_port_range` with `40000 40003`.
+    ///
+    /// # Errors
+    /// `ENOENT` if the kernel does not have the key or does not show it in this namespace,
+    /// `EINVAL` if it refuses the value.
+    pub fn sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), Errno> {
+        let scope = sysctl_scope(&self.b, key).unwrap_or(Scope::Absent);
+        match scope {
+            Scope::Absent => self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"]),
+            Scope::MachineHidden if ns.0 != 0 => {
+                self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"])
+            }
+            Scope::Machine | Scope::MachineHidden => self.sysctl_machine(key, value),
+            Scope::Netns => {
+                let b = self.b;
+                let r = self.nss[usize::from(ns.0)].values.write(&b, key, value);
+                r.or_else(|e| self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]))
+            }
+        }
+    }
+
+    /// Writes a machine-wide sysctl from the first namespace, whichever namespaces exist.
+    ///
+    /// # Errors
+    /// As [`Machine::sysctl`].
+    pub fn sysctl_machine(&mut self, key: &str, value: &str) -> Result<(), Errno> {
+        let b = self.b;
+        if let Err(e) = self.values.write(&b, key, value) {
+            return self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]);
+        }
+        for n in &mut self.nss {
+            n.values.copy(&self.values, key);
+        }
+        Ok(())
+    }
+
+    /// Puts every machine-wide sysctl back to its default.
+    pub fn reset_machine_sysctls(&mut self) {
+        let defaults = Values::defaults(&self.b);
+        for key in crate::sysctl::sysctl_names() {
+            if matches!(sysctl_scope(&self.b, key), Some(Scope::Machine | Scope::MachineHidden)) {
+                self.values.copy(&defaults, key);
+                for n in &mut self.nss {
+                    n.values.copy(&defaults, key);
+                }
+            }
+        }
+    }
+
+    /// `socket(family, SOCK_STREAM, 0)` by a process with this uid.
+    pub fn socket(&mut self, ns: NsId, family: Family, uid: u32) -> SockId {
+        self.generation = self.generation.wrapping_add(1);
+        let mut sock = Sock::new(ns.0, family, uid, self.generation);
+        sock.v6only = family == Family::Inet6 && self.nss[usize::from(ns.0)].values.bindv6only;
+        let index = self.socks.insert(sock);
+        SockId { index, generation: self.generation }
+    }
+
+    /// The socket behind a handle, unless it is gone.
+    pub(crate) fn live(&self, s: SockId) -> Option<u32> {
+        self.socks.get(s.index).filter(|k| k.generation == s.generation).map(|_| s.index)
+    }
+
+    /// `setsockopt`.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` if the kernel does not know the option, `EINVAL`, `EPERM`, `ENODEV` or
+    /// `EDOM` for values and states that do not fit.
+    pub fn set(&mut self, s: SockId, opt: SockOpt) -> Result<(), Errno> {
+        let Some(i) = self.live(s) else { return Err(Errno::EINVAL) };
+        let b = self.b;
+        let sock = &mut self.socks[i];
+        let unknown = match opt {
+            SockOpt::ReusePort(_) | SockOpt::AttachReuseportBpf if !b.reuseport => true,
+            SockOpt::AttachReuseportBpf => !b.reuseport_group_term,
+            SockOpt::BindAddressNoPort(_) => !b.bind_address_no_port,
+            SockOpt::LocalPortRange(..) => !b.local_port_range_option,
+            SockOpt::V6Only(_) => sock.family == Family::Inet,
+            SockOpt::Repair(_) => !b.force_reuse,
+            _ => false,
+        };
+        if unknown {
+            return self.refuse(Errno::ENOPROTOOPT, Rule::OptionUnknown, &["sys_setsockopt"]);
+        }
+        let mut bad = None;
+        match opt {
+            SockOpt::ReuseAddr(on) => sock.reuse = u8::from(on),
+            SockOpt::ReusePort(on) => sock.reuseport = on,
+            SockOpt::BindAddressNoPort(on) => sock.no_port = on,
+            SockOpt::LocalPortRange(low, high) => {
+                if low != 0 && high != 0 && low > high {
+                    bad = Some(Errno::EINVAL);
+                } else {
+                    sock.cold().range = (low, high);
+                }
+            }
+            // The port's owners have been compared with the old value; it must not change now.
+            SockOpt::V6Only(_) if sock.num != 0 => bad = Some(Errno::EINVAL),
+            SockOpt::V6Only(on) => sock.v6only = on,
+            SockOpt::Linger(l) => sock.linger = l,
+            SockOpt::BindToDevice(dev) => match u16::try_from(dev) {
+                Ok(dev) => sock.dev = dev,
+                Err(_) => bad = Some(Errno::ENODEV),
+            },
+            SockOpt::FreeBind(on) => sock.freebind = on,
+            SockOpt::Transparent(_) | SockOpt::Repair(_) if sock.uid != 0 => bad = Some(Errno::EPERM),
+            SockOpt::Transparent(on) => sock.transparent = on,
+            SockOpt::Linger2(secs) => sock.cold().linger2 = secs,
+            SockOpt::Repair(_) if !matches!(sock.state, State::Close | State::Established) => {
+                bad = Some(Errno::EPERM);
+            }
+            SockOpt::Repair(on) => sock.reuse = if on { 2 } else { 0 },
+            // Only a socket that already has SO_REUSEPORT or no port can start a group.
+            SockOpt::AttachReuseportBpf => sock.group = true,
+            SockOpt::SynCount(0) => bad = Some(Errno::EINVAL),
+            SockOpt::SynCount(n) => sock.cold().syn_count = Some(n),
+        }
+        match bad {
+            Some(e) => self.refuse(e, Rule::OptionInvalid, &["sys_setsockopt"]),
+            None => Ok(()),
+        }
+    }
+
+    /// What getsockname() returns: it prints the port that the socket had last, even if that was
+    /// lost.
+    #[must_use]
+    pub fn local(&self, s: SockId) -> Endpoint {
+        match self.live(s) {
+            Some(i) => Endpoint::new(self.socks[i].rcv_saddr, self.socks[i].sport),
+            None => Endpoint::new(Ip::ANY4, 0),
+        }
+    }
+
+    /// What getpeername() returns.
+    ///
+    /// # Errors
+    /// `ENOTCONN` unless the socket is connected.
+    pub fn peer(&self, s: SockId) -> Result<Endpoint, Errno> {
+        let sock = self.live(s).map(|i| &self.socks[i]).ok_or(Errno::ENOTCONN)?;
+        if sock.dport == 0 || matches!(sock.state, State::Close | State::SynSent) {
+            return Err(Errno::ENOTCONN);
+        }
+        Ok(sock.remote())
+    }
+
+    /// The TCP state; [`State::Close`] for a socket that is gone.
+    #[must_use]
+    pub fn state(&self, s: SockId) -> State {
+        self.live(s).map_or(State::Close, |i| self.socks[i].state)
+    }
+
+    /// Whether the port that getsockname() prints is really held.
+    #[must_use]
+    pub fn holds_port(&self, s: SockId) -> bool {
+        self.live(s).is_some_and(|i| self.socks[i].num != 0)
+    }
+
+    /// The uid that conflict checks see (`sock_i_uid`): on kernels that read it from the file, a
+    /// socket without one counts as root's.
+    pub(crate) fn uid_of(&self, sock: &Sock) -> u32 {
+        if sock.has_file || self.b.uid_kept { sock.uid } else { 0 }
+    }
+
+    pub(crate) fn ns(&self, ns: u16) -> &Ns {
+        &self.nss[usize::from(ns)]
+    }
+
+    pub(crate) fn ns_mut(&mut self, ns: u16) -> &mut Ns {
+        &mut self.nss[usize::from(ns)]
+    }
+
+    /// Sets whether refusals are explained. Answers do not depend on it.
+    pub fn explain(&mut self, on: bool) {
+        self.explaining = on;
+    }
+
+    /// Why the last call failed, if explaining is on.
+    pub fn take_refusal(&mut self) -> Option<Refusal> {
+        self.refusal.take().map(|r| *r)
+    }
+
+    /// Fails a call, noting the reason if somebody wants to know.
+    pub(crate) fn refuse<T>(&mut self, errno: Errno, rule: Rule, path: &[&'static str]) -> Result<T, Errno> {
+        if self.explaining {
+            self.refusal = Some(Box::new(Refusal::plain(errno, rule, path.to_vec())));
+        }
+        Err(errno)
+    }
+
+    /// Puts an owner into a bucket and its entry by address.
+    pub(crate) fn link(&mut self, owner: Owner, bucket: u32) {
+        let (ns, addr, inet6, connect) = match owner.who() {
+            Who::Sock(i) => {
+                let s = &self.socks[i];
+                (s.ns, s.rcv_saddr, s.family == Family::Inet6, s.connect_bind)
+            }
+            Who::Tw(i) => {
+                let t = &self.tws[i];
+                (t.ns, t.local, t.family == Family::Inet6, t.connect_bind)
+            }
+        };
+        let b = &mut self.nss[usize::from(ns)].buckets[bucket];
+        let place = b.owners.len() as u32;
+        b.owners.push(owner);
+        Self::enter_address(b, addr, inet6, connect);
+        match owner.who() {
+            Who::Sock(i) => {
+                let s = &mut self.socks[i];
+                s.bucket = bucket;
+                s.place = place;
+            }
+            Who::Tw(i) => {
+                let t = &mut self.tws[i];
+                t.bucket = bucket;
+                t.place = place;
+            }
+        }
+    }
+
+    /// Takes an owner out of its bucket; recomputes and destroys as the kernel does.
+    pub(crate) fn unlink(&mut self, owner: Owner) {
+        let (ns, bucket, place, addr, connect) = match owner.who() {
+            Who::Sock(i) => {
+                let s = &mut self.socks[i];
+                let old = (s.ns, s.bucket, s.place, s.rcv_saddr, s.connect_bind);
+                s.bucket = NONE;
+                old
+            }
+            Who::Tw(i) => {
+                let t = &mut self.tws[i];
+                let old = (t.ns, t.bucket, t.place, t.local, t.connect_bind);
+                t.bucket = NONE;
+                old
+            }
+        };
+        let recompute = self.b.recompute_on_release;
+        let n = &mut self.nss[usize::from(ns)];
+        let b = &mut n.buckets[bucket];
+        b.owners.swap_remove(place as usize);
+        if let Some(moved) = b.owners.get(place as usize).copied() {
+            match moved.who() {
+                Who::Sock(i) => self.socks[i].place = place,
+                Who::Tw(i) => self.tws[i].place = place,
+            }
+        }
+        Self::leave_address(b, addr, connect, recompute);
+        if b.owners.is_empty() {
+            n.destroy_bucket(bucket);
+        } else if recompute && (b.fastreuse, b.fastreuseport) != (-1, -1) {
+            // 6.18: once every entry by address is connect-only again, so is the bucket.
+            if b.by_addr.iter().all(|a| (a.fastreuse, a.fastreuseport) == (-1, -1)) {
+                b.fastreuse = -1;
+                b.fastreuseport = -1;
+                n.note_blocked(bucket);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A network namespace: its addresses, sysctls, bind buckets and established table.
+
+use crate::addr::{Endpoint, Ip};
+use crate::bucket::{Bucket, Owner, Who};
+use crate::portset::{PortMap, PortSet};
+use crate::slab::Slab;
+use crate::socket::{Sock, Tw};
+use crate::sysctl::Values;
+use hashbrown::HashTable;
+use std::collections::BTreeMap;
+
+/// A connection request that a listener has answered and that is not yet a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) listener: u32,
+    pub(crate) timestamps: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Ns {
+    pub(crate) alive: bool,
+    pub(crate) addresses: Vec<Ip>,
+    /// Destinations that are not local can be reached (a default route exists).
+    pub(crate) routed: bool,
+    pub(crate) values: Values,
+    pub(crate) buckets: Slab<Bucket>,
+    pub(crate) by_port: PortMap,
+    /// Ports whose bucket connect() without bind() skips.
+    pub(crate) blocked: PortSet,
+    /// Sockets and stand-ins by 4-tuple.
+    pub(crate) established: HashTable<Owner>,
+    pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
+    pub(crate) requests: BTreeMap<(Endpoint, Endpoint), Request>,
+    pub(crate) tw_count: u32,
+    /// Length of TIME-WAIT in nanoseconds; the kernel's is 60 s.
+    pub(crate) time_wait: u64,
+}
+
+impl Ns {
+    pub(crate) fn new(values: Values) -> Self {
+        Ns {
+            alive: true,
+            addresses: Vec::new(),
+            routed: false,
+            values,
+            buckets: Slab::default(),
+            by_port: PortMap::default(),
+            blocked: PortSet::default(),
+            established: HashTable::new(),
+            listeners: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            tw_count: 0,
+            time_wait: 60 * crate::time::SEC,
+        }
+    }
+
+    /// Whether an address belongs to this namespace. 127.0.0.0/8 and ::1 always do.
+    pub(crate) fn is_local(&self, ip: Ip) -> bool {
+        ip.is_loopback() || self.addresses.contains(&ip)
+    }
+
+    /// The first address of the family of `towards`, which routes to other hosts prefer.
+    pub(crate) fn primary(&self, towards: Ip) -> Option<Ip> {
+        self.addresses.iter().copied().find(|a| a.is_v4() == towards.is_v4())
+    }
+
+    pub(crate) fn bucket(&self, port: u16) -> Option<&Bucket> {
+        self.by_port.get(port).map(|i| &self.buckets[i])
+    }
+
+    /// Brings the set of blocked ports up to date after a bucket has changed.
+    pub(crate) fn note_blocked(&mut self, bucket: u32) {
+        let b = &self.buckets[bucket];
+        if b.blocks_connect() {
+            self.blocked.insert(b.port);
+        } else {
+            self.blocked.remove(b.port);
+        }
+    }
+
+    pub(crate) fn create_bucket(&mut self, port: u16, value: i8) -> u32 {
+        let i = self.buckets.insert(Bucket::new(port, value));
+        self.by_port.set(port, i);
+        self.note_blocked(i);
+        i
+    }
+
+    pub(crate) fn destroy_bucket(&mut self, bucket: u32) {
+        let b = self.buckets.remove(bucket);
+        debug_assert!(b.owners.is_empty(), "a bucket with owners must not be destroyed");
+        self.by_port.clear(b.port);
+        self.blocked.remove(b.port);
+    }
+}
+
+/// A 4-tuple as seen from one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tuple {
+    pub(crate) local: Endpoint,
+    pub(crate) remote: Endpoint,
+}
+
+impl Tuple {
+    pub(crate) fn hash(&self) -> u64 {
+        // A fixed mix: lookups only, never iterated, so any good hash gives the same answers.
+        let mut h = 0x9e37_79b9_7f4a_7c15_u64;
+        for word in [
+            self.local.ip.bits() as u64,
+            (self.local.ip.bits() >> 64) as u64,
+            self.remote.ip.bits() as u64,
+            (self.remote.ip.bits() >> 64) as u64,
+            u64::from(self.local.port) << 16 | u64::from(self.remote.port),
+        ] {
+            h = (h ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
+            h ^= h >> 32;
+        }
+        h
+    }
+}
+
+pub(crate) fn tuple_of(socks: &Slab<Sock>, tws: &Slab<Tw>, owner: Owner) -> Tuple {
+    match owner.who() {
+        Who::Sock(i) => Tuple { local: socks[i].local(), remote: socks[i].remote() },
+        Who::Tw(i) => {
+            let t = &tws[i];
+            Tuple {
+                local: Endpoint::new(t.local, t.lport),
+                remote: Endpoint::new(t.remote, t.rport),
+            }
+        }
+    }
+}

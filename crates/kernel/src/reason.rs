@@ -1,0 +1,146 @@
+//! Why a call was refused: the rule, the kernel's call path and the verdict on every port.
+//!
+//! A reason is made only when somebody asked for reasons (`Machine::explain`); the answer of a
+//! call never depends on it.
+
+use crate::Errno;
+use std::collections::BTreeMap;
+use std::fmt;
+
+macro_rules! rules {
+    ($($variant:ident = $name:literal, $text:literal;)*) => {
+        /// A rule of the model, by the name that outcomes and tests use.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $(#[doc = $text] $variant,)*
+        }
+
+        impl Rule {
+            /// Every rule, in the order of this table.
+            pub const ALL: &'static [Rule] = &[$(Rule::$variant,)*];
+
+            /// Stable name, for example `connect.skip-bucket-fastreuse`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Rule::$variant => $name,)* }
+            }
+
+            /// One sentence for people.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Rule::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    BindNotLocal = "bind.address-not-local", "The address is not local, and nothing allows binding to foreign addresses.";
+    BindPrivileged = "bind.privileged-port", "The port is below the first unprivileged one and the process has no CAP_NET_BIND_SERVICE.";
+    BindAlreadyBound = "bind.already-bound", "The socket already holds a port or is not closed.";
+    BindMappedV6Only = "bind.mapped-on-v6only", "A v4-mapped address cannot be bound on a socket that is IPv6 only.";
+    BindConflict = "bind.conflict", "Another owner of the port overlaps in address and does not share.";
+    BindNoFreePort = "bind.no-port-in-range", "The search for a free port went over the whole range and found none.";
+    ListenConflict = "listen.conflict", "On listen() the port is checked again, and another owner does not share.";
+    ListenNoFreePort = "listen.no-port-in-range", "listen() without bind() searched the whole range and found no port.";
+    ListenState = "listen.not-closed", "Only an unconnected socket can listen.";
+    ConnectNoPort = "connect.no-port-in-range", "The search went over the whole range; no port was usable, for several reasons.";
+    ConnectSkipFastreuse = "connect.skip-bucket-fastreuse", "Every port of the range has a bind bucket that bind() or listen() touched (fastreuse or fastreuseport not -1); connect() skips such buckets without looking at the 4-tuple.";
+    ConnectTupleTaken = "connect.tuple-in-use", "On every port that may be shared, the 4-tuple to this destination is already in use.";
+    ConnectTupleTimeWait = "connect.tuple-in-time-wait", "On every port that may be shared, the 4-tuple to this destination is in TIME-WAIT and must not be reused yet.";
+    ConnectReserved = "connect.reserved", "Every port of the range is reserved by ip_local_reserved_ports.";
+    ConnectBoundTuple = "connect.bound-tuple-in-use", "The socket has a port of its own, and its 4-tuple to this destination is already in use.";
+    ConnectBoundTimeWait = "connect.bound-tuple-in-time-wait", "The socket has a port of its own, and its 4-tuple is in TIME-WAIT without timestamps, so it cannot be taken over.";
+    ConnectRefused = "connect.refused", "The other end answered with a reset: nobody listens there.";
+    ConnectTimedOut = "connect.timed-out", "Nobody answered the SYN and its repetitions.";
+    ConnectUnreachable = "connect.unreachable", "There is no route to the destination.";
+    ConnectFamily = "connect.family", "The destination's family does not fit the socket or the address it is bound to.";
+    ConnectState = "connect.state", "The socket is already connected, connecting or listening.";
+    OptionUnknown = "option.unknown", "This kernel does not know the socket option.";
+    OptionInvalid = "option.invalid", "The value or the state of the socket does not fit the option.";
+    SysctlUnknown = "sysctl.unknown", "This kernel does not have the sysctl, or does not show it in this network namespace.";
+    SysctlInvalid = "sysctl.invalid", "The value does not fit the sysctl.";
+    ConnectionReset = "connection.reset", "The other end reset the connection.";
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why one port was not taken by a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PortVerdict {
+    /// Listed in `ip_local_reserved_ports`.
+    Reserved,
+    /// connect(): the bucket has `fastreuse >= 0` or `fastreuseport >= 0`.
+    Fastreuse,
+    /// connect(): the 4-tuple is held by a live socket.
+    TupleInUse,
+    /// connect(): the 4-tuple is in TIME-WAIT that cannot be reused (yet).
+    TupleTimeWait,
+    /// bind(): an owner of the bucket conflicts.
+    Conflict,
+    /// bind() before sharing existed: any bucket at all blocks the port.
+    HasBucket,
+    /// The port was never looked at (odd-sized ranges lose one per search).
+    NotVisited,
+}
+
+impl PortVerdict {
+    /// Key used in outcomes, for example `fastreuse`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            PortVerdict::Reserved => "reserved",
+            PortVerdict::Fastreuse => "fastreuse",
+            PortVerdict::TupleInUse => "tuple-in-use",
+            PortVerdict::TupleTimeWait => "tuple-in-time-wait",
+            PortVerdict::Conflict => "conflict",
+            PortVerdict::HasBucket => "has-bucket",
+            PortVerdict::NotVisited => "not-visited",
+        }
+    }
+}
+
+/// One port of a search, with the state of its bucket at that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRefusal {
+    /// The port.
+    pub port: u16,
+    /// Why it was not taken.
+    pub verdict: PortVerdict,
+    /// `fastreuse` and `fastreuseport` of its bucket, if it has one.
+    pub bucket: Option<(i8, i8)>,
+    /// Who holds the port, in words such as `192.168.0.12:40002 ESTABLISHED 192.168.0.4:3000`.
+    pub owners: Vec<String>,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the call returned.
+    pub errno: Errno,
+    /// The rule that decided.
+    pub rule: Rule,
+    /// Kernel functions from the system call to the place of the decision.
+    pub path: Vec<&'static str>,
+    /// Ports looked at by a search, 0 if there was none.
+    pub tried: u32,
+    /// How many ports were refused for which reason.
+    pub counts: BTreeMap<PortVerdict, u32>,
+    /// The first ports in the order of the search (at most [`Refusal::MAX_PORTS`]).
+    pub ports: Vec<PortRefusal>,
+}
+
+impl Refusal {
+    /// How many single ports a refusal keeps.
+    pub const MAX_PORTS: usize = 16;
+
+    /// A refusal without a search.
+    #[must_use]
+    pub fn plain(errno: Errno, rule: Rule, path: Vec<&'static str>) -> Self {
+        Refusal { errno, rule, path, tried: 0, counts: BTreeMap::new(), ports: Vec::new() }
+    }
+}

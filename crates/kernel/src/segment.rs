@@ -1,0 +1,48 @@
+//! TCP segments, as far as they decide about sockets and ports: no sequence numbers, only what a
+//! segment says and whether its sender has seen the other end's FIN.
+
+use crate::addr::Endpoint;
+
+/// What a segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegKind {
+    /// Opens a connection.
+    Syn,
+    /// Answers a SYN.
+    SynAck,
+    /// Acknowledges.
+    Ack,
+    /// Answers a SYN that came in the middle of an old connection.
+    Challenge,
+    /// Carries this many bytes.
+    Data(u32),
+    /// Ends the sender's direction.
+    Fin,
+    /// Ends the connection at once.
+    Rst,
+    /// A reset that answers a SYN: nobody listens.
+    Refuse,
+}
+
+/// One segment on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Sender.
+    pub src: Endpoint,
+    /// Receiver.
+    pub dst: Endpoint,
+    /// What it says.
+    pub kind: SegKind,
+    /// The sender has received the receiver's FIN and acknowledges it.
+    pub saw_fin: bool,
+    /// It carries a timestamp option.
+    pub timestamps: bool,
+}
+
+impl Segment {
+    /// The segment that goes the other way.
+    #[must_use]
+    pub fn reply(&self, kind: SegKind) -> Segment {
+        Segment { src: self.dst, dst: self.src, kind, saw_fin: false, timestamps: self.timestamps }
+    }
+}

@@ -1,0 +1,258 @@
+//! The full socket and the TIME-WAIT stand-in, as far as ports depend on them.
+
+use crate::Errno;
+use crate::addr::{Endpoint, Family, Ip};
+use crate::time::Time;
+use std::collections::VecDeque;
+use std::fmt;
+
+/// TCP states of a full socket. TIME-WAIT belongs to the stand-in, not to a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// `TCP_CLOSE`
+    Close,
+    /// `TCP_LISTEN`
+    Listen,
+    /// `TCP_SYN_SENT`
+    SynSent,
+    /// `TCP_SYN_RECV`, here only of a simultaneous open
+    SynRecv,
+    /// `TCP_ESTABLISHED`
+    Established,
+    /// `TCP_FIN_WAIT1`
+    FinWait1,
+    /// `TCP_FIN_WAIT2`
+    FinWait2,
+    /// `TCP_CLOSE_WAIT`
+    CloseWait,
+    /// `TCP_LAST_ACK`
+    LastAck,
+    /// `TCP_CLOSING`
+    Closing,
+    /// `TCP_TIME_WAIT`, of a stand-in
+    TimeWait,
+}
+
+impl State {
+    /// The name that `ss` prints.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Close => "UNCONN",
+            State::Listen => "LISTEN",
+            State::SynSent => "SYN-SENT",
+            State::SynRecv => "SYN-RECV",
+            State::Established => "ESTAB",
+            State::FinWait1 => "FIN-WAIT-1",
+            State::FinWait2 => "FIN-WAIT-2",
+            State::CloseWait => "CLOSE-WAIT",
+            State::LastAck => "LAST-ACK",
+            State::Closing => "CLOSING",
+            State::TimeWait => "TIME-WAIT",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The socket layer's own state (`sock->state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    Unconnected,
+    Connecting,
+    Connected,
+}
+
+/// Options and parts that few sockets have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cold {
+    pub(crate) range: (u16, u16),
+    pub(crate) linger2: i32,
+    pub(crate) syn_count: Option<u8>,
+    pub(crate) backlog: u32,
+    /// Children that nobody has accepted yet.
+    pub(crate) queue: VecDeque<u32>,
+}
+
+/// A full socket (`struct sock`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sock {
+    pub(crate) rcv_saddr: Ip,
+    pub(crate) daddr: Ip,
+    /// When the last segment with a timestamp was accepted (`ts_recent_stamp`).
+    pub(crate) stamp: Time,
+    pub(crate) generation: u32,
+    pub(crate) timer: u32,
+    /// Index of the bind bucket in its namespace, [`NONE`] without a port.
+    pub(crate) bucket: u32,
+    /// Place in the bucket's owner list.
+    pub(crate) place: u32,
+    pub(crate) uid: u32,
+    /// Bytes received and not read.
+    pub(crate) unread: u32,
+    pub(crate) linger: Option<u32>,
+    pub(crate) cold: Option<Box<Cold>>,
+    pub(crate) ns: u16,
+    /// Bound local port, 0 if there is none (`inet_num`).
+    pub(crate) num: u16,
+    /// What getsockname() prints (`inet_sport`); not cleared when the port is lost.
+    pub(crate) sport: u16,
+    pub(crate) dport: u16,
+    pub(crate) dev: u16,
+    pub(crate) family: Family,
+    pub(crate) state: State,
+    pub(crate) link: Link,
+    pub(crate) error: Option<Errno>,
+    /// `sk_reuse`: 0, 1 for `SO_REUSEADDR`, 2 under `TCP_REPAIR`.
+    pub(crate) reuse: u8,
+    /// How often the SYN was repeated.
+    pub(crate) retries: u8,
+    pub(crate) reuseport: bool,
+    pub(crate) group: bool,
+    pub(crate) v6only: bool,
+    pub(crate) no_port: bool,
+    pub(crate) freebind: bool,
+    pub(crate) transparent: bool,
+    /// `SOCK_BINDADDR_LOCK`
+    pub(crate) addr_lock: bool,
+    /// `SOCK_BINDPORT_LOCK`
+    pub(crate) port_lock: bool,
+    /// `SOCK_CONNECT_BIND`: the port was chosen inside connect().
+    pub(crate) connect_bind: bool,
+    /// The source address for sending stays unset although `rcv_saddr` is (multicast).
+    pub(crate) saddr_unset: bool,
+    /// A process holds it by a file descriptor; false for orphans and unaccepted children.
+    pub(crate) has_file: bool,
+    /// In an accept queue.
+    pub(crate) queued: bool,
+    /// In the established table.
+    pub(crate) hashed: bool,
+    /// The peer's FIN has arrived.
+    pub(crate) fin_in: bool,
+    /// `RCV_SHUTDOWN`
+    pub(crate) shut_read: bool,
+    /// `SEND_SHUTDOWN`
+    pub(crate) shut_write: bool,
+    /// Timestamps were negotiated.
+    pub(crate) timestamps: bool,
+    /// An AF_INET6 socket that has switched to IPv4 operations.
+    pub(crate) mapped_ops: bool,
+    /// Its segments get no answer: a native destination with a mapped source.
+    pub(crate) unanswered: bool,
+    /// An acknowledgement of the peer's FIN is still to be sent.
+    pub(crate) ack_pending: bool,
+}
+
+/// Index that means "nothing".
+pub(crate) const NONE: u32 = u32::MAX;
+
+impl Sock {
+    pub(crate) fn new(ns: u16, family: Family, uid: u32, generation: u32) -> Self {
+        Sock {
+            rcv_saddr: family.any(),
+            daddr: family.any(),
+            stamp: Time::ZERO,
+            generation,
+            timer: 0,
+            bucket: NONE,
+            place: 0,
+            uid,
+            unread: 0,
+            linger: None,
+            cold: None,
+            ns,
+            num: 0,
+            sport: 0,
+            dport: 0,
+            dev: 0,
+            family,
+            state: State::Close,
+            link: Link::Unconnected,
+            error: None,
+            reuse: 0,
+            retries: 0,
+            reuseport: false,
+            group: false,
+            v6only: false,
+            no_port: false,
+            freebind: false,
+            transparent: false,
+            addr_lock: false,
+            port_lock: false,
+            connect_bind: false,
+            saddr_unset: false,
+            has_file: true,
+            queued: false,
+            hashed: false,
+            fin_in: false,
+            shut_read: false,
+            shut_write: false,
+            timestamps: false,
+            mapped_ops: false,
+            unanswered: false,
+            ack_pending: false,
+        }
+    }
+
+    pub(crate) fn cold(&mut self) -> &mut Cold {
+        self.cold.get_or_insert_default()
+    }
+
+    pub(crate) fn local(&self) -> Endpoint {
+        Endpoint::new(self.rcv_saddr, self.num)
+    }
+
+    pub(crate) fn remote(&self) -> Endpoint {
+        Endpoint::new(self.daddr, self.dport)
+    }
+
+    /// `true` for an AF_INET6 socket with an IPv4 address.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.family == Family::Inet6 && self.rcv_saddr.is_v4()
+    }
+
+    /// Whether `SO_REUSEADDR` counts when this socket takes a port: not while it listens.
+    pub(crate) fn reuses(&self) -> bool {
+        self.reuse != 0 && self.state != State::Listen
+    }
+
+    pub(crate) fn range(&self) -> (u16, u16) {
+        self.cold.as_ref().map_or((0, 0), |c| c.range)
+    }
+
+    pub(crate) fn linger2(&self) -> i32 {
+        self.cold.as_ref().map_or(0, |c| c.linger2)
+    }
+}
+
+/// A TIME-WAIT stand-in (`struct inet_timewait_sock`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tw {
+    pub(crate) local: Ip,
+    pub(crate) remote: Ip,
+    pub(crate) stamp: Time,
+    /// When it entered its present sub-state.
+    pub(crate) entered: Time,
+    /// What it dies at, for people.
+    pub(crate) expires: Time,
+    pub(crate) timer: u32,
+    pub(crate) bucket: u32,
+    pub(crate) place: u32,
+    pub(crate) ns: u16,
+    pub(crate) lport: u16,
+    pub(crate) rport: u16,
+    pub(crate) dev: u16,
+    pub(crate) family: Family,
+    pub(crate) reuse: bool,
+    pub(crate) reuseport: bool,
+    pub(crate) v6only: bool,
+    pub(crate) connect_bind: bool,
+    /// Timestamps were used on the old connection.
+    pub(crate) timestamps: bool,
+    /// Stands for FIN_WAIT2; the peer's FIN has not come.
+    pub(crate) fin_wait2: bool,
+}

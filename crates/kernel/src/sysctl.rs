@@ -1,0 +1,240 @@
+//! The sysctls that decide about ports: their values, where they live and what may be written.
+
+use crate::Errno;
+use crate::portset::PortSet;
+use crate::profile::Behaviours;
+use crate::profile::behaviour::{Scope, TwAge, TwReuse};
+
+/// The values that hold in one network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Values {
+    pub(crate) range: (u16, u16),
+    pub(crate) reserved: PortSet,
+    pub(crate) any_reserved: bool,
+    pub(crate) nonlocal_bind: bool,
+    pub(crate) nonlocal_bind6: bool,
+    pub(crate) unprivileged_start: u16,
+    pub(crate) autobind_reuse: bool,
+    pub(crate) tw_reuse: i32,
+    pub(crate) tw_reuse_delay_ms: u32,
+    pub(crate) tw_recycle: bool,
+    pub(crate) timestamps: bool,
+    /// Seconds.
+    pub(crate) fin_timeout: u32,
+    pub(crate) max_tw: u32,
+    pub(crate) rfc1337: bool,
+    pub(crate) syn_retries: u8,
+    pub(crate) somaxconn: u32,
+    pub(crate) bindv6only: bool,
+    pub(crate) step_width: u32,
+}
+
+/// What the kernel calls a key, without the `net.ipv4.` in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    Range,
+    Reserved,
+    NonlocalBind,
+    NonlocalBind6,
+    UnprivilegedStart,
+    AutobindReuse,
+    TwReuse,
+    TwReuseDelay,
+    TwRecycle,
+    Timestamps,
+    FinTimeout,
+    MaxTw,
+    Rfc1337,
+    SynRetries,
+    Somaxconn,
+    BindV6Only,
+    StepWidth,
+}
+
+const KEYS: &[(&str, Key)] = &[
+    ("net.ipv4.ip_local_port_range", Key::Range),
+    ("net.ipv4.ip_local_reserved_ports", Key::Reserved),
+    ("net.ipv4.ip_nonlocal_bind", Key::NonlocalBind),
+    ("net.ipv6.ip_nonlocal_bind", Key::NonlocalBind6),
+    ("net.ipv4.ip_unprivileged_port_start", Key::UnprivilegedStart),
+    ("net.ipv4.ip_autobind_reuse", Key::AutobindReuse),
+    ("net.ipv4.tcp_tw_reuse", Key::TwReuse),
+    ("net.ipv4.tcp_tw_reuse_delay", Key::TwReuseDelay),
+    ("net.ipv4.tcp_tw_recycle", Key::TwRecycle),
+    ("net.ipv4.tcp_timestamps", Key::Timestamps),
+    ("net.ipv4.tcp_fin_timeout", Key::FinTimeout),
+    ("net.ipv4.tcp_max_tw_buckets", Key::MaxTw),
+    ("net.ipv4.tcp_rfc1337", Key::Rfc1337),
+    ("net.ipv4.tcp_syn_retries", Key::SynRetries),
+    ("net.core.somaxconn", Key::Somaxconn),
+    ("net.ipv6.bindv6only", Key::BindV6Only),
+    ("net.ipv4.ip_local_port_step_width", Key::StepWidth),
+];
+
+/// Names of all sysctls that the model knows, whether or not a given kernel has them.
+#[must_use]
+pub fn sysctl_names() -> Vec<&'static str> {
+    KEYS.iter().map(|(name, _)| *name).collect()
+}
+
+/// Where a kernel keeps a sysctl; `None` for a key that the model does not know at all.
+#[must_use]
+pub fn sysctl_scope(b: &Behaviours, key: &str) -> Option<Scope> {
+    let key = KEYS.iter().find(|(name, _)| *name == key)?.1;
+    let when = |present: bool| if present { Scope::Netns } else { Scope::Absent };
+    Some(match key {
+        Key::Range => b.range_scope,
+        Key::Reserved => b.reserved_ports,
+        Key::NonlocalBind => b.nonlocal_bind_scope,
+        Key::NonlocalBind6 => when(b.v6_foreign_bind == crate::profile::behaviour::V6Foreign::Sysctl),
+        Key::UnprivilegedStart => b.unprivileged_port_scope,
+        Key::AutobindReuse => when(b.autobind_reuse),
+        Key::TwReuse => b.tw_reuse_scope,
+        Key::TwReuseDelay => when(b.tw_age == TwAge::Millis),
+        Key::TwRecycle => b.tw_recycle_scope,
+        Key::Timestamps => b.timestamps_scope,
+        Key::FinTimeout | Key::SynRetries => b.fin_timeout_scope,
+        Key::MaxTw => b.max_tw_scope,
+        Key::Rfc1337 => b.rfc1337_scope,
+        Key::Somaxconn | Key::BindV6Only => Scope::Netns,
+        Key::StepWidth => when(b.port_step_width),
+    })
+}
+
+impl Values {
+    /// What a freshly booted kernel, or a new namespace, has.
+    pub(crate) fn defaults(b: &Behaviours) -> Self {
+        Values {
+            range: (32768, b.range_high),
+            reserved: PortSet::default(),
+            any_reserved: false,
+            nonlocal_bind: false,
+            nonlocal_bind6: false,
+            unprivileged_start: 1024,
+            autobind_reuse: false,
+            tw_reuse: if b.tw_reuse == TwReuse::Loopback { 2 } else { 0 },
+            tw_reuse_delay_ms: 1000,
+            tw_recycle: false,
+            timestamps: true,
+            fin_timeout: 60,
+            // Half of the established table's buckets: 65536 of them on a machine of a few GiB.
+            max_tw: 32768 * 4,
+            rfc1337: false,
+            syn_retries: if b.syn_rto_ms == 1000 { 6 } else { 5 },
+            somaxconn: b.somaxconn,
+            bindv6only: false,
+            step_width: 0,
+        }
+    }
+
+    /// Writes a value as `echo value > /proc/sys/...` does.
+    ///
+    /// # Errors
+    /// `EINVAL` for what the kernel refuses; `ENOENT` for a key nobody knows.
+    pub(crate) fn write(&mut self, b: &Behaviours, key: &str, text: &str) -> Result<(), Errno> {
+        let key = KEYS.iter().find(|(name, _)| *name == key).ok_or(Errno::ENOENT)?.1;
+        let text = text.trim();
+        let number = |low: i64, high: i64| -> Result<i64, Errno> {
+            let n: i64 = text.parse().map_err(|_| Errno::EINVAL)?;
+            if (low..=high).contains(&n) { Ok(n) } else { Err(Errno::EINVAL) }
+        };
+        let int = || number(i64::from(i32::MIN), i64::from(i32::MAX));
+        match key {
+            Key::Range => {
+                let (low, high) = pair(text).ok_or(Errno::EINVAL)?;
+                if low == 0 || high < low {
+                    return Err(Errno::EINVAL);
+                }
+                if b.range_above_unprivileged && low < self.unprivileged_start {
+                    return Err(Errno::EINVAL);
+                }
+                self.range = (low, high);
+            }
+            Key::Reserved => {
+                let set = ports(text).ok_or(Errno::EINVAL)?;
+                self.any_reserved = !text.is_empty();
+                self.reserved = set;
+            }
+            Key::NonlocalBind => self.nonlocal_bind = int()? != 0,
+            Key::NonlocalBind6 => self.nonlocal_bind6 = int()? != 0,
+            Key::UnprivilegedStart => {
+                let start = number(0, 65535)? as u16;
+                // A range may not begin below the first unprivileged port, from either side.
+                if b.range_above_unprivileged && self.range.0 < start {
+                    return Err(Errno::EINVAL);
+                }
+                self.unprivileged_start = start;
+            }
+            Key::AutobindReuse => self.autobind_reuse = number(0, 1)? != 0,
+            Key::TwReuse => {
+                self.tw_reuse = match b.tw_reuse {
+                    TwReuse::Loopback => number(0, 2)?,
+                    TwReuse::NonZero => int()?,
+                } as i32;
+            }
+            Key::TwReuseDelay => self.tw_reuse_delay_ms = number(1, 60000)? as u32,
+            Key::TwRecycle => self.tw_recycle = int()? != 0,
+            Key::Timestamps => self.timestamps = int()? != 0,
+            Key::FinTimeout => self.fin_timeout = number(0, i64::from(i32::MAX))? as u32,
+            Key::MaxTw => self.max_tw = number(0, i64::from(i32::MAX))? as u32,
+            Key::Rfc1337 => self.rfc1337 = int()? != 0,
+            Key::SynRetries => self.syn_retries = number(1, 127)? as u8,
+            Key::Somaxconn => self.somaxconn = number(0, i64::from(i32::MAX))? as u32,
+            Key::BindV6Only => self.bindv6only = int()? != 0,
+            Key::StepWidth => self.step_width = number(0, i64::from(i32::MAX))? as u32,
+        }
+        Ok(())
+    }
+
+    /// Takes over the value of one key, for keys that all namespaces share.
+    pub(crate) fn copy(&mut self, from: &Values, key: &str) {
+        let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == key) else { return };
+        match key {
+            Key::Range => self.range = from.range,
+            Key::Reserved => {
+                self.reserved = from.reserved.clone();
+                self.any_reserved = from.any_reserved;
+            }
+            Key::NonlocalBind => self.nonlocal_bind = from.nonlocal_bind,
+            Key::NonlocalBind6 => self.nonlocal_bind6 = from.nonlocal_bind6,
+            Key::UnprivilegedStart => self.unprivileged_start = from.unprivileged_start,
+            Key::AutobindReuse => self.autobind_reuse = from.autobind_reuse,
+            Key::TwReuse => self.tw_reuse = from.tw_reuse,
+            Key::TwReuseDelay => self.tw_reuse_delay_ms = from.tw_reuse_delay_ms,
+            Key::TwRecycle => self.tw_recycle = from.tw_recycle,
+            Key::Timestamps => self.timestamps = from.timestamps,
+            Key::FinTimeout => self.fin_timeout = from.fin_timeout,
+            Key::MaxTw => self.max_tw = from.max_tw,
+            Key::Rfc1337 => self.rfc1337 = from.rfc1337,
+            Key::SynRetries => self.syn_retries = from.syn_retries,
+            Key::Somaxconn => self.somaxconn = from.somaxconn,
+            Key::BindV6Only => self.bindv6only = from.bindv6only,
+            Key::StepWidth => self.step_width = from.step_width,
+        }
+    }
+}
+
+/// `40000 40003` or `40000-40003`.
+fn pair(text: &str) -> Option<(u16, u16)> {
+    let mut parts = text.split(|c: char| c.is_whitespace() || c == '-').filter(|p| !p.is_empty());
+    let (low, high) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some((low, high))
+}
+
+/// `40000,40002-40005`, or nothing.
+fn ports(text: &str) -> Option<PortSet> {
+    let mut set = PortSet::default();
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let (low, high) = match part.split_once('-') {
+            Some((low, high)) => (low.trim().parse::<u16>().ok()?, high.trim().parse::<u16>().ok()?),
+            None => (part.parse().ok()?, part.parse().ok()?),
+        };
+        if low > high {
+            return None;
+        }
+        for port in low..=high {
+            set.insert(port);
+        }
+    }
+    Some(set)
+}

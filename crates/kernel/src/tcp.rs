@@ -1,0 +1,347 @@
+//! Segments that arrive: handshake, FIN and RST (`tcp_v4_rcv`, `tcp_rcv_state_process`).
+
+use crate::Errno;
+use crate::addr::{Endpoint, Family};
+use crate::bucket::{Owner, Who};
+use crate::chooser::Chooser;
+use crate::machine::{Machine, NsId};
+use crate::ns::{Request, Tuple};
+use crate::segment::{SegKind, Segment};
+use crate::socket::{Sock, State};
+use crate::time::MS;
+use crate::timers::TimerKind;
+
+impl<C: Chooser> Machine<C> {
+    /// The next segment for an address outside its sender's namespace, with that namespace.
+    pub fn segment(&mut self) -> Option<(NsId, Segment)> {
+        self.outbox.pop_front().map(|(ns, seg)| (NsId(ns), seg))
+    }
+
+    /// A segment arrives from outside.
+    pub fn deliver(&mut self, ns: NsId, seg: Segment) {
+        if self.nss[usize::from(ns.0)].alive {
+            self.inbox.push_back((ns.0, seg));
+            self.settle();
+        }
+    }
+
+    /// Delivers all local segments, and those that they give rise to.
+    pub(crate) fn settle(&mut self) {
+        while let Some((ns, seg)) = self.inbox.pop_front() {
+            self.receive(ns, seg);
+        }
+    }
+
+    /// Sends a segment of a socket. What is sent also acknowledges a FIN that was waiting for it.
+    pub(crate) fn send(&mut self, i: u32, kind: SegKind) {
+        let sock = &mut self.socks[i];
+        if sock.unanswered {
+            return;
+        }
+        sock.ack_pending = false;
+        let timestamps = match kind {
+            SegKind::Syn => self.nss[usize::from(sock.ns)].values.timestamps,
+            _ => sock.timestamps,
+        };
+        let seg = Segment {
+            // The port may have been given back already when a reset is sent.
+            src: Endpoint::new(sock.rcv_saddr, sock.sport),
+            dst: sock.remote(),
+            kind,
+            saw_fin: sock.fin_in,
+            timestamps,
+        };
+        let ns = sock.ns;
+        self.transmit(ns, seg);
+    }
+
+    pub(crate) fn transmit(&mut self, ns: u16, seg: Segment) {
+        if self.ns(ns).is_local(seg.dst.ip) {
+            self.inbox.push_back((ns, seg));
+        } else {
+            self.outbox.push_back((ns, seg));
+        }
+    }
+
+    fn receive(&mut self, ns: u16, seg: Segment) {
+        let tuple = Tuple { local: seg.dst, remote: seg.src };
+        match self.lookup(ns, tuple, |_| true).map(Owner::who) {
+            Some(Who::Sock(i)) => self.receive_sock(i, seg),
+            Some(Who::Tw(t)) => self.receive_tw(t, seg),
+            None => self.receive_unknown(ns, seg),
+        }
+    }
+
+    /// A segment for which there is no connection: for a listener, or answered by a reset.
+    pub(crate) fn receive_unknown(&mut self, ns: u16, seg: Segment) {
+        let key = (seg.dst, seg.src);
+        if let Some(request) = self.ns(ns).requests.get(&key).cloned() {
+            match seg.kind {
+                SegKind::Ack | SegKind::Data(_) | SegKind::Fin => {
+                    if let Some(child) = self.spawn_child(ns, seg, &request) {
+                        self.ns_mut(ns).requests.remove(&key);
+                        if seg.kind != SegKind::Ack {
+                            self.receive_sock(child, seg);
+                        }
+                    }
+                }
+                SegKind::Rst | SegKind::Refuse => {
+                    self.ns_mut(ns).requests.remove(&key);
+                }
+                SegKind::Syn => self.transmit(ns, seg.reply(SegKind::SynAck)),
+                SegKind::SynAck | SegKind::Challenge => {}
+            }
+            return;
+        }
+        match seg.kind {
+            SegKind::Rst | SegKind::Refuse => {}
+            SegKind::Syn => match self.find_listener(ns, seg.dst) {
+                Some(l) => self.receive_syn(ns, l, seg),
+                None => self.transmit(ns, seg.reply(SegKind::Refuse)),
+            },
+            _ => self.transmit(ns, seg.reply(SegKind::Rst)),
+        }
+    }
+
+    /// The listener for a destination: a specific address before a wildcard, and AF_INET before
+    /// AF_INET6 for IPv4 (`compute_score`).
+    pub(crate) fn find_listener(&mut self, ns: u16, at: Endpoint) -> Option<u32> {
+        let list = self.ns(ns).listeners.get(&at.port)?;
+        let score = |i: u32| -> Option<u32> {
+            let l = &self.socks[i];
+            let family = match (l.family, at.ip.is_v4()) {
+                (Family::Inet, true) => 1,
+                (Family::Inet6, true) if !l.v6only => 0,
+                (Family::Inet6, false) => 1,
+                _ => return None,
+            };
+            let wild = l.rcv_saddr.is_any() && (l.rcv_saddr == l.family.any() || at.ip.is_v4());
+            if l.rcv_saddr == at.ip {
+                Some(4 + family)
+            } else if wild {
+                Some(family)
+            } else {
+                None
+            }
+        };
+        let best = list.iter().filter_map(|&i| score(i)).max()?;
+        let equal: Vec<u32> = list.iter().copied().filter(|&i| score(i) == Some(best)).collect();
+        let pick = if equal.len() > 1 { self.chooser.pick_listener(equal.len() as u32) } else { 0 };
+        equal.get(pick as usize).copied()
+    }
+
+    /// A SYN reaches a listener (`tcp_conn_request`).
+    fn receive_syn(&mut self, ns: u16, listener: u32, seg: Segment) {
+        let l = &self.socks[listener];
+        let full = l.cold.as_ref().is_some_and(|c| c.queue.len() as u32 > c.backlog);
+        if full {
+            return;
+        }
+        let timestamps = seg.timestamps && self.ns(ns).values.timestamps;
+        self.ns_mut(ns).requests.insert((seg.dst, seg.src), Request { listener, timestamps });
+        let mut answer = seg.reply(SegKind::SynAck);
+        answer.timestamps = timestamps;
+        self.transmit(ns, answer);
+    }
+
+    /// The handshake is complete: a child joins the listener's bucket (`tcp_v4_syn_recv_sock`,
+    /// `__inet_inherit_port`). The bucket's values are not touched.
+    fn spawn_child(&mut self, ns: u16, seg: Segment, request: &Request) -> Option<u32> {
+        let l = self.socks.get(request.listener)?;
+        if l.state != State::Listen || l.cold.as_ref().is_some_and(|c| c.queue.len() as u32 > c.backlog) {
+            return None;
+        }
+        let bucket = l.bucket;
+        self.generation = self.generation.wrapping_add(1);
+        let mut child = Sock::new(ns, l.family, l.uid, self.generation);
+        child.rcv_saddr = seg.dst.ip;
+        child.num = seg.dst.port;
+        child.sport = seg.dst.port;
+        child.daddr = seg.src.ip;
+        child.dport = seg.src.port;
+        child.state = State::Established;
+        child.reuse = l.reuse;
+        child.reuseport = l.reuseport;
+        child.v6only = l.v6only;
+        child.dev = l.dev;
+        child.addr_lock = l.addr_lock;
+        child.no_port = l.no_port;
+        child.linger = l.linger;
+        child.freebind = l.freebind;
+        child.transparent = l.transparent;
+        child.mapped_ops = l.family == Family::Inet6 && seg.dst.ip.is_v4();
+        if let Some(cold) = &l.cold {
+            if cold.range != (0, 0) || cold.linger2 != 0 {
+                child.cold().range = cold.range;
+                child.cold().linger2 = cold.linger2;
+            }
+        }
+        child.has_file = false;
+        child.queued = true;
+        child.timestamps = request.timestamps;
+        child.stamp = self.clock;
+        let i = self.socks.insert(child);
+        self.link(Owner::sock(i), bucket);
+        if self.b.child_counted {
+            self.count_owner(i, bucket);
+        }
+        self.hash_insert(ns, Owner::sock(i));
+        self.socks[request.listener].cold().queue.push_back(i);
+        Some(i)
+    }
+
+    fn receive_sock(&mut self, i: u32, seg: Segment) {
+        match self.socks[i].state {
+            State::SynSent => self.receive_syn_sent(i, seg),
+            State::SynRecv => match seg.kind {
+                SegKind::SynAck | SegKind::Ack => self.establish(i, seg),
+                SegKind::Rst => self.reset(i),
+                _ => {}
+            },
+            _ => self.receive_open(i, seg),
+        }
+    }
+
+    fn establish(&mut self, i: u32, seg: Segment) {
+        let now = self.clock;
+        let sock = &mut self.socks[i];
+        sock.state = State::Established;
+        sock.timestamps = seg.timestamps;
+        sock.stamp = now;
+        sock.timer = 0;
+    }
+
+    /// `tcp_rcv_synsent_state_process`
+    fn receive_syn_sent(&mut self, i: u32, seg: Segment) {
+        match seg.kind {
+            SegKind::SynAck => {
+                self.establish(i, seg);
+                self.send(i, SegKind::Ack);
+            }
+            SegKind::Refuse => self.reset(i),
+            SegKind::Syn => {
+                // Simultaneous open, most often of a socket with itself.
+                self.socks[i].state = State::SynRecv;
+                self.socks[i].timestamps = seg.timestamps;
+                self.send(i, SegKind::SynAck);
+            }
+            SegKind::Challenge | SegKind::Ack | SegKind::Data(_) | SegKind::Fin => {
+                // An old connection's other end answers: it is reset, and the SYN is tried again.
+                self.send(i, SegKind::Rst);
+                if self.b.syn_quick_retry {
+                    let two_ticks = 2_000 * MS / u64::from(self.b.hz);
+                    let timer = self.arm(TimerKind::SynRetry, i, two_ticks, 0);
+                    self.socks[i].timer = timer;
+                }
+            }
+            // A reset that does not acknowledge the SYN belongs to the old connection.
+            SegKind::Rst => {}
+        }
+    }
+
+    /// A segment in the middle of a connection.
+    fn receive_open(&mut self, i: u32, seg: Segment) {
+        match seg.kind {
+            SegKind::Syn => {
+                if !self.b.syn_mute {
+                    self.send(i, SegKind::Challenge);
+                }
+            }
+            SegKind::SynAck => self.send(i, SegKind::Ack),
+            SegKind::Challenge | SegKind::Refuse => {}
+            SegKind::Rst => self.reset(i),
+            SegKind::Ack => {
+                self.note_stamp(i, seg);
+                self.acked(i, seg);
+            }
+            SegKind::Data(len) => {
+                self.note_stamp(i, seg);
+                self.receive_data(i, len, seg);
+            }
+            SegKind::Fin => {
+                self.note_stamp(i, seg);
+                self.receive_fin(i, seg);
+            }
+        }
+    }
+
+    fn note_stamp(&mut self, i: u32, seg: Segment) {
+        if seg.timestamps {
+            self.socks[i].stamp = self.clock;
+        }
+    }
+
+    fn receive_data(&mut self, i: u32, len: u32, seg: Segment) {
+        let sock = &mut self.socks[i];
+        let orphan = !sock.has_file && !sock.queued;
+        if orphan || sock.shut_read {
+            // Nobody will read it any more.
+            self.send(i, SegKind::Rst);
+            self.set_close(i);
+            self.drop_orphan(i);
+            return;
+        }
+        if !sock.fin_in {
+            sock.unread = sock.unread.saturating_add(len);
+        }
+        self.acked(i, seg);
+    }
+
+    /// The acknowledgement of this end's FIN.
+    fn acked(&mut self, i: u32, seg: Segment) {
+        if !seg.saw_fin {
+            return;
+        }
+        match self.socks[i].state {
+            State::FinWait1 => self.enter_fin_wait2(i),
+            State::Closing => self.time_wait(i, false, 0),
+            State::LastAck => {
+                self.set_close(i);
+                self.drop_orphan(i);
+            }
+            _ => {}
+        }
+    }
+
+    /// The other end's FIN (`tcp_fin`).
+    fn receive_fin(&mut self, i: u32, seg: Segment) {
+        let state = self.socks[i].state;
+        match state {
+            State::Established => {
+                self.socks[i].fin_in = true;
+                self.socks[i].state = State::CloseWait;
+                self.socks[i].ack_pending = true;
+                let delay = u64::from(self.b.delayed_ack_ms) * MS;
+                let timer = self.arm(TimerKind::DelayedAck, i, delay, delay);
+                self.socks[i].timer = timer;
+            }
+            State::FinWait1 if !seg.saw_fin => {
+                self.socks[i].fin_in = true;
+                self.socks[i].state = State::Closing;
+                self.send(i, SegKind::Ack);
+            }
+            State::FinWait1 | State::FinWait2 => {
+                self.socks[i].fin_in = true;
+                self.send(i, SegKind::Ack);
+                self.time_wait(i, false, 0);
+            }
+            State::CloseWait | State::LastAck | State::Closing => {
+                self.send(i, SegKind::Ack);
+                self.acked(i, seg);
+            }
+            _ => {}
+        }
+    }
+
+    /// A reset (`tcp_reset`): the socket dies; its owner finds an error.
+    fn reset(&mut self, i: u32) {
+        let sock = &mut self.socks[i];
+        sock.error = Some(match sock.state {
+            State::SynSent => Errno::ECONNREFUSED,
+            State::CloseWait => Errno::EPIPE,
+            _ => Errno::ECONNRESET,
+        });
+        self.set_close(i);
+        self.drop_orphan(i);
+    }
+}

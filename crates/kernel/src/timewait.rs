@@ -1,0 +1,308 @@
+//! TIME-WAIT stand-ins: how they are made, what segments do to them, when they end
+//! (`tcp_time_wait`, `tcp_timewait_state_process`, `inet_twsk_schedule`), and the clock.
+
+use crate::bucket::Owner;
+use crate::chooser::Chooser;
+use crate::machine::{Machine, NsId};
+use crate::profile::behaviour::{Scope, TwTimer};
+use crate::segment::{SegKind, Segment};
+use crate::socket::{State, Tw};
+use crate::time::{SEC, Time};
+use crate::timers::{Timer, TimerKind};
+
+impl<C: Chooser> Machine<C> {
+    /// Arms a timer that fires `delay` nanoseconds from now; a followed kernel may fire it up to
+    /// `early` nanoseconds sooner.
+    pub(crate) fn arm(&mut self, kind: TimerKind, target: u32, delay: u64, early: u64) -> u32 {
+        let nominal = self.clock.after(delay);
+        let slack = self.chooser.slack();
+        let early = if slack > 0 { early + slack } else { 0 };
+        self.timers.arm(Timer {
+            earliest: Time(nominal.0.saturating_sub(early).max(self.clock.0)),
+            nominal,
+            latest: nominal.after(slack),
+            seq: 0,
+            kind,
+            target,
+        })
+    }
+
+    /// When the next timer can fire.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Time> {
+        self.timers.iter().filter(|t| self.timer_valid(t)).map(|t| t.earliest).min()
+    }
+
+    fn timer_valid(&self, t: &Timer) -> bool {
+        match t.kind {
+            TimerKind::TimeWait => self.tws.get(t.target).is_some_and(|w| w.timer == t.seq),
+            TimerKind::Wheel => self.wheel.timer == t.seq,
+            TimerKind::Calendar => self.wheel.calendar_timer == t.seq,
+            _ => self.socks.get(t.target).is_some_and(|s| s.timer == t.seq),
+        }
+    }
+
+    /// Lets time pass: fires every timer up to then, in order.
+    pub fn advance(&mut self, to: Time) {
+        let mut undecided = Vec::new();
+        let mut tw_waits = false;
+        while let Some(timer) = self.timers.pop_due(to) {
+            if !self.timer_valid(&timer) {
+                continue;
+            }
+            if timer.latest > to {
+                // TIME-WAITs end in the order in which they began: behind one that has not ended
+                // none of a later minute has.
+                let skip = timer.kind == TimerKind::TimeWait && tw_waits;
+                if skip || !self.chooser.timer_fired(timer.nominal.nanos(), to.nanos()) {
+                    tw_waits |= timer.kind == TimerKind::TimeWait;
+                    undecided.push(timer);
+                    continue;
+                }
+            }
+            self.clock = self.clock.max(timer.nominal.min(to));
+            self.fire(timer);
+            self.settle();
+        }
+        for timer in undecided {
+            self.timers.put_back(timer);
+        }
+        self.clock = self.clock.max(to);
+    }
+
+    fn fire(&mut self, t: Timer) {
+        match t.kind {
+            TimerKind::DelayedAck => {
+                if self.socks[t.target].ack_pending {
+                    self.send(t.target, SegKind::Ack);
+                }
+            }
+            TimerKind::SynRetry => self.retry_syn(t.target),
+            TimerKind::FinWait2 => {
+                let rest = self.fin_time(t.target).saturating_sub(self.time_wait_len(t.target));
+                self.time_wait(t.target, true, rest);
+            }
+            TimerKind::TimeWait => self.kill_tw(t.target),
+            TimerKind::Wheel => self.wheel_tick(),
+            TimerKind::Calendar => self.calendar_tick(),
+        }
+    }
+
+    /// Arms the repetition of a SYN: after 1 s (old kernels 3 s), then twice as long each time;
+    /// newer kernels repeat the first few at the same distance.
+    pub(crate) fn arm_syn_retry(&mut self, i: u32) {
+        let doublings = u32::from(self.socks[i].retries).saturating_sub(self.b.syn_linear).min(16);
+        let delay = (u64::from(self.b.syn_rto_ms) * crate::time::MS) << doublings;
+        let timer = self.arm(TimerKind::SynRetry, i, delay.min(120 * SEC), 0);
+        self.socks[i].timer = timer;
+    }
+
+    fn retry_syn(&mut self, i: u32) {
+        let ns = self.socks[i].ns;
+        let limit = self.socks[i]
+            .cold
+            .as_ref()
+            .and_then(|c| c.syn_count)
+            .unwrap_or(self.ns(ns).values.syn_retries);
+        if self.socks[i].retries >= limit {
+            self.socks[i].error = Some(crate::Errno::ETIMEDOUT);
+            self.set_close(i);
+            self.drop_orphan(i);
+            return;
+        }
+        self.socks[i].retries += 1;
+        self.send(i, SegKind::Syn);
+        self.arm_syn_retry(i);
+    }
+
+    /// Replaces a socket by a stand-in (`tcp_time_wait`). `fin_wait2`: the peer's FIN is still to
+    /// come, and the stand-in waits for it for `timeout` nanoseconds.
+    pub(crate) fn time_wait(&mut self, i: u32, fin_wait2: bool, timeout: u64) {
+        let s = &self.socks[i];
+        let ns = s.ns;
+        let n = self.ns(ns);
+        let count = if self.b.max_tw_scope == Scope::Netns { n.tw_count } else { self.tw_count };
+        if count < n.values.max_tw {
+            let least = Self::three_and_a_half_rto();
+            let recycle = n.values.tw_recycle && s.timestamps;
+            let timeout = match (fin_wait2, recycle) {
+                (true, _) => timeout.max(least),
+                (false, true) => least,
+                (false, false) => n.time_wait,
+            };
+            let tw = Tw {
+                local: s.rcv_saddr,
+                remote: s.daddr,
+                stamp: s.stamp,
+                entered: self.clock,
+                expires: self.clock.after(timeout),
+                timer: 0,
+                bucket: s.bucket,
+                place: 0,
+                ns,
+                lport: s.num,
+                rport: s.dport,
+                dev: s.dev,
+                family: s.family,
+                reuse: s.reuse != 0,
+                reuseport: self.b.tw_copies_reuseport && s.reuseport,
+                v6only: s.v6only,
+                connect_bind: s.connect_bind,
+                timestamps: s.timestamps,
+                fin_wait2,
+            };
+            let bucket = s.bucket;
+            let t = self.tws.insert(tw);
+            self.link(Owner::tw(t), bucket);
+            self.hash_insert(ns, Owner::tw(t));
+            self.schedule_tw(t, timeout);
+        }
+        self.set_close(i);
+        self.drop_orphan(i);
+    }
+
+    /// Starts, or starts again, the countdown of a stand-in.
+    pub(crate) fn schedule_tw(&mut self, t: u32, timeout: u64) {
+        self.unschedule_tw(t);
+        match self.b.tw_timer {
+            TwTimer::SlotWheel | TwTimer::SlotWheelQuick => self.wheel_schedule(t, timeout),
+            TwTimer::Exact => {
+                let timer = self.arm(TimerKind::TimeWait, t, timeout, 0);
+                self.tws[t].timer = timer;
+                self.tws[t].expires = self.clock.after(timeout);
+            }
+            TwTimer::Grid => {
+                let (delay, grid) = self.grid_delay(timeout);
+                let early = if self.chooser.slack() > 0 { delay - timeout } else { 0 };
+                let late = if self.chooser.slack() > 0 { grid } else { 0 };
+                let timer = self.arm_window(t, delay, early, late);
+                self.tws[t].timer = timer;
+                self.tws[t].expires = self.clock.after(delay);
+            }
+        }
+        let ns = self.tws[t].ns;
+        self.tw_count += 1;
+        self.ns_mut(ns).tw_count += 1;
+    }
+
+    fn arm_window(&mut self, target: u32, delay: u64, early: u64, late: u64) -> u32 {
+        let slack = self.chooser.slack();
+        let nominal = self.clock.after(delay);
+        self.timers.arm(Timer {
+            earliest: Time(nominal.0 - early - slack.min(delay - early)),
+            nominal,
+            latest: Time(nominal.0 - early + late + slack),
+            seq: 0,
+            kind: TimerKind::TimeWait,
+            target,
+        })
+    }
+
+    /// On the timer wheel of 4.8 and later a timer fires at the first multiple of its level's
+    /// granularity that lies strictly behind its expiry. Returns the delay from now, and the
+    /// granularity, in nanoseconds.
+    fn grid_delay(&self, timeout: u64) -> (u64, u64) {
+        let hz = u64::from(self.b.hz);
+        let tick = SEC / hz;
+        let jiffies = timeout.div_ceil(tick);
+        let mut level = 1;
+        while jiffies > 63 * level - 1 {
+            level *= 8;
+        }
+        // jiffies starts 300 s before its wrap at boot; only its remainder on the grid matters.
+        let now = i128::from(self.clock.nanos() / tick) - i128::from(300 * hz);
+        let expiry = now + i128::from(jiffies);
+        let at = (expiry.div_euclid(i128::from(level)) + 1) * i128::from(level);
+        let fires = u64::try_from(at + i128::from(300 * hz)).unwrap_or(0) * tick;
+        (fires.saturating_sub(self.clock.nanos()).max(timeout), level * tick)
+    }
+
+    /// Takes a stand-in out of its timer, if it has one.
+    pub(crate) fn unschedule_tw(&mut self, t: u32) {
+        if self.tws[t].timer != 0 {
+            self.tws[t].timer = 0;
+            let ns = self.tws[t].ns;
+            self.tw_count -= 1;
+            self.ns_mut(ns).tw_count -= 1;
+        }
+    }
+
+    /// Ends a stand-in: out of its timer, the table and its bucket.
+    pub(crate) fn kill_tw(&mut self, t: u32) {
+        self.unschedule_tw(t);
+        let ns = self.tws[t].ns;
+        self.hash_remove(ns, Owner::tw(t));
+        self.unlink(Owner::tw(t));
+        self.tws.remove(t);
+    }
+
+    /// A segment meets a stand-in (`tcp_timewait_state_process`).
+    pub(crate) fn receive_tw(&mut self, t: u32, seg: Segment) {
+        let ns = self.tws[t].ns;
+        let (fin_wait2, len) = (self.tws[t].fin_wait2, self.ns(ns).time_wait);
+        let mut answer = seg.reply(SegKind::Ack);
+        answer.saw_fin = !fin_wait2 || seg.kind == SegKind::Fin;
+        match (seg.kind, fin_wait2) {
+            (SegKind::Rst, true) => self.kill_tw(t),
+            (SegKind::Rst, false) => {
+                if !self.ns(ns).values.rfc1337 {
+                    self.kill_tw(t);
+                }
+            }
+            (SegKind::Refuse | SegKind::SynAck, _) => {}
+            (SegKind::Syn, true) => {
+                self.kill_tw(t);
+                self.transmit(ns, seg.reply(SegKind::Refuse));
+            }
+            (SegKind::Data(_), true) => {
+                self.kill_tw(t);
+                self.transmit(ns, seg.reply(SegKind::Rst));
+            }
+            (SegKind::Ack | SegKind::Challenge, true) => {}
+            (SegKind::Fin, true) => {
+                let now = self.clock;
+                let w = &mut self.tws[t];
+                w.fin_wait2 = false;
+                w.entered = now;
+                if seg.timestamps {
+                    w.stamp = now;
+                }
+                let recycle = w.timestamps && self.ns(ns).values.tw_recycle;
+                self.schedule_tw(t, if recycle { Self::three_and_a_half_rto() } else { len });
+                self.transmit(ns, answer);
+            }
+            (SegKind::Syn, false) => {
+                if self.find_listener(ns, seg.dst).is_some() {
+                    self.kill_tw(t);
+                    self.receive_unknown(ns, seg);
+                } else {
+                    answer.kind = SegKind::Challenge;
+                    self.transmit(ns, answer);
+                }
+            }
+            (SegKind::Ack | SegKind::Challenge, false) => self.schedule_tw(t, len),
+            (SegKind::Fin | SegKind::Data(_), false) => {
+                self.schedule_tw(t, len);
+                self.transmit(ns, answer);
+            }
+        }
+    }
+
+    /// Everything that a crash takes away: all sockets, buckets and TIME-WAITs of a namespace, with
+    /// no segment sent. Addresses and sysctls stay.
+    pub fn crash(&mut self, ns: NsId) {
+        let old = self.nss[usize::from(ns.0)].clone();
+        self.remove_namespace(ns);
+        let n = &mut self.nss[usize::from(ns.0)];
+        n.alive = true;
+        n.addresses = old.addresses;
+        n.routed = old.routed;
+        n.values = old.values;
+        n.time_wait = old.time_wait;
+    }
+
+    /// Whether a stand-in waits for the peer's FIN, for views.
+    pub(crate) fn tw_state(&self, t: u32) -> State {
+        if self.tws[t].fin_wait2 { State::FinWait2 } else { State::TimeWait }
+    }
+}

@@ -1,0 +1,131 @@
+//! What can be seen of a namespace: its sockets, as `ss` prints them, and its bind buckets.
+
+use crate::addr::Endpoint;
+use crate::bucket::{Bucket, Who};
+use crate::chooser::Chooser;
+use crate::machine::{Machine, NsId};
+use crate::socket::State;
+use crate::time::Time;
+use std::fmt;
+
+/// A bind bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketView {
+    /// The port.
+    pub port: u16,
+    /// -1, 0 or 1; see the crate's documentation.
+    pub fastreuse: i8,
+    /// -1, 0, 1 or 2.
+    pub fastreuseport: i8,
+    /// Who holds the port, in words.
+    pub owners: Vec<String>,
+}
+
+impl BucketView {
+    /// Whether connect() without bind() passes this port over.
+    #[must_use]
+    pub fn blocks_connect(&self) -> bool {
+        self.fastreuse >= 0 || self.fastreuseport >= 0
+    }
+}
+
+/// A socket or a TIME-WAIT stand-in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SocketView {
+    /// Local address and held port (0 if none).
+    pub local: Endpoint,
+    /// Remote end of a connection.
+    pub remote: Option<Endpoint>,
+    /// TCP state.
+    pub state: State,
+    /// Owner's uid; `None` for a stand-in.
+    pub uid: Option<u32>,
+    /// When a stand-in ends.
+    pub expires: Option<Time>,
+}
+
+impl fmt::Display for SocketView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let remote = self.remote.map_or_else(|| "*".to_owned(), |r| r.to_string());
+        write!(f, "{:<11} {:<22} {remote}", self.state.name(), self.local.to_string())
+    }
+}
+
+impl<C: Chooser> Machine<C> {
+    fn view(&self, b: &Bucket) -> BucketView {
+        BucketView {
+            port: b.port,
+            fastreuse: b.fastreuse,
+            fastreuseport: b.fastreuseport,
+            owners: b.owners.iter().map(|&o| self.describe(o)).collect(),
+        }
+    }
+
+    /// The bucket of a port, if the port is in use.
+    #[must_use]
+    pub fn bucket(&self, ns: NsId, port: u16) -> Option<BucketView> {
+        self.ns(ns.0).bucket(port).map(|b| self.view(b))
+    }
+
+    /// All buckets of a namespace, by port.
+    #[must_use]
+    pub fn buckets(&self, ns: NsId) -> Vec<BucketView> {
+        let mut list: Vec<BucketView> = self.ns(ns.0).buckets.iter().map(|(_, b)| self.view(b)).collect();
+        list.sort_by_key(|b| b.port);
+        list
+    }
+
+    /// All sockets and stand-ins of a namespace, in the order of local and remote address.
+    #[must_use]
+    pub fn sockets(&self, ns: NsId) -> Vec<SocketView> {
+        let mut list = Vec::new();
+        for (_, s) in self.socks.iter().filter(|(_, s)| s.ns == ns.0) {
+            let open = !matches!(s.state, State::Close | State::Listen);
+            list.push(SocketView {
+                local: s.local(),
+                remote: open.then(|| s.remote()),
+                state: s.state,
+                uid: Some(s.uid),
+                expires: None,
+            });
+        }
+        for (i, w) in self.tws.iter().filter(|(_, w)| w.ns == ns.0) {
+            list.push(SocketView {
+                local: Endpoint::new(w.local, w.lport),
+                remote: Some(Endpoint::new(w.remote, w.rport)),
+                state: self.tw_state(i),
+                uid: None,
+                expires: Some(w.expires),
+            });
+        }
+        list.sort();
+        list
+    }
+
+    /// Checks what must hold between calls; for tests.
+    ///
+    /// # Panics
+    /// If an invariant is broken.
+    pub fn assert_invariants(&self) {
+        for (n, ns) in self.nss.iter().enumerate() {
+            for (index, b) in ns.buckets.iter() {
+                assert!(!b.owners.is_empty(), "a bucket without owners is destroyed");
+                assert_eq!(ns.by_port.get(b.port), Some(index));
+                assert_eq!(ns.blocked.contains(b.port), b.blocks_connect());
+                assert_eq!(b.by_addr.iter().map(|a| a.owners).sum::<u32>() as usize, b.owners.len());
+                for (place, o) in b.owners.iter().enumerate() {
+                    let (bucket, at, ns, port) = match o.who() {
+                        Who::Sock(i) => (self.socks[i].bucket, self.socks[i].place, self.socks[i].ns, self.socks[i].num),
+                        Who::Tw(i) => (self.tws[i].bucket, self.tws[i].place, self.tws[i].ns, self.tws[i].lport),
+                    };
+                    assert_eq!((bucket, at as usize, usize::from(ns), port), (index, place, n, b.port));
+                }
+            }
+            assert_eq!(ns.tw_count as usize, self.tws.iter().filter(|(_, w)| usize::from(w.ns) == n).count());
+        }
+        assert_eq!(self.tw_count as usize, self.tws.iter().count());
+        for (_, s) in self.socks.iter() {
+            assert_eq!(s.num != 0, s.bucket != crate::socket::NONE, "a port is held by a bucket");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The machine-wide wheel that ended TIME-WAITs before Linux 4.1 (`inet_timewait_death_row`):
+//! eight slots of 7.5 s for ordinary ones, and a calendar of 32 short steps for brief ones.
+
+use crate::chooser::Chooser;
+use crate::machine::Machine;
+use crate::profile::behaviour::TwTimer;
+use crate::time::{MS, SEC, Time};
+use crate::timers::TimerKind;
+
+const SLOTS: usize = 8;
+const ROWS: usize = 32;
+/// Entries of one slot that a tick ends itself; the rest is left to a work item.
+const QUOTA: usize = 101;
+
+/// An entry: a stand-in and the number by which it knows that the entry is still its own.
+type Entry = (u32, u32);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Wheel {
+    /// Next slot to be emptied.
+    slot: usize,
+    cells: [Vec<Entry>; SLOTS],
+    /// Time between ticks: an eighth of TIME-WAIT.
+    pub(crate) period: u64,
+    pub(crate) timer: u32,
+    rows: [Vec<Entry>; ROWS],
+    hand: usize,
+    /// Time of the row under the hand; `None` while the calendar is empty.
+    base: Option<Time>,
+    pub(crate) calendar_timer: u32,
+    serial: u32,
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        Wheel {
+            slot: 0,
+            cells: Default::default(),
+            period: 60 * SEC / SLOTS as u64,
+            timer: 0,
+            rows: Default::default(),
+            hand: 0,
+            base: None,
+            calendar_timer: 0,
+            serial: 0,
+        }
+    }
+}
+
+impl<C: Chooser> Machine<C> {
+    /// The calendar's step: a power of two of jiffies.
+    fn quantum(&self) -> u64 {
+        let jiffies: u64 = match self.b.hz {
+            0..=100 => 16,
+            101..=250 => 32,
+            _ => 128,
+        };
+        jiffies * SEC / u64::from(self.b.hz)
+    }
+
+    pub(crate) fn wheel_schedule(&mut self, t: u32, timeout: u64) {
+        self.wheel.serial += 1;
+        let entry = (t, self.wheel.serial);
+        self.tws[t].timer = self.wheel.serial;
+        let period = self.wheel.period;
+        let steps = timeout.div_ceil(self.quantum()) as usize;
+        let first = self.tw_count == 0;
+        if steps >= ROWS {
+            let ahead = if timeout >= period * SLOTS as u64 {
+                SLOTS - 1
+            } else {
+                (timeout.div_ceil(period) as usize).min(SLOTS - 1)
+            };
+            let cell = (self.wheel.slot + ahead) % SLOTS;
+            self.wheel.cells[cell].push(entry);
+            self.tws[t].expires = self.clock.after(period * (ahead as u64 + 1));
+        } else {
+            self.calendar_schedule(entry, steps);
+            self.tws[t].expires = self.clock.after(steps as u64 * self.quantum());
+        }
+        if first {
+            self.wheel.timer = self.arm(TimerKind::Wheel, 0, period, 0);
+        }
+    }
+
+    /// One tick of the wheel (`inet_twdr_hangman`).
+    pub(crate) fn wheel_tick(&mut self) {
+        self.wheel.timer = 0;
+        if self.tw_count == 0 {
+            return;
+        }
+        let slot = self.wheel.slot;
+        let entries = std::mem::take(&mut self.wheel.cells[slot]);
+        let live: Vec<u32> = entries.into_iter().filter(|&e| self.entry_lives(e)).map(|e| e.0).collect();
+        let over = live.len() >= QUOTA;
+        let quick = self.b.tw_timer == TwTimer::SlotWheelQuick && live.len() >= 2 * QUOTA;
+        for t in live {
+            self.kill_tw(t);
+        }
+        if !over {
+            self.wheel.slot = (slot + 1) % SLOTS;
+        }
+        if over || self.tw_count > 0 {
+            let delay = if quick { SEC } else { self.wheel.period };
+            self.wheel.timer = self.arm(TimerKind::Wheel, 0, delay, 0);
+        }
+    }
+
+    fn entry_lives(&self, (t, serial): Entry) -> bool {
+        self.tws.get(t).is_some_and(|w| w.timer == serial)
+    }
+
+    fn calendar_schedule(&mut self, entry: Entry, steps: usize) {
+        let q = self.quantum();
+        let now = self.clock;
+        let row = match self.wheel.base {
+            None => {
+                self.wheel.hand = 0;
+                self.wheel.base = Some(now);
+                self.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, steps as u64 * q, 0);
+                steps
+            }
+            Some(_) => {
+                let sooner = now.after(steps as u64 * q);
+                let armed = self.timers.iter().find(|t| t.seq == self.wheel.calendar_timer).map(|t| t.nominal);
+                if armed.is_none_or(|a| sooner < a) {
+                    self.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, steps as u64 * q, 0);
+                }
+                (self.wheel.hand + steps) % ROWS
+            }
+        };
+        self.wheel.rows[row].push(entry);
+    }
+
+    /// One tick of the calendar (`inet_twdr_twcal_tick`).
+    pub(crate) fn calendar_tick(&mut self) {
+        self.wheel.calendar_timer = 0;
+        let Some(base) = self.wheel.base else { return };
+        let q = self.quantum();
+        let now = self.clock;
+        let hand = self.wheel.hand;
+        let mut next = None;
+        for j in 0..ROWS {
+            let row = (hand + j) % ROWS;
+            let at = base.after(j as u64 * q);
+            if at <= now {
+                for e in std::mem::take(&mut self.wheel.rows[row]) {
+                    if self.entry_lives(e) {
+                        self.kill_tw(e.0);
+                    }
+                }
+                continue;
+            }
+            if next.is_none() {
+                next = Some((row, at));
+            }
+            if !self.wheel.rows[row].is_empty() {
+                let (hand, base) = next.expect("set above");
+                self.wheel.hand = hand;
+                self.wheel.base = Some(base);
+                self.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, at.since(now).max(MS), 0);
+                return;
+            }
+        }
+        self.wheel.base = None;
+    }
+}

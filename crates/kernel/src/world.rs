@@ -1,0 +1,310 @@
+//! Several machines joined by an ideal network: packets take no time and none is lost.
+
+use crate::Errno;
+use crate::addr::{Endpoint, Family, Ip};
+use crate::chooser::{Chooser, Seeded};
+use crate::machine::{Call, Machine, NsId, Shutdown, SockId};
+use crate::option::SockOpt;
+use crate::profile::Behaviours;
+use crate::reason::Refusal;
+use crate::socket::State;
+use crate::time::Time;
+use crate::view::{BucketView, SocketView};
+use std::collections::BTreeMap;
+
+/// A machine of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineId(usize);
+
+/// A network namespace of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorldNs {
+    /// Its machine.
+    pub machine: MachineId,
+    /// The namespace on that machine.
+    pub ns: NsId,
+}
+
+/// A socket of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorldSock {
+    /// Its machine.
+    pub machine: MachineId,
+    /// The socket on that machine.
+    pub sock: SockId,
+}
+
+/// Machines and the ideal network between them.
+#[derive(Clone)]
+pub struct World<C: Chooser = Seeded> {
+    machines: Vec<Machine<C>>,
+    addresses: BTreeMap<Ip, WorldNs>,
+    clock: Time,
+}
+
+impl<C: Chooser> Default for World<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Chooser> World<C> {
+    /// When a world's clock starts.
+    pub const START: Time = Machine::<C>::START;
+
+    /// An empty world.
+    #[must_use]
+    pub fn new() -> Self {
+        World { machines: Vec::new(), addresses: BTreeMap::new(), clock: Self::START }
+    }
+
+    /// Adds a machine that has just booted.
+    pub fn add_machine(&mut self, behaviours: Behaviours, chooser: C) -> MachineId {
+        let mut m = Machine::new(behaviours, chooser);
+        m.set_clock(self.clock);
+        self.machines.push(m);
+        MachineId(self.machines.len() - 1)
+    }
+
+    /// Adds a network namespace that has a route to all addresses of the world.
+    pub fn add_namespace(&mut self, machine: MachineId) -> WorldNs {
+        let ns = self.machines[machine.0].add_namespace();
+        self.machines[machine.0].set_routed(ns, true);
+        WorldNs { machine, ns }
+    }
+
+    /// Gives a namespace an address. The first one to have an address gets its packets.
+    pub fn add_address(&mut self, ns: WorldNs, ip: Ip) {
+        self.machines[ns.machine.0].add_address(ns.ns, ip);
+        self.addresses.entry(ip).or_insert(ns);
+    }
+
+    /// A machine, for what this type has no call for.
+    #[must_use]
+    pub fn machine(&self, m: MachineId) -> &Machine<C> {
+        &self.machines[m.0]
+    }
+
+    /// A machine, to change.
+    pub fn machine_mut(&mut self, m: MachineId) -> &mut Machine<C> {
+        &mut self.machines[m.0]
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock
+    }
+
+    /// When the next timer of any machine can fire.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Time> {
+        self.machines.iter().filter_map(Machine::next_event).min()
+    }
+
+    /// Lets time pass on all machines; timers fire in the order of time, then of machines.
+    pub fn advance(&mut self, to: Time) {
+        while let Some(next) = self.next_event().filter(|&t| t <= to) {
+            let next = next.max(self.clock);
+            for m in &mut self.machines {
+                m.advance(next);
+            }
+            self.clock = next;
+            self.settle();
+            if self.next_event() == Some(next) {
+                // Timers that fire now and arm others for now: one more round, and again.
+                continue;
+            }
+        }
+        for m in &mut self.machines {
+            m.advance(to);
+        }
+        self.clock = self.clock.max(to);
+        self.settle();
+    }
+
+    /// Carries all packets that are under way to where they go.
+    fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            for m in 0..self.machines.len() {
+                while let Some((_, seg)) = self.machines[m].segment() {
+                    moved = true;
+                    if let Some(to) = self.addresses.get(&seg.dst.ip).copied() {
+                        self.machines[to.machine.0].deliver(to.ns, seg);
+                    }
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Whether any host has this address.
+    #[must_use]
+    pub fn knows(&self, ip: Ip) -> bool {
+        ip.is_loopback() || self.addresses.contains_key(&ip)
+    }
+
+    /// [`Machine::sysctl`]
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sysctl(&mut self, ns: WorldNs, key: &str, value: &str) -> Result<(), Errno> {
+        self.machines[ns.machine.0].sysctl(ns.ns, key, value)
+    }
+
+    /// [`Machine::set_time_wait`]
+    pub fn set_time_wait(&mut self, ns: WorldNs, nanos: u64) {
+        self.machines[ns.machine.0].set_time_wait(ns.ns, nanos);
+    }
+
+    /// [`Machine::socket`]
+    pub fn socket(&mut self, ns: WorldNs, family: Family, uid: u32) -> WorldSock {
+        WorldSock { machine: ns.machine, sock: self.machines[ns.machine.0].socket(ns.ns, family, uid) }
+    }
+
+    /// [`Machine::set`]
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set(&mut self, s: WorldSock, opt: SockOpt) -> Result<(), Errno> {
+        self.machines[s.machine.0].set(s.sock, opt)
+    }
+
+    /// [`Machine::bind`]
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bind(&mut self, s: WorldSock, at: Endpoint) -> Result<(), Errno> {
+        self.machines[s.machine.0].bind(s.sock, at)
+    }
+
+    /// [`Machine::listen`]
+    ///
+    /// # Errors
+    /// As there.
+    pub fn listen(&mut self, s: WorldSock, backlog: u32) -> Result<(), Errno> {
+        self.machines[s.machine.0].listen(s.sock, backlog)
+    }
+
+    /// [`Machine::connect`]; the whole handshake has happened when this returns.
+    pub fn connect(&mut self, s: WorldSock, to: Endpoint) -> Call<()> {
+        match self.machines[s.machine.0].connect(s.sock, to) {
+            Call::Waiting => {
+                self.settle();
+                self.connect_result(s)
+            }
+            done => done,
+        }
+    }
+
+    /// [`Machine::connect_result`]
+    pub fn connect_result(&mut self, s: WorldSock) -> Call<()> {
+        let r = self.machines[s.machine.0].connect_result(s.sock);
+        self.settle();
+        r
+    }
+
+    /// [`Machine::accept`]
+    pub fn accept(&mut self, s: WorldSock, uid: u32) -> Call<WorldSock> {
+        match self.machines[s.machine.0].accept(s.sock, uid) {
+            Call::Waiting => Call::Waiting,
+            Call::Done(r) => Call::Done(r.map(|sock| WorldSock { machine: s.machine, sock })),
+        }
+    }
+
+    /// [`Machine::send_bytes`]
+    pub fn send(&mut self, s: WorldSock, len: u32) -> Call<u32> {
+        let r = self.machines[s.machine.0].send_bytes(s.sock, len);
+        self.settle();
+        r
+    }
+
+    /// [`Machine::recv_bytes`]
+    pub fn recv(&mut self, s: WorldSock, len: u32) -> Call<u32> {
+        self.machines[s.machine.0].recv_bytes(s.sock, len)
+    }
+
+    /// [`Machine::shutdown`]
+    ///
+    /// # Errors
+    /// As there.
+    pub fn shutdown(&mut self, s: WorldSock, how: Shutdown) -> Result<(), Errno> {
+        let r = self.machines[s.machine.0].shutdown(s.sock, how);
+        self.settle();
+        r
+    }
+
+    /// [`Machine::disconnect`]
+    ///
+    /// # Errors
+    /// As there.
+    pub fn disconnect(&mut self, s: WorldSock) -> Result<(), Errno> {
+        let r = self.machines[s.machine.0].disconnect(s.sock);
+        self.settle();
+        r
+    }
+
+    /// [`Machine::close`]
+    pub fn close(&mut self, s: WorldSock) {
+        self.machines[s.machine.0].close(s.sock);
+        self.settle();
+    }
+
+    /// [`Machine::crash`]
+    pub fn crash(&mut self, ns: WorldNs) {
+        self.machines[ns.machine.0].crash(ns.ns);
+    }
+
+    /// [`Machine::local`]
+    #[must_use]
+    pub fn local(&self, s: WorldSock) -> Endpoint {
+        self.machines[s.machine.0].local(s.sock)
+    }
+
+    /// [`Machine::peer`]
+    ///
+    /// # Errors
+    /// As there.
+    pub fn peer(&self, s: WorldSock) -> Result<Endpoint, Errno> {
+        self.machines[s.machine.0].peer(s.sock)
+    }
+
+    /// [`Machine::state`]
+    #[must_use]
+    pub fn state(&self, s: WorldSock) -> State {
+        self.machines[s.machine.0].state(s.sock)
+    }
+
+    /// [`Machine::explain`] on every machine.
+    pub fn explain(&mut self, on: bool) {
+        for m in &mut self.machines {
+            m.explain(on);
+        }
+    }
+
+    /// [`Machine::take_refusal`] of the machine whose call failed.
+    pub fn take_refusal(&mut self) -> Option<Refusal> {
+        self.machines.iter_mut().find_map(Machine::take_refusal)
+    }
+
+    /// [`Machine::bucket`]
+    #[must_use]
+    pub fn bucket(&self, ns: WorldNs, port: u16) -> Option<BucketView> {
+        self.machines[ns.machine.0].bucket(ns.ns, port)
+    }
+
+    /// [`Machine::buckets`]
+    #[must_use]
+    pub fn buckets(&self, ns: WorldNs) -> Vec<BucketView> {
+        self.machines[ns.machine.0].buckets(ns.ns)
+    }
+
+    /// [`Machine::sockets`]
+    #[must_use]
+    pub fn sockets(&self, ns: WorldNs) -> Vec<SocketView> {
+        self.machines[ns.machine.0].sockets(ns.ns)
+    }
+}
