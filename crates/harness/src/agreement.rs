@@ -31,6 +31,8 @@ pub struct Agreement {
     pub attempts: u32,
     /// How many of them differ.
     pub differing: u32,
+    /// How many of those differ in more than an address or a port: another call, or another result.
+    pub differing_results: u32,
     /// The first difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<Difference>,
@@ -69,6 +71,7 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
     let (a, b) = (&reference.attempts, &other.attempts);
     let longer = a.len().max(b.len());
     let mut differing = 0;
+    let mut differing_results = 0;
     let mut first = None;
     for index in 0..longer {
         let (wanted, got) = (a.get(index), b.get(index));
@@ -76,6 +79,9 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
             continue;
         }
         differing += 1;
+        let port_only = matches!((wanted, got), (Some(wanted), Some(got))
+            if wanted.same_call(got) && wanted.result == got.result);
+        differing_results += u32::from(!port_only);
         if first.is_none() {
             first = Some(difference(index, wanted, got));
         }
@@ -90,6 +96,7 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
         required: standing == Standing::MustAgree,
         attempts: u32::try_from(longer).unwrap_or(u32::MAX),
         differing,
+        differing_results,
         first,
     }
 }

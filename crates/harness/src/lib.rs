@@ -8,15 +8,23 @@
 //! - [`call`]: what engines share when they make a scenario's calls
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
+//! - [`runner`]: a scenario on all its kernels and engines; [`group`]: what came out alike
+//! - [`text`], [`json`]: what people and programs read
 
 pub mod agreement;
 pub mod attempt;
 pub mod call;
 pub mod engine;
 pub mod expect;
+pub mod group;
+pub mod json;
+pub mod kernels;
 pub mod model;
 pub mod recorder;
 pub mod report;
+pub mod runner;
+pub mod tally;
+pub mod text;
 pub mod why;
 
 pub use agreement::Agreement;
@@ -26,4 +34,5 @@ pub use expect::Unmet;
 pub use model::Model;
 pub use recorder::{Caller, Recorder, Seen, Slot};
 pub use report::RunReport;
+pub use runner::{CaseReport, EngineRun, ScenarioReport};
 pub use why::{Ports, Why};

@@ -1,6 +1,7 @@
 //! Why a call failed, as outcomes carry it.
 
-use fourtuple_kernel::{PortRefusal, Refusal, Rule};
+use fourtuple_kernel::reason::PortRefusal;
+use fourtuple_kernel::{Refusal, Rule};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The reason of a refused call. The outcome format shows the path, the counts and the rule; the single ports are kept

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_kernel::{Chooser, Endpoint, Family, Ip, MachineId, NsId, SockId, SockOpt, World};
+use fourtuple_kernel::{Chooser, Endpoint, Family, Ip, MachineId, SockOpt, World, WorldNs, WorldSock};
 use fourtuple_scenario::Case;
 
 use crate::attempt::Name;
@@ -15,7 +15,7 @@ const BACKLOG: u32 = 4096;
 /// A host of the scenario.
 pub(super) struct HostNs {
     pub(super) name: Name,
-    pub(super) ns: NsId,
+    pub(super) ns: WorldNs,
 }
 
 /// The world with the scenario's hosts in it, and the listeners that were there from the start.
@@ -24,7 +24,7 @@ pub(super) struct Net<C: Chooser> {
     pub(super) hosts: Vec<HostNs>,
     by_name: BTreeMap<Name, usize>,
     by_address: BTreeMap<Ip, usize>,
-    pub(super) listeners: Vec<(usize, SockId, u16)>,
+    pub(super) listeners: Vec<(usize, WorldSock, u16)>,
     pub(super) notes: Vec<String>,
 }
 
@@ -122,6 +122,14 @@ impl<C: Chooser> Net<C> {
     /// The host that a connection from `from` to an address reaches.
     pub(super) fn reached(&self, from: usize, ip: Ip) -> Option<usize> {
         if ip.is_loopback() || ip.is_any() { Some(from) } else { self.by_address.get(&ip).copied() }
+    }
+
+    /// Closes both ends in one instant: each has sent its FIN before the other's arrives. Within one namespace packets
+    /// arrive at once, so that `a` is first there.
+    pub(super) fn close_both(&mut self, a: WorldSock, b: WorldSock) {
+        self.world.machine_mut(a.machine).close(a.sock);
+        // Only this call carries the packets of both.
+        self.world.close(b);
     }
 
     /// Time since the start of the scenario.

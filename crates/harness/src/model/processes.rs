@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, SockId, SockOpt, Time};
+use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, SockOpt, Time, WorldSock};
 use fourtuple_scenario::{Close, Hold, Op, Process};
 use indexmap::IndexMap;
 
@@ -81,7 +81,7 @@ struct Instance {
 
 /// A connect that has not been answered, or whose answer has not been looked at.
 struct Calling {
-    socket: SockId,
+    socket: WorldSock,
     slot: Slot,
     to: Endpoint,
     answer: Option<Result<(), Errno>>,
@@ -90,7 +90,7 @@ struct Calling {
 /// A connection, or a bound socket, that is being held.
 struct Held {
     instance: u32,
-    client: SockId,
+    client: WorldSock,
     /// Local and remote end as the server sees them, to find its socket.
     ends: Option<(Endpoint, Endpoint)>,
 }
@@ -102,9 +102,9 @@ struct Sim<'a, C: Chooser> {
     instances: Vec<Instance>,
     held: Vec<Held>,
     /// Listeners by host and port.
-    listeners: BTreeMap<(usize, u16), Vec<SockId>>,
+    listeners: BTreeMap<(usize, u16), Vec<WorldSock>>,
     /// Accepted sockets by (local, peer).
-    accepted: BTreeMap<(Endpoint, Endpoint), SockId>,
+    accepted: BTreeMap<(Endpoint, Endpoint), WorldSock>,
     tasks: BinaryHeap<Reverse<(Time, u64, Task)>>,
     sequence: u64,
     /// Instances whose connect has not been answered by the network.
@@ -269,7 +269,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
     }
 
     /// A new socket with the process's options. An option that the kernel refuses is an attempt; the program goes on.
-    fn socket(&mut self, instance: u32, caller: &Caller, at: Option<Endpoint>, to: Option<Endpoint>) -> SockId {
+    fn socket(&mut self, instance: u32, caller: &Caller, at: Option<Endpoint>, to: Option<Endpoint>) -> WorldSock {
         let Program { process, host, .. } = &self.programs[self.instances[instance as usize].program];
         let (process, ns) = (*process, self.net.hosts[*host].ns);
         let family = call::family(at.map(Into::into), to.map(Into::into));
@@ -285,7 +285,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
         socket
     }
 
-    fn bind(&mut self, caller: &Caller, socket: SockId, at: Endpoint) -> bool {
+    fn bind(&mut self, caller: &Caller, socket: WorldSock, at: Endpoint) -> bool {
         let slot = self.recorder.call(self.net.elapsed(), caller, Op::Bind, Args::At(at));
         let result = self.net.world.bind(socket, at);
         let seen = |net: &Net<C>| Seen { local: Some(net.world.local(socket)), ..Seen::default() };
@@ -447,7 +447,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
         self.next(instance);
     }
 
-    fn hold(&mut self, instance: u32, client: SockId, ends: Option<(Endpoint, Endpoint)>) {
+    fn hold(&mut self, instance: u32, client: WorldSock, ends: Option<(Endpoint, Endpoint)>) {
         let state = &mut self.instances[instance as usize];
         let Hold::For(time) = self.programs[state.program].process.hold else { return };
         state.open += 1;
@@ -469,7 +469,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
             }
             (Close::Both, Some(server)) => {
                 self.forget(ends);
-                self.net.world.close_both(client, server);
+                self.net.close_both(client, server);
                 self.closed(instance);
                 return;
             }
@@ -496,7 +496,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
     }
 
     /// The server's socket of a connection, which from now on is nobody's.
-    fn forget(&mut self, ends: Option<(Endpoint, Endpoint)>) -> Option<SockId> {
+    fn forget(&mut self, ends: Option<(Endpoint, Endpoint)>) -> Option<WorldSock> {
         self.accepted.remove(&ends?)
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Family, SockId};
+use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Family, WorldSock};
 use fourtuple_scenario::{Address, Spanned, Step};
 
 use super::net::Net;
@@ -33,7 +33,7 @@ pub(super) fn run<C: Chooser>(net: Net<C>, steps: &[Spanned<Step>]) -> Result<(V
 
 /// A socket of the steps. It keeps its name and owner when it is closed, for calls that come too late.
 struct Held {
-    id: Option<SockId>,
+    id: Option<WorldSock>,
     host: usize,
     process: Name,
     nonblock: bool,
@@ -156,7 +156,7 @@ impl<C: Chooser> Runner<C> {
     }
 
     /// Sets every option; the first failure is the answer, and does not keep the others from being set.
-    fn set(&mut self, id: SockId, options: &fourtuple_scenario::Options) -> Result<(), Errno> {
+    fn set(&mut self, id: WorldSock, options: &fourtuple_scenario::Options) -> Result<(), Errno> {
         let mut answer = Ok(());
         for option in options.iter() {
             let set = call::sock_opt(&option).and_then(|option| self.net.world.set(id, option));
@@ -165,7 +165,7 @@ impl<C: Chooser> Runner<C> {
         answer
     }
 
-    fn perform(&mut self, step: &Step, id: SockId, args: &Args, slot: Slot) {
+    fn perform(&mut self, step: &Step, id: WorldSock, args: &Args, slot: Slot) {
         let world = &mut self.net.world;
         let result = match (step, args) {
             (Step::Set(set), _) => self.set(id, &set.options).map(|()| Seen::default()),
@@ -207,11 +207,11 @@ impl<C: Chooser> Runner<C> {
         self.note(slot, result);
     }
 
-    fn local(&self, id: SockId) -> Seen {
+    fn local(&self, id: WorldSock) -> Seen {
         Seen { local: Some(self.net.world.local(id)), ..Seen::default() }
     }
 
-    fn ends(&self, id: SockId) -> Seen {
+    fn ends(&self, id: WorldSock) -> Seen {
         Seen { peer: self.net.world.peer(id).ok(), ..self.local(id) }
     }
 
@@ -220,7 +220,7 @@ impl<C: Chooser> Runner<C> {
     }
 
     /// Connects; nothing when the call is still waiting.
-    fn connect(&mut self, step: &Step, id: SockId, to: Endpoint) -> Option<Result<(), Errno>> {
+    fn connect(&mut self, step: &Step, id: WorldSock, to: Endpoint) -> Option<Result<(), Errno>> {
         let mut answer = self.net.world.connect(id, to);
         if answer == Call::Waiting && self.nonblock(step) {
             return Some(Err(Errno::EINPROGRESS));
@@ -238,7 +238,7 @@ impl<C: Chooser> Runner<C> {
         }
     }
 
-    fn accepted(&mut self, step: &Step, name: Option<&str>, child: SockId) -> Seen {
+    fn accepted(&mut self, step: &Step, name: Option<&str>, child: WorldSock) -> Seen {
         if let Some((name, listener)) = name.zip(step.socket().and_then(|name| self.sockets.get(name))) {
             let held = Held {
                 id: Some(child),

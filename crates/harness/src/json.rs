@@ -1,0 +1,84 @@
+//! The outcome format: one JSON document, or one line for each run.
+//!
+//! Both are written as runs come in, because the outcome of a full-size scenario is large.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::agreement::Agreement;
+use crate::runner::ScenarioReport;
+
+/// Version of the format.
+pub const FORMAT: u32 = 1;
+
+/// Writes the document: a run on each line, then the agreement of the engines.
+#[derive(Debug)]
+pub struct Document<W: Write> {
+    out: W,
+    runs: usize,
+    agreement: Vec<Agreement>,
+}
+
+impl<W: Write> Document<W> {
+    /// Starts the document.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn start(mut out: W) -> io::Result<Self> {
+        write!(out, "{{\"format\":{FORMAT},\"runs\":[")?;
+        Ok(Document { out, runs: 0, agreement: Vec::new() })
+    }
+
+    /// Adds the runs of a scenario.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn add(&mut self, report: &ScenarioReport) -> io::Result<()> {
+        for case in &report.cases {
+            for run in case.reports() {
+                self.out.write_all(if self.runs == 0 { b"\n" } else { b",\n" })?;
+                serde_json::to_writer(&mut self.out, run)?;
+                self.runs += 1;
+            }
+            self.agreement.extend(case.agreement.iter().cloned());
+        }
+        Ok(())
+    }
+
+    /// Ends the document.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.out.write_all(b"\n],\"agreement\":[")?;
+        for (n, one) in self.agreement.iter().enumerate() {
+            self.out.write_all(if n == 0 { b"\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut self.out, one)?;
+        }
+        self.out.write_all(b"\n]}\n")?;
+        self.out.flush()
+    }
+}
+
+/// Writes the streamed form: each line is an object with `format` and either `run` or `agreement`.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn write_lines(out: &mut impl Write, report: &ScenarioReport) -> io::Result<()> {
+    for case in &report.cases {
+        for run in case.reports() {
+            write_line(out, "run", run)?;
+        }
+        for one in &case.agreement {
+            write_line(out, "agreement", one)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_line(out: &mut impl Write, word: &str, value: &impl Serialize) -> io::Result<()> {
+    write!(out, "{{\"format\":{FORMAT},\"{word}\":")?;
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"}\n")
+}

@@ -1,0 +1,101 @@
+//! Lists of kernels, written short.
+
+use std::collections::BTreeMap;
+
+use fourtuple_kernel::profile;
+
+/// Kernels in the order of history, neighbours of one family joined: `linux-4.2..linux-6.17, rhel-8`.
+///
+/// A range stands for *every* kernel of the family between its ends; two names with an unnamed one between them stay
+/// apart. Names that the model does not list (a stable release such as `linux-5.10.3`) follow at the end.
+#[must_use]
+pub fn compact(names: &[&str]) -> String {
+    Order::new().compact(names)
+}
+
+/// Where every kernel stands in its family. Worth keeping when many lists are written.
+#[derive(Debug)]
+pub struct Order {
+    /// Family, place in the family and place among all, by name.
+    places: BTreeMap<String, (String, usize, usize)>,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Order {
+    /// From the model's table of kernels.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
+        let mut places = BTreeMap::new();
+        for (overall, name) in profile::names().into_iter().enumerate() {
+            let family = family(&name).to_owned();
+            let size = sizes.entry(family.clone()).or_default();
+            places.insert(name, (family, *size, overall));
+            *size += 1;
+        }
+        Order { places }
+    }
+
+    /// See [`compact`].
+    #[must_use]
+    pub fn compact(&self, names: &[&str]) -> String {
+        let mut known: Vec<(&str, usize, usize, &str)> = Vec::new();
+        let mut unknown: Vec<&str> = Vec::new();
+        for name in names {
+            match self.places.get(*name) {
+                Some((family, place, overall)) => known.push((family, *place, *overall, name)),
+                None if !unknown.contains(name) => unknown.push(name),
+                None => {}
+            }
+        }
+        known.sort_unstable();
+        known.dedup();
+        let mut ranges: Vec<(usize, &str, &str)> = Vec::new();
+        let mut last: Option<(&str, usize)> = None;
+        for (family, place, overall, name) in known {
+            let next = last.is_some_and(|(same, before)| same == family && before + 1 == place);
+            match ranges.last_mut() {
+                Some(range) if next => range.2 = name,
+                _ => ranges.push((overall, name, name)),
+            }
+            last = Some((family, place));
+        }
+        ranges.sort_unstable();
+        let ranges = ranges.into_iter().map(|(_, first, last)| {
+            if first == last { first.to_owned() } else { format!("{first}..{last}") }
+        });
+        ranges.chain(unknown.into_iter().map(str::to_owned)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What stands before the version: `linux`, `rhel`.
+fn family(name: &str) -> &str {
+    let end = name.find(|c: char| c.is_ascii_digit()).unwrap_or(name.len());
+    name[..end].trim_end_matches('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_join_and_gaps_stay() {
+        assert_eq!(compact(&["linux-3.11", "linux-3.12", "linux-3.13"]), "linux-3.11..linux-3.13");
+        assert_eq!(compact(&["linux-3.13", "linux-3.11"]), "linux-3.11, linux-3.13");
+    }
+
+    #[test]
+    fn the_order_is_that_of_history() {
+        assert_eq!(compact(&["linux-6.18", "rhel-6.5"]), "rhel-6.5, linux-6.18");
+    }
+
+    #[test]
+    fn names_outside_the_table_come_last() {
+        assert_eq!(compact(&["linux-5.10.3", "rhel-6.5", "rhel-6.5"]), "rhel-6.5, linux-5.10.3");
+    }
+}

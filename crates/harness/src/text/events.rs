@@ -1,0 +1,280 @@
+//! What happened, in few rows: calls of one process at one time that were answered alike are one row, and instants at
+//! which the same happened again are one block.
+
+use std::sync::Arc;
+
+use fourtuple_kernel::Ip;
+use fourtuple_scenario::Op;
+
+use super::{columns, ranges, seconds, wrap};
+use crate::attempt::{Answer, Args, Attempt, Name, SocketName};
+use crate::why::Why;
+
+/// How far back a row looks for its like within one instant; keeps the work linear.
+const LOOK_BACK: usize = 64;
+/// Width of the reasons below a row.
+const REASON_WIDTH: usize = 84;
+
+/// A story that can be compared with another kernel's: ports are not part of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Story {
+    blocks: Vec<Block>,
+    steps: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Block {
+    from: u64,
+    to: u64,
+    /// At how many instants this happened.
+    instants: u32,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    process: Name,
+    /// Set in the step form only, where every call is a row of its own.
+    socket: Option<SocketName>,
+    op: Op,
+    args: Args,
+    result: Answer,
+    local: Option<Ip>,
+    bytes: Option<u32>,
+    why: Option<Arc<Why>>,
+    instances: Vec<u32>,
+    calls: u32,
+}
+
+impl Row {
+    fn of(attempt: &Attempt, steps: bool) -> Self {
+        // The address says which source a connect() used; elsewhere it repeats the arguments.
+        let tells = matches!(attempt.op, Op::Connect);
+        Row {
+            process: attempt.process.clone(),
+            socket: steps.then(|| attempt.socket.clone()),
+            op: attempt.op,
+            args: attempt.args.clone(),
+            result: attempt.result.clone(),
+            local: attempt.local.filter(|_| tells).map(|local| local.ip),
+            bytes: attempt.bytes,
+            why: attempt.why.clone(),
+            instances: vec![attempt.instance],
+            calls: 1,
+        }
+    }
+
+    fn is_like(&self, other: &Row) -> bool {
+        self.op == other.op
+            && self.result == other.result
+            && self.process == other.process
+            && self.args == other.args
+            && self.local == other.local
+            && self.bytes == other.bytes
+            && self.socket == other.socket
+            && (match (&self.why, &other.why) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b) || same_reason(a, b),
+                (None, None) => true,
+                _ => false,
+            })
+    }
+
+    fn add(&mut self, other: &Row) {
+        self.calls += other.calls;
+        self.instances.extend_from_slice(&other.instances);
+    }
+
+    fn who(&self, steps: bool) -> String {
+        if steps {
+            return self.socket.as_ref().map(ToString::to_string).unwrap_or_default();
+        }
+        let mut distinct = self.instances.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let times = if distinct.len() as u64 == u64::from(self.calls) {
+            String::new()
+        } else {
+            format!(", {} calls", self.calls)
+        };
+        format!("{} {}{times}", self.process, ranges(&distinct))
+    }
+
+    fn call(&self) -> String {
+        let mut words = self.op.to_string();
+        for (word, value) in self.args.pairs() {
+            // Numbers need their name, addresses do not.
+            if matches!(self.args, Args::Backlog(_) | Args::Len(_)) {
+                words.push_str(&format!(" {word}"));
+            }
+            words.push(' ');
+            words.push_str(&value);
+        }
+        words
+    }
+
+    fn answer(&self) -> String {
+        let mut words = self.result.to_string();
+        if let Some(local) = self.local {
+            words.push_str(&format!(", from {local}"));
+        }
+        if let Some(bytes) = self.bytes {
+            words.push_str(&format!(", {bytes} bytes"));
+        }
+        words
+    }
+}
+
+/// Reasons are alike when they read alike; the single ports behind them may differ.
+fn same_reason(a: &Why, b: &Why) -> bool {
+    a.rule == b.rule && a.ports == b.ports && a.path == b.path
+}
+
+impl Story {
+    /// The story of an outcome. In the step form (`steps`) every call is a row of its own, in order.
+    #[must_use]
+    pub fn of(attempts: &[Attempt], steps: bool) -> Self {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut now: Option<(u64, Vec<Row>)> = None;
+        for attempt in attempts {
+            let row = Row::of(attempt, steps);
+            match &mut now {
+                Some((at, rows)) if *at == attempt.at_ns => {
+                    let like = if steps {
+                        None
+                    } else {
+                        rows.iter_mut().rev().take(LOOK_BACK).find(|one| one.is_like(&row))
+                    };
+                    match like {
+                        Some(like) => like.add(&row),
+                        None => rows.push(row),
+                    }
+                }
+                _ => {
+                    if let Some((at, rows)) = now.replace((attempt.at_ns, vec![row])) {
+                        close(&mut blocks, at, rows, steps);
+                    }
+                }
+            }
+        }
+        if let Some((at, rows)) = now {
+            close(&mut blocks, at, rows, steps);
+        }
+        for row in blocks.iter_mut().flat_map(|block| &mut block.rows) {
+            row.instances.sort_unstable();
+            row.instances.dedup();
+        }
+        Story { blocks, steps }
+    }
+
+    /// Rows that [`Story::write`] would show without a limit.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.blocks.iter().map(|block| block.rows.len()).sum()
+    }
+
+    /// Whether two stories are the same, ports apart.
+    #[must_use]
+    pub fn is_like(&self, other: &Story) -> bool {
+        self.blocks.len() == other.blocks.len()
+            && self.blocks.iter().zip(&other.blocks).all(|(a, b)| {
+                (a.from, a.to, a.instants) == (b.from, b.to, b.instants)
+                    && a.rows.len() == b.rows.len()
+                    && a.rows.iter().zip(&b.rows).all(|(a, b)| {
+                        a.is_like(b) && a.calls == b.calls && a.instances == b.instances
+                    })
+            })
+    }
+
+    /// Adds the story as a table of at most `limit` rows, with the reason below each refused call.
+    pub fn write(&self, out: &mut String, limit: usize) {
+        let processes: std::collections::BTreeSet<&Name> = self.rows_in_order().map(|row| &row.process).collect();
+        let show_process = self.steps && processes.len() > 1;
+        let mut header = vec!["time".to_owned(), if self.steps { "socket" } else { "who" }.to_owned()];
+        if show_process {
+            header.push("process".to_owned());
+        }
+        header.extend(["call".to_owned(), "answer".to_owned()]);
+        let mut table = vec![header];
+        let mut whys: Vec<Option<&Arc<Why>>> = vec![None];
+        'blocks: for block in &self.blocks {
+            for (n, row) in block.rows.iter().enumerate() {
+                if table.len() > limit {
+                    break 'blocks;
+                }
+                let mut cells = vec![if n == 0 { block.time() } else { String::new() }, row.who(self.steps)];
+                if show_process {
+                    cells.push(row.process.to_string());
+                }
+                cells.extend([row.call(), row.answer()]);
+                table.push(cells);
+                whys.push(row.why.as_ref());
+            }
+        }
+        let left_out = self.rows() + 1 - table.len();
+        let mut text = String::new();
+        columns(&mut text, 2, &table);
+        let indent = 2 + table.iter().map(|row| row[0].chars().count()).max().unwrap_or(0) + 2;
+        let mut told: Vec<&Why> = Vec::new();
+        for (line, why) in text.lines().zip(whys) {
+            out.push_str(line);
+            out.push('\n');
+            if let Some(why) = why {
+                reason(out, indent, why, &mut told);
+            }
+        }
+        if left_out > 0 {
+            out.push_str(&format!("  ... and {left_out} more rows, see `fourtuple run --format json`\n"));
+        }
+    }
+
+    fn rows_in_order(&self) -> impl Iterator<Item = &Row> {
+        self.blocks.iter().flat_map(|block| &block.rows)
+    }
+}
+
+impl Block {
+    fn time(&self) -> String {
+        if self.instants == 1 {
+            return seconds(self.from);
+        }
+        let from = seconds(self.from);
+        format!("{} to {}, {} times", from.trim_end_matches(" s"), seconds(self.to), self.instants)
+    }
+}
+
+/// Ends an instant: it is a block of its own, or the block before once more.
+fn close(blocks: &mut Vec<Block>, at: u64, rows: Vec<Row>, steps: bool) {
+    if let Some(last) = blocks.last_mut()
+        && !steps
+        && last.rows.len() == rows.len()
+        && last.rows.iter().zip(&rows).all(|(a, b)| a.is_like(b))
+    {
+        last.to = at;
+        last.instants += 1;
+        for (row, again) in last.rows.iter_mut().zip(&rows) {
+            row.add(again);
+        }
+        return;
+    }
+    blocks.push(Block { from: at, to: at, instants: 1, rows });
+}
+
+/// Adds a reason; one that was told before is only named.
+fn reason<'a>(out: &mut String, indent: usize, why: &'a Why, told: &mut Vec<&'a Why>) {
+    let pad = " ".repeat(indent);
+    let before = told.iter().any(|one| one.rule == why.rule);
+    let mut text = if before {
+        format!("{}, as above", why.rule)
+    } else {
+        format!("{}: {}", why.rule, why.rule.text())
+    };
+    if !why.ports.is_empty() {
+        text = format!("{} ({})", text.trim_end_matches('.'), why.ports.words());
+    }
+    for line in wrap(&text, REASON_WIDTH) {
+        out.push_str(&format!("{pad}{line}\n"));
+    }
+    if !before {
+        told.push(why);
+    }
+}

@@ -1,0 +1,216 @@
+//! The snapshot of a scenario, which is reviewed in a pull request.
+//!
+//! The question comes first, then a section for each group of cases that came out alike: a table of results, what
+//! happened in which order and why calls were refused, the ports, and how the engines agree.
+
+use super::{WIDTH, columns, labelled, ports};
+use crate::group::{self, Group};
+use crate::kernels::Order;
+use crate::runner::{CaseReport, EngineRun, ScenarioReport};
+use crate::tally::{Tally, tally};
+
+/// Rows of events in one snapshot, over all its sections.
+const ROWS: usize = 60;
+/// Rows of events that every section may have, however many there are.
+const LEAST_ROWS: usize = 8;
+/// Lines of different port choices in one section.
+const PORT_LINES: usize = 24;
+
+/// The text of the snapshot.
+#[must_use]
+pub fn snapshot(report: &ScenarioReport) -> String {
+    let order = Order::new();
+    let groups = Group::all(report);
+    let mut out = String::new();
+    labelled(&mut out, "question  ", &report.about);
+    for source in &report.source {
+        labelled(&mut out, "source    ", source);
+    }
+    labelled(&mut out, "answer    ", &verdict(report, &groups));
+    let limit = (ROWS / groups.len().max(1)).max(LEAST_ROWS);
+    for group in &groups {
+        section(&mut out, group, limit, &order);
+    }
+    for case in report.cases.iter().filter(|case| case.reference().is_none()) {
+        out.push('\n');
+        rule(&mut out, &group::title(&[case], &order));
+        engines(&mut out, &[case], &order);
+    }
+    out
+}
+
+/// In how many ways it came out.
+fn verdict(report: &ScenarioReport, groups: &[Group<'_>]) -> String {
+    let kernels: std::collections::BTreeSet<&str> =
+        report.cases.iter().flat_map(|case| &case.kernels).map(|name| &**name).collect();
+    let points: std::collections::BTreeSet<String> = report.cases.iter().map(group::point).collect();
+    let mut over = match kernels.len() {
+        1 => "1 kernel".to_owned(),
+        n => format!("{n} kernels"),
+    };
+    if points.len() > 1 {
+        over.push_str(&format!(" and {} points of the matrix", points.len()));
+    }
+    match groups.len() {
+        0 => format!("no engine can run this on {over}"),
+        1 => format!("one, for {over}"),
+        n => format!("{n} different ones, for {over}"),
+    }
+}
+
+fn rule(out: &mut String, title: &str) {
+    let lines = super::wrap(title, WIDTH - 4);
+    for (n, line) in lines.iter().enumerate() {
+        let (lead, fill) = if n == 0 { ("==", '=') } else { ("  ", ' ') };
+        let rest = WIDTH.saturating_sub(line.chars().count() + 4);
+        let fill: String = std::iter::repeat_n(fill, rest).collect();
+        out.push_str(format!("{lead} {line} {fill}").trim_end());
+        out.push('\n');
+    }
+}
+
+fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order) {
+    out.push('\n');
+    rule(out, &group.title(order));
+    let first = group.cases[0];
+    let Some(reference) = first.reference() else { return };
+    let steps = first.case.program.steps().is_some();
+    if !steps {
+        out.push('\n');
+        results(out, &tally(&reference.attempts));
+    }
+    out.push('\n');
+    group.story.write(out, limit);
+    out.push('\n');
+    port_choices(out, &group.cases, steps, order);
+    engines(out, &group.cases, order);
+    remarks(out, &group.cases, order);
+}
+
+fn results(out: &mut String, tallies: &[Tally]) {
+    let mut rows = vec![vec!["process".to_owned(), "call".to_owned(), "results".to_owned()]];
+    let mut last = None;
+    for tally in tallies {
+        let again = last == Some(&tally.process);
+        let process = if again { String::new() } else { tally.process.to_string() };
+        rows.push(vec![process, tally.op.to_string(), tally.to_string()]);
+        last = Some(&tally.process);
+    }
+    columns(out, 2, &rows);
+}
+
+/// Kernels of one group differ in the ports they choose; each different choice is listed once.
+fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Order) {
+    let mut choices: Vec<(Vec<(crate::Name, String)>, Vec<&CaseReport>)> = Vec::new();
+    for case in cases {
+        let Some(reference) = case.reference() else { continue };
+        let lines = ports::lines(&reference.attempts, steps);
+        match choices.iter_mut().find(|(one, _)| *one == lines) {
+            Some((_, alike)) => alike.push(case),
+            None => choices.push((lines, vec![case])),
+        }
+    }
+    choices.retain(|(lines, _)| !lines.is_empty());
+    if choices.is_empty() {
+        return;
+    }
+    out.push_str("  ports\n");
+    let single = choices.len() == 1;
+    let mut written = 0;
+    for (lines, alike) in &choices {
+        if written > PORT_LINES {
+            out.push_str(&format!("    ... {} different choices in all\n", choices.len()));
+            break;
+        }
+        let indent = if single { 4 } else { 6 };
+        if !single {
+            labelled(out, "    ", &group::title(alike, order));
+            written += 1;
+        }
+        let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        if steps {
+            let words: Vec<String> = lines.iter().map(|(name, ports)| format!("{name} {ports}")).collect();
+            labelled(out, &" ".repeat(indent), &words.join(", "));
+            written += 1;
+            continue;
+        }
+        for (name, ports) in lines {
+            let label = format!("{:indent$}{:width$}  ", "", &**name);
+            labelled(out, &label, ports);
+            written += 1;
+        }
+    }
+}
+
+/// How each engine compares with the model, in a line for each way in which cases came out.
+fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
+    let mut lines: Vec<(&'static str, String, Vec<&CaseReport>)> = Vec::new();
+    for case in cases {
+        for (engine, words) in engine_words(case) {
+            match lines.iter_mut().find(|(one, same, _)| *one == engine && *same == words) {
+                Some((_, _, alike)) => alike.push(case),
+                None => lines.push((engine, words, vec![case])),
+            }
+        }
+    }
+    if lines.is_empty() {
+        return;
+    }
+    out.push_str("  engines\n");
+    lines.sort_by_key(|(engine, _, alike)| {
+        let place = engine_words(alike[0]).iter().position(|(one, _)| one == engine);
+        place.unwrap_or(usize::MAX)
+    });
+    let width = lines.iter().map(|(engine, _, _)| engine.len()).max().unwrap_or(0);
+    for (engine, words, alike) in &lines {
+        let split = lines.iter().filter(|(one, _, _)| one == engine).count() > 1;
+        let on = if split { format!("on {}: ", group::title(alike, order)) } else { String::new() };
+        labelled(out, &format!("    {engine:width$}  "), &format!("{on}{words}"));
+    }
+}
+
+/// What there is to say about each engine on one case.
+fn engine_words(case: &CaseReport) -> Vec<(&'static str, String)> {
+    let reference = case.reference();
+    let mut lines = Vec::new();
+    for run in &case.runs {
+        match run {
+            EngineRun::Cannot { engine, reason } => lines.push((*engine, format!("cannot run this: {reason}"))),
+            EngineRun::Ran(report) => {
+                let mut words = match case.agreement.iter().find(|one| one.engine == report.engine) {
+                    None => format!("{} calls", report.attempts.len()),
+                    Some(one) => super::summary::agreement(one, reference, report),
+                };
+                for note in &report.notes {
+                    words.push_str("; ");
+                    words.push_str(note);
+                }
+                lines.push((report.engine, words));
+            }
+        }
+    }
+    lines
+}
+
+/// Expectations that did not come true. They fail the test as well, but the snapshot says so to whoever reviews it.
+fn remarks(out: &mut String, cases: &[&CaseReport], order: &Order) {
+    let mut lines: Vec<(String, Vec<&CaseReport>)> = Vec::new();
+    for case in cases {
+        for report in case.judged() {
+            for unmet in &report.expect_failed {
+                let text = format!("{} ({})", unmet.text, report.engine);
+                match lines.iter_mut().find(|(one, _)| *one == text) {
+                    Some((_, alike)) => alike.push(case),
+                    None => lines.push((text, vec![case])),
+                }
+            }
+        }
+    }
+    if lines.is_empty() {
+        return;
+    }
+    out.push_str("  not as expected\n");
+    for (text, alike) in lines {
+        labelled(out, "    ", &format!("{text}, on {}", group::title(&alike, order)));
+    }
+}

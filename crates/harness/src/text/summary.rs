@@ -1,0 +1,164 @@
+//! A scenario in a few lines, for the terminal.
+
+use super::labelled;
+use crate::agreement::Agreement;
+use crate::attempt::Attempt;
+use crate::group::Group;
+use crate::kernels::Order;
+use crate::report::RunReport;
+use crate::runner::{CaseReport, EngineRun, ScenarioReport};
+use crate::tally::{Tally, tally};
+use crate::why::Why;
+
+/// Different reasons told for one group.
+const REASONS: usize = 3;
+
+/// The lines of one scenario.
+#[must_use]
+pub fn summary(report: &ScenarioReport) -> String {
+    let order = Order::new();
+    let mut out = format!("{}\n", report.name);
+    labelled(&mut out, "  ", &report.about);
+    for group in Group::all(report) {
+        labelled(&mut out, "  on ", &group.title(&order));
+        let Some(reference) = group.cases[0].reference() else { continue };
+        labelled(&mut out, "    ", &results(&tally(&reference.attempts)));
+        for why in reasons(&reference.attempts).iter().take(REASONS) {
+            let ports = if why.ports.is_empty() { String::new() } else { format!(" ({})", why.ports.words()) };
+            let text = why.rule.text().trim_end_matches('.');
+            labelled(&mut out, "    because ", &format!("{text}{ports}: {}", why.rule));
+        }
+    }
+    for line in engine_lines(report) {
+        labelled(&mut out, "  ", &line);
+    }
+    for case in &report.cases {
+        for run in case.judged() {
+            for unmet in &run.expect_failed {
+                let line = unmet.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                let kernel = &run.kernel;
+                labelled(&mut out, "  NOT AS EXPECTED  ", &format!("{line}{} ({}, {kernel})", unmet.text, run.engine));
+            }
+        }
+    }
+    out
+}
+
+/// `binders: bind 4 ok, connect 4 ok; plain: connect 4 EADDRNOTAVAIL`
+#[must_use]
+pub fn results(tallies: &[Tally]) -> String {
+    let mut words = String::new();
+    let mut last = None;
+    for tally in tallies {
+        if last == Some(&tally.process) {
+            words.push_str(", ");
+        } else {
+            if last.is_some() {
+                words.push_str("; ");
+            }
+            words.push_str(&format!("{}: ", tally.process));
+        }
+        words.push_str(&format!("{} {tally}", tally.op));
+        last = Some(&tally.process);
+    }
+    words
+}
+
+/// The different reasons of refused calls, in the order in which they came up.
+fn reasons(attempts: &[Attempt]) -> Vec<&Why> {
+    let mut found: Vec<&Why> = Vec::new();
+    for why in attempts.iter().filter_map(|attempt| attempt.why.as_deref()) {
+        if !found.iter().any(|one| one.rule == why.rule) {
+            found.push(why);
+        }
+    }
+    found
+}
+
+/// How an engine compares with the model, in words.
+#[must_use]
+pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunReport) -> String {
+    let calls = one.attempts;
+    if one.agrees {
+        return format!("the same on all {calls} calls");
+    }
+    if one.differing_results == 0 {
+        return match one.required {
+            true => format!("DIFFERS in {} of {calls} addresses, {}", one.differing, first(one)),
+            false => "the same results, with other ports".to_owned(),
+        };
+    }
+    let word = if one.required { "DIFFERS" } else { "other results" };
+    let mut words = format!("{word} on {} of {calls} calls", one.differing_results);
+    let theirs = tally(&report.attempts);
+    let ours = reference.map(|reference| tally(&reference.attempts)).unwrap_or_default();
+    let differing: Vec<String> = ours
+        .iter()
+        .filter_map(|tally| {
+            let other = theirs.iter().find(|one| one.process == tally.process && one.op == tally.op);
+            let got = other.map_or_else(|| "none".to_owned(), ToString::to_string);
+            let same = got == tally.to_string();
+            (!same).then(|| format!("{} {} {got} instead of {tally}", tally.process, tally.op))
+        })
+        .collect();
+    if differing.is_empty() || one.required {
+        words.push_str(&format!(", {}", first(one)));
+    }
+    if !differing.is_empty() {
+        words.push_str(&format!(": {}", differing.join("; ")));
+    }
+    words
+}
+
+fn first(one: &Agreement) -> String {
+    let Some(first) = &one.first else { return String::new() };
+    let got = first.got.as_deref().unwrap_or("no call");
+    let wanted = first.reference.as_deref().unwrap_or("no call");
+    format!("first in call {}, {}: {got}, where {} says {wanted}", first.n, first.call, one.with)
+}
+
+/// The engines of all cases together: those that agree in one line, the others one by one.
+fn engine_lines(report: &ScenarioReport) -> Vec<String> {
+    let mut agree: Vec<&'static str> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
+    let engines = report.cases.first().map(|case| case.runs.iter().map(engine_of).collect::<Vec<_>>());
+    for engine in engines.unwrap_or_default() {
+        let words: Vec<String> = report.cases.iter().filter_map(|case| words(case, engine)).collect();
+        let mut distinct: Vec<&String> = Vec::new();
+        for one in &words {
+            if !distinct.contains(&one) {
+                distinct.push(one);
+            }
+        }
+        match distinct.as_slice() {
+            [] => agree.push(engine),
+            [only] => lines.push(format!("{engine}: {only}")),
+            [first, rest @ ..] => lines.push(format!("{engine}: {first}; and {} other ways on other cases", rest.len())),
+        }
+    }
+    if agree.len() > 1 {
+        lines.insert(0, format!("{} agree on every call", agree.join(" and ")));
+    }
+    lines
+}
+
+fn engine_of(run: &EngineRun) -> &'static str {
+    match run {
+        EngineRun::Ran(report) => report.engine,
+        EngineRun::Cannot { engine, .. } => engine,
+    }
+}
+
+/// What sets an engine apart on a case; nothing when there is nothing to say.
+fn words(case: &CaseReport, engine: &str) -> Option<String> {
+    let run = case.runs.iter().find(|run| engine_of(run) == engine)?;
+    match run {
+        EngineRun::Cannot { reason, .. } => Some(format!("cannot run this: {reason}")),
+        EngineRun::Ran(report) => {
+            let one = case.agreement.iter().find(|one| one.engine == engine).filter(|one| !one.agrees);
+            let mut parts: Vec<String> = one.map(|one| agreement(one, case.reference(), report)).into_iter().collect();
+            parts.extend(report.notes.iter().cloned());
+            (!parts.is_empty()).then(|| parts.join("; "))
+        }
+    }
+}
