@@ -1,9 +1,10 @@
-//! Runs a file of programs on the running kernel and writes the trace.
+//! Runs a file of programs on a real kernel and writes the trace.
 //!
-//! `record PROGRAMS.jsonl TRACE.jsonl [--jobs N]`
+//! `record PROGRAMS.jsonl TRACE.jsonl [--jobs N | --on IMAGE]`; an image is a file or a name such as `debian:6.1`. Each boot in the file of
+//! programs is one boot of the image.
 
 use fourtuple_linux::trace::{self, Boot, Header};
-use fourtuple_linux::{Host, RunError, run_all};
+use fourtuple_linux::{Host, Image, Program, RunError, Vm, run_all};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,9 +12,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let r = match args.as_slice() {
-        [from, to] => record(from, to, 1),
-        [from, to, "--jobs", n] => record(from, to, n.parse().unwrap_or(1)),
-        _ => Err("usage: record PROGRAMS.jsonl TRACE.jsonl [--jobs N]".into()),
+        [from, to] => record(from, to, |p| on_host(p, 1)),
+        [from, to, "--jobs", n] => record(from, to, |p| on_host(p, n.parse().unwrap_or(1))),
+        [from, to, "--on", image] => record(from, to, |p| in_vm(p, image)),
+        _ => Err("usage: record PROGRAMS.jsonl TRACE.jsonl [--jobs N | --on IMAGE]".into()),
     };
     match r {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,13 +26,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn record(from: &str, to: &str, jobs: usize) -> Result<(), Box<dyn std::error::Error>> {
+type Recorded = (Header, Vec<Result<Program, RunError>>);
+
+fn on_host(programs: &[Program], jobs: usize) -> Result<Recorded, RunError> {
     let release = Host::start()?.release().to_owned();
+    Ok((Header::new(&release, &release, ""), run_all(programs, jobs)?))
+}
+
+fn in_vm(programs: &[Program], image: &str) -> Result<Recorded, RunError> {
+    let image = Image::named(image)?;
+    let name = image.name.clone();
+    let run = Vm::new(image).run(programs)?;
+    Ok((Header::new(&name, &run.release, ""), run.answers))
+}
+
+fn record(
+    from: &str,
+    to: &str,
+    on: impl Fn(&[Program]) -> Result<Recorded, RunError>,
+) -> Result<(), Box<dyn std::error::Error>> {
     let mut recorded = Vec::new();
     for boot in trace::read_file(Path::new(from))? {
-        let answers = run_all(&boot.programs, jobs)?;
+        let (header, answers) = on(&boot.programs)?;
         let programs = answers.into_iter().collect::<Result<Vec<_>, RunError>>()?;
-        recorded.push(Boot { header: Some(Header::new(&release, &release, "")), programs });
+        recorded.push(Boot { header: Some(header), programs });
     }
     Ok(trace::write_file(Path::new(to), &recorded)?)
 }

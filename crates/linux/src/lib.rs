@@ -26,9 +26,19 @@ pub mod trace;
 mod wire;
 
 #[cfg(target_os = "linux")]
+mod apt;
+#[cfg(target_os = "linux")]
+mod cpio;
+#[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
+mod image;
+#[cfg(target_os = "linux")]
 mod sys;
+#[cfg(target_os = "linux")]
+mod tar;
+#[cfg(target_os = "linux")]
+mod vm;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 
@@ -36,7 +46,11 @@ pub use errno::Errno;
 pub use error::RunError;
 #[cfg(target_os = "linux")]
 pub use host::{Answers, Host, run_all};
+#[cfg(target_os = "linux")]
+pub use image::Image;
+#[cfg(target_os = "linux")]
+pub use vm::{Vm, VmRun};
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Answers, Host, run_all};
+pub use elsewhere::{Answers, Host, Image, Vm, VmRun, run_all};
 pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
 pub use program::{Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology};

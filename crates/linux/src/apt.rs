@@ -1,0 +1,251 @@
+//! Kernel images out of Debian's packages, fetched with apt and unpacked with dpkg-deb; nothing is installed.
+//!
+//! The machine's own lists come first. Kernels of other Debian releases are found with lists of our own, kept in the cache directory, made from
+//! the places that the machine's apt already takes Debian from.
+
+use crate::image::Image;
+use crate::tar;
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+/// The releases whose kernels are offered, oldest first; security updates for those that have them.
+const SUITES: [&str; 7] =
+    ["bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports", "forky", "sid"];
+const SECURITY_SUITES: [&str; 3] = ["bullseye-security", "bookworm-security", "trixie-security"];
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// How old our lists may get.
+const LISTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The kernel that `version` begins to name: one that was fetched before, or the newest on offer.
+pub(crate) fn image(version: &str) -> Result<Image, String> {
+    let cache = cache()?;
+    let known = fs::read_dir(&cache).into_iter().flatten().flatten();
+    let known = known.filter_map(|e| e.file_name().into_string().ok());
+    if let Some(package) = newest(known.filter(|name| cache.join(name).join("vmlinuz").exists()), version) {
+        return unpacked(&cache.join(package));
+    }
+    let apt = Apt::machine();
+    if let Some(package) = newest(apt.packages()?.into_iter(), version) {
+        return fetch(&apt, &package, &cache);
+    }
+    let apt = Apt::with_other_releases(&cache)?;
+    match newest(apt.packages()?.into_iter(), version) {
+        Some(package) => fetch(&apt, &package, &cache),
+        None => Err("Debian has no such kernel (for cloud machines, amd64)".into()),
+    }
+}
+
+/// The versions of all kernels on offer, oldest first.
+pub(crate) fn versions() -> Result<Vec<String>, String> {
+    let mut packages = Apt::machine().packages()?;
+    // Without the other releases the list is shorter, but still right.
+    if let Ok(more) = Apt::with_other_releases(&cache()?).and_then(|apt| apt.packages()) {
+        packages.extend(more);
+    }
+    let mut versions: Vec<_> = packages.iter().filter_map(|p| version_of(p)).map(str::to_owned).collect();
+    versions.sort_by(|a, b| by_version(a, b));
+    versions.dedup();
+    Ok(versions)
+}
+
+/// Where images are kept.
+fn cache() -> Result<PathBuf, String> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    let dir = base.ok_or("there is no cache directory, as neither XDG_CACHE_HOME nor HOME is set")?;
+    let dir = dir.join("fourtuple").join("kernels");
+    fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    Ok(dir)
+}
+
+/// The version in a package's name: `6.1.0-56` of `linux-image-6.1.0-56-cloud-amd64-unsigned`.
+fn version_of(package: &str) -> Option<&str> {
+    let rest = package.strip_prefix("linux-image-")?;
+    let rest = rest.strip_suffix("-unsigned").unwrap_or(rest);
+    // Without a patch level it is a package that only names another one.
+    rest.strip_suffix("-cloud-amd64").filter(|v| v.matches('.').count() >= 2)
+}
+
+fn newest(packages: impl Iterator<Item = String>, wanted: &str) -> Option<String> {
+    let begins = |version: &str| {
+        let rest = version.strip_prefix(wanted);
+        // 6.1 is not to find 6.12.
+        rest.is_some_and(|r| !wanted.is_empty() && !r.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    packages
+        .filter(|p| version_of(p).is_some_and(begins))
+        .max_by(|a, b| by_version(version_of(a).unwrap_or(""), version_of(b).unwrap_or("")).then_with(|| a.cmp(b)))
+}
+
+/// Numbers compare as numbers, all else as text.
+fn by_version(a: &str, b: &str) -> Ordering {
+    let parts = |s: &str| -> Vec<(u64, String)> {
+        s.split(['.', '-', '+']).map(|p| (p.parse().unwrap_or(0), p.to_owned())).collect()
+    };
+    parts(a).cmp(&parts(b))
+}
+
+/// Apt with the lists that it is to use.
+struct Apt {
+    options: Vec<String>,
+}
+
+impl Apt {
+    fn machine() -> Apt {
+        Apt { options: Vec::new() }
+    }
+
+    /// Lists of all releases, brought up to date when they are old.
+    fn with_other_releases(cache: &Path) -> Result<Apt, String> {
+        let home = cache.join(".apt");
+        let said = |e: std::io::Error| format!("{}: {e}", home.display());
+        for dir in ["lists/partial", "archives/partial"] {
+            fs::create_dir_all(home.join(dir)).map_err(said)?;
+        }
+        let sources = home.join("sources.list");
+        let mut apt = Apt::machine();
+        let text = other_releases(&apt.output("apt-get", ["indextargets", "--format", "$(REPO_URI) $(LABEL)"])?)?;
+        for (name, value) in [
+            ("Dir::Etc::SourceList", sources.as_path()),
+            ("Dir::Etc::SourceParts", Path::new("/dev/null")),
+            ("Dir::State::Lists", &home.join("lists")),
+            ("Dir::Cache", &home),
+        ] {
+            apt.options.push(format!("{name}={}", value.display()));
+        }
+        apt.options.push("Acquire::Languages=none".into());
+        // Descriptions for software shops are as large as the lists themselves.
+        apt.options.push("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into());
+        let stamp = home.join("updated");
+        let fresh = fs::metadata(&stamp).and_then(|m| m.modified()).is_ok_and(|time| {
+            SystemTime::now().duration_since(time).is_ok_and(|age| age < LISTS_AGE)
+        });
+        if !fresh || fs::read_to_string(&sources).ok().as_deref() != Some(&text) {
+            fs::write(&sources, text).map_err(said)?;
+            // A release that one of the places does not have makes it fail, with the other lists in place.
+            let updated = apt.output("apt-get", ["-qq", "update"]);
+            if apt.packages()?.is_empty() {
+                updated?;
+            }
+            fs::write(stamp, "").map_err(said)?;
+        }
+        Ok(apt)
+    }
+
+    fn packages(&self) -> Result<Vec<String>, String> {
+        let pattern = "^linux-image-[0-9].*-cloud-amd64(-unsigned)?$";
+        let text = self.output("apt-cache", ["search", "--names-only", pattern])?;
+        let names = text.lines().filter_map(|l| l.split_whitespace().next());
+        Ok(names.filter(|n| version_of(n).is_some()).map(str::to_owned).collect())
+    }
+
+    fn output<const N: usize>(&self, program: &str, args: [&str; N]) -> Result<String, String> {
+        let bytes = self.run(program, args.map(OsStr::new), Path::new("/"))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn run<const N: usize>(&self, program: &str, args: [&OsStr; N], within: &Path) -> Result<Vec<u8>, String> {
+        let mut command = Command::new(program);
+        for option in &self.options {
+            command.arg("-o").arg(option);
+        }
+        command.args(args).current_dir(within).env("LC_ALL", "C").stdin(Stdio::null());
+        run(&mut command)
+    }
+}
+
+fn run(command: &mut Command) -> Result<Vec<u8>, String> {
+    let program = command.get_program().display().to_string();
+    let output = command.output().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => format!("{program} is not installed"),
+        _ => format!("{program}: {e}"),
+    })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().find(|l| l.starts_with("E:")).or(said.lines().next()).unwrap_or("no message");
+    Err(format!("{program} failed: {line}"))
+}
+
+/// A list of sources for all releases, from the places in `targets` (lines of address and label).
+fn other_releases(targets: &str) -> Result<String, String> {
+    let place = |label: &str| targets.lines().find_map(|l| l.split_once(' ').filter(|(_, l)| *l == label));
+    let signed = if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+    let mut text = String::new();
+    for (label, suites) in [("Debian", SUITES.as_slice()), ("Debian-Security", &SECURITY_SUITES)] {
+        for suite in suites {
+            if let Some((address, _)) = place(label) {
+                text += &format!("deb {signed}{address} {suite} main\n");
+            }
+        }
+    }
+    if text.is_empty() { Err("apt has no place to take Debian's packages from".into()) } else { Ok(text) }
+}
+
+/// Fetches a package and keeps its kernel and the modules that are of use.
+fn fetch(apt: &Apt, package: &str, cache: &Path) -> Result<Image, String> {
+    let said = |e: std::io::Error| format!("{}: {e}", cache.display());
+    // Made under another name and then renamed, so that what is there is complete.
+    let unfinished = cache.join(format!(".{package}.{}", std::process::id()));
+    fs::create_dir_all(&unfinished).map_err(said)?;
+    let result = fetch_into(apt, package, &unfinished).and_then(|()| {
+        let home = cache.join(package);
+        match fs::rename(&unfinished, &home) {
+            // Somebody else may have been quicker.
+            Err(_) if home.join("vmlinuz").exists() => {}
+            r => r.map_err(said)?,
+        }
+        unpacked(&home)
+    });
+    let _ = fs::remove_dir_all(&unfinished);
+    result
+}
+
+fn fetch_into(apt: &Apt, package: &str, dir: &Path) -> Result<(), String> {
+    apt.run("apt-get", ["-qq", "download", package].map(OsStr::new), dir)?;
+    let said = |e: std::io::Error| format!("{}: {e}", dir.display());
+    let is_deb = |p: &PathBuf| p.extension() == Some(OsStr::new("deb"));
+    let deb = fs::read_dir(dir).map_err(said)?.flatten().map(|e| e.path()).find(is_deb);
+    let deb = deb.ok_or("apt-get left no package behind")?;
+    let files = run(Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&deb))?;
+    fs::remove_file(&deb).map_err(said)?;
+    let kernel = tar::find(&files, |name| name.contains("boot/vmlinuz-")).ok_or("the package has no kernel in it")?;
+    fs::write(dir.join("vmlinuz"), kernel.1).map_err(said)?;
+    if let Some((name, module)) = tar::find(&files, |name| name.contains("/drivers/net/veth.ko")) {
+        let file = dir.join(Path::new(name).file_name().unwrap_or(OsStr::new("veth.ko")));
+        fs::write(&file, module).map_err(said)?;
+        if file.extension() == Some(OsStr::new("xz")) {
+            run(Command::new("xz").arg("-d").arg(&file))?;
+        }
+    }
+    Ok(())
+}
+
+/// The image in a directory of the cache.
+fn unpacked(dir: &Path) -> Result<Image, String> {
+    let package = dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let name = format!("debian:{}", version_of(package).unwrap_or(package));
+    let modules = [dir.join("veth.ko")].into_iter().filter(|m| m.exists()).collect();
+    Ok(Image { name, kernel: dir.join("vmlinuz"), modules })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_that_begins_as_asked_is_taken() {
+        let names = ["6.1.0-9", "6.1.0-56", "6.12.107+deb12", "6.12.95+deb12", "6.1"];
+        let names = names.map(|v| format!("linux-image-{v}-cloud-amd64"));
+        let take = |wanted| newest(names.iter().cloned(), wanted);
+        assert_eq!(take("6.1"), Some(names[1].clone()));
+        assert_eq!(take("6.12"), Some(names[2].clone()));
+        assert_eq!(take("6.12.95"), Some(names[3].clone()));
+        assert_eq!(take(""), None);
+    }
+}
