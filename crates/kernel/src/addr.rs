@@ -43,7 +43,11 @@ impl Ip {
     /// `true` for 224.0.0.0/4 and ff00::/8.
     #[must_use]
     pub const fn is_multicast(self) -> bool {
-        if self.is_v4() { (self.0 >> 28) & 0xf == 0xe } else { self.0 >> 120 == 0xff }
+        if self.is_v4() {
+            (self.0 >> 28) & 0xf == 0xe
+        } else {
+            self.0 >> 120 == 0xff
+        }
     }
 
     /// `true` for 255.255.255.255.

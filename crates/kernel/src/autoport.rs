@@ -146,17 +146,28 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Looks at one port of a search that may share; `None` goes on to the next.
-    fn look(&mut self, sk: u32, port: u16, n: u32, fewest: &mut i32, best: &mut Option<u16>) -> Option<Found> {
+    fn look(
+        &mut self,
+        sk: u32,
+        port: u16,
+        n: u32,
+        fewest: &mut i32,
+        best: &mut Option<u16>,
+    ) -> Option<Found> {
         let ns = self.socks[sk].ns;
         if self.is_reserved(ns, port) {
             return None;
         }
-        let Some(index) = self.ns(ns).by_port.get(port) else { return Some(Found::Port(port)) };
+        let Some(index) = self.ns(ns).by_port.get(port) else {
+            return Some(Found::Port(port));
+        };
         let bucket = std::mem::replace(
             &mut self.ns_mut(ns).buckets[index],
             crate::bucket::Bucket::new(port, 0),
         );
-        let fast = (bucket.fastreuse > 0 && self.socks[sk].reuses()) || self.reuseport_match(sk, &bucket);
+        self.settle_garbage(sk, &bucket);
+        let fast =
+            (bucket.fastreuse > 0 && self.socks[sk].reuses()) || self.reuseport_match(sk, &bucket);
         let mut found = None;
         if fast && (bucket.num_owners < *fewest || *fewest == -1) {
             *fewest = bucket.num_owners;
@@ -190,7 +201,8 @@ impl<C: Chooser> Machine<C> {
                 }
             }
             let ns = self.socks[sk].ns;
-            if mode == Mode::Automatic && self.b.autobind_reuse && self.ns(ns).values.autobind_reuse {
+            if mode == Mode::Automatic && self.b.autobind_reuse && self.ns(ns).values.autobind_reuse
+            {
                 mode = Mode::Autobind;
             } else {
                 return false;
@@ -213,10 +225,16 @@ impl<C: Chooser> Machine<C> {
         let rem = if n > 1 { n & !1 } else { n };
         let odd = self.chooser.bind_start(rem, true) | 1;
         let ns = self.socks[sk].ns;
-        [odd, odd - 1].into_iter().flat_map(|offset| walk_by_two(low, high, offset, rem)).find(|&port| {
-            !self.is_reserved(ns, port)
-                && self.ns(ns).bucket(port).is_none_or(|b| self.conflict(sk, b, mode).is_none())
-        })
+        [odd, odd - 1]
+            .into_iter()
+            .flat_map(|offset| walk_by_two(low, high, offset, rem))
+            .find(|&port| {
+                !self.is_reserved(ns, port)
+                    && self
+                        .ns(ns)
+                        .bucket(port)
+                        .is_none_or(|b| self.conflict(sk, b, mode).is_none())
+            })
     }
 
     /// Takes a port that the search has approved; nothing is checked again.

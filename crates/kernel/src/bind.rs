@@ -28,7 +28,9 @@ impl<C: Chooser> Machine<C> {
     /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` or `EAFNOSUPPORT`, in the kernel's order of
     /// checks (`inet_bind`, `inet6_bind`).
     pub fn bind(&mut self, s: SockId, at: Endpoint) -> Result<(), Errno> {
-        let Some(i) = self.live(s) else { return Err(Errno::EINVAL) };
+        let Some(i) = self.live(s) else {
+            return Err(Errno::EINVAL);
+        };
         let at = self.check_bind(i, at)?;
         let only_before = self.socks[i].v6only;
         let native = self.socks[i].family == Family::Inet6 && !at.ip.is_v4() && at.ip != Ip::ANY6;
@@ -61,17 +63,27 @@ impl<C: Chooser> Machine<C> {
     fn check_bind(&mut self, i: u32, mut at: Endpoint) -> Result<Endpoint, Errno> {
         let sock = &self.socks[i];
         let inet6 = sock.family == Family::Inet6;
-        let path: &[&'static str] = if inet6 { &["sys_bind", "inet6_bind"] } else { &["sys_bind", "inet_bind"] };
+        let path: &[&'static str] = if inet6 {
+            &["sys_bind", "inet6_bind"]
+        } else {
+            &["sys_bind", "inet_bind"]
+        };
         if !inet6 && !at.ip.is_v4() {
             match self.b.bind_family {
                 // The bytes where the IPv4 address would be are the flow label: zero.
                 BindFamily::Ignored => at.ip = Ip::ANY4,
                 BindFamily::Invalid => return self.refuse(Errno::EINVAL, Rule::BindNotLocal, path),
-                BindFamily::NoSupport => return self.refuse(Errno::EAFNOSUPPORT, Rule::BindNotLocal, path),
+                BindFamily::NoSupport => {
+                    return self.refuse(Errno::EAFNOSUPPORT, Rule::BindNotLocal, path);
+                }
             }
         }
         let n = self.ns(sock.ns);
-        let first_free = if self.b.unprivileged_port_scope == Scope::Absent { 1024 } else { n.values.unprivileged_start };
+        let first_free = if self.b.unprivileged_port_scope == Scope::Absent {
+            1024
+        } else {
+            n.values.unprivileged_start
+        };
         let privileged = at.port != 0 && at.port < first_free && sock.uid != 0;
         let busy = sock.state != State::Close || sock.num != 0;
         let foreign = !self.may_bind(sock, n, at.ip);
@@ -152,7 +164,8 @@ impl<C: Chooser> Machine<C> {
             return Taken::Yes;
         };
         // The bucket is moved out so that the rules can look at it and at all sockets together.
-        let mut bucket = std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
+        let mut bucket =
+            std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
         let verdict = self.judge(sk, &mut bucket, mode, best);
         self.ns_mut(ns).buckets[index] = bucket;
         if verdict == Taken::Yes {
@@ -164,6 +177,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Decides about a port that has owners, and touches the bucket if the socket may join.
     fn judge(&mut self, sk: u32, bucket: &mut Bucket, mode: Mode, best: Option<u16>) -> Taken {
+        self.settle_garbage(sk, bucket);
         let force = self.b.force_reuse && self.socks[sk].reuse == 2;
         let reuses = self.socks[sk].reuses();
         let fast = (bucket.fastreuse > 0 && reuses) || self.reuseport_match(sk, bucket);
@@ -177,7 +191,11 @@ impl<C: Chooser> Machine<C> {
                     || (reuseport
                         && (bucket.fastreuseport > 0 || self.b.rescan_any_uid)
                         && self.uid_matches(bucket, sk));
-                return if rescan && best.is_some() { Taken::Again } else { Taken::Conflict };
+                return if rescan && best.is_some() {
+                    Taken::Again
+                } else {
+                    Taken::Conflict
+                };
             }
         } else if !force && !fast && self.conflict(sk, bucket, mode).is_some() {
             return Taken::Conflict;
@@ -189,7 +207,8 @@ impl<C: Chooser> Machine<C> {
     /// Joins the bucket of a port that a search has approved.
     pub(crate) fn join(&mut self, sk: u32, port: u16, index: u32) {
         let ns = self.socks[sk].ns;
-        let mut bucket = std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
+        let mut bucket =
+            std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
         self.touch(sk, &mut bucket, false);
         self.ns_mut(ns).buckets[index] = bucket;
         self.ns_mut(ns).note_blocked(index);
@@ -200,7 +219,8 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn take_free(&mut self, sk: u32, port: u16) {
         let ns = self.socks[sk].ns;
         let index = self.ns_mut(ns).create_bucket(port, 0);
-        let mut bucket = std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
+        let mut bucket =
+            std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
         if self.b.fastuid_zeroed {
             bucket.fastuid = Some(0);
         }
@@ -228,7 +248,10 @@ impl<C: Chooser> Machine<C> {
             if bucket.fastreuse != 0 && !reuses {
                 bucket.fastreuse = 0;
             }
-            if self.b.reuseport && bucket.fastreuseport != 0 && !(reuseport && self.uid_matches(bucket, sk)) {
+            if self.b.reuseport
+                && bucket.fastreuseport != 0
+                && !(reuseport && self.uid_matches(bucket, sk))
+            {
                 bucket.fastreuseport = frp::NO;
                 if self.b.fastuid_zeroed {
                     bucket.fastuid = Some(0);
@@ -347,13 +370,20 @@ impl<C: Chooser> Machine<C> {
 
     /// Leaves the entry by address; from 6.18 on the entry is recomputed.
     pub(crate) fn leave_address(b: &mut Bucket, addr: Ip, connect: bool, recompute: bool) {
-        let i = b.by_addr.iter().position(|a| a.addr == addr).expect("every owner has an entry");
+        let i = b
+            .by_addr
+            .iter()
+            .position(|a| a.addr == addr)
+            .expect("every owner has an entry");
         let a = &mut b.by_addr[i];
         a.owners -= 1;
         a.connect_owners -= u32::from(connect);
         if a.owners == 0 {
             b.by_addr.swap_remove(i);
-        } else if recompute && (a.fastreuse, a.fastreuseport) != (-1, -1) && a.owners == a.connect_owners {
+        } else if recompute
+            && (a.fastreuse, a.fastreuseport) != (-1, -1)
+            && a.owners == a.connect_owners
+        {
             a.fastreuse = -1;
             a.fastreuseport = -1;
         }

@@ -4,7 +4,7 @@
 use crate::addr::Ip;
 
 /// Who holds a port: a full socket or a TIME-WAIT stand-in, packed into 32 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Owner(u32);
 
 const TW_BIT: u32 = 1 << 31;
@@ -24,20 +24,23 @@ impl Owner {
         Owner(i | TW_BIT)
     }
     pub(crate) const fn who(self) -> Who {
-        if self.0 & TW_BIT == 0 { Who::Sock(self.0) } else { Who::Tw(self.0 & !TW_BIT) }
+        if self.0 & TW_BIT == 0 {
+            Who::Sock(self.0)
+        } else {
+            Who::Tw(self.0 & !TW_BIT)
+        }
     }
 }
 
 /// `fastreuseport` values.
 pub(crate) mod frp {
-    pub(crate) const CONNECT: i8 = -1;
     pub(crate) const NO: i8 = 0;
     pub(crate) const ANY: i8 = 1;
     pub(crate) const STRICT: i8 = 2;
 }
 
 /// The address that set `fastreuseport`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Snapshot {
     pub(crate) addr: Ip,
     pub(crate) inet6: bool,
@@ -45,7 +48,7 @@ pub(crate) struct Snapshot {
 }
 
 /// An entry by address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ByAddr {
     pub(crate) addr: Ip,
     /// The first owner was an AF_INET6 socket.
@@ -58,7 +61,7 @@ pub(crate) struct ByAddr {
 }
 
 /// One port in use in one namespace, both families together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Bucket {
     pub(crate) port: u16,
     /// -1: only connect() made owners; 0: bind() or listen() touched it; 1: all of them with

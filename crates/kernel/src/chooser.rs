@@ -46,6 +46,8 @@ pub trait Chooser: Clone {
     fn perturb_step(&mut self, n: u32) -> u32;
     /// Whether uninitialised memory happens to hold the uid it is compared with.
     fn garbage_uid_matches(&mut self) -> bool;
+    /// What a bit of uninitialised memory holds.
+    fn garbage_bit(&mut self) -> bool;
     /// Whether a timer that may fire anywhere in `earliest..=latest` (nominally at `nominal`) has
     /// fired by `now`; only asked while `earliest <= now < latest`.
     fn timer_fired(&mut self, nominal: u64, now: u64) -> bool;
@@ -130,6 +132,10 @@ impl Chooser for Seeded {
     }
 
     fn garbage_uid_matches(&mut self) -> bool {
+        false
+    }
+
+    fn garbage_bit(&mut self) -> bool {
         false
     }
 

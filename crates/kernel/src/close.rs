@@ -63,9 +63,17 @@ impl<C: Chooser> Machine<C> {
     /// # Errors
     /// `ENOTCONN` if the socket is neither connected nor listening.
     pub fn shutdown(&mut self, s: SockId, how: Shutdown) -> Result<(), Errno> {
-        let Some(i) = self.live(s) else { return Err(Errno::ENOTCONN) };
+        let Some(i) = self.live(s) else {
+            return Err(Errno::ENOTCONN);
+        };
         match self.socks[i].state {
-            State::Close => return self.refuse(Errno::ENOTCONN, Rule::ConnectState, &["sys_shutdown", "inet_shutdown"]),
+            State::Close => {
+                return self.refuse(
+                    Errno::ENOTCONN,
+                    Rule::ConnectState,
+                    &["sys_shutdown", "inet_shutdown"],
+                );
+            }
             State::Listen if how == Shutdown::Write => {}
             State::Listen | State::SynSent => {
                 self.tcp_disconnect(i);
@@ -90,7 +98,9 @@ impl<C: Chooser> Machine<C> {
     /// # Errors
     /// None that a process would see; the result is there for the shape of the call.
     pub fn disconnect(&mut self, s: SockId) -> Result<(), Errno> {
-        let Some(i) = self.live(s) else { return Err(Errno::EINVAL) };
+        let Some(i) = self.live(s) else {
+            return Err(Errno::EINVAL);
+        };
         self.tcp_disconnect(i);
         self.socks[i].link = Link::Unconnected;
         self.settle();
@@ -100,7 +110,14 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn tcp_disconnect(&mut self, i: u32) {
         let state = self.socks[i].state;
         if state != State::Close {
-            if matches!(state, State::Established | State::CloseWait | State::FinWait1 | State::FinWait2 | State::SynRecv) {
+            if matches!(
+                state,
+                State::Established
+                    | State::CloseWait
+                    | State::FinWait1
+                    | State::FinWait2
+                    | State::SynRecv
+            ) {
                 self.send(i, SegKind::Rst);
             }
             self.set_close(i);
@@ -229,11 +246,17 @@ impl<C: Chooser> Machine<C> {
     /// # Errors
     /// `EADDRINUSE`, or `EINVAL` for a socket that is connected.
     pub fn listen(&mut self, s: SockId, backlog: u32) -> Result<(), Errno> {
-        let Some(i) = self.live(s) else { return Err(Errno::EINVAL) };
+        let Some(i) = self.live(s) else {
+            return Err(Errno::EINVAL);
+        };
         let limit = self.ns(self.socks[i].ns).values.somaxconn;
         let sock = &mut self.socks[i];
         if sock.link != Link::Unconnected || !matches!(sock.state, State::Close | State::Listen) {
-            return self.refuse(Errno::EINVAL, Rule::ListenState, &["sys_listen", "inet_listen"]);
+            return self.refuse(
+                Errno::EINVAL,
+                Rule::ListenState,
+                &["sys_listen", "inet_listen"],
+            );
         }
         sock.cold().backlog = backlog.min(limit);
         if sock.state == State::Listen {
@@ -256,25 +279,42 @@ impl<C: Chooser> Machine<C> {
 
     /// `accept()` by a process with this uid; the child belongs to it from now on.
     pub fn accept(&mut self, s: SockId, uid: u32) -> Call<SockId> {
-        let Some(i) = self.live(s) else { return Call::Done(Err(Errno::EINVAL)) };
+        let Some(i) = self.live(s) else {
+            return Call::Done(Err(Errno::EINVAL));
+        };
         if self.socks[i].state != State::Listen {
-            return Call::Done(self.refuse(Errno::EINVAL, Rule::ListenState, &["sys_accept4", "inet_csk_accept"]));
+            return Call::Done(self.refuse(
+                Errno::EINVAL,
+                Rule::ListenState,
+                &["sys_accept4", "inet_csk_accept"],
+            ));
         }
-        let Some(child) = self.socks[i].cold().queue.pop_front() else { return Call::Waiting };
+        let Some(child) = self.socks[i].cold().queue.pop_front() else {
+            return Call::Waiting;
+        };
         let sock = &mut self.socks[child];
         sock.queued = false;
         sock.has_file = true;
         sock.uid = uid;
         sock.link = Link::Connected;
-        Call::Done(Ok(SockId { index: child, generation: sock.generation }))
+        Call::Done(Ok(SockId {
+            index: child,
+            generation: sock.generation,
+        }))
     }
 
     /// `send()` of this many bytes; on this ideal connection all of them go out.
     pub fn send_bytes(&mut self, s: SockId, len: u32) -> Call<u32> {
-        let Some(i) = self.live(s) else { return Call::Done(Err(Errno::EPIPE)) };
+        let Some(i) = self.live(s) else {
+            return Call::Done(Err(Errno::EPIPE));
+        };
         let sock = &mut self.socks[i];
         if let Some(e) = sock.error.take() {
-            return Call::Done(self.refuse(e, Rule::ConnectionReset, &["sys_sendto", "tcp_sendmsg"]));
+            return Call::Done(self.refuse(
+                e,
+                Rule::ConnectionReset,
+                &["sys_sendto", "tcp_sendmsg"],
+            ));
         }
         match sock.state {
             State::SynSent | State::SynRecv => Call::Waiting,
@@ -283,13 +323,19 @@ impl<C: Chooser> Machine<C> {
                 self.settle();
                 Call::Done(Ok(len))
             }
-            _ => Call::Done(self.refuse(Errno::EPIPE, Rule::ConnectState, &["sys_sendto", "tcp_sendmsg"])),
+            _ => Call::Done(self.refuse(
+                Errno::EPIPE,
+                Rule::ConnectState,
+                &["sys_sendto", "tcp_sendmsg"],
+            )),
         }
     }
 
     /// `recv()` of at most this many bytes; 0 is the end of the stream.
     pub fn recv_bytes(&mut self, s: SockId, len: u32) -> Call<u32> {
-        let Some(i) = self.live(s) else { return Call::Done(Err(Errno::ENOTCONN)) };
+        let Some(i) = self.live(s) else {
+            return Call::Done(Err(Errno::ENOTCONN));
+        };
         let sock = &mut self.socks[i];
         if sock.unread > 0 {
             let got = sock.unread.min(len);
@@ -297,16 +343,22 @@ impl<C: Chooser> Machine<C> {
             return Call::Done(Ok(got));
         }
         if let Some(e) = sock.error.take() {
-            return Call::Done(self.refuse(e, Rule::ConnectionReset, &["sys_recvfrom", "tcp_recvmsg"]));
+            return Call::Done(self.refuse(
+                e,
+                Rule::ConnectionReset,
+                &["sys_recvfrom", "tcp_recvmsg"],
+            ));
         }
         if sock.fin_in || sock.shut_read {
             return Call::Done(Ok(0));
         }
         match sock.state {
             State::Close if sock.link == Link::Connected => Call::Done(Ok(0)),
-            State::Close | State::Listen => {
-                Call::Done(self.refuse(Errno::ENOTCONN, Rule::ConnectState, &["sys_recvfrom", "tcp_recvmsg"]))
-            }
+            State::Close | State::Listen => Call::Done(self.refuse(
+                Errno::ENOTCONN,
+                Rule::ConnectState,
+                &["sys_recvfrom", "tcp_recvmsg"],
+            )),
             _ => Call::Waiting,
         }
     }

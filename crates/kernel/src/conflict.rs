@@ -74,13 +74,21 @@ fn overlap4(a: Side, b: Side, a_wild: bool, b_wild: bool) -> bool {
 
 impl Sock {
     fn side(&self) -> Side {
-        Side { addr: self.rcv_saddr, inet6: self.family == Family::Inet6, v6only: self.v6only }
+        Side {
+            addr: self.rcv_saddr,
+            inet6: self.family == Family::Inet6,
+            v6only: self.v6only,
+        }
     }
 }
 
 impl Other {
     fn side(&self) -> Side {
-        Side { addr: self.addr, inet6: self.family == Family::Inet6, v6only: self.v6only }
+        Side {
+            addr: self.addr,
+            inet6: self.family == Family::Inet6,
+            v6only: self.v6only,
+        }
     }
 }
 
@@ -108,9 +116,25 @@ impl<C: Chooser> Machine<C> {
                     v6only: t.v6only,
                     dev: t.dev,
                     reuse: t.reuse,
-                    reuseport: t.reuseport,
+                    reuseport: t.reuseport.unwrap_or(false),
                     uid: 0,
                     state: State::TimeWait,
+                }
+            }
+        }
+    }
+
+    /// Settles what undefined memory says, before a `SO_REUSEPORT` socket looks at the owners.
+    ///
+    /// Kernels that do not copy `SO_REUSEPORT` into a TIME-WAIT leave the bit as they found it.
+    pub(crate) fn settle_garbage(&mut self, sk: u32, bucket: &Bucket) {
+        if self.b.tw_copies_reuseport || !self.b.reuseport || !self.socks[sk].reuseport {
+            return;
+        }
+        for owner in &bucket.owners {
+            if let Who::Tw(t) = owner.who() {
+                if self.tws[t].reuseport.is_none() {
+                    self.tws[t].reuseport = Some(self.chooser.garbage_bit());
                 }
             }
         }
@@ -144,8 +168,8 @@ impl<C: Chooser> Machine<C> {
         let member = self.b.reuseport_group_term && n.group;
         let same_uid = o.state == State::TimeWait || o.uid == self.uid_of(n);
         let both_reuseport = self.b.reuseport && n.reuseport && o.reuseport && !member && same_uid;
-        let listening = o.state == State::Listen
-            || (self.b.close_conflicts && o.state == State::Close);
+        let listening =
+            o.state == State::Listen || (self.b.close_conflicts && o.state == State::Close);
         let both_reuse = n.reuse != 0 && o.reuse && !listening;
         match self.b.pair_rule {
             PairRule::Single => !both_reuse && !both_reuseport,
@@ -176,9 +200,10 @@ impl<C: Chooser> Machine<C> {
             Bhash2::None => true,
             // The address table takes over only for specific addresses, and before 6.8 not for
             // v4-mapped ones.
-            Bhash2::SameFamilyNoTw | Bhash2::SameFamily | Bhash2::InetSeesAny6 | Bhash2::InetSeesMapped => {
-                n.rcv_saddr.is_any() || mapped
-            }
+            Bhash2::SameFamilyNoTw
+            | Bhash2::SameFamily
+            | Bhash2::InetSeesAny6
+            | Bhash2::InetSeesMapped => n.rcv_saddr.is_any() || mapped,
             Bhash2::Unified | Bhash2::UnifiedV6Only | Bhash2::CreatorFamily => n.rcv_saddr.is_any(),
         };
         if full_scan {
@@ -197,13 +222,25 @@ impl<C: Chooser> Machine<C> {
             Bhash2::None | Bhash2::SameFamilyNoTw | Bhash2::SameFamily => {
                 (same_family && (any6 || any4), inet, same_family)
             }
-            Bhash2::InetSeesAny6 => ((same_family && (any6 || any4)) || (inet && any6), inet, same_family),
-            Bhash2::InetSeesMapped => ((same_family && (any6 || any4)) || (inet && (any6 || any4)), inet, true),
+            Bhash2::InetSeesAny6 => (
+                (same_family && (any6 || any4)) || (inet && any6),
+                inet,
+                same_family,
+            ),
+            Bhash2::InetSeesMapped => (
+                (same_family && (any6 || any4)) || (inet && (any6 || any4)),
+                inet,
+                true,
+            ),
             Bhash2::Unified => (any6 || (any4 && (inet || mapped)), inet, true),
             Bhash2::UnifiedV6Only => (any6 || (any4 && (inet || mapped)), inet || mapped, true),
             Bhash2::CreatorFamily => {
                 let made_by_inet6 = bucket.by_addr.iter().any(|a| a.addr == o.addr && a.inet6);
-                (any6 || (any4 && (inet || (mapped && !made_by_inet6))), inet || mapped, true)
+                (
+                    any6 || (any4 && (inet || (mapped && !made_by_inet6))),
+                    inet || mapped,
+                    true,
+                )
             }
         };
         if wildcard {
@@ -225,10 +262,21 @@ impl<C: Chooser> Machine<C> {
         }
         let n = &self.socks[sk];
         let covers = |b_wild: bool| {
-            let Some(snap) = bucket.snapshot else { return true };
+            let Some(snap) = bucket.snapshot else {
+                return true;
+            };
             // While the emptiness test was inverted the snapshot's family was not written either.
             let inet6 = snap.inet6 && self.b.touch != Touch::Inverted;
-            overlap(Side { addr: snap.addr, inet6, v6only: snap.v6only }, n.side(), true, b_wild)
+            overlap(
+                Side {
+                    addr: snap.addr,
+                    inet6,
+                    v6only: snap.v6only,
+                },
+                n.side(),
+                true,
+                b_wild,
+            )
         };
         match self.b.reuseport_match {
             ReuseportMatch::Uid => true,

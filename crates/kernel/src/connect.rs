@@ -26,16 +26,26 @@ impl<C: Chooser> Machine<C> {
     /// `connect(to)` on a blocking socket. [`Call::Waiting`] means that the SYN is out and the call
     /// would block (a non-blocking socket returns `EINPROGRESS` here).
     pub fn connect(&mut self, s: SockId, to: Endpoint) -> Call<()> {
-        let Some(i) = self.live(s) else { return Call::Done(Err(Errno::EINVAL)) };
+        let Some(i) = self.live(s) else {
+            return Call::Done(Err(Errno::EINVAL));
+        };
         match self.socks[i].link {
             Link::Connected => {
-                return Call::Done(self.refuse(Errno::EISCONN, Rule::ConnectState, &["sys_connect", "inet_stream_connect"]));
+                return Call::Done(self.refuse(
+                    Errno::EISCONN,
+                    Rule::ConnectState,
+                    &["sys_connect", "inet_stream_connect"],
+                ));
             }
             Link::Connecting => return self.connect_result(s),
             Link::Unconnected => {}
         }
         if self.socks[i].state != State::Close {
-            return Call::Done(self.refuse(Errno::EISCONN, Rule::ConnectState, &["sys_connect", "inet_stream_connect"]));
+            return Call::Done(self.refuse(
+                Errno::EISCONN,
+                Rule::ConnectState,
+                &["sys_connect", "inet_stream_connect"],
+            ));
         }
         if let Err(e) = self.start_connect(i, to) {
             return Call::Done(Err(e));
@@ -46,7 +56,9 @@ impl<C: Chooser> Machine<C> {
 
     /// What a connect() that had to wait comes to by now.
     pub fn connect_result(&mut self, s: SockId) -> Call<()> {
-        let Some(i) = self.live(s) else { return Call::Done(Err(Errno::ECONNABORTED)) };
+        let Some(i) = self.live(s) else {
+            return Call::Done(Err(Errno::ECONNABORTED));
+        };
         let sock = &mut self.socks[i];
         match (sock.link, sock.state) {
             (Link::Connecting, State::SynSent | State::SynRecv) => Call::Waiting,
@@ -54,11 +66,25 @@ impl<C: Chooser> Machine<C> {
                 let errno = sock.error.take().unwrap_or(Errno::ECONNABORTED);
                 sock.link = Link::Unconnected;
                 self.tcp_disconnect(i);
-                let rule = if errno == Errno::ETIMEDOUT { Rule::ConnectTimedOut } else { Rule::ConnectRefused };
-                let path = if rule == Rule::ConnectTimedOut {
-                    &["tcp_retransmit_timer", "tcp_write_timeout", "tcp_write_err", "tcp_done"][..]
+                let rule = if errno == Errno::ETIMEDOUT {
+                    Rule::ConnectTimedOut
                 } else {
-                    &["tcp_v4_rcv", "tcp_rcv_state_process", "tcp_rcv_synsent_state_process", "tcp_reset"][..]
+                    Rule::ConnectRefused
+                };
+                let path = if rule == Rule::ConnectTimedOut {
+                    &[
+                        "tcp_retransmit_timer",
+                        "tcp_write_timeout",
+                        "tcp_write_err",
+                        "tcp_done",
+                    ][..]
+                } else {
+                    &[
+                        "tcp_v4_rcv",
+                        "tcp_rcv_state_process",
+                        "tcp_rcv_synsent_state_process",
+                        "tcp_reset",
+                    ][..]
                 };
                 Call::Done(self.refuse(errno, rule, path))
             }
@@ -81,7 +107,11 @@ impl<C: Chooser> Machine<C> {
             self.socks[i].saddr_unset = false;
             self.move_address(i, src);
         } else if !self.ns(ns).is_local(to.ip) && !self.ns(ns).routed {
-            return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, &["sys_connect", "tcp_v4_connect", "ip_route_connect"]);
+            return self.refuse(
+                Errno::ENETUNREACH,
+                Rule::ConnectUnreachable,
+                &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
+            );
         }
         let sock = &mut self.socks[i];
         sock.daddr = to.ip;
@@ -122,14 +152,26 @@ impl<C: Chooser> Machine<C> {
                 return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
             }
             if to.ip.is_any() {
-                to.ip = if sock.rcv_saddr.is_any() { Ip::LOOPBACK4 } else { sock.rcv_saddr };
+                to.ip = if sock.rcv_saddr.is_any() {
+                    Ip::LOOPBACK4
+                } else {
+                    sock.rcv_saddr
+                };
             }
         } else {
             if to.ip == Ip::ANY6 {
-                to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() { Ip::LOOPBACK4 } else { Ip::LOOPBACK6 };
+                to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() {
+                    Ip::LOOPBACK4
+                } else {
+                    Ip::LOOPBACK6
+                };
             }
             if to.ip.is_v4() && to.ip.is_any() {
-                to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() { sock.rcv_saddr } else { Ip::LOOPBACK4 };
+                to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() {
+                    sock.rcv_saddr
+                } else {
+                    Ip::LOOPBACK4
+                };
             }
             if to.ip.is_v4() && sock.v6only {
                 return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
@@ -159,11 +201,19 @@ impl<C: Chooser> Machine<C> {
                 return Ok(to);
             }
             // 127/8 belongs to one interface address, which newer kernels prefer as the source.
-            return Ok(if self.b.source_preferred && to.is_loopback() { Ip::LOOPBACK4 } else { to });
+            return Ok(if self.b.source_preferred && to.is_loopback() {
+                Ip::LOOPBACK4
+            } else {
+                to
+            });
         }
         match n.primary(to) {
             Some(ip) if n.routed => Ok(ip),
-            _ => self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, &["sys_connect", "tcp_v4_connect", "ip_route_connect"]),
+            _ => self.refuse(
+                Errno::ENETUNREACH,
+                Rule::ConnectUnreachable,
+                &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
+            ),
         }
     }
 
@@ -194,13 +244,17 @@ impl<C: Chooser> Machine<C> {
                     self.recycle(tw);
                     Ok(())
                 }
-                found => Err(self.explaining.then(|| self.explain_bound_connect(i, found))),
+                found => Err(self
+                    .explaining
+                    .then(|| self.explain_bound_connect(i, found))),
             };
         }
         let (low, high) = self.port_range(i);
         let start = self.scan_start(i, low, high);
         let Some(pick) = self.scan(i, low, high, start) else {
-            return Err(self.explaining.then(|| self.explain_connect(i, low, high, start)));
+            return Err(self
+                .explaining
+                .then(|| self.explain_connect(i, low, high, start)));
         };
         self.advance_start(i, start, pick.steps);
         let ns = self.socks[i].ns;
@@ -236,8 +290,17 @@ impl<C: Chooser> Machine<C> {
     /// The start of the search: keyed hash plus hint or cell.
     pub(crate) fn scan_start(&mut self, i: u32, low: u16, high: u16) -> Start {
         let s = &self.socks[i];
-        let epoch = if self.b.perturb == Perturb::Cells65536 { self.clock.nanos() / (10 * SEC) } else { 0 };
-        let hash = self.chooser.port_hash(PortHashInput { saddr: s.rcv_saddr, daddr: s.daddr, dport: s.dport, epoch });
+        let epoch = if self.b.perturb == Perturb::Cells65536 {
+            self.clock.nanos() / (10 * SEC)
+        } else {
+            0
+        };
+        let hash = self.chooser.port_hash(PortHashInput {
+            saddr: s.rcv_saddr,
+            daddr: s.daddr,
+            dport: s.dport,
+            epoch,
+        });
         let (cell, base) = match self.b.perturb {
             Perturb::Hint => (None, self.hint.wrapping_add(hash as u32)),
             Perturb::Cells256 => {
@@ -247,7 +310,10 @@ impl<C: Chooser> Machine<C> {
             }
             Perturb::Cells65536 => {
                 let cell = (hash & 0xffff) as u32;
-                (Some(cell), self.cell(cell).wrapping_add((hash >> 32) as u32))
+                (
+                    Some(cell),
+                    self.cell(cell).wrapping_add((hash >> 32) as u32),
+                )
             }
         };
         let n = u32::from(high - low) + 1;
@@ -257,7 +323,10 @@ impl<C: Chooser> Machine<C> {
             ConnectScan::Parity if self.steps_by_one(i) => (n, false),
             ConnectScan::Parity => (if n > 1 { n & !1 } else { n }, n > 1),
         };
-        Start { cell, offset: self.chooser.connect_start(base, n, even) }
+        Start {
+            cell,
+            offset: self.chooser.connect_start(base, n, even),
+        }
     }
 
     fn cell(&mut self, index: u32) -> u32 {
@@ -275,7 +344,8 @@ impl<C: Chooser> Machine<C> {
     fn scan(&mut self, i: u32, low: u16, high: u16, start: Start) -> Option<Pick> {
         let n = u32::from(high - low) + 1;
         match self.b.connect_scan {
-            ConnectScan::FromNext => (1..=n).find_map(|k| self.usable(i, low + (start.offset.wrapping_add(k) % n) as u16, k)),
+            ConnectScan::FromNext => (1..=n)
+                .find_map(|k| self.usable(i, low + (start.offset.wrapping_add(k) % n) as u16, k)),
             ConnectScan::EvenStart => {
                 let base = start.offset & !1;
                 (0..n).find_map(|k| self.usable(i, low + (base.wrapping_add(k) % n) as u16, k))
@@ -309,11 +379,23 @@ impl<C: Chooser> Machine<C> {
             return None;
         }
         if n.by_port.get(port).is_none() {
-            return Some(Pick { port, steps, recycle: None });
+            return Some(Pick {
+                port,
+                steps,
+                recycle: None,
+            });
         }
         match self.check_established(i, port, true) {
-            Check::Free => Some(Pick { port, steps, recycle: None }),
-            Check::Recycle(tw) => Some(Pick { port, steps, recycle: Some(tw) }),
+            Check::Free => Some(Pick {
+                port,
+                steps,
+                recycle: None,
+            }),
+            Check::Recycle(tw) => Some(Pick {
+                port,
+                steps,
+                recycle: Some(tw),
+            }),
             Check::InUse | Check::TimeWait => None,
         }
     }
@@ -331,7 +413,11 @@ impl<C: Chooser> Machine<C> {
                 self.hint = self.hint.wrapping_add(add);
             }
             Perturb::Cells256 => {
-                let steps = if steps == 0 && self.chooser.perturb_step(16) == 0 { 2 } else { steps };
+                let steps = if steps == 0 && self.chooser.perturb_step(16) == 0 {
+                    2
+                } else {
+                    steps
+                };
                 self.move_cell(start.cell, steps + 2);
             }
             Perturb::Cells65536 => {

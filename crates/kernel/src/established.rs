@@ -24,7 +24,12 @@ pub(crate) const SLACK: u64 = 60 * MS;
 
 impl<C: Chooser> Machine<C> {
     /// Finds an owner by 4-tuple that passes the filter.
-    pub(crate) fn lookup(&self, ns: u16, tuple: Tuple, mut pass: impl FnMut(Owner) -> bool) -> Option<Owner> {
+    pub(crate) fn lookup(
+        &self,
+        ns: u16,
+        tuple: Tuple,
+        mut pass: impl FnMut(Owner) -> bool,
+    ) -> Option<Owner> {
         let hash = tuple.hash();
         self.ns(ns)
             .established
@@ -46,7 +51,10 @@ impl<C: Chooser> Machine<C> {
 
     pub(crate) fn hash_remove(&mut self, ns: u16, owner: Owner) {
         let hash = tuple_of(&self.socks, &self.tws, owner).hash();
-        if let Ok(entry) = self.nss[usize::from(ns)].established.find_entry(hash, |&o| o == owner) {
+        if let Ok(entry) = self.nss[usize::from(ns)]
+            .established
+            .find_entry(hash, |&o| o == owner)
+        {
             entry.remove();
         }
         if let Who::Sock(i) = owner.who() {
@@ -59,7 +67,10 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn check_established(&mut self, sk: u32, port: u16, scan: bool) -> Check {
         let s = &self.socks[sk];
         let (ns, dev) = (s.ns, s.dev);
-        let tuple = Tuple { local: Endpoint::new(s.rcv_saddr, port), remote: s.remote() };
+        let tuple = Tuple {
+            local: Endpoint::new(s.rcv_saddr, port),
+            remote: s.remote(),
+        };
         // A device on the newcomer does not make it different from an entry without one, but a
         // device on the entry does.
         let found = self.lookup(ns, tuple, |o| {
@@ -92,7 +103,8 @@ impl<C: Chooser> Machine<C> {
             TwReuse::NonZero => setting != 0,
             TwReuse::Loopback => {
                 let loopback = |ip: Ip| ip.is_loopback();
-                setting == 1 || (setting == 2 && (t.dev == 1 || loopback(t.local) || loopback(t.remote)))
+                setting == 1
+                    || (setting == 2 && (t.dev == 1 || loopback(t.local) || loopback(t.remote)))
             }
         };
         if !on || (self.b.tw_reuse_not_fin_wait2 && t.fin_wait2) {
@@ -108,7 +120,11 @@ impl<C: Chooser> Machine<C> {
         }
         let stamp = self.tws[tw].stamp.nanos();
         let nominal = stamp < SEC;
-        if stamp.abs_diff(SEC) <= SLACK + 350 * MS { self.chooser.uncertain(nominal) } else { nominal }
+        if stamp.abs_diff(SEC) <= SLACK + 350 * MS {
+            self.chooser.uncertain(nominal)
+        } else {
+            nominal
+        }
     }
 
     /// Whether the connect() search may take a stand-in over now, by age. Where the answer hangs on
@@ -121,7 +137,10 @@ impl<C: Chooser> Machine<C> {
             // Whole seconds of the wall clock, whose phase nobody outside knows.
             TwAge::OverOneSecond => {
                 let age = now.saturating_sub(stamp);
-                (now / SEC - stamp / SEC > 1, age + SLACK < SEC || age > 2 * SEC + SLACK)
+                (
+                    now / SEC - stamp / SEC > 1,
+                    age + SLACK < SEC || age > 2 * SEC + SLACK,
+                )
             }
             TwAge::NextSecond => {
                 let early = now.saturating_sub(SLACK) / SEC > (stamp + SLACK) / SEC;
@@ -131,10 +150,17 @@ impl<C: Chooser> Machine<C> {
             TwAge::Millis => {
                 let delay = u64::from(self.ns(ns).values.tw_reuse_delay_ms) * MS;
                 let age = now.saturating_sub(entered);
-                (now / MS > (entered + delay) / MS, age.abs_diff(delay) > SLACK)
+                (
+                    now / MS > (entered + delay) / MS,
+                    age.abs_diff(delay) > SLACK,
+                )
             }
         };
-        if certain { nominal } else { self.chooser.uncertain(nominal) }
+        if certain {
+            nominal
+        } else {
+            self.chooser.uncertain(nominal)
+        }
     }
 
     /// Takes a stand-in over: it leaves the table, its bucket and its timer.

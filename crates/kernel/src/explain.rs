@@ -33,14 +33,26 @@ pub fn call_path(b: &Behaviours, op: &str, family: Family, bound: bool) -> Vec<&
                 path.push("inet_csk_find_open_port");
             }
             let old_v6 = !v4 && b.bind_scan != BindScan::Parity;
-            path.push(if old_v6 { "inet6_csk_bind_conflict" } else { "inet_csk_bind_conflict" });
+            path.push(if old_v6 {
+                "inet6_csk_bind_conflict"
+            } else {
+                "inet_csk_bind_conflict"
+            });
         }
         "connect" => {
             path.extend(["sys_connect", "inet_stream_connect"]);
-            path.extend(if v4 { ["tcp_v4_connect", "inet_hash_connect"] } else { ["tcp_v6_connect", "inet6_hash_connect"] });
+            path.extend(if v4 {
+                ["tcp_v4_connect", "inet_hash_connect"]
+            } else {
+                ["tcp_v6_connect", "inet6_hash_connect"]
+            });
             path.push("__inet_hash_connect");
             if bound {
-                path.push(if v4 { "__inet_check_established" } else { "__inet6_check_established" });
+                path.push(if v4 {
+                    "__inet_check_established"
+                } else {
+                    "__inet6_check_established"
+                });
             }
         }
         _ => {}
@@ -54,30 +66,46 @@ impl<C: Chooser> Machine<C> {
     }
 
     fn bind_path(&self, sk: u32, bound: bool) -> Vec<&'static str> {
-        let op = if self.is_listening(sk) { "listen" } else { "bind" };
+        let op = if self.is_listening(sk) {
+            "listen"
+        } else {
+            "bind"
+        };
         call_path(&self.b, op, self.socks[sk].family, bound)
     }
 
     /// Why bind() or listen() could not have the port it named.
     pub(crate) fn explain_explicit(&mut self, sk: u32, port: u16) {
-        let rule = if self.is_listening(sk) { Rule::ListenConflict } else { Rule::BindConflict };
+        let rule = if self.is_listening(sk) {
+            Rule::ListenConflict
+        } else {
+            Rule::BindConflict
+        };
         let mut refusal = Refusal::plain(Errno::EADDRINUSE, rule, self.bind_path(sk, true));
         refusal.tried = 1;
         refusal.counts.insert(PortVerdict::Conflict, 1);
-        refusal.ports.push(self.port_refusal(self.socks[sk].ns, port, PortVerdict::Conflict));
+        refusal
+            .ports
+            .push(self.port_refusal(self.socks[sk].ns, port, PortVerdict::Conflict));
         self.refusal = Some(Box::new(refusal));
     }
 
     /// Why the automatic search of bind() or listen() found nothing.
     pub(crate) fn explain_search(&mut self, sk: u32) {
-        let rule = if self.is_listening(sk) { Rule::ListenNoFreePort } else { Rule::BindNoFreePort };
+        let rule = if self.is_listening(sk) {
+            Rule::ListenNoFreePort
+        } else {
+            Rule::BindNoFreePort
+        };
         let (low, high) = self.port_range(sk);
         let ns = self.socks[sk].ns;
         let shares = self.b.bind_shares || self.b.bind_scan != BindScan::Sequential;
         let verdicts = (low..=high).map(|port| {
             let n = self.ns(ns);
             let verdict = match n.bucket(port) {
-                _ if n.values.any_reserved && n.values.reserved.contains(port) => PortVerdict::Reserved,
+                _ if n.values.any_reserved && n.values.reserved.contains(port) => {
+                    PortVerdict::Reserved
+                }
                 Some(_) if !shares => PortVerdict::HasBucket,
                 Some(b) if self.conflict(sk, b, Mode::Automatic).is_some() => PortVerdict::Conflict,
                 // Free all the same: the walk of an odd-sized range did not come here.
@@ -86,7 +114,13 @@ impl<C: Chooser> Machine<C> {
             (port, verdict)
         });
         let verdicts: Vec<_> = verdicts.collect();
-        let refusal = self.summary(Errno::EADDRINUSE, rule, self.bind_path(sk, false), ns, &verdicts);
+        let refusal = self.summary(
+            Errno::EADDRINUSE,
+            rule,
+            self.bind_path(sk, false),
+            ns,
+            &verdicts,
+        );
         self.refusal = Some(refusal);
     }
 
@@ -106,7 +140,13 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Why the search of an unbound connect() found nothing.
-    pub(crate) fn explain_connect(&mut self, sk: u32, low: u16, high: u16, start: Start) -> Box<Refusal> {
+    pub(crate) fn explain_connect(
+        &mut self,
+        sk: u32,
+        low: u16,
+        high: u16,
+        start: Start,
+    ) -> Box<Refusal> {
         let order = self.visiting_order(low, high, start, sk);
         let ns = self.socks[sk].ns;
         let mut verdicts = Vec::with_capacity(order.len());
@@ -126,12 +166,26 @@ impl<C: Chooser> Machine<C> {
         }
         if order.len() < usize::from(high - low) + 1 {
             let seen: BTreeSet<u16> = order.iter().copied().collect();
-            verdicts.extend((low..=high).filter(|p| !seen.contains(p)).map(|p| (p, PortVerdict::NotVisited)));
+            verdicts.extend(
+                (low..=high)
+                    .filter(|p| !seen.contains(p))
+                    .map(|p| (p, PortVerdict::NotVisited)),
+            );
         }
         let path = call_path(&self.b, "connect", self.socks[sk].family, false);
-        let mut refusal = self.summary(Errno::EADDRNOTAVAIL, Rule::ConnectNoPort, path, ns, &verdicts);
-        let kinds: Vec<PortVerdict> =
-            refusal.counts.keys().copied().filter(|v| *v != PortVerdict::NotVisited).collect();
+        let mut refusal = self.summary(
+            Errno::EADDRNOTAVAIL,
+            Rule::ConnectNoPort,
+            path,
+            ns,
+            &verdicts,
+        );
+        let kinds: Vec<PortVerdict> = refusal
+            .counts
+            .keys()
+            .copied()
+            .filter(|v| *v != PortVerdict::NotVisited)
+            .collect();
         refusal.rule = match kinds[..] {
             [PortVerdict::Fastreuse] => Rule::ConnectSkipFastreuse,
             [PortVerdict::TupleInUse] => Rule::ConnectTupleTaken,
@@ -154,7 +208,9 @@ impl<C: Chooser> Machine<C> {
                 let rem = if n > 1 { n & !1 } else { n };
                 let even = (start.offset % rem) & !1;
                 let passes = if rem > 1 { 2 } else { 1 };
-                (0..passes).flat_map(|p| walk_by_two(low, high, even + p, rem)).collect()
+                (0..passes)
+                    .flat_map(|p| walk_by_two(low, high, even + p, rem))
+                    .collect()
             }
         }
     }
@@ -172,8 +228,19 @@ impl<C: Chooser> Machine<C> {
             *counts.entry(*v).or_insert(0) += 1;
         }
         let skipped = counts.get(&PortVerdict::NotVisited).copied().unwrap_or(0);
-        let ports = verdicts.iter().take(Refusal::MAX_PORTS).map(|&(p, v)| self.port_refusal(ns, p, v)).collect();
-        Box::new(Refusal { errno, rule, path, tried: verdicts.len() as u32 - skipped, counts, ports })
+        let ports = verdicts
+            .iter()
+            .take(Refusal::MAX_PORTS)
+            .map(|&(p, v)| self.port_refusal(ns, p, v))
+            .collect();
+        Box::new(Refusal {
+            errno,
+            rule,
+            path,
+            tried: verdicts.len() as u32 - skipped,
+            counts,
+            ports,
+        })
     }
 
     fn port_refusal(&self, ns: u16, port: u16, verdict: PortVerdict) -> PortRefusal {
@@ -182,7 +249,9 @@ impl<C: Chooser> Machine<C> {
             port,
             verdict,
             bucket: bucket.map(|b| (b.fastreuse, b.fastreuseport)),
-            owners: bucket.map_or_else(Vec::new, |b| b.owners.iter().take(4).map(|&o| self.describe(o)).collect()),
+            owners: bucket.map_or_else(Vec::new, |b| {
+                b.owners.iter().take(4).map(|&o| self.describe(o)).collect()
+            }),
         }
     }
 
@@ -199,7 +268,10 @@ impl<C: Chooser> Machine<C> {
             }
             Who::Tw(t) => {
                 let w = &self.tws[t];
-                let (l, r) = (crate::Endpoint::new(w.local, w.lport), crate::Endpoint::new(w.remote, w.rport));
+                let (l, r) = (
+                    crate::Endpoint::new(w.local, w.lport),
+                    crate::Endpoint::new(w.remote, w.rport),
+                );
                 format!("{l} {} {r}", self.tw_state(t))
             }
         }

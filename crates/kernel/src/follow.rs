@@ -1,4 +1,416 @@
-//! Following a real kernel: the set of answers that a profile allows, call by call.
+//! Following a real kernel: for each call, the set of answers that a profile allows.
+//!
+//! A real kernel's port numbers hang on a secret, its TIME-WAITs on the phase of a tick, some of
+//! its answers on uninitialised memory. A [`Follower`] therefore keeps every state of the model that
+//! explains what has been seen so far. A call is tried on each of them with every possible choice;
+//! what does not give the observed answer is dropped. If nothing is left, the answer is not allowed.
 
+mod fingerprint;
 mod script;
+
 pub use script::Script;
+
+use crate::Errno;
+use crate::addr::{Endpoint, Family};
+use crate::machine::{Call, Machine, NsId, Shutdown, SockId};
+use crate::option::SockOpt;
+use crate::profile::Behaviours;
+use crate::time::Time;
+use std::collections::BTreeSet;
+
+/// A call that a followed kernel was asked to do. Sockets are numbers given by the caller.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// A new network namespace with only `lo`; the one before it ends.
+    Ns,
+    /// Writes a sysctl.
+    Sysctl {
+        /// Full name.
+        key: String,
+        /// As written.
+        value: String,
+    },
+    /// Makes a socket.
+    Socket {
+        /// Its number.
+        sock: usize,
+        /// Its family.
+        family: Family,
+        /// The maker's uid.
+        uid: u32,
+    },
+    /// Sets an option.
+    Set {
+        /// Socket.
+        sock: usize,
+        /// Option and value.
+        opt: SockOpt,
+    },
+    /// Binds.
+    Bind {
+        /// Socket.
+        sock: usize,
+        /// Address and port.
+        at: Endpoint,
+    },
+    /// Listens.
+    Listen {
+        /// Socket.
+        sock: usize,
+        /// Backlog.
+        backlog: u32,
+    },
+    /// Connects, waiting until [`Seen`] says that the caller gave up.
+    Connect {
+        /// Socket.
+        sock: usize,
+        /// Destination.
+        to: Endpoint,
+    },
+    /// Accepts.
+    Accept {
+        /// Listener.
+        sock: usize,
+        /// Number of the child.
+        new: usize,
+        /// The accepting process's uid.
+        uid: u32,
+    },
+    /// Sends bytes.
+    Send {
+        /// Socket.
+        sock: usize,
+        /// How many.
+        len: u32,
+    },
+    /// Receives bytes.
+    Recv {
+        /// Socket.
+        sock: usize,
+        /// At most this many.
+        len: u32,
+    },
+    /// Shuts one or both directions down.
+    Shutdown {
+        /// Socket.
+        sock: usize,
+        /// Which.
+        how: Shutdown,
+    },
+    /// connect() to `AF_UNSPEC`.
+    Disconnect {
+        /// Socket.
+        sock: usize,
+    },
+    /// Closes.
+    Close {
+        /// Socket.
+        sock: usize,
+    },
+    /// Asks for the local name.
+    Getsockname {
+        /// Socket.
+        sock: usize,
+    },
+    /// Asks for the peer's name.
+    Getpeername {
+        /// Socket.
+        sock: usize,
+    },
+    /// Time passes.
+    Sleep,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// Success.
+    Ok,
+    /// Failure.
+    Err(Errno),
+    /// Not done when the caller gave up.
+    Waiting,
+}
+
+/// What was seen of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    /// How it ended.
+    pub end: End,
+    /// bind and listen: the port that getsockname() printed afterwards.
+    pub port: Option<u16>,
+    /// connect and getsockname: the local name. accept and getpeername: the peer's.
+    pub name: Option<Endpoint>,
+}
+
+impl Seen {
+    fn bare(end: End) -> Self {
+        Seen {
+            end,
+            port: None,
+            name: None,
+        }
+    }
+
+    fn of(r: Result<(), Errno>) -> Self {
+        Seen::bare(match r {
+            Ok(()) => End::Ok,
+            Err(e) => End::Err(e),
+        })
+    }
+}
+
+/// An observed answer that no state of the model gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disallowed {
+    /// What the model would have allowed.
+    pub allowed: BTreeSet<Seen>,
+}
+
+/// One possible state of the followed kernel.
+#[derive(Clone)]
+struct Belief {
+    machine: Machine<Script>,
+    ns: NsId,
+    /// Handles by the caller's socket numbers.
+    socks: Vec<Option<SockId>>,
+}
+
+/// Follows one boot of one kernel.
+#[derive(Clone)]
+pub struct Follower {
+    beliefs: Vec<Belief>,
+    /// When the last call had returned.
+    last: Time,
+    most: usize,
+}
+
+/// More states than this are not kept; the oldest explanations win.
+const MAX_BELIEFS: usize = 2048;
+
+impl Follower {
+    /// Follows a kernel from its boot on.
+    #[must_use]
+    pub fn new(behaviours: Behaviours) -> Self {
+        let mut machine = Machine::new(behaviours, Script::new());
+        machine.set_clock(Time::ZERO);
+        let ns = machine.add_namespace();
+        let beliefs = vec![Belief {
+            machine,
+            ns,
+            socks: Vec::new(),
+        }];
+        Follower {
+            beliefs,
+            last: Time::ZERO,
+            most: 1,
+        }
+    }
+
+    /// How many states explain everything so far.
+    #[must_use]
+    pub fn beliefs(&self) -> usize {
+        self.beliefs.len()
+    }
+
+    /// The most states there have been at once.
+    #[must_use]
+    pub fn most_beliefs(&self) -> usize {
+        self.most
+    }
+
+    /// Takes in one call that had returned at `at` with what was `seen`.
+    ///
+    /// # Errors
+    /// If no state of the model allows that answer. The follower is then as before the call.
+    pub fn step(&mut self, at: Time, op: &Op, seen: &Seen) -> Result<(), Disallowed> {
+        let mut next: Vec<Belief> = Vec::new();
+        let mut marks = BTreeSet::new();
+        let mut allowed = BTreeSet::new();
+        // The call began when the one before it had returned.
+        let start = if matches!(op, Op::Sleep | Op::Ns) {
+            at
+        } else {
+            self.last
+        };
+        for belief in &self.beliefs {
+            let mut script = Script::new();
+            loop {
+                let mut b = belief.clone();
+                *b.machine.chooser_mut() = script;
+                b.machine.advance(start);
+                let answer = b.call(op, at, seen);
+                script = std::mem::take(b.machine.chooser_mut());
+                if answer == *seen {
+                    // Two ways to the same state are one. A single state needs no digest.
+                    if next.len() == 1 && marks.is_empty() {
+                        marks.insert(next[0].fingerprint());
+                    }
+                    if next.is_empty()
+                        || (next.len() < MAX_BELIEFS && marks.insert(b.fingerprint()))
+                    {
+                        next.push(b);
+                    }
+                } else {
+                    allowed.insert(answer);
+                }
+                if !script.next() {
+                    break;
+                }
+            }
+        }
+        if next.is_empty() {
+            return Err(Disallowed { allowed });
+        }
+        self.most = self.most.max(next.len());
+        self.beliefs = next;
+        self.last = self.last.max(at);
+        Ok(())
+    }
+}
+
+impl Belief {
+    fn fingerprint(&self) -> u64 {
+        self.machine.fingerprint(&self.socks)
+    }
+
+    fn sock(&self, i: usize) -> Option<SockId> {
+        self.socks.get(i).copied().flatten()
+    }
+
+    fn name(&mut self, i: usize, id: SockId) {
+        if self.socks.len() <= i {
+            self.socks.resize(i + 1, None);
+        }
+        self.socks[i] = Some(id);
+    }
+
+    /// Does the call, and waits until `at` where it has to.
+    fn call(&mut self, op: &Op, at: Time, seen: &Seen) -> Seen {
+        let gone = Seen::bare(End::Err(Errno::EINVAL));
+        let m = &mut self.machine;
+        match op {
+            Op::Ns => {
+                if self.ns.0 != 0 {
+                    m.remove_namespace(self.ns);
+                }
+                self.ns = m.replace_namespace(self.ns);
+                // Recorders put machine-wide sysctls back before the next program.
+                m.reset_machine_sysctls();
+                self.socks.clear();
+                Seen::bare(End::Ok)
+            }
+            Op::Sleep => Seen::bare(End::Ok),
+            Op::Sysctl { key, value } => {
+                let mut r = m.sysctl(self.ns, key, value);
+                // A recorder may have written a hidden key from the first namespace.
+                if r == Err(Errno::ENOENT) && seen.end == End::Ok && m.is_hidden(key) {
+                    r = m.sysctl_machine(key, value);
+                }
+                Seen::of(r)
+            }
+            Op::Socket { sock, family, uid } => {
+                let id = m.socket(self.ns, *family, *uid);
+                self.name(*sock, id);
+                Seen::bare(End::Ok)
+            }
+            Op::Accept { sock, new, uid } => {
+                let Some(s) = self.sock(*sock) else {
+                    return gone;
+                };
+                let mut r = self.machine.accept(s, *uid);
+                if r == Call::Waiting {
+                    self.machine.advance(at);
+                    r = self.machine.accept(s, *uid);
+                }
+                match r {
+                    Call::Waiting => Seen::bare(End::Waiting),
+                    Call::Done(Err(e)) => Seen::bare(End::Err(e)),
+                    Call::Done(Ok(child)) => {
+                        self.name(*new, child);
+                        Seen {
+                            end: End::Ok,
+                            port: None,
+                            name: Some(self.machine.remote_of(child)),
+                        }
+                    }
+                }
+            }
+            Op::Close { sock } => {
+                if let Some(s) = self.sock(*sock) {
+                    self.machine.close(s);
+                    self.socks[*sock] = None;
+                }
+                Seen::bare(End::Ok)
+            }
+            Op::Set { sock, .. }
+            | Op::Bind { sock, .. }
+            | Op::Listen { sock, .. }
+            | Op::Connect { sock, .. }
+            | Op::Send { sock, .. }
+            | Op::Recv { sock, .. }
+            | Op::Shutdown { sock, .. }
+            | Op::Disconnect { sock }
+            | Op::Getsockname { sock }
+            | Op::Getpeername { sock } => match self.sock(*sock) {
+                Some(s) => self.on_socket(s, op, at),
+                None => gone,
+            },
+        }
+    }
+
+    fn on_socket(&mut self, s: SockId, op: &Op, at: Time) -> Seen {
+        let m = &mut self.machine;
+        let with_port = |m: &Machine<Script>, r: Result<(), Errno>| Seen {
+            port: r.is_ok().then(|| m.local(s).port),
+            ..Seen::of(r)
+        };
+        let waited = |r: Call<u32>| match r {
+            Call::Waiting => Seen::bare(End::Waiting),
+            Call::Done(r) => Seen::of(r.map(|_| ())),
+        };
+        match op {
+            Op::Set { opt, .. } => Seen::of(m.set(s, *opt)),
+            Op::Bind { at, .. } => {
+                let r = m.bind(s, *at);
+                with_port(m, r)
+            }
+            Op::Listen { backlog, .. } => {
+                let r = m.listen(s, *backlog);
+                with_port(m, r)
+            }
+            Op::Connect { to, .. } => {
+                let mut r = m.connect(s, *to);
+                if r == Call::Waiting {
+                    m.advance(at);
+                    r = m.connect_result(s);
+                }
+                match r {
+                    Call::Waiting => Seen::bare(End::Waiting),
+                    Call::Done(r) => Seen {
+                        name: r.is_ok().then(|| m.local(s)),
+                        ..Seen::of(r)
+                    },
+                }
+            }
+            Op::Send { len, .. } => waited(m.send_bytes(s, *len)),
+            Op::Recv { len, .. } => waited(m.recv_bytes(s, *len)),
+            Op::Shutdown { how, .. } => Seen::of(m.shutdown(s, *how)),
+            Op::Disconnect { .. } => Seen::of(m.disconnect(s)),
+            Op::Getsockname { .. } => Seen {
+                end: End::Ok,
+                port: None,
+                name: Some(m.local(s)),
+            },
+            Op::Getpeername { .. } => match m.peer(s) {
+                Ok(name) => Seen {
+                    end: End::Ok,
+                    port: None,
+                    name: Some(name),
+                },
+                Err(e) => Seen::bare(End::Err(e)),
+            },
+            _ => unreachable!("only calls on one socket come here"),
+        }
+    }
+}

@@ -125,7 +125,10 @@ impl<C: Chooser> Machine<C> {
     pub fn add_namespace(&mut self) -> NsId {
         let mut values = Values::defaults(&self.b);
         for key in crate::sysctl::sysctl_names() {
-            if matches!(sysctl_scope(&self.b, key), Some(Scope::Machine | Scope::MachineHidden)) {
+            if matches!(
+                sysctl_scope(&self.b, key),
+                Some(Scope::Machine | Scope::MachineHidden)
+            ) {
                 values.copy(&self.values, key);
             }
         }
@@ -135,12 +138,22 @@ impl<C: Chooser> Machine<C> {
 
     /// Ends a namespace: its sockets, buckets and TIME-WAITs vanish without a segment.
     pub fn remove_namespace(&mut self, ns: NsId) {
-        let tws: Vec<u32> = self.tws.iter().filter(|(_, t)| t.ns == ns.0).map(|(i, _)| i).collect();
+        let tws: Vec<u32> = self
+            .tws
+            .iter()
+            .filter(|(_, t)| t.ns == ns.0)
+            .map(|(i, _)| i)
+            .collect();
         for tw in tws {
             self.unschedule_tw(tw);
             self.tws.remove(tw);
         }
-        let socks: Vec<u32> = self.socks.iter().filter(|(_, s)| s.ns == ns.0).map(|(i, _)| i).collect();
+        let socks: Vec<u32> = self
+            .socks
+            .iter()
+            .filter(|(_, s)| s.ns == ns.0)
+            .map(|(i, _)| i)
+            .collect();
         for s in socks {
             if self.socks[s].bucket != NONE {
                 self.bsockets -= 1;
@@ -231,7 +244,10 @@ impl<C: Chooser> Machine<C> {
     pub fn reset_machine_sysctls(&mut self) {
         let defaults = Values::defaults(&self.b);
         for key in crate::sysctl::sysctl_names() {
-            if matches!(sysctl_scope(&self.b, key), Some(Scope::Machine | Scope::MachineHidden)) {
+            if matches!(
+                sysctl_scope(&self.b, key),
+                Some(Scope::Machine | Scope::MachineHidden)
+            ) {
                 self.values.copy(&defaults, key);
                 for n in &mut self.nss {
                     n.values.copy(&defaults, key);
@@ -246,12 +262,18 @@ impl<C: Chooser> Machine<C> {
         let mut sock = Sock::new(ns.0, family, uid, self.generation);
         sock.v6only = family == Family::Inet6 && self.nss[usize::from(ns.0)].values.bindv6only;
         let index = self.socks.insert(sock);
-        SockId { index, generation: self.generation }
+        SockId {
+            index,
+            generation: self.generation,
+        }
     }
 
     /// The socket behind a handle, unless it is gone.
     pub(crate) fn live(&self, s: SockId) -> Option<u32> {
-        self.socks.get(s.index).filter(|k| k.generation == s.generation).map(|_| s.index)
+        self.socks
+            .get(s.index)
+            .filter(|k| k.generation == s.generation)
+            .map(|_| s.index)
     }
 
     /// `setsockopt`.
@@ -260,7 +282,9 @@ impl<C: Chooser> Machine<C> {
     /// `ENOPROTOOPT` if the kernel does not know the option, `EINVAL`, `EPERM`, `ENODEV` or
     /// `EDOM` for values and states that do not fit.
     pub fn set(&mut self, s: SockId, opt: SockOpt) -> Result<(), Errno> {
-        let Some(i) = self.live(s) else { return Err(Errno::EINVAL) };
+        let Some(i) = self.live(s) else {
+            return Err(Errno::EINVAL);
+        };
         let b = self.b;
         let sock = &mut self.socks[i];
         let unknown = match opt {
@@ -296,7 +320,9 @@ impl<C: Chooser> Machine<C> {
                 Err(_) => bad = Some(Errno::ENODEV),
             },
             SockOpt::FreeBind(on) => sock.freebind = on,
-            SockOpt::Transparent(_) | SockOpt::Repair(_) if sock.uid != 0 => bad = Some(Errno::EPERM),
+            SockOpt::Transparent(_) | SockOpt::Repair(_) if sock.uid != 0 => {
+                bad = Some(Errno::EPERM)
+            }
             SockOpt::Transparent(on) => sock.transparent = on,
             SockOpt::Linger2(secs) => sock.cold().linger2 = secs,
             SockOpt::Repair(_) if !matches!(sock.state, State::Close | State::Established) => {
@@ -329,7 +355,10 @@ impl<C: Chooser> Machine<C> {
     /// # Errors
     /// `ENOTCONN` unless the socket is connected.
     pub fn peer(&self, s: SockId) -> Result<Endpoint, Errno> {
-        let sock = self.live(s).map(|i| &self.socks[i]).ok_or(Errno::ENOTCONN)?;
+        let sock = self
+            .live(s)
+            .map(|i| &self.socks[i])
+            .ok_or(Errno::ENOTCONN)?;
         if sock.dport == 0 || matches!(sock.state, State::Close | State::SynSent) {
             return Err(Errno::ENOTCONN);
         }
@@ -351,7 +380,11 @@ impl<C: Chooser> Machine<C> {
     /// The uid that conflict checks see (`sock_i_uid`): on kernels that read it from the file, a
     /// socket without one counts as root's.
     pub(crate) fn uid_of(&self, sock: &Sock) -> u32 {
-        if sock.has_file || self.b.uid_kept { sock.uid } else { 0 }
+        if sock.has_file || self.b.uid_kept {
+            sock.uid
+        } else {
+            0
+        }
     }
 
     pub(crate) fn ns(&self, ns: u16) -> &Ns {
@@ -373,7 +406,12 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Fails a call, noting the reason if somebody wants to know.
-    pub(crate) fn refuse<T>(&mut self, errno: Errno, rule: Rule, path: &[&'static str]) -> Result<T, Errno> {
+    pub(crate) fn refuse<T>(
+        &mut self,
+        errno: Errno,
+        rule: Rule,
+        path: &[&'static str],
+    ) -> Result<T, Errno> {
         if self.explaining {
             self.refusal = Some(Box::new(Refusal::plain(errno, rule, path.to_vec())));
         }
@@ -441,7 +479,10 @@ impl<C: Chooser> Machine<C> {
             n.destroy_bucket(bucket);
         } else if recompute && (b.fastreuse, b.fastreuseport) != (-1, -1) {
             // 6.18: once every entry by address is connect-only again, so is the bucket.
-            if b.by_addr.iter().all(|a| (a.fastreuse, a.fastreuseport) == (-1, -1)) {
+            if b.by_addr
+                .iter()
+                .all(|a| (a.fastreuse, a.fastreuseport) == (-1, -1))
+            {
                 b.fastreuse = -1;
                 b.fastreuseport = -1;
                 n.note_blocked(bucket);

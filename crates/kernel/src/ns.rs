@@ -61,7 +61,10 @@ impl Ns {
 
     /// The first address of the family of `towards`, which routes to other hosts prefer.
     pub(crate) fn primary(&self, towards: Ip) -> Option<Ip> {
-        self.addresses.iter().copied().find(|a| a.is_v4() == towards.is_v4())
+        self.addresses
+            .iter()
+            .copied()
+            .find(|a| a.is_v4() == towards.is_v4())
     }
 
     pub(crate) fn bucket(&self, port: u16) -> Option<&Bucket> {
@@ -87,7 +90,10 @@ impl Ns {
 
     pub(crate) fn destroy_bucket(&mut self, bucket: u32) {
         let b = self.buckets.remove(bucket);
-        debug_assert!(b.owners.is_empty(), "a bucket with owners must not be destroyed");
+        debug_assert!(
+            b.owners.is_empty(),
+            "a bucket with owners must not be destroyed"
+        );
         self.by_port.clear(b.port);
         self.blocked.remove(b.port);
     }
@@ -120,7 +126,10 @@ impl Tuple {
 
 pub(crate) fn tuple_of(socks: &Slab<Sock>, tws: &Slab<Tw>, owner: Owner) -> Tuple {
     match owner.who() {
-        Who::Sock(i) => Tuple { local: socks[i].local(), remote: socks[i].remote() },
+        Who::Sock(i) => Tuple {
+            local: socks[i].local(),
+            remote: socks[i].remote(),
+        },
         Who::Tw(i) => {
             let t = &tws[i];
             Tuple {

@@ -30,7 +30,9 @@ impl PortSet {
 
     /// The bits of ports `64 * index ..`.
     pub(crate) fn word(&self, index: usize) -> u64 {
-        self.pages[index / PAGE_WORDS].as_ref().map_or(0, |p| p[index % PAGE_WORDS])
+        self.pages[index / PAGE_WORDS]
+            .as_ref()
+            .map_or(0, |p| p[index % PAGE_WORDS])
     }
 }
 
@@ -44,7 +46,9 @@ pub(crate) struct PortMap {
 
 impl Default for PortMap {
     fn default() -> Self {
-        PortMap { pages: vec![None; 65536 / SLOTS] }
+        PortMap {
+            pages: vec![None; 65536 / SLOTS],
+        }
     }
 }
 

@@ -141,6 +141,13 @@ impl Refusal {
     /// A refusal without a search.
     #[must_use]
     pub fn plain(errno: Errno, rule: Rule, path: Vec<&'static str>) -> Self {
-        Refusal { errno, rule, path, tried: 0, counts: BTreeMap::new(), ports: Vec::new() }
+        Refusal {
+            errno,
+            rule,
+            path,
+            tried: 0,
+            counts: BTreeMap::new(),
+            ports: Vec::new(),
+        }
     }
 }

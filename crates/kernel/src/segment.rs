@@ -43,6 +43,12 @@ impl Segment {
     /// The segment that goes the other way.
     #[must_use]
     pub fn reply(&self, kind: SegKind) -> Segment {
-        Segment { src: self.dst, dst: self.src, kind, saw_fin: false, timestamps: self.timestamps }
+        Segment {
+            src: self.dst,
+            dst: self.src,
+            kind,
+            saw_fin: false,
+            timestamps: self.timestamps,
+        }
     }
 }

@@ -9,7 +9,10 @@ pub(crate) struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Slab { items: Vec::new(), free: Vec::new() }
+        Slab {
+            items: Vec::new(),
+            free: Vec::new(),
+        }
     }
 }
 
@@ -37,14 +40,12 @@ impl<T> Slab<T> {
         self.items.get(i as usize).and_then(Option::as_ref)
     }
 
-    pub(crate) fn get_mut(&mut self, i: u32) -> Option<&mut T> {
-        self.items.get_mut(i as usize).and_then(Option::as_mut)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.items.iter().enumerate().filter_map(|(i, v)| Some((i as u32, v.as_ref()?)))
+        self.items
+            .iter()
+            .enumerate()
+            .filter_map(|(i, v)| Some((i as u32, v.as_ref()?)))
     }
-
 }
 
 impl<T> std::ops::Index<u32> for Slab<T> {

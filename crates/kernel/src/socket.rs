@@ -60,7 +60,7 @@ impl fmt::Display for State {
 }
 
 /// The socket layer's own state (`sock->state`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Link {
     Unconnected,
     Connecting,
@@ -68,7 +68,7 @@ pub(crate) enum Link {
 }
 
 /// Options and parts that few sockets have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Cold {
     pub(crate) range: (u16, u16),
     pub(crate) linger2: i32,
@@ -79,7 +79,7 @@ pub(crate) struct Cold {
 }
 
 /// A full socket (`struct sock`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sock {
     pub(crate) rcv_saddr: Ip,
     pub(crate) daddr: Ip,
@@ -230,7 +230,7 @@ impl Sock {
 }
 
 /// A TIME-WAIT stand-in (`struct inet_timewait_sock`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tw {
     pub(crate) local: Ip,
     pub(crate) remote: Ip,
@@ -248,7 +248,8 @@ pub(crate) struct Tw {
     pub(crate) dev: u16,
     pub(crate) family: Family,
     pub(crate) reuse: bool,
-    pub(crate) reuseport: bool,
+    /// `None` while it is undefined memory that nobody has looked at.
+    pub(crate) reuseport: Option<bool>,
     pub(crate) v6only: bool,
     pub(crate) connect_bind: bool,
     /// Timestamps were used on the old connection.

@@ -56,7 +56,10 @@ const KEYS: &[(&str, Key)] = &[
     ("net.ipv4.ip_local_reserved_ports", Key::Reserved),
     ("net.ipv4.ip_nonlocal_bind", Key::NonlocalBind),
     ("net.ipv6.ip_nonlocal_bind", Key::NonlocalBind6),
-    ("net.ipv4.ip_unprivileged_port_start", Key::UnprivilegedStart),
+    (
+        "net.ipv4.ip_unprivileged_port_start",
+        Key::UnprivilegedStart,
+    ),
     ("net.ipv4.ip_autobind_reuse", Key::AutobindReuse),
     ("net.ipv4.tcp_tw_reuse", Key::TwReuse),
     ("net.ipv4.tcp_tw_reuse_delay", Key::TwReuseDelay),
@@ -86,7 +89,9 @@ pub fn sysctl_scope(b: &Behaviours, key: &str) -> Option<Scope> {
         Key::Range => b.range_scope,
         Key::Reserved => b.reserved_ports,
         Key::NonlocalBind => b.nonlocal_bind_scope,
-        Key::NonlocalBind6 => when(b.v6_foreign_bind == crate::profile::behaviour::V6Foreign::Sysctl),
+        Key::NonlocalBind6 => {
+            when(b.v6_foreign_bind == crate::profile::behaviour::V6Foreign::Sysctl)
+        }
         Key::UnprivilegedStart => b.unprivileged_port_scope,
         Key::AutobindReuse => when(b.autobind_reuse),
         Key::TwReuse => b.tw_reuse_scope,
@@ -112,7 +117,11 @@ impl Values {
             nonlocal_bind6: false,
             unprivileged_start: 1024,
             autobind_reuse: false,
-            tw_reuse: if b.tw_reuse == TwReuse::Loopback { 2 } else { 0 },
+            tw_reuse: if b.tw_reuse == TwReuse::Loopback {
+                2
+            } else {
+                0
+            },
             tw_reuse_delay_ms: 1000,
             tw_recycle: false,
             timestamps: true,
@@ -132,11 +141,19 @@ impl Values {
     /// # Errors
     /// `EINVAL` for what the kernel refuses; `ENOENT` for a key nobody knows.
     pub(crate) fn write(&mut self, b: &Behaviours, key: &str, text: &str) -> Result<(), Errno> {
-        let key = KEYS.iter().find(|(name, _)| *name == key).ok_or(Errno::ENOENT)?.1;
+        let key = KEYS
+            .iter()
+            .find(|(name, _)| *name == key)
+            .ok_or(Errno::ENOENT)?
+            .1;
         let text = text.trim();
         let number = |low: i64, high: i64| -> Result<i64, Errno> {
             let n: i64 = text.parse().map_err(|_| Errno::EINVAL)?;
-            if (low..=high).contains(&n) { Ok(n) } else { Err(Errno::EINVAL) }
+            if (low..=high).contains(&n) {
+                Ok(n)
+            } else {
+                Err(Errno::EINVAL)
+            }
         };
         let int = || number(i64::from(i32::MIN), i64::from(i32::MAX));
         match key {
@@ -188,7 +205,9 @@ impl Values {
 
     /// Takes over the value of one key, for keys that all namespaces share.
     pub(crate) fn copy(&mut self, from: &Values, key: &str) {
-        let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == key) else { return };
+        let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == key) else {
+            return;
+        };
         match key {
             Key::Range => self.range = from.range,
             Key::Reserved => {
@@ -216,7 +235,9 @@ impl Values {
 
 /// `40000 40003` or `40000-40003`.
 fn pair(text: &str) -> Option<(u16, u16)> {
-    let mut parts = text.split(|c: char| c.is_whitespace() || c == '-').filter(|p| !p.is_empty());
+    let mut parts = text
+        .split(|c: char| c.is_whitespace() || c == '-')
+        .filter(|p| !p.is_empty());
     let (low, high) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     parts.next().is_none().then_some((low, high))
 }
@@ -226,7 +247,10 @@ fn ports(text: &str) -> Option<PortSet> {
     let mut set = PortSet::default();
     for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let (low, high) = match part.split_once('-') {
-            Some((low, high)) => (low.trim().parse::<u16>().ok()?, high.trim().parse::<u16>().ok()?),
+            Some((low, high)) => (
+                low.trim().parse::<u16>().ok()?,
+                high.trim().parse::<u16>().ok()?,
+            ),
             None => (part.parse().ok()?, part.parse().ok()?),
         };
         if low > high {

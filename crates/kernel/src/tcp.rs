@@ -64,7 +64,10 @@ impl<C: Chooser> Machine<C> {
     }
 
     fn receive(&mut self, ns: u16, seg: Segment) {
-        let tuple = Tuple { local: seg.dst, remote: seg.src };
+        let tuple = Tuple {
+            local: seg.dst,
+            remote: seg.src,
+        };
         match self.lookup(ns, tuple, |_| true).map(Owner::who) {
             Some(Who::Sock(i)) => self.receive_sock(i, seg),
             Some(Who::Tw(t)) => self.receive_tw(t, seg),
@@ -125,20 +128,37 @@ impl<C: Chooser> Machine<C> {
             }
         };
         let best = list.iter().filter_map(|&i| score(i)).max()?;
-        let equal: Vec<u32> = list.iter().copied().filter(|&i| score(i) == Some(best)).collect();
-        let pick = if equal.len() > 1 { self.chooser.pick_listener(equal.len() as u32) } else { 0 };
+        let equal: Vec<u32> = list
+            .iter()
+            .copied()
+            .filter(|&i| score(i) == Some(best))
+            .collect();
+        let pick = if equal.len() > 1 {
+            self.chooser.pick_listener(equal.len() as u32)
+        } else {
+            0
+        };
         equal.get(pick as usize).copied()
     }
 
     /// A SYN reaches a listener (`tcp_conn_request`).
     fn receive_syn(&mut self, ns: u16, listener: u32, seg: Segment) {
         let l = &self.socks[listener];
-        let full = l.cold.as_ref().is_some_and(|c| c.queue.len() as u32 > c.backlog);
+        let full = l
+            .cold
+            .as_ref()
+            .is_some_and(|c| c.queue.len() as u32 > c.backlog);
         if full {
             return;
         }
         let timestamps = seg.timestamps && self.ns(ns).values.timestamps;
-        self.ns_mut(ns).requests.insert((seg.dst, seg.src), Request { listener, timestamps });
+        self.ns_mut(ns).requests.insert(
+            (seg.dst, seg.src),
+            Request {
+                listener,
+                timestamps,
+            },
+        );
         let mut answer = seg.reply(SegKind::SynAck);
         answer.timestamps = timestamps;
         self.transmit(ns, answer);
@@ -148,7 +168,11 @@ impl<C: Chooser> Machine<C> {
     /// `__inet_inherit_port`). The bucket's values are not touched.
     fn spawn_child(&mut self, ns: u16, seg: Segment, request: &Request) -> Option<u32> {
         let l = self.socks.get(request.listener)?;
-        if l.state != State::Listen || l.cold.as_ref().is_some_and(|c| c.queue.len() as u32 > c.backlog) {
+        if l.state != State::Listen
+            || l.cold
+                .as_ref()
+                .is_some_and(|c| c.queue.len() as u32 > c.backlog)
+        {
             return None;
         }
         let bucket = l.bucket;

@@ -30,10 +30,14 @@ impl<C: Chooser> Machine<C> {
     /// When the next timer can fire.
     #[must_use]
     pub fn next_event(&self) -> Option<Time> {
-        self.timers.iter().filter(|t| self.timer_valid(t)).map(|t| t.earliest).min()
+        self.timers
+            .iter()
+            .filter(|t| self.timer_valid(t))
+            .map(|t| t.earliest)
+            .min()
     }
 
-    fn timer_valid(&self, t: &Timer) -> bool {
+    pub(crate) fn timer_valid(&self, t: &Timer) -> bool {
         match t.kind {
             TimerKind::TimeWait => self.tws.get(t.target).is_some_and(|w| w.timer == t.seq),
             TimerKind::Wheel => self.wheel.timer == t.seq,
@@ -44,21 +48,29 @@ impl<C: Chooser> Machine<C> {
 
     /// Lets time pass: fires every timer up to then, in order.
     pub fn advance(&mut self, to: Time) {
-        let mut undecided = Vec::new();
-        let mut tw_waits = false;
+        let mut undecided: Vec<Timer> = Vec::new();
         while let Some(timer) = self.timers.pop_due(to) {
             if !self.timer_valid(&timer) {
                 continue;
             }
             if timer.latest > to {
-                // TIME-WAITs end in the order in which they began: behind one that has not ended
-                // none of a later minute has.
-                let skip = timer.kind == TimerKind::TimeWait && tw_waits;
+                // Timers of one kind and length fire in the order in which they were armed: behind
+                // one that has not fired, none of a later moment has.
+                let skip = undecided
+                    .iter()
+                    .any(|u| u.kind == timer.kind && u.nominal <= timer.nominal);
                 if skip || !self.chooser.timer_fired(timer.nominal.nanos(), to.nanos()) {
-                    tw_waits |= timer.kind == TimerKind::TimeWait;
                     undecided.push(timer);
                     continue;
                 }
+                // Whenever it really fired, its consequences are dated by the nominal moment, so
+                // that a follower can merge histories that differ in nothing else.
+                let now = self.clock;
+                self.clock = timer.nominal.max(now);
+                self.fire(timer);
+                self.settle();
+                self.clock = now;
+                continue;
             }
             self.clock = self.clock.max(timer.nominal.min(to));
             self.fire(timer);
@@ -79,7 +91,9 @@ impl<C: Chooser> Machine<C> {
             }
             TimerKind::SynRetry => self.retry_syn(t.target),
             TimerKind::FinWait2 => {
-                let rest = self.fin_time(t.target).saturating_sub(self.time_wait_len(t.target));
+                let rest = self
+                    .fin_time(t.target)
+                    .saturating_sub(self.time_wait_len(t.target));
                 self.time_wait(t.target, true, rest);
             }
             TimerKind::TimeWait => self.kill_tw(t.target),
@@ -91,7 +105,9 @@ impl<C: Chooser> Machine<C> {
     /// Arms the repetition of a SYN: after 1 s (old kernels 3 s), then twice as long each time;
     /// newer kernels repeat the first few at the same distance.
     pub(crate) fn arm_syn_retry(&mut self, i: u32) {
-        let doublings = u32::from(self.socks[i].retries).saturating_sub(self.b.syn_linear).min(16);
+        let doublings = u32::from(self.socks[i].retries)
+            .saturating_sub(self.b.syn_linear)
+            .min(16);
         let delay = (u64::from(self.b.syn_rto_ms) * crate::time::MS) << doublings;
         let timer = self.arm(TimerKind::SynRetry, i, delay.min(120 * SEC), 0);
         self.socks[i].timer = timer;
@@ -121,7 +137,11 @@ impl<C: Chooser> Machine<C> {
         let s = &self.socks[i];
         let ns = s.ns;
         let n = self.ns(ns);
-        let count = if self.b.max_tw_scope == Scope::Netns { n.tw_count } else { self.tw_count };
+        let count = if self.b.max_tw_scope == Scope::Netns {
+            n.tw_count
+        } else {
+            self.tw_count
+        };
         if count < n.values.max_tw {
             let least = Self::three_and_a_half_rto();
             let recycle = n.values.tw_recycle && s.timestamps;
@@ -145,7 +165,7 @@ impl<C: Chooser> Machine<C> {
                 dev: s.dev,
                 family: s.family,
                 reuse: s.reuse != 0,
-                reuseport: self.b.tw_copies_reuseport && s.reuseport,
+                reuseport: self.b.tw_copies_reuseport.then_some(s.reuseport),
                 v6only: s.v6only,
                 connect_bind: s.connect_bind,
                 timestamps: s.timestamps,
@@ -173,7 +193,11 @@ impl<C: Chooser> Machine<C> {
             }
             TwTimer::Grid => {
                 let (delay, grid) = self.grid_delay(timeout);
-                let early = if self.chooser.slack() > 0 { delay - timeout } else { 0 };
+                let early = if self.chooser.slack() > 0 {
+                    delay - timeout
+                } else {
+                    0
+                };
                 let late = if self.chooser.slack() > 0 { grid } else { 0 };
                 let timer = self.arm_window(t, delay, early, late);
                 self.tws[t].timer = timer;
@@ -214,7 +238,10 @@ impl<C: Chooser> Machine<C> {
         let expiry = now + i128::from(jiffies);
         let at = (expiry.div_euclid(i128::from(level)) + 1) * i128::from(level);
         let fires = u64::try_from(at + i128::from(300 * hz)).unwrap_or(0) * tick;
-        (fires.saturating_sub(self.clock.nanos()).max(timeout), level * tick)
+        (
+            fires.saturating_sub(self.clock.nanos()).max(timeout),
+            level * tick,
+        )
     }
 
     /// Takes a stand-in out of its timer, if it has one.
@@ -268,7 +295,14 @@ impl<C: Chooser> Machine<C> {
                     w.stamp = now;
                 }
                 let recycle = w.timestamps && self.ns(ns).values.tw_recycle;
-                self.schedule_tw(t, if recycle { Self::three_and_a_half_rto() } else { len });
+                self.schedule_tw(
+                    t,
+                    if recycle {
+                        Self::three_and_a_half_rto()
+                    } else {
+                        len
+                    },
+                );
                 self.transmit(ns, answer);
             }
             (SegKind::Syn, false) => {
@@ -303,6 +337,10 @@ impl<C: Chooser> Machine<C> {
 
     /// Whether a stand-in waits for the peer's FIN, for views.
     pub(crate) fn tw_state(&self, t: u32) -> State {
-        if self.tws[t].fin_wait2 { State::FinWait2 } else { State::TimeWait }
+        if self.tws[t].fin_wait2 {
+            State::FinWait2
+        } else {
+            State::TimeWait
+        }
     }
 }

@@ -46,8 +46,15 @@ pub struct SocketView {
 
 impl fmt::Display for SocketView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let remote = self.remote.map_or_else(|| "*".to_owned(), |r| r.to_string());
-        write!(f, "{:<11} {:<22} {remote}", self.state.name(), self.local.to_string())
+        let remote = self
+            .remote
+            .map_or_else(|| "*".to_owned(), |r| r.to_string());
+        write!(
+            f,
+            "{:<11} {:<22} {remote}",
+            self.state.name(),
+            self.local.to_string()
+        )
     }
 }
 
@@ -70,7 +77,12 @@ impl<C: Chooser> Machine<C> {
     /// All buckets of a namespace, by port.
     #[must_use]
     pub fn buckets(&self, ns: NsId) -> Vec<BucketView> {
-        let mut list: Vec<BucketView> = self.ns(ns.0).buckets.iter().map(|(_, b)| self.view(b)).collect();
+        let mut list: Vec<BucketView> = self
+            .ns(ns.0)
+            .buckets
+            .iter()
+            .map(|(_, b)| self.view(b))
+            .collect();
         list.sort_by_key(|b| b.port);
         list
     }
@@ -112,20 +124,46 @@ impl<C: Chooser> Machine<C> {
                 assert!(!b.owners.is_empty(), "a bucket without owners is destroyed");
                 assert_eq!(ns.by_port.get(b.port), Some(index));
                 assert_eq!(ns.blocked.contains(b.port), b.blocks_connect());
-                assert_eq!(b.by_addr.iter().map(|a| a.owners).sum::<u32>() as usize, b.owners.len());
+                assert_eq!(
+                    b.by_addr.iter().map(|a| a.owners).sum::<u32>() as usize,
+                    b.owners.len()
+                );
                 for (place, o) in b.owners.iter().enumerate() {
                     let (bucket, at, ns, port) = match o.who() {
-                        Who::Sock(i) => (self.socks[i].bucket, self.socks[i].place, self.socks[i].ns, self.socks[i].num),
-                        Who::Tw(i) => (self.tws[i].bucket, self.tws[i].place, self.tws[i].ns, self.tws[i].lport),
+                        Who::Sock(i) => (
+                            self.socks[i].bucket,
+                            self.socks[i].place,
+                            self.socks[i].ns,
+                            self.socks[i].num,
+                        ),
+                        Who::Tw(i) => (
+                            self.tws[i].bucket,
+                            self.tws[i].place,
+                            self.tws[i].ns,
+                            self.tws[i].lport,
+                        ),
                     };
-                    assert_eq!((bucket, at as usize, usize::from(ns), port), (index, place, n, b.port));
+                    assert_eq!(
+                        (bucket, at as usize, usize::from(ns), port),
+                        (index, place, n, b.port)
+                    );
                 }
             }
-            assert_eq!(ns.tw_count as usize, self.tws.iter().filter(|(_, w)| usize::from(w.ns) == n).count());
+            assert_eq!(
+                ns.tw_count as usize,
+                self.tws
+                    .iter()
+                    .filter(|(_, w)| usize::from(w.ns) == n)
+                    .count()
+            );
         }
         assert_eq!(self.tw_count as usize, self.tws.iter().count());
         for (_, s) in self.socks.iter() {
-            assert_eq!(s.num != 0, s.bucket != crate::socket::NONE, "a port is held by a bucket");
+            assert_eq!(
+                s.num != 0,
+                s.bucket != crate::socket::NONE,
+                "a port is held by a bucket"
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ const ROWS: usize = 32;
 const QUOTA: usize = 101;
 
 /// An entry: a stand-in and the number by which it knows that the entry is still its own.
-type Entry = (u32, u32);
+pub(crate) type Entry = (u32, u32);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Wheel {
@@ -29,6 +29,32 @@ pub(crate) struct Wheel {
     base: Option<Time>,
     pub(crate) calendar_timer: u32,
     serial: u32,
+}
+
+impl Wheel {
+    /// What later behaviour hangs on, besides the timers: slots and rows of live entries.
+    pub(crate) fn fingerprint(
+        &self,
+        lives: impl Fn(Entry) -> bool,
+        identity: impl Fn(u32) -> u64,
+    ) -> Vec<u64> {
+        let mut words = vec![
+            self.slot as u64,
+            self.hand as u64,
+            self.base.map_or(u64::MAX, |b| b.0),
+        ];
+        for (n, list) in self.cells.iter().chain(&self.rows).enumerate() {
+            let mut cell: Vec<u64> = list
+                .iter()
+                .filter(|e| lives(**e))
+                .map(|e| identity(e.0))
+                .collect();
+            cell.sort_unstable();
+            words.push(n as u64);
+            words.extend(cell);
+        }
+        words
+    }
 }
 
 impl Default for Wheel {
@@ -91,7 +117,11 @@ impl<C: Chooser> Machine<C> {
         }
         let slot = self.wheel.slot;
         let entries = std::mem::take(&mut self.wheel.cells[slot]);
-        let live: Vec<u32> = entries.into_iter().filter(|&e| self.entry_lives(e)).map(|e| e.0).collect();
+        let live: Vec<u32> = entries
+            .into_iter()
+            .filter(|&e| self.entry_lives(e))
+            .map(|e| e.0)
+            .collect();
         let over = live.len() >= QUOTA;
         let quick = self.b.tw_timer == TwTimer::SlotWheelQuick && live.len() >= 2 * QUOTA;
         for t in live {
@@ -106,7 +136,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    fn entry_lives(&self, (t, serial): Entry) -> bool {
+    pub(crate) fn entry_lives(&self, (t, serial): Entry) -> bool {
         self.tws.get(t).is_some_and(|w| w.timer == serial)
     }
 
@@ -122,9 +152,14 @@ impl<C: Chooser> Machine<C> {
             }
             Some(_) => {
                 let sooner = now.after(steps as u64 * q);
-                let armed = self.timers.iter().find(|t| t.seq == self.wheel.calendar_timer).map(|t| t.nominal);
+                let armed = self
+                    .timers
+                    .iter()
+                    .find(|t| t.seq == self.wheel.calendar_timer)
+                    .map(|t| t.nominal);
                 if armed.is_none_or(|a| sooner < a) {
-                    self.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, steps as u64 * q, 0);
+                    self.wheel.calendar_timer =
+                        self.arm(TimerKind::Calendar, 0, steps as u64 * q, 0);
                 }
                 (self.wheel.hand + steps) % ROWS
             }
@@ -158,7 +193,8 @@ impl<C: Chooser> Machine<C> {
                 let (hand, base) = next.expect("set above");
                 self.wheel.hand = hand;
                 self.wheel.base = Some(base);
-                self.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, at.since(now).max(MS), 0);
+                self.wheel.calendar_timer =
+                    self.arm(TimerKind::Calendar, 0, at.since(now).max(MS), 0);
                 return;
             }
         }

@@ -55,7 +55,11 @@ impl<C: Chooser> World<C> {
     /// An empty world.
     #[must_use]
     pub fn new() -> Self {
-        World { machines: Vec::new(), addresses: BTreeMap::new(), clock: Self::START }
+        World {
+            machines: Vec::new(),
+            addresses: BTreeMap::new(),
+            clock: Self::START,
+        }
     }
 
     /// Adds a machine that has just booted.
@@ -162,7 +166,10 @@ impl<C: Chooser> World<C> {
 
     /// [`Machine::socket`]
     pub fn socket(&mut self, ns: WorldNs, family: Family, uid: u32) -> WorldSock {
-        WorldSock { machine: ns.machine, sock: self.machines[ns.machine.0].socket(ns.ns, family, uid) }
+        WorldSock {
+            machine: ns.machine,
+            sock: self.machines[ns.machine.0].socket(ns.ns, family, uid),
+        }
     }
 
     /// [`Machine::set`]
@@ -211,7 +218,10 @@ impl<C: Chooser> World<C> {
     pub fn accept(&mut self, s: WorldSock, uid: u32) -> Call<WorldSock> {
         match self.machines[s.machine.0].accept(s.sock, uid) {
             Call::Waiting => Call::Waiting,
-            Call::Done(r) => Call::Done(r.map(|sock| WorldSock { machine: s.machine, sock })),
+            Call::Done(r) => Call::Done(r.map(|sock| WorldSock {
+                machine: s.machine,
+                sock,
+            })),
         }
     }
 

@@ -61,7 +61,11 @@ impl Script {
 
 impl Chooser for Script {
     fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
-        if parity { self.choose(n.div_ceil(2)) * 2 } else { self.choose(n) }
+        if parity {
+            self.choose(n.div_ceil(2)) * 2
+        } else {
+            self.choose(n)
+        }
     }
 
     fn rescans(&mut self, _kernel: u32) -> u32 {
@@ -93,6 +97,10 @@ impl Chooser for Script {
     }
 
     fn garbage_uid_matches(&mut self) -> bool {
+        self.choose(2) == 1
+    }
+
+    fn garbage_bit(&mut self) -> bool {
         self.choose(2) == 1
     }
 

@@ -18,7 +18,11 @@ pub struct Release {
 /// Shorthand for a release.
 #[must_use]
 pub const fn release(major: u16, minor: u16, patch: u16) -> Release {
-    Release { major, minor, patch }
+    Release {
+        major,
+        minor,
+        patch,
+    }
 }
 
 /// One dated change.
@@ -95,29 +99,91 @@ pub const BASE: Behaviours = Behaviours {
 
 /// All changes, oldest first. A profile is [`BASE`] with every change up to its release.
 pub const CHANGES: &[Change] = &[
-    Change { since: release(2, 635, 0), backports: &[], what: "ip_local_reserved_ports",
-        apply: |b| b.reserved_ports = Scope::Machine },
-    Change { since: release(2, 637, 0), backports: &[], what: "accepted children are counted; the local route's source is preferred",
-        apply: |b| { b.child_counted = true; b.source_preferred = true; } },
-    Change { since: release(2, 638, 0), backports: &[], what: "tcp: disallow bind() to reuse addr/port",
-        apply: |b| { b.close_conflicts = true; b.bsockets_check = true; b.v6_foreign_bind = V6Foreign::Transparent; } },
-    Change { since: release(2, 639, 0), backports: &[], what: "the change of 2.6.38 undone; bind() of a wrong family is EINVAL",
-        apply: |b| { b.close_conflicts = false; b.bsockets_check = false; b.bind_family = BindFamily::Invalid; } },
-    Change { since: release(3, 0, 0), backports: &[], what: "bind() of a wrong family is EAFNOSUPPORT",
-        apply: |b| b.bind_family = BindFamily::NoSupport },
-    Change { since: release(3, 1, 0), backports: &[], what: "initial retransmission timeout 1 s",
-        apply: |b| b.syn_rto_ms = 1000 },
-    Change { since: release(3, 3, 0), backports: &[], what: "tcp: bind() fix autoselection to share ports",
-        apply: |b| b.bind_shares = true },
-    Change { since: release(3, 4, 0), backports: &[], what: "ipv6: IP_FREEBIND counts for IPv6 addresses",
-        apply: |b| b.v6_foreign_bind = V6Foreign::Freebind },
-    Change { since: release(3, 5, 0), backports: &[], what: "tcp: bind() use stronger condition for bind_conflict; TCP_REPAIR",
-        apply: |b| { b.pair_rule = PairRule::StrictRelaxed; b.bsockets_check = true; b.force_reuse = true; } },
-    Change { since: release(3, 8, 0), backports: &[], what: "a SYN in an open connection is dropped",
-        apply: |b| b.syn_mute = true },
-    Change { since: release(3, 9, 0), backports: &[], what: "soreuseport: TCP/IPv4 implementation",
-        apply: |b| b.reuseport = true },
-    Change { since: release(3, 10, 0), backports: &[], what: "ipv6: bind() use stronger condition for bind_conflict; machine-wide sysctls hidden in other namespaces",
+    Change {
+        since: release(2, 635, 0),
+        backports: &[],
+        what: "ip_local_reserved_ports",
+        apply: |b| b.reserved_ports = Scope::Machine,
+    },
+    Change {
+        since: release(2, 637, 0),
+        backports: &[],
+        what: "accepted children are counted; the local route's source is preferred",
+        apply: |b| {
+            b.child_counted = true;
+            b.source_preferred = true;
+        },
+    },
+    Change {
+        since: release(2, 638, 0),
+        backports: &[],
+        what: "tcp: disallow bind() to reuse addr/port",
+        apply: |b| {
+            b.close_conflicts = true;
+            b.bsockets_check = true;
+            b.v6_foreign_bind = V6Foreign::Transparent;
+        },
+    },
+    Change {
+        since: release(2, 639, 0),
+        backports: &[],
+        what: "the change of 2.6.38 undone; bind() of a wrong family is EINVAL",
+        apply: |b| {
+            b.close_conflicts = false;
+            b.bsockets_check = false;
+            b.bind_family = BindFamily::Invalid;
+        },
+    },
+    Change {
+        since: release(3, 0, 0),
+        backports: &[],
+        what: "bind() of a wrong family is EAFNOSUPPORT",
+        apply: |b| b.bind_family = BindFamily::NoSupport,
+    },
+    Change {
+        since: release(3, 1, 0),
+        backports: &[],
+        what: "initial retransmission timeout 1 s",
+        apply: |b| b.syn_rto_ms = 1000,
+    },
+    Change {
+        since: release(3, 3, 0),
+        backports: &[],
+        what: "tcp: bind() fix autoselection to share ports",
+        apply: |b| b.bind_shares = true,
+    },
+    Change {
+        since: release(3, 4, 0),
+        backports: &[],
+        what: "ipv6: IP_FREEBIND counts for IPv6 addresses",
+        apply: |b| b.v6_foreign_bind = V6Foreign::Freebind,
+    },
+    Change {
+        since: release(3, 5, 0),
+        backports: &[],
+        what: "tcp: bind() use stronger condition for bind_conflict; TCP_REPAIR",
+        apply: |b| {
+            b.pair_rule = PairRule::StrictRelaxed;
+            b.bsockets_check = true;
+            b.force_reuse = true;
+        },
+    },
+    Change {
+        since: release(3, 8, 0),
+        backports: &[],
+        what: "a SYN in an open connection is dropped",
+        apply: |b| b.syn_mute = true,
+    },
+    Change {
+        since: release(3, 9, 0),
+        backports: &[],
+        what: "soreuseport: TCP/IPv4 implementation",
+        apply: |b| b.reuseport = true,
+    },
+    Change {
+        since: release(3, 10, 0),
+        backports: &[],
+        what: "ipv6: bind() use stronger condition for bind_conflict; machine-wide sysctls hidden in other namespaces",
         apply: |b| {
             b.pair_rule_v6_strict = true;
             b.reserved_ports = Scope::MachineHidden;
@@ -128,14 +194,34 @@ pub const CHANGES: &[Change] = &[
             b.fin_timeout_scope = Scope::MachineHidden;
             b.max_tw_scope = Scope::MachineHidden;
             b.rfc1337_scope = Scope::MachineHidden;
-        } },
-    Change { since: release(3, 13, 0), backports: &[], what: "ip_local_port_range per namespace",
-        apply: |b| b.range_scope = Scope::Netns },
-    Change { since: release(3, 18, 0), backports: &[], what: "reserved ports and nonlocal_bind per namespace; SYN in an open connection is challenged",
-        apply: |b| { b.reserved_ports = Scope::Netns; b.nonlocal_bind_scope = Scope::Netns; b.syn_mute = false; } },
-    Change { since: release(4, 1, 0), backports: &[], what: "tcp/dccp: get rid of central timewait timer",
-        apply: |b| b.tw_timer = TwTimer::Exact },
-    Change { since: release(4, 2, 0), backports: &[], what: "tcp/dccp: try to not exhaust ip_local_port_range in connect(); IP_BIND_ADDRESS_NO_PORT",
+        },
+    },
+    Change {
+        since: release(3, 13, 0),
+        backports: &[],
+        what: "ip_local_port_range per namespace",
+        apply: |b| b.range_scope = Scope::Netns,
+    },
+    Change {
+        since: release(3, 18, 0),
+        backports: &[],
+        what: "reserved ports and nonlocal_bind per namespace; SYN in an open connection is challenged",
+        apply: |b| {
+            b.reserved_ports = Scope::Netns;
+            b.nonlocal_bind_scope = Scope::Netns;
+            b.syn_mute = false;
+        },
+    },
+    Change {
+        since: release(4, 1, 0),
+        backports: &[],
+        what: "tcp/dccp: get rid of central timewait timer",
+        apply: |b| b.tw_timer = TwTimer::Exact,
+    },
+    Change {
+        since: release(4, 2, 0),
+        backports: &[],
+        what: "tcp/dccp: try to not exhaust ip_local_port_range in connect(); IP_BIND_ADDRESS_NO_PORT",
         apply: |b| {
             b.half_range = HalfRange::Reuse;
             b.connect_scan = ConnectScan::EvenStart;
@@ -143,24 +229,44 @@ pub const CHANGES: &[Change] = &[
             b.bind_address_no_port = true;
             b.mapped_source_refused = true;
             b.delayed_ack_ms = 44;
-        } },
-    Change { since: release(4, 6, 0), backports: &[], what: "parity passes in bind(0) and connect(); reuseport groups for TCP",
+        },
+    },
+    Change {
+        since: release(4, 6, 0),
+        backports: &[],
+        what: "parity passes in bind(0) and connect(); reuseport groups for TCP",
         apply: |b| {
             b.bind_scan = BindScan::ParityShare;
             b.connect_scan = ConnectScan::Parity;
             b.reuseport_group_term = true;
-        } },
-    Change { since: release(4, 8, 0), backports: &[], what: "timers: switch to a non-cascading wheel",
-        apply: |b| b.tw_timer = TwTimer::Grid },
-    Change { since: release(4, 9, 0), backports: &[], what: "tcp_fin_timeout per namespace",
-        apply: |b| b.fin_timeout_scope = Scope::Netns },
-    Change { since: release(4, 10, 0), backports: &[], what: "bind(0): SO_REUSEPORT no longer joins; tcp_tw_reuse per namespace",
+        },
+    },
+    Change {
+        since: release(4, 8, 0),
+        backports: &[],
+        what: "timers: switch to a non-cascading wheel",
+        apply: |b| b.tw_timer = TwTimer::Grid,
+    },
+    Change {
+        since: release(4, 9, 0),
+        backports: &[],
+        what: "tcp_fin_timeout per namespace",
+        apply: |b| b.fin_timeout_scope = Scope::Netns,
+    },
+    Change {
+        since: release(4, 10, 0),
+        backports: &[],
+        what: "bind(0): SO_REUSEPORT no longer joins; tcp_tw_reuse per namespace",
         apply: |b| {
             b.pair_rule = PairRule::ReuseportExplicitOnly;
             b.tw_reuse_scope = Scope::Netns;
             b.tw_recycle_scope = Scope::Netns;
-        } },
-    Change { since: release(4, 11, 0), backports: &[], what: "inet: kill smallest_size and smallest_port; reset fastreuseport; ip_unprivileged_port_start",
+        },
+    },
+    Change {
+        since: release(4, 11, 0),
+        backports: &[],
+        what: "inet: kill smallest_size and smallest_port; reset fastreuseport; ip_unprivileged_port_start",
         apply: |b| {
             b.bind_scan = BindScan::Parity;
             b.touch = Touch::Inverted;
@@ -168,86 +274,235 @@ pub const CHANGES: &[Change] = &[
             b.unprivileged_port_scope = Scope::Netns;
             b.range_above_unprivileged = true;
             b.max_tw_scope = Scope::Netns;
-        } },
-    Change { since: release(4, 12, 0), backports: &[], what: "tcp: remove tcp_tw_recycle",
-        apply: |b| b.tw_recycle_scope = Scope::Absent },
-    Change { since: release(4, 14, 0), backports: &[], what: "tcp: fix the inverted test; tcp_timestamps per namespace",
-        apply: |b| { b.touch = Touch::Every; b.timestamps_scope = Scope::Netns; } },
-    Change { since: release(4, 15, 0), backports: &[release(4, 9, 115), release(4, 14, 177)], what: "ipv6: set ipv6only before the conflict check; tcp_rfc1337 per namespace",
-        apply: |b| b.v6only_before_check = true },
-    Change { since: release(4, 15, 0), backports: &[], what: "tcp_rfc1337 per namespace",
-        apply: |b| b.rfc1337_scope = Scope::Netns },
-    Change { since: release(4, 18, 0), backports: &[release(4, 4, 155), release(4, 9, 115), release(4, 14, 177)], what: "TIME-WAIT copies SO_REUSEPORT",
-        apply: |b| b.tw_copies_reuseport = true },
-    Change { since: release(4, 18, 0), backports: &[], what: "net.ipv6.ip_nonlocal_bind counts on every path",
-        apply: |b| b.v6_foreign_bind = V6Foreign::Sysctl },
-    Change { since: release(4, 19, 0), backports: &[], what: "tcp_tw_reuse=2 for loopback, the default; age by the monotonic second",
+        },
+    },
+    Change {
+        since: release(4, 12, 0),
+        backports: &[],
+        what: "tcp: remove tcp_tw_recycle",
+        apply: |b| b.tw_recycle_scope = Scope::Absent,
+    },
+    Change {
+        since: release(4, 14, 0),
+        backports: &[],
+        what: "tcp: fix the inverted test; tcp_timestamps per namespace",
+        apply: |b| {
+            b.touch = Touch::Every;
+            b.timestamps_scope = Scope::Netns;
+        },
+    },
+    Change {
+        since: release(4, 15, 0),
+        backports: &[release(4, 9, 115), release(4, 14, 177)],
+        what: "ipv6: set ipv6only before the conflict check; tcp_rfc1337 per namespace",
+        apply: |b| b.v6only_before_check = true,
+    },
+    Change {
+        since: release(4, 15, 0),
+        backports: &[],
+        what: "tcp_rfc1337 per namespace",
+        apply: |b| b.rfc1337_scope = Scope::Netns,
+    },
+    Change {
+        since: release(4, 18, 0),
+        backports: &[release(4, 4, 155), release(4, 9, 115), release(4, 14, 177)],
+        what: "TIME-WAIT copies SO_REUSEPORT",
+        apply: |b| b.tw_copies_reuseport = true,
+    },
+    Change {
+        since: release(4, 18, 0),
+        backports: &[],
+        what: "net.ipv6.ip_nonlocal_bind counts on every path",
+        apply: |b| b.v6_foreign_bind = V6Foreign::Sysctl,
+    },
+    Change {
+        since: release(4, 19, 0),
+        backports: &[],
+        what: "tcp_tw_reuse=2 for loopback, the default; age by the monotonic second",
         apply: |b| {
             b.tw_reuse = TwReuse::Loopback;
             b.tw_age = TwAge::NextSecond;
             b.tw_stamp_monotonic = true;
-        } },
-    Change { since: release(5, 0, 0), backports: &[], what: "a challenged SYN is repeated quickly (seen on 5.10, not on 4.19); HZ 250 as distributed",
-        apply: |b| { b.syn_quick_retry = true; b.hz = 250; } },
-    Change { since: release(5, 4, 0), backports: &[], what: "net.core.somaxconn is 4096",
-        apply: |b| b.somaxconn = 4096 },
-    Change { since: release(5, 7, 0), backports: &[], what: "tcp: bind(0) remove the SO_REUSEADDR restriction when ephemeral ports are exhausted",
-        apply: |b| { b.pair_rule = PairRule::Split; b.autobind_reuse = true; } },
-    Change { since: release(5, 7, 0), backports: &[release(5, 4, 214)], what: "reuseport snapshot: a wildcard newcomer does not match a specific address",
-        apply: |b| b.reuseport_match = ReuseportMatch::SnapshotCovers },
-    Change { since: release(5, 12, 0), backports: &[], what: "tcp: change source port randomization at connect() time",
-        apply: |b| b.perturb = Perturb::Cells256 },
-    Change { since: release(5, 18, 0), backports: &[release(5, 4, 214), release(5, 10, 223), release(5, 15, 100), release(4, 19, 250)], what: "64-bit port hash, 65536 cells",
-        apply: |b| b.perturb = Perturb::Cells65536 },
-    Change { since: release(6, 1, 0), backports: &[], what: "net: Add a bhash2 table hashed by port and address",
-        apply: |b| b.bhash2 = Bhash2::SameFamilyNoTw },
-    Change { since: release(6, 2, 0), backports: &[release(5, 10, 223), release(5, 15, 100), release(6, 0, 19), release(6, 1, 192)], what: "dccp/tcp: reset saddr on failure after inet6?_hash_connect()",
-        apply: |b| b.connect_resets_address = true },
-    Change { since: release(6, 2, 0), backports: &[], what: "tcp: Add TIME_WAIT sockets in bhash2",
-        apply: |b| b.bhash2 = Bhash2::SameFamily },
-    Change { since: release(6, 3, 0), backports: &[release(6, 1, 192)], what: "inet: Add IP_LOCAL_PORT_RANGE socket option",
-        apply: |b| b.local_port_range_option = true },
-    Change { since: release(6, 3, 0), backports: &[], what: "tcp: AF_INET binders see :: in bhash2",
-        apply: |b| b.bhash2 = Bhash2::InetSeesAny6 },
-    Change { since: release(6, 5, 0), backports: &[], what: "tcp: make the first N SYN RTO backoffs linear",
-        apply: |b| b.syn_linear = 4 },
-    Change { since: release(6, 6, 0), backports: &[], what: "tcp: AF_INET binders see ::ffff:0.0.0.0 in bhash2",
-        apply: |b| b.bhash2 = Bhash2::InetSeesMapped },
-    Change { since: release(6, 8, 0), backports: &[], what: "tcp: owners live in bhash2 only; connect() steps by one with IP_LOCAL_PORT_RANGE",
+        },
+    },
+    Change {
+        since: release(5, 0, 0),
+        backports: &[],
+        what: "a challenged SYN is repeated quickly (seen on 5.10, not on 4.19); HZ 250 as distributed",
+        apply: |b| {
+            b.syn_quick_retry = true;
+            b.hz = 250;
+        },
+    },
+    Change {
+        since: release(5, 4, 0),
+        backports: &[],
+        what: "net.core.somaxconn is 4096",
+        apply: |b| b.somaxconn = 4096,
+    },
+    Change {
+        since: release(5, 7, 0),
+        backports: &[],
+        what: "tcp: bind(0) remove the SO_REUSEADDR restriction when ephemeral ports are exhausted",
+        apply: |b| {
+            b.pair_rule = PairRule::Split;
+            b.autobind_reuse = true;
+        },
+    },
+    Change {
+        since: release(5, 7, 0),
+        backports: &[release(5, 4, 214)],
+        what: "reuseport snapshot: a wildcard newcomer does not match a specific address",
+        apply: |b| b.reuseport_match = ReuseportMatch::SnapshotCovers,
+    },
+    Change {
+        since: release(5, 12, 0),
+        backports: &[],
+        what: "tcp: change source port randomization at connect() time",
+        apply: |b| b.perturb = Perturb::Cells256,
+    },
+    Change {
+        since: release(5, 18, 0),
+        backports: &[
+            release(5, 4, 214),
+            release(5, 10, 223),
+            release(5, 15, 100),
+            release(4, 19, 250),
+        ],
+        what: "64-bit port hash, 65536 cells",
+        apply: |b| b.perturb = Perturb::Cells65536,
+    },
+    Change {
+        since: release(6, 1, 0),
+        backports: &[],
+        what: "net: Add a bhash2 table hashed by port and address",
+        apply: |b| b.bhash2 = Bhash2::SameFamilyNoTw,
+    },
+    Change {
+        since: release(6, 2, 0),
+        backports: &[
+            release(5, 10, 223),
+            release(5, 15, 100),
+            release(6, 0, 19),
+            release(6, 1, 192),
+        ],
+        what: "dccp/tcp: reset saddr on failure after inet6?_hash_connect()",
+        apply: |b| b.connect_resets_address = true,
+    },
+    Change {
+        since: release(6, 2, 0),
+        backports: &[],
+        what: "tcp: Add TIME_WAIT sockets in bhash2",
+        apply: |b| b.bhash2 = Bhash2::SameFamily,
+    },
+    Change {
+        since: release(6, 3, 0),
+        backports: &[release(6, 1, 192)],
+        what: "inet: Add IP_LOCAL_PORT_RANGE socket option",
+        apply: |b| b.local_port_range_option = true,
+    },
+    Change {
+        since: release(6, 3, 0),
+        backports: &[],
+        what: "tcp: AF_INET binders see :: in bhash2",
+        apply: |b| b.bhash2 = Bhash2::InetSeesAny6,
+    },
+    Change {
+        since: release(6, 5, 0),
+        backports: &[],
+        what: "tcp: make the first N SYN RTO backoffs linear",
+        apply: |b| b.syn_linear = 4,
+    },
+    Change {
+        since: release(6, 6, 0),
+        backports: &[],
+        what: "tcp: AF_INET binders see ::ffff:0.0.0.0 in bhash2",
+        apply: |b| b.bhash2 = Bhash2::InetSeesMapped,
+    },
+    Change {
+        since: release(6, 8, 0),
+        backports: &[],
+        what: "tcp: owners live in bhash2 only; connect() steps by one with IP_LOCAL_PORT_RANGE",
         apply: |b| {
             b.bhash2 = Bhash2::Unified;
             b.touch = Touch::NeverFirst;
             b.local_port_range_step_one = true;
-        } },
-    Change { since: release(6, 12, 0), backports: &[release(6, 1, 192)], what: "tcp: a FIN_WAIT2 stand-in is never reused by connect()",
-        apply: |b| b.tw_reuse_not_fin_wait2 = true },
-    Change { since: release(6, 12, 0), backports: &[], what: "tcp: mapped binders skip ipv6only owners in bhash2",
-        apply: |b| b.bhash2 = Bhash2::UnifiedV6Only },
-    Change { since: release(6, 14, 0), backports: &[], what: "tcp: Add sysctl to configure TIME-WAIT reuse delay",
-        apply: |b| b.tw_age = TwAge::Millis },
-    Change { since: release(6, 17, 0), backports: &[], what: "net: the uid stays with the socket",
-        apply: |b| b.uid_kept = true },
-    Change { since: release(6, 18, 0), backports: &[release(6, 17, 13)], what: "tcp: Update bind bucket state on port release",
-        apply: |b| b.recompute_on_release = true },
-    Change { since: release(7, 1, 0), backports: &[], what: "ip_local_port_step_width",
-        apply: |b| b.port_step_width = true },
+        },
+    },
+    Change {
+        since: release(6, 12, 0),
+        backports: &[release(6, 1, 192)],
+        what: "tcp: a FIN_WAIT2 stand-in is never reused by connect()",
+        apply: |b| b.tw_reuse_not_fin_wait2 = true,
+    },
+    Change {
+        since: release(6, 12, 0),
+        backports: &[],
+        what: "tcp: mapped binders skip ipv6only owners in bhash2",
+        apply: |b| b.bhash2 = Bhash2::UnifiedV6Only,
+    },
+    Change {
+        since: release(6, 14, 0),
+        backports: &[],
+        what: "tcp: Add sysctl to configure TIME-WAIT reuse delay",
+        apply: |b| b.tw_age = TwAge::Millis,
+    },
+    Change {
+        since: release(6, 17, 0),
+        backports: &[],
+        what: "net: the uid stays with the socket",
+        apply: |b| b.uid_kept = true,
+    },
+    Change {
+        since: release(6, 18, 0),
+        backports: &[release(6, 17, 13)],
+        what: "tcp: Update bind bucket state on port release",
+        apply: |b| b.recompute_on_release = true,
+    },
+    Change {
+        since: release(7, 1, 0),
+        backports: &[],
+        what: "ip_local_port_step_width",
+        apply: |b| b.port_step_width = true,
+    },
     // The 6.1 long-term branch took the whole address table of 6.2 and later in one go, with a
     // family of its own for entries that AF_INET6 sockets make. It has no mainline release.
-    Change { since: release(u16::MAX, 0, 0), backports: &[release(6, 1, 192)], what: "bhash2 as the 6.1 branch has it",
-        apply: |b| b.bhash2 = Bhash2::CreatorFamily },
+    Change {
+        since: release(u16::MAX, 0, 0),
+        backports: &[release(6, 1, 192)],
+        what: "bhash2 as the 6.1 branch has it",
+        apply: |b| b.bhash2 = Bhash2::CreatorFamily,
+    },
 ];
 
 /// Branches whose plain name `linux-A.B` stands for the newest stable release that was read,
 /// because that is what people run. All other names stand for the first release.
 pub const LONGTERM: &[(u16, u16)] = &[
-    (2, 632), (3, 2), (3, 10), (3, 18), (4, 4), (4, 9), (4, 14), (4, 19), (5, 4), (5, 10), (5, 15),
-    (6, 1), (6, 6), (6, 12),
+    (2, 632),
+    (3, 2),
+    (3, 10),
+    (3, 18),
+    (4, 4),
+    (4, 9),
+    (4, 14),
+    (4, 19),
+    (5, 4),
+    (5, 10),
+    (5, 15),
+    (6, 1),
+    (6, 6),
+    (6, 12),
 ];
 
 /// Last release of every minor that exists, for names and for `all`.
 pub const MINORS: &[(u16, u16, u16)] = &[
     // (major, first minor, last minor)
-    (2, 632, 639), (3, 0, 19), (4, 0, 20), (5, 0, 19), (6, 0, 19), (7, 0, 3),
+    (2, 632, 639),
+    (3, 0, 19),
+    (4, 0, 20),
+    (5, 0, 19),
+    (6, 0, 19),
+    (7, 0, 3),
 ];
 
 /// The behaviours of a mainline or stable release.

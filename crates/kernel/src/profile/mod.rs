@@ -35,7 +35,11 @@ pub fn all() -> Vec<Profile> {
     for (name, behaviours) in named() {
         match profiles.iter_mut().find(|p| p.behaviours == behaviours) {
             Some(p) => p.names.push(name),
-            None => profiles.push(Profile { name: name.clone(), names: vec![name], behaviours }),
+            None => profiles.push(Profile {
+                name: name.clone(),
+                names: vec![name],
+                behaviours,
+            }),
         }
     }
     profiles
@@ -45,13 +49,26 @@ pub fn all() -> Vec<Profile> {
 /// for, and all names that behave alike.
 #[must_use]
 pub fn find(name: &str) -> Option<Profile> {
-    let behaviours = named().into_iter().find(|(n, _)| n == name).map(|(_, b)| b).or_else(|| {
-        let r = parse_linux(name)?;
-        Some(behaviours_of(r))
-    })?;
+    let behaviours = named()
+        .into_iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, b)| b)
+        .or_else(|| {
+            let r = parse_linux(name)?;
+            Some(behaviours_of(r))
+        })?;
     let mut names: Vec<String> = vec![name.to_owned()];
-    names.extend(named().into_iter().filter(|(n, b)| n != name && *b == behaviours).map(|(n, _)| n));
-    Some(Profile { name: name.to_owned(), names, behaviours })
+    names.extend(
+        named()
+            .into_iter()
+            .filter(|(n, b)| n != name && *b == behaviours)
+            .map(|(n, _)| n),
+    );
+    Some(Profile {
+        name: name.to_owned(),
+        names,
+        behaviours,
+    })
 }
 
 /// `linux-A.B[.C]` as a release, if that release exists (as far as this table knows).
@@ -60,7 +77,9 @@ fn parse_linux(name: &str) -> Option<Release> {
     let mut number = || -> Option<Option<u16>> {
         match parts.next() {
             None => Some(None),
-            Some(p) if !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()) => p.parse().ok().map(Some),
+            Some(p) if !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()) => {
+                p.parse().ok().map(Some)
+            }
             Some(_) => None,
         }
     };
@@ -79,7 +98,9 @@ fn parse_linux(name: &str) -> Option<Release> {
     if parts.next().is_some() {
         return None;
     }
-    let exists = MINORS.iter().any(|m| m.0 == r.major && (m.1..=m.2).contains(&r.minor));
+    let exists = MINORS
+        .iter()
+        .any(|m| m.0 == r.major && (m.1..=m.2).contains(&r.minor));
     let newest = LONGTERM.contains(&(r.major, r.minor));
     r.patch = patch.unwrap_or(if newest { u16::MAX } else { 0 });
     exists.then_some(r)
@@ -89,7 +110,11 @@ fn named() -> Vec<(String, Behaviours)> {
     let mut list = Vec::new();
     for &(major, first, last) in MINORS {
         for minor in first..=last {
-            let name = if major == 2 { format!("linux-2.6.{}", minor - 600) } else { format!("linux-{major}.{minor}") };
+            let name = if major == 2 {
+                format!("linux-2.6.{}", minor - 600)
+            } else {
+                format!("linux-{major}.{minor}")
+            };
             let r = parse_linux(&name).expect("names from the table parse");
             list.push((name, behaviours_of(r)));
             for (stable, patch) in distro::STABLE {
@@ -100,7 +125,10 @@ fn named() -> Vec<(String, Behaviours)> {
                     ));
                 }
             }
-            for d in distro::DISTROS.iter().filter(|d| (d.base.major, d.base.minor) == (major, minor)) {
+            for d in distro::DISTROS
+                .iter()
+                .filter(|d| (d.base.major, d.base.minor) == (major, minor))
+            {
                 let mut b = behaviours_of(d.base);
                 (d.patch)(&mut b);
                 for name in d.names {
@@ -115,7 +143,10 @@ fn named() -> Vec<(String, Behaviours)> {
 /// What is known about the distribution kernels behind a name, in words; `None` for mainline.
 #[must_use]
 pub fn distribution(name: &str) -> Option<&'static str> {
-    distro::DISTROS.iter().find(|d| d.names.contains(&name)).map(|d| d.about)
+    distro::DISTROS
+        .iter()
+        .find(|d| d.names.contains(&name))
+        .map(|d| d.about)
 }
 
 #[cfg(test)]
