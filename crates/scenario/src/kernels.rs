@@ -28,13 +28,14 @@ impl KernelNames {
     /// Kernels in order, each with its usual name and its other names. A name that comes again later is left out.
     pub fn new<N, A>(kernels: impl IntoIterator<Item = (N, A)>) -> Self
     where
-        N: Into<String>,
+        N: AsRef<str>,
         A: IntoIterator,
-        A::Item: Into<String>,
+        A::Item: AsRef<str>,
     {
         let mut made = Self::default();
         for (name, aliases) in kernels {
-            let names = std::iter::once(name.into()).chain(aliases.into_iter().map(Into::into));
+            let aliases = aliases.into_iter().map(|alias| alias.as_ref().to_owned());
+            let names = std::iter::once(name.as_ref().to_owned()).chain(aliases);
             let place = made.kernels.len();
             let mut kept = Vec::new();
             for name in names {

@@ -25,24 +25,47 @@ fn ranked<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a s
         return Vec::new();
     }
     let word = word.to_lowercase();
-    let allowed = (word.chars().count() / 3).clamp(1, 4);
+    // A name of one letter is a choice and no slip of another one.
+    let allowed = match word.chars().count() {
+        0 | 1 => 0,
+        length => (length / 3).clamp(1, 4),
+    };
     let mut found: Vec<(usize, &str)> = names
         .into_iter()
         .filter(|name| name.chars().count() <= MAX_WORD)
         .map(|name| (damerau_levenshtein(&word, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
         .collect();
-    // The sort is stable, so that names at the same distance keep the order of the list.
-    found.sort_by_key(|(distance, _)| *distance);
+    // A slip is rarely in the first letter. The sort is stable, so that names that are equally near keep their order.
+    let first = word.chars().next();
+    found.sort_by_key(|(distance, name)| (*distance, name.to_lowercase().chars().next() != first));
     found.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Names as they stand in a message: "`a`, `b` or `c`".
+/// Names to choose from, as they stand in a message: "`a`, `b` or `c`".
 pub(crate) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    joined(names, "or")
+}
+
+/// Names that there are, as they stand in a message: "`a`, `b` and `c`".
+pub(crate) fn all_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    joined(names, "and")
+}
+
+fn joined<'a>(names: impl IntoIterator<Item = &'a str>, last_word: &str) -> String {
+    /// More names than this help nobody.
+    const MOST: usize = 24;
+    let names: Vec<&str> = names.into_iter().collect();
+    let more = names.len().saturating_sub(MOST);
+    let names: Vec<String> = names
+        .iter()
+        .take(MOST)
+        .map(|name| format!("`{name}`"))
+        .collect();
     match names.as_slice() {
         [] => String::from("nothing"),
         [only] => only.clone(),
-        [head @ .., last] => format!("{} or {last}", head.join(", ")),
+        all if more > 0 => format!("{} {last_word} {more} more", all.join(", ")),
+        [head @ .., last] => format!("{} {last_word} {last}", head.join(", ")),
     }
 }

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use crate::decode::Problems;
 use crate::diagnostic::quoted;
 use crate::span::{Span, Spanned};
-use crate::suggest::{nearest, one_of};
+use crate::suggest::{all_of, nearest};
 
 /// The `after` of all processes.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Order {
         let names = || self.waits.keys().map(String::as_str);
         let help = match nearest(&name.value, names()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the processes are {}", one_of(names())),
+            None => format!("the processes are {}", all_of(names())),
         };
         let message = format!("unknown process {}", quoted(&name.value));
         problems.report(name.span, message, "a process of this scenario", Some(help));

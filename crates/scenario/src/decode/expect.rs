@@ -8,7 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use crate::diagnostic::quoted;
 use crate::model::{Check, ExpectBlock, Expected};
 use crate::span::Spanned;
-use crate::suggest::{nearest, one_of};
+use crate::suggest::{all_of, nearest};
 use crate::value::{Answer, Bad, Op, Ordinary, Word};
 use crate::yaml::{Key, Node, Value};
 
@@ -76,7 +76,7 @@ fn target(
     if !processes.contains(process) {
         let help = match nearest(process, names()) {
             Some(near) => format!("did you mean `{near}.{op}`?"),
-            None => format!("the processes are {}", one_of(names())),
+            None => format!("the processes are {}", all_of(names())),
         };
         let message = format!("unknown process {}", quoted(process));
         problems.report(key.span, message, "a process of this scenario", Some(help));

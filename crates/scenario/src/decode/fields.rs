@@ -3,7 +3,7 @@
 use super::Problems;
 use crate::diagnostic::quoted;
 use crate::span::Span;
-use crate::suggest::{nearest, one_of};
+use crate::suggest::{all_of, nearest};
 use crate::yaml::{Node, Value};
 
 pub(crate) const SCENARIO: &[&str] = &[
@@ -137,6 +137,8 @@ pub(crate) struct Fields<'n> {
     what: &'static str,
     /// Where a missing field is reported.
     at: Span,
+    /// Whether there were fields that the map does not have.
+    pub(crate) has_unknown: bool,
 }
 
 /// A decoder of one value: reports what is wrong and then gives none.
@@ -162,7 +164,7 @@ impl<'n> Fields<'n> {
                 None if &*key.text == "<<" => {
                     "merge keys are not read; repeat the fields, or use `matrix`".to_owned()
                 }
-                None => format!("the fields of {what} are {}", one_of(known.iter().copied())),
+                None => format!("the fields of {what} are {}", all_of(known.iter().copied())),
             };
             problems.report(
                 key.span,
@@ -171,7 +173,13 @@ impl<'n> Fields<'n> {
                 Some(help),
             );
         }
-        Some(Self { entries, what, at })
+        let has_unknown = entries.iter().any(|(key, _)| !known.contains(&&*key.text));
+        Some(Self {
+            entries,
+            what,
+            at,
+            has_unknown,
+        })
     }
 
     /// The value of a field, unless it is left out. `field:` with nothing after it is reported, not left out.

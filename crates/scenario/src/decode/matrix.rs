@@ -8,7 +8,7 @@ use crate::diagnostic::quoted;
 use crate::limits::MAX_MATRIX_POINTS;
 use crate::model::Matrix;
 use crate::span::Span;
-use crate::suggest::{nearest, one_of};
+use crate::suggest::{all_of, nearest};
 use crate::yaml::{Key, Node, Value};
 
 use super::Problems;
@@ -176,7 +176,7 @@ impl Substitution<'_> {
             None if self.axes.is_empty() => {
                 format!("declare it: `matrix: {{ {}: [1, 2] }}`", plain(name))
             }
-            None => format!("the axes are {}", one_of(names())),
+            None => format!("the axes are {}", all_of(names())),
         };
         let message = format!("unknown axis {}", quoted(name));
         problems.report(span, message, "an axis of `matrix`", Some(help));

@@ -6,7 +6,7 @@ use crate::diagnostic::quoted;
 use crate::limits::MAX_FAULTS;
 use crate::model::{Fault, FaultKind, Network};
 use crate::span::{Span, Spanned};
-use crate::suggest::one_of;
+use crate::suggest::{all_of, one_of};
 use crate::yaml::{Node, Value};
 
 use super::Problems;
@@ -66,8 +66,8 @@ fn fault(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) -> Option<Faul
         let message = match kinds.as_slice() {
             [] => "nothing happens in this fault".to_owned(),
             kinds => format!(
-                "a fault is one thing, not {}",
-                one_of(kinds.iter().copied())
+                "a fault is one thing, and this is {}",
+                all_of(kinds.iter().copied())
             ),
         };
         let expected = format!("exactly one of {}", one_of(FAULT[1..].iter().copied()));

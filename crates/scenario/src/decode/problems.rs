@@ -66,6 +66,11 @@ impl<'s> Problems<'s> {
         self.list.push((span.start, made));
     }
 
+    /// How many problems are kept so far.
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether nothing has been reported.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()

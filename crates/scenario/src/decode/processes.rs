@@ -182,6 +182,7 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
     if ["bind", "connect", "listen"]
         .iter()
         .all(|name| key(name).is_none())
+        && !fields.has_unknown
     {
         let help = "add `connect:`, `bind:` or `listen:`".to_owned();
         problems.report(

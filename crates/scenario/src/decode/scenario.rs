@@ -94,7 +94,7 @@ fn about(fields: &Fields<'_>, top: Span, problems: &mut Problems<'_>) -> Option<
     const EXPECTED: &str = "a sentence that says what the scenario asks";
     let Some(node) = fields.node("about") else {
         let help = "add `about: ...` as the first line".to_owned();
-        problems.report(top, "a scenario has no `about`", EXPECTED, Some(help));
+        problems.report(top, "the scenario has no `about`", EXPECTED, Some(help));
         return None;
     };
     let about = text(node, EXPECTED, problems)?.trim();
@@ -129,7 +129,7 @@ fn forms(fields: &Fields<'_>, top: Span, problems: &mut Problems<'_>) {
         }
         (None, None) => {
             let help = "add `processes:` for programs that bind and connect, or `steps:` for single socket calls";
-            let message = "a scenario has neither `processes` nor `steps`";
+            let message = "the scenario has neither `processes` nor `steps`";
             problems.report(top, message, "one of the two forms", Some(help.to_owned()));
         }
         _ => {}
@@ -160,8 +160,13 @@ fn all_points(
             axes: &axes,
             used: std::mem::take(&mut used),
         };
+        let before = problems.count();
         let filled = substitution.apply(&template, problems);
         used = substitution.used;
+        // A value whose axis is unknown would be reported again by its field.
+        if problems.count() > before {
+            break;
+        }
         weight = weight.saturating_add(filled.weight());
         if weight > MAX_EXPANDED_VALUES {
             let message =

@@ -12,7 +12,7 @@ use indexmap::{IndexMap, IndexSet};
 use crate::diagnostic::quoted;
 use crate::model::{Options, SocketStep, Step};
 use crate::span::{Span, Spanned};
-use crate::suggest::{nearest, one_of};
+use crate::suggest::{all_of, nearest};
 use crate::value::{Family, Op};
 
 use super::Problems;
@@ -240,7 +240,7 @@ impl Resolver<'_, '_, '_> {
         let help = match nearest(name, names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if self.open.is_empty() => format!("make it first: `{{ socket: {name} }}`"),
-            None => format!("the open sockets are {}", one_of(names().take(12))),
+            None => format!("the open sockets are {}", all_of(names().take(12))),
         };
         let message = format!("unknown socket {}", quoted(name));
         self.problems.report(

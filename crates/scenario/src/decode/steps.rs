@@ -7,7 +7,7 @@ use crate::model::{
     SleepStep, SocketStep, Step, SysctlStep, TransferStep,
 };
 use crate::span::{Span, Spanned};
-use crate::suggest::{nearest, one_of};
+use crate::suggest::{all_of, nearest};
 use crate::value::{Bytes, Family, Op, Ordinary};
 use crate::yaml::{Key, Node, Value};
 
@@ -92,7 +92,7 @@ fn kind(node: &Node, problems: &mut Problems<'_>) -> Option<(&'static [&'static 
             let near = first.and_then(|(key, _)| nearest(&key.text, words()));
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the steps are {}", one_of(words())),
+                None => format!("the steps are {}", all_of(words())),
             };
             let message = match first {
                 Some((key, _)) => format!("{} is no kind of step", quoted(&key.text)),
@@ -107,7 +107,7 @@ fn kind(node: &Node, problems: &mut Problems<'_>) -> Option<(&'static [&'static 
             None
         }
         [_, second, ..] => {
-            let names = one_of(found.iter().map(|key| &*key.text));
+            let names = all_of(found.iter().map(|key| &*key.text));
             let help = "write each step as an entry of its own".to_owned();
             problems.report(
                 second.span,

@@ -29,7 +29,7 @@ struct Document {
     /// The network between the hosts, and what happens to it.
     network: Option<NetworkDocument>,
     /// The hosts by name.
-    hosts: IndexMap<String, Option<Host>>,
+    hosts: IndexMap<String, Host>,
     /// The declarative form: processes by name. Exactly one of `processes` and `steps` is given.
     processes: Option<IndexMap<String, Process>>,
     /// The step form: socket calls in one total order. Exactly one of `processes` and `steps` is given.
@@ -120,9 +120,15 @@ impl JsonSchema for ExpectDocument {
 pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<Document>();
-    RecursiveTransform(allow_axes).transform(&mut schema);
     RecursiveTransform(drop_noise).transform(&mut schema);
-    schema.to_value()
+    RecursiveTransform(allow_axes).transform(&mut schema);
+    let mut schema = schema.to_value();
+    // `h:` with nothing after it is a host without addresses of its own.
+    let host = schema["properties"]["hosts"]["additionalProperties"].take();
+    schema["properties"]["hosts"]["additionalProperties"] =
+        json!({ "anyOf": [host, { "type": "null" }] });
+    schema["oneOf"] = json!([{ "required": ["processes"] }, { "required": ["steps"] }]);
+    schema
 }
 
 /// The text of `scenarios/scenario.schema.json`.
@@ -169,14 +175,102 @@ fn allow_axes(schema: &mut Schema) {
     );
 }
 
-/// `format: uint32` and the like are no formats of JSON Schema.
+/// Takes out what Rust's types bring along: formats such as `uint32`, which are none of JSON Schema, and `null` for a
+/// field that may be left out. A field that is there has a value.
 fn drop_noise(schema: &mut Schema) {
-    if let Some(object) = schema.as_object_mut()
-        && object
-            .get("format")
-            .and_then(Value::as_str)
-            .is_some_and(|format| format.contains("int"))
-    {
+    let Some(object) = schema.as_object_mut() else {
+        return;
+    };
+    let format = object.get("format").and_then(Value::as_str);
+    if format.is_some_and(|format| format.contains("int")) {
         object.shift_remove("format");
+    }
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|one| one != "null");
+        if let [only] = types.as_slice() {
+            object["type"] = only.clone();
+        }
+    }
+    let Some(Value::Array(choices)) = object.get_mut("anyOf") else {
+        return;
+    };
+    choices.retain(|one| one.get("type").is_none_or(|kind| kind != "null"));
+    if let [only] = choices.as_slice() {
+        let only = only.clone();
+        object.shift_remove("anyOf");
+        if let Value::Object(inner) = only {
+            object.extend(inner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{FIELDS_BY_OBJECT, STEP_FIELDS};
+
+    fn fields(schema: &Value) -> Vec<&str> {
+        let properties = schema["properties"]
+            .as_object()
+            .expect("a map of properties");
+        let mut names: Vec<&str> = properties.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn the_schema_has_the_fields_that_are_read() {
+        let schema = schema();
+        for (object, known) in FIELDS_BY_OBJECT {
+            let part = if *object == "Scenario" {
+                &schema
+            } else {
+                &schema["$defs"][object]
+            };
+            assert_eq!(fields(part), sorted(known), "{object}");
+            assert_eq!(part["additionalProperties"], false, "{object}");
+        }
+    }
+
+    #[test]
+    fn the_schema_has_the_steps_that_are_read() {
+        let schema = schema();
+        let steps = schema["$defs"]["Step"]["anyOf"]
+            .as_array()
+            .expect("kinds of steps");
+        let mut written: Vec<Vec<&str>> = Vec::new();
+        for step in steps {
+            let name = step["$ref"]
+                .as_str()
+                .and_then(|path| path.strip_prefix("#/$defs/"));
+            let part = name.map_or(step, |name| &schema["$defs"][name]);
+            assert_eq!(part["additionalProperties"], false, "{part}");
+            written.push(fields(part));
+        }
+        let read: Vec<Vec<&str>> = STEP_FIELDS.iter().map(|known| sorted(known)).collect();
+        assert_eq!(written, read);
+    }
+
+    #[test]
+    fn every_field_is_described() {
+        fn walk(path: &str, value: &Value) {
+            for (name, field) in value["properties"].as_object().into_iter().flatten() {
+                assert!(
+                    field["description"].is_string(),
+                    "{path}.{name} has no description"
+                );
+            }
+            for (name, inner) in value["$defs"].as_object().into_iter().flatten() {
+                walk(name, inner);
+            }
+        }
+        // The key `kernel` of a block of `expect` is described with `expect` itself.
+        walk("Scenario", &schema());
     }
 }

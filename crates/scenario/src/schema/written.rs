@@ -34,13 +34,13 @@ macro_rules! patterns {
 }
 
 patterns! {
-    Duration std::time::Duration, r"^(\d+(h|m|s|ms|us|ns)|0+)$";
+    Duration std::time::Duration, r"^\d+(h|m|s|ms|us|ns)$";
     PortRange value::PortRange, r"^\d{1,5}[- ]\d{1,5}$";
     SocketAddr std::net::SocketAddr, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$";
     Endpoint value::Endpoint, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$";
     Address value::Address, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5}|\$[A-Za-z_][A-Za-z0-9_-]*)$";
-    Latency value::Latency, r"^(\d+(h|m|s|ms|us|ns)|0+)(\.\.(\d+(h|m|s|ms|us|ns)|0+))?$";
-    Hold value::Hold, r"^(\d+(h|m|s|ms|us|ns)|0+|forever)$";
+    Latency value::Latency, r"^\d+(h|m|s|ms|us|ns)(\.\.\d+(h|m|s|ms|us|ns))?$";
+    Hold value::Hold, r"^(\d+(h|m|s|ms|us|ns)|forever)$";
 }
 
 /// A value that is one of a few words.

@@ -77,10 +77,11 @@ fn split(text: &str) -> Result<(IpAddr, &str), Bad> {
             .map_err(|_| Bad::message(format!("{} is not an IPv6 address", quoted(ip))))?;
         return Ok((IpAddr::V6(ip), port));
     }
+    // A port behind bare colons cannot be told from the last part of the address, so both are asked for anew.
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(Bad::help(format!(
-            "put the address in brackets: `[{text}]:0`"
-        )));
+        return Err(Bad::help(
+            "put the address in brackets, then the port: `[::1]:80`",
+        ));
     }
     let Some((ip, port)) = text.rsplit_once(':') else {
         let help = if text.parse::<IpAddr>().is_ok() {

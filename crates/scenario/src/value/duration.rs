@@ -26,9 +26,6 @@ impl Word for Duration {
                 "write a whole number and a unit: h, m, s, ms, us or ns",
             ));
         }
-        if unit.is_empty() && number.trim_start_matches('0').is_empty() {
-            return Ok(Self::ZERO);
-        }
         if unit.is_empty() {
             return Err(Bad::message(format!("`{}` has no unit", short(text)))
                 .and_help(format!("write `{}s` for seconds", short(text))));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Bad, Word};
-use crate::suggest::{nearest, one_of};
+use crate::suggest::{all_of, nearest};
 
 macro_rules! ops {
     ($($variant:ident $word:literal $doc:literal,)*) => {
@@ -60,7 +60,7 @@ impl Word for Op {
             .find(|op| op.as_str() == text)
             .ok_or_else(|| match nearest(text, names()) {
                 Some(name) => Bad::help(format!("did you mean `{name}`?")),
-                None => Bad::help(format!("the calls are {}", one_of(names()))),
+                None => Bad::help(format!("the calls are {}", all_of(names()))),
             })
     }
 }

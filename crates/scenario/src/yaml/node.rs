@@ -32,13 +32,13 @@ pub(crate) struct Key {
 }
 
 impl Node {
-    /// A value that no file holds, made by a tool.
+    /// A value that no file holds, made by a tool. It counts as quoted, so that an empty text stays a text.
     pub(crate) fn text(text: impl Into<Arc<str>>) -> Self {
         Self {
             span: Span::default(),
             value: Value::Scalar {
                 text: text.into(),
-                plain: true,
+                plain: false,
             },
         }
     }
