@@ -87,17 +87,10 @@ fn parse_named(file: &str, name: &str, text: &str) -> Result<Scenario, Errors> {
         return Err(problem.into());
     }
     let source = source::SourceFile::new(file, text);
-    let root = match yaml::read(&source) {
-        Ok(Some(root)) if !root.is_null() => root,
-        Ok(_) => {
-            let problem = Diagnostic::of_file(file, "the file is empty")
-                .with_help("start with `about: ...`, then `hosts:` and `processes:` or `steps:`");
-            return Err(problem.into());
-        }
-        Err(problems) => {
-            Errors::check(problems, 0)?;
-            return Err(Diagnostic::of_file(file, "the file cannot be read").into());
-        }
+    let Some(root) = yaml::read(&source)?.filter(|root| !root.is_null()) else {
+        let problem = Diagnostic::of_file(file, "the file is empty")
+            .with_help("start with `about: ...`, then `hosts:` and `processes:` or `steps:`");
+        return Err(problem.into());
     };
     decode::decode(&root, name.to_owned(), &source)
 }

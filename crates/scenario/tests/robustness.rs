@@ -89,6 +89,48 @@ fn hostile_shapes() {
 }
 
 #[test]
+fn many_errors_on_one_long_line() {
+    for part in ["a: b, ", "? [x], ", "\"\u{1b}\": x, ", "a: ${n}, "] {
+        read(&format!("about: {{ {} }}\n", part.repeat(100_000)));
+        read(&format!(
+            "about: x\nhosts: {{ {} }}\n",
+            part.repeat(100_000)
+        ));
+    }
+    let hosts: String = (0..60_000).map(|n| format!("x{n}: [], ")).collect();
+    read(&format!(
+        "about: x\nhosts: {{ h: {{ {hosts} }} }}\nprocesses: {{ {hosts} }}\n"
+    ));
+    let values: String = (0..150_000).map(|n| format!("{n}, ")).collect();
+    read(&format!(
+        "about: x\nmatrix: {{ n: [{values}] }}\nhosts: {{ h: }}\nsteps: [ {{ sleep: 1s }} ]\n"
+    ));
+    let names: String = (0..20_000)
+        .map(|n| format!("a-rather-long-name-{n}, "))
+        .collect();
+    read(&format!(
+        "about: x\nhosts: {{ h: }}\nprocesses: {{ p: {{ after: [{names}], bind: 127.0.0.1:0 }} }}\n"
+    ));
+    let checks: String = (0..20_000)
+        .map(|n| format!("a-rather-long-name-{n}.bind: ok, "))
+        .collect();
+    read(&format!(
+        "about: x\nhosts: {{ h: }}\nprocesses: {{ p: {{ bind: 127.0.0.1:0 }} }}\nexpect: {{ {checks} }}\n"
+    ));
+    let opened: String = (0..5_000)
+        .map(|n| format!("{{ socket: a-rather-long-name-{n} }}, "))
+        .collect();
+    let closed: String = (0..5_000)
+        .map(|n| format!("{{ close: another-long-name-{n} }}, "))
+        .collect();
+    read(&format!(
+        "about: x\nhosts: {{ h: }}\nsteps: [ {opened} {closed} ]\n"
+    ));
+    let steps = "{ close: a }, ".repeat(9_000);
+    read(&format!("about: x\nhosts: {{ h: }}\nsteps: [ {steps} ]\n"));
+}
+
+#[test]
 fn aliases_that_multiply() {
     for width in [2_usize, 10, 100] {
         let mut text = String::from("about: x\nsource: &a0 [x]\nhosts:\n");

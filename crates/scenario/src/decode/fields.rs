@@ -159,6 +159,10 @@ impl<'n> Fields<'n> {
             if known.contains(&&*key.text) {
                 continue;
             }
+            // Looking for near names takes time, and nobody reads this far.
+            if problems.is_full() {
+                break;
+            }
             let help = match nearest(&key.text, known.iter().copied()) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None if &*key.text == "<<" => {

@@ -27,6 +27,14 @@ pub(crate) fn matrix(node: &Node, at: Span, problems: &mut Problems<'_>) -> Matr
             continue;
         };
         let mut values = Vec::new();
+        // An axis that is over the limit by itself is not looked at any further.
+        let count = items(node).len();
+        if count > MAX_MATRIX_POINTS {
+            let message = format!("the axis `{name}` has {count} values");
+            let help = format!("the limit is {MAX_MATRIX_POINTS} combinations of values");
+            problems.report(key.span, message, "", Some(help));
+            continue;
+        }
         for item in items(node) {
             let Some(value) = text(item, "a word or a number", problems) else {
                 continue;

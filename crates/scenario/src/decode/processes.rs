@@ -179,11 +179,15 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
             Some(help),
         );
     }
-    if ["bind", "connect", "listen"]
-        .iter()
-        .all(|name| key(name).is_none())
-        && !fields.has_unknown
-    {
+    // `bind: none` and an empty list say that there is nothing of the kind.
+    let idle = |name: &str| {
+        let none =
+            |item: &Node| matches!(&item.value, Value::Scalar { text, .. } if &**text == "none");
+        fields
+            .node(name)
+            .is_none_or(|node| items(node).iter().all(none))
+    };
+    if ["bind", "connect", "listen"].into_iter().all(idle) && !fields.has_unknown {
         let help = "add `connect:`, `bind:` or `listen:`".to_owned();
         problems.report(
             at,

@@ -68,6 +68,10 @@ pub(crate) fn resolve(
         steps: Vec::with_capacity(raw.len()),
     };
     for (raw, family) in raw.into_iter().zip(families) {
+        // Looking for near names takes time, and nobody reads this far.
+        if resolver.problems.is_full() {
+            break;
+        }
         resolver.step(raw, family);
     }
     let processes = resolver.processes.keys().cloned().collect();

@@ -13,7 +13,7 @@ pub type Matrix = IndexMap<String, Vec<String>>;
 
 /// One scenario, read and checked.
 ///
-/// The head (`about`, `source`, `kernel`, `matrix`) can be changed in place. The body exists once for each point of
+/// The head (`about`, `source`, `kernel`) can be changed in place. The body exists once for each point of
 /// the matrix; a tool that changes it takes the [`Body`] of a point or a [`Case`] and makes a new scenario of it with
 /// [`Scenario::new`] or [`Scenario::from_case`].
 #[derive(Clone, Debug)]
@@ -28,7 +28,8 @@ pub struct Scenario {
     pub source: Vec<String>,
     /// The kernels to run on.
     pub kernel: KernelSelector,
-    /// The axes of the matrix; empty when there is none.
+    /// The axes of the matrix; empty when there is none. They are put into the body when a file is read, so that a
+    /// change here has no effect on [`points`](Self::points).
     pub matrix: Matrix,
     /// The body at each point of the matrix.
     pub(crate) points: Vec<Point>,

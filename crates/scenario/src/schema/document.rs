@@ -127,8 +127,27 @@ pub fn schema() -> Value {
     let host = schema["properties"]["hosts"]["additionalProperties"].take();
     schema["properties"]["hosts"]["additionalProperties"] =
         json!({ "anyOf": [host, { "type": "null" }] });
+    schema["$defs"]["Axis"] = json!({
+        "description": "A value out of the matrix: `${name}`, alone or within a word.",
+        "type": "string",
+        "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_-]*\}",
+    });
     schema["oneOf"] = json!([{ "required": ["processes"] }, { "required": ["steps"] }]);
-    schema
+    in_order(schema)
+}
+
+/// The schema with what it is about before what it is made of.
+fn in_order(mut schema: Value) -> Value {
+    let mut ordered = serde_json::Map::new();
+    for key in ["$schema", "title", "description"] {
+        ordered.insert(key.into(), schema[key].take());
+    }
+    for (key, value) in schema.as_object().into_iter().flatten() {
+        if !value.is_null() {
+            ordered.insert(key.clone(), value.clone());
+        }
+    }
+    ordered.into()
 }
 
 /// The text of `scenarios/scenario.schema.json`.
@@ -169,10 +188,7 @@ fn allow_axes(schema: &mut Schema) {
     if let Some(description) = description {
         object.insert("description".into(), description);
     }
-    object.insert(
-        "anyOf".into(),
-        json!([inner, { "type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_-]*\}", "x-axis": true }]),
-    );
+    object.insert("anyOf".into(), json!([inner, { "$ref": "#/$defs/Axis" }]));
 }
 
 /// Takes out what Rust's types bring along: formats such as `uint32`, which are none of JSON Schema, and `null` for a
@@ -190,6 +206,9 @@ fn drop_noise(schema: &mut Schema) {
         if let [only] = types.as_slice() {
             object["type"] = only.clone();
         }
+    }
+    if let Some(Value::Array(words)) = object.get_mut("enum") {
+        words.retain(|one| !one.is_null());
     }
     let Some(Value::Array(choices)) = object.get_mut("anyOf") else {
         return;

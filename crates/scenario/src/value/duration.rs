@@ -59,7 +59,7 @@ pub fn format_duration(duration: Duration) -> String {
     // A minute is written `60s`, as in the kernel's own documentation; larger units start at two of them.
     let fits = |unit: u64, name: &str| {
         let unit = u128::from(unit);
-        nanos % unit == 0 && (nanos / unit > 1 || !matches!(name, "h" | "m"))
+        nanos.is_multiple_of(unit) && (nanos / unit > 1 || !matches!(name, "h" | "m"))
     };
     UNITS
         .iter()

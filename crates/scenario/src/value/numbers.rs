@@ -4,10 +4,9 @@ use super::{Bad, Word};
 use crate::limits::{MAX_COUNT, MAX_TRANSFER_BYTES};
 
 fn whole(text: &str) -> Option<u64> {
-    let digits = text.replace('_', "");
-    let all = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let all = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     // A number too large for the type is still a number, and its limit is what the message is about.
-    all.then(|| digits.parse().unwrap_or(u64::MAX))
+    all.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 fn bounded(text: &str, low: u32, high: u32) -> Result<u32, Bad> {
@@ -57,6 +56,22 @@ impl Word for Ordinary {
 
 impl Word for u64 {
     const EXPECTED: &'static str = "a whole number from 0 to 18446744073709551615";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        text.parse().map_err(|_| Bad::default())
+    }
+}
+
+impl Word for i32 {
+    const EXPECTED: &'static str = "a whole number of seconds, negative for not at all";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        text.parse().map_err(|_| Bad::default())
+    }
+}
+
+impl Word for u8 {
+    const EXPECTED: &'static str = "a whole number from 0 to 255";
 
     fn parse(text: &str) -> Result<Self, Bad> {
         text.parse().map_err(|_| Bad::default())

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use granit_parser::{Event, Parser, ScalarStyle};
 
 use super::node::{Key, Node, Value, text_weight};
-use crate::diagnostic::{Diagnostic, quoted};
-use crate::limits::{MAX_NESTING, MAX_VALUES};
+use crate::diagnostic::{Diagnostic, Errors, quoted};
+use crate::limits::{MAX_ERRORS, MAX_NESTING, MAX_VALUES};
 use crate::source::SourceFile;
 use crate::span::Span;
 
 /// Reads the one document of a file. An empty file gives no node.
-pub(crate) fn read(source: &SourceFile) -> Result<Option<Node>, Vec<Diagnostic>> {
+pub(crate) fn read(source: &SourceFile) -> Result<Option<Node>, Errors> {
     let mut builder = Builder {
         source,
         open: Vec::new(),
@@ -20,15 +20,13 @@ pub(crate) fn read(source: &SourceFile) -> Result<Option<Node>, Vec<Diagnostic>>
         weight: 0,
         root: None,
         problems: Vec::new(),
+        left_out: 0,
     };
-    match builder.run() {
-        Ok(()) if builder.problems.is_empty() => Ok(builder.root),
-        Ok(()) => Err(builder.problems),
-        Err(fatal) => {
-            builder.problems.push(*fatal);
-            Err(builder.problems)
-        }
+    if let Err(fatal) = builder.run() {
+        builder.problems.push(*fatal);
     }
+    Errors::check(builder.problems, builder.left_out)?;
+    Ok(builder.root)
 }
 
 /// A list or map whose end has not been seen.
@@ -52,6 +50,8 @@ struct Builder<'s> {
     root: Option<Node>,
     /// Problems after which reading goes on.
     problems: Vec<Diagnostic>,
+    /// How many more there were past the limit.
+    left_out: usize,
 }
 
 type Step = Result<(), Box<Diagnostic>>;
@@ -166,7 +166,7 @@ impl Builder<'_> {
         };
         match &mut open.value {
             OpenValue::List(items) => items.push(node),
-            OpenValue::Map(entries, waiting @ None, seen) => {
+            OpenValue::Map(_, waiting @ None, seen) => {
                 let Value::Scalar { text, .. } = node.value else {
                     let kind = node.kind();
                     return Err(self.fail(
@@ -184,6 +184,7 @@ impl Builder<'_> {
                     None => {
                         seen.insert(key.text.clone(), key.span);
                     }
+                    Some(_) if self.problems.len() >= MAX_ERRORS => self.left_out += 1,
                     Some(first) => {
                         let problem = Diagnostic::at(
                             self.source,
@@ -197,7 +198,6 @@ impl Builder<'_> {
                     }
                 }
                 // Entries go on being read after a duplicate, so that all of them are reported.
-                let _ = entries;
                 *waiting = Some(key);
             }
             OpenValue::Map(entries, waiting, _) => {
