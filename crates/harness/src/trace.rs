@@ -215,6 +215,7 @@ impl Step {
             "ns" => Op::Ns,
             "sleep" => Op::Sleep,
             "sysctl" => Op::Sysctl {
+                host: 0,
                 key: self.field("key", self.key.as_deref())?.to_owned(),
                 value: match self.field("value", self.value.as_ref())? {
                     Value::Number(n) => n.to_string(),
@@ -222,6 +223,7 @@ impl Step {
                 },
             },
             "socket" => Op::Socket {
+                host: 0,
                 sock: sock()?,
                 family: match self.field("family", self.family.as_deref())? {
                     "inet" => Family::Inet,

@@ -11,7 +11,7 @@ mod script;
 pub use script::Script;
 
 use crate::Errno;
-use crate::addr::{Endpoint, Family};
+use crate::addr::{Endpoint, Family, Ip};
 use crate::machine::{Call, Machine, NsId, Shutdown, SockId};
 use crate::option::SockOpt;
 use crate::profile::Behaviours;
@@ -21,10 +21,21 @@ use std::collections::BTreeSet;
 /// A call that a followed kernel was asked to do. Sockets are numbers given by the caller.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    /// A new network namespace with only `lo`; the one before it ends.
+    /// A new network namespace with only `lo`; what was before it ends.
     Ns,
+    /// New network namespaces that reach each other, with their addresses; what was before ends.
+    Hosts(Vec<Vec<Ip>>),
+    /// Gives a namespace another address.
+    Address {
+        /// Number of the host, 0 with a single namespace.
+        host: usize,
+        /// The address.
+        ip: Ip,
+    },
     /// Writes a sysctl.
     Sysctl {
+        /// Number of the host, 0 with a single namespace.
+        host: usize,
         /// Full name.
         key: String,
         /// As written.
@@ -32,6 +43,8 @@ pub enum Op {
     },
     /// Makes a socket.
     Socket {
+        /// Number of the host, 0 with a single namespace.
+        host: usize,
         /// Its number.
         sock: usize,
         /// Its family.
@@ -171,7 +184,8 @@ pub struct Disallowed {
 #[derive(Clone)]
 struct Belief {
     machine: Machine<Script>,
-    ns: NsId,
+    /// The namespaces of the present program.
+    nss: Vec<NsId>,
     /// Handles by the caller's socket numbers.
     socks: Vec<Option<SockId>>,
 }
@@ -194,10 +208,11 @@ impl Follower {
     pub fn new(behaviours: Behaviours) -> Self {
         let mut machine = Machine::new(behaviours, Script::new());
         machine.set_clock(Time::ZERO);
-        let ns = machine.add_namespace();
+        // The machine's first namespace is nobody's: programs get fresh ones.
+        machine.add_namespace();
         let beliefs = vec![Belief {
             machine,
-            ns,
+            nss: Vec::new(),
             socks: Vec::new(),
         }];
         Follower {
@@ -228,7 +243,7 @@ impl Follower {
         let mut marks = BTreeSet::new();
         let mut allowed = BTreeSet::new();
         // The call began when the one before it had returned.
-        let start = if matches!(op, Op::Sleep | Op::Ns) {
+        let start = if matches!(op, Op::Sleep | Op::Ns | Op::Hosts(_)) {
             at
         } else {
             self.last
@@ -274,6 +289,26 @@ impl Belief {
         self.machine.fingerprint(&self.socks)
     }
 
+    /// Ends what was and begins a program on fresh namespaces.
+    fn begin(&mut self, hosts: &[Vec<Ip>]) {
+        for ns in std::mem::take(&mut self.nss) {
+            self.machine.remove_namespace(ns);
+        }
+        self.machine.forget_removed_namespaces();
+        for addresses in hosts {
+            let ns = self.machine.add_namespace();
+            for ip in addresses {
+                self.machine.add_address(ns, *ip);
+            }
+            self.machine.set_routed(ns, !addresses.is_empty());
+            self.nss.push(ns);
+        }
+        self.machine.set_bridged(hosts.len() > 1);
+        self.socks.clear();
+        // Recorders put machine-wide sysctls back before the next program.
+        self.machine.reset_machine_sysctls();
+    }
+
     fn sock(&self, i: usize) -> Option<SockId> {
         self.socks.get(i).copied().flatten()
     }
@@ -291,26 +326,41 @@ impl Belief {
         let m = &mut self.machine;
         match op {
             Op::Ns => {
-                if self.ns.0 != 0 {
-                    m.remove_namespace(self.ns);
+                self.begin(&[Vec::new()]);
+                Seen::bare(End::Ok)
+            }
+            Op::Hosts(hosts) => {
+                self.begin(hosts);
+                Seen::bare(End::Ok)
+            }
+            Op::Address { host, ip } => {
+                if let Some(&ns) = self.nss.get(*host) {
+                    m.add_address(ns, *ip);
                 }
-                self.ns = m.replace_namespace(self.ns);
-                // Recorders put machine-wide sysctls back before the next program.
-                m.reset_machine_sysctls();
-                self.socks.clear();
                 Seen::bare(End::Ok)
             }
             Op::Sleep => Seen::bare(End::Ok),
-            Op::Sysctl { key, value } => {
-                let mut r = m.sysctl(self.ns, key, value);
+            Op::Sysctl { host, key, value } => {
+                let Some(&ns) = self.nss.get(*host) else {
+                    return gone;
+                };
+                let mut r = m.sysctl(ns, key, value);
                 // A recorder may have written a hidden key from the first namespace.
                 if r == Err(Errno::ENOENT) && seen.end == End::Ok && m.is_hidden(key) {
                     r = m.sysctl_machine(key, value);
                 }
                 Seen::of(r)
             }
-            Op::Socket { sock, family, uid } => {
-                let id = m.socket(self.ns, *family, *uid);
+            Op::Socket {
+                host,
+                sock,
+                family,
+                uid,
+            } => {
+                let Some(&ns) = self.nss.get(*host) else {
+                    return gone;
+                };
+                let id = m.socket(ns, *family, *uid);
                 self.name(*sock, id);
                 Seen::bare(End::Ok)
             }

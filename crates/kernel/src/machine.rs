@@ -76,6 +76,8 @@ pub struct Machine<C: Chooser = Seeded> {
     /// Local segments that have not been delivered yet.
     pub(crate) inbox: VecDeque<(u16, Segment)>,
     pub(crate) outbox: VecDeque<(u16, Segment)>,
+    /// Namespaces of this machine reach each other.
+    pub(crate) bridged: bool,
     pub(crate) explaining: bool,
     pub(crate) refusal: Option<Box<Refusal>>,
 }
@@ -104,6 +106,7 @@ impl<C: Chooser> Machine<C> {
             timers: Timers::default(),
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
+            bridged: false,
             explaining: false,
             refusal: None,
         }
@@ -187,10 +190,17 @@ impl<C: Chooser> Machine<C> {
         self.nss[usize::from(ns.0)].routed = routed;
     }
 
+    /// Whether the namespaces of this machine reach each other by an ideal network of their own.
+    /// Segments between them are then delivered inside, at once.
+    pub fn set_bridged(&mut self, bridged: bool) {
+        self.bridged = bridged;
+    }
+
     /// Sets the length of TIME-WAIT (`TCP_TIMEWAIT_LEN`, which real kernels fix at 60 s), in
     /// nanoseconds.
     pub fn set_time_wait(&mut self, ns: NsId, nanos: u64) {
         self.nss[usize::from(ns.0)].time_wait = nanos;
+        self.wheel.period = nanos / 8;
     }
 
     /// Now, on this machine's monotonic clock.

@@ -5,7 +5,7 @@ use crate::addr::{Endpoint, Family};
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
-use crate::ns::{Request, Tuple};
+use crate::ns::{Ns, Request, Tuple};
 use crate::segment::{SegKind, Segment};
 use crate::socket::{Sock, State};
 use crate::time::MS;
@@ -56,8 +56,16 @@ impl<C: Chooser> Machine<C> {
     }
 
     pub(crate) fn transmit(&mut self, ns: u16, seg: Segment) {
+        let other = || {
+            let holds = |n: &Ns| n.alive && n.addresses.contains(&seg.dst.ip);
+            self.bridged
+                .then(|| self.nss.iter().position(holds))
+                .flatten()
+        };
         if self.ns(ns).is_local(seg.dst.ip) {
             self.inbox.push_back((ns, seg));
+        } else if let Some(other) = other() {
+            self.inbox.push_back((other as u16, seg));
         } else {
             self.outbox.push_back((ns, seg));
         }

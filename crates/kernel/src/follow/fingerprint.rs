@@ -5,8 +5,7 @@
 
 use crate::addr::Endpoint;
 use crate::chooser::Chooser;
-use crate::machine::{Machine, NsId, SockId};
-use crate::ns::Ns;
+use crate::machine::{Machine, SockId};
 use crate::profile::behaviour::Scope;
 use crate::socket::{Cold, Sock, Tw};
 use crate::timers::TimerKind;
@@ -112,16 +111,11 @@ impl<C: Chooser> Machine<C> {
         digest((parts, machine_timers, wheel, self.bsockets, self.tw_count))
     }
 
-    /// A fresh namespace in the place of one that has ended; the first one of a machine stays.
-    pub(crate) fn replace_namespace(&mut self, old: NsId) -> NsId {
-        if old.0 == 0 {
-            return self.add_namespace();
+    /// Gives back the numbers of namespaces that have ended, all but the machine's first.
+    pub(crate) fn forget_removed_namespaces(&mut self) {
+        while self.nss.len() > 1 && self.nss.last().is_some_and(|n| !n.alive) {
+            self.nss.pop();
         }
-        let fresh = self.add_namespace();
-        let ns: Ns = self.nss.pop().expect("just added");
-        debug_assert_eq!(usize::from(fresh.0), self.nss.len());
-        self.nss[usize::from(old.0)] = ns;
-        old
     }
 
     /// Whether a key is machine-wide and shown in the first namespace only.

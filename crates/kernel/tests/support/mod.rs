@@ -1,0 +1,29 @@
+//! What the tests of this crate share: a chooser that plays given draws, and a bench of sockets.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+pub mod bench;
+pub mod play;
+
+pub use bench::{Bench, S, ok};
+pub use play::Play;
+
+use fourtuple_kernel::Errno;
+use fourtuple_kernel::profile::{Behaviours, find};
+
+/// What bind, listen and connect answer here: the port that getsockname() prints, or an errno.
+pub type Answer = Result<u16, Errno>;
+
+/// `EADDRINUSE`, which the pages shorten to USE.
+pub const USE: Answer = Err(Errno::EADDRINUSE);
+/// `EADDRNOTAVAIL`, which the pages shorten to NOTAVAIL.
+pub const NOTAVAIL: Answer = Err(Errno::EADDRNOTAVAIL);
+/// connect() is still waiting.
+pub const WAITING: Answer = Err(Errno::EINPROGRESS);
+
+/// The behaviours of a named kernel.
+#[must_use]
+pub fn kernel(name: &str) -> Behaviours {
+    find(name)
+        .unwrap_or_else(|| panic!("no kernel `{name}`"))
+        .behaviours
+}

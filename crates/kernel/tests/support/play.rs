@@ -1,0 +1,67 @@
+//! A chooser that plays what a test tells it: fixed draws, a hash of 0, a hint that starts at 0.
+
+use fourtuple_kernel::Chooser;
+use fourtuple_kernel::chooser::PortHashInput;
+use std::collections::VecDeque;
+
+/// Draws in the order given, then always `draw`.
+#[derive(Clone, Debug, Default)]
+pub struct Play {
+    pub draws: VecDeque<u32>,
+    pub draw: u32,
+    /// What the keyed port hash gives for every destination.
+    pub hash: u64,
+    /// What undefined memory holds.
+    pub garbage_uid: bool,
+    pub garbage_bit: bool,
+    /// Answer of every draw that only moves later starts.
+    pub step: u32,
+    /// Inputs of the port hash, as they came.
+    pub hashed: Vec<PortHashInput>,
+    /// Cells of the perturb table that were filled.
+    pub cells: Vec<u32>,
+}
+
+impl Chooser for Play {
+    fn bind_start(&mut self, n: u32, _parity: bool) -> u32 {
+        self.draws.pop_front().unwrap_or(self.draw) % n
+    }
+
+    fn port_hash(&mut self, input: PortHashInput) -> u64 {
+        self.hashed.push(input);
+        self.hash
+    }
+
+    fn connect_start(&mut self, base: u32, _n: u32, _even: bool) -> u32 {
+        base
+    }
+
+    fn perturb_cell(&mut self, index: u32) -> u32 {
+        self.cells.push(index);
+        0
+    }
+
+    fn perturb_step(&mut self, n: u32) -> u32 {
+        self.step % n
+    }
+
+    fn garbage_uid_matches(&mut self) -> bool {
+        self.garbage_uid
+    }
+
+    fn garbage_bit(&mut self) -> bool {
+        self.garbage_bit
+    }
+
+    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
+        now >= nominal
+    }
+
+    fn uncertain(&mut self, nominal: bool) -> bool {
+        nominal
+    }
+
+    fn pick_listener(&mut self, _n: u32) -> u32 {
+        0
+    }
+}
