@@ -33,6 +33,7 @@ pub(crate) fn matrix(node: &Node, at: Span, problems: &mut Problems<'_>) -> Matr
             let message = format!("the axis `{name}` has {count} values");
             let help = format!("the limit is {MAX_MATRIX_POINTS} combinations of values");
             problems.report(key.span, message, "", Some(help));
+            matrix.insert(name, Vec::new());
             continue;
         }
         for item in items(node) {
