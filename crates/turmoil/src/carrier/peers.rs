@@ -1,0 +1,223 @@
+//! What a kernel knows of the other kernels that it talks to.
+
+use super::channel::Channel;
+use super::pipe::Stream;
+use super::wire::Body;
+use fourtuple_kernel::Segment;
+use fourtuple_kernel::time::{MS, SEC, Time};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::Waker;
+use tokio::sync::Notify;
+
+/// `TCP_TIMEOUT_INIT`
+const RTO_FIRST: u64 = SEC;
+/// `TCP_RTO_MIN`
+const RTO_MIN: u64 = 200 * MS;
+/// `TCP_RTO_MAX`
+const RTO_MAX: u64 = 120 * SEC;
+
+/// The retransmission timeout towards one host (RFC 6298).
+#[derive(Debug)]
+pub(crate) struct Rto {
+    smoothed: Option<(u64, u64)>,
+    doublings: u32,
+}
+
+impl Rto {
+    pub(crate) fn new() -> Self {
+        Rto {
+            smoothed: None,
+            doublings: 0,
+        }
+    }
+
+    pub(crate) fn measured(&mut self, round_trip: u64) {
+        self.smoothed = Some(match self.smoothed {
+            None => (round_trip, round_trip / 2),
+            Some((mean, deviation)) => (
+                (7 * mean + round_trip) / 8,
+                (3 * deviation + mean.abs_diff(round_trip)) / 4,
+            ),
+        });
+    }
+
+    pub(crate) fn progress(&mut self) {
+        self.doublings = 0;
+    }
+
+    pub(crate) fn expired(&mut self) {
+        self.doublings = (self.doublings + 1).min(16);
+    }
+
+    pub(crate) fn nanos(&self) -> u64 {
+        let base = self.smoothed.map_or(RTO_FIRST, |(mean, deviation)| {
+            (mean + 4 * deviation).max(RTO_MIN)
+        });
+        (base << self.doublings).min(RTO_MAX)
+    }
+}
+
+/// How far the pipe to a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pipe {
+    /// Nobody has needed one.
+    None,
+    /// The first attempt to open one is under way.
+    Opening,
+    /// There is one.
+    Open,
+    /// There was one, or it could not be opened; it is opened again when it is needed.
+    Broken,
+}
+
+/// Another kernel.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) channel: Channel,
+    /// Segments for the next datagram.
+    pub(crate) datagram: Vec<Segment>,
+    pub(crate) pipe: Pipe,
+    pub(crate) rto: Rto,
+    /// Set when the pipe's task should look.
+    pub(crate) notify: Arc<Notify>,
+    /// Time of the last attempt to open a pipe.
+    pub(crate) tried: Option<Time>,
+    /// The other end has been heard of since then.
+    pub(crate) alive: bool,
+    /// A pipe is wanted although nothing is to be written yet.
+    pub(crate) wanted: bool,
+    /// Streams that the other end has opened.
+    pub(crate) adopted: Vec<Stream>,
+    /// Streams that have ended.
+    pub(crate) ended: Vec<u64>,
+    streams: u64,
+    started: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Peer {
+    fn new(boot: u64) -> Self {
+        Peer {
+            channel: Channel::new(boot),
+            datagram: Vec::new(),
+            pipe: Pipe::None,
+            rto: Rto::new(),
+            notify: Arc::new(Notify::new()),
+            tried: None,
+            alive: false,
+            wanted: false,
+            adopted: Vec::new(),
+            ended: Vec::new(),
+            streams: 0,
+            started: false,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// A number for a stream.
+    pub(crate) fn next_stream(&mut self) -> u64 {
+        self.streams += 1;
+        self.streams
+    }
+
+    /// Queues a frame for the pipe.
+    pub(crate) fn push(&mut self, body: Body) {
+        self.channel.push(body);
+        self.want_pipe();
+        self.notify.notify_one();
+    }
+
+    /// Opens a pipe if there is none.
+    pub(crate) fn want_pipe(&mut self) {
+        if self.pipe == Pipe::None {
+            self.pipe = Pipe::Opening;
+        }
+        if !self.wanted && self.pipe != Pipe::Open {
+            self.wanted = true;
+            self.notify.notify_one();
+        }
+    }
+
+    pub(crate) fn has_pipe(&self) -> bool {
+        self.pipe == Pipe::Open
+    }
+
+    /// Whether the first pipe is being opened.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.pipe == Pipe::Opening
+    }
+
+    pub(crate) fn wait_for_pipe(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|w| w.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    /// The pipe has been opened, or has not.
+    pub(crate) fn set_pipe(&mut self, pipe: Pipe, woken: &mut Vec<Waker>) {
+        self.pipe = pipe;
+        if pipe == Pipe::Open {
+            self.wanted = false;
+        }
+        woken.append(&mut self.waiting);
+    }
+
+    /// Something has come from the other end.
+    pub(crate) fn heard(&mut self) {
+        if !self.alive {
+            self.alive = true;
+            if self.pipe == Pipe::Broken {
+                self.notify.notify_one();
+            }
+        }
+    }
+}
+
+/// All peers of a kernel, by turmoil's address.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    boot: u64,
+    table: BTreeMap<IpAddr, Peer>,
+}
+
+impl Peers {
+    pub(crate) fn set_boot(&mut self, boot: u64) {
+        self.boot = boot;
+    }
+
+    pub(crate) fn of(&mut self, host: IpAddr) -> &mut Peer {
+        self.table
+            .entry(host)
+            .or_insert_with(|| Peer::new(self.boot))
+    }
+
+    /// Takes the datagrams that wait to be sent.
+    pub(crate) fn datagrams(&mut self) -> Vec<(IpAddr, Vec<Segment>)> {
+        let full = self
+            .table
+            .iter_mut()
+            .filter(|(_, p)| !p.datagram.is_empty());
+        full.map(|(host, p)| (*host, std::mem::take(&mut p.datagram)))
+            .collect()
+    }
+
+    /// Hosts that need the task that runs their pipe.
+    pub(crate) fn unstarted(&mut self) -> Vec<IpAddr> {
+        let new = self
+            .table
+            .iter_mut()
+            .filter(|(_, p)| !p.started && p.pipe != Pipe::None);
+        new.map(|(host, p)| {
+            p.started = true;
+            *host
+        })
+        .collect()
+    }
+
+    /// How many segments wait to be sent.
+    pub(crate) fn unsent(self) -> u64 {
+        self.table.values().map(|p| p.datagram.len() as u64).sum()
+    }
+}

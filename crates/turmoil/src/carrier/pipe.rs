@@ -1,0 +1,335 @@
+//! The pipe to another host: one task that opens it and writes, one that reads.
+
+use super::datagram::port_for;
+use super::peers::{Peer, Pipe};
+use super::wire::{Body, Read, put_message, take_message};
+use crate::host::{Kernel, State};
+use bytes::{Buf, BytesMut};
+use fourtuple_kernel::Time;
+use std::collections::BTreeSet;
+use std::future::{Future, pending};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+use turmoil::net::TcpStream;
+use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// How much a reader takes at once.
+const CHUNK: usize = 16 * 1024;
+
+/// The writing half of a stream, and the task that reads the other half.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    id: u64,
+    writer: OwnedWriteHalf,
+    reader: JoinHandle<()>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+fn stream(kernel: &Arc<Kernel>, host: IpAddr, stream: TcpStream) -> Stream {
+    let id = kernel.enter(|s| s.peers.of(host).next_stream());
+    let (read_half, writer) = stream.into_split();
+    let reader = tokio::task::spawn_local(read(Arc::clone(kernel), host, id, read_half));
+    Stream { id, writer, reader }
+}
+
+/// Takes over a stream that the other end has opened.
+pub(super) fn adopt(kernel: &Arc<Kernel>, host: IpAddr, accepted: TcpStream) {
+    let stream = stream(kernel, host, accepted);
+    kernel.enter(|s| {
+        let peer = s.peers.of(host);
+        peer.adopted.push(stream);
+        peer.set_pipe(Pipe::Open, &mut s.woken);
+        s.kick = true;
+    });
+}
+
+/// Starts the task of a pipe.
+pub(super) fn start(kernel: &Arc<Kernel>, host: IpAddr) {
+    let task = Writer {
+        kernel: Arc::clone(kernel),
+        host,
+        streams: Vec::new(),
+        connecting: None,
+        stale: BTreeSet::new(),
+        out: BytesMut::new(),
+    };
+    tokio::task::spawn_local(task.run());
+}
+
+type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
+
+struct Writer {
+    kernel: Arc<Kernel>,
+    host: IpAddr,
+    /// All streams to the host; the last one is written to.
+    streams: Vec<Stream>,
+    connecting: Option<Connecting>,
+    /// Streams that the one being opened replaces.
+    stale: BTreeSet<u64>,
+    /// Messages that the stream has not taken yet.
+    out: BytesMut,
+}
+
+impl Writer {
+    fn peer<R>(&self, f: impl FnOnce(&mut Peer, Time) -> R) -> R {
+        self.kernel.enter(|s| {
+            let now = s.machine.now();
+            f(s.peers.of(self.host), now)
+        })
+    }
+
+    async fn run(mut self) {
+        let notify = self.peer(|p, _| Arc::clone(&p.notify));
+        loop {
+            self.collect();
+            let deadline = self.decide();
+            self.take();
+            let wait = deadline.and_then(|at| self.kernel.network.until(at));
+            tokio::select! {
+                biased;
+                () = notify.notified() => {}
+                opened = optional(self.connecting.as_mut()) => self.opened(opened),
+                written = write(self.streams.last_mut(), &self.out) => self.written(written),
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Takes over streams that the other end has opened, and drops those that have ended.
+    fn collect(&mut self) {
+        let (adopted, ended) =
+            self.peer(|p, _| (std::mem::take(&mut p.adopted), std::mem::take(&mut p.ended)));
+        if !adopted.is_empty() {
+            self.finish_message();
+            self.streams.extend(adopted);
+            self.peer(|p, _| p.channel.switch());
+        }
+        let current = self.streams.last().map(|s| s.id);
+        self.streams.retain(|s| !ended.contains(&s.id));
+        if self.streams.last().map(|s| s.id) != current {
+            self.broken();
+        }
+    }
+
+    /// What the old stream has not taken of the present messages is written again to the new one.
+    fn finish_message(&mut self) {
+        if !self.out.is_empty() {
+            self.out.clear();
+            self.peer(|p, _| p.channel.restart());
+        }
+    }
+
+    /// The stream that was written to is gone.
+    fn broken(&mut self) {
+        self.out.clear();
+        let left = !self.streams.is_empty();
+        self.kernel.enter(|s| {
+            let peer = s.peers.of(self.host);
+            peer.channel.restart();
+            if !left {
+                peer.set_pipe(Pipe::Broken, &mut s.woken);
+            }
+        });
+    }
+
+    /// Opens a stream if one is needed. Returns when to look again.
+    fn decide(&mut self) -> Option<Time> {
+        if self.connecting.is_some() {
+            return None;
+        }
+        let none = self.streams.is_empty();
+        let (open, again) = self.peer(|p, now| {
+            if none {
+                if !p.wanted && !p.channel.wants_to_write() {
+                    return (false, None);
+                }
+                let again = p.tried.map(|at| at.after(p.rto.nanos()));
+                return match again {
+                    Some(again) if now < again && !p.alive => (false, Some(again)),
+                    _ => (true, None),
+                };
+            }
+            let Some(oldest) = p.channel.oldest() else {
+                return (false, None);
+            };
+            let expires = oldest
+                .max(p.tried.unwrap_or(Time::ZERO))
+                .after(p.rto.nanos());
+            if now < expires {
+                return (false, Some(expires));
+            }
+            p.rto.expired();
+            (true, None)
+        });
+        if open {
+            self.stale = self.streams.iter().map(|s| s.id).collect();
+            self.peer(|p, now| {
+                p.tried = Some(now);
+                p.alive = false;
+                p.wanted = false;
+            });
+            let own = self.kernel.enter(|s| s.own);
+            let at = SocketAddr::new(self.host, port_for(&self.kernel, own));
+            self.connecting = Some(Box::pin(TcpStream::connect(at)));
+        }
+        again
+    }
+
+    fn opened(&mut self, opened: io::Result<TcpStream>) {
+        self.connecting = None;
+        match opened {
+            Ok(opened) => {
+                let replaced = self.streams.iter().any(|s| self.stale.contains(&s.id));
+                if replaced {
+                    self.out.clear();
+                    self.peer(|p, _| p.channel.restart());
+                } else {
+                    self.finish_message();
+                }
+                self.streams.retain(|s| !self.stale.contains(&s.id));
+                let stream = stream(&self.kernel, self.host, opened);
+                self.streams.push(stream);
+                self.kernel.enter(|s| {
+                    let peer = s.peers.of(self.host);
+                    peer.channel.switch();
+                    peer.set_pipe(Pipe::Open, &mut s.woken);
+                });
+            }
+            Err(_) => {
+                let left = !self.streams.is_empty();
+                self.kernel.enter(|s| {
+                    let peer = s.peers.of(self.host);
+                    if !left {
+                        peer.rto.expired();
+                        peer.set_pipe(Pipe::Broken, &mut s.woken);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Fetches what the channel wants to have written.
+    fn take(&mut self) {
+        if self.out.is_empty() && !self.streams.is_empty() {
+            let out = &mut self.out;
+            self.kernel.enter(|s| {
+                let now = s.machine.now();
+                s.peers
+                    .of(self.host)
+                    .channel
+                    .take(now, |message| put_message(out, message));
+            });
+        }
+    }
+
+    fn written(&mut self, written: io::Result<usize>) {
+        match written {
+            Ok(count) => self.out.advance(count),
+            Err(_) => {
+                self.streams.pop();
+                self.broken();
+            }
+        }
+    }
+}
+
+async fn optional(connecting: Option<&mut Connecting>) -> io::Result<TcpStream> {
+    match connecting {
+        Some(connecting) => connecting.await,
+        None => pending().await,
+    }
+}
+
+async fn write(stream: Option<&mut Stream>, out: &BytesMut) -> io::Result<usize> {
+    match stream {
+        Some(stream) if !out.is_empty() => stream.writer.write(out).await,
+        _ => pending().await,
+    }
+}
+
+async fn sleep(wait: Option<std::time::Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait.max(std::time::Duration::from_millis(1))).await,
+        None => pending().await,
+    }
+}
+
+/// Reads a stream to its end.
+async fn read(kernel: Arc<Kernel>, host: IpAddr, id: u64, mut half: OwnedReadHalf) {
+    let mut buffer = BytesMut::new();
+    let mut boot = 0;
+    loop {
+        buffer.reserve(CHUNK);
+        match half.read_buf(&mut buffer).await {
+            Ok(count) if count > 0 => {}
+            _ => break,
+        }
+        let (arrived, fits) = kernel.enter(|s| receive(s, host, &mut boot, &mut buffer));
+        kernel.network.arrived(arrived);
+        if !fits {
+            break;
+        }
+    }
+    kernel.enter(|s| {
+        let peer = s.peers.of(host);
+        peer.ended.push(id);
+        peer.notify.notify_one();
+    });
+}
+
+/// Handles the messages in a buffer. Returns how many frames were handed up, and whether to go on.
+fn receive(s: &mut State, host: IpAddr, boot: &mut u64, buffer: &mut BytesMut) -> (u64, bool) {
+    let mut arrived = 0;
+    s.peers.of(host).heard();
+    s.kick = true;
+    loop {
+        let message = match take_message(buffer) {
+            Ok(Some(message)) => message,
+            Ok(None) => break,
+            Err(_) => return (arrived, false),
+        };
+        let now = s.machine.now();
+        let peer = s.peers.of(host);
+        match message {
+            Read::Hello { boot: from, first } => {
+                *boot = from;
+                if !peer.channel.hello(from, first) {
+                    return (arrived, false);
+                }
+            }
+            Read::Ack { next } => {
+                let (news, round_trip) = peer.channel.ack(*boot, next, now);
+                if let Some(round_trip) = round_trip {
+                    peer.rto.measured(round_trip);
+                }
+                if news {
+                    peer.rto.progress();
+                }
+            }
+            Read::Frame { number, body } => {
+                let mut up = Vec::new();
+                peer.channel
+                    .frame(*boot, number, body, |body| up.push(body));
+                peer.notify.notify_one();
+                for body in up {
+                    match body {
+                        Body::Nothing => continue,
+                        Body::Segment(segment, bytes) => s.receive(segment, bytes),
+                        Body::Credit { from, to, bytes } => s.credit_arrived(from, to, bytes),
+                    }
+                    arrived += 1;
+                }
+            }
+        }
+    }
+    (arrived, true)
+}

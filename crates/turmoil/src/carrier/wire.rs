@@ -1,0 +1,334 @@
+//! How segments look on turmoil's network.
+//!
+//! Two forms. A *datagram* holds handshake segments one after the other. A *pipe* (a turmoil TCP
+//! stream between two kernels) holds messages, each with its length in front. Integers are big
+//! endian; addresses are the 16 bytes of [`Ip`], IPv4 ones v4-mapped.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use fourtuple_kernel::{Endpoint, Ip, SegKind, Segment};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The ends of a connection as the sender of a segment writes them: its own first.
+pub(crate) type ConnKey = (Endpoint, Endpoint);
+
+/// What a numbered frame carries.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Body {
+    /// Takes a number and says nothing: in place of a segment that must not be repeated.
+    Nothing,
+    /// A segment; the bytes are those of a [`SegKind::Data`].
+    Segment(Segment, Bytes),
+    /// The program at `from` has read this many more bytes of what `to` sent.
+    Credit {
+        /// The reading end.
+        from: Endpoint,
+        /// The writing end.
+        to: Endpoint,
+        /// Bytes since the last credit.
+        bytes: u32,
+    },
+}
+
+impl Body {
+    /// The connection it belongs to, and whether it is that connection's reset.
+    pub(crate) fn connection(&self) -> Option<(ConnKey, bool)> {
+        match self {
+            Body::Nothing => None,
+            Body::Segment(s, _) => Some(((s.src, s.dst), s.kind == SegKind::Rst)),
+            Body::Credit { from, to, .. } => Some(((*from, *to), false)),
+        }
+    }
+}
+
+/// What stands on a pipe.
+#[derive(Debug)]
+pub(crate) enum Message<'a> {
+    /// First on every pipe: who writes, and the first frame number that it may repeat.
+    Hello {
+        /// Number of the boot.
+        boot: u64,
+        /// Number of the oldest frame that is not confirmed.
+        first: u64,
+    },
+    /// A frame.
+    Frame {
+        /// Its number.
+        number: u64,
+        /// Its content.
+        body: &'a Body,
+    },
+    /// Every frame before this one has arrived.
+    Ack {
+        /// The next number.
+        next: u64,
+    },
+}
+
+/// A message that has been read.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Read {
+    /// See [`Message::Hello`].
+    Hello { boot: u64, first: u64 },
+    /// See [`Message::Frame`].
+    Frame { number: u64, body: Body },
+    /// See [`Message::Ack`].
+    Ack { next: u64 },
+}
+
+const HELLO: u8 = 1;
+const ACK: u8 = 2;
+const NOTHING: u8 = 3;
+const SEGMENT: u8 = 4;
+const CREDIT: u8 = 5;
+
+fn put_endpoint(out: &mut BytesMut, at: Endpoint) {
+    out.put_u128(at.ip.bits());
+    out.put_u16(at.port);
+}
+
+fn get_endpoint(from: &mut Bytes) -> Option<Endpoint> {
+    let ip = Ip::from(IpAddr::V6(Ipv6Addr::from_bits(from.try_get_u128().ok()?)));
+    Some(Endpoint::new(ip, from.try_get_u16().ok()?))
+}
+
+fn put_segment(out: &mut BytesMut, s: &Segment) {
+    put_endpoint(out, s.src);
+    put_endpoint(out, s.dst);
+    let (kind, len) = match s.kind {
+        SegKind::Syn => (0, 0),
+        SegKind::SynAck => (1, 0),
+        SegKind::Ack => (2, 0),
+        SegKind::Challenge => (3, 0),
+        SegKind::Data(len) => (4, len),
+        SegKind::Fin => (5, 0),
+        SegKind::Rst => (6, 0),
+        SegKind::Refuse => (7, 0),
+    };
+    out.put_u8(kind);
+    out.put_u32(len);
+    out.put_u8(u8::from(s.saw_fin) | u8::from(s.timestamps) << 1);
+}
+
+fn get_segment(from: &mut Bytes) -> Option<Segment> {
+    let (src, dst) = (get_endpoint(from)?, get_endpoint(from)?);
+    let (kind, len) = (from.try_get_u8().ok()?, from.try_get_u32().ok()?);
+    let flags = from.try_get_u8().ok()?;
+    let kind = match kind {
+        0 => SegKind::Syn,
+        1 => SegKind::SynAck,
+        2 => SegKind::Ack,
+        3 => SegKind::Challenge,
+        4 => SegKind::Data(len),
+        5 => SegKind::Fin,
+        6 => SegKind::Rst,
+        7 => SegKind::Refuse,
+        _ => return None,
+    };
+    Some(Segment {
+        src,
+        dst,
+        kind,
+        saw_fin: flags & 1 != 0,
+        timestamps: flags & 2 != 0,
+    })
+}
+
+/// Segments as one datagram.
+pub(crate) fn datagram(segments: &[Segment]) -> BytesMut {
+    let mut out = BytesMut::with_capacity(segments.len() * 42);
+    segments.iter().for_each(|s| put_segment(&mut out, s));
+    out
+}
+
+/// The segments of a datagram. Something else that was sent to the carrier's port gives none.
+pub(crate) fn read_datagram(bytes: &[u8]) -> Vec<Segment> {
+    let mut from = Bytes::copy_from_slice(bytes);
+    let mut segments = Vec::new();
+    while !from.is_empty() {
+        match get_segment(&mut from) {
+            Some(s) => segments.push(s),
+            None => return Vec::new(),
+        }
+    }
+    segments
+}
+
+/// Appends a message to what is written to a pipe.
+pub(crate) fn put_message(out: &mut BytesMut, message: &Message<'_>) {
+    let start = out.len();
+    out.put_u32(0);
+    match message {
+        Message::Hello { boot, first } => {
+            out.put_u8(HELLO);
+            out.put_u64(*boot);
+            out.put_u64(*first);
+        }
+        Message::Ack { next } => {
+            out.put_u8(ACK);
+            out.put_u64(*next);
+        }
+        Message::Frame { number, body } => match body {
+            Body::Nothing => {
+                out.put_u8(NOTHING);
+                out.put_u64(*number);
+            }
+            Body::Segment(s, bytes) => {
+                out.put_u8(SEGMENT);
+                out.put_u64(*number);
+                put_segment(out, s);
+                out.put_slice(bytes);
+            }
+            Body::Credit { from, to, bytes } => {
+                out.put_u8(CREDIT);
+                out.put_u64(*number);
+                put_endpoint(out, *from);
+                put_endpoint(out, *to);
+                out.put_u32(*bytes);
+            }
+        },
+    }
+    let len = u32::try_from(out.len() - start - 4).expect("messages are far below 4 GiB");
+    out[start..start + 4].copy_from_slice(&len.to_be_bytes());
+}
+
+/// Takes the next whole message off what was read from a pipe: `None` if it is not complete,
+/// an error if these are no messages.
+pub(crate) fn take_message(from: &mut BytesMut) -> Result<Option<Read>, Garbled> {
+    let Some(head) = from.first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let len = u32::from_be_bytes(*head) as usize;
+    if from.len() < 4 + len {
+        return Ok(None);
+    }
+    from.advance(4);
+    let mut one = from.split_to(len).freeze();
+    read(&mut one).map(Some).ok_or(Garbled)
+}
+
+/// What was read from a pipe is not what this crate writes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Garbled;
+
+fn read(one: &mut Bytes) -> Option<Read> {
+    let tag = one.try_get_u8().ok()?;
+    let number = one.try_get_u64().ok()?;
+    Some(match tag {
+        HELLO => Read::Hello {
+            boot: number,
+            first: one.try_get_u64().ok()?,
+        },
+        ACK => Read::Ack { next: number },
+        NOTHING => Read::Frame {
+            number,
+            body: Body::Nothing,
+        },
+        SEGMENT => {
+            let segment = get_segment(one)?;
+            Read::Frame {
+                number,
+                body: Body::Segment(segment, one.split_to(one.len())),
+            }
+        }
+        CREDIT => {
+            let (from, to) = (get_endpoint(one)?, get_endpoint(one)?);
+            Read::Frame {
+                number,
+                body: Body::Credit {
+                    from,
+                    to,
+                    bytes: one.try_get_u32().ok()?,
+                },
+            }
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Endpoint {
+        text.parse::<std::net::SocketAddr>().unwrap().into()
+    }
+
+    fn segment(kind: SegKind) -> Segment {
+        Segment {
+            src: at("10.0.0.1:40000"),
+            dst: at("[fd00::2]:80"),
+            kind,
+            saw_fin: true,
+            timestamps: false,
+        }
+    }
+
+    const KINDS: [SegKind; 8] = [
+        SegKind::Syn,
+        SegKind::SynAck,
+        SegKind::Ack,
+        SegKind::Challenge,
+        SegKind::Data(3),
+        SegKind::Fin,
+        SegKind::Rst,
+        SegKind::Refuse,
+    ];
+
+    #[test]
+    fn datagrams_come_back() {
+        let segments: Vec<Segment> = KINDS.into_iter().map(segment).collect();
+        assert_eq!(read_datagram(&datagram(&segments)), segments);
+        assert_eq!(read_datagram(b"hello"), Vec::new());
+    }
+
+    #[test]
+    fn messages_come_back_in_any_pieces() {
+        let bodies: Vec<Body> = KINDS
+            .into_iter()
+            .map(|k| {
+                Body::Segment(
+                    segment(k),
+                    Bytes::from_static(if k == SegKind::Data(3) { b"abc" } else { b"" }),
+                )
+            })
+            .chain([
+                Body::Nothing,
+                Body::Credit {
+                    from: at("10.0.0.1:1"),
+                    to: at("10.0.0.2:2"),
+                    bytes: 7,
+                },
+            ])
+            .collect();
+        let mut out = BytesMut::new();
+        put_message(&mut out, &Message::Hello { boot: 5, first: 6 });
+        for (number, body) in (6..).zip(&bodies) {
+            put_message(&mut out, &Message::Frame { number, body });
+        }
+        put_message(&mut out, &Message::Ack { next: 9 });
+        let mut expected = vec![Read::Hello { boot: 5, first: 6 }];
+        expected.extend(
+            (6..)
+                .zip(bodies)
+                .map(|(number, body)| Read::Frame { number, body }),
+        );
+        expected.push(Read::Ack { next: 9 });
+        for piece in [1, 7, 4096] {
+            let mut from = BytesMut::new();
+            let mut got = Vec::new();
+            for part in out.chunks(piece) {
+                from.put_slice(part);
+                while let Some(one) = take_message(&mut from).unwrap() {
+                    got.push(one);
+                }
+            }
+            assert_eq!(got, expected);
+        }
+    }
+
+    #[test]
+    fn other_bytes_are_garbled() {
+        let mut from = BytesMut::from(&[0, 0, 0, 1, 9][..]);
+        assert_eq!(take_message(&mut from), Err(Garbled));
+    }
+}

@@ -1,0 +1,390 @@
+//! The system calls, on sockets by number. A call that would wait returns `EAGAIN`.
+
+use super::conns::{Direction, Key};
+use super::options::Kept;
+use super::state::{Failure, Open, State};
+use bytes::Bytes;
+use fourtuple_kernel::{
+    Call, Endpoint, Errno, Family, NsId, Shutdown, SockId, SockOpt, State as Tcp,
+};
+use std::task::{Context, Poll, Waker};
+
+type Answer<T> = Result<T, Errno>;
+
+impl State {
+    /// Notes why a call failed.
+    fn note<T>(&mut self, answer: Answer<T>, call: impl FnOnce() -> String) -> Answer<T> {
+        let refusal = self.machine.take_refusal();
+        if let Err(errno) = &answer
+            && !matches!(errno, Errno::EAGAIN | Errno::EINPROGRESS)
+        {
+            let at = self.machine.now();
+            self.refusal = refusal.clone();
+            self.failure = Some(Failure {
+                call: call(),
+                errno: *errno,
+                refusal,
+                at,
+            });
+        }
+        answer
+    }
+
+    pub(crate) fn socket(&mut self, ns: NsId, family: Family, uid: u32) -> Answer<SockId> {
+        let id = self.machine.socket(ns, family, uid);
+        self.open.insert(
+            id,
+            Open {
+                ns,
+                uid,
+                key: None,
+                kept: Kept::default(),
+            },
+        );
+        Ok(id)
+    }
+
+    fn key(&self, id: SockId) -> Option<Key> {
+        self.open.get(&id)?.key
+    }
+
+    pub(crate) fn set(&mut self, id: SockId, opt: SockOpt) -> Answer<()> {
+        let answer = self.machine.set(id, opt);
+        self.note(answer, || format!("setsockopt({})", opt.c_name()))
+    }
+
+    pub(crate) fn bind(&mut self, id: SockId, at: Endpoint) -> Answer<()> {
+        let answer = self.machine.bind(id, at);
+        self.note(answer, || format!("bind({at})"))
+    }
+
+    pub(crate) fn listen(&mut self, id: SockId, backlog: u32) -> Answer<()> {
+        let answer = self.machine.listen(id, backlog);
+        let local = self.machine.local(id);
+        self.note(answer, || format!("listen({backlog}) on {local}"))
+    }
+
+    /// Starts to connect, or asks how it is going.
+    pub(crate) fn connect(&mut self, id: SockId, to: Endpoint) -> Answer<()> {
+        let before = self.machine.state(id);
+        let answer = self.machine.connect(id, to);
+        let started = before == Tcp::Close && !matches!(answer, Call::Done(Err(Errno::EISCONN)));
+        if started && self.machine.state(id) != Tcp::Close {
+            self.connecting(id, to);
+        }
+        self.route();
+        let answer = match answer {
+            Call::Done(answer) => answer,
+            Call::Waiting => Err(Errno::EINPROGRESS),
+        };
+        self.note(answer, || format!("connect({to})"))
+    }
+
+    fn connecting(&mut self, id: SockId, to: Endpoint) {
+        let local = self.machine.local(id);
+        // The wildcard as a destination means this host.
+        let remote = if to.ip.is_any() {
+            Endpoint::new(local.ip, to.port)
+        } else {
+            to
+        };
+        let Some(open) = self.open.get_mut(&id) else {
+            return;
+        };
+        let key = Key {
+            ns: open.ns,
+            local,
+            remote,
+        };
+        open.key = Some(key);
+        self.conns.connecting(key, id);
+        if self.is_local(key.ns, remote.ip) {
+            let machine = &self.machine;
+            self.conns
+                .embryo(key.other_end(), |s| machine.state(s) == Tcp::Close);
+            self.touch(key.other_end());
+        }
+    }
+
+    /// How a connect() that had to wait is going. It is over when the kernel says so and, if it
+    /// succeeded, when bytes can travel.
+    pub(crate) fn poll_connect(&mut self, id: SockId, cx: &mut Context<'_>) -> Poll<Answer<()>> {
+        let key = self.key(id);
+        match self.machine.connect_result(id) {
+            Call::Waiting => {
+                if let Some(conn) = self.conns.of(key, id) {
+                    conn.wait(Direction::Write, cx.waker());
+                    return Poll::Pending;
+                }
+                Poll::Ready(self.note(Err(Errno::ECONNABORTED), || "connect".to_owned()))
+            }
+            Call::Done(Ok(())) => {
+                let host = key
+                    .and_then(|k| self.network.route(k.remote.ip))
+                    .filter(|h| *h != self.own);
+                match host {
+                    Some(host) if self.peers.of(host).is_opening() => {
+                        self.peers.of(host).wait_for_pipe(cx.waker());
+                        Poll::Pending
+                    }
+                    _ => Poll::Ready(Ok(())),
+                }
+            }
+            Call::Done(Err(errno)) => {
+                self.let_go(id);
+                let to = key.map_or_else(String::new, |k| k.remote.to_string());
+                Poll::Ready(self.note(Err(errno), || format!("connect({to})")))
+            }
+        }
+    }
+
+    /// How a connect() that had to wait is going, for the kernel alone.
+    pub(crate) fn connect_result(&mut self, id: SockId) -> Option<Answer<()>> {
+        let Call::Done(answer) = self.machine.connect_result(id) else {
+            return None;
+        };
+        let to = self
+            .key(id)
+            .map_or_else(String::new, |k| k.remote.to_string());
+        if answer.is_err() {
+            self.let_go(id);
+        }
+        Some(self.note(answer, || format!("connect({to})")))
+    }
+
+    /// The socket has no connection any more.
+    fn let_go(&mut self, id: SockId) {
+        let Some(open) = self.open.get_mut(&id) else {
+            return;
+        };
+        if let Some(key) = open.key.take() {
+            self.conns.forget(key, id, &mut self.woken);
+            if self.is_local(key.ns, key.remote.ip) {
+                self.touch(key.other_end());
+            }
+        }
+    }
+
+    pub(crate) fn accept(&mut self, id: SockId, uid: u32) -> Answer<(SockId, Endpoint)> {
+        let Call::Done(answer) = self.machine.accept(id, uid) else {
+            return Err(Errno::EAGAIN);
+        };
+        let local = self.machine.local(id);
+        let child = self.note(answer, || format!("accept() on {local}"))?;
+        self.admit_parked(local.port);
+        let listener = self.open.get(&id);
+        let kept = listener.map(|l| l.kept.clone()).unwrap_or_default();
+        let ns = listener.map_or(self.namespaces[0].0, |l| l.ns);
+        let Ok(peer) = self.machine.peer(child) else {
+            // The other end has reset it already.
+            self.machine.close(child);
+            self.route();
+            return self.note(Err(Errno::ECONNABORTED), || format!("accept() on {local}"));
+        };
+        let key = Key {
+            ns,
+            local: self.machine.local(child),
+            remote: peer,
+        };
+        self.conns.accepted(key, child);
+        self.open.insert(
+            child,
+            Open {
+                ns,
+                uid,
+                key: Some(key),
+                kept,
+            },
+        );
+        Ok((child, peer))
+    }
+
+    pub(crate) fn poll_accept(
+        &mut self,
+        id: SockId,
+        uid: u32,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer<(SockId, Endpoint)>> {
+        match self.accept(id, uid) {
+            Err(Errno::EAGAIN) => {
+                let port = self.machine.local(id).port;
+                self.acceptors.entry(port).or_default().add(cx.waker());
+                Poll::Pending
+            }
+            answer => Poll::Ready(answer),
+        }
+    }
+
+    /// Writes as much of `bytes` as the window takes.
+    pub(crate) fn send(&mut self, id: SockId, bytes: &[u8]) -> Answer<usize> {
+        let key = self.key(id);
+        let window = self.window(id);
+        let open = matches!(self.machine.state(id), Tcp::Established | Tcp::CloseWait);
+        let room = self.conns.of(key, id).map_or(window, |c| c.room(window));
+        if open && room == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let len = u32::try_from(bytes.len())
+            .unwrap_or(u32::MAX)
+            .min(room.max(1));
+        let answer = match self.machine.send_bytes(id, len) {
+            Call::Done(answer) => answer,
+            Call::Waiting => return Err(Errno::EAGAIN),
+        };
+        let sent = self.note(answer, || format!("send({len})"))?;
+        let data = Bytes::copy_from_slice(&bytes[..sent as usize]);
+        if let Some(conn) = self.conns.of(key, id) {
+            conn.sent(sent);
+        }
+        match key.filter(|k| self.is_local(k.ns, k.remote.ip)) {
+            Some(key) => {
+                if let Some(conn) = self.conns.get(key.other_end()).filter(|c| !c.shut_read) {
+                    conn.arrive(data);
+                }
+                self.route();
+                self.touch(key.other_end());
+            }
+            None => {
+                self.sending = Some(data);
+                self.route();
+                self.sending = None;
+            }
+        }
+        Ok(sent as usize)
+    }
+
+    /// Reads into `out`; 0 is the end.
+    pub(crate) fn recv(&mut self, id: SockId, out: &mut [u8]) -> Answer<usize> {
+        let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
+        let answer = match self.machine.recv_bytes(id, len) {
+            Call::Done(answer) => answer,
+            Call::Waiting => return Err(Errno::EAGAIN),
+        };
+        let got = self.note(answer, || format!("recv({len})"))? as usize;
+        let key = self.key(id);
+        let window = key.map_or(1, |k| self.window_of(k.ns));
+        let Some(conn) = self.conns.of(key, id) else {
+            return Ok(got);
+        };
+        debug_assert!(
+            got <= conn.available(),
+            "the model has more bytes than there are"
+        );
+        conn.copy_to(&mut out[..got]);
+        if let (Some(bytes), Some(key)) = (conn.consume(got, window), key) {
+            self.report(key, bytes);
+        }
+        Ok(got)
+    }
+
+    /// Like `recv`, and leaves the bytes where they are.
+    pub(crate) fn peek(&mut self, id: SockId, out: &mut [u8]) -> Answer<usize> {
+        let key = self.key(id);
+        match self.conns.of(key, id).filter(|c| c.available() > 0) {
+            Some(conn) => Ok(conn.copy_to(out)),
+            // No bytes: the end, an error or nothing yet, none of which reading takes away, but for
+            // an error that the program is told now.
+            None => self.recv(id, out),
+        }
+    }
+
+    /// Whether a call in this direction would return at once.
+    pub(crate) fn is_ready(&mut self, id: SockId, direction: Direction) -> bool {
+        let key = self.key(id);
+        let window = self.window(id);
+        let state = self.machine.state(id);
+        let conn = self.conns.of(key, id);
+        match direction {
+            Direction::Read => {
+                let bytes = conn.is_some_and(|c| c.available() > 0 || c.shut_read);
+                let open = matches!(
+                    state,
+                    Tcp::Established | Tcp::FinWait1 | Tcp::FinWait2 | Tcp::SynSent | Tcp::SynRecv
+                );
+                bytes || !open
+            }
+            Direction::Write => match state {
+                Tcp::Established | Tcp::CloseWait => conn.is_none_or(|c| c.room(window) > 0),
+                Tcp::SynSent | Tcp::SynRecv => false,
+                _ => true,
+            },
+        }
+    }
+
+    /// Whether the other end has finished, for `Ready`.
+    pub(crate) fn halves_closed(&mut self, id: SockId) -> (bool, bool) {
+        let key = self.key(id);
+        let shut_read = self.conns.of(key, id).is_some_and(|c| c.shut_read);
+        match self.machine.state(id) {
+            Tcp::Established | Tcp::SynSent | Tcp::SynRecv => (shut_read, false),
+            Tcp::FinWait1 | Tcp::FinWait2 => (shut_read, true),
+            Tcp::CloseWait => (true, false),
+            _ => (true, true),
+        }
+    }
+
+    /// Has a task woken when the direction may have become ready.
+    pub(crate) fn wait(&mut self, id: SockId, direction: Direction, waker: &Waker) -> bool {
+        let key = self.key(id);
+        match self.conns.of(key, id) {
+            Some(conn) => {
+                conn.wait(direction, waker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn shutdown(&mut self, id: SockId, how: Shutdown) -> Answer<()> {
+        let answer = self.machine.shutdown(id, how);
+        let key = self.key(id);
+        if answer.is_ok()
+            && how != Shutdown::Write
+            && let Some(conn) = self.conns.of(key, id)
+        {
+            conn.shut_read = true;
+        }
+        self.changed(key);
+        self.note(answer, || "shutdown".to_owned())
+    }
+
+    pub(crate) fn disconnect(&mut self, id: SockId) -> Answer<()> {
+        let answer = self.machine.disconnect(id);
+        self.changed(self.key(id));
+        self.let_go(id);
+        self.note(answer, || "connect(AF_UNSPEC)".to_owned())
+    }
+
+    /// `close()`; the handle means nothing from now on.
+    pub(crate) fn close(&mut self, id: SockId) {
+        let Some(open) = self.open.get(&id) else {
+            return;
+        };
+        let key = open.key;
+        let listener = (self.machine.state(id) == Tcp::Listen).then(|| self.machine.local(id).port);
+        self.machine.close(id);
+        self.changed(key);
+        self.let_go(id);
+        self.open.remove(&id);
+        if let Some(port) = listener {
+            self.conns.wake_peers_of(port, &mut self.woken);
+            if let Some(mut waiters) = self.acceptors.remove(&port) {
+                waiters.wake_into(&mut self.woken);
+            }
+        }
+    }
+
+    /// Something has happened to a connection from this end.
+    fn changed(&mut self, key: Option<Key>) {
+        self.route();
+        if let Some(key) = key {
+            self.touch(key);
+            if self.is_local(key.ns, key.remote.ip) {
+                self.touch(key.other_end());
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What the port model does not know about connections: their bytes and who waits for them.
+
+use bytes::{Buf, Bytes};
+use fourtuple_kernel::time::Time;
+use fourtuple_kernel::{Endpoint, NsId, Segment, SockId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::task::Waker;
+
+/// A connection as one end of it sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) ns: NsId,
+    pub(crate) local: Endpoint,
+    pub(crate) remote: Endpoint,
+}
+
+impl Key {
+    /// The other end, if it is in the same namespace.
+    pub(crate) fn other_end(self) -> Key {
+        Key {
+            ns: self.ns,
+            local: self.remote,
+            remote: self.local,
+        }
+    }
+}
+
+/// A direction to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Bytes, the end of them, or an error.
+    Read,
+    /// Room to write, the end of a connect, or an error.
+    Write,
+}
+
+/// Tasks that wait for one thing. Most of the time there is none or one.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters(Vec<Waker>);
+
+impl Waiters {
+    pub(crate) fn add(&mut self, waker: &Waker) {
+        if !self.0.iter().any(|w| w.will_wake(waker)) {
+            self.0.push(waker.clone());
+        }
+    }
+
+    pub(crate) fn wake_into(&mut self, woken: &mut Vec<Waker>) {
+        woken.append(&mut self.0);
+    }
+}
+
+/// One end of a connection on this kernel.
+#[derive(Debug, Default)]
+pub(crate) struct Conn {
+    /// The socket, once a program has it.
+    pub(crate) sock: Option<SockId>,
+    /// Bytes that have arrived and were not read.
+    received: VecDeque<Bytes>,
+    available: usize,
+    /// Bytes that were read and not yet reported to the other end.
+    unreported: u32,
+    /// Bytes sent that the other end's program has not read, as far as known here.
+    outstanding: u32,
+    /// `shutdown(SHUT_RD)` was called.
+    pub(crate) shut_read: bool,
+    /// The kernel has a child for it, accepted or not.
+    pub(crate) child: bool,
+    /// What came for a handshake that the accept queue has no room for; Linux lets the other end
+    /// repeat it.
+    pub(crate) parked: VecDeque<(Segment, Bytes)>,
+    /// How often the SYN went out, for guessing when the kernel gives up.
+    syns: u32,
+    readers: Waiters,
+    writers: Waiters,
+}
+
+/// The share of the window after which the reader reports what it has read.
+const REPORT_SHARE: u32 = 4;
+
+impl Conn {
+    pub(crate) fn wait(&mut self, direction: Direction, waker: &Waker) {
+        match direction {
+            Direction::Read => self.readers.add(waker),
+            Direction::Write => self.writers.add(waker),
+        }
+    }
+
+    pub(crate) fn wake(&mut self, woken: &mut Vec<Waker>) {
+        self.readers.wake_into(woken);
+        self.writers.wake_into(woken);
+    }
+
+    /// Bytes that can be read now.
+    pub(crate) fn available(&self) -> usize {
+        self.available
+    }
+
+    pub(crate) fn arrive(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.available += bytes.len();
+            self.received.push_back(bytes);
+        }
+    }
+
+    /// Copies up to `out.len()` bytes without taking them.
+    pub(crate) fn copy_to(&self, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        for chunk in &self.received {
+            let n = chunk.len().min(out.len() - done);
+            out[done..done + n].copy_from_slice(&chunk[..n]);
+            done += n;
+            if done == out.len() {
+                break;
+            }
+        }
+        done
+    }
+
+    /// Takes `count` bytes. Returns what is to be reported to the writer by now.
+    pub(crate) fn consume(&mut self, count: usize, window: u32) -> Option<u32> {
+        let mut left = count.min(self.available);
+        self.available -= left;
+        self.unreported += u32::try_from(left).unwrap_or(u32::MAX);
+        while left > 0 {
+            let Some(chunk) = self.received.front_mut() else {
+                break;
+            };
+            let n = chunk.len().min(left);
+            chunk.advance(n);
+            left -= n;
+            if chunk.is_empty() {
+                self.received.pop_front();
+            }
+        }
+        (self.unreported >= window / REPORT_SHARE).then(|| std::mem::take(&mut self.unreported))
+    }
+
+    /// How many more bytes the window takes.
+    pub(crate) fn room(&self, window: u32) -> u32 {
+        window.saturating_sub(self.outstanding)
+    }
+
+    pub(crate) fn sent(&mut self, bytes: u32) {
+        self.outstanding += bytes;
+    }
+
+    /// The other end has read `bytes` more.
+    pub(crate) fn credit(&mut self, bytes: u32) {
+        self.outstanding = self.outstanding.saturating_sub(bytes);
+    }
+
+    /// Forgets an earlier connection with the same 4-tuple.
+    pub(crate) fn renew(&mut self, sock: Option<SockId>) {
+        let (readers, writers) = (
+            std::mem::take(&mut self.readers),
+            std::mem::take(&mut self.writers),
+        );
+        *self = Conn {
+            sock,
+            readers,
+            writers,
+            ..Conn::default()
+        };
+    }
+}
+
+/// All connections of a kernel, by the ends as this kernel sees them: its own first.
+#[derive(Debug, Default)]
+pub(crate) struct Conns {
+    table: BTreeMap<Key, Conn>,
+    /// When to look whether a connect() has been given up. The model has the timers; this only
+    /// says when to ask it, so that not every waiter is asked whenever some timer fires.
+    checks: BTreeMap<Time, Vec<Key>>,
+    parked: BTreeSet<Key>,
+}
+
+impl Conns {
+    pub(crate) fn get(&mut self, key: Key) -> Option<&mut Conn> {
+        self.table.get_mut(&key)
+    }
+
+    /// The connection, if it is this socket's.
+    pub(crate) fn of(&mut self, key: Option<Key>, sock: SockId) -> Option<&mut Conn> {
+        self.table.get_mut(&key?).filter(|c| c.sock == Some(sock))
+    }
+
+    /// A program starts to connect.
+    pub(crate) fn connecting(&mut self, key: Key, sock: SockId) {
+        self.table.entry(key).or_default().renew(Some(sock));
+    }
+
+    /// Somebody starts to connect to this kernel. `dead` says whether the kernel has done with the
+    /// socket of an earlier connection between the same ends.
+    pub(crate) fn embryo(&mut self, key: Key, dead: impl Fn(SockId) -> bool) {
+        let conn = self.table.entry(key).or_default();
+        let renew = match conn.sock {
+            Some(sock) => dead(sock),
+            None => !conn.child,
+        };
+        if renew {
+            conn.renew(None);
+        }
+    }
+
+    /// A program has accepted a connection.
+    pub(crate) fn accepted(&mut self, key: Key, sock: SockId) {
+        let conn = self.table.entry(key).or_default();
+        conn.sock = Some(sock);
+        conn.child = true;
+    }
+
+    /// Connections to a port whose handshake waits for room in the accept queue.
+    pub(crate) fn parked_at(&self, port: u16) -> Vec<Key> {
+        self.parked
+            .iter()
+            .copied()
+            .filter(|k| k.local.port == port)
+            .collect()
+    }
+
+    /// Keeps a segment until there is room in the accept queue.
+    pub(crate) fn park(&mut self, key: Key, segment: Segment, bytes: Bytes) {
+        if let Some(conn) = self.table.get_mut(&key) {
+            conn.parked.push_back((segment, bytes));
+            self.parked.insert(key);
+        }
+    }
+
+    /// Takes what was parked for a connection.
+    pub(crate) fn unpark(&mut self, key: Key) -> VecDeque<(Segment, Bytes)> {
+        self.parked.remove(&key);
+        self.table
+            .get_mut(&key)
+            .map(|c| std::mem::take(&mut c.parked))
+            .unwrap_or_default()
+    }
+
+    /// The socket is closed, or has lost its connection.
+    pub(crate) fn forget(&mut self, key: Key, sock: SockId, woken: &mut Vec<Waker>) {
+        if self.table.get(&key).is_some_and(|c| c.sock == Some(sock)) {
+            self.drop_entry(key, woken);
+        }
+    }
+
+    /// A connection that nobody has accepted was reset.
+    pub(crate) fn forget_embryo(&mut self, key: Key) {
+        if self.table.get(&key).is_some_and(|c| c.sock.is_none()) {
+            self.table.remove(&key);
+            self.parked.remove(&key);
+        }
+    }
+
+    fn drop_entry(&mut self, key: Key, woken: &mut Vec<Waker>) {
+        if let Some(mut conn) = self.table.remove(&key) {
+            conn.wake(woken);
+        }
+    }
+
+    /// A SYN went out now; `rto` is the time to the first repetition.
+    pub(crate) fn syn_sent(&mut self, key: Key, now: Time, rto: u64) {
+        let Some(conn) = self.table.get_mut(&key) else {
+            return;
+        };
+        let wait = rto << conn.syns.min(16);
+        conn.syns += 1;
+        self.checks.entry(now.after(wait)).or_default().push(key);
+    }
+
+    /// The next time at which a connect() may have been given up.
+    pub(crate) fn next_check(&self) -> Option<Time> {
+        self.checks.keys().next().copied()
+    }
+
+    /// The connections whose connect() may have been given up by now.
+    pub(crate) fn due_checks(&mut self, now: Time) -> Vec<Key> {
+        let mut due = Vec::new();
+        while let Some(entry) = self.checks.first_entry() {
+            if *entry.key() > now {
+                break;
+            }
+            due.append(&mut entry.remove());
+        }
+        due
+    }
+
+    /// Looks once more at a connection that is still connecting although its last timer should
+    /// have fired.
+    pub(crate) fn check_again(&mut self, key: Key, at: Time) {
+        self.checks.entry(at).or_default().push(key);
+    }
+
+    /// Wakes everybody whose other end is one of a port's.
+    pub(crate) fn wake_peers_of(&mut self, port: u16, woken: &mut Vec<Waker>) {
+        for (_, conn) in self
+            .table
+            .iter_mut()
+            .filter(|(key, _)| key.remote.port == port)
+        {
+            conn.wake(woken);
+        }
+    }
+}

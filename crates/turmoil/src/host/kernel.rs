@@ -1,0 +1,106 @@
+//! The lock around a kernel, its clock, and how a task finds the kernel that it runs on.
+
+use super::state::{Spec, State};
+use crate::network::{Network, lock};
+use fourtuple_kernel::time::Time;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use tokio::runtime::{Handle, Id};
+use tokio::sync::Notify;
+
+/// One boot of a host.
+pub(crate) struct Kernel {
+    pub(crate) name: String,
+    pub(crate) boot: u64,
+    pub(crate) network: Arc<Network>,
+    state: Mutex<State>,
+    /// Wakes the task that sends and keeps the time.
+    pub(crate) pump: Notify,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel")
+            .field("name", &self.name)
+            .field("boot", &self.boot)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Kernel {
+    /// Boots a machine. `nth` counts the boots of this host from 1.
+    pub(crate) fn new(spec: &Spec, nth: u64, network: Arc<Network>) -> Arc<Self> {
+        let kernel = Arc::new(Kernel {
+            name: spec.name.clone(),
+            boot: network.next_boot(),
+            state: Mutex::new(State::new(spec, nth, Arc::clone(&network))),
+            network,
+            pump: Notify::new(),
+        });
+        kernel.enter(|s| s.peers.set_boot(kernel.boot));
+        kernel
+    }
+
+    /// Runs a call at the present time.
+    pub(crate) fn enter<R>(&self, call: impl FnOnce(&mut State) -> R) -> R {
+        let now = self.network.now();
+        let mut state = lock(&self.state);
+        if let Some(now) = now.filter(|_| state.up) {
+            state.advance(now);
+        }
+        let result = call(&mut state);
+        let woken = std::mem::take(&mut state.woken);
+        let kick = std::mem::take(&mut state.kick);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        if kick {
+            self.pump.notify_one();
+        }
+        result
+    }
+
+    /// When the kernel has something to do by itself.
+    pub(crate) fn next_event(&self) -> Option<Time> {
+        let state = lock(&self.state);
+        let timer = state.machine.next_event();
+        [timer, state.conns.next_check()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+thread_local! {
+    /// Kernels by the runtime that turmoil made for the host. Only looked up, never walked.
+    static KERNELS: RefCell<HashMap<Id, Arc<Kernel>>> = RefCell::new(HashMap::new());
+}
+
+/// Makes a kernel that of the present runtime, until it is dropped.
+pub(super) struct Registration(Id);
+
+impl Registration {
+    pub(super) fn new(kernel: &Arc<Kernel>) -> Self {
+        let id = Handle::current().id();
+        KERNELS.with_borrow_mut(|k| k.insert(id, Arc::clone(kernel)));
+        Registration(id)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // At the end of a thread the table may be gone already.
+        let kernel = KERNELS.try_with(|k| k.borrow_mut().remove(&self.0));
+        drop(kernel);
+    }
+}
+
+/// The kernel of the host that the calling task runs on.
+pub(crate) fn current() -> std::io::Result<Arc<Kernel>> {
+    let found = Handle::try_current()
+        .ok()
+        .and_then(|h| KERNELS.with_borrow(|k| k.get(&h.id()).cloned()));
+    found.ok_or_else(|| std::io::Error::other(crate::NoLinux))
+}

@@ -1,0 +1,68 @@
+//! Socket options that do not decide about ports: kept so that programs read back what Linux would
+//! tell them.
+
+use std::time::Duration;
+
+/// What `getsockopt` answers for one socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) reuseaddr: bool,
+    pub(crate) reuseport: bool,
+    pub(crate) linger: Option<Duration>,
+    pub(crate) nodelay: bool,
+    pub(crate) keepalive: bool,
+    pub(crate) quickack: bool,
+    pub(crate) ttl: u32,
+    pub(crate) tos: u32,
+    pub(crate) tclass: u32,
+    pub(crate) device: Option<Vec<u8>>,
+    /// As Linux shows it: twice what was asked for.
+    pub(crate) send_buffer: Option<u32>,
+    pub(crate) recv_buffer: Option<u32>,
+}
+
+/// `net.core.wmem_max` and `rmem_max`.
+const BUFFER_MAX: u32 = 212_992;
+/// `SOCK_MIN_SNDBUF`, `SOCK_MIN_RCVBUF`
+const SEND_MIN: u32 = 4608;
+const RECV_MIN: u32 = 2304;
+/// The middle values of `tcp_wmem` and `tcp_rmem`.
+const SEND_DEFAULT: u32 = 16_384;
+const RECV_DEFAULT: u32 = 131_072;
+
+impl Default for Kept {
+    fn default() -> Self {
+        Kept {
+            reuseaddr: false,
+            reuseport: false,
+            linger: None,
+            nodelay: false,
+            keepalive: false,
+            quickack: true,
+            ttl: 64,
+            tos: 0,
+            tclass: 0,
+            device: None,
+            send_buffer: None,
+            recv_buffer: None,
+        }
+    }
+}
+
+impl Kept {
+    pub(crate) fn set_send_buffer(&mut self, size: u32) {
+        self.send_buffer = Some((size.min(BUFFER_MAX) * 2).max(SEND_MIN));
+    }
+
+    pub(crate) fn set_recv_buffer(&mut self, size: u32) {
+        self.recv_buffer = Some((size.min(BUFFER_MAX) * 2).max(RECV_MIN));
+    }
+
+    pub(crate) fn send_buffer(&self) -> u32 {
+        self.send_buffer.unwrap_or(SEND_DEFAULT)
+    }
+
+    pub(crate) fn recv_buffer(&self) -> u32 {
+        self.recv_buffer.unwrap_or(RECV_DEFAULT)
+    }
+}

@@ -1,0 +1,208 @@
+//! What goes out of a kernel and what comes in.
+
+use super::conns::Key;
+use super::state::State;
+use crate::carrier::wire::Body;
+use bytes::Bytes;
+use fourtuple_kernel::{Endpoint, NsId, SegKind, Segment};
+
+impl State {
+    /// Hands everything that the model has sent to the carrier, or to another namespace of this
+    /// machine.
+    pub(crate) fn route(&mut self) {
+        while let Some((ns, segment)) = self.machine.segment() {
+            self.route_one(ns, segment);
+        }
+    }
+
+    fn route_one(&mut self, ns: NsId, segment: Segment) {
+        let key = Key {
+            ns,
+            local: segment.src,
+            remote: segment.dst,
+        };
+        match segment.kind {
+            SegKind::Syn => self.syn_went_out(key),
+            SegKind::Rst | SegKind::Refuse => self.conns.forget_embryo(key),
+            _ => {}
+        }
+        let bytes = match segment.kind {
+            SegKind::Data(_) => self.sending.take().unwrap_or_default(),
+            _ => Bytes::new(),
+        };
+        let Some(host) = self.network.route(segment.dst.ip) else {
+            tracing::trace!(?segment, "nobody has this address");
+            return;
+        };
+        if host == self.own {
+            self.receive(segment, bytes);
+            return;
+        }
+        self.network.sent(1);
+        self.kick = true;
+        let peer = self.peers.of(host);
+        match segment.kind {
+            SegKind::Syn => {
+                peer.datagram.push(segment);
+                peer.want_pipe();
+            }
+            SegKind::SynAck | SegKind::Challenge | SegKind::Refuse => peer.datagram.push(segment),
+            // Without a pipe there is nothing that it could overtake.
+            SegKind::Rst if !peer.has_pipe() => peer.datagram.push(segment),
+            _ => peer.push(Body::Segment(segment, bytes)),
+        }
+    }
+
+    /// A segment has arrived for one of this machine's addresses.
+    pub(crate) fn receive(&mut self, segment: Segment, bytes: Bytes) {
+        let Some(ns) = self.namespace_of(segment.dst.ip) else {
+            return;
+        };
+        self.kick = true;
+        let key = Key {
+            ns,
+            local: segment.dst,
+            remote: segment.src,
+        };
+        if segment.kind == SegKind::Syn {
+            let machine = &self.machine;
+            self.conns
+                .embryo(key, |s| machine.state(s) == fourtuple_kernel::State::Close);
+        }
+        let embryo = self
+            .conns
+            .get(key)
+            .is_some_and(|c| c.sock.is_none() && !c.child);
+        if embryo && matches!(segment.kind, SegKind::Ack | SegKind::Data(_) | SegKind::Fin) {
+            self.conns.park(key, segment, bytes);
+            self.admit(key);
+            return;
+        }
+        self.arrive(key, segment, bytes);
+        if matches!(segment.kind, SegKind::Rst | SegKind::Refuse) {
+            self.conns.forget_embryo(key);
+        }
+    }
+
+    fn arrive(&mut self, key: Key, segment: Segment, bytes: Bytes) {
+        if let Some(conn) = self.conns.get(key).filter(|c| !c.shut_read) {
+            conn.arrive(bytes);
+        }
+        self.machine.deliver(key.ns, segment);
+        self.touch(key);
+        self.route();
+    }
+
+    /// Tries to complete a handshake. The model drops what finds the accept queue full, as Linux
+    /// does; there the other end repeats it, here it is kept until there is room.
+    fn admit(&mut self, key: Key) {
+        let Some((first, _)) = self.conns.get(key).and_then(|c| c.parked.front()).cloned() else {
+            return;
+        };
+        self.machine.deliver(
+            key.ns,
+            Segment {
+                kind: SegKind::Ack,
+                ..first
+            },
+        );
+        self.route();
+        // Only a child answers this.
+        self.machine.deliver(
+            key.ns,
+            Segment {
+                kind: SegKind::SynAck,
+                ..first
+            },
+        );
+        let mut child = None;
+        while let Some((ns, answer)) = self.machine.segment() {
+            match answer.kind {
+                SegKind::Ack if (answer.src, answer.dst) == (key.local, key.remote) => {
+                    child = Some(true)
+                }
+                SegKind::Rst if (answer.src, answer.dst) == (key.local, key.remote) => {
+                    child = Some(false)
+                }
+                _ => self.route_one(ns, answer),
+            }
+        }
+        match child {
+            None => {}
+            Some(false) => {
+                self.conns.unpark(key);
+                self.conns.forget_embryo(key);
+            }
+            Some(true) => {
+                if let Some(conn) = self.conns.get(key) {
+                    conn.child = true;
+                }
+                for (segment, bytes) in self.conns.unpark(key) {
+                    if segment.kind != SegKind::Ack {
+                        self.arrive(key, segment, bytes);
+                    }
+                }
+                self.touch(key);
+            }
+        }
+    }
+
+    /// There may be room in the accept queue of a port.
+    pub(crate) fn admit_parked(&mut self, port: u16) {
+        for key in self.conns.parked_at(port) {
+            self.admit(key);
+        }
+    }
+
+    /// The program at the other end has read bytes.
+    pub(crate) fn credited(&mut self, key: Key, bytes: u32) {
+        if let Some(conn) = self.conns.get(key) {
+            conn.credit(bytes);
+            conn.wake(&mut self.woken);
+        }
+    }
+
+    /// A credit has come over the network.
+    pub(crate) fn credit_arrived(&mut self, from: Endpoint, to: Endpoint, bytes: u32) {
+        if let Some(ns) = self.namespace_of(to.ip) {
+            self.credited(
+                Key {
+                    ns,
+                    local: to,
+                    remote: from,
+                },
+                bytes,
+            );
+        }
+    }
+
+    /// Tells the writer of a connection that bytes were read.
+    pub(crate) fn report(&mut self, key: Key, bytes: u32) {
+        if self.is_local(key.ns, key.remote.ip) {
+            self.credited(key.other_end(), bytes);
+            return;
+        }
+        let Some(host) = self.network.route(key.remote.ip) else {
+            return;
+        };
+        if host == self.own {
+            if let Some(ns) = self.namespace_of(key.remote.ip) {
+                self.credited(
+                    Key {
+                        ns,
+                        ..key.other_end()
+                    },
+                    bytes,
+                );
+            }
+            return;
+        }
+        self.network.sent(1);
+        self.kick = true;
+        self.peers.of(host).push(Body::Credit {
+            from: key.local,
+            to: key.remote,
+            bytes,
+        });
+    }
+}

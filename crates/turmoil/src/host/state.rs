@@ -1,0 +1,206 @@
+//! One running kernel with everything around it: the port model, the bytes, the waiting tasks and
+//! what is to be sent.
+//!
+//! Everything here happens under the kernel's lock, takes no time and does no I/O. `calls` has the
+//! system calls, `deliver` what comes in, `route` what goes out.
+
+use super::conns::{Conns, Key, Waiters};
+use super::options::Kept;
+use crate::carrier::Peers;
+use crate::config::Linux;
+use crate::network::Network;
+use bytes::Bytes;
+use fourtuple_kernel::time::Time;
+use fourtuple_kernel::{Errno, Ip, Machine, NsId, Refusal, Seeded, SockId, State as Tcp};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// One network namespace of a machine, as it is set up at boot.
+#[derive(Clone, Debug)]
+pub(crate) struct Namespace {
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) linux: Linux,
+}
+
+/// What a turmoil host boots.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    /// Name of the host, or of the machine whose namespaces it has.
+    pub(crate) name: String,
+    /// turmoil's address of it.
+    pub(crate) own: IpAddr,
+    pub(crate) namespaces: Vec<Namespace>,
+}
+
+/// What a handle of a program stands for.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) ns: NsId,
+    pub(crate) uid: u32,
+    /// The connection that it has or had.
+    pub(crate) key: Option<Key>,
+    pub(crate) kept: Kept,
+}
+
+/// The last call that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) call: String,
+    pub(crate) errno: Errno,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) at: Time,
+}
+
+pub(crate) struct State {
+    /// `false` once the host has crashed.
+    pub(crate) up: bool,
+    pub(crate) machine: Machine<Seeded>,
+    /// Namespaces with their own windows.
+    pub(crate) namespaces: Vec<(NsId, u32)>,
+    local: BTreeMap<Ip, NsId>,
+    pub(crate) own: IpAddr,
+    pub(crate) network: Arc<Network>,
+    pub(crate) open: BTreeMap<SockId, Open>,
+    pub(crate) conns: Conns,
+    /// Who waits in accept(), by port.
+    pub(crate) acceptors: BTreeMap<u16, Waiters>,
+    pub(crate) peers: Peers,
+    /// Bytes of the segment that the present call sends.
+    pub(crate) sending: Option<Bytes>,
+    pub(crate) woken: Vec<Waker>,
+    /// The pump has something to do.
+    pub(crate) kick: bool,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) refusal: Option<Refusal>,
+    syn_rto: u64,
+}
+
+impl State {
+    pub(crate) fn new(spec: &Spec, boot: u64, network: Arc<Network>) -> Self {
+        let first = &spec.namespaces[0].linux;
+        // A machine that boots again has new secrets.
+        let name = if boot == 1 {
+            spec.name.clone()
+        } else {
+            format!("{} boot {boot}", spec.name)
+        };
+        let mut machine = Machine::new(first.behaviours, Seeded::new(first.seed, &name));
+        machine.explain(true);
+        let mut namespaces = Vec::new();
+        let mut local = BTreeMap::new();
+        for space in &spec.namespaces {
+            let ns = machine.add_namespace();
+            machine.set_routed(ns, true);
+            for ip in &space.addresses {
+                machine.add_address(ns, Ip::from(*ip));
+                local.insert(Ip::from(*ip), ns);
+            }
+            if let Some(length) = space.linux.time_wait {
+                machine.set_time_wait(ns, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
+            }
+            for (key, value) in &space.linux.sysctls {
+                // They were tried when they were configured.
+                let _ = machine.sysctl(ns, key, value);
+            }
+            namespaces.push((ns, space.linux.window));
+        }
+        machine.take_refusal();
+        State {
+            up: true,
+            syn_rto: u64::from(first.behaviours.syn_rto_ms) * fourtuple_kernel::time::MS,
+            machine,
+            namespaces,
+            local,
+            own: spec.own,
+            network,
+            open: BTreeMap::new(),
+            conns: Conns::default(),
+            acceptors: BTreeMap::new(),
+            peers: Peers::default(),
+            sending: None,
+            woken: Vec::new(),
+            kick: false,
+            failure: None,
+            refusal: None,
+        }
+    }
+
+    /// The namespace that has an address.
+    pub(crate) fn namespace_of(&self, ip: Ip) -> Option<NsId> {
+        self.local.get(&ip).copied()
+    }
+
+    /// Whether an address is reached without leaving the namespace.
+    pub(crate) fn is_local(&self, ns: NsId, ip: Ip) -> bool {
+        ip.is_loopback() || self.local.get(&ip) == Some(&ns)
+    }
+
+    /// Bytes that one direction of a connection of this socket takes.
+    pub(crate) fn window(&self, id: SockId) -> u32 {
+        let Some(open) = self.open.get(&id) else {
+            return 1;
+        };
+        open.kept
+            .send_buffer
+            .unwrap_or_else(|| self.window_of(open.ns))
+    }
+
+    pub(crate) fn window_of(&self, ns: NsId) -> u32 {
+        self.namespaces
+            .iter()
+            .find(|(n, _)| *n == ns)
+            .map_or(1, |(_, window)| *window)
+    }
+
+    /// Lets the kernel's time pass and does what its timers ask for.
+    pub(crate) fn advance(&mut self, now: Time) {
+        if now <= self.machine.now() {
+            return;
+        }
+        self.machine.advance(now);
+        self.route();
+        for key in self.conns.due_checks(now) {
+            let Some(sock) = self.conns.get(key).and_then(|c| c.sock) else {
+                continue;
+            };
+            if self.machine.state(sock) == Tcp::SynSent {
+                // The kernel has repeated the SYN, or gives up later than expected.
+                self.conns
+                    .check_again(key, now.after(fourtuple_kernel::time::SEC));
+            } else {
+                self.touch(key);
+            }
+        }
+    }
+
+    /// Wakes whoever waits for one end of a connection, or for connections to its port.
+    pub(crate) fn touch(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get(key) {
+            conn.wake(&mut self.woken);
+        }
+        if let Some(waiters) = self.acceptors.get_mut(&key.local.port) {
+            waiters.wake_into(&mut self.woken);
+        }
+    }
+
+    pub(crate) fn syn_went_out(&mut self, key: Key) {
+        let now = self.machine.now();
+        self.conns.syn_sent(key, now, self.syn_rto);
+    }
+
+    /// The host has crashed: nothing is left, and nobody hears of it.
+    pub(crate) fn crash(&mut self) {
+        self.up = false;
+        for (ns, _) in &self.namespaces {
+            self.machine.crash(*ns);
+        }
+        while self.machine.segment().is_some() {}
+        self.open.clear();
+        self.conns = Conns::default();
+        self.acceptors.clear();
+        let lost = std::mem::take(&mut self.peers).unsent();
+        self.network.arrived(lost);
+    }
+}

@@ -1,0 +1,115 @@
+//! Names and addresses, as in `tokio::net`, with turmoil's host names.
+
+use crate::host::current;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+/// Converts to socket addresses: everything that `tokio::net::ToSocketAddrs` takes, where host
+/// names are those of the simulation. A host with several addresses gives all of them, turmoil's
+/// own first. `localhost` is 127.0.0.1.
+pub trait ToSocketAddrs: sealed::Sealed {}
+
+impl<T: sealed::Sealed + ?Sized> ToSocketAddrs for T {}
+
+pub(crate) fn to_addrs<A: ToSocketAddrs>(addr: &A) -> io::Result<Vec<SocketAddr>> {
+    addr.resolve()
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let ips = if host == "localhost" {
+        Some(vec![Ipv4Addr::LOCALHOST.into()])
+    } else {
+        current()?.network.resolve(host)
+    };
+    match ips {
+        Some(ips) => Ok(ips
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, port))
+            .collect()),
+        None => {
+            let message = format!("no host of the simulation is called {host}");
+            Err(io::Error::new(io::ErrorKind::NotFound, message))
+        }
+    }
+}
+
+fn parse(text: &str) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(addr) = text.parse() {
+        return Ok(vec![addr]);
+    }
+    let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| invalid("invalid socket address"))?;
+    resolve(
+        host,
+        port.parse().map_err(|_| invalid("invalid port value"))?,
+    )
+}
+
+mod sealed {
+    use super::*;
+
+    pub trait Sealed {
+        #[doc(hidden)]
+        fn resolve(&self) -> io::Result<Vec<SocketAddr>>;
+    }
+
+    macro_rules! plain {
+        ($($type:ty),*) => {
+            $(impl Sealed for $type {
+                fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+                    Ok(vec![(*self).into()])
+                }
+            })*
+        };
+    }
+
+    plain!(
+        SocketAddr,
+        SocketAddrV4,
+        SocketAddrV6,
+        (IpAddr, u16),
+        (Ipv4Addr, u16),
+        (Ipv6Addr, u16)
+    );
+
+    impl<T: Sealed + ?Sized> Sealed for &T {
+        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+            (**self).resolve()
+        }
+    }
+
+    impl Sealed for [SocketAddr] {
+        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+            Ok(self.to_vec())
+        }
+    }
+
+    impl Sealed for str {
+        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+            parse(self)
+        }
+    }
+
+    impl Sealed for String {
+        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+            parse(self)
+        }
+    }
+
+    impl Sealed for (&str, u16) {
+        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+            super::resolve(self.0, self.1)
+        }
+    }
+
+    impl Sealed for (String, u16) {
+        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+            super::resolve(&self.0, self.1)
+        }
+    }
+}

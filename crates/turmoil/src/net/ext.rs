@@ -1,0 +1,103 @@
+//! Socket options of Linux beyond tokio's.
+
+use super::{TcpListener, TcpSocket, TcpStream};
+use crate::Socket;
+use fourtuple_kernel::SockOpt;
+use std::io;
+use std::ops::RangeInclusive;
+
+/// Socket options of Linux that decide about local ports. A kernel that does not know an option
+/// answers `ENOPROTOOPT`, as it would.
+pub trait LinuxSocketExt {
+    /// The socket below tokio's shape.
+    fn as_socket(&self) -> &Socket;
+
+    /// Any option that the port model knows.
+    ///
+    /// # Errors
+    /// As `setsockopt`.
+    fn set_option(&self, option: SockOpt) -> io::Result<()> {
+        self.as_socket().set(option)
+    }
+
+    /// `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2): a bind to port 0 leaves the choice of the port to
+    /// `connect`, which can share it.
+    ///
+    /// # Errors
+    /// As `setsockopt`.
+    fn set_bind_address_no_port(&self, on: bool) -> io::Result<()> {
+        self.set_option(SockOpt::BindAddressNoPort(on))
+    }
+
+    /// `IP_LOCAL_PORT_RANGE` (Linux 6.3): the range of local ports of this socket.
+    ///
+    /// # Errors
+    /// As `setsockopt`.
+    fn set_local_port_range(&self, range: RangeInclusive<u16>) -> io::Result<()> {
+        self.set_option(SockOpt::LocalPortRange(*range.start(), *range.end()))
+    }
+
+    /// `IPV6_V6ONLY`.
+    ///
+    /// # Errors
+    /// As `setsockopt`.
+    fn set_only_v6(&self, on: bool) -> io::Result<()> {
+        self.set_option(SockOpt::V6Only(on))
+    }
+
+    /// `IP_FREEBIND`.
+    ///
+    /// # Errors
+    /// As `setsockopt`.
+    fn set_freebind(&self, on: bool) -> io::Result<()> {
+        self.set_option(SockOpt::FreeBind(on))
+    }
+
+    /// `IP_TRANSPARENT`.
+    ///
+    /// # Errors
+    /// As `setsockopt`.
+    fn set_transparent(&self, on: bool) -> io::Result<()> {
+        self.set_option(SockOpt::Transparent(on))
+    }
+
+    /// `TCP_LINGER2`: seconds in FIN_WAIT2; negative for not at all.
+    ///
+    /// # Errors
+    /// As `setsockopt`.
+    fn set_tcp_linger2(&self, seconds: i32) -> io::Result<()> {
+        self.set_option(SockOpt::Linger2(seconds))
+    }
+
+    /// `TCP_SYNCNT`: how often an unanswered SYN is repeated.
+    ///
+    /// # Errors
+    /// As `setsockopt`.
+    fn set_syn_count(&self, count: u8) -> io::Result<()> {
+        self.set_option(SockOpt::SynCount(count))
+    }
+}
+
+impl LinuxSocketExt for Socket {
+    fn as_socket(&self) -> &Socket {
+        self
+    }
+}
+
+impl LinuxSocketExt for TcpSocket {
+    fn as_socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+impl LinuxSocketExt for TcpListener {
+    fn as_socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+impl LinuxSocketExt for TcpStream {
+    fn as_socket(&self) -> &Socket {
+        &self.socket
+    }
+}

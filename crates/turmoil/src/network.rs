@@ -1,0 +1,193 @@
+//! What all Linux hosts of one simulation share: who has which address, the clock, and how much is
+//! under way.
+
+use crate::host::Kernel;
+use fourtuple_kernel::Ip;
+use fourtuple_kernel::time::Time;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// Locks, also after a panic elsewhere: the state is only ever changed by whole calls.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The kernels' clocks in relation to turmoil's.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// They run with turmoil's, this much behind it.
+    Behind(Duration),
+    /// They stand still.
+    Frozen(Duration),
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Network {
+    shared: Mutex<Shared>,
+    boots: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Which turmoil host has an address.
+    routes: BTreeMap<Ip, IpAddr>,
+    /// Addresses by host name, the first one being turmoil's own.
+    names: BTreeMap<String, Vec<IpAddr>>,
+    /// Names by turmoil's address, and the order in which hosts came.
+    hosts: BTreeMap<IpAddr, (String, usize)>,
+    kernels: BTreeMap<String, Arc<Kernel>>,
+    pace: Pace,
+    in_flight: u64,
+    idle: Vec<Waker>,
+}
+
+impl Network {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Network {
+            shared: Mutex::new(Shared {
+                routes: BTreeMap::new(),
+                names: BTreeMap::new(),
+                hosts: BTreeMap::new(),
+                kernels: BTreeMap::new(),
+                pace: Pace::Behind(Duration::ZERO),
+                in_flight: 0,
+                idle: Vec::new(),
+            }),
+            boots: AtomicU64::new(0),
+        })
+    }
+
+    /// Adds a host with its addresses; `own` is turmoil's address of it.
+    pub(crate) fn add_host(&self, name: &str, own: IpAddr, addresses: &[IpAddr]) {
+        let mut s = lock(&self.shared);
+        for ip in addresses {
+            s.routes.insert(Ip::from(*ip), own);
+        }
+        let order = s.hosts.len();
+        s.hosts
+            .entry(own)
+            .or_insert_with(|| (name.to_owned(), order));
+        s.names.insert(name.to_owned(), addresses.to_vec());
+    }
+
+    /// The turmoil host that has an address.
+    pub(crate) fn route(&self, ip: Ip) -> Option<IpAddr> {
+        lock(&self.shared).routes.get(&ip).copied()
+    }
+
+    /// The addresses of a host name.
+    pub(crate) fn resolve(&self, name: &str) -> Option<Vec<IpAddr>> {
+        lock(&self.shared).names.get(name).cloned()
+    }
+
+    /// The how manieth host a turmoil address is.
+    pub(crate) fn order(&self, host: IpAddr) -> usize {
+        lock(&self.shared).hosts.get(&host).map_or(0, |h| h.1)
+    }
+
+    /// A number for a boot, greater than all before it.
+    pub(crate) fn next_boot(&self) -> u64 {
+        self.boots.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn set_kernel(&self, name: &str, kernel: Arc<Kernel>) {
+        lock(&self.shared).kernels.insert(name.to_owned(), kernel);
+    }
+
+    pub(crate) fn kernel(&self, name: &str) -> Option<Arc<Kernel>> {
+        lock(&self.shared).kernels.get(name).cloned()
+    }
+
+    pub(crate) fn kernels(&self) -> Vec<Arc<Kernel>> {
+        lock(&self.shared).kernels.values().cloned().collect()
+    }
+
+    /// Ends the simulation: nothing refers to a kernel any more.
+    pub(crate) fn end(&self) {
+        let kernels = std::mem::take(&mut lock(&self.shared).kernels);
+        drop(kernels);
+    }
+
+    /// The kernels' time since the start of the simulation. None outside a running host.
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
+        let pace = lock(&self.shared).pace;
+        match pace {
+            Pace::Frozen(at) => Some(at),
+            Pace::Behind(by) => Some(turmoil_elapsed()?.saturating_sub(by)),
+        }
+    }
+
+    /// The same on the clock of a kernel.
+    pub(crate) fn now(&self) -> Option<Time> {
+        self.elapsed().map(|e| crate::host::START + e)
+    }
+
+    /// Stops or continues the kernels' clocks.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        let Some(turmoil) = turmoil_elapsed() else {
+            return;
+        };
+        let mut s = lock(&self.shared);
+        s.pace = match (s.pace, frozen) {
+            (Pace::Behind(by), true) => Pace::Frozen(turmoil.saturating_sub(by)),
+            (Pace::Frozen(at), false) => Pace::Behind(turmoil.saturating_sub(at)),
+            (pace, _) => pace,
+        };
+    }
+
+    /// How long turmoil has to run until the kernels' clocks show `at`; none if they stand still.
+    pub(crate) fn until(&self, at: Time) -> Option<Duration> {
+        let pace = lock(&self.shared).pace;
+        match pace {
+            Pace::Frozen(_) => None,
+            Pace::Behind(by) => {
+                Some((at - crate::host::START + by).saturating_sub(turmoil_elapsed()?))
+            }
+        }
+    }
+
+    /// Notes segments that have left a kernel.
+    pub(crate) fn sent(&self, count: u64) {
+        lock(&self.shared).in_flight += count;
+    }
+
+    /// Notes segments that have arrived.
+    pub(crate) fn arrived(&self, count: u64) {
+        let woken = {
+            let mut s = lock(&self.shared);
+            s.in_flight = s.in_flight.saturating_sub(count);
+            if s.in_flight == 0 {
+                std::mem::take(&mut s.idle)
+            } else {
+                Vec::new()
+            }
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until nothing is under way.
+    pub(crate) async fn idle(&self) {
+        std::future::poll_fn(|cx| {
+            let mut s = lock(&self.shared);
+            if s.in_flight == 0 {
+                return Poll::Ready(());
+            }
+            if !s.idle.iter().any(|w| w.will_wake(cx.waker())) {
+                s.idle.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// turmoil's clock; none where it would fall back to the wall clock.
+fn turmoil_elapsed() -> Option<Duration> {
+    tokio::runtime::Handle::try_current().ok()?;
+    turmoil::sim_elapsed()
+}

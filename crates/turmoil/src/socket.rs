@@ -1,0 +1,334 @@
+//! A TCP socket as Linux has it: one file descriptor, all system calls, in any order.
+//!
+//! [`net`](crate::net) puts tokio's shapes around it. Use it directly for what tokio's types cannot
+//! say: connecting twice, binding after a failed connect, dissolving a connection, half a close.
+
+use crate::host::{Direction, Kept, Kernel, State, current};
+use fourtuple_kernel::{
+    Endpoint, Errno, Family, NsId, Refusal, Shutdown, SockId, SockOpt, State as Tcp,
+};
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// The `io::Error` of an errno, as the standard library would make it of a failed call.
+pub(crate) fn io_error(errno: Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno.number())
+}
+
+/// A TCP socket. Dropping it is `close()`.
+pub struct Socket {
+    kernel: Arc<Kernel>,
+    id: SockId,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.kernel.enter(|s| s.close(self.id));
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (local, peer, state) = self.kernel.enter(|s| {
+            (
+                s.machine.local(self.id),
+                s.machine.peer(self.id).ok(),
+                s.machine.state(self.id),
+            )
+        });
+        f.debug_struct("Socket")
+            .field("host", &self.kernel.name)
+            .field("local", &local)
+            .field("peer", &peer)
+            .field("state", &state.name())
+            .finish()
+    }
+}
+
+impl Socket {
+    /// `socket(family, SOCK_STREAM, 0)` on the host that the calling task runs on, by root.
+    ///
+    /// # Errors
+    /// If the host has no Linux ports.
+    pub fn new(family: Family) -> io::Result<Self> {
+        Self::with_uid(family, 0)
+    }
+
+    /// The same by a process with another uid, which `SO_REUSEPORT` and privileged ports look at.
+    ///
+    /// # Errors
+    /// If the host has no Linux ports.
+    pub fn with_uid(family: Family, uid: u32) -> io::Result<Self> {
+        let kernel = current()?;
+        let ns = kernel.enter(|s| s.namespaces[0].0);
+        Self::on(&kernel, ns, family, uid)
+    }
+
+    pub(crate) fn on(kernel: &Arc<Kernel>, ns: NsId, family: Family, uid: u32) -> io::Result<Self> {
+        let id = kernel
+            .enter(|s| up(s).and_then(|s| s.socket(ns, family, uid)))
+            .map_err(io_error)?;
+        Ok(Socket {
+            kernel: Arc::clone(kernel),
+            id,
+        })
+    }
+
+    fn call<T>(&self, call: impl FnOnce(&mut State) -> Result<T, Errno>) -> io::Result<T> {
+        self.kernel
+            .enter(|s| up(s).and_then(call))
+            .map_err(io_error)
+    }
+
+    /// `setsockopt` of an option that decides about ports.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` if this kernel does not know the option, and others as on Linux.
+    pub fn set(&self, option: SockOpt) -> io::Result<()> {
+        self.call(|s| {
+            s.set(self.id, option)?;
+            let Some(open) = s.open.get_mut(&self.id) else {
+                return Ok(());
+            };
+            match option {
+                SockOpt::ReuseAddr(on) => open.kept.reuseaddr = on,
+                SockOpt::ReusePort(on) => open.kept.reuseport = on,
+                SockOpt::Linger(l) => open.kept.linger = l.map(|s| Duration::from_secs(s.into())),
+                _ => {}
+            }
+            Ok(())
+        })
+    }
+
+    /// `bind()`.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EINVAL`, `EACCES`, as the kernel decides.
+    pub fn bind(&self, at: SocketAddr) -> io::Result<()> {
+        self.call(|s| s.bind(self.id, at.into()))
+    }
+
+    /// `listen()`.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, or `EINVAL` for a socket that is connected.
+    pub fn listen(&self, backlog: u32) -> io::Result<()> {
+        self.call(|s| s.listen(self.id, backlog))
+    }
+
+    /// `connect()` on a non-blocking socket: `EINPROGRESS` means that the SYN is out.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` when no local port is left, and others as on Linux.
+    pub fn start_connect(&self, to: SocketAddr) -> io::Result<()> {
+        self.call(|s| s.connect(self.id, to.into()))
+    }
+
+    /// Waits for a connect that has been started.
+    pub fn poll_connect(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.kernel.enter(|s| match up(s) {
+            Ok(s) => s.poll_connect(self.id, cx).map_err(io_error),
+            Err(errno) => Poll::Ready(Err(io_error(errno))),
+        })
+    }
+
+    /// `connect()`.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` when no local port is left, `ECONNREFUSED`, `ETIMEDOUT` and others.
+    pub async fn connect(&self, to: SocketAddr) -> io::Result<()> {
+        match self.start_connect(to) {
+            Err(e) if e.raw_os_error() == Some(Errno::EINPROGRESS.number()) => {}
+            Err(e) => return Err(e),
+            Ok(()) => {}
+        }
+        poll_fn(|cx| self.poll_connect(cx)).await
+    }
+
+    /// `accept()` on a non-blocking socket.
+    ///
+    /// # Errors
+    /// `EAGAIN` if nobody waits to be accepted, `EINVAL` unless the socket listens.
+    pub fn try_accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        let uid = self.uid();
+        let (id, peer) = self.call(|s| s.accept(self.id, uid))?;
+        Ok((
+            Socket {
+                kernel: Arc::clone(&self.kernel),
+                id,
+            },
+            peer.into(),
+        ))
+    }
+
+    /// Waits for a connection to accept.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
+        let uid = self.uid();
+        let accepted = self.kernel.enter(|s| match up(s) {
+            Ok(s) => s.poll_accept(self.id, uid, cx),
+            Err(errno) => Poll::Ready(Err(errno)),
+        });
+        accepted.map(|r| {
+            let (id, peer) = r.map_err(io_error)?;
+            Ok((
+                Socket {
+                    kernel: Arc::clone(&self.kernel),
+                    id,
+                },
+                peer.into(),
+            ))
+        })
+    }
+
+    /// `accept()`.
+    ///
+    /// # Errors
+    /// `EINVAL` unless the socket listens, `ECONNABORTED` if the other end has reset it already.
+    pub async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// `send()` on a non-blocking socket.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is no room, `EPIPE`, `ECONNRESET`.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.call(|s| s.send(self.id, bytes))
+    }
+
+    /// `recv()` on a non-blocking socket; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is nothing yet, `ECONNRESET`, `ENOTCONN`.
+    pub fn recv(&self, out: &mut [u8]) -> io::Result<usize> {
+        self.call(|s| s.recv(self.id, out))
+    }
+
+    /// `recv()` with `MSG_PEEK` on a non-blocking socket.
+    ///
+    /// # Errors
+    /// As [`Socket::recv`].
+    pub fn peek(&self, out: &mut [u8]) -> io::Result<usize> {
+        self.call(|s| s.peek(self.id, out))
+    }
+
+    /// `shutdown()`.
+    ///
+    /// # Errors
+    /// `ENOTCONN` unless the socket is connected or listens.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.call(|s| s.shutdown(self.id, how))
+    }
+
+    /// `connect()` to an address of family `AF_UNSPEC`: the connection is dissolved, and the socket
+    /// can be used again.
+    ///
+    /// # Errors
+    /// None that a program would see.
+    pub fn disconnect(&self) -> io::Result<()> {
+        self.call(|s| s.disconnect(self.id))
+    }
+
+    /// `getsockname()`.
+    ///
+    /// # Errors
+    /// If the host has crashed.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.call(|s| Ok(s.machine.local(self.id).into()))
+    }
+
+    /// `getpeername()`.
+    ///
+    /// # Errors
+    /// `ENOTCONN` unless the socket is connected.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.call(|s| s.machine.peer(self.id).map(SocketAddr::from))
+    }
+
+    /// The TCP state.
+    #[must_use]
+    pub fn state(&self) -> Tcp {
+        self.kernel.enter(|s| s.machine.state(self.id))
+    }
+
+    /// Why the last call on this host failed, as the port model explains it.
+    #[must_use]
+    pub fn take_refusal(&self) -> Option<Refusal> {
+        self.kernel.enter(|s| s.refusal.take())
+    }
+
+    pub(crate) fn uid(&self) -> u32 {
+        self.kernel
+            .enter(|s| s.open.get(&self.id).map_or(0, |o| o.uid))
+    }
+
+    pub(crate) fn ends(&self) -> (Endpoint, Option<Endpoint>) {
+        self.kernel
+            .enter(|s| (s.machine.local(self.id), s.machine.peer(self.id).ok()))
+    }
+
+    pub(crate) fn connect_result(&self) -> Option<Result<(), Errno>> {
+        self.kernel.enter(|s| s.connect_result(self.id))
+    }
+
+    pub(crate) fn kept<R>(&self, f: impl FnOnce(&mut Kept) -> R) -> io::Result<R> {
+        self.call(|s| {
+            s.open
+                .get_mut(&self.id)
+                .map(|o| f(&mut o.kept))
+                .ok_or(Errno::EINVAL)
+        })
+    }
+
+    pub(crate) fn is_ready(&self, direction: Direction) -> bool {
+        self.kernel.enter(|s| s.is_ready(self.id, direction))
+    }
+
+    pub(crate) fn halves_closed(&self) -> (bool, bool) {
+        self.kernel.enter(|s| s.halves_closed(self.id))
+    }
+
+    pub(crate) fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<()> {
+        self.kernel.enter(|s| {
+            if s.is_ready(self.id, direction) || !s.wait(self.id, direction, cx.waker()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    }
+
+    /// Runs a non-blocking call until it does not say `EAGAIN`.
+    pub(crate) fn poll_io<T>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        mut call: impl FnMut(&mut State, SockId) -> Result<T, Errno>,
+    ) -> Poll<io::Result<T>> {
+        let answer = self.kernel.enter(|s| {
+            let answer = up(s).and_then(|s| call(s, self.id));
+            match answer {
+                Err(Errno::EAGAIN) if s.wait(self.id, direction, cx.waker()) => None,
+                answer => Some(answer),
+            }
+        });
+        match answer {
+            None => Poll::Pending,
+            Some(answer) => Poll::Ready(answer.map_err(io_error)),
+        }
+    }
+}
+
+/// A crashed host's sockets answer nothing useful to anybody who still has them.
+fn up(state: &mut State) -> Result<&mut State, Errno> {
+    if state.up {
+        Ok(state)
+    } else {
+        Err(Errno::ENODEV)
+    }
+}
