@@ -1,1 +1,63 @@
-//! The regression suite lives in `tests/`; this package exists so that its snapshots sit at the top of the repository.
+//! What the regression suite shares. The suite lives in `tests/`; this package exists so that its snapshots sit at the
+//! top of the repository, where `cargo insta review` finds them.
+
+use std::path::{Path, PathBuf};
+
+use fourtuple_harness::{Engine, Model, ScenarioReport, kernels, runner};
+use fourtuple_scenario::{expand, load};
+
+/// The top of the repository.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The engines that every scenario runs on.
+#[must_use]
+pub fn engines() -> Vec<Box<dyn Engine>> {
+    vec![Box::new(Model)]
+}
+
+/// A scenario's path below the top of the repository.
+#[must_use]
+pub fn relative(path: &Path) -> PathBuf {
+    path.strip_prefix(root()).unwrap_or(path).to_owned()
+}
+
+/// Runs a scenario file on all engines.
+///
+/// # Panics
+/// When the file is no valid scenario.
+#[must_use]
+pub fn run(path: &Path) -> ScenarioReport {
+    let mut scenario = load(path).unwrap_or_else(|errors| panic!("{errors}"));
+    // Snapshots are the same wherever the repository lies.
+    scenario.file = relative(path).to_string_lossy().replace('\\', "/");
+    let cases = expand(&scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{errors}"));
+    let engines = engines();
+    let engines: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
+    runner::run(&scenario, cases, &engines)
+}
+
+/// Every file below a directory, sorted.
+///
+/// # Panics
+/// When a directory cannot be read.
+#[must_use]
+pub fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let entries = std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        for entry in entries {
+            let path = entry.expect("a directory entry").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -29,11 +29,10 @@ impl<'a> Group<'a> {
         groups
     }
 
-    /// Which cases these are: `rhel-6.5, linux-6.18` or `tw_reuse=1 on rhel-6.5, linux-6.18`.
+    /// Which cases these are: `rhel-6.5, linux-6.18` or `rhel-6.5, linux-6.18 with tw_reuse=1`.
     #[must_use]
     pub fn title(&self, order: &Order) -> String {
-        let cases: Vec<&CaseReport> = self.cases.clone();
-        title(&cases, order)
+        title(&self.cases, order)
     }
 }
 
@@ -60,9 +59,20 @@ pub fn title(cases: &[&CaseReport], order: &Order) -> String {
     }
     let parts = by_kernels.into_iter().map(|(kernels, points)| match points.as_slice() {
         [only] if only.is_empty() => kernels,
-        _ => format!("{} on {kernels}", points.join(" or ")),
+        _ => format!("{kernels} with {}", points.join(" or ")),
     });
     parts.collect::<Vec<_>>().join("; ")
+}
+
+/// Some of the cases of a section, whose title has told the point of the matrix if there is only one.
+#[must_use]
+pub fn title_within(cases: &[&CaseReport], section: &[&CaseReport], order: &Order) -> String {
+    let first = section.first().map(|case| point(case));
+    if section.iter().any(|case| Some(point(case)) != first) {
+        return title(cases, order);
+    }
+    let names: Vec<&str> = cases.iter().flat_map(|case| &case.kernels).map(|name| &**name).collect();
+    order.compact(&names)
 }
 
 /// A point of the matrix: `tw_reuse=1 hold=2s`; empty without a matrix.

@@ -13,32 +13,31 @@ use crate::runner::ScenarioReport;
 pub const FORMAT: u32 = 1;
 
 /// Writes the document: a run on each line, then the agreement of the engines.
-#[derive(Debug)]
-pub struct Document<W: Write> {
-    out: W,
+#[derive(Debug, Default)]
+pub struct Document {
     runs: usize,
     agreement: Vec<Agreement>,
 }
 
-impl<W: Write> Document<W> {
+impl Document {
     /// Starts the document.
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn start(mut out: W) -> io::Result<Self> {
+    pub fn start(out: &mut impl Write) -> io::Result<Self> {
         write!(out, "{{\"format\":{FORMAT},\"runs\":[")?;
-        Ok(Document { out, runs: 0, agreement: Vec::new() })
+        Ok(Document::default())
     }
 
     /// Adds the runs of a scenario.
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn add(&mut self, report: &ScenarioReport) -> io::Result<()> {
+    pub fn add(&mut self, out: &mut impl Write, report: &ScenarioReport) -> io::Result<()> {
         for case in &report.cases {
             for run in case.reports() {
-                self.out.write_all(if self.runs == 0 { b"\n" } else { b",\n" })?;
-                serde_json::to_writer(&mut self.out, run)?;
+                out.write_all(if self.runs == 0 { b"\n" } else { b",\n" })?;
+                serde_json::to_writer(&mut *out, run)?;
                 self.runs += 1;
             }
             self.agreement.extend(case.agreement.iter().cloned());
@@ -50,14 +49,13 @@ impl<W: Write> Document<W> {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.out.write_all(b"\n],\"agreement\":[")?;
+    pub fn finish(self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(b"\n],\"agreement\":[")?;
         for (n, one) in self.agreement.iter().enumerate() {
-            self.out.write_all(if n == 0 { b"\n" } else { b",\n" })?;
-            serde_json::to_writer(&mut self.out, one)?;
+            out.write_all(if n == 0 { b"\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut *out, one)?;
         }
-        self.out.write_all(b"\n]}\n")?;
-        self.out.flush()
+        out.write_all(b"\n]}\n")
     }
 }
 

@@ -2,7 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fourtuple_kernel::profile;
+use fourtuple_kernel::profile::{self, Profile};
+use fourtuple_scenario::{KernelNames, KernelPattern, KernelSelector};
+
+/// The kernels of the model, for [`fourtuple_scenario::expand`].
+#[must_use]
+pub fn names() -> KernelNames {
+    KernelNames::new(profile::all().into_iter().map(|profile| (profile.name, profile.names)))
+}
 
 /// Kernels in the order of history, neighbours of one family joined: `linux-4.2..linux-6.17, rhel-8`.
 ///
@@ -39,6 +46,34 @@ impl Order {
             *size += 1;
         }
         Order { places }
+    }
+
+    /// The names under which a selector asks for the kernel `name`, that one first: a list means what it names, a
+    /// range or `all` every name in it that behaves the same in everything.
+    #[must_use]
+    pub fn asked_for(&self, selector: &KernelSelector, name: &str, profile: &Profile) -> Vec<String> {
+        let mut found = vec![name.to_owned()];
+        for other in &profile.names {
+            let asked = selector.patterns.iter().any(|pattern| match &**pattern {
+                KernelPattern::All => true,
+                KernelPattern::One(_) => false,
+                KernelPattern::Range { from, to } => self.is_between(other, from.as_deref(), to.as_deref()),
+            });
+            if asked && !found.contains(other) {
+                found.push(other.clone());
+            }
+        }
+        found
+    }
+
+    fn is_between(&self, name: &str, from: Option<&str>, to: Option<&str>) -> bool {
+        let Some((family, place, _)) = self.places.get(name) else { return false };
+        let end = |end: Option<&str>, fits: fn(usize, usize) -> bool| match end.map(|end| self.places.get(end)) {
+            None => true,
+            Some(Some((of, at, _))) => of == family && fits(*at, *place),
+            Some(None) => false,
+        };
+        end(from, |first, place| first <= place) && end(to, |last, place| place <= last)
     }
 
     /// See [`compact`].

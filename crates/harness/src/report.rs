@@ -12,7 +12,8 @@ use crate::expect::{self, Unmet};
 pub struct RunReport {
     /// The scenario's name: its path below `scenarios/`, without the ending.
     pub scenario: Name,
-    /// The scenario's file, as it was given.
+    /// The scenario's file: its path from the `scenarios` directory on, so that outcomes are the same wherever the
+    /// command was called; as it was given if it is in no such directory.
     pub file: Name,
     /// The kernel that was asked for.
     pub kernel: Name,
@@ -43,6 +44,14 @@ pub(crate) fn axes<S: Serializer>(axes: &[(Name, Name)], to: S) -> Result<S::Ok,
     map.end()
 }
 
+fn below_scenarios(file: &str) -> &str {
+    match file.rfind("scenarios/") {
+        Some(0) => file,
+        Some(at) if file[..at].ends_with('/') => &file[at..],
+        _ => file,
+    }
+}
+
 impl RunReport {
     /// The report of a run, with the scenario's expectations checked against it.
     #[must_use]
@@ -56,7 +65,7 @@ impl RunReport {
         let expect_failed = expect::check(case, &attempts);
         RunReport {
             scenario: case.scenario.as_str().into(),
-            file: case.file.as_str().into(),
+            file: below_scenarios(&case.file).into(),
             kernel: profile.name.as_str().into(),
             also: Vec::new(),
             engine,

@@ -8,6 +8,7 @@ use fourtuple_scenario::{Case, Scenario};
 use crate::agreement::{self, Agreement};
 use crate::attempt::Name;
 use crate::engine::{Engine, Standing};
+use crate::kernels::Order;
 use crate::report::RunReport;
 
 /// What one engine made of one case.
@@ -93,6 +94,7 @@ impl ScenarioReport {
 /// Runs the cases of a scenario on engines. Kernels that behave the same in everything run once.
 #[must_use]
 pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> ScenarioReport {
+    let order = Order::new();
     let mut folded: Vec<(Arc<Case>, Profile, Vec<Name>)> = Vec::new();
     let mut profiles: Vec<(String, Option<Profile>)> = Vec::new();
     for case in cases {
@@ -106,10 +108,20 @@ pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> Sc
         let alike = folded.iter_mut().find(|(first, behaves, _)| {
             behaves.behaviours == profile.behaviours && first.axes == case.axes && first.expect == case.expect
         });
-        let name: Name = case.kernel.as_str().into();
+        let asked = order.asked_for(&scenario.kernel, &case.kernel, &profile);
+        let asked = asked.iter().map(|name| Name::from(name.as_str()));
         match alike {
-            Some((_, _, names)) => names.push(name),
-            None => folded.push((Arc::new(case), profile, vec![name])),
+            Some((_, _, names)) => {
+                for name in asked {
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+            }
+            None => {
+                let names = asked.collect();
+                folded.push((Arc::new(case), profile, names));
+            }
         }
     }
     let cases = folded.into_iter().map(|(case, profile, kernels)| run_case(case, &profile, kernels, engines));

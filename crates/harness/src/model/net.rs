@@ -43,7 +43,6 @@ impl<C: Chooser> Net<C> {
             listeners: Vec::new(),
             notes: Vec::new(),
         };
-        net.world.explain(true);
         let mut machines: BTreeMap<&str, MachineId> = BTreeMap::new();
         for (name, host) in &case.hosts {
             let machine = host.machine.as_deref().unwrap_or(name);
@@ -63,6 +62,7 @@ impl<C: Chooser> Net<C> {
                 }
             };
             let ns = net.world.add_namespace(id);
+            net.world.explain(true);
             let index = net.hosts.len();
             let shared: Name = name.as_str().into();
             net.hosts.push(HostNs { name: shared.clone(), ns });

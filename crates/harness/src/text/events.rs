@@ -166,6 +166,15 @@ impl Story {
         Story { blocks, steps }
     }
 
+    /// The story without reasons, for those who tell them elsewhere.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        for row in self.blocks.iter_mut().flat_map(|block| &mut block.rows) {
+            row.why = None;
+        }
+        self
+    }
+
     /// Rows that [`Story::write`] would show without a limit.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -264,9 +273,9 @@ fn reason<'a>(out: &mut String, indent: usize, why: &'a Why, told: &mut Vec<&'a 
     let pad = " ".repeat(indent);
     let before = told.iter().any(|one| one.rule == why.rule);
     let mut text = if before {
-        format!("{}, as above", why.rule)
+        format!("because {}, as above", why.rule)
     } else {
-        format!("{}: {}", why.rule, why.rule.text())
+        format!("because {}: {}", why.rule, why.rule.text())
     };
     if !why.ports.is_empty() {
         text = format!("{} ({})", text.trim_end_matches('.'), why.ports.words());

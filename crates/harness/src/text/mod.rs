@@ -2,7 +2,9 @@
 //!
 //! Nothing here knows about colours, terminals, wall clocks or absolute paths, because most of it ends in snapshots.
 
+pub mod compare;
 pub mod events;
+pub mod explain;
 pub mod ports;
 pub mod snapshot;
 pub mod summary;

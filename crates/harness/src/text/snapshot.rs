@@ -3,11 +3,17 @@
 //! The question comes first, then a section for each group of cases that came out alike: a table of results, what
 //! happened in which order and why calls were refused, the ports, and how the engines agree.
 
+use std::collections::BTreeSet;
+
 use super::{WIDTH, columns, labelled, ports};
+use crate::attempt::Name;
 use crate::group::{self, Group};
 use crate::kernels::Order;
 use crate::runner::{CaseReport, EngineRun, ScenarioReport};
 use crate::tally::{Tally, tally};
+
+/// The ports of each process, and the cases in which they were the same.
+type Choice<'a> = (Vec<(Name, String)>, Vec<&'a CaseReport>);
 
 /// Rows of events in one snapshot, over all its sections.
 const ROWS: usize = 60;
@@ -26,7 +32,7 @@ pub fn snapshot(report: &ScenarioReport) -> String {
     for source in &report.source {
         labelled(&mut out, "source    ", source);
     }
-    labelled(&mut out, "answer    ", &verdict(report, &groups));
+    labelled(&mut out, "asked of  ", &verdict(report, &groups));
     let limit = (ROWS / groups.len().max(1)).max(LEAST_ROWS);
     for group in &groups {
         section(&mut out, group, limit, &order);
@@ -39,22 +45,22 @@ pub fn snapshot(report: &ScenarioReport) -> String {
     out
 }
 
-/// In how many ways it came out.
+/// Who was asked, and how many different answers came.
 fn verdict(report: &ScenarioReport, groups: &[Group<'_>]) -> String {
-    let kernels: std::collections::BTreeSet<&str> =
-        report.cases.iter().flat_map(|case| &case.kernels).map(|name| &**name).collect();
-    let points: std::collections::BTreeSet<String> = report.cases.iter().map(group::point).collect();
+    let kernels: BTreeSet<&str> = report.cases.iter().flat_map(|case| &case.kernels).map(|name| &**name).collect();
+    let points: BTreeSet<String> = report.cases.iter().map(group::point).collect();
     let mut over = match kernels.len() {
         1 => "1 kernel".to_owned(),
         n => format!("{n} kernels"),
     };
     if points.len() > 1 {
-        over.push_str(&format!(" and {} points of the matrix", points.len()));
+        over.push_str(&format!(" at {} points of the matrix", points.len()));
     }
     match groups.len() {
-        0 => format!("no engine can run this on {over}"),
-        1 => format!("one, for {over}"),
-        n => format!("{n} different ones, for {over}"),
+        0 => format!("{over}; no engine can run this"),
+        1 if report.cases.len() == 1 && kernels.len() == 1 => over,
+        1 => format!("{over}, with the same answer from all"),
+        n => format!("{over}, with {n} different answers"),
     }
 }
 
@@ -101,7 +107,7 @@ fn results(out: &mut String, tallies: &[Tally]) {
 
 /// Kernels of one group differ in the ports they choose; each different choice is listed once.
 fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Order) {
-    let mut choices: Vec<(Vec<(crate::Name, String)>, Vec<&CaseReport>)> = Vec::new();
+    let mut choices: Vec<Choice<'_>> = Vec::new();
     for case in cases {
         let Some(reference) = case.reference() else { continue };
         let lines = ports::lines(&reference.attempts, steps);
@@ -124,7 +130,7 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
         }
         let indent = if single { 4 } else { 6 };
         if !single {
-            labelled(out, "    ", &group::title(alike, order));
+            labelled(out, "    ", &group::title_within(alike, cases, order));
             written += 1;
         }
         let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -164,7 +170,7 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
     let width = lines.iter().map(|(engine, _, _)| engine.len()).max().unwrap_or(0);
     for (engine, words, alike) in &lines {
         let split = lines.iter().filter(|(one, _, _)| one == engine).count() > 1;
-        let on = if split { format!("on {}: ", group::title(alike, order)) } else { String::new() };
+        let on = if split { format!("on {}: ", group::title_within(alike, cases, order)) } else { String::new() };
         labelled(out, &format!("    {engine:width$}  "), &format!("{on}{words}"));
     }
 }
@@ -211,6 +217,6 @@ fn remarks(out: &mut String, cases: &[&CaseReport], order: &Order) {
     }
     out.push_str("  not as expected\n");
     for (text, alike) in lines {
-        labelled(out, "    ", &format!("{text}, on {}", group::title(&alike, order)));
+        labelled(out, "    ", &format!("{text}, on {}", group::title_within(&alike, cases, order)));
     }
 }

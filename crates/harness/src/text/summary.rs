@@ -1,17 +1,16 @@
 //! A scenario in a few lines, for the terminal.
 
+use fourtuple_kernel::Rule;
+
 use super::labelled;
 use crate::agreement::Agreement;
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Name};
 use crate::group::Group;
 use crate::kernels::Order;
 use crate::report::RunReport;
 use crate::runner::{CaseReport, EngineRun, ScenarioReport};
-use crate::tally::{Tally, tally};
+use crate::tally::tally;
 use crate::why::Why;
-
-/// Different reasons told for one group.
-const REASONS: usize = 3;
 
 /// The lines of one scenario.
 #[must_use]
@@ -22,12 +21,7 @@ pub fn summary(report: &ScenarioReport) -> String {
     for group in Group::all(report) {
         labelled(&mut out, "  on ", &group.title(&order));
         let Some(reference) = group.cases[0].reference() else { continue };
-        labelled(&mut out, "    ", &results(&tally(&reference.attempts)));
-        for why in reasons(&reference.attempts).iter().take(REASONS) {
-            let ports = if why.ports.is_empty() { String::new() } else { format!(" ({})", why.ports.words()) };
-            let text = why.rule.text().trim_end_matches('.');
-            labelled(&mut out, "    because ", &format!("{text}{ports}: {}", why.rule));
-        }
+        results(&mut out, &reference.attempts);
     }
     for line in engine_lines(report) {
         labelled(&mut out, "  ", &line);
@@ -44,32 +38,32 @@ pub fn summary(report: &ScenarioReport) -> String {
     out
 }
 
-/// `binders: bind 4 ok, connect 4 ok; plain: connect 4 EADDRNOTAVAIL`
-#[must_use]
-pub fn results(tallies: &[Tally]) -> String {
-    let mut words = String::new();
-    let mut last = None;
-    for tally in tallies {
-        if last == Some(&tally.process) {
-            words.push_str(", ");
-        } else {
-            if last.is_some() {
-                words.push_str("; ");
-            }
-            words.push_str(&format!("{}: ", tally.process));
+/// A line for each process, `binders  bind 4 ok, connect 4 ok`, with the reasons of its refused calls below.
+fn results(out: &mut String, attempts: &[Attempt]) {
+    let tallies = tally(attempts);
+    let width = tallies.iter().map(|tally| tally.process.chars().count()).max().unwrap_or(0);
+    let reasons = reasons(attempts);
+    let mut told: Vec<Rule> = Vec::new();
+    for of_one in tallies.chunk_by(|a, b| a.process == b.process) {
+        let process = &of_one[0].process;
+        let words: Vec<String> = of_one.iter().map(|tally| format!("{} {tally}", tally.op)).collect();
+        labelled(out, &format!("    {:width$}  ", &**process), &words.join(", "));
+        for (_, why) in reasons.iter().filter(|(name, _)| *name == process) {
+            let ports = if why.ports.is_empty() { String::new() } else { format!(" ({})", why.ports.words()) };
+            let text = if told.contains(&why.rule) { "as above" } else { why.rule.text().trim_end_matches('.') };
+            labelled(out, &format!("    {:width$}    ", ""), &format!("because {}: {text}{ports}", why.rule));
+            told.push(why.rule);
         }
-        words.push_str(&format!("{} {tally}", tally.op));
-        last = Some(&tally.process);
     }
-    words
 }
 
-/// The different reasons of refused calls, in the order in which they came up.
-fn reasons(attempts: &[Attempt]) -> Vec<&Why> {
-    let mut found: Vec<&Why> = Vec::new();
-    for why in attempts.iter().filter_map(|attempt| attempt.why.as_deref()) {
-        if !found.iter().any(|one| one.rule == why.rule) {
-            found.push(why);
+/// The different reasons of refused calls by process, in the order in which they came up.
+fn reasons(attempts: &[Attempt]) -> Vec<(&Name, &Why)> {
+    let mut found: Vec<(&Name, &Why)> = Vec::new();
+    for attempt in attempts {
+        let Some(why) = attempt.why.as_deref() else { continue };
+        if !found.iter().rev().any(|(process, one)| one.rule == why.rule && **process == attempt.process) {
+            found.push((&attempt.process, why));
         }
     }
     found

@@ -1,0 +1,28 @@
+//! `fourtuple compare`: one scenario on several kernels, those that behave alike together.
+
+use std::path::PathBuf;
+
+use fourtuple_harness::{Model, runner, text};
+
+use crate::output::{Failure, Output, Verdict};
+use crate::select::{self, Overrides};
+
+/// Compares kernels on a scenario: groups of kernels with the same answers, and the behaviours that set them apart.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: fourtuple compare scenarios/rhel-6.5/connect-after-bind.yaml --kernel all")]
+pub(crate) struct Args {
+    /// The scenario file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        let selected = select::one(&self.file, &self.overrides)?;
+        let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
+        out.text(&text::compare::compare(&report))?;
+        Ok(Verdict::Good)
+    }
+}

@@ -1,0 +1,88 @@
+//! `fourtuple kernels`: the kernels there are, and what each of them does.
+
+use std::io::Write as _;
+
+use fourtuple_harness::kernels;
+use fourtuple_harness::text;
+use fourtuple_kernel::profile::{self, Profile};
+
+use crate::output::{Failure, Output, Verdict};
+
+/// Lists the kernels whose ports are modelled, or shows the behaviours of one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: fourtuple kernels rhel-6.5")]
+pub(crate) struct Args {
+    /// The kernel to show; without it all are listed.
+    name: Option<String>,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        let text = match &self.name {
+            None => list(),
+            Some(name) => show(&find(name)?),
+        };
+        out.write_all(text.as_bytes())?;
+        Ok(Verdict::Good)
+    }
+}
+
+/// Looks a kernel up.
+pub(crate) fn find(name: &str) -> Result<Profile, Failure> {
+    profile::find(name).ok_or_else(|| {
+        let names = kernels::names();
+        let help = match names.nearest(name).as_slice() {
+            [] => "`fourtuple kernels` lists the names".to_owned(),
+            near => format!("did you mean `{}`?", near.join("` or `")),
+        };
+        Failure::Told(format!("error: unknown kernel `{name}`\n  = help: {help}"))
+    })
+}
+
+fn list() -> String {
+    let order = kernels::Order::new();
+    let mut rows = vec![vec!["kernel".to_owned(), "names that behave the same".to_owned()]];
+    for profile in profile::all() {
+        let names: Vec<&str> = profile.names.iter().map(String::as_str).collect();
+        rows.push(vec![profile.name.clone(), order.compact(&names)]);
+    }
+    let mut out = String::new();
+    text::columns(&mut out, 0, &rows);
+    out
+}
+
+fn show(profile: &Profile) -> String {
+    let mut out = format!("{}\n", profile.name);
+    let names: Vec<&str> = profile.names.iter().map(String::as_str).collect();
+    if let Some(about) = profile::distribution(&profile.name) {
+        text::labelled(&mut out, "  about  ", about);
+    }
+    text::labelled(&mut out, "  names  ", &kernels::compact(&names));
+    out.push('\n');
+    let mut rows = vec![["behaviour", "value", "since", "kernel function", "what it is about"].map(str::to_owned).to_vec()];
+    for row in profile.behaviours.rows() {
+        let since = since(profile, row.name).unwrap_or_else(|| "always".to_owned());
+        rows.push([row.name.to_owned(), row.value, since, row.function.to_owned(), row.about.to_owned()].to_vec());
+    }
+    text::columns(&mut out, 2, &rows);
+    out
+}
+
+/// The first mainline kernel from which on, up to the newest one that still has it, a behaviour has the value that it
+/// has in this profile. Nothing if the first kernel of all has it; the kernel's own name if no mainline kernel does.
+fn since(profile: &Profile, behaviour: &str) -> Option<String> {
+    let same = |other: &Profile| !profile.behaviours.differing(&other.behaviours).contains(&behaviour);
+    let mainline: Vec<Profile> = profile::names()
+        .iter()
+        .filter(|name| name.starts_with("linux-") && name.bytes().filter(|b| *b == b'.').count() <= limit(name))
+        .filter_map(|name| profile::find(name))
+        .collect();
+    let place = mainline.iter().position(same)?;
+    if place == 0 { None } else { mainline.get(place).map(|first| first.name.clone()) }
+        .or_else(|| (!mainline.iter().any(same)).then(|| profile.name.clone()))
+}
+
+/// Dots in the name of a mainline kernel: `linux-2.6.32` has two, `linux-6.1` one.
+fn limit(name: &str) -> usize {
+    if name.starts_with("linux-2.") { 2 } else { 1 }
+}

@@ -1,0 +1,38 @@
+//! The verbs. To add one, write a file with an `Args` that has a `run`, and name it below.
+
+use clap::Subcommand;
+
+use crate::output::{Failure, Output, Verdict};
+
+macro_rules! verbs {
+    ($($module:ident $variant:ident,)*) => {
+        $(mod $module;)*
+
+        /// What to do.
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum Verb {
+            $(#[allow(missing_docs)] $variant($module::Args),)*
+        }
+
+        impl Verb {
+            /// Does it.
+            pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+                match self {
+                    $(Verb::$variant(args) => args.run(out),)*
+                }
+            }
+        }
+    };
+}
+
+// The order of `fourtuple --help`.
+verbs! {
+    run Run,
+    explain Explain,
+    compare Compare,
+    certify Certify,
+    kernels Kernels,
+    new New,
+    schema Schema,
+    completions Completions,
+}

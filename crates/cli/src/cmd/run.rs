@@ -1,0 +1,224 @@
+//! `fourtuple run`: runs scenarios and says what happened.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use fourtuple_harness::{Engine, ScenarioReport, json, runner, text};
+
+use crate::output::{Failure, Output, Verdict};
+use crate::select::{self, Overrides, Selected};
+use crate::{engines, github, junit};
+
+/// Runs scenarios on engines and says what happened, why, and whether it was expected.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18")]
+pub(crate) struct Args {
+    /// Scenario files, or directories of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Engines to run on.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = engines::NAMES.map(str::to_owned))]
+    engine: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// How to write the outcome.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// How many scenarios to run at a time; as many as there are processors if left out. The output is the same.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A few lines for each scenario.
+    Text,
+    /// One JSON document.
+    Json,
+    /// A JSON object on each line.
+    JsonLines,
+    /// JUnit XML, for build servers.
+    Junit,
+    /// Annotations for GitHub Actions.
+    Github,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        let engines = engines::by_name(&self.engine)?;
+        let selected = select::all(&self.paths, &self.overrides)?;
+        let mut totals = Totals::default();
+        let mut writer = Writer::start(self.format, out)?;
+        in_order(selected, &engines, self.jobs, |report| {
+            totals.add(&report);
+            writer.add(out, &report)
+        })?;
+        writer.finish(out, &totals)?;
+        Ok(if totals.failed == 0 { Verdict::Good } else { Verdict::Bad })
+    }
+}
+
+/// Runs scenarios on several threads and hands their reports over in the order of the scenarios.
+fn in_order(
+    selected: Vec<Selected>,
+    engines: &[Box<dyn Engine>],
+    jobs: Option<usize>,
+    mut each: impl FnMut(ScenarioReport) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let engines: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
+    let total = selected.len();
+    let processors = || std::thread::available_parallelism().map_or(1, Into::into);
+    let jobs = jobs.unwrap_or_else(processors).clamp(1, total.max(1));
+    let next = AtomicUsize::new(0);
+    let stop = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel::<(usize, ScenarioReport)>();
+        for _ in 0..jobs {
+            let sender = sender.clone();
+            let (selected, engines, next, stop) = (&selected, &engines, &next, &stop);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(one) = selected.get(index).filter(|_| stop.load(Ordering::Relaxed) == 0) else { return };
+                    let report = runner::run(&one.scenario, one.cases.clone(), engines);
+                    if sender.send((index, report)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early: Vec<Option<ScenarioReport>> = (0..total).map(|_| None).collect();
+        let mut progress = Progress::new(total);
+        let mut done = 0;
+        while done < total {
+            match receiver.recv_timeout(Duration::from_secs(1)) {
+                Ok((index, report)) => early[index] = Some(report),
+                Err(RecvTimeoutError::Timeout) => progress.show(done, &selected[done].scenario.name),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::Told("error: a scenario ended without a result".to_owned()));
+                }
+            }
+            while let Some(report) = early.get_mut(done).and_then(Option::take) {
+                done += 1;
+                progress.clear();
+                if let Err(failure) = each(report) {
+                    stop.store(1, Ordering::Relaxed);
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A line on the terminal about what is taking so long.
+struct Progress {
+    total: usize,
+    terminal: bool,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        Progress { total, terminal: std::io::stderr().is_terminal(), shown: false }
+    }
+
+    fn show(&mut self, done: usize, name: &str) {
+        if self.terminal {
+            self.shown = true;
+            let _ = write!(std::io::stderr(), "\r\x1b[K{}/{} {name}", done + 1, self.total);
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// Sums over all scenarios.
+#[derive(Debug, Default)]
+struct Totals {
+    scenarios: usize,
+    runs: usize,
+    failed: usize,
+    differing: usize,
+    compared: bool,
+}
+
+impl Totals {
+    fn add(&mut self, report: &ScenarioReport) {
+        self.scenarios += 1;
+        self.runs += report.cases.iter().map(|case| case.reports().count()).sum::<usize>();
+        self.failed += usize::from(report.failed());
+        self.compared |= report.cases.iter().any(|case| !case.agreement.is_empty());
+        let differing = report.cases.iter().flat_map(|case| &case.agreement).filter(|one| one.fails());
+        self.differing += usize::from(differing.count() > 0);
+    }
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = |n: usize| if n == 1 { "" } else { "s" };
+        let Totals { scenarios, runs, failed, differing, compared } = self;
+        write!(f, "{scenarios} scenario{}, {runs} run{}: ", s(*scenarios), s(*runs))?;
+        if *failed == 0 {
+            let engines = if *compared { ", engines agree" } else { "" };
+            return write!(f, "all as expected{engines}");
+        }
+        write!(f, "{failed} scenario{} not as expected", s(*failed))?;
+        if *differing > 0 {
+            write!(f, ", engines DIFFER in {differing}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The outcome in one of its formats.
+enum Writer {
+    Text,
+    Json(json::Document),
+    Lines,
+    Junit(junit::Suites),
+    Github,
+}
+
+impl Writer {
+    fn start(format: Format, out: &mut Output) -> Result<Self, Failure> {
+        Ok(match format {
+            Format::Text => Writer::Text,
+            Format::Json => Writer::Json(json::Document::start(out)?),
+            Format::JsonLines => Writer::Lines,
+            Format::Junit => Writer::Junit(junit::Suites::new()),
+            Format::Github => Writer::Github,
+        })
+    }
+
+    fn add(&mut self, out: &mut Output, report: &ScenarioReport) -> Result<(), Failure> {
+        match self {
+            Writer::Text => out.text(&format!("{}\n", text::summary::summary(report)))?,
+            Writer::Json(document) => document.add(out, report)?,
+            Writer::Lines => json::write_lines(out, report)?,
+            Writer::Junit(suites) => suites.add(report),
+            Writer::Github => github::write(out, report)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self, out: &mut Output, totals: &Totals) -> Result<(), Failure> {
+        match self {
+            Writer::Text => out.text(&totals.to_string())?,
+            Writer::Json(document) => document.finish(out)?,
+            Writer::Lines => {}
+            Writer::Junit(suites) => suites.write(out)?,
+            Writer::Github => writeln!(out, "{totals}")?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Scenario files to cases.
+
+use std::path::{Path, PathBuf};
+
+use fourtuple_scenario::{Case, Errors, KernelNames, KernelSelector, Scenario, discover, expand, load};
+
+use crate::output::Failure;
+
+/// Options that change what a scenario says.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Overrides {
+    /// Kernels to run on instead of the scenario's own: names, ranges such as linux-4.2..linux-6.1, or all.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) kernel: Vec<String>,
+    /// Seed of everything that is random, instead of the scenario's own.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// A scenario with its cases.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    pub(crate) scenario: Scenario,
+    pub(crate) cases: Vec<Case>,
+}
+
+/// Reads all scenarios under some paths. What is wrong with any of them is told together, before anything runs.
+pub(crate) fn all(paths: &[PathBuf], overrides: &Overrides) -> Result<Vec<Selected>, Failure> {
+    let names = fourtuple_harness::kernels::names();
+    check_kernels(&names, &overrides.kernel)?;
+    let mut selected = Vec::new();
+    let mut wrong: Option<Errors> = None;
+    for file in discover(paths)? {
+        match read(&file, &names, overrides) {
+            Ok(one) => selected.push(one),
+            Err(errors) => {
+                wrong = Some(match wrong {
+                    None => errors,
+                    Some(others) => others.merge(errors),
+                });
+            }
+        }
+    }
+    match wrong {
+        None => Ok(selected),
+        Some(errors) => Err(errors.into()),
+    }
+}
+
+/// Reads one scenario.
+pub(crate) fn one(file: &Path, overrides: &Overrides) -> Result<Selected, Failure> {
+    let names = fourtuple_harness::kernels::names();
+    check_kernels(&names, &overrides.kernel)?;
+    Ok(read(file, &names, overrides)?)
+}
+
+fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selected, Errors> {
+    let mut scenario = load(file)?;
+    // The scenario's own kernels are checked even if others are asked for.
+    let own = expand(&scenario, names)?;
+    let mut cases = if overrides.kernel.is_empty() {
+        own
+    } else {
+        scenario.kernel = KernelSelector::of(&overrides.kernel);
+        expand(&scenario, names)?
+    };
+    if let Some(seed) = overrides.seed {
+        for case in &mut cases {
+            case.seed = seed;
+        }
+    }
+    Ok(Selected { scenario, cases })
+}
+
+/// Kernels from the command line have no place in a file to point at, so that they are looked up here.
+fn check_kernels(names: &KernelNames, asked: &[String]) -> Result<(), Failure> {
+    for pattern in asked {
+        let ends = pattern.split("..").map(str::trim).filter(|name| !name.is_empty() && *name != "all");
+        for name in ends {
+            if !names.contains(name) {
+                let near = names.nearest(name);
+                let help = match near.as_slice() {
+                    [] => "`fourtuple kernels` lists the names".to_owned(),
+                    near => format!("did you mean `{}`?", near.join("` or `")),
+                };
+                return Err(Failure::Told(format!("error: unknown kernel `{name}`\n  = help: {help}")));
+            }
+        }
+    }
+    Ok(())
+}
