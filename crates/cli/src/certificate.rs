@@ -27,7 +27,13 @@ pub(crate) struct Certificate {
 
 impl Certificate {
     pub(crate) fn new(kernel: &str, how: &str) -> Self {
-        Certificate { kernel: kernel.to_owned(), how: how.to_owned(), programs: 0, calls: 0, disallowed: 0 }
+        Certificate {
+            kernel: kernel.to_owned(),
+            how: how.to_owned(),
+            programs: 0,
+            calls: 0,
+            disallowed: 0,
+        }
     }
 }
 
@@ -49,7 +55,8 @@ impl Certificates {
 
     /// Those of a file; none if it does not exist.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
-        let told = |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
+        let told =
+            |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
         match std::fs::read_to_string(file) {
             Ok(text) => serde_json::from_str(&text).map_err(|e| told(&e)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -67,7 +74,8 @@ impl Certificates {
 
     /// Writes the whole file at once.
     pub(crate) fn write(&self, file: &Path) -> Result<(), Failure> {
-        let told = |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
+        let told =
+            |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
         let mut text = serde_json::to_string_pretty(self).map_err(|e| told(&e))?;
         text.push('\n');
         let temporary = file.with_extension("json.tmp");

@@ -18,9 +18,11 @@ mod errno;
 mod error;
 mod guest;
 mod hello;
+pub mod judge;
 pub mod options;
 mod plan;
 mod program;
+mod scenario_text;
 mod step_format;
 pub mod trace;
 mod wire;
@@ -52,5 +54,6 @@ pub use image::Image;
 pub use vm::{Vm, VmRun};
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{Answers, Host, Image, Vm, VmRun, run_all};
+pub use scenario_text::scenario_text;
 pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
 pub use program::{Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology};

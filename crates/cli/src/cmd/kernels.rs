@@ -6,6 +6,7 @@ use fourtuple_harness::kernels;
 use fourtuple_harness::text;
 use fourtuple_kernel::profile::{self, Profile};
 
+use crate::certificate::Certificates;
 use crate::output::{Failure, Output, Verdict};
 
 /// Lists the kernels whose ports are modelled, or shows the behaviours of one.
@@ -58,6 +59,24 @@ fn show(profile: &Profile) -> String {
         text::labelled(&mut out, "  about  ", about);
     }
     text::labelled(&mut out, "  names  ", &kernels::compact(&names));
+    out.push('\n');
+    let all = Certificates::built_in();
+    let mut checked = all.of(&profile.names).peekable();
+    if checked.peek().is_none() {
+        text::labelled(&mut out, "  checked  ", "against no kernel that answered; from source only");
+    }
+    for c in checked {
+        let how = match c.how.as_str() {
+            "recording" => "a recording of",
+            "host" => "the running kernel",
+            _ => "a virtual machine with",
+        };
+        let verdict = format!(
+            "against {how} {}: {} programs, {} calls, {} answers that the profile does not allow",
+            c.kernel, c.programs, c.calls, c.disallowed
+        );
+        text::labelled(&mut out, "  checked  ", &verdict);
+    }
     out.push('\n');
     let mut rows = vec![["behaviour", "value", "since", "kernel function", "what it is about"].map(str::to_owned).to_vec()];
     for row in profile.behaviours.rows() {
