@@ -41,16 +41,16 @@ impl Ports {
         self.tried == 0 && self.counts.is_empty()
     }
 
-    /// In words: `4 of 4 ports fastreuse` or `3 of 4 ports fastreuse, 1 tuple-in-use`.
+    /// In words: `4 of 4 ports refused because of fastreuse`.
     #[must_use]
     pub fn words(&self) -> String {
         let ports = if self.tried == 1 { "port" } else { "ports" };
         let mut words = String::new();
         for (reason, count) in &self.counts {
             if words.is_empty() {
-                words = format!("{count} of {} {ports} {reason}", self.tried);
+                words = format!("{count} of {} {ports} refused because of {reason}", self.tried);
             } else {
-                words.push_str(&format!(", {count} {reason}"));
+                words.push_str(&format!(", {count} because of {reason}"));
             }
         }
         if words.is_empty() { format!("{} {ports} tried", self.tried) } else { words }

@@ -79,26 +79,32 @@ fn show(profile: &Profile) -> String {
     }
     out.push('\n');
     let mut rows = vec![["behaviour", "value", "since", "kernel function", "what it is about"].map(str::to_owned).to_vec()];
+    let mainline = mainline();
     for row in profile.behaviours.rows() {
-        let since = since(profile, row.name).unwrap_or_else(|| "always".to_owned());
+        let since = since(&mainline, profile, row.name);
         rows.push([row.name.to_owned(), row.value, since, row.function.to_owned(), row.about.to_owned()].to_vec());
     }
     text::columns(&mut out, 2, &rows);
     out
 }
 
-/// The first mainline kernel from which on, up to the newest one that still has it, a behaviour has the value that it
-/// has in this profile. Nothing if the first kernel of all has it; the kernel's own name if no mainline kernel does.
-fn since(profile: &Profile, behaviour: &str) -> Option<String> {
+/// The first mainline kernel that had a behaviour as this profile has it.
+fn since(mainline: &[Profile], profile: &Profile, behaviour: &str) -> String {
     let same = |other: &Profile| !profile.behaviours.differing(&other.behaviours).contains(&behaviour);
-    let mainline: Vec<Profile> = profile::names()
+    match mainline.iter().position(same) {
+        Some(0) => "always".to_owned(),
+        Some(place) => mainline[place].name.clone(),
+        None => "not in mainline".to_owned(),
+    }
+}
+
+/// Mainline kernels, oldest first, without stable releases.
+fn mainline() -> Vec<Profile> {
+    profile::names()
         .iter()
         .filter(|name| name.starts_with("linux-") && name.bytes().filter(|b| *b == b'.').count() <= limit(name))
         .filter_map(|name| profile::find(name))
-        .collect();
-    let place = mainline.iter().position(same)?;
-    if place == 0 { None } else { mainline.get(place).map(|first| first.name.clone()) }
-        .or_else(|| (!mainline.iter().any(same)).then(|| profile.name.clone()))
+        .collect()
 }
 
 /// Dots in the name of a mainline kernel: `linux-2.6.32` has two, `linux-6.1` one.

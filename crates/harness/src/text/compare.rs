@@ -1,10 +1,13 @@
 //! Kernels compared on one scenario: who behaves alike, and which behaviours set the groups apart.
 
-use fourtuple_kernel::profile::{self, Behaviours};
+use fourtuple_kernel::profile::{self, Profile};
 
+use super::events::Story;
 use super::{columns, labelled};
+use crate::engine::Engine as _;
 use crate::group::Group;
 use crate::kernels::Order;
+use crate::model::Model;
 use crate::runner::ScenarioReport;
 use crate::tally::tally;
 
@@ -37,32 +40,42 @@ pub fn compare(report: &ScenarioReport) -> String {
     out
 }
 
-/// Every behaviour that all kernels of one group have in common and none of the other group shares can be the reason.
+/// Names the behaviours that make the difference: those which, changed alone in a kernel of the first group to what
+/// the second group has, give the second group's answers.
 fn difference(out: &mut String, n: usize, a: &Group<'_>, b: &Group<'_>) {
-    let (left, right) = (behaviours(a), behaviours(b));
-    let (Some(first), Some(second)) = (left.first(), right.first()) else { return };
-    let sets_apart = |name: &str| {
-        left.iter().all(|one| right.iter().all(|other| one.differing(other).contains(&name)))
-    };
-    let rows: Vec<Vec<String>> = first
-        .rows()
-        .into_iter()
-        .zip(second.rows())
-        .filter(|(row, _)| sets_apart(row.name))
-        .map(|(one, other)| {
-            let values = format!("{} / {}", one.value, other.value);
-            vec![one.name.to_owned(), values, one.function.to_owned(), one.about.to_owned()]
-        })
-        .collect();
-    if rows.is_empty() {
-        labelled(out, "", &format!("{n} and {}: no single behaviour sets all of them apart", n + 1));
+    let (Some(first), Some(second)) = (profile_of(a), profile_of(b)) else { return };
+    let between = format!("From {n} to {}", n + 1);
+    let names = first.behaviours.differing(&second.behaviours);
+    if names.is_empty() {
+        labelled(out, "", &format!("{between} the kernel is the same; the scenario is not."));
         return;
     }
-    labelled(out, "", &format!("{n} and {}: set apart by", n + 1));
-    columns(out, 3, &rows);
+    let alone: Vec<&str> = names.iter().copied().filter(|name| makes_difference(a, b, &first, &second, name)).collect();
+    let (told, lead) = if alone.is_empty() {
+        (names, "no single behaviour makes the difference; they differ in")
+    } else {
+        (alone, "the difference is made by")
+    };
+    labelled(out, "", &format!("{between}, {} to {}, {lead}", first.name, second.name));
+    for (one, other) in first.behaviours.rows().into_iter().zip(second.behaviours.rows()) {
+        if told.contains(&one.name) {
+            let text = format!("{} ({}): {}, then {}", one.about, one.function, one.value, other.value);
+            labelled(out, &format!("   {}  ", one.name), &text);
+        }
+    }
 }
 
-fn behaviours(group: &Group<'_>) -> Vec<Behaviours> {
-    let names = group.cases.iter().map(|case| case.case.kernel.as_str());
-    names.filter_map(profile::find).map(|profile| profile.behaviours).collect()
+fn profile_of(group: &Group<'_>) -> Option<Profile> {
+    profile::find(&group.cases[0].case.kernel)
+}
+
+/// Runs the first group's case with one behaviour as the second group has it.
+fn makes_difference(a: &Group<'_>, b: &Group<'_>, first: &Profile, second: &Profile, name: &str) -> bool {
+    let case = &a.cases[0].case;
+    let changed = first.behaviours.mutants(name);
+    let changed = changed.into_iter().find(|one| !one.differing(&second.behaviours).contains(&name));
+    let Some(behaviours) = changed else { return false };
+    let profile = Profile { behaviours, ..first.clone() };
+    let Ok(run) = Model.run(case, &profile) else { return false };
+    Story::of(&run.attempts, case.program.steps().is_some()).is_like(&b.story)
 }

@@ -204,6 +204,7 @@ fn never_compared(out: &mut String, attempt: &Attempt, why: &Why, skipped: u32) 
         to.push_str(&value);
     }
     let tried = why.ports.tried;
+    let were = if skipped == 1 { "was" } else { "were" };
     for text in [
         format!(
             "A port in use has a bind bucket. connect() itself makes buckets with fastreuse -1 and shares them: there \
@@ -213,8 +214,9 @@ fn never_compared(out: &mut String, attempt: &Attempt, why: &Why, skipped: u32) 
              addresses are."
         ),
         format!(
-            "Here {skipped} of {tried} ports were left that way, so the comparison was reached for {} of them. The \
-             4-tuples to {to} were free, but nobody asked. When the range is through, the answer is EADDRNOTAVAIL.",
+            "Here {skipped} of {tried} ports {were} left that way, so the comparison was reached for {} of them, and \
+             for the others nobody asked whether the 4-tuple to {to} was free. When the range is through, the answer \
+             is EADDRNOTAVAIL.",
             tried.saturating_sub(skipped)
         ),
     ] {

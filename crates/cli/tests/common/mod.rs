@@ -1,0 +1,53 @@
+//! Runs the command as a user does.
+
+#![allow(dead_code, reason = "every test binary uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the command said.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// The command, with nothing of the environment that could colour or bend its output.
+pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fourtuple"));
+    command.current_dir(directory).args(arguments).stdin(Stdio::null());
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI", "TERM"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs the command to its end.
+pub(crate) fn fourtuple(directory: &Path, arguments: &[&str]) -> Said {
+    let output = command(directory, arguments).output().expect("the command starts");
+    Said {
+        status: output.status.code().expect("an exit status, not a signal"),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// The top of the repository.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("crates/cli is two levels down").to_owned()
+}
+
+/// A directory of this crate's tests.
+pub(crate) fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// An empty directory of its own for a test.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).expect("a scratch directory");
+    path
+}
