@@ -71,8 +71,9 @@ impl Request {
         const EXCL: u16 = 0x200;
         const CREATE: u16 = 0x400;
         let mut r = Request { bytes: [0; 512], len: 4 };
-        r.push(&kind.to_ne_bytes());
-        r.push(&(REQUEST | ACK | EXCL | CREATE).to_ne_bytes());
+        let (kind, flags) = (kind.to_ne_bytes(), (REQUEST | ACK | EXCL | CREATE).to_ne_bytes());
+        r.push(&[kind[0], kind[1], flags[0], flags[1]]);
+        // The number of the request and the sender, neither of which matters.
         r.push(&[0; 8]);
         r.push(body);
         r

@@ -17,6 +17,8 @@ const SUITES: [&str; 7] =
     ["bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports", "forky", "sid"];
 const SECURITY_SUITES: [&str; 3] = ["bullseye-security", "bookworm-security", "trixie-security"];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// How many packages are asked for, at most, until one is there.
+const TRIES: usize = 8;
 /// How old our lists may get.
 const LISTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -25,18 +27,29 @@ pub(crate) fn image(version: &str) -> Result<Image, String> {
     let cache = cache()?;
     let known = fs::read_dir(&cache).into_iter().flatten().flatten();
     let known = known.filter_map(|e| e.file_name().into_string().ok());
-    if let Some(package) = newest(known.filter(|name| cache.join(name).join("vmlinuz").exists()), version) {
+    let known = newest_first(known.filter(|name| cache.join(name).join("vmlinuz").exists()), version);
+    if let Some(package) = known.first() {
         return unpacked(&cache.join(package));
     }
-    let apt = Apt::machine();
-    if let Some(package) = newest(apt.packages()?.into_iter(), version) {
-        return fetch(&apt, &package, &cache);
+    match fetch_newest(&Apt::machine(), version, &cache) {
+        // The machine's own lists miss other releases, and may name packages that are no longer there.
+        Ok(None) | Err(_) => {}
+        Ok(Some(image)) => return Ok(image),
     }
-    let apt = Apt::with_other_releases(&cache)?;
-    match newest(apt.packages()?.into_iter(), version) {
-        Some(package) => fetch(&apt, &package, &cache),
-        None => Err("Debian has no such kernel (for cloud machines, amd64)".into()),
+    let found = fetch_newest(&Apt::with_other_releases(&cache)?, version, &cache)?;
+    found.ok_or_else(|| "Debian has no such kernel (for cloud machines, amd64)".into())
+}
+
+/// The newest package that can be had; a list may be ahead of the place that it is the list of.
+fn fetch_newest(apt: &Apt, version: &str, cache: &Path) -> Result<Option<Image>, String> {
+    let mut first_error = None;
+    for package in newest_first(apt.packages()?.into_iter(), version).iter().take(TRIES) {
+        match fetch(apt, package, cache) {
+            Ok(image) => return Ok(Some(image)),
+            Err(e) => first_error = first_error.or(Some(e)),
+        }
     }
+    first_error.map_or(Ok(None), Err)
 }
 
 /// The versions of all kernels on offer, oldest first.
@@ -70,15 +83,18 @@ fn version_of(package: &str) -> Option<&str> {
     rest.strip_suffix("-cloud-amd64").filter(|v| v.matches('.').count() >= 2)
 }
 
-fn newest(packages: impl Iterator<Item = String>, wanted: &str) -> Option<String> {
+/// The packages that `wanted` begins to name, the newest first; one that was signed for booting before its unsigned twin.
+fn newest_first(packages: impl Iterator<Item = String>, wanted: &str) -> Vec<String> {
     let begins = |version: &str| {
         let rest = version.strip_prefix(wanted);
         // 6.1 is not to find 6.12.
         rest.is_some_and(|r| !wanted.is_empty() && !r.starts_with(|c: char| c.is_ascii_digit()))
     };
-    packages
-        .filter(|p| version_of(p).is_some_and(begins))
-        .max_by(|a, b| by_version(version_of(a).unwrap_or(""), version_of(b).unwrap_or("")).then_with(|| a.cmp(b)))
+    let mut found: Vec<_> = packages.filter(|p| version_of(p).is_some_and(begins)).collect();
+    found.sort_by(|a, b| {
+        by_version(version_of(b).unwrap_or(""), version_of(a).unwrap_or("")).then_with(|| a.cmp(b))
+    });
+    found
 }
 
 /// Numbers compare as numbers, all else as text.
@@ -207,6 +223,20 @@ fn fetch(apt: &Apt, package: &str, cache: &Path) -> Result<Image, String> {
 }
 
 fn fetch_into(apt: &Apt, package: &str, dir: &Path) -> Result<(), String> {
+    let files = files_of(apt, package, dir)?;
+    if let Some(kernel) = kernel_in(&files) {
+        return keep(dir, kernel, &files);
+    }
+    // Since Linux 7.0 the package only names the ones with the kernel and with its modules.
+    let version = version_of(package).unwrap_or("");
+    let files = files_of(apt, &format!("linux-binary-{version}-cloud-amd64"), dir)?;
+    let kernel = kernel_in(&files).ok_or("the package has no kernel in it")?;
+    let modules = files_of(apt, &format!("linux-modules-{version}-cloud-amd64"), dir)?;
+    keep(dir, kernel, &modules)
+}
+
+/// The content of a package, as a tar archive.
+fn files_of(apt: &Apt, package: &str, dir: &Path) -> Result<Vec<u8>, String> {
     apt.run("apt-get", ["-qq", "download", package].map(OsStr::new), dir)?;
     let said = |e: std::io::Error| format!("{}: {e}", dir.display());
     let is_deb = |p: &PathBuf| p.extension() == Some(OsStr::new("deb"));
@@ -214,16 +244,25 @@ fn fetch_into(apt: &Apt, package: &str, dir: &Path) -> Result<(), String> {
     let deb = deb.ok_or("apt-get left no package behind")?;
     let files = run(Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&deb))?;
     fs::remove_file(&deb).map_err(said)?;
-    let kernel = tar::find(&files, |name| name.contains("boot/vmlinuz-")).ok_or("the package has no kernel in it")?;
-    fs::write(dir.join("vmlinuz"), kernel.1).map_err(said)?;
-    if let Some((name, module)) = tar::find(&files, |name| name.contains("/drivers/net/veth.ko")) {
+    Ok(files)
+}
+
+fn kernel_in(files: &[u8]) -> Option<&[u8]> {
+    let is_kernel = |name: &str| name.rsplit('/').next().is_some_and(|file| file.starts_with("vmlinuz"));
+    tar::find(files, is_kernel).map(|(_, kernel)| kernel)
+}
+
+/// Writes the kernel, and veth out of `modules` where it is there.
+fn keep(dir: &Path, kernel: &[u8], modules: &[u8]) -> Result<(), String> {
+    let said = |e: std::io::Error| format!("{}: {e}", dir.display());
+    if let Some((name, module)) = tar::find(modules, |name| name.contains("/drivers/net/veth.ko")) {
         let file = dir.join(Path::new(name).file_name().unwrap_or(OsStr::new("veth.ko")));
         fs::write(&file, module).map_err(said)?;
         if file.extension() == Some(OsStr::new("xz")) {
             run(Command::new("xz").arg("-d").arg(&file))?;
         }
     }
-    Ok(())
+    fs::write(dir.join("vmlinuz"), kernel).map_err(said)
 }
 
 /// The image in a directory of the cache.
@@ -239,13 +278,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_version_that_begins_as_asked_is_taken() {
+    fn the_newest_version_that_begins_as_asked_comes_first() {
         let names = ["6.1.0-9", "6.1.0-56", "6.12.107+deb12", "6.12.95+deb12", "6.1"];
         let names = names.map(|v| format!("linux-image-{v}-cloud-amd64"));
-        let take = |wanted| newest(names.iter().cloned(), wanted);
-        assert_eq!(take("6.1"), Some(names[1].clone()));
-        assert_eq!(take("6.12"), Some(names[2].clone()));
-        assert_eq!(take("6.12.95"), Some(names[3].clone()));
-        assert_eq!(take(""), None);
+        let take = |wanted| newest_first(names.iter().cloned(), wanted);
+        assert_eq!(take("6.1"), [names[1].clone(), names[0].clone()]);
+        assert_eq!(take("6.12"), [names[2].clone(), names[3].clone()]);
+        assert_eq!(take("6.12.95"), [names[3].clone()]);
+        assert!(take("").is_empty());
     }
 }

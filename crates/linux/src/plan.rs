@@ -41,8 +41,6 @@ pub(crate) struct Plan {
     setup: Vec<String>,
     /// The users that its sockets belong to.
     uids: BTreeSet<u32>,
-    /// Milliseconds that it may take because it waits.
-    pub(crate) waits_ms: u64,
 }
 
 impl Plan {
@@ -72,7 +70,7 @@ impl Plan {
         }
         let mut frame = (builder.bytes.len() as u32).to_le_bytes().to_vec();
         frame.append(&mut builder.bytes);
-        Ok(Plan { frame, setup: builder.setup, uids: builder.uids, waits_ms: builder.waits_ms })
+        Ok(Plan { frame, setup: builder.setup, uids: builder.uids })
     }
 
     /// The program with the answers in `records`, the guest's frame for it.
@@ -110,7 +108,6 @@ struct Builder {
     /// The host of each slot.
     homes: Vec<u8>,
     uids: BTreeSet<u32>,
-    waits_ms: u64,
 }
 
 impl Builder {
@@ -230,12 +227,6 @@ impl Builder {
         self.op(code, host, &o)
     }
 
-    fn wait(&mut self, o: &mut Vec<u8>, wait_ms: Option<u32>, usual: u32) {
-        let ms = wait_ms.unwrap_or(usual);
-        o.extend(ms.to_le_bytes());
-        self.waits_ms += u64::from(ms);
-    }
-
     fn operands(&mut self, call: &Call, host: u8, o: &mut Vec<u8>) -> Result<u8, String> {
         Ok(match call {
             Call::Ns => OP_NS,
@@ -270,23 +261,23 @@ impl Builder {
             }
             Call::Connect { to, wait_ms, .. } => {
                 socket_address(o, to);
-                self.wait(o, *wait_ms, CONNECT_WAIT_MS);
+                o.extend(wait_ms.unwrap_or(CONNECT_WAIT_MS).to_le_bytes());
                 OP_CONNECT
             }
             Call::Accept { new, uid, wait_ms, .. } => {
                 o.extend(self.slot(new, host)?.to_le_bytes());
                 o.extend(self.user(*uid, UID_INHERIT)?.to_le_bytes());
-                self.wait(o, *wait_ms, WAIT_MS);
+                o.extend(wait_ms.unwrap_or(WAIT_MS).to_le_bytes());
                 OP_ACCEPT
             }
             Call::Send { len, wait_ms, .. } => {
                 o.extend(length(*len)?.to_le_bytes());
-                self.wait(o, *wait_ms, WAIT_MS);
+                o.extend(wait_ms.unwrap_or(WAIT_MS).to_le_bytes());
                 OP_SEND
             }
             Call::Recv { len, wait_ms, .. } => {
                 o.extend(length(*len)?.to_le_bytes());
-                self.wait(o, *wait_ms, WAIT_MS);
+                o.extend(wait_ms.unwrap_or(WAIT_MS).to_le_bytes());
                 OP_RECV
             }
             Call::Shutdown { how, .. } => {
@@ -303,7 +294,6 @@ impl Builder {
             Call::Getpeername { .. } => OP_GETPEERNAME,
             Call::Sleep { ms } => {
                 o.extend(ms.to_le_bytes());
-                self.waits_ms += u64::from(*ms);
                 OP_SLEEP
             }
         })

@@ -1,0 +1,50 @@
+//! Reading and writing traces.
+
+mod common;
+
+use common::programs;
+use fourtuple_linux::trace;
+use std::path::Path;
+
+const TRACE: &str = concat!(
+    r#"{"trace":1,"kernel":"k","release":"r","profile":"p"}"#,
+    "\n",
+    r#"{"program":"x","steps":[{"op":"ns","at_us":1,"result":"ok"},"#,
+    r#"{"op":"socket","at_us":2,"result":"ok","sock":"a","family":"inet6"},"#,
+    r#"{"op":"set","at_us":3,"result":"ENOPROTOOPT","sock":"a","option":"local_port_range","value":"40000-40001"},"#,
+    r#"{"op":"bind","at_us":4,"result":"EINVAL","sock":"a","at":"[::ffff:127.0.0.1]:0","port":null},"#,
+    r#"{"op":"bind","at_us":5,"result":"ok","sock":"a","at":"[::]:0","port":40000},"#,
+    r#"{"op":"connect","at_us":6,"result":"WAITING","sock":"a","to":"127.0.0.1:5000"},"#,
+    r#"{"op":"close","at_us":7,"result":"NOSOCK","sock":"b"}]}"#,
+    "\n",
+);
+
+#[test]
+fn what_was_read_is_written_the_same() {
+    let boots = trace::read(TRACE.as_bytes(), Path::new("t")).expect("it is right");
+    let mut written = Vec::new();
+    trace::write(&mut written, &boots).expect("memory takes it");
+    assert_eq!(String::from_utf8(written).expect("it is text"), TRACE);
+}
+
+#[test]
+fn errors_name_the_line() {
+    let wrong = [
+        ("{", "t:2: column 1: EOF"),
+        (r#"{"program":"x"}"#, "t:2: column 15: missing field `steps`"),
+        (r#"{"program":"x","steps":[{"op":"jump"}]}"#, "t:2: column 38: `jump` is not an op"),
+        (r#"{"program":"x","steps":[{"op":"bind","sock":"a"}]}"#, "t:2: column 49: `bind` needs `at`"),
+        (r#"{"program":"x","steps":[{"op":"bind","sock":"a","at":"x"}]}"#, "t:2: column 58: `at`: `x` is not an address"),
+        (r#"{"program":"x","steps":[{"op":"ns","result":"EWHAT"}]}"#, "t:2: column 53: `result`: `EWHAT` is not"),
+        (r#"{"program":"x","steps":[{"op":"ns","colour":1}]}"#, "t:2: column 43: unknown field `colour`"),
+        (r#"{"trace":2}"#, "t:2: traces of format 2 are not known"),
+        ("\u{0}", "t:2: column 1: "),
+    ];
+    for (line, message) in wrong {
+        let e = trace::read(format!("\n{line}\n").as_bytes(), Path::new("t")).expect_err(line).to_string();
+        assert!(e.starts_with(message), "{line}: {e}");
+    }
+    let e = trace::read(&b"\xff\n"[..], Path::new("t")).expect_err("it is no text").to_string();
+    assert_eq!(e, "t:1: not UTF-8");
+    assert_eq!(programs("\n\n").len(), 0);
+}
