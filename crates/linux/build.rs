@@ -26,12 +26,28 @@ fn build(guest: &Path) -> Result<(), String> {
     let os = env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     if os != "linux" || !matches!(arch.as_str(), "x86_64" | "aarch64") {
-        return Err(format!("there is no guest program for {os} on {arch}, only for Linux on x86_64 and aarch64"));
+        return Err(format!(
+            "there is no guest program for {os} on {arch}, only for Linux on x86_64 and aarch64"
+        ));
     }
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
-    command.args(["--edition", "2024", "--crate-type", "bin", "--crate-name", "guest"]);
-    command.args(["-C", "panic=abort", "-C", "opt-level=s", "-C", "strip=symbols"]);
+    command.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "bin",
+        "--crate-name",
+        "guest",
+    ]);
+    command.args([
+        "-C",
+        "panic=abort",
+        "-C",
+        "opt-level=s",
+        "-C",
+        "strip=symbols",
+    ]);
     command.args(["-C", "relocation-model=static", "-C", "link-arg=-nostdlib"]);
     command.args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-static"]);
     if let Ok(target) = env::var("TARGET") {
@@ -44,7 +60,9 @@ fn build(guest: &Path) -> Result<(), String> {
         command.arg("-C").arg(option);
     }
     command.arg("guest/main.rs").arg("-o").arg(guest);
-    let output = command.output().map_err(|e| format!("the compiler for the guest program did not start: {e}"))?;
+    let output = command
+        .output()
+        .map_err(|e| format!("the compiler for the guest program did not start: {e}"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -52,6 +70,11 @@ fn build(guest: &Path) -> Result<(), String> {
     for line in text.lines() {
         println!("cargo:warning={line}");
     }
-    let first = text.lines().find(|l| l.starts_with("error")).unwrap_or("no message");
-    Err(format!("the guest program could not be built for this target: {first}"))
+    let first = text
+        .lines()
+        .find(|l| l.starts_with("error"))
+        .unwrap_or("no message");
+    Err(format!(
+        "the guest program could not be built for this target: {first}"
+    ))
 }

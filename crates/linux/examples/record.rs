@@ -30,7 +30,10 @@ type Recorded = (Header, Vec<Result<Program, RunError>>);
 
 fn on_host(programs: &[Program], jobs: usize) -> Result<Recorded, RunError> {
     let release = Host::start()?.release().to_owned();
-    Ok((Header::new(&release, &release, ""), run_all(programs, jobs)?))
+    Ok((
+        Header::new(&release, &release, ""),
+        run_all(programs, jobs)?,
+    ))
 }
 
 fn in_vm(programs: &[Program], image: &str) -> Result<Recorded, RunError> {
@@ -49,7 +52,10 @@ fn record(
     for boot in trace::read_file(Path::new(from))? {
         let (header, answers) = on(&boot.programs)?;
         let programs = answers.into_iter().collect::<Result<Vec<_>, RunError>>()?;
-        recorded.push(Boot { header: Some(header), programs });
+        recorded.push(Boot {
+            header: Some(header),
+            programs,
+        });
     }
     Ok(trace::write_file(Path::new(to), &recorded)?)
 }

@@ -13,7 +13,10 @@ pub fn run(memory: &mut Memory) -> ! {
         complain(b"cannot mount /proc\n");
     }
     load_modules(memory);
-    match (sys::open(PROGRAMS, sys::O_RDONLY), sys::open(ANSWERS, sys::O_RDWR)) {
+    match (
+        sys::open(PROGRAMS, sys::O_RDONLY),
+        sys::open(ANSWERS, sys::O_RDWR),
+    ) {
         (Ok(programs), Ok(answers)) => {
             make_raw(answers);
             serve(memory, programs, answers, 0);
@@ -40,7 +43,9 @@ fn load_modules(memory: &mut Memory) {
     for digit in b'0'..=b'9' {
         let mut path = *b"/modules/0\0";
         path[9] = digit;
-        let Ok(fd) = sys::open(&path, sys::O_RDONLY) else { return };
+        let Ok(fd) = sys::open(&path, sys::O_RDONLY) else {
+            return;
+        };
         let mut n = 0;
         while let Ok(more @ 1..) = sys::read(fd, &mut memory.input[n..]) {
             n += more;
@@ -71,7 +76,14 @@ fn make_raw(tty: i32) {
     const CS8: u32 = 0o60;
     const CREAD: u32 = 0o200;
     const CLOCAL: u32 = 0o4000;
-    let mut t = Termios { input: 0, output: 0, control: 0, local: 0, line: 0, characters: [0; 19] };
+    let mut t = Termios {
+        input: 0,
+        output: 0,
+        control: 0,
+        local: 0,
+        line: 0,
+        characters: [0; 19],
+    };
     if sys::ioctl(tty, TCGETS, &mut t).is_ok() {
         (t.input, t.output, t.local) = (0, 0, 0);
         t.control = B115200 | CS8 | CREAD | CLOCAL;

@@ -15,7 +15,12 @@ pub struct Sockets<const N: usize> {
 }
 
 impl<const N: usize> Sockets<N> {
-    pub const NONE: Self = Sockets { fds: [0; N], uids: [0; N], nonblock: [false; N], used: 0 };
+    pub const NONE: Self = Sockets {
+        fds: [0; N],
+        uids: [0; N],
+        nonblock: [false; N],
+        used: 0,
+    };
 }
 
 /// Runs operations in the process and namespace that it is in.
@@ -32,7 +37,11 @@ const SO_SNDTIMEO: i32 = 21;
 
 impl<'a> Executor<'a> {
     pub fn new(sockets: &'a mut Sockets<MAX_SOCKETS>, data: &'a mut [u8; MAX_DATA]) -> Self {
-        Executor { sockets, data, host: false }
+        Executor {
+            sockets,
+            data,
+            host: false,
+        }
     }
 
     pub fn is_host(&mut self) {
@@ -52,7 +61,12 @@ impl<'a> Executor<'a> {
             }
             OP_LINK => {
                 o.u8();
-                Record::of(link::add_veth(o.text(), o.text(), &o.hardware_address(), peer))
+                Record::of(link::add_veth(
+                    o.text(),
+                    o.text(),
+                    &o.hardware_address(),
+                    peer,
+                ))
             }
             OP_LINK_UP => Record::of(link::up(o.text(), link::IFF_NOARP)),
             OP_ROUTE => Record::of(link::add_route(o.text(), &o.addr(), &o.addr())),
@@ -92,7 +106,11 @@ impl<'a> Executor<'a> {
         if slot >= MAX_SOCKETS {
             return Record::errno(sys::EMFILE);
         }
-        let family = if family == 6 { sys::AF_INET6 } else { sys::AF_INET };
+        let family = if family == 6 {
+            sys::AF_INET6
+        } else {
+            sys::AF_INET
+        };
         let made = as_user(uid, || sys::socket(family, sys::SOCK_STREAM, 0));
         let record = Record::of(made);
         if let Ok(fd) = made {
@@ -161,7 +179,11 @@ impl<'a> Executor<'a> {
 
     fn accept(&mut self, slot: usize, fd: i32, o: &mut Operands) -> Record {
         let (new, uid) = (o.u16() as usize, o.u32());
-        let uid = if uid == UID_INHERIT { self.sockets.uids[slot] } else { uid };
+        let uid = if uid == UID_INHERIT {
+            self.sockets.uids[slot]
+        } else {
+            uid
+        };
         set_wait(fd, SO_RCVTIMEO, o.u32());
         let mut raw = [0; 28];
         match as_user(uid, || sys::accept(fd, &mut raw)) {
@@ -216,7 +238,11 @@ fn as_user<T>(uid: u32, make: impl FnOnce() -> sys::Res<T>) -> sys::Res<T> {
         return make();
     }
     // The call does not say that it failed; asking again does.
-    let r = if sys::setfsuid(uid) == uid { make() } else { Err(sys::EPERM) };
+    let r = if sys::setfsuid(uid) == uid {
+        make()
+    } else {
+        Err(sys::EPERM)
+    };
     sys::setfsuid(before);
     // The kernel forgets this one when the user changes.
     let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);

@@ -54,7 +54,12 @@ impl<'a> Operands<'a> {
         }
         let (port, scope) = (self.u16(), self.u32());
         let ip = self.array();
-        Addr { family, port, scope, ip }
+        Addr {
+            family,
+            port,
+            scope,
+            ip,
+        }
     }
 }
 
@@ -71,7 +76,11 @@ pub struct Addr {
 
 impl Addr {
     pub fn ip(&self) -> &[u8] {
-        if self.family == 4 { &self.ip[..4] } else { &self.ip }
+        if self.family == 4 {
+            &self.ip[..4]
+        } else {
+            &self.ip
+        }
     }
 
     /// The address in the kernel's layout, and its length.
@@ -91,7 +100,10 @@ impl Addr {
     }
 
     pub fn from_raw(raw: &RawAddr) -> Addr {
-        let mut addr = Addr { port: u16::from_be_bytes([raw[2], raw[3]]), ..Addr::default() };
+        let mut addr = Addr {
+            port: u16::from_be_bytes([raw[2], raw[3]]),
+            ..Addr::default()
+        };
         match u16::from_ne_bytes([raw[0], raw[1]]) {
             sys::AF_INET => {
                 addr.family = 4;
@@ -123,7 +135,10 @@ pub struct Record {
 impl Record {
     /// Takes the time, so it is made right after the call.
     pub fn new(result: i16, detail: Detail) -> Record {
-        let mut r = Record { bytes: [0; 32], len: 0 };
+        let mut r = Record {
+            bytes: [0; 32],
+            len: 0,
+        };
         r.push(&result.to_le_bytes());
         r.push(&sys::now_us().to_le_bytes());
         match detail {

@@ -1,9 +1,9 @@
 //! The guest as an ordinary process: namespaces of its own, and an end together with whoever started it.
 
+use crate::Memory;
 use crate::program::{hello, serve};
 use crate::sys::{self, PollFd, Res};
 use crate::wire::{HELLO_ONE_UID, STAGE_FORK, STAGE_NAMESPACES, STAGE_PROC, STAGE_USER_MAP};
-use crate::Memory;
 
 const INPUT: i32 = 0;
 const OUTPUT: i32 = 1;
@@ -90,7 +90,18 @@ fn work(memory: &mut Memory, flags: u8) -> ! {
 
 fn watch(pid: i32, alive: i32) -> ! {
     // No events are asked for: the end of the other side is always told.
-    let mut fds = [PollFd { fd: INPUT, events: 0, revents: 0 }, PollFd { fd: alive, events: 0, revents: 0 }];
+    let mut fds = [
+        PollFd {
+            fd: INPUT,
+            events: 0,
+            revents: 0,
+        },
+        PollFd {
+            fd: alive,
+            events: 0,
+            revents: 0,
+        },
+    ];
     let _ = sys::poll(&mut fds);
     let _ = sys::kill(pid);
     let status = sys::wait(pid).unwrap_or(0);

@@ -22,7 +22,10 @@ struct IfReq {
 
 impl IfReq {
     fn new(name: &[u8]) -> IfReq {
-        let mut r = IfReq { name: [0; 16], data: [0; 24] };
+        let mut r = IfReq {
+            name: [0; 16],
+            data: [0; 24],
+        };
         let n = name.len().min(15);
         r.name[..n].copy_from_slice(&name[..n]);
         r
@@ -54,7 +57,9 @@ fn index(name: &[u8]) -> Res<u32> {
     with_socket(|fd| {
         let mut r = IfReq::new(name);
         sys::ioctl(fd, SIOCGIFINDEX, &mut r)?;
-        Ok(u32::from_ne_bytes([r.data[0], r.data[1], r.data[2], r.data[3]]))
+        Ok(u32::from_ne_bytes([
+            r.data[0], r.data[1], r.data[2], r.data[3],
+        ]))
     })
 }
 
@@ -70,8 +75,14 @@ impl Request {
         const ACK: u16 = 4;
         const EXCL: u16 = 0x200;
         const CREATE: u16 = 0x400;
-        let mut r = Request { bytes: [0; 512], len: 4 };
-        let (kind, flags) = (kind.to_ne_bytes(), (REQUEST | ACK | EXCL | CREATE).to_ne_bytes());
+        let mut r = Request {
+            bytes: [0; 512],
+            len: 4,
+        };
+        let (kind, flags) = (
+            kind.to_ne_bytes(),
+            (REQUEST | ACK | EXCL | CREATE).to_ne_bytes(),
+        );
         r.push(&[kind[0], kind[1], flags[0], flags[1]]);
         // The number of the request and the sender, neither of which matters.
         r.push(&[0; 8]);
@@ -125,7 +136,11 @@ impl Request {
 }
 
 fn af(a: &Addr) -> u8 {
-    if a.family == 4 { sys::AF_INET as u8 } else { sys::AF_INET6 as u8 }
+    if a.family == 4 {
+        sys::AF_INET as u8
+    } else {
+        sys::AF_INET6 as u8
+    }
 }
 
 pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
@@ -136,7 +151,19 @@ pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
     const IFA_F_NODAD: u8 = 2;
     let flags = if a.family == 6 { IFA_F_NODAD } else { 0 };
     let index = index(interface)?.to_ne_bytes();
-    let mut r = Request::new(RTM_NEWADDR, &[af(a), prefix, flags, 0, index[0], index[1], index[2], index[3]]);
+    let mut r = Request::new(
+        RTM_NEWADDR,
+        &[
+            af(a),
+            prefix,
+            flags,
+            0,
+            index[0],
+            index[1],
+            index[2],
+            index[3],
+        ],
+    );
     r.attribute(IFA_LOCAL, a.ip());
     r.attribute(IFA_ADDRESS, a.ip());
     r.send()
@@ -154,7 +181,20 @@ pub fn add_route(interface: &[u8], to: &Addr, source: &Addr) -> Res<()> {
     const UNICAST: u8 = 1;
     let scope = if to.family == 4 { SCOPE_LINK } else { 0 };
     let bits = to.ip().len() as u8 * 8;
-    let head = [af(to), bits, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, scope, UNICAST, 0, 0, 0, 0];
+    let head = [
+        af(to),
+        bits,
+        0,
+        0,
+        TABLE_MAIN,
+        PROTOCOL_BOOT,
+        scope,
+        UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
     let mut r = Request::new(RTM_NEWROUTE, &head);
     r.attribute(RTA_DST, to.ip());
     r.attribute(RTA_OIF, &index(interface)?.to_ne_bytes());

@@ -41,5 +41,9 @@ pub fn main(_argc: usize) -> ! {
     sys::raise_file_limit();
     // Sleeps end on the tick, not some tens of microseconds later. Kernels without the call do so anyway.
     let _ = sys::prctl(sys::PR_SET_TIMERSLACK, 1);
-    if sys::getpid() == 1 { boot::run(memory) } else { isolate::run(memory) }
+    if sys::getpid() == 1 {
+        boot::run(memory)
+    } else {
+        isolate::run(memory)
+    }
 }

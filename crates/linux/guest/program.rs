@@ -66,7 +66,12 @@ fn op_at(frame: &[u8], at: usize) -> Option<Op<'_>> {
     let head = frame.get(at..at + 4)?;
     let next = at + 4 + u16::from_le_bytes([head[2], head[3]]) as usize;
     let operands = Operands(frame.get(at + 4..next)?);
-    Some(Op { code: head[0], host: head[1], operands, next })
+    Some(Op {
+        code: head[0],
+        host: head[1],
+        operands,
+        next,
+    })
 }
 
 /// A process that is one host of a topology.
@@ -92,7 +97,11 @@ fn run(frame: &[u8], executor: &mut Executor, out: &mut Output) {
                 Err(e) => out.push(Record::errno(e).bytes()),
             }
         } else if workers[host].pid != 0 {
-            let peer = if op.code == OP_LINK { workers[op.operands.0[0] as usize % MAX_HOSTS].pid } else { 0 };
+            let peer = if op.code == OP_LINK {
+                workers[op.operands.0[0] as usize % MAX_HOSTS].pid
+            } else {
+                0
+            };
             command(&workers[host], at as u32, peer);
             relay(&workers[host], out);
         } else {
@@ -136,7 +145,11 @@ fn start_worker(frame: &[u8], executor: &mut Executor) -> sys::Res<Worker> {
     }
     let _ = sys::close(commands[0]);
     let _ = sys::close(records[1]);
-    Ok(Worker { pid, commands: commands[1], records: records[0] })
+    Ok(Worker {
+        pid,
+        commands: commands[1],
+        records: records[0],
+    })
 }
 
 fn work(frame: &[u8], executor: &mut Executor, commands: i32, records: i32) -> ! {

@@ -147,16 +147,30 @@ fn reading(n: usize, mut a: [usize; 6], at: usize, p: *const u8) -> Res<usize> {
 
 /// The path as the kernel wants it. Callers pass bytes that end in NUL.
 fn path(p: &[u8]) -> Res<*const u8> {
-    if p.last() == Some(&0) { Ok(p.as_ptr()) } else { Err(EINVAL) }
+    if p.last() == Some(&0) {
+        Ok(p.as_ptr())
+    } else {
+        Err(EINVAL)
+    }
 }
 
 pub fn read(fd: i32, to: &mut [u8]) -> Res<usize> {
     // SAFETY: the kernel writes at most `to.len()` bytes to `to`, which is borrowed mutably.
-    check(unsafe { call(nr::READ, [fd as usize, to.as_mut_ptr() as usize, to.len(), 0, 0, 0]) })
+    check(unsafe {
+        call(
+            nr::READ,
+            [fd as usize, to.as_mut_ptr() as usize, to.len(), 0, 0, 0],
+        )
+    })
 }
 
 pub fn write(fd: i32, from: &[u8]) -> Res<usize> {
-    reading(nr::WRITE, [fd as usize, 0, from.len(), 0, 0, 0], 1, from.as_ptr())
+    reading(
+        nr::WRITE,
+        [fd as usize, 0, from.len(), 0, 0, 0],
+        1,
+        from.as_ptr(),
+    )
 }
 
 pub fn write_all(fd: i32, mut from: &[u8]) -> Res<()> {
@@ -180,17 +194,33 @@ const O_CLOEXEC: usize = 0o2000000;
 
 pub fn open(p: &[u8], flags: usize) -> Res<i32> {
     let at_fdcwd = -100isize as usize;
-    reading(nr::OPENAT, [at_fdcwd, 0, flags | O_CLOEXEC, 0, 0, 0], 1, path(p)?).map(|fd| fd as i32)
+    reading(
+        nr::OPENAT,
+        [at_fdcwd, 0, flags | O_CLOEXEC, 0, 0, 0],
+        1,
+        path(p)?,
+    )
+    .map(|fd| fd as i32)
 }
 
 pub fn mkdir(p: &[u8]) -> Res<usize> {
-    reading(nr::MKDIRAT, [-100isize as usize, 0, 0o755, 0, 0, 0], 1, path(p)?)
+    reading(
+        nr::MKDIRAT,
+        [-100isize as usize, 0, 0o755, 0, 0, 0],
+        1,
+        path(p)?,
+    )
 }
 
 /// Changes an open socket's or terminal's settings; `arg` is whatever structure `request` needs.
 pub fn ioctl<T>(fd: i32, request: usize, arg: &mut T) -> Res<usize> {
     // SAFETY: `arg` is the structure that goes with `request`, borrowed mutably.
-    check(unsafe { call(nr::IOCTL, [fd as usize, request, arg as *mut T as usize, 0, 0, 0]) })
+    check(unsafe {
+        call(
+            nr::IOCTL,
+            [fd as usize, request, arg as *mut T as usize, 0, 0, 0],
+        )
+    })
 }
 
 pub fn ioctl_number(fd: i32, request: usize, arg: usize) -> Res<usize> {
@@ -204,7 +234,10 @@ pub struct Timespec {
 }
 
 pub fn sleep_ms(ms: u32) -> Res<usize> {
-    let t = Timespec { sec: (ms / 1000) as i64, nsec: (ms % 1000) as i64 * 1_000_000 };
+    let t = Timespec {
+        sec: (ms / 1000) as i64,
+        nsec: (ms % 1000) as i64 * 1_000_000,
+    };
     reading(nr::NANOSLEEP, [0; 6], 0, &raw const t as *const u8)
 }
 
@@ -243,7 +276,12 @@ pub fn fork() -> Res<i32> {
 pub fn wait(pid: i32) -> Res<i32> {
     let mut status = 0i32;
     // SAFETY: the kernel writes one int to `status`.
-    check(unsafe { call(nr::WAIT4, [pid as usize, &raw mut status as usize, 0, 0, 0, 0]) })?;
+    check(unsafe {
+        call(
+            nr::WAIT4,
+            [pid as usize, &raw mut status as usize, 0, 0, 0, 0],
+        )
+    })?;
     Ok(status)
 }
 
@@ -279,7 +317,12 @@ pub const MS_PRIVATE: usize = 1 << 18;
 pub fn mount(source: &[u8], target: &[u8], kind: &[u8], flags: usize) -> Res<usize> {
     let (source, target, kind) = (path(source)?, path(target)?, path(kind)?);
     // SAFETY: three strings that end in NUL, which the kernel reads.
-    check(unsafe { call(nr::MOUNT, [source as usize, target as usize, kind as usize, flags, 0, 0]) })
+    check(unsafe {
+        call(
+            nr::MOUNT,
+            [source as usize, target as usize, kind as usize, flags, 0, 0],
+        )
+    })
 }
 
 /// Stops the machine. With `-no-reboot` a restart ends the emulator, on every kernel, unlike a power-off.
@@ -290,7 +333,19 @@ pub fn restart() {
 pub fn init_module(image: &[u8]) -> Res<usize> {
     let none = b"\0";
     // SAFETY: the kernel reads the image and the empty string of parameters.
-    check(unsafe { call(nr::INIT_MODULE, [image.as_ptr() as usize, image.len(), none.as_ptr() as usize, 0, 0, 0]) })
+    check(unsafe {
+        call(
+            nr::INIT_MODULE,
+            [
+                image.as_ptr() as usize,
+                image.len(),
+                none.as_ptr() as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    })
 }
 
 /// Raises the limit of open files as far as it goes without failing.
@@ -301,7 +356,15 @@ pub fn raise_file_limit() {
     let _ = unsafe { call(nr::GETRLIMIT, [NOFILE, &raw mut limit as usize, 0, 0, 0, 0]) };
     for hard in [1 << 20, 1 << 16, limit[1]] {
         let want = [hard, hard];
-        if hard >= limit[0] && reading(nr::SETRLIMIT, [NOFILE, 0, 0, 0, 0, 0], 1, want.as_ptr() as *const u8).is_ok() {
+        if hard >= limit[0]
+            && reading(
+                nr::SETRLIMIT,
+                [NOFILE, 0, 0, 0, 0, 0],
+                1,
+                want.as_ptr() as *const u8,
+            )
+            .is_ok()
+        {
             return;
         }
     }
@@ -310,7 +373,12 @@ pub fn raise_file_limit() {
 pub fn pipe() -> Res<[i32; 2]> {
     let mut fds = [-1i32; 2];
     // SAFETY: the kernel fills two ints.
-    check(unsafe { call(nr::PIPE2, [fds.as_mut_ptr() as usize, O_CLOEXEC, 0, 0, 0, 0]) })?;
+    check(unsafe {
+        call(
+            nr::PIPE2,
+            [fds.as_mut_ptr() as usize, O_CLOEXEC, 0, 0, 0, 0],
+        )
+    })?;
     Ok(fds)
 }
 
@@ -324,7 +392,12 @@ pub struct PollFd {
 /// Waits until one of `fds` has something to say.
 pub fn poll(fds: &mut [PollFd]) -> Res<usize> {
     // SAFETY: the kernel reads and writes the entries of `fds`, borrowed mutably.
-    check(unsafe { call(nr::PPOLL, [fds.as_mut_ptr() as usize, fds.len(), 0, 0, 0, 0]) })
+    check(unsafe {
+        call(
+            nr::PPOLL,
+            [fds.as_mut_ptr() as usize, fds.len(), 0, 0, 0, 0],
+        )
+    })
 }
 
 /// The kernel's release, as bytes without the NUL.
@@ -350,20 +423,40 @@ pub fn socket(family: u16, kind: usize, protocol: usize) -> Res<i32> {
 pub fn set_nonblock(fd: i32) -> Res<usize> {
     const F_SETFL: usize = 4;
     const O_NONBLOCK: usize = 0o4000;
-    plain(nr::FCNTL, [fd as usize, F_SETFL, O_NONBLOCK | O_RDWR, 0, 0, 0])
+    plain(
+        nr::FCNTL,
+        [fd as usize, F_SETFL, O_NONBLOCK | O_RDWR, 0, 0, 0],
+    )
 }
 
 pub fn setsockopt(fd: i32, level: i32, option: i32, value: &[u8]) -> Res<usize> {
-    let a = [fd as usize, level as usize, option as usize, 0, value.len(), 0];
+    let a = [
+        fd as usize,
+        level as usize,
+        option as usize,
+        0,
+        value.len(),
+        0,
+    ];
     reading(nr::SETSOCKOPT, a, 3, value.as_ptr())
 }
 
 pub fn bind(fd: i32, at: &[u8]) -> Res<usize> {
-    reading(nr::BIND, [fd as usize, 0, at.len(), 0, 0, 0], 1, at.as_ptr())
+    reading(
+        nr::BIND,
+        [fd as usize, 0, at.len(), 0, 0, 0],
+        1,
+        at.as_ptr(),
+    )
 }
 
 pub fn connect(fd: i32, to: &[u8]) -> Res<usize> {
-    reading(nr::CONNECT, [fd as usize, 0, to.len(), 0, 0, 0], 1, to.as_ptr())
+    reading(
+        nr::CONNECT,
+        [fd as usize, 0, to.len(), 0, 0, 0],
+        1,
+        to.as_ptr(),
+    )
 }
 
 pub fn listen(fd: i32, backlog: i32) -> Res<usize> {
@@ -380,7 +473,19 @@ pub type RawAddr = [u8; 28];
 fn with_addr(n: usize, fd: i32, to: &mut RawAddr) -> Res<usize> {
     let mut len = to.len() as u32;
     // SAFETY: the kernel writes at most `len` bytes to `to`, and the true length to `len`.
-    check(unsafe { call(n, [fd as usize, to.as_mut_ptr() as usize, &raw mut len as usize, 0, 0, 0]) })
+    check(unsafe {
+        call(
+            n,
+            [
+                fd as usize,
+                to.as_mut_ptr() as usize,
+                &raw mut len as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    })
 }
 
 pub fn accept(fd: i32, peer: &mut RawAddr) -> Res<i32> {
@@ -397,10 +502,20 @@ pub fn getpeername(fd: i32, to: &mut RawAddr) -> Res<usize> {
 
 pub fn send(fd: i32, from: &[u8]) -> Res<usize> {
     const MSG_NOSIGNAL: usize = 0x4000;
-    reading(nr::SENDTO, [fd as usize, 0, from.len(), MSG_NOSIGNAL, 0, 0], 1, from.as_ptr())
+    reading(
+        nr::SENDTO,
+        [fd as usize, 0, from.len(), MSG_NOSIGNAL, 0, 0],
+        1,
+        from.as_ptr(),
+    )
 }
 
 pub fn recv(fd: i32, to: &mut [u8]) -> Res<usize> {
     // SAFETY: the kernel writes at most `to.len()` bytes to `to`, borrowed mutably.
-    check(unsafe { call(nr::RECVFROM, [fd as usize, to.as_mut_ptr() as usize, to.len(), 0, 0, 0]) })
+    check(unsafe {
+        call(
+            nr::RECVFROM,
+            [fd as usize, to.as_mut_ptr() as usize, to.len(), 0, 0, 0],
+        )
+    })
 }

@@ -13,8 +13,15 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 /// The releases whose kernels are offered, oldest first; security updates for those that have them.
-const SUITES: [&str; 7] =
-    ["bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports", "forky", "sid"];
+const SUITES: [&str; 7] = [
+    "bullseye",
+    "bookworm",
+    "bookworm-backports",
+    "trixie",
+    "trixie-backports",
+    "forky",
+    "sid",
+];
 const SECURITY_SUITES: [&str; 3] = ["bullseye-security", "bookworm-security", "trixie-security"];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// How many packages are asked for, at most, until one is there.
@@ -27,7 +34,10 @@ pub(crate) fn image(version: &str) -> Result<Image, String> {
     let cache = cache()?;
     let known = fs::read_dir(&cache).into_iter().flatten().flatten();
     let known = known.filter_map(|e| e.file_name().into_string().ok());
-    let known = newest_first(known.filter(|name| cache.join(name).join("vmlinuz").exists()), version);
+    let known = newest_first(
+        known.filter(|name| cache.join(name).join("vmlinuz").exists()),
+        version,
+    );
     if let Some(package) = known.first() {
         return unpacked(&cache.join(package));
     }
@@ -43,7 +53,10 @@ pub(crate) fn image(version: &str) -> Result<Image, String> {
 /// The newest package that can be had; a list may be ahead of the place that it is the list of.
 fn fetch_newest(apt: &Apt, version: &str, cache: &Path) -> Result<Option<Image>, String> {
     let mut first_error = None;
-    for package in newest_first(apt.packages()?.into_iter(), version).iter().take(TRIES) {
+    for package in newest_first(apt.packages()?.into_iter(), version)
+        .iter()
+        .take(TRIES)
+    {
         match fetch(apt, package, cache) {
             Ok(image) => return Ok(Some(image)),
             Err(e) => first_error = first_error.or(Some(e)),
@@ -59,7 +72,11 @@ pub(crate) fn versions() -> Result<Vec<String>, String> {
     if let Ok(more) = Apt::with_other_releases(&cache()?).and_then(|apt| apt.packages()) {
         packages.extend(more);
     }
-    let mut versions: Vec<_> = packages.iter().filter_map(|p| version_of(p)).map(str::to_owned).collect();
+    let mut versions: Vec<_> = packages
+        .iter()
+        .filter_map(|p| version_of(p))
+        .map(str::to_owned)
+        .collect();
     versions.sort_by(|a, b| by_version(a, b));
     versions.dedup();
     Ok(versions)
@@ -67,9 +84,15 @@ pub(crate) fn versions() -> Result<Vec<String>, String> {
 
 /// Where images are kept.
 fn cache() -> Result<PathBuf, String> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    let dir = base.ok_or("there is no cache directory, as neither XDG_CACHE_HOME nor HOME is set")?;
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+    };
+    let base =
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    let dir =
+        base.ok_or("there is no cache directory, as neither XDG_CACHE_HOME nor HOME is set")?;
     let dir = dir.join("fourtuple").join("kernels");
     fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     Ok(dir)
@@ -80,7 +103,8 @@ fn version_of(package: &str) -> Option<&str> {
     let rest = package.strip_prefix("linux-image-")?;
     let rest = rest.strip_suffix("-unsigned").unwrap_or(rest);
     // Without a patch level it is a package that only names another one.
-    rest.strip_suffix("-cloud-amd64").filter(|v| v.matches('.').count() >= 2)
+    rest.strip_suffix("-cloud-amd64")
+        .filter(|v| v.matches('.').count() >= 2)
 }
 
 /// The packages that `wanted` begins to name, the newest first; one that was signed for booting before its unsigned twin.
@@ -90,7 +114,9 @@ fn newest_first(packages: impl Iterator<Item = String>, wanted: &str) -> Vec<Str
         // 6.1 is not to find 6.12.
         rest.is_some_and(|r| !wanted.is_empty() && !r.starts_with(|c: char| c.is_ascii_digit()))
     };
-    let mut found: Vec<_> = packages.filter(|p| version_of(p).is_some_and(begins)).collect();
+    let mut found: Vec<_> = packages
+        .filter(|p| version_of(p).is_some_and(begins))
+        .collect();
     found.sort_by(|a, b| {
         by_version(version_of(b).unwrap_or(""), version_of(a).unwrap_or("")).then_with(|| a.cmp(b))
     });
@@ -100,7 +126,9 @@ fn newest_first(packages: impl Iterator<Item = String>, wanted: &str) -> Vec<Str
 /// Numbers compare as numbers, all else as text.
 fn by_version(a: &str, b: &str) -> Ordering {
     let parts = |s: &str| -> Vec<(u64, String)> {
-        s.split(['.', '-', '+']).map(|p| (p.parse().unwrap_or(0), p.to_owned())).collect()
+        s.split(['.', '-', '+'])
+            .map(|p| (p.parse().unwrap_or(0), p.to_owned()))
+            .collect()
     };
     parts(a).cmp(&parts(b))
 }
@@ -112,7 +140,9 @@ struct Apt {
 
 impl Apt {
     fn machine() -> Apt {
-        Apt { options: Vec::new() }
+        Apt {
+            options: Vec::new(),
+        }
     }
 
     /// Lists of all releases, brought up to date when they are old.
@@ -124,7 +154,10 @@ impl Apt {
         }
         let sources = home.join("sources.list");
         let mut apt = Apt::machine();
-        let text = other_releases(&apt.output("apt-get", ["indextargets", "--format", "$(REPO_URI) $(LABEL)"])?)?;
+        let text = other_releases(&apt.output(
+            "apt-get",
+            ["indextargets", "--format", "$(REPO_URI) $(LABEL)"],
+        )?)?;
         for (name, value) in [
             ("Dir::Etc::SourceList", sources.as_path()),
             ("Dir::Etc::SourceParts", Path::new("/dev/null")),
@@ -135,11 +168,16 @@ impl Apt {
         }
         apt.options.push("Acquire::Languages=none".into());
         // Descriptions for software shops are as large as the lists themselves.
-        apt.options.push("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into());
+        apt.options
+            .push("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into());
         let stamp = home.join("updated");
-        let fresh = fs::metadata(&stamp).and_then(|m| m.modified()).is_ok_and(|time| {
-            SystemTime::now().duration_since(time).is_ok_and(|age| age < LISTS_AGE)
-        });
+        let fresh = fs::metadata(&stamp)
+            .and_then(|m| m.modified())
+            .is_ok_and(|time| {
+                SystemTime::now()
+                    .duration_since(time)
+                    .is_ok_and(|age| age < LISTS_AGE)
+            });
         if !fresh || fs::read_to_string(&sources).ok().as_deref() != Some(&text) {
             fs::write(&sources, text).map_err(said)?;
             // A release that one of the places does not have makes it fail, with the other lists in place.
@@ -156,7 +194,10 @@ impl Apt {
         let pattern = "^linux-image-[0-9].*-cloud-amd64(-unsigned)?$";
         let text = self.output("apt-cache", ["search", "--names-only", pattern])?;
         let names = text.lines().filter_map(|l| l.split_whitespace().next());
-        Ok(names.filter(|n| version_of(n).is_some()).map(str::to_owned).collect())
+        Ok(names
+            .filter(|n| version_of(n).is_some())
+            .map(str::to_owned)
+            .collect())
     }
 
     fn output<const N: usize>(&self, program: &str, args: [&str; N]) -> Result<String, String> {
@@ -164,12 +205,21 @@ impl Apt {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn run<const N: usize>(&self, program: &str, args: [&OsStr; N], within: &Path) -> Result<Vec<u8>, String> {
+    fn run<const N: usize>(
+        &self,
+        program: &str,
+        args: [&OsStr; N],
+        within: &Path,
+    ) -> Result<Vec<u8>, String> {
         let mut command = Command::new(program);
         for option in &self.options {
             command.arg("-o").arg(option);
         }
-        command.args(args).current_dir(within).env("LC_ALL", "C").stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(within)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null());
         run(&mut command)
     }
 }
@@ -184,23 +234,42 @@ fn run(command: &mut Command) -> Result<Vec<u8>, String> {
         return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let line = said.lines().find(|l| l.starts_with("E:")).or(said.lines().next()).unwrap_or("no message");
+    let line = said
+        .lines()
+        .find(|l| l.starts_with("E:"))
+        .or(said.lines().next())
+        .unwrap_or("no message");
     Err(format!("{program} failed: {line}"))
 }
 
 /// A list of sources for all releases, from the places in `targets` (lines of address and label).
 fn other_releases(targets: &str) -> Result<String, String> {
-    let place = |label: &str| targets.lines().find_map(|l| l.split_once(' ').filter(|(_, l)| *l == label));
-    let signed = if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+    let place = |label: &str| {
+        targets
+            .lines()
+            .find_map(|l| l.split_once(' ').filter(|(_, l)| *l == label))
+    };
+    let signed = if Path::new(KEYRING).exists() {
+        format!("[signed-by={KEYRING}] ")
+    } else {
+        String::new()
+    };
     let mut text = String::new();
-    for (label, suites) in [("Debian", SUITES.as_slice()), ("Debian-Security", &SECURITY_SUITES)] {
+    for (label, suites) in [
+        ("Debian", SUITES.as_slice()),
+        ("Debian-Security", &SECURITY_SUITES),
+    ] {
         for suite in suites {
             if let Some((address, _)) = place(label) {
                 text += &format!("deb {signed}{address} {suite} main\n");
             }
         }
     }
-    if text.is_empty() { Err("apt has no place to take Debian's packages from".into()) } else { Ok(text) }
+    if text.is_empty() {
+        Err("apt has no place to take Debian's packages from".into())
+    } else {
+        Ok(text)
+    }
 }
 
 /// Fetches a package and keeps its kernel and the modules that are of use.
@@ -240,7 +309,11 @@ fn files_of(apt: &Apt, package: &str, dir: &Path) -> Result<Vec<u8>, String> {
     apt.run("apt-get", ["-qq", "download", package].map(OsStr::new), dir)?;
     let said = |e: std::io::Error| format!("{}: {e}", dir.display());
     let is_deb = |p: &PathBuf| p.extension() == Some(OsStr::new("deb"));
-    let deb = fs::read_dir(dir).map_err(said)?.flatten().map(|e| e.path()).find(is_deb);
+    let deb = fs::read_dir(dir)
+        .map_err(said)?
+        .flatten()
+        .map(|e| e.path())
+        .find(is_deb);
     let deb = deb.ok_or("apt-get left no package behind")?;
     let files = run(Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&deb))?;
     fs::remove_file(&deb).map_err(said)?;
@@ -248,7 +321,11 @@ fn files_of(apt: &Apt, package: &str, dir: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn kernel_in(files: &[u8]) -> Option<&[u8]> {
-    let is_kernel = |name: &str| name.rsplit('/').next().is_some_and(|file| file.starts_with("vmlinuz"));
+    let is_kernel = |name: &str| {
+        name.rsplit('/')
+            .next()
+            .is_some_and(|file| file.starts_with("vmlinuz"))
+    };
     tar::find(files, is_kernel).map(|(_, kernel)| kernel)
 }
 
@@ -269,8 +346,15 @@ fn keep(dir: &Path, kernel: &[u8], modules: &[u8]) -> Result<(), String> {
 fn unpacked(dir: &Path) -> Result<Image, String> {
     let package = dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let name = format!("debian:{}", version_of(package).unwrap_or(package));
-    let modules = [dir.join("veth.ko")].into_iter().filter(|m| m.exists()).collect();
-    Ok(Image { name, kernel: dir.join("vmlinuz"), modules })
+    let modules = [dir.join("veth.ko")]
+        .into_iter()
+        .filter(|m| m.exists())
+        .collect();
+    Ok(Image {
+        name,
+        kernel: dir.join("vmlinuz"),
+        modules,
+    })
 }
 
 #[cfg(test)]
@@ -279,7 +363,13 @@ mod tests {
 
     #[test]
     fn the_newest_version_that_begins_as_asked_comes_first() {
-        let names = ["6.1.0-9", "6.1.0-56", "6.12.107+deb12", "6.12.95+deb12", "6.1"];
+        let names = [
+            "6.1.0-9",
+            "6.1.0-56",
+            "6.12.107+deb12",
+            "6.12.95+deb12",
+            "6.1",
+        ];
         let names = names.map(|v| format!("linux-image-{v}-cloud-amd64"));
         let take = |wanted| newest_first(names.iter().cloned(), wanted);
         assert_eq!(take("6.1"), [names[1].clone(), names[0].clone()]);

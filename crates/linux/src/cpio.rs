@@ -30,7 +30,21 @@ impl Archive {
         let size = content.len() as u32;
         let name_size = name.len() as u32 + 1;
         // inode, mode, uid, gid, links, time, size, the file system's device, the entry's device, name's size, no checksum.
-        let fields = [self.entries, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0];
+        let fields = [
+            self.entries,
+            mode,
+            0,
+            0,
+            1,
+            0,
+            size,
+            0,
+            0,
+            device.0,
+            device.1,
+            name_size,
+            0,
+        ];
         self.bytes.extend(b"070701");
         for field in fields {
             self.bytes.extend(format!("{field:08x}").into_bytes());

@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 fn unavailable<T>() -> Result<T, RunError> {
-    let reason = crate::guest::binary().err().unwrap_or_else(|| "not Linux".into());
-    Err(RunError::Unavailable(format!("real kernels cannot be used: {reason}")))
+    let reason = crate::guest::binary()
+        .err()
+        .unwrap_or_else(|| "not Linux".into());
+    Err(RunError::Unavailable(format!(
+        "real kernels cannot be used: {reason}"
+    )))
 }
 
 /// A guest on the running kernel, which this system cannot have.
@@ -69,7 +73,11 @@ impl Image {
     /// An image file, without modules.
     pub fn file(kernel: impl Into<PathBuf>) -> Image {
         let kernel = kernel.into();
-        Image { name: kernel.display().to_string(), kernel, modules: Vec::new() }
+        Image {
+            name: kernel.display().to_string(),
+            kernel,
+            modules: Vec::new(),
+        }
     }
 
     /// Says why there is none.
@@ -110,7 +118,12 @@ pub struct VmRun {
 impl Vm {
     /// A machine for this image.
     pub fn new(image: Image) -> Vm {
-        Vm { image, qemu: "qemu-system-x86_64".into(), seed: 42, limit: Duration::from_secs(600) }
+        Vm {
+            image,
+            qemu: "qemu-system-x86_64".into(),
+            seed: 42,
+            limit: Duration::from_secs(600),
+        }
     }
 
     /// Says why it cannot run.

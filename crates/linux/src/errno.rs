@@ -84,7 +84,12 @@ impl FromStr for Errno {
         if let Some((n, _)) = NAMES.iter().find(|(_, name)| *name == s) {
             return Ok(Errno(*n));
         }
-        let number = s.strip_prefix('E').and_then(|n| n.parse().ok()).filter(|n| (1..4096).contains(n));
-        number.map(Errno).ok_or_else(|| format!("`{s}` is not the name of an error number"))
+        let number = s
+            .strip_prefix('E')
+            .and_then(|n| n.parse().ok())
+            .filter(|n| (1..4096).contains(n));
+        number
+            .map(Errno)
+            .ok_or_else(|| format!("`{s}` is not the name of an error number"))
     }
 }

@@ -39,15 +39,26 @@ pub enum RunError {
 }
 
 fn console_text(console: &str) -> String {
-    if console.is_empty() { String::new() } else { format!("\nlast lines of the console:\n{console}") }
+    if console.is_empty() {
+        String::new()
+    } else {
+        format!("\nlast lines of the console:\n{console}")
+    }
 }
 
 impl RunError {
     pub(crate) fn setup(program: &str, failure: SetupFailure) -> RunError {
-        RunError::Setup { program: program.to_owned(), what: failure.what, errno: failure.errno }
+        RunError::Setup {
+            program: program.to_owned(),
+            what: failure.what,
+            errno: failure.errno,
+        }
     }
 
     pub(crate) fn broken(message: impl Into<String>) -> RunError {
-        RunError::Broken { message: message.into(), console: String::new() }
+        RunError::Broken {
+            message: message.into(),
+            console: String::new(),
+        }
     }
 }

@@ -7,5 +7,9 @@ static REASON: &str = include_str!(concat!(env!("OUT_DIR"), "/guest.reason"));
 
 /// The guest program, or in one line why there is none.
 pub(crate) fn binary() -> Result<&'static [u8], String> {
-    if BINARY.is_empty() { Err(REASON.to_owned()) } else { Ok(BINARY) }
+    if BINARY.is_empty() {
+        Err(REASON.to_owned())
+    } else {
+        Ok(BINARY)
+    }
 }

@@ -34,5 +34,8 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Hello, String> {
         return Err(format!("{reason} ({errno})"));
     }
     let release = String::from_utf8_lossy(release).into_owned();
-    Ok(Hello { release, one_uid: flags & HELLO_ONE_UID != 0 })
+    Ok(Hello {
+        release,
+        one_uid: flags & HELLO_ONE_UID != 0,
+    })
 }

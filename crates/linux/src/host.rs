@@ -32,22 +32,39 @@ pub struct Host {
 impl Host {
     /// Starts a guest. The error is one line, such as that namespaces are not permitted.
     pub fn start() -> Result<Host, RunError> {
-        let unavailable = |m: String| RunError::Unavailable(format!("the running kernel cannot be used: {m}"));
+        let unavailable =
+            |m: String| RunError::Unavailable(format!("the running kernel cannot be used: {m}"));
         let binary = guest::binary().map_err(unavailable)?;
         let file = sys::memory_file(binary).map_err(|e| unavailable(e.to_string()))?;
         let (program, _binary) = executable(file).map_err(|e| unavailable(e.to_string()))?;
         let mut command = Command::new(&program);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).env_clear();
-        let mut child =
-            command.spawn().map_err(|e| unavailable(format!("the guest program did not start ({e})")))?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .env_clear();
+        let mut child = command
+            .spawn()
+            .map_err(|e| unavailable(format!("the guest program did not start ({e})")))?;
         let input = child.stdin.take();
         let output = child.stdout.take();
         let (Some(input), Some(output)) = (input, output) else {
             return Err(unavailable("the guest program has no pipes".into()));
         };
-        let hello = Hello { release: String::new(), one_uid: false };
-        let mut host = Host { child, input: Some(input), output: io::BufReader::new(output), hello, _binary };
-        let frame = host.frame().map_err(|_| unavailable("the guest program did not answer".into()))?;
+        let hello = Hello {
+            release: String::new(),
+            one_uid: false,
+        };
+        let mut host = Host {
+            child,
+            input: Some(input),
+            output: io::BufReader::new(output),
+            hello,
+            _binary,
+        };
+        let frame = host
+            .frame()
+            .map_err(|_| unavailable("the guest program did not answer".into()))?;
         host.hello = hello::parse(&frame).map_err(unavailable)?;
         Ok(host)
     }
@@ -65,7 +82,9 @@ impl Host {
     /// Runs one program and gives it back with its answers. After [`RunError::Broken`] the guest is of no more use.
     pub fn run(&mut self, program: &Program) -> Result<Program, RunError> {
         let mut answers = None;
-        self.run_each(std::slice::from_ref(program), |_, answer| answers = Some(answer))?;
+        self.run_each(std::slice::from_ref(program), |_, answer| {
+            answers = Some(answer)
+        })?;
         answers.unwrap_or_else(|| Err(RunError::broken("the guest program ended too early")))
     }
 
@@ -82,7 +101,12 @@ impl Host {
         };
         let result = thread::scope(|scope| {
             // Both pipes are of limited size, so writing and reading must not wait for each other.
-            let writer = scope.spawn(|| plans.iter().flatten().try_for_each(|plan| input.write_all(&plan.frame)));
+            let writer = scope.spawn(|| {
+                plans
+                    .iter()
+                    .flatten()
+                    .try_for_each(|plan| input.write_all(&plan.frame))
+            });
             let mut result = Ok(());
             for (i, plan) in plans.iter().enumerate() {
                 match plan {
@@ -116,7 +140,8 @@ impl Host {
     }
 
     fn answer(&mut self, plan: &Plan, program: &Program) -> Result<Program, RunError> {
-        let early = |e: io::Error| RunError::broken(format!("the guest program ended too early ({e})"));
+        let early =
+            |e: io::Error| RunError::broken(format!("the guest program ended too early ({e})"));
         let frame = self.frame().map_err(early)?;
         plan.answers(program, &frame).map_err(|e| match e {
             AnswerError::Setup(failure) => RunError::setup(&program.program, failure),
@@ -151,7 +176,9 @@ impl Refusal {
     fn again(&self) -> RunError {
         match self {
             Refusal::Program(e) => RunError::Program(e.clone()),
-            Refusal::Users(program) => RunError::Users { program: program.clone() },
+            Refusal::Users(program) => RunError::Users {
+                program: program.clone(),
+            },
         }
     }
 }
@@ -208,8 +235,15 @@ pub fn run_all(programs: &[Program], jobs: usize) -> Result<Answers, RunError> {
             })
             .collect();
         let broken = || RunError::broken("a worker ended too early");
-        workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|_| Err(broken())))
+        workers
+            .into_iter()
+            .try_for_each(|w| w.join().unwrap_or_else(|_| Err(broken())))
     })?;
-    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Ok(results.into_iter().map(|r| r.unwrap_or_else(|| Err(RunError::broken("was not run")))).collect())
+    let results = results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(results
+        .into_iter()
+        .map(|r| r.unwrap_or_else(|| Err(RunError::broken("was not run"))))
+        .collect())
 }

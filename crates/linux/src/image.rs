@@ -20,16 +20,24 @@ impl Image {
     /// An image file, without modules.
     pub fn file(kernel: impl Into<PathBuf>) -> Image {
         let kernel = kernel.into();
-        Image { name: kernel.display().to_string(), kernel, modules: Vec::new() }
+        Image {
+            name: kernel.display().to_string(),
+            kernel,
+            modules: Vec::new(),
+        }
     }
 
     /// What a user wrote: `debian:` and the beginning of a version, for the newest such kernel that Debian packages; or a file. A package is
     /// fetched once and kept in the user's cache directory, so the same name stays the same kernel.
     pub fn named(name: &str) -> Result<Image, RunError> {
         match name.strip_prefix("debian:") {
-            Some(version) => apt::image(version).map_err(|e| RunError::Unavailable(format!("{name}: {e}"))),
+            Some(version) => {
+                apt::image(version).map_err(|e| RunError::Unavailable(format!("{name}: {e}")))
+            }
             None if Path::new(name).exists() => Ok(Image::file(name)),
-            None => Err(RunError::Unavailable(format!("{name}: neither a file nor a name such as debian:6.1"))),
+            None => Err(RunError::Unavailable(format!(
+                "{name}: neither a file nor a name such as debian:6.1"
+            ))),
         }
     }
 

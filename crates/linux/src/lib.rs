@@ -31,6 +31,8 @@ mod wire;
 mod apt;
 #[cfg(target_os = "linux")]
 mod cpio;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 #[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
@@ -41,19 +43,19 @@ mod sys;
 mod tar;
 #[cfg(target_os = "linux")]
 mod vm;
-#[cfg(not(target_os = "linux"))]
-mod elsewhere;
 
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{Answers, Host, Image, Vm, VmRun, run_all};
 pub use errno::Errno;
 pub use error::RunError;
 #[cfg(target_os = "linux")]
 pub use host::{Answers, Host, run_all};
 #[cfg(target_os = "linux")]
 pub use image::Image;
+pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
+pub use program::{
+    Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology,
+};
+pub use scenario_text::scenario_text;
 #[cfg(target_os = "linux")]
 pub use vm::{Vm, VmRun};
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Answers, Host, Image, Vm, VmRun, run_all};
-pub use scenario_text::scenario_text;
-pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
-pub use program::{Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology};

@@ -78,12 +78,16 @@ pub(crate) struct Encoded {
 pub(crate) fn encode(name: &str, value: &OptionValue) -> Result<Encoded, String> {
     let Some(&(_, level, option, kind)) = TABLE.iter().find(|row| row.0 == name) else {
         let known: Vec<_> = names().collect();
-        return Err(format!("`{name}` is not a socket option; expected one of {}", known.join(", ")));
+        return Err(format!(
+            "`{name}` is not a socket option; expected one of {}",
+            known.join(", ")
+        ));
     };
     let value = match (kind, value) {
-        (Kind::Int, OptionValue::Int(n)) => {
-            i32::try_from(*n).map_err(|_| format!("`{name}`: {n} is too large"))?.to_ne_bytes().to_vec()
-        }
+        (Kind::Int, OptionValue::Int(n)) => i32::try_from(*n)
+            .map_err(|_| format!("`{name}`: {n} is too large"))?
+            .to_ne_bytes()
+            .to_vec(),
         (Kind::Int, OptionValue::Bool(b)) => i32::from(*b).to_ne_bytes().to_vec(),
         (Kind::Linger, OptionValue::Bool(false)) => vec![0; 8],
         (Kind::Linger, OptionValue::Int(n)) => {
@@ -103,7 +107,11 @@ pub(crate) fn encode(name: &str, value: &OptionValue) -> Result<Encoded, String>
             return Err(format!("`{name}` needs {expected}, not {value:?}"));
         }
     };
-    Ok(Encoded { level, option, value })
+    Ok(Encoded {
+        level,
+        option,
+        value,
+    })
 }
 
 /// `40000-40003` as the kernel wants it: the first port in the low half, the last one in the high half.

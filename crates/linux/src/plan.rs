@@ -50,37 +50,61 @@ impl Plan {
     }
 
     pub(crate) fn new(program: &Program) -> Result<Plan, ProgramError> {
-        let wrong =
-            |step: Option<usize>, message: String| ProgramError { program: program.program.clone(), step, message };
+        let wrong = |step: Option<usize>, message: String| ProgramError {
+            program: program.program.clone(),
+            step,
+            message,
+        };
         let mut builder = Builder::default();
-        builder.topology(&program.hosts).map_err(|m| wrong(None, m))?;
+        builder
+            .topology(&program.hosts)
+            .map_err(|m| wrong(None, m))?;
         if program.steps.len() > MAX_STEPS / 2 {
             return Err(wrong(None, format!("more than {} steps", MAX_STEPS / 2)));
         }
-        let one_user = !program.steps.iter().any(|s| matches!(s.call, Call::Socket { uid: None, .. }))
-            && program.steps.iter().any(|s| matches!(s.call, Call::Socket { .. }));
+        let one_user = !program
+            .steps
+            .iter()
+            .any(|s| matches!(s.call, Call::Socket { uid: None, .. }))
+            && program
+                .steps
+                .iter()
+                .any(|s| matches!(s.call, Call::Socket { .. }));
         if !one_user {
             builder.uids.insert(0);
         }
         for (i, step) in program.steps.iter().enumerate() {
-            builder.step(step, &program.hosts).map_err(|m| wrong(Some(i + 1), m))?;
+            builder
+                .step(step, &program.hosts)
+                .map_err(|m| wrong(Some(i + 1), m))?;
         }
         if builder.bytes.len() > MAX_FRAME {
             return Err(wrong(None, "too large".into()));
         }
         let mut frame = (builder.bytes.len() as u32).to_le_bytes().to_vec();
         frame.append(&mut builder.bytes);
-        Ok(Plan { frame, setup: builder.setup, uids: builder.uids })
+        Ok(Plan {
+            frame,
+            setup: builder.setup,
+            uids: builder.uids,
+        })
     }
 
     /// The program with the answers in `records`, the guest's frame for it.
-    pub(crate) fn answers(&self, program: &Program, records: &[u8]) -> Result<Program, AnswerError> {
+    pub(crate) fn answers(
+        &self,
+        program: &Program,
+        records: &[u8],
+    ) -> Result<Program, AnswerError> {
         let mut records = Records(records);
         for what in &self.setup {
             let record = records.next().ok_or(AnswerError::Short)?;
             if record.result != 0 {
                 let errno = Errno(record.result.unsigned_abs());
-                return Err(AnswerError::Setup(SetupFailure { what: what.clone(), errno }));
+                return Err(AnswerError::Setup(SetupFailure {
+                    what: what.clone(),
+                    errno,
+                }));
             }
         }
         let mut answered = program.clone();
@@ -130,14 +154,24 @@ impl Builder {
             self.setup("a network namespace".into(), OP_NS, 0, &[])?;
         } else {
             for (i, host) in hosts.iter().enumerate() {
-                self.setup(format!("the network namespace of host {}", host.name), OP_HOST, i as u8, &[])?;
+                self.setup(
+                    format!("the network namespace of host {}", host.name),
+                    OP_HOST,
+                    i as u8,
+                    &[],
+                )?;
             }
             self.links(hosts)?;
         }
         for (i, host) in hosts.iter().enumerate() {
             let interface = if hosts.len() < 2 { "lo" } else { "eth0" };
             for ip in &host.addresses {
-                self.setup(format!("address {ip} of host {}", host.name), OP_ADDR, i as u8, &address(interface, *ip))?;
+                self.setup(
+                    format!("address {ip} of host {}", host.name),
+                    OP_ADDR,
+                    i as u8,
+                    &address(interface, *ip),
+                )?;
             }
         }
         if hosts.len() > 1 {
@@ -156,7 +190,10 @@ impl Builder {
     fn links(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
         for (a, b) in pairs(hosts.len()) {
             let (name, peer_name) = (interface(a, b), interface(b, a));
-            let what = format!("a veth link between {} and {}", hosts[a].name, hosts[b].name);
+            let what = format!(
+                "a veth link between {} and {}",
+                hosts[a].name, hosts[b].name
+            );
             let mut o = vec![b as u8];
             text(&mut o, name.as_bytes());
             text(&mut o, peer_name.as_bytes());
@@ -176,7 +213,10 @@ impl Builder {
     fn routes(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
         for (a, b) in pairs(hosts.len()).flat_map(|(a, b)| [(a, b), (b, a)]) {
             for to in &hosts[b].addresses {
-                let source = hosts[a].addresses.iter().find(|s| s.is_ipv4() == to.is_ipv4());
+                let source = hosts[a]
+                    .addresses
+                    .iter()
+                    .find(|s| s.is_ipv4() == to.is_ipv4());
                 let mut o = Vec::new();
                 text(&mut o, interface(a, b).as_bytes());
                 socket_address(&mut o, &SocketAddr::new(*to, 0));
@@ -185,7 +225,12 @@ impl Builder {
                     // A host without addresses of this family cannot talk to one that has some.
                     None => continue,
                 }
-                self.setup(format!("the route from {} to {to}", hosts[a].name), OP_ROUTE, a as u8, &o)?;
+                self.setup(
+                    format!("the route from {} to {to}", hosts[a].name),
+                    OP_ROUTE,
+                    a as u8,
+                    &o,
+                )?;
             }
         }
         Ok(())
@@ -208,11 +253,15 @@ impl Builder {
     fn step(&mut self, step: &Step, hosts: &[HostSpec]) -> Result<(), String> {
         let host = match &step.host {
             Some(name) if hosts.is_empty() => {
-                return Err(format!("there is no host `{name}`, the program has no hosts"));
+                return Err(format!(
+                    "there is no host `{name}`, the program has no hosts"
+                ));
             }
-            Some(name) => {
-                hosts.iter().position(|h| h.name == *name).ok_or_else(|| format!("there is no host `{name}`"))? as u8
-            }
+            Some(name) => hosts
+                .iter()
+                .position(|h| h.name == *name)
+                .ok_or_else(|| format!("there is no host `{name}`"))?
+                as u8,
             None => {
                 let slot = step.call.sock().and_then(|s| self.slots.get(s));
                 slot.map_or(0, |&slot| self.homes[slot as usize])
@@ -238,7 +287,12 @@ impl Builder {
                 o.extend(sysctl(key, value)?);
                 OP_SYSCTL
             }
-            Call::Socket { family, uid, nonblock, .. } => {
+            Call::Socket {
+                family,
+                uid,
+                nonblock,
+                ..
+            } => {
                 o.push(if *family == Family::Inet { 4 } else { 6 });
                 o.push(if *nonblock { SOCKET_NONBLOCK } else { 0 });
                 o.extend(self.user(*uid, 0)?.to_le_bytes());
@@ -264,7 +318,9 @@ impl Builder {
                 o.extend(wait_ms.unwrap_or(CONNECT_WAIT_MS).to_le_bytes());
                 OP_CONNECT
             }
-            Call::Accept { new, uid, wait_ms, .. } => {
+            Call::Accept {
+                new, uid, wait_ms, ..
+            } => {
                 o.extend(self.slot(new, host)?.to_le_bytes());
                 o.extend(self.user(*uid, UID_INHERIT)?.to_le_bytes());
                 o.extend(wait_ms.unwrap_or(WAIT_MS).to_le_bytes());
@@ -325,7 +381,11 @@ fn check_hosts(hosts: &[HostSpec]) -> Result<(), String> {
             return Err(format!("the address {ip} is there twice"));
         }
         // All of 127.0.0.0/8 and ::1 are local on every host anyway.
-        if let Some(ip) = host.addresses.iter().find(|ip| ip.is_loopback() || ip.is_unspecified()) {
+        if let Some(ip) = host
+            .addresses
+            .iter()
+            .find(|ip| ip.is_loopback() || ip.is_unspecified())
+        {
             return Err(format!("{ip} cannot be given to host `{}`", host.name));
         }
     }
@@ -380,21 +440,36 @@ fn address(interface: &str, ip: IpAddr) -> Vec<u8> {
 
 /// The file of a sysctl and its value. Only `net.` is let through: that part belongs to the namespace, all else to the machine.
 fn sysctl(key: &str, value: &str) -> Result<Vec<u8>, String> {
-    let part = |p: &str| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-');
+    let part = |p: &str| {
+        !p.is_empty()
+            && p.bytes()
+                .all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
+    };
     if !key.starts_with("net.") || key.len() > 200 || !key.split('.').all(part) {
-        return Err(format!("sysctl `{key}`: expected a name such as net.ipv4.ip_local_port_range"));
+        return Err(format!(
+            "sysctl `{key}`: expected a name such as net.ipv4.ip_local_port_range"
+        ));
     }
     if value.len() > 4000 || value.contains('\0') {
-        return Err(format!("sysctl `{key}`: the value is too long or has a NUL in it"));
+        return Err(format!(
+            "sysctl `{key}`: the value is too long or has a NUL in it"
+        ));
     }
     let mut o = Vec::new();
-    text(&mut o, format!("/proc/sys/{}", key.replace('.', "/")).as_bytes());
+    text(
+        &mut o,
+        format!("/proc/sys/{}", key.replace('.', "/")).as_bytes(),
+    );
     text(&mut o, value.as_bytes());
     Ok(o)
 }
 
 fn length(len: u32) -> Result<u32, String> {
-    if len as usize > MAX_DATA { Err(format!("`len`: more than {MAX_DATA} bytes")) } else { Ok(len) }
+    if len as usize > MAX_DATA {
+        Err(format!("`len`: more than {MAX_DATA} bytes"))
+    } else {
+        Ok(len)
+    }
 }
 
 /// The records of a frame, one after the other.
@@ -421,7 +496,12 @@ impl Iterator for Records<'_> {
     fn next(&mut self) -> Option<Record> {
         let result = i16::from_le_bytes(self.take()?);
         let at_us = u64::from_le_bytes(self.take()?);
-        let mut record = Record { result, at_us, addr: None, moved: None };
+        let mut record = Record {
+            result,
+            at_us,
+            addr: None,
+            moved: None,
+        };
         match u8::from_le_bytes(self.take()?) {
             FAMILY_LENGTH => record.moved = Some(u32::from_le_bytes(self.take()?)),
             4 => {
@@ -454,6 +534,13 @@ impl Record {
             Call::Bind { .. } | Call::Listen { .. } => local.map(|a| a.port()),
             _ => None,
         };
-        Answer { at_us: self.at_us, result, local, peer, port, moved: self.moved }
+        Answer {
+            at_us: self.at_us,
+            result,
+            local,
+            peer,
+            port,
+            moved: self.moved,
+        }
     }
 }

@@ -45,7 +45,11 @@ pub struct Topology {
 impl Topology {
     /// A program that runs `steps` on these hosts.
     pub fn program(&self, name: &str, steps: Vec<Step>) -> Program {
-        Program { program: name.to_owned(), hosts: self.hosts.clone(), steps }
+        Program {
+            program: name.to_owned(),
+            hosts: self.hosts.clone(),
+            steps,
+        }
     }
 }
 
@@ -63,7 +67,11 @@ pub struct Step {
 impl Step {
     /// A step that has not run, on the host of its socket.
     pub fn new(call: Call) -> Step {
-        Step { host: None, call, answer: None }
+        Step {
+            host: None,
+            call,
+            answer: None,
+        }
     }
 }
 

@@ -42,7 +42,12 @@ fn need<T>(op: &str, name: &str, field: &mut Option<T>) -> Result<T, String> {
 impl Flat {
     fn address<T: std::str::FromStr>(&mut self) -> Result<T, String> {
         let text = need(&self.op, "at", &mut self.at)?;
-        text.parse().map_err(|_| format!("`at`: `{text}` is not an address of the form that `{}` needs", self.op))
+        text.parse().map_err(|_| {
+            format!(
+                "`at`: `{text}` is not an address of the form that `{}` needs",
+                self.op
+            )
+        })
     }
 
     fn call(&mut self) -> Result<Call, String> {
@@ -51,16 +56,23 @@ impl Flat {
         if op == "ns" {
             return Ok(Call::Ns);
         } else if op == "addr" {
-            return Ok(Call::Addr { at: self.address::<IpAddr>()? });
+            return Ok(Call::Addr {
+                at: self.address::<IpAddr>()?,
+            });
         } else if op == "sysctl" {
             let value = match need(op, "value", &mut self.value)? {
                 OptionValue::Text(s) => s,
                 OptionValue::Int(n) => n.to_string(),
                 OptionValue::Bool(b) => u8::from(b).to_string(),
             };
-            return Ok(Call::Sysctl { key: need(op, "key", &mut self.key)?, value });
+            return Ok(Call::Sysctl {
+                key: need(op, "key", &mut self.key)?,
+                value,
+            });
         } else if op == "sleep" {
-            return Ok(Call::Sleep { ms: need(op, "ms", &mut self.ms)? });
+            return Ok(Call::Sleep {
+                ms: need(op, "ms", &mut self.ms)?,
+            });
         }
         const OPS: [&str; 13] = [
             "socket",
@@ -78,7 +90,10 @@ impl Flat {
             "getpeername",
         ];
         if !OPS.contains(&op) {
-            return Err(format!("`{op}` is not an op; expected ns, addr, sysctl, sleep, {}", OPS.join(", ")));
+            return Err(format!(
+                "`{op}` is not an op; expected ns, addr, sysctl, sleep, {}",
+                OPS.join(", ")
+            ));
         }
         let sock = need(op, "sock", &mut self.sock)?;
         let wait_ms = self.wait_ms;
@@ -94,13 +109,39 @@ impl Flat {
                 option: need(op, "option", &mut self.option)?,
                 value: need(op, "value", &mut self.value)?,
             },
-            "bind" => Call::Bind { sock, at: self.address()? },
-            "listen" => Call::Listen { sock, backlog: self.backlog },
-            "connect" => Call::Connect { sock, to: need(op, "to", &mut self.to)?, wait_ms },
-            "accept" => Call::Accept { sock, new: need(op, "new", &mut self.new)?, uid: self.uid, wait_ms },
-            "send" => Call::Send { sock, len: need(op, "len", &mut self.len)?, wait_ms },
-            "recv" => Call::Recv { sock, len: need(op, "len", &mut self.len)?, wait_ms },
-            "shutdown" => Call::Shutdown { sock, how: self.how.unwrap_or(How::Both) },
+            "bind" => Call::Bind {
+                sock,
+                at: self.address()?,
+            },
+            "listen" => Call::Listen {
+                sock,
+                backlog: self.backlog,
+            },
+            "connect" => Call::Connect {
+                sock,
+                to: need(op, "to", &mut self.to)?,
+                wait_ms,
+            },
+            "accept" => Call::Accept {
+                sock,
+                new: need(op, "new", &mut self.new)?,
+                uid: self.uid,
+                wait_ms,
+            },
+            "send" => Call::Send {
+                sock,
+                len: need(op, "len", &mut self.len)?,
+                wait_ms,
+            },
+            "recv" => Call::Recv {
+                sock,
+                len: need(op, "len", &mut self.len)?,
+                wait_ms,
+            },
+            "shutdown" => Call::Shutdown {
+                sock,
+                how: self.how.unwrap_or(How::Both),
+            },
             "disconnect" => Call::Disconnect { sock },
             "close" => Call::Close { sock },
             "getsockname" => Call::Getsockname { sock },
@@ -109,14 +150,26 @@ impl Flat {
     }
 
     fn answer(&self, call: &Call) -> Result<Option<Answer>, String> {
-        let Some(result) = &self.result else { return Ok(None) };
+        let Some(result) = &self.result else {
+            return Ok(None);
+        };
         let mut local = self.local;
         if let (Call::Bind { at, .. }, Some(port)) = (call, self.port) {
             local = Some(SocketAddr::new(at.ip(), port));
         }
-        let result = result.parse::<Outcome>().map_err(|e| format!("`result`: {e}"))?;
-        let (at_us, peer, port, moved) = (self.at_us.unwrap_or(0), self.peer, self.port, self.moved);
-        Ok(Some(Answer { at_us, result, local, peer, port, moved }))
+        let result = result
+            .parse::<Outcome>()
+            .map_err(|e| format!("`result`: {e}"))?;
+        let (at_us, peer, port, moved) =
+            (self.at_us.unwrap_or(0), self.peer, self.port, self.moved);
+        Ok(Some(Answer {
+            at_us,
+            result,
+            local,
+            peer,
+            port,
+            moved,
+        }))
     }
 }
 
@@ -125,7 +178,11 @@ impl<'de> Deserialize<'de> for Step {
         let mut flat = Flat::deserialize(deserializer)?;
         let call = flat.call().map_err(D::Error::custom)?;
         let answer = flat.answer(&call).map_err(D::Error::custom)?;
-        Ok(Step { host: flat.host, call, answer })
+        Ok(Step {
+            host: flat.host,
+            call,
+            answer,
+        })
     }
 }
 
@@ -192,7 +249,12 @@ impl Serialize for Step {
                 f.put("key", key)?;
                 f.put("value", value)?;
             }
-            Call::Socket { family, uid, nonblock, .. } => {
+            Call::Socket {
+                family,
+                uid,
+                nonblock,
+                ..
+            } => {
                 f.put("family", family)?;
                 f.maybe("uid", uid)?;
                 f.maybe("nonblock", &nonblock.then_some(true))?;
@@ -207,7 +269,9 @@ impl Serialize for Step {
                 f.put("to", to)?;
                 f.maybe("wait_ms", wait_ms)?;
             }
-            Call::Accept { new, uid, wait_ms, .. } => {
+            Call::Accept {
+                new, uid, wait_ms, ..
+            } => {
                 f.put("new", new)?;
                 f.maybe("uid", uid)?;
                 f.maybe("wait_ms", wait_ms)?;

@@ -50,7 +50,11 @@ pub(crate) fn tie(command: &mut Command, files: &[&File]) {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
             libc::getppid() as u32 != parent
         };
-        if alone { Err(io::Error::other("the parent has died")) } else { Ok(()) }
+        if alone {
+            Err(io::Error::other("the parent has died"))
+        } else {
+            Ok(())
+        }
     };
     // SAFETY: between fork and exec only system calls are made, and `fds` was allocated before.
     unsafe { command.pre_exec(set_up) };

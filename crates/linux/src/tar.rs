@@ -1,7 +1,10 @@
 //! Finding a file in a tar archive.
 
 /// The first regular file whose name `wanted` takes, with its name.
-pub(crate) fn find<'a>(archive: &'a [u8], wanted: impl Fn(&str) -> bool) -> Option<(&'a str, &'a [u8])> {
+pub(crate) fn find<'a>(
+    archive: &'a [u8],
+    wanted: impl Fn(&str) -> bool,
+) -> Option<(&'a str, &'a [u8])> {
     const BLOCK: usize = 512;
     let mut rest = archive;
     let mut long_name: Option<&'a str> = None;

@@ -35,7 +35,12 @@ impl Header {
     /// A header of the format's present version.
     pub fn new(kernel: &str, release: &str, profile: &str) -> Header {
         let [kernel, release, profile] = [kernel, release, profile].map(str::to_owned);
-        Header { trace: FORMAT, kernel, release, profile }
+        Header {
+            trace: FORMAT,
+            kernel,
+            release,
+            profile,
+        }
     }
 }
 
@@ -64,7 +69,10 @@ pub enum TraceError {
 
 /// Reads a file of programs, with or without answers.
 pub fn read_file(file: &Path) -> Result<Vec<Boot>, TraceError> {
-    let open = std::fs::File::open(file).map_err(|source| TraceError::Io { file: file.to_owned(), source })?;
+    let open = std::fs::File::open(file).map_err(|source| TraceError::Io {
+        file: file.to_owned(),
+        source,
+    })?;
     read(io::BufReader::new(open), file)
 }
 
@@ -72,14 +80,26 @@ pub fn read_file(file: &Path) -> Result<Vec<Boot>, TraceError> {
 pub fn read(from: impl BufRead, file: &Path) -> Result<Vec<Boot>, TraceError> {
     let mut boots: Vec<Boot> = Vec::new();
     for (i, line) in from.split(b'\n').enumerate() {
-        let line = line.map_err(|source| TraceError::Io { file: file.to_owned(), source })?;
-        let wrong = |message: String| TraceError::Line { file: file.to_owned(), line: i + 1, message };
-        let text = std::str::from_utf8(&line).map_err(|_| wrong("not UTF-8".into()))?.trim();
+        let line = line.map_err(|source| TraceError::Io {
+            file: file.to_owned(),
+            source,
+        })?;
+        let wrong = |message: String| TraceError::Line {
+            file: file.to_owned(),
+            line: i + 1,
+            message,
+        };
+        let text = std::str::from_utf8(&line)
+            .map_err(|_| wrong("not UTF-8".into()))?
+            .trim();
         if text.is_empty() {
             continue;
         }
         if let Some(header) = header(text).map_err(&wrong)? {
-            boots.push(Boot { header: Some(header), programs: Vec::new() });
+            boots.push(Boot {
+                header: Some(header),
+                programs: Vec::new(),
+            });
             continue;
         }
         let program = serde_json::from_str(text).map_err(|e| wrong(one_line(&e)))?;
@@ -100,14 +120,22 @@ fn header(text: &str) -> Result<Option<Header>, String> {
         trace: u32,
     }
     // Nearly every line is a program; its first key tells without reading all of it.
-    if !text.trim_start_matches(['{', ' ', '\t']).starts_with("\"trace\"") {
+    if !text
+        .trim_start_matches(['{', ' ', '\t'])
+        .starts_with("\"trace\"")
+    {
         return Ok(None);
     }
     let mark: Mark = serde_json::from_str(text).map_err(|e| one_line(&e))?;
     if mark.trace != FORMAT {
-        return Err(format!("traces of format {} are not known, only of format {FORMAT}", mark.trace));
+        return Err(format!(
+            "traces of format {} are not known, only of format {FORMAT}",
+            mark.trace
+        ));
     }
-    serde_json::from_str(text).map(Some).map_err(|e| one_line(&e))
+    serde_json::from_str(text)
+        .map(Some)
+        .map_err(|e| one_line(&e))
 }
 
 /// What serde says, with the column but without its own line number, which is always 1.
@@ -136,7 +164,10 @@ pub fn write(mut to: impl Write, boots: &[Boot]) -> io::Result<()> {
 
 /// Writes a file; an existing one is replaced.
 pub fn write_file(file: &Path, boots: &[Boot]) -> Result<(), TraceError> {
-    let wrong = |source| TraceError::Io { file: file.to_owned(), source };
+    let wrong = |source| TraceError::Io {
+        file: file.to_owned(),
+        source,
+    };
     let open = std::fs::File::create(file).map_err(wrong)?;
     write(io::BufWriter::new(open), boots).map_err(wrong)
 }

@@ -49,14 +49,21 @@ pub struct VmRun {
 impl Vm {
     /// A machine for this image, with a limit of ten minutes and seed 42.
     pub fn new(image: Image) -> Vm {
-        Vm { image, qemu: "qemu-system-x86_64".into(), seed: 42, limit: Duration::from_secs(600) }
+        Vm {
+            image,
+            qemu: "qemu-system-x86_64".into(),
+            seed: 42,
+            limit: Duration::from_secs(600),
+        }
     }
 
     /// Boots once and runs the programs in order.
     pub fn run(&self, programs: &[Program]) -> Result<VmRun, RunError> {
         let plans: Vec<_> = programs.iter().map(Plan::new).collect();
         let initrd = self.initial_files(plans.iter().flatten())?;
-        let unavailable = |e: io::Error| RunError::Unavailable(format!("a virtual machine cannot be started: {e}"));
+        let unavailable = |e: io::Error| {
+            RunError::Unavailable(format!("a virtual machine cannot be started: {e}"))
+        };
         let files = Files {
             initrd: sys::memory_file(&initrd).map_err(unavailable)?,
             console: sys::memory_file(&[]).map_err(unavailable)?,
@@ -65,10 +72,14 @@ impl Vm {
         let memory = 256 + 4 * (initrd.len() >> 20);
         let mut emulator = self.start(&files, memory)?;
         let end = emulator.wait(self.limit).map_err(unavailable)?;
-        let console = String::from_utf8_lossy(&content(&files.console).map_err(unavailable)?).into_owned();
+        let console =
+            String::from_utf8_lossy(&content(&files.console).map_err(unavailable)?).into_owned();
         let answers = content(&files.answers).map_err(unavailable)?;
         let mut frames = frames(&answers);
-        let broken = || RunError::Broken { message: end.message(self), console: last_lines(&console) };
+        let broken = || RunError::Broken {
+            message: end.message(self),
+            console: last_lines(&console),
+        };
         let hello = frames.next().ok_or_else(broken)?;
         let hello = hello::parse(hello).map_err(RunError::broken)?;
         let mut outcome = Vec::with_capacity(programs.len());
@@ -83,11 +94,19 @@ impl Vm {
                 }),
             });
         }
-        Ok(VmRun { release: hello.release, answers: outcome, console })
+        Ok(VmRun {
+            release: hello.release,
+            answers: outcome,
+            console,
+        })
     }
 
-    fn initial_files<'a>(&self, plans: impl Iterator<Item = &'a Plan>) -> Result<Vec<u8>, RunError> {
-        let unavailable = |m: String| RunError::Unavailable(format!("a virtual machine cannot be started: {m}"));
+    fn initial_files<'a>(
+        &self,
+        plans: impl Iterator<Item = &'a Plan>,
+    ) -> Result<Vec<u8>, RunError> {
+        let unavailable =
+            |m: String| RunError::Unavailable(format!("a virtual machine cannot be started: {m}"));
         let binary = guest::binary().map_err(unavailable)?;
         if !cfg!(target_arch = "x86_64") {
             return Err(unavailable("the guest program is not for x86_64".into()));
@@ -102,7 +121,8 @@ impl Vm {
         archive.device("dev/ttyS1", 4, 65);
         archive.file("init", 0o755, binary);
         for (i, module) in self.image.modules.iter().take(10).enumerate() {
-            let content = fs::read(module).map_err(|e| unavailable(format!("{}: {e}", module.display())))?;
+            let content =
+                fs::read(module).map_err(|e| unavailable(format!("{}: {e}", module.display())))?;
             archive.file(&format!("modules/{i}"), 0o644, &content);
         }
         let programs: Vec<u8> = plans.flat_map(|p| p.frame.iter().copied()).collect();
@@ -113,21 +133,52 @@ impl Vm {
     fn start(&self, files: &Files, memory: usize) -> Result<Emulator, RunError> {
         let path = |f: &File| sys::path_of(f).display().to_string();
         let mut command = Command::new(&self.qemu);
-        command.args(["-accel", "tcg", "-icount", "shift=1,sleep=off", "-rtc", "base=2020-01-01,clock=vm"]);
-        command.args(["-seed", &self.seed.to_string(), "-nodefaults", "-display", "none", "-no-reboot"]);
+        command.args([
+            "-accel",
+            "tcg",
+            "-icount",
+            "shift=1,sleep=off",
+            "-rtc",
+            "base=2020-01-01,clock=vm",
+        ]);
+        command.args([
+            "-seed",
+            &self.seed.to_string(),
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+        ]);
         command.args(["-m", &memory.to_string()]);
-        command.args(["-chardev", &format!("file,id=console,path={}", path(&files.console))]);
-        command.args(["-chardev", &format!("file,id=answers,path={}", path(&files.answers))]);
+        command.args([
+            "-chardev",
+            &format!("file,id=console,path={}", path(&files.console)),
+        ]);
+        command.args([
+            "-chardev",
+            &format!("file,id=answers,path={}", path(&files.answers)),
+        ]);
         command.args(["-serial", "chardev:console", "-serial", "chardev:answers"]);
         command.arg("-kernel").arg(&self.image.kernel);
         command.args(["-initrd", &path(&files.initrd)]);
-        command.args(["-append", "console=ttyS0 quiet panic=-1 rdinit=/init random.trust_cpu=on"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        sys::tie(&mut command, &[&files.initrd, &files.console, &files.answers]);
+        command.args([
+            "-append",
+            "console=ttyS0 quiet panic=-1 rdinit=/init random.trust_cpu=on",
+        ]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        sys::tie(
+            &mut command,
+            &[&files.initrd, &files.console, &files.answers],
+        );
         let child = command.spawn().map_err(|e| {
             let name = self.qemu.display();
             RunError::Unavailable(match e.kind() {
-                io::ErrorKind::NotFound => format!("a virtual machine cannot be started: {name} is not installed"),
+                io::ErrorKind::NotFound => {
+                    format!("a virtual machine cannot be started: {name} is not installed")
+                }
                 _ => format!("a virtual machine cannot be started: {name}: {e}"),
             })
         })?;
@@ -154,7 +205,10 @@ impl End {
     fn message(&self, vm: &Vm) -> String {
         let name = &vm.image.name;
         match self {
-            End::Limit => format!("{name}: the machine was not done after {} s", vm.limit.as_secs()),
+            End::Limit => format!(
+                "{name}: the machine was not done after {} s",
+                vm.limit.as_secs()
+            ),
             End::Exit { success: true, .. } => format!("{name}: the machine stopped too early"),
             End::Exit { said, .. } => format!("{name}: the emulator failed: {}", said.trim()),
         }
@@ -174,7 +228,10 @@ impl Emulator {
                     stderr.read_to_end(&mut bytes)?;
                     said = String::from_utf8_lossy(&bytes).into_owned();
                 }
-                return Ok(End::Exit { success: status.success(), said });
+                return Ok(End::Exit {
+                    success: status.success(),
+                    said,
+                });
             }
             if start.elapsed() > limit {
                 self.0.kill()?;

@@ -7,7 +7,9 @@ use common::{HOSTS, descendants, program};
 
 #[test]
 fn a_dropped_guest_is_gone() {
-    let Some(mut host) = common::host() else { return };
+    let Some(mut host) = common::host() else {
+        return;
+    };
     let _ = host.run(&program(HOSTS, r#"{"op":"socket","sock":"a"}"#));
     // The watcher and the one inside.
     assert_eq!(descendants(std::process::id()).len(), 2);

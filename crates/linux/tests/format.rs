@@ -31,20 +31,42 @@ fn what_was_read_is_written_the_same() {
 fn errors_name_the_line() {
     let wrong = [
         ("{", "t:2: column 1: EOF"),
-        (r#"{"program":"x"}"#, "t:2: column 15: missing field `steps`"),
-        (r#"{"program":"x","steps":[{"op":"jump"}]}"#, "t:2: column 38: `jump` is not an op"),
-        (r#"{"program":"x","steps":[{"op":"bind","sock":"a"}]}"#, "t:2: column 49: `bind` needs `at`"),
-        (r#"{"program":"x","steps":[{"op":"bind","sock":"a","at":"x"}]}"#, "t:2: column 58: `at`: `x` is not an address"),
-        (r#"{"program":"x","steps":[{"op":"ns","result":"EWHAT"}]}"#, "t:2: column 53: `result`: `EWHAT` is not"),
-        (r#"{"program":"x","steps":[{"op":"ns","colour":1}]}"#, "t:2: column 43: unknown field `colour`"),
+        (
+            r#"{"program":"x"}"#,
+            "t:2: column 15: missing field `steps`",
+        ),
+        (
+            r#"{"program":"x","steps":[{"op":"jump"}]}"#,
+            "t:2: column 38: `jump` is not an op",
+        ),
+        (
+            r#"{"program":"x","steps":[{"op":"bind","sock":"a"}]}"#,
+            "t:2: column 49: `bind` needs `at`",
+        ),
+        (
+            r#"{"program":"x","steps":[{"op":"bind","sock":"a","at":"x"}]}"#,
+            "t:2: column 58: `at`: `x` is not an address",
+        ),
+        (
+            r#"{"program":"x","steps":[{"op":"ns","result":"EWHAT"}]}"#,
+            "t:2: column 53: `result`: `EWHAT` is not",
+        ),
+        (
+            r#"{"program":"x","steps":[{"op":"ns","colour":1}]}"#,
+            "t:2: column 43: unknown field `colour`",
+        ),
         (r#"{"trace":2}"#, "t:2: traces of format 2 are not known"),
         ("\u{0}", "t:2: column 1: "),
     ];
     for (line, message) in wrong {
-        let e = trace::read(format!("\n{line}\n").as_bytes(), Path::new("t")).expect_err(line).to_string();
+        let e = trace::read(format!("\n{line}\n").as_bytes(), Path::new("t"))
+            .expect_err(line)
+            .to_string();
         assert!(e.starts_with(message), "{line}: {e}");
     }
-    let e = trace::read(&b"\xff\n"[..], Path::new("t")).expect_err("it is no text").to_string();
+    let e = trace::read(&b"\xff\n"[..], Path::new("t"))
+        .expect_err("it is no text")
+        .to_string();
     assert_eq!(e, "t:1: not UTF-8");
     assert_eq!(programs("\n\n").len(), 0);
 }

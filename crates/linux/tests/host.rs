@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{HOSTS, HOSTS_RESULTS, HOSTS_STEPS, ONE_HOST, ONE_HOST_RESULTS, host, program, results};
+use common::{
+    HOSTS, HOSTS_RESULTS, HOSTS_STEPS, ONE_HOST, ONE_HOST_RESULTS, host, program, results,
+};
 use fourtuple_linux::{RunError, run_all};
 
 #[test]
@@ -41,8 +43,21 @@ fn one_host_has_its_addresses() {
         {"op":"socket","sock":"c"}
         {"op":"bind","sock":"c","at":"10.1.1.3:7"}
     "#;
-    let answered = host.run(&program(r#"[{"name":"h","addresses":["10.1.1.1"]}]"#, steps)).expect("it runs");
-    let expected = ["ok", "ok", "ok 10.1.1.1:7", "ok", "ok 10.1.1.2:7", "ok", "EADDRNOTAVAIL"];
+    let answered = host
+        .run(&program(
+            r#"[{"name":"h","addresses":["10.1.1.1"]}]"#,
+            steps,
+        ))
+        .expect("it runs");
+    let expected = [
+        "ok",
+        "ok",
+        "ok 10.1.1.1:7",
+        "ok",
+        "ok 10.1.1.2:7",
+        "ok",
+        "EADDRNOTAVAIL",
+    ];
     assert_eq!(results(&answered), expected);
 }
 
@@ -74,7 +89,10 @@ fn sockets_of_two_users_do_not_share_a_port() {
 fn a_program_that_is_wrong_leaves_the_others_alone() {
     let Some(mut host) = host() else { return };
     let right = program("[]", r#"{"op":"socket","sock":"a"}"#);
-    let wrong = program("[]", r#"{"op":"sysctl","key":"kernel.hostname","value":"x"}"#);
+    let wrong = program(
+        "[]",
+        r#"{"op":"sysctl","key":"kernel.hostname","value":"x"}"#,
+    );
     let elsewhere = program("[]", r#"{"op":"sysctl","key":"net..ipv4","value":"x"}"#);
     let mut outcome = Vec::new();
     host.run_each(&[right.clone(), wrong, elsewhere, right], |i, r| {
@@ -82,7 +100,12 @@ fn a_program_that_is_wrong_leaves_the_others_alone() {
     })
     .expect("it runs");
     assert_eq!(outcome[0], (0, Ok(vec!["ok".to_owned()])));
-    assert!(outcome[1].1.as_ref().is_err_and(|e| e.starts_with("program `test`, step 1: sysctl `kernel.hostname`")));
+    assert!(
+        outcome[1]
+            .1
+            .as_ref()
+            .is_err_and(|e| e.starts_with("program `test`, step 1: sysctl `kernel.hostname`"))
+    );
     assert!(outcome[2].1.is_err());
     assert_eq!(outcome[3], (3, Ok(vec!["ok".to_owned()])));
 }
@@ -106,7 +129,10 @@ fn many_programs_at_a_time_keep_their_order() {
     for jobs in [1, 4] {
         let answers = run_all(&asked, jobs).expect("it runs");
         for (i, answer) in answers.into_iter().enumerate() {
-            assert_eq!(results(&answer.expect("it runs"))[1], format!("ok 127.0.0.1:{}", 4000 + i));
+            assert_eq!(
+                results(&answer.expect("it runs"))[1],
+                format!("ok 127.0.0.1:{}", 4000 + i)
+            );
         }
     }
 }

@@ -25,12 +25,26 @@ fn programs_run_the_same_way_every_time() {
         {"op":"socket","sock":"b"}
         {"op":"bind","sock":"b","at":"0.0.0.0:0"}
     "#;
-    let asked = [program("[]", ONE_HOST), program("[]", waiting), program(HOSTS, HOSTS_STEPS)];
+    let asked = [
+        program("[]", ONE_HOST),
+        program("[]", waiting),
+        program(HOSTS, HOSTS_STEPS),
+    ];
     let first = vm.run(&asked).expect("it boots");
-    assert_eq!(results(first.answers[0].as_ref().expect("it runs")), ONE_HOST_RESULTS);
+    assert_eq!(
+        results(first.answers[0].as_ref().expect("it runs")),
+        ONE_HOST_RESULTS
+    );
     let waited = first.answers[1].as_ref().expect("it runs");
-    let at: Vec<_> = waited.steps.iter().map(|s| s.answer.as_ref().unwrap().at_us).collect();
-    assert!((90_000_000..90_100_000).contains(&(at[2] - at[1])), "{at:?}");
+    let at: Vec<_> = waited
+        .steps
+        .iter()
+        .map(|s| s.answer.as_ref().unwrap().at_us)
+        .collect();
+    assert!(
+        (90_000_000..90_100_000).contains(&(at[2] - at[1])),
+        "{at:?}"
+    );
     match &first.answers[2] {
         Ok(answered) => assert_eq!(results(answered), HOSTS_RESULTS),
         Err(e @ RunError::Setup { .. }) if vm.image.modules.is_empty() => println!("skipped: {e}"),
@@ -46,21 +60,37 @@ fn programs_run_the_same_way_every_time() {
 fn a_machine_that_takes_too_long_is_ended() {
     let Some(mut vm) = vm() else { return };
     vm.limit = Duration::from_millis(300);
-    let e = vm.run(&[program("[]", ONE_HOST)]).expect_err("nothing boots so fast");
+    let e = vm
+        .run(&[program("[]", ONE_HOST)])
+        .expect_err("nothing boots so fast");
     assert!(e.to_string().contains("was not done after"), "{e}");
 }
 
 #[test]
 fn what_cannot_be_booted_is_said_in_one_line() {
-    let e = Image::named("no-such-image").expect_err("there is none").to_string();
-    assert_eq!(e, "no-such-image: neither a file nor a name such as debian:6.1");
+    let e = Image::named("no-such-image")
+        .expect_err("there is none")
+        .to_string();
+    assert_eq!(
+        e,
+        "no-such-image: neither a file nor a name such as debian:6.1"
+    );
     let asked = [program("[]", ONE_HOST)];
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let e = Vm::new(Image::file(file)).run(&asked).expect_err("it is no kernel").to_string();
-    assert!(e.ends_with("Cargo.toml: not a kernel image (bzImage)"), "{e}");
+    let e = Vm::new(Image::file(file))
+        .run(&asked)
+        .expect_err("it is no kernel")
+        .to_string();
+    assert!(
+        e.ends_with("Cargo.toml: not a kernel image (bzImage)"),
+        "{e}"
+    );
     if let Some(mut vm) = vm() {
         vm.qemu = "no-such-emulator".into();
         let e = vm.run(&asked).expect_err("there is none").to_string();
-        assert_eq!(e, "a virtual machine cannot be started: no-such-emulator is not installed");
+        assert_eq!(
+            e,
+            "a virtual machine cannot be started: no-such-emulator is not installed"
+        );
     }
 }

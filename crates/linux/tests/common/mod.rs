@@ -9,21 +9,32 @@ use std::path::Path;
 
 /// The programs in a text of JSON Lines.
 pub(crate) fn programs(text: &str) -> Vec<Program> {
-    let boots = trace::read(text.as_bytes(), Path::new("inline")).expect("the test's programs are right");
+    let boots =
+        trace::read(text.as_bytes(), Path::new("inline")).expect("the test's programs are right");
     boots.into_iter().flat_map(|b| b.programs).collect()
 }
 
 /// One program of steps, each a JSON object on a line of its own.
 pub(crate) fn program(hosts: &str, steps: &str) -> Program {
-    let steps: Vec<_> = steps.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let steps: Vec<_> = steps
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
     let hosts = hosts.replace('\n', " ");
-    let text = format!(r#"{{"program":"test","hosts":{hosts},"steps":[{}]}}"#, steps.join(","));
+    let text = format!(
+        r#"{{"program":"test","hosts":{hosts},"steps":[{}]}}"#,
+        steps.join(",")
+    );
     programs(&text).remove(0)
 }
 
 /// The results in words, with the ports and addresses that matter: `ok 40000`, `EADDRINUSE`.
 pub(crate) fn results(program: &Program) -> Vec<String> {
-    let answers = program.steps.iter().map(|s| s.answer.as_ref().expect("every step was run"));
+    let answers = program
+        .steps
+        .iter()
+        .map(|s| s.answer.as_ref().expect("every step was run"));
     answers
         .map(|a| match a.local.or(a.peer) {
             Some(addr) => format!("{} {addr}", a.result),
@@ -62,7 +73,10 @@ pub(crate) fn processes() -> Vec<(u32, u32)> {
 pub(crate) fn descendants(of: u32) -> BTreeSet<u32> {
     let all = processes();
     let mut found = BTreeSet::from([of]);
-    while let Some((pid, _)) = all.iter().find(|(pid, parent)| found.contains(parent) && !found.contains(pid)) {
+    while let Some((pid, _)) = all
+        .iter()
+        .find(|(pid, parent)| found.contains(parent) && !found.contains(pid))
+    {
         found.insert(*pid);
     }
     found.remove(&of);
