@@ -3,6 +3,7 @@
 
 mod carrier;
 mod config;
+pub mod engine;
 mod host;
 pub mod net;
 mod network;

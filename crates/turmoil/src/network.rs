@@ -16,13 +16,13 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The kernels' clocks in relation to turmoil's.
+/// What the kernels' clocks follow.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// They run with turmoil's, this much behind it.
-    Behind(Duration),
-    /// They stand still.
-    Frozen(Duration),
+    /// turmoil's clock.
+    Turmoil,
+    /// Somebody who sets them.
+    Set(Duration),
 }
 
 /// See the module's documentation.
@@ -54,7 +54,7 @@ impl Network {
                 names: BTreeMap::new(),
                 hosts: BTreeMap::new(),
                 kernels: BTreeMap::new(),
-                pace: Pace::Behind(Duration::ZERO),
+                pace: Pace::Turmoil,
                 in_flight: 0,
                 idle: Vec::new(),
             }),
@@ -66,7 +66,7 @@ impl Network {
     pub(crate) fn add_host(&self, name: &str, own: IpAddr, addresses: &[IpAddr]) {
         let mut s = lock(&self.shared);
         for ip in addresses {
-            s.routes.insert(Ip::from(*ip), own);
+            s.routes.entry(Ip::from(*ip)).or_insert(own);
         }
         let order = s.hosts.len();
         s.hosts
@@ -107,18 +107,20 @@ impl Network {
         lock(&self.shared).kernels.values().cloned().collect()
     }
 
-    /// Ends the simulation: nothing refers to a kernel any more.
+    /// Ends the simulation: the kernels go down, and nothing here refers to them any more.
     pub(crate) fn end(&self) {
         let kernels = std::mem::take(&mut lock(&self.shared).kernels);
-        drop(kernels);
+        for kernel in kernels.values() {
+            kernel.enter(crate::host::State::crash);
+        }
     }
 
     /// The kernels' time since the start of the simulation. None outside a running host.
     pub(crate) fn elapsed(&self) -> Option<Duration> {
         let pace = lock(&self.shared).pace;
         match pace {
-            Pace::Frozen(at) => Some(at),
-            Pace::Behind(by) => Some(turmoil_elapsed()?.saturating_sub(by)),
+            Pace::Turmoil => turmoil_elapsed(),
+            Pace::Set(at) => Some(at),
         }
     }
 
@@ -127,27 +129,19 @@ impl Network {
         self.elapsed().map(|e| crate::host::START + e)
     }
 
-    /// Stops or continues the kernels' clocks.
-    pub(crate) fn freeze(&self, frozen: bool) {
-        let Some(turmoil) = turmoil_elapsed() else {
-            return;
-        };
-        let mut s = lock(&self.shared);
-        s.pace = match (s.pace, frozen) {
-            (Pace::Behind(by), true) => Pace::Frozen(turmoil.saturating_sub(by)),
-            (Pace::Frozen(at), false) => Pace::Behind(turmoil.saturating_sub(at)),
-            (pace, _) => pace,
-        };
+    /// Sets the kernels' clocks, which from now on follow nobody else. Nothing happens on the
+    /// kernels until somebody calls them.
+    pub(crate) fn set_clock(&self, at: Duration) {
+        lock(&self.shared).pace = Pace::Set(at);
     }
 
-    /// How long turmoil has to run until the kernels' clocks show `at`; none if they stand still.
+    /// How long turmoil has to run until the kernels' clocks show `at`; none if they do not
+    /// follow it.
     pub(crate) fn until(&self, at: Time) -> Option<Duration> {
         let pace = lock(&self.shared).pace;
         match pace {
-            Pace::Frozen(_) => None,
-            Pace::Behind(by) => {
-                Some((at - crate::host::START + by).saturating_sub(turmoil_elapsed()?))
-            }
+            Pace::Set(_) => None,
+            Pace::Turmoil => Some((at - crate::host::START).saturating_sub(turmoil_elapsed()?)),
         }
     }
 

@@ -58,6 +58,7 @@ impl DerefMut for LinuxSim<'_> {
 
 impl Drop for LinuxSim<'_> {
     fn drop(&mut self) {
+        // Before the tasks go, so that closing thousands of sockets is nobody's business.
         self.network.end();
     }
 }
@@ -139,6 +140,11 @@ impl<'a> LinuxSim<'a> {
             },
             Arc::clone(&self.network),
         )
+    }
+
+    /// turmoil's own simulation, for hosts without Linux and hosts that were set up otherwise.
+    pub(crate) fn raw(&mut self) -> &mut Sim<'a> {
+        &mut self.sim
     }
 
     pub(crate) fn network(&self) -> &Arc<Network> {

@@ -69,7 +69,18 @@ impl Socket {
         Self::on(&kernel, ns, family, uid)
     }
 
-    pub(crate) fn on(kernel: &Arc<Kernel>, ns: NsId, family: Family, uid: u32) -> io::Result<Self> {
+    /// The same in one of several network namespaces of the machine.
+    pub(crate) fn in_namespace(index: usize, family: Family, uid: u32) -> io::Result<Self> {
+        let kernel = current()?;
+        let ns = kernel.enter(|s| s.namespaces[index].0);
+        Self::on(&kernel, ns, family, uid)
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.kernel.enter(|s| s.up)
+    }
+
+    fn on(kernel: &Arc<Kernel>, ns: NsId, family: Family, uid: u32) -> io::Result<Self> {
         let id = kernel
             .enter(|s| up(s).and_then(|s| s.socket(ns, family, uid)))
             .map_err(io_error)?;
@@ -155,20 +166,24 @@ impl Socket {
     /// # Errors
     /// `EAGAIN` if nobody waits to be accepted, `EINVAL` unless the socket listens.
     pub fn try_accept(&self) -> io::Result<(Socket, SocketAddr)> {
-        let uid = self.uid();
+        self.try_accept_as(self.uid())
+    }
+
+    pub(crate) fn try_accept_as(&self, uid: u32) -> io::Result<(Socket, SocketAddr)> {
         let (id, peer) = self.call(|s| s.accept(self.id, uid))?;
-        Ok((
-            Socket {
-                kernel: Arc::clone(&self.kernel),
-                id,
-            },
-            peer.into(),
-        ))
+        Ok((Socket { kernel: Arc::clone(&self.kernel), id }, peer.into()))
+    }
+
+    pub(crate) async fn accept_as(&self, uid: u32) -> io::Result<(Socket, SocketAddr)> {
+        poll_fn(|cx| self.poll_accept_as(uid, cx)).await
     }
 
     /// Waits for a connection to accept.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
-        let uid = self.uid();
+        self.poll_accept_as(self.uid(), cx)
+    }
+
+    fn poll_accept_as(&self, uid: u32, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
         let accepted = self.kernel.enter(|s| match up(s) {
             Ok(s) => s.poll_accept(self.id, uid, cx),
             Err(errno) => Poll::Ready(Err(errno)),

@@ -90,7 +90,8 @@ async fn pump(kernel: Arc<Kernel>, sender: UdpSocket, registration: Registration
     }
 }
 
-/// How long until an instant of the kernel's clock; none if that is standing still.
+/// How long until an instant of the kernel's clock; none if that follows
+/// somebody else's.
 fn until(kernel: &Kernel, at: Time) -> Option<Duration> {
     let wait = kernel.network.until(at)?;
     // A timer that is due and did nothing must not spin.

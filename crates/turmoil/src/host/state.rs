@@ -72,6 +72,8 @@ pub(crate) struct State {
     pub(crate) woken: Vec<Waker>,
     /// The pump has something to do.
     pub(crate) kick: bool,
+    /// Sysctls that the kernel did not take at boot, by the number of the namespace.
+    pub(crate) refused_sysctls: Vec<(usize, String, String, Errno)>,
     pub(crate) failure: Option<Failure>,
     pub(crate) refusal: Option<Refusal>,
     syn_rto: u64,
@@ -89,20 +91,22 @@ impl State {
         let mut machine = Machine::new(first.behaviours, Seeded::new(first.seed, &name));
         machine.explain(true);
         let mut namespaces = Vec::new();
+        let mut refused_sysctls = Vec::new();
         let mut local = BTreeMap::new();
         for space in &spec.namespaces {
             let ns = machine.add_namespace();
             machine.set_routed(ns, true);
             for ip in &space.addresses {
                 machine.add_address(ns, Ip::from(*ip));
-                local.insert(Ip::from(*ip), ns);
+                local.entry(Ip::from(*ip)).or_insert(ns);
             }
             if let Some(length) = space.linux.time_wait {
                 machine.set_time_wait(ns, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
             }
             for (key, value) in &space.linux.sysctls {
-                // They were tried when they were configured.
-                let _ = machine.sysctl(ns, key, value);
+                if let Err(errno) = machine.sysctl(ns, key, value) {
+                    refused_sysctls.push((namespaces.len(), key.clone(), value.clone(), errno));
+                }
             }
             namespaces.push((ns, space.linux.window));
         }
@@ -122,6 +126,7 @@ impl State {
             sending: None,
             woken: Vec::new(),
             kick: false,
+            refused_sysctls,
             failure: None,
             refusal: None,
         }
@@ -156,9 +161,7 @@ impl State {
 
     /// Lets the kernel's time pass and does what its timers ask for.
     pub(crate) fn advance(&mut self, now: Time) {
-        if now <= self.machine.now() {
-            return;
-        }
+        let now = now.max(self.machine.now());
         self.machine.advance(now);
         self.route();
         for key in self.conns.due_checks(now) {

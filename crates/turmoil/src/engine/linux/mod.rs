@@ -1,0 +1,140 @@
+//! The `turmoil` engine: hosts are turmoil hosts, processes are async tasks on them, sockets are
+//! this crate's.
+//!
+//! - [`scene`]: what all tasks of a run share, and the hosts
+//! - [`conductor`]: whose turn it is, and the clock
+//! - [`processes`]: the declarative form; [`held`]: connections that are held and closed
+//! - [`steps`]: the step form
+//!
+//! On an ideal network packets take no time, and a scenario's outcome must be the model's, to the
+//! port. turmoil cannot move a packet in less than a tick, so there the conductor stops the
+//! kernels' clocks while packets are under way, lets one task run at a time in the model's order,
+//! and lets time pass when everybody waits. With latency, loss or faults nobody conducts: tasks run
+//! when turmoil runs them and the clock is turmoil's.
+
+mod conductor;
+mod held;
+mod processes;
+mod scene;
+mod steps;
+
+use crate::sim::LinuxSim;
+use crate::{BuildLinux, Linux};
+use fourtuple_harness::{Attempt, Cannot, Engine, RunReport, Standing};
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::{Case, Fault, FaultKind};
+use scene::Scene;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// The longest virtual time that a run takes, in case somebody waits for ever.
+const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// A datagram queue that a burst of handshakes does not overflow.
+const QUEUE: usize = 65_536;
+
+/// Scenarios as async code on turmoil hosts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turmoil;
+
+impl Turmoil {
+    /// The name of the engine.
+    pub const NAME: &'static str = "turmoil";
+}
+
+impl Engine for Turmoil {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "async tasks on turmoil hosts; ports from the model, packets over turmoil's network"
+    }
+
+    fn standing(&self, case: &Case) -> Standing {
+        if case.network.is_ideal() { Standing::MustAgree } else { Standing::Contrast }
+    }
+
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+        let (attempts, notes) = simulate(case, profile)?;
+        Ok(RunReport::new(case, profile, Self::NAME, attempts, notes))
+    }
+}
+
+/// turmoil's builder, set up so that nothing depends on the machine or the day.
+pub(super) fn builder(case: &Case) -> turmoil::Builder {
+    let mut builder = turmoil::Builder::new();
+    let latency = case.network.latency.unwrap_or_default();
+    builder
+        .epoch(SystemTime::UNIX_EPOCH)
+        .rng_seed(case.seed)
+        .simulation_duration(LONGEST)
+        .udp_capacity(QUEUE)
+        .tcp_capacity(QUEUE)
+        .min_message_latency(latency.min)
+        .max_message_latency(latency.max);
+    if case.network.loss.per_million > 0 {
+        builder.fail_rate(case.network.loss.probability());
+    }
+    builder
+}
+
+fn simulate(case: &Case, profile: &Profile) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+    let mut sim = builder(case).build_linux(Linux::with_behaviours(&profile.name, profile.behaviours));
+    let scene = Scene::new(case, profile, &mut sim)?;
+    let mut faults = Faults::new(case, &scene);
+    let error = loop {
+        faults.happen(&mut sim, &scene);
+        match sim.step() {
+            Ok(false) => {}
+            Ok(true) => break None,
+            Err(error) => break Some(error.to_string()),
+        }
+    };
+    drop(sim);
+    if let Some(cannot) = scene.failed() {
+        return Err(cannot);
+    }
+    if let Some(error) = error {
+        scene.note(format!("the simulation ended early: {error}"));
+    }
+    Ok(scene.finish())
+}
+
+/// The scenario's faults, in the order in which they happen.
+struct Faults<'a> {
+    left: std::slice::Iter<'a, Fault>,
+}
+
+impl<'a> Faults<'a> {
+    fn new(case: &'a Case, scene: &Rc<Scene>) -> Self {
+        for fault in &case.network.faults {
+            if let [a, b] = fault.kind.hosts()[..]
+                && scene.turmoil_host(a) == scene.turmoil_host(b)
+            {
+                scene.note(format!("{} of {a} and {b} is left out: they are one machine", fault.kind.as_str()));
+            }
+        }
+        Faults { left: case.network.faults.iter() }
+    }
+
+    /// Does what is due before turmoil's next step.
+    fn happen(&mut self, sim: &mut LinuxSim<'_>, scene: &Rc<Scene>) {
+        while let Some(fault) = self.left.as_slice().first().filter(|f| f.at <= sim.elapsed()) {
+            self.left.next();
+            let hosts: Vec<IpAddr> = fault.kind.hosts().into_iter().map(|h| scene.turmoil_host(h)).collect();
+            if hosts.len() == 2 && hosts[0] == hosts[1] {
+                continue;
+            }
+            match fault.kind {
+                FaultKind::Partition(..) => sim.partition(hosts[0], hosts[1]),
+                FaultKind::Repair(..) => sim.repair(hosts[0], hosts[1]),
+                FaultKind::Hold(..) => sim.hold(hosts[0], hosts[1]),
+                FaultKind::Release(..) => sim.release(hosts[0], hosts[1]),
+                FaultKind::Crash(_) => sim.crash(hosts[0]),
+                FaultKind::Bounce(_) => sim.bounce(hosts[0]),
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What the tasks of one run share, and the hosts on which they run.
+
+use super::conductor::{Conductor, Grant};
+use super::processes::{self, Programs};
+use super::{held, steps};
+use crate::config::Linux;
+use crate::host::{Kernel, boot};
+use crate::network::Network;
+use crate::sim::LinuxSim;
+use crate::{Errno, Socket};
+use fourtuple_harness::{Answer, Attempt, Cannot, Caller, Name, Recorder, Seen, Slot};
+use fourtuple_kernel::profile::{self, Profile};
+use fourtuple_kernel::{Endpoint, Family, Refusal, SockOpt};
+use fourtuple_scenario::{Case, Program};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Backlog of listeners that accept at once.
+pub(super) const BACKLOG: u32 = 4096;
+
+/// A host of the scenario: a namespace of a machine, which is a turmoil host.
+#[derive(Debug)]
+pub(super) struct HostInfo {
+    pub(super) name: Name,
+    pub(super) machine: Name,
+    pub(super) namespace: usize,
+    turmoil: IpAddr,
+    listen: Vec<SocketAddr>,
+}
+
+type Job = Box<dyn FnOnce()>;
+
+/// See the module's documentation.
+pub(super) struct Scene {
+    pub(super) hosts: Vec<HostInfo>,
+    pub(super) network: Arc<Network>,
+    pub(super) conductor: Conductor,
+    pub(super) programs: Programs,
+    recorder: RefCell<Recorder>,
+    notes: RefCell<Vec<String>>,
+    failed: RefCell<Option<Cannot>>,
+    /// Accepted sockets by (local, peer).
+    pub(super) accepted: RefCell<BTreeMap<(Endpoint, Endpoint), Socket>>,
+    /// Calls to be made on a machine, in order, and the task that makes them.
+    jobs: BTreeMap<Name, (RefCell<Vec<Job>>, tokio::sync::Notify)>,
+    /// Longest time that a packet is under way.
+    pub(super) latency: Duration,
+    booted: Cell<bool>,
+}
+
+/// The errno of an error of a socket call.
+pub(super) fn errno_of(error: &io::Error) -> Option<Errno> {
+    let number = error.raw_os_error()?;
+    Errno::ALL.iter().copied().find(|e| e.number() == number)
+}
+
+impl Scene {
+    /// Registers the scenario's hosts with the simulation, and the client that conducts them.
+    pub(super) fn new(case: &Case, profile: &Profile, sim: &mut LinuxSim<'_>) -> Result<Rc<Self>, Cannot> {
+        let mut machines: Vec<(Name, IpAddr, Vec<Linux>)> = Vec::new();
+        let mut hosts = Vec::new();
+        for (name, host) in &case.hosts {
+            let machine = host.machine.as_deref().unwrap_or(name);
+            let behaviours = match &host.kernel {
+                None => profile.behaviours,
+                Some(kernel) => {
+                    let found = profile::find(&kernel.value);
+                    found.ok_or_else(|| Cannot::new(format!("no kernel is called {}", kernel.value)))?.behaviours
+                }
+            };
+            let mut linux = Linux::with_behaviours(case.kernel_of(name), behaviours)
+                .only_addresses(host.addresses.iter().copied())
+                .seed(case.seed)
+                .window(u32::MAX);
+            linux.time_wait = case.time_wait;
+            linux.sysctls = host.sysctl.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+            let found = machines.iter().position(|(n, ..)| **n == *machine).unwrap_or_else(|| {
+                machines.push((machine.into(), sim.lookup(machine), Vec::new()));
+                machines.len() - 1
+            });
+            let (machine, turmoil, linuxes) = &mut machines[found];
+            hosts.push(HostInfo {
+                name: name.as_str().into(),
+                machine: machine.clone(),
+                namespace: linuxes.len(),
+                turmoil: *turmoil,
+                listen: host.listen.clone(),
+            });
+            linuxes.push(linux);
+        }
+        let programs = match &case.program {
+            Program::Processes(processes) => Programs::new(processes, |name| index_of(&hosts, name))?,
+            Program::Steps(_) => Programs::default(),
+        };
+        let scene = Rc::new(Scene {
+            jobs: machines.iter().map(|(name, ..)| (name.clone(), Default::default())).collect(),
+            network: Arc::clone(sim.network()),
+            conductor: Conductor::new(Arc::clone(sim.network()), case.network.is_ideal()),
+            programs,
+            recorder: RefCell::default(),
+            notes: RefCell::default(),
+            failed: RefCell::default(),
+            accepted: RefCell::default(),
+            latency: case.network.latency.unwrap_or_default().max,
+            booted: Cell::new(false),
+            hosts,
+        });
+        for (name, turmoil, linuxes) in machines {
+            let board = sim.board(name.to_string(), turmoil, linuxes);
+            let scene = Rc::clone(&scene);
+            sim.raw().host(turmoil, move || {
+                boot(Arc::clone(&board), machine(Rc::clone(&scene), name.clone()))
+            });
+        }
+        let conducted = Rc::clone(&scene);
+        let steps = case.program.steps().map(<[_]>::to_vec);
+        sim.raw().client("conductor", async move {
+            conducted.booted();
+            match steps {
+                Some(steps) => steps::run(conducted, &steps).await,
+                None => Conductor::run(&conducted).await,
+            }
+            Ok(())
+        });
+        Ok(scene)
+    }
+
+    /// All machines have booted for the first time.
+    fn booted(&self) {
+        self.booted.set(true);
+        for machine in self.jobs.keys() {
+            let Some(kernel) = self.network.kernel(machine) else { continue };
+            for (namespace, key, value, errno) in kernel.enter(|s| std::mem::take(&mut s.refused_sysctls)) {
+                let host = self.hosts.iter().find(|h| h.machine == *machine && h.namespace == namespace);
+                let name = host.map_or("", |h| &*h.name);
+                self.note(format!("{name}: sysctl {key} = {value} is refused with {errno}"));
+            }
+        }
+    }
+
+    /// turmoil's address of a host of the scenario.
+    pub(super) fn turmoil_host(&self, name: &str) -> IpAddr {
+        let found = self.hosts.iter().find(|h| *h.name == *name);
+        found.map_or_else(|| IpAddr::from([0, 0, 0, 0]), |h| h.turmoil)
+    }
+
+    pub(super) fn host(&self, name: &str) -> Option<usize> {
+        self.hosts.iter().position(|h| *h.name == *name)
+    }
+
+    /// The kernel that a host runs on now.
+    pub(super) fn kernel(&self, host: usize) -> Option<Arc<Kernel>> {
+        self.network.kernel(&self.hosts[host].machine)
+    }
+
+    /// A socket on a host, made by a task that runs on its machine.
+    pub(super) fn socket(&self, host: usize, family: Family, uid: u32) -> io::Result<Socket> {
+        Socket::in_namespace(self.hosts[host].namespace, family, uid)
+    }
+
+    /// Says something about the run, once.
+    pub(super) fn note(&self, note: String) {
+        let mut notes = self.notes.borrow_mut();
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+
+    pub(super) fn fail(&self, cannot: Cannot) {
+        self.failed.borrow_mut().get_or_insert(cannot);
+    }
+
+    pub(super) fn failed(&self) -> Option<Cannot> {
+        self.failed.borrow_mut().take()
+    }
+
+    /// The outcome.
+    pub(super) fn finish(&self) -> (Vec<Attempt>, Vec<String>) {
+        (self.recorder.take().finish(), self.notes.take())
+    }
+
+    /// Notes that a call is made now.
+    pub(super) fn call(&self, caller: &Caller, op: fourtuple_scenario::Op, args: fourtuple_harness::Args) -> Slot {
+        let at = self.network.elapsed().unwrap_or_default();
+        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        self.recorder.borrow_mut().call(at, caller, op, args)
+    }
+
+    /// Notes what a call has returned.
+    pub(super) fn answer(&self, slot: Slot, result: Result<Seen, Errno>, refusal: Option<Refusal>) {
+        match result {
+            Ok(seen) => self.recorder.borrow_mut().ok(slot, seen),
+            Err(errno) => self.recorder.borrow_mut().failed(slot, Answer::Errno(errno), refusal),
+        }
+    }
+
+    /// Notes the answer of a call on a socket.
+    pub(super) fn result(&self, slot: Slot, socket: &Socket, result: io::Result<Seen>) {
+        match result {
+            Ok(seen) => self.recorder.borrow_mut().ok(slot, seen),
+            Err(error) => {
+                let answer = errno_of(&error).map_or_else(|| Answer::Foreign(error.to_string().into()), Answer::Errno);
+                self.recorder.borrow_mut().failed(slot, answer, socket.take_refusal());
+            }
+        }
+    }
+
+    pub(super) fn foreign(&self, slot: Slot, answer: Answer) {
+        self.recorder.borrow_mut().failed(slot, answer, None);
+    }
+
+    /// Waits until what was sent has arrived, where that takes no time.
+    pub(super) async fn settle(&self) {
+        if self.conductor.is_ideal() {
+            self.network.idle().await;
+        }
+    }
+
+    /// Makes a call on the machine of a host, from a task of that machine. None if it is down.
+    pub(super) async fn on<R: 'static>(&self, host: usize, call: impl FnOnce() -> R + 'static) -> Option<R> {
+        let machine = &self.hosts[host].machine;
+        if !self.kernel(host)?.enter(|s| s.up) {
+            return None;
+        }
+        let (jobs, notify) = self.jobs.get(machine)?;
+        let result = Rc::new(RefCell::new(None));
+        let done = Grant::new();
+        let (result2, done2) = (Rc::clone(&result), Rc::clone(&done));
+        jobs.borrow_mut().push(Box::new(move || {
+            *result2.borrow_mut() = Some(call());
+            done2.give();
+        }));
+        notify.notify_one();
+        done.taken().await;
+        result.take()
+    }
+
+    /// The kernel's address of a socket, as attempts show it.
+    pub(super) fn local(socket: &Socket) -> Seen {
+        Seen { local: Some(socket.ends().0), ..Seen::default() }
+    }
+
+    pub(super) fn ends(socket: &Socket) -> Seen {
+        let (local, peer) = socket.ends();
+        Seen { local: Some(local), peer, bytes: None }
+    }
+}
+
+fn index_of(hosts: &[HostInfo], name: &str) -> Result<usize, Cannot> {
+    let found = hosts.iter().position(|h| *h.name == *name);
+    found.ok_or_else(|| Cannot::new(format!("no host is called {name}")))
+}
+
+/// What runs on a machine.
+async fn machine(scene: Rc<Scene>, machine: Name) -> turmoil::Result {
+    let hosts: Vec<usize> = (0..scene.hosts.len()).filter(|&h| scene.hosts[h].machine == machine).collect();
+    for &host in &hosts {
+        for &at in &scene.hosts[host].listen {
+            match listener(&scene, host, at) {
+                Ok(socket) => held::accept_all(&scene, Rc::new(socket)),
+                Err(error) => {
+                    let errno = errno_of(&error).map_or_else(|| error.to_string(), |e| e.to_string());
+                    let name = &scene.hosts[host].name;
+                    let at = Endpoint::from(at);
+                    scene.fail(Cannot::new(format!("host {name} cannot listen on {at}: {errno}")));
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+    processes::start_on(&scene, &hosts, scene.booted.get());
+    let (jobs, notify) = &scene.jobs[&machine];
+    loop {
+        for job in jobs.take() {
+            job();
+        }
+        notify.notified().await;
+    }
+}
+
+/// A listener of the scenario itself: it makes no attempt.
+fn listener(scene: &Scene, host: usize, at: SocketAddr) -> io::Result<Socket> {
+    let family = if at.is_ipv4() { Family::Inet } else { Family::Inet6 };
+    let socket = scene.socket(host, family, 0)?;
+    socket.set(SockOpt::ReuseAddr(true))?;
+    socket.bind(at)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}

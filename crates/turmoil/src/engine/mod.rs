@@ -1,0 +1,7 @@
+//! Two engines for scenarios: `turmoil` on this crate's sockets, and `stock` on turmoil's own.
+
+mod linux;
+mod stock;
+
+pub use linux::Turmoil;
+pub use stock::Stock;
