@@ -22,6 +22,7 @@ pub const fn ok(port: u16) -> Answer {
     Ok(port)
 }
 
+#[derive(Clone)]
 pub struct Bench {
     pub w: World<Play>,
     pub m: MachineId,
@@ -310,6 +311,12 @@ impl Bench {
         s
     }
 
+    /// connect() of a new plain socket without bind().
+    pub fn unbound(&mut self, to: &str) -> Answer {
+        let s = self.tcp();
+        self.connect(s, to)
+    }
+
     /// The server's end of a connection.
     pub fn peer(&self, s: S) -> S {
         self.children[&s]
@@ -380,13 +387,13 @@ impl Bench {
         self.w.bucket(self.ns, port)
     }
 
-    /// Ports of the namespace that are held by something, without the servers'.
+    /// Ports above the servers' that are held by something.
     pub fn held(&self) -> Vec<u16> {
         self.w
             .buckets(self.ns)
             .iter()
             .map(|b| b.port)
-            .filter(|p| !(5001..=5003).contains(p))
+            .filter(|p| *p > 6000)
             .collect()
     }
 
