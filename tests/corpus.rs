@@ -8,7 +8,11 @@ fn named(directory: &str, ending: &str) -> Vec<String> {
     found
         .iter()
         .filter_map(|path| {
-            let below = relative(path).strip_prefix(directory).ok()?.to_string_lossy().replace('\\', "/");
+            let below = relative(path)
+                .strip_prefix(directory)
+                .ok()?
+                .to_string_lossy()
+                .replace('\\', "/");
             below.strip_suffix(ending).map(str::to_owned)
         })
         .collect()
@@ -17,15 +21,27 @@ fn named(directory: &str, ending: &str) -> Vec<String> {
 #[test]
 fn every_snapshot_has_its_scenario() {
     let scenarios = named("scenarios", ".yaml");
-    let orphans: Vec<String> = named("snapshots", ".snap").into_iter().filter(|one| !scenarios.contains(one)).collect();
-    assert!(orphans.is_empty(), "snapshots without a scenario, to be removed: {orphans:?}");
+    let orphans: Vec<String> = named("snapshots", ".snap")
+        .into_iter()
+        .filter(|one| !scenarios.contains(one))
+        .collect();
+    assert!(
+        orphans.is_empty(),
+        "snapshots without a scenario, to be removed: {orphans:?}"
+    );
 }
 
 #[test]
 fn every_scenario_has_its_snapshot() {
     let snapshots = named("snapshots", ".snap");
-    let missing: Vec<String> = named("scenarios", ".yaml").into_iter().filter(|one| !snapshots.contains(one)).collect();
-    assert!(missing.is_empty(), "scenarios without a snapshot, see `cargo insta review`: {missing:?}");
+    let missing: Vec<String> = named("scenarios", ".yaml")
+        .into_iter()
+        .filter(|one| !snapshots.contains(one))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "scenarios without a snapshot, see `cargo insta review`: {missing:?}"
+    );
 }
 
 #[test]
@@ -42,10 +58,21 @@ fn every_scenario_names_the_schema_and_its_source() {
         }
         let text = std::fs::read_to_string(&path).expect("a scenario is text");
         let depth = relative(&path).components().count() - 2;
-        let schema = format!("# yaml-language-server: $schema={}scenario.schema.json\n", "../".repeat(depth));
-        assert!(text.starts_with(&schema), "{}: the first line should be {schema}", path.display());
+        let schema = format!(
+            "# yaml-language-server: $schema={}scenario.schema.json\n",
+            "../".repeat(depth)
+        );
+        assert!(
+            text.starts_with(&schema),
+            "{}: the first line should be {schema}",
+            path.display()
+        );
         let scenario = fourtuple_scenario::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
-        assert!(!scenario.source.is_empty(), "{}: no `source`", path.display());
+        assert!(
+            !scenario.source.is_empty(),
+            "{}: no `source`",
+            path.display()
+        );
     }
 }
 
@@ -58,16 +85,25 @@ fn snapshots_are_short_and_hold_no_path_of_this_machine() {
         }
         let text = std::fs::read_to_string(&path).expect("a snapshot is text");
         let lines = text.lines().count();
-        assert!(lines <= LINES, "{}: {lines} lines, more than {LINES}", path.display());
+        assert!(
+            lines <= LINES,
+            "{}: {lines} lines, more than {LINES}",
+            path.display()
+        );
         let here = root().to_string_lossy();
         assert!(!text.contains(&*here), "{}: names {here}", path.display());
-        assert!(text.lines().all(|line| line.trim_end() == line), "{}: spaces at the end of a line", path.display());
+        assert!(
+            text.lines().all(|line| line.trim_end() == line),
+            "{}: spaces at the end of a line",
+            path.display()
+        );
     }
 }
 
 #[test]
 fn the_schema_is_the_one_that_the_code_makes() {
-    let kept = std::fs::read_to_string(root().join("scenarios/scenario.schema.json")).unwrap_or_default();
+    let kept =
+        std::fs::read_to_string(root().join("scenarios/scenario.schema.json")).unwrap_or_default();
     assert!(
         kept == fourtuple_scenario::schema_text(),
         "scenarios/scenario.schema.json is out of date: cargo run -- schema > scenarios/scenario.schema.json"

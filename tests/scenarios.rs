@@ -10,8 +10,15 @@ use rstest::rstest;
 fn scenario(#[files("scenarios/**/*.yaml")] path: PathBuf) {
     let report = run(&path);
     let below = relative(&path);
-    let topic = below.strip_prefix("scenarios").ok().and_then(|path| path.parent()).expect("a topic");
-    let name = below.file_stem().expect("a file has a name").to_string_lossy();
+    let topic = below
+        .strip_prefix("scenarios")
+        .ok()
+        .and_then(|path| path.parent())
+        .expect("a topic");
+    let name = below
+        .file_stem()
+        .expect("a file has a name")
+        .to_string_lossy();
 
     // The name comes from the path: rstest numbers its tests anew when a file is added.
     let mut settings = insta::Settings::clone_current();
@@ -21,5 +28,9 @@ fn scenario(#[files("scenarios/**/*.yaml")] path: PathBuf) {
     settings.set_input_file(&below);
     settings.bind(|| insta::assert_snapshot!(&*name, text::snapshot::snapshot(&report)));
 
-    assert!(!report.failed(), "not as expected:\n\n{}", text::summary::summary(&report));
+    assert!(
+        !report.failed(),
+        "not as expected:\n\n{}",
+        text::summary::summary(&report)
+    );
 }

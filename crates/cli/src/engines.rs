@@ -14,7 +14,10 @@ pub(crate) fn by_name(names: &[String]) -> Result<Vec<Box<dyn Engine>>, Failure>
         let engine: Box<dyn Engine> = match name.as_str() {
             "model" => Box::new(Model),
             _ => {
-                let message = format!("error: there is no engine `{name}`\n  = help: the engines are {}", NAMES.join(", "));
+                let message = format!(
+                    "error: there is no engine `{name}`\n  = help: the engines are {}",
+                    NAMES.join(", ")
+                );
                 return Err(Failure::Told(message));
             }
         };

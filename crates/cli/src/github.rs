@@ -12,7 +12,13 @@ pub(crate) fn write(out: &mut Output, report: &ScenarioReport) -> io::Result<()>
         for run in case.judged() {
             for unmet in &run.expect_failed {
                 let message = format!("{} ({}, {})", unmet.text, run.kernel, run.engine);
-                annotate(out, &report.file, unmet.line.unwrap_or(1), &report.name, &message)?;
+                annotate(
+                    out,
+                    &report.file,
+                    unmet.line.unwrap_or(1),
+                    &report.name,
+                    &message,
+                )?;
             }
         }
         for one in case.agreement.iter().filter(|one| one.fails()) {
@@ -28,12 +34,18 @@ pub(crate) fn write(out: &mut Output, report: &ScenarioReport) -> io::Result<()>
 
 fn annotate(out: &mut Output, file: &str, line: u32, title: &str, message: &str) -> io::Result<()> {
     let (file, title) = (escaped_property(file), escaped_property(title));
-    writeln!(out, "::error file={file},line={line},title={title}::{}", escaped(message))
+    writeln!(
+        out,
+        "::error file={file},line={line},title={title}::{}",
+        escaped(message)
+    )
 }
 
 /// Text as the runner wants it in a message.
 fn escaped(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
 }
 
 fn escaped_property(text: &str) -> String {

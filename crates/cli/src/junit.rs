@@ -14,7 +14,9 @@ pub(crate) struct Suites {
 
 impl Suites {
     pub(crate) fn new() -> Self {
-        Suites { report: Report::new("fourtuple") }
+        Suites {
+            report: Report::new("fourtuple"),
+        }
     }
 
     /// Adds a scenario. No times: they would make equal runs differ.
@@ -29,13 +31,19 @@ impl Suites {
     }
 
     pub(crate) fn write(self, out: &mut Output) -> io::Result<()> {
-        self.report.serialize(out).map_err(|error| io::Error::other(error.to_string()))
+        self.report
+            .serialize(out)
+            .map_err(|error| io::Error::other(error.to_string()))
     }
 }
 
 fn test(case: &CaseReport, run: &EngineRun) -> TestCase {
     let point = fourtuple_harness::group::point(case);
-    let point = if point.is_empty() { point } else { format!(" {point}") };
+    let point = if point.is_empty() {
+        point
+    } else {
+        format!(" {point}")
+    };
     match run {
         EngineRun::Cannot { engine, reason } => {
             let mut status = TestCaseStatus::skipped();
@@ -47,7 +55,10 @@ fn test(case: &CaseReport, run: &EngineRun) -> TestCase {
             if case.judged().any(|judged| judged.engine == report.engine) {
                 wrong.extend(report.expect_failed.iter().map(|unmet| unmet.text.clone()));
             }
-            let differing = case.agreement.iter().filter(|one| one.engine == report.engine && one.fails());
+            let differing = case
+                .agreement
+                .iter()
+                .filter(|one| one.engine == report.engine && one.fails());
             wrong.extend(differing.map(|one| {
                 fourtuple_harness::text::summary::agreement(one, case.reference(), report)
             }));
@@ -58,7 +69,10 @@ fn test(case: &CaseReport, run: &EngineRun) -> TestCase {
                 status.set_message(wrong.join("; "));
                 status
             };
-            TestCase::new(format!("{}{point} {}", report.kernel, report.engine), status)
+            TestCase::new(
+                format!("{}{point} {}", report.kernel, report.engine),
+                status,
+            )
         }
     }
 }

@@ -46,7 +46,9 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn stdout() -> Self {
         let to = anstream::AutoStream::auto(io::stdout().lock());
-        Output { to: BufWriter::with_capacity(1 << 16, to) }
+        Output {
+            to: BufWriter::with_capacity(1 << 16, to),
+        }
     }
 
     /// Writes the lines of a text for people, with the words that matter in colour.
@@ -80,7 +82,11 @@ const PAINTED: [(&str, &str); 6] = [
 
 fn painted(line: &str) -> String {
     let heading = line.starts_with(|c: char| !c.is_whitespace()) && !line.starts_with("error:");
-    let mut line = if heading { format!("\x1b[1m{line}\x1b[0m") } else { line.to_owned() };
+    let mut line = if heading {
+        format!("\x1b[1m{line}\x1b[0m")
+    } else {
+        line.to_owned()
+    };
     for (word, colour) in PAINTED {
         if !heading && line.contains(word) {
             line = line.replace(word, &format!("{colour}{word}\x1b[0m"));
@@ -93,6 +99,14 @@ fn painted(line: &str) -> String {
 pub(crate) fn complain(message: &dyn fmt::Display) {
     let mut err = anstream::stderr().lock();
     for line in message.to_string().lines() {
-        let _ = writeln!(err, "{}", if line.starts_with("error:") { painted(line) } else { line.to_owned() });
+        let _ = writeln!(
+            err,
+            "{}",
+            if line.starts_with("error:") {
+                painted(line)
+            } else {
+                line.to_owned()
+            }
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use fourtuple_scenario::{Case, Errors, KernelNames, KernelSelector, Scenario, discover, expand, load};
+use fourtuple_scenario::{
+    Case, Errors, KernelNames, KernelSelector, Scenario, discover, expand, load,
+};
 
 use crate::output::Failure;
 
@@ -75,7 +77,10 @@ fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selec
 /// Kernels from the command line have no place in a file to point at, so that they are looked up here.
 fn check_kernels(names: &KernelNames, asked: &[String]) -> Result<(), Failure> {
     for pattern in asked {
-        let ends = pattern.split("..").map(str::trim).filter(|name| !name.is_empty() && *name != "all");
+        let ends = pattern
+            .split("..")
+            .map(str::trim)
+            .filter(|name| !name.is_empty() && *name != "all");
         for name in ends {
             if !names.contains(name) {
                 let near = names.nearest(name);
@@ -83,7 +88,9 @@ fn check_kernels(names: &KernelNames, asked: &[String]) -> Result<(), Failure> {
                     [] => "`fourtuple kernels` lists the names".to_owned(),
                     near => format!("did you mean `{}`?", near.join("` or `")),
                 };
-                return Err(Failure::Told(format!("error: unknown kernel `{name}`\n  = help: {help}")));
+                return Err(Failure::Told(format!(
+                    "error: unknown kernel `{name}`\n  = help: {help}"
+                )));
             }
         }
     }

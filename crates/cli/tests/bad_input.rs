@@ -53,17 +53,31 @@ rejected! {
 
 #[test]
 fn several_files_are_told_together() {
-    rejected("several_files", &["run", "port-70000.yaml", "unknown-host.yaml", "missing-about.yaml"]);
+    rejected(
+        "several_files",
+        &[
+            "run",
+            "port-70000.yaml",
+            "unknown-host.yaml",
+            "missing-about.yaml",
+        ],
+    );
 }
 
 #[test]
 fn an_unknown_kernel_on_the_command_line() {
-    rejected("unknown_kernel_option", &["run", "../wrong", "--kernel", "rhel-6.55"]);
+    rejected(
+        "unknown_kernel_option",
+        &["run", "../wrong", "--kernel", "rhel-6.55"],
+    );
 }
 
 #[test]
 fn an_unknown_engine_on_the_command_line() {
-    rejected("unknown_engine_option", &["run", "../wrong", "--engine", "modle"]);
+    rejected(
+        "unknown_engine_option",
+        &["run", "../wrong", "--engine", "modle"],
+    );
 }
 
 #[test]

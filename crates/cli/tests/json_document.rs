@@ -14,32 +14,57 @@ fn document(path: &str, more: &[&str]) -> (String, Value) {
 }
 
 fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().expect("an object").keys().map(String::as_str).collect()
+    value
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 fn attempts<'a>(run: &'a Value, process: &str, op: &str) -> Vec<&'a Value> {
     let all = run["attempts"].as_array().expect("attempts");
-    all.iter().filter(|one| one["process"] == process && one["op"] == op).collect()
+    all.iter()
+        .filter(|one| one["process"] == process && one["op"] == op)
+        .collect()
 }
 
 #[test]
 fn the_report_in_figures() {
-    let (_, document) = document("scenarios/rhel-6.5/connect-after-bind.yaml", &["--engine", "model"]);
+    let (_, document) = document(
+        "scenarios/rhel-6.5/connect-after-bind.yaml",
+        &["--engine", "model"],
+    );
     assert_eq!(keys(&document), ["format", "runs", "agreement"]);
     assert_eq!(document["format"], 1);
     let run = &document["runs"][0];
     assert_eq!(
         keys(run),
-        ["scenario", "file", "kernel", "engine", "seed", "axes", "attempts", "expect_failed"]
+        [
+            "scenario",
+            "file",
+            "kernel",
+            "engine",
+            "seed",
+            "axes",
+            "attempts",
+            "expect_failed"
+        ]
     );
     assert_eq!(run["scenario"], "rhel-6.5/connect-after-bind");
     assert_eq!(run["file"], "scenarios/rhel-6.5/connect-after-bind.yaml");
-    assert_eq!((&run["kernel"], &run["engine"]), (&Value::from("rhel-6.5"), &Value::from("model")));
+    assert_eq!(
+        (&run["kernel"], &run["engine"]),
+        (&Value::from("rhel-6.5"), &Value::from("model"))
+    );
 
     let bind = &run["attempts"][0];
     assert_eq!(
         keys(bind),
-        ["n", "at_ns", "host", "process", "instance", "socket", "op", "args", "result", "local", "peer"]
+        [
+            "n", "at_ns", "host", "process", "instance", "socket", "op", "args", "result", "local",
+            "peer"
+        ]
     );
     assert_eq!(bind["args"]["at"], "192.168.0.12:0");
     assert_eq!(bind["peer"], Value::Null);
@@ -50,7 +75,10 @@ fn the_report_in_figures() {
     for one in refused {
         assert_eq!(one["result"], "EADDRNOTAVAIL");
         assert_eq!(one["local"], Value::Null);
-        assert_eq!(one["why"]["ports"], serde_json::json!({ "tried": 4, "fastreuse": 4 }));
+        assert_eq!(
+            one["why"]["ports"],
+            serde_json::json!({ "tried": 4, "fastreuse": 4 })
+        );
         assert_eq!(one["why"]["rule"], "connect.skip-bucket-fastreuse");
         let path = one["why"]["path"].as_array().expect("a path");
         assert_eq!(path.first(), Some(&Value::from("sys_connect")));
@@ -60,7 +88,10 @@ fn the_report_in_figures() {
 
 #[test]
 fn without_a_bind_the_same_connects_succeed() {
-    let (_, document) = document("scenarios/rhel-6.5/connect-after-connect.yaml", &["--kernel", "rhel-6.5"]);
+    let (_, document) = document(
+        "scenarios/rhel-6.5/connect-after-connect.yaml",
+        &["--kernel", "rhel-6.5"],
+    );
     let run = &document["runs"][0];
     let plain = attempts(run, "plain", "connect");
     assert_eq!(plain.len(), 4);

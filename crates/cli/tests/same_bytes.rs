@@ -16,8 +16,14 @@ fn json(directory: &std::path::Path, more: &[&str]) -> String {
 #[test]
 fn threads_and_directories_change_nothing() {
     let first = json(&root(), &["--jobs", "1"]);
-    assert!(first == json(&root(), &["--jobs", "8"]), "other bytes with 8 threads");
-    assert!(first == json(&scratch("elsewhere"), &[]), "other bytes from another directory");
+    assert!(
+        first == json(&root(), &["--jobs", "8"]),
+        "other bytes with 8 threads"
+    );
+    assert!(
+        first == json(&scratch("elsewhere"), &[]),
+        "other bytes from another directory"
+    );
     let below = fourtuple(&root(), &["run", "scenarios/rhel-6.5", "--format", "json"]);
     assert!(first == below.out, "other bytes with a relative path");
 }

@@ -7,7 +7,15 @@ use std::process::Stdio;
 
 use common::{command, fourtuple, here, root, scratch};
 
-const VERBS: [&str; 7] = ["run", "explain", "compare", "kernels", "new", "schema", "completions"];
+const VERBS: [&str; 7] = [
+    "run",
+    "explain",
+    "compare",
+    "kernels",
+    "new",
+    "schema",
+    "completions",
+];
 
 fn matches(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
@@ -22,7 +30,11 @@ fn every_verb_has_help_with_an_example() {
     for verb in VERBS {
         let said = fourtuple(&root(), &[verb, "--help"]);
         assert_eq!(said.status, 0);
-        assert!(said.out.contains(&format!("Example: fourtuple {verb}")), "{verb}: {}", said.out);
+        assert!(
+            said.out.contains(&format!("Example: fourtuple {verb}")),
+            "{verb}: {}",
+            said.out
+        );
     }
     let said = fourtuple(&root(), &["--help"]);
     for verb in VERBS {
@@ -32,7 +44,13 @@ fn every_verb_has_help_with_an_example() {
 
 #[test]
 fn a_wrong_call_ends_with_2() {
-    for arguments in [&[][..], &["run"], &["runn", "x"], &["run", "x", "--format", "xml"], &["explain"]] {
+    for arguments in [
+        &[][..],
+        &["run"],
+        &["runn", "x"],
+        &["run", "x", "--format", "xml"],
+        &["explain"],
+    ] {
         let said = fourtuple(&root(), arguments);
         assert_eq!(said.status, 2, "{arguments:?}");
         assert_eq!(said.out, "", "{arguments:?}");
@@ -43,9 +61,22 @@ fn a_wrong_call_ends_with_2() {
 #[test]
 fn run_ends_with_1_when_an_expectation_fails() {
     for format in ["text", "json", "json-lines", "junit", "github"] {
-        let said = fourtuple(&here("wrong"), &["run", "expectation.yaml", "--engine", "model", "--format", format]);
+        let said = fourtuple(
+            &here("wrong"),
+            &[
+                "run",
+                "expectation.yaml",
+                "--engine",
+                "model",
+                "--format",
+                format,
+            ],
+        );
         assert_eq!((said.status, said.err.as_str()), (1, ""), "{format}");
-        matches(&format!("expectation_failed_{}", format.replace('-', "_")), &said.out);
+        matches(
+            &format!("expectation_failed_{}", format.replace('-', "_")),
+            &said.out,
+        );
     }
 }
 
@@ -53,26 +84,44 @@ fn run_ends_with_1_when_an_expectation_fails() {
 fn run_takes_other_kernels_and_seeds() {
     let run = |more: &[&str]| {
         let file = "scenarios/rhel-6.5/connect-after-bind.yaml";
-        let arguments = [&["run", file, "--engine", "model", "--format", "json"], more].concat();
+        let arguments = [
+            &["run", file, "--engine", "model", "--format", "json"],
+            more,
+        ]
+        .concat();
         let said = fourtuple(&root(), &arguments);
         assert_eq!((said.status, said.err.as_str()), (0, ""));
         said.out
     };
     assert!(run(&["--kernel", "linux-4.4"]).contains(r#""kernel":"linux-4.4""#));
-    assert_ne!(run(&["--seed", "2"]), run(&["--seed", "3"]), "the ports depend on the seed");
-    assert_eq!(run(&["--seed", "1"]), run(&[]), "1 is the seed of scenarios that name none");
+    assert_ne!(
+        run(&["--seed", "2"]),
+        run(&["--seed", "3"]),
+        "the ports depend on the seed"
+    );
+    assert_eq!(
+        run(&["--seed", "1"]),
+        run(&[]),
+        "1 is the seed of scenarios that name none"
+    );
 }
 
 #[test]
 fn explain_reads_like_a_root_cause() {
-    let said = fourtuple(&root(), &["explain", "scenarios/rhel-6.5/connect-after-bind.yaml"]);
+    let said = fourtuple(
+        &root(),
+        &["explain", "scenarios/rhel-6.5/connect-after-bind.yaml"],
+    );
     assert_eq!((said.status, said.err.as_str()), (0, ""));
     matches("explain", &said.out);
 }
 
 #[test]
 fn explain_says_why_binding_first_helps() {
-    let said = fourtuple(&root(), &["explain", "scenarios/rhel-6.5/why-binding-first-helps.yaml"]);
+    let said = fourtuple(
+        &root(),
+        &["explain", "scenarios/rhel-6.5/why-binding-first-helps.yaml"],
+    );
     assert_eq!((said.status, said.err.as_str()), (0, ""));
     matches("explain_binding_first", &said.out);
 }
@@ -80,7 +129,10 @@ fn explain_says_why_binding_first_helps() {
 #[test]
 fn compare_names_the_behaviour_that_makes_the_difference() {
     let file = "scenarios/rhel-6.5/way-out-4-bind-own-address.yaml";
-    let said = fourtuple(&root(), &["compare", file, "--kernel", "linux-2.6.32,rhel-6.5"]);
+    let said = fourtuple(
+        &root(),
+        &["compare", file, "--kernel", "linux-2.6.32,rhel-6.5"],
+    );
     assert_eq!((said.status, said.err.as_str()), (0, ""));
     matches("compare", &said.out);
 }
@@ -89,7 +141,13 @@ fn compare_names_the_behaviour_that_makes_the_difference() {
 fn kernels_lists_all_and_shows_one() {
     let all = fourtuple(&root(), &["kernels"]);
     assert_eq!(all.status, 0);
-    for name in ["rhel-6.5", "linux-2.6.32", "linux-6.18", "debian-12", "ubuntu-24.04"] {
+    for name in [
+        "rhel-6.5",
+        "linux-2.6.32",
+        "linux-6.18",
+        "debian-12",
+        "ubuntu-24.04",
+    ] {
         assert_eq!(fourtuple(&root(), &["kernels", name]).status, 0, "{name}");
     }
     assert!(all.out.contains("rhel-6.5..rhel-6.7"), "{}", all.out);
@@ -107,14 +165,21 @@ fn a_new_scenario_runs_as_it_is() {
     assert_eq!(said.status, 0, "{}{}", said.out, said.err);
     let again = fourtuple(&directory, &["new", "mine/first.yaml"]);
     assert_eq!(again.status, 2);
-    assert_eq!(again.err, "error: mine/first.yaml cannot be written: it is there already\n");
+    assert_eq!(
+        again.err,
+        "error: mine/first.yaml cannot be written: it is there already\n"
+    );
 }
 
 #[test]
 fn schema_is_the_one_in_the_repository() {
     let said = fourtuple(&root(), &["schema"]);
-    let kept = std::fs::read_to_string(root().join("scenarios/scenario.schema.json")).expect("the schema");
-    assert!(said.out == kept, "fourtuple schema > scenarios/scenario.schema.json");
+    let kept =
+        std::fs::read_to_string(root().join("scenarios/scenario.schema.json")).expect("the schema");
+    assert!(
+        said.out == kept,
+        "fourtuple schema > scenarios/scenario.schema.json"
+    );
 }
 
 #[test]
@@ -130,30 +195,51 @@ fn completions_exist_for_every_shell() {
 fn colour_is_for_terminals_only() {
     let said = fourtuple(&here("wrong"), &["run", "expectation.yaml"]);
     assert!(!said.out.contains('\x1b'));
-    let output = command(&here("wrong"), &["run", "expectation.yaml"]).env("CLICOLOR_FORCE", "1").output();
+    let output = command(&here("wrong"), &["run", "expectation.yaml"])
+        .env("CLICOLOR_FORCE", "1")
+        .output();
     let forced = String::from_utf8(output.expect("it runs").stdout).expect("text");
     assert!(forced.contains("\x1b["));
     let output = command(&here("wrong"), &["run", "expectation.yaml"])
         .env("CLICOLOR_FORCE", "0")
         .env("NO_COLOR", "1")
         .output();
-    assert!(!String::from_utf8(output.expect("it runs").stdout).expect("text").contains('\x1b'));
+    assert!(
+        !String::from_utf8(output.expect("it runs").stdout)
+            .expect("text")
+            .contains('\x1b')
+    );
 }
 
 #[test]
 fn a_reader_that_leaves_is_no_failure() {
     // Far more than a pipe holds, so that the command is still writing when its reader leaves.
-    let mut child = command(&root(), &["run", "scenarios/rhel-6.5/full-size.yaml", "--engine", "model", "--format", "json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command starts");
+    let mut child = command(
+        &root(),
+        &[
+            "run",
+            "scenarios/rhel-6.5/full-size.yaml",
+            "--engine",
+            "model",
+            "--format",
+            "json",
+        ],
+    )
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .expect("the command starts");
     let mut out = child.stdout.take().expect("a pipe");
     let mut first = [0u8; 16];
     out.read_exact(&mut first).expect("some output");
     drop(out);
     let mut err = String::new();
-    child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
+    child
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut err)
+        .expect("text");
     let status = child.wait().expect("it ends");
     assert_eq!((status.code(), err.as_str()), (Some(0), ""));
 }

@@ -104,7 +104,11 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
 fn difference(index: usize, wanted: Option<&Attempt>, got: Option<&Attempt>) -> Difference {
     let same_call = matches!((wanted, got), (Some(wanted), Some(got)) if wanted.same_call(got));
     let shown = |attempt: &Attempt| {
-        if same_call { attempt.answer() } else { format!("{}: {}", attempt.call(), attempt.answer()) }
+        if same_call {
+            attempt.answer()
+        } else {
+            format!("{}: {}", attempt.call(), attempt.answer())
+        }
     };
     let named = wanted.or(got);
     Difference {

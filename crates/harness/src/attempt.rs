@@ -168,9 +168,10 @@ impl Args {
         let (first, second) = match self {
             Args::None => (None, None),
             Args::Family(family) => (Some(("family", family.to_string())), None),
-            Args::Option(name, value) => {
-                (Some(("option", name.to_string())), Some(("value", value.to_string())))
-            }
+            Args::Option(name, value) => (
+                Some(("option", name.to_string())),
+                Some(("value", value.to_string())),
+            ),
             Args::At(at) => (Some(("at", at.to_string())), None),
             Args::Backlog(backlog) => (Some(("backlog", backlog.to_string())), None),
             Args::To(to) => (Some(("to", to.to_string())), None),

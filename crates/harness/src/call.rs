@@ -57,7 +57,11 @@ pub fn shutdown(how: How) -> Shutdown {
 #[must_use]
 pub fn family(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {
     let is_v6 = |address: Option<SocketAddr>| address.is_some_and(|address| address.is_ipv6());
-    if is_v6(bind) || is_v6(connect) { Family::Inet6 } else { Family::Inet }
+    if is_v6(bind) || is_v6(connect) {
+        Family::Inet6
+    } else {
+        Family::Inet
+    }
 }
 
 /// The numbers that name the sockets of a process, `<process>.<k>`.
@@ -90,21 +94,32 @@ impl Numbering {
     }
 
     fn before(&self, instance: u32) -> u32 {
-        let each = self.connections.saturating_mul(self.repeat).saturating_add(self.listeners);
+        let each = self
+            .connections
+            .saturating_mul(self.repeat)
+            .saturating_add(self.listeners);
         each.saturating_mul(instance)
     }
 
     /// The number of a listener; instances and listeners are counted from 0.
     #[must_use]
     pub fn listener(&self, instance: u32, listener: u32) -> u32 {
-        self.before(instance).saturating_add(listener).saturating_add(1)
+        self.before(instance)
+            .saturating_add(listener)
+            .saturating_add(1)
     }
 
     /// The number of a connection; instances, rounds and connections are counted from 0.
     #[must_use]
     pub fn connection(&self, instance: u32, round: u32, connection: u32) -> u32 {
-        let earlier = self.connections.saturating_mul(round).saturating_add(connection);
-        self.before(instance).saturating_add(self.listeners).saturating_add(earlier).saturating_add(1)
+        let earlier = self
+            .connections
+            .saturating_mul(round)
+            .saturating_add(connection);
+        self.before(instance)
+            .saturating_add(self.listeners)
+            .saturating_add(earlier)
+            .saturating_add(1)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Cannot {
 impl Cannot {
     /// From its one line.
     pub fn new(reason: impl Into<String>) -> Self {
-        Cannot { reason: reason.into() }
+        Cannot {
+            reason: reason.into(),
+        }
     }
 }

@@ -34,7 +34,11 @@ pub fn check(case: &Case, attempts: &[Attempt]) -> Vec<Unmet> {
             .filter(|attempt| attempt.op == check.op && *attempt.process == *check.process)
             .map(|attempt| attempt.result.word());
         if let Some(text) = check.failure(results) {
-            unmet.push(Unmet { n: None, line: check.line(), text });
+            unmet.push(Unmet {
+                n: None,
+                line: check.line(),
+                text,
+            });
         }
     }
     unmet
@@ -55,12 +59,24 @@ fn check_steps(steps: &[Spanned<Step>], attempts: &[Attempt], unmet: &mut Vec<Un
     let calls = steps.iter().filter(|step| makes_attempt(step));
     for (step, attempt) in calls.zip(attempts) {
         let mut fail = |text: String| {
-            unmet.push(Unmet { n: Some(attempt.n), line: step.line(), text: format!("{}: {text}", attempt.call()) });
+            unmet.push(Unmet {
+                n: Some(attempt.n),
+                line: step.line(),
+                text: format!("{}: {text}", attempt.call()),
+            });
         };
         let expect = step.expect();
-        if !expect.is_empty() && !expect.iter().any(|one| one.as_str() == attempt.result.word()) {
+        if !expect.is_empty()
+            && !expect
+                .iter()
+                .any(|one| one.as_str() == attempt.result.word())
+        {
             let names: Vec<&str> = expect.iter().map(|one| one.as_str()).collect();
-            fail(format!("expected {}, got {}", names.join(" or "), attempt.result));
+            fail(format!(
+                "expected {}, got {}",
+                names.join(" or "),
+                attempt.result
+            ));
             continue;
         }
         if !attempt.result.is_ok() {
@@ -70,18 +86,26 @@ fn check_steps(steps: &[Spanned<Step>], attempts: &[Attempt], unmet: &mut Vec<Un
             }
             continue;
         }
-        let named = if matches!(**step, Step::Getpeername(_)) { attempt.peer } else { attempt.local };
+        let named = if matches!(**step, Step::Getpeername(_)) {
+            attempt.peer
+        } else {
+            attempt.local
+        };
         if let Some(range) = step.expect_port()
             && !named.is_some_and(|at| range.contains(at.port))
         {
             fail(format!("expected a port in {range}, got {}", shown(named)));
         }
-        for (wanted, got, word) in
-            [(step.expect_local(), attempt.local, "local"), (step.expect_peer(), attempt.peer, "peer")]
-        {
+        for (wanted, got, word) in [
+            (step.expect_local(), attempt.local, "local"),
+            (step.expect_peer(), attempt.peer, "peer"),
+        ] {
             let Some(wanted) = wanted else { continue };
             if resolve(wanted, &ports) != got.map(SocketAddr::from) {
-                fail(format!("expected {word} address {wanted}, got {}", shown(got)));
+                fail(format!(
+                    "expected {word} address {wanted}, got {}",
+                    shown(got)
+                ));
             }
         }
         if let (Some(name), Some(at)) = (step.port_as(), named) {

@@ -19,11 +19,16 @@ impl<'a> Group<'a> {
     pub fn all(report: &'a ScenarioReport) -> Vec<Group<'a>> {
         let mut groups: Vec<Group<'a>> = Vec::new();
         for case in &report.cases {
-            let Some(reference) = case.reference() else { continue };
+            let Some(reference) = case.reference() else {
+                continue;
+            };
             let story = Story::of(&reference.attempts, case.case.program.steps().is_some());
             match groups.iter_mut().find(|group| group.story.is_like(&story)) {
                 Some(group) => group.cases.push(case),
-                None => groups.push(Group { story, cases: vec![case] }),
+                None => groups.push(Group {
+                    story,
+                    cases: vec![case],
+                }),
             }
         }
         groups
@@ -57,10 +62,12 @@ pub fn title(cases: &[&CaseReport], order: &Order) -> String {
             None => by_kernels.push((kernels, vec![point])),
         }
     }
-    let parts = by_kernels.into_iter().map(|(kernels, points)| match points.as_slice() {
-        [only] if only.is_empty() => kernels,
-        _ => format!("{kernels} with {}", points.join(" or ")),
-    });
+    let parts = by_kernels
+        .into_iter()
+        .map(|(kernels, points)| match points.as_slice() {
+            [only] if only.is_empty() => kernels,
+            _ => format!("{kernels} with {}", points.join(" or ")),
+        });
     parts.collect::<Vec<_>>().join("; ")
 }
 
@@ -71,13 +78,22 @@ pub fn title_within(cases: &[&CaseReport], section: &[&CaseReport], order: &Orde
     if section.iter().any(|case| Some(point(case)) != first) {
         return title(cases, order);
     }
-    let names: Vec<&str> = cases.iter().flat_map(|case| &case.kernels).map(|name| &**name).collect();
+    let names: Vec<&str> = cases
+        .iter()
+        .flat_map(|case| &case.kernels)
+        .map(|name| &**name)
+        .collect();
     order.compact(&names)
 }
 
 /// A point of the matrix: `tw_reuse=1 hold=2s`; empty without a matrix.
 #[must_use]
 pub fn point(case: &CaseReport) -> String {
-    let axes: Vec<String> = case.case.axes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let axes: Vec<String> = case
+        .case
+        .axes
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     axes.join(" ")
 }

@@ -8,7 +8,11 @@ use fourtuple_scenario::{KernelNames, KernelPattern, KernelSelector};
 /// The kernels of the model, for [`fourtuple_scenario::expand`].
 #[must_use]
 pub fn names() -> KernelNames {
-    KernelNames::new(profile::all().into_iter().map(|profile| (profile.name, profile.names)))
+    KernelNames::new(
+        profile::all()
+            .into_iter()
+            .map(|profile| (profile.name, profile.names)),
+    )
 }
 
 /// Kernels in the order of history, neighbours of one family joined: `linux-4.2..linux-6.17, rhel-8`.
@@ -51,13 +55,20 @@ impl Order {
     /// The names under which a selector asks for the kernel `name`, that one first: a list means what it names, a
     /// range or `all` every name in it that behaves the same in everything.
     #[must_use]
-    pub fn asked_for(&self, selector: &KernelSelector, name: &str, profile: &Profile) -> Vec<String> {
+    pub fn asked_for(
+        &self,
+        selector: &KernelSelector,
+        name: &str,
+        profile: &Profile,
+    ) -> Vec<String> {
         let mut found = vec![name.to_owned()];
         for other in &profile.names {
             let asked = selector.patterns.iter().any(|pattern| match &**pattern {
                 KernelPattern::All => true,
                 KernelPattern::One(_) => false,
-                KernelPattern::Range { from, to } => self.is_between(other, from.as_deref(), to.as_deref()),
+                KernelPattern::Range { from, to } => {
+                    self.is_between(other, from.as_deref(), to.as_deref())
+                }
             });
             if asked && !found.contains(other) {
                 found.push(other.clone());
@@ -67,8 +78,12 @@ impl Order {
     }
 
     fn is_between(&self, name: &str, from: Option<&str>, to: Option<&str>) -> bool {
-        let Some((family, place, _)) = self.places.get(name) else { return false };
-        let end = |end: Option<&str>, fits: fn(usize, usize) -> bool| match end.map(|end| self.places.get(end)) {
+        let Some((family, place, _)) = self.places.get(name) else {
+            return false;
+        };
+        let end = |end: Option<&str>, fits: fn(usize, usize) -> bool| match end
+            .map(|end| self.places.get(end))
+        {
             None => true,
             Some(Some((of, at, _))) => of == family && fits(*at, *place),
             Some(None) => false,
@@ -102,15 +117,24 @@ impl Order {
         }
         ranges.sort_unstable();
         let ranges = ranges.into_iter().map(|(_, first, last)| {
-            if first == last { first.to_owned() } else { format!("{first}..{last}") }
+            if first == last {
+                first.to_owned()
+            } else {
+                format!("{first}..{last}")
+            }
         });
-        ranges.chain(unknown.into_iter().map(str::to_owned)).collect::<Vec<_>>().join(", ")
+        ranges
+            .chain(unknown.into_iter().map(str::to_owned))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
 /// What stands before the version: `linux`, `rhel`.
 fn family(name: &str) -> &str {
-    let end = name.find(|c: char| c.is_ascii_digit()).unwrap_or(name.len());
+    let end = name
+        .find(|c: char| c.is_ascii_digit())
+        .unwrap_or(name.len());
     name[..end].trim_end_matches('-')
 }
 
@@ -120,8 +144,14 @@ mod tests {
 
     #[test]
     fn neighbours_join_and_gaps_stay() {
-        assert_eq!(compact(&["linux-3.11", "linux-3.12", "linux-3.13"]), "linux-3.11..linux-3.13");
-        assert_eq!(compact(&["linux-3.13", "linux-3.11"]), "linux-3.11, linux-3.13");
+        assert_eq!(
+            compact(&["linux-3.11", "linux-3.12", "linux-3.13"]),
+            "linux-3.11..linux-3.13"
+        );
+        assert_eq!(
+            compact(&["linux-3.13", "linux-3.11"]),
+            "linux-3.11, linux-3.13"
+        );
     }
 
     #[test]
@@ -131,6 +161,9 @@ mod tests {
 
     #[test]
     fn names_outside_the_table_come_last() {
-        assert_eq!(compact(&["linux-5.10.3", "rhel-6.5", "rhel-6.5"]), "rhel-6.5, linux-5.10.3");
+        assert_eq!(
+            compact(&["linux-5.10.3", "rhel-6.5", "rhel-6.5"]),
+            "rhel-6.5, linux-5.10.3"
+        );
     }
 }

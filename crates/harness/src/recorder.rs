@@ -51,7 +51,10 @@ impl Recorder {
     /// With room for a number of attempts.
     #[must_use]
     pub fn with_capacity(attempts: usize) -> Self {
-        Recorder { attempts: Vec::with_capacity(attempts), last_why: None }
+        Recorder {
+            attempts: Vec::with_capacity(attempts),
+            last_why: None,
+        }
     }
 
     /// Notes that a call is made now.

@@ -70,7 +70,11 @@ impl RunReport {
             also: Vec::new(),
             engine,
             seed: case.seed,
-            axes: case.axes.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+            axes: case
+                .axes
+                .iter()
+                .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                .collect(),
             attempts,
             expect_failed,
             notes,

@@ -56,7 +56,8 @@ impl CaseReport {
     /// Whether an expectation failed, or engines differ that must not.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.judged().any(|report| !report.expect_failed.is_empty()) || self.agreement.iter().any(Agreement::fails)
+        self.judged().any(|report| !report.expect_failed.is_empty())
+            || self.agreement.iter().any(Agreement::fails)
     }
 
     /// The runs whose expectations count. An engine that is there for contrast is expected to be wrong.
@@ -104,9 +105,13 @@ pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> Sc
             profiles.len() - 1
         });
         // Names are checked when a scenario is expanded.
-        let Some(profile) = profiles[known].1.clone() else { continue };
+        let Some(profile) = profiles[known].1.clone() else {
+            continue;
+        };
         let alike = folded.iter_mut().find(|(first, behaves, _)| {
-            behaves.behaviours == profile.behaviours && first.axes == case.axes && first.expect == case.expect
+            behaves.behaviours == profile.behaviours
+                && first.axes == case.axes
+                && first.expect == case.expect
         });
         let asked = order.asked_for(&scenario.kernel, &case.kernel, &profile);
         let asked = asked.iter().map(|name| Name::from(name.as_str()));
@@ -124,7 +129,9 @@ pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> Sc
             }
         }
     }
-    let cases = folded.into_iter().map(|(case, profile, kernels)| run_case(case, &profile, kernels, engines));
+    let cases = folded
+        .into_iter()
+        .map(|(case, profile, kernels)| run_case(case, &profile, kernels, engines));
     ScenarioReport {
         name: scenario.name.as_str().into(),
         file: scenario.file.as_str().into(),
@@ -134,7 +141,12 @@ pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> Sc
     }
 }
 
-fn run_case(case: Arc<Case>, profile: &Profile, kernels: Vec<Name>, engines: &[&dyn Engine]) -> CaseReport {
+fn run_case(
+    case: Arc<Case>,
+    profile: &Profile,
+    kernels: Vec<Name>,
+    engines: &[&dyn Engine],
+) -> CaseReport {
     let mut runs: Vec<EngineRun> = Vec::with_capacity(engines.len());
     let mut standings: Vec<Standing> = Vec::with_capacity(engines.len());
     for engine in engines {
@@ -144,10 +156,15 @@ fn run_case(case: Arc<Case>, profile: &Profile, kernels: Vec<Name>, engines: &[&
                 report.also = kernels[1..].to_vec();
                 EngineRun::Ran(report)
             }
-            Err(cannot) => EngineRun::Cannot { engine: engine.name(), reason: cannot.reason },
+            Err(cannot) => EngineRun::Cannot {
+                engine: engine.name(),
+                reason: cannot.reason,
+            },
         });
     }
-    let reference = standings.iter().position(|standing| *standing == Standing::Reference);
+    let reference = standings
+        .iter()
+        .position(|standing| *standing == Standing::Reference);
     let reference = reference.and_then(|at| match &runs[at] {
         EngineRun::Ran(report) => Some(report),
         EngineRun::Cannot { .. } => None,
@@ -165,5 +182,10 @@ fn run_case(case: Arc<Case>, profile: &Profile, kernels: Vec<Name>, engines: &[&
             })
             .collect(),
     };
-    CaseReport { case, kernels, runs, agreement }
+    CaseReport {
+        case,
+        kernels,
+        runs,
+        agreement,
+    }
 }

@@ -33,15 +33,26 @@ pub fn tally(attempts: &[Attempt]) -> Vec<Tally> {
     let mut tallies: Vec<Tally> = Vec::new();
     // Attempts of one process mostly follow each other, so that a look at the last entries is nearly always enough.
     for attempt in attempts {
-        let found = tallies.iter_mut().rev().find(|one| one.op == attempt.op && one.process == attempt.process);
+        let found = tallies
+            .iter_mut()
+            .rev()
+            .find(|one| one.op == attempt.op && one.process == attempt.process);
         let tally = match found {
             Some(tally) => tally,
             None => {
-                tallies.push(Tally { process: attempt.process.clone(), op: attempt.op, answers: Vec::new() });
+                tallies.push(Tally {
+                    process: attempt.process.clone(),
+                    op: attempt.op,
+                    answers: Vec::new(),
+                });
                 tallies.last_mut().expect("one was just added")
             }
         };
-        match tally.answers.iter_mut().find(|(answer, _)| *answer == attempt.result) {
+        match tally
+            .answers
+            .iter_mut()
+            .find(|(answer, _)| *answer == attempt.result)
+        {
             Some((_, count)) => *count += 1,
             None => tally.answers.push((attempt.result.clone(), 1)),
         }

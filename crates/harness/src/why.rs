@@ -48,12 +48,19 @@ impl Ports {
         let mut words = String::new();
         for (reason, count) in &self.counts {
             if words.is_empty() {
-                words = format!("{count} of {} {ports} refused because of {reason}", self.tried);
+                words = format!(
+                    "{count} of {} {ports} refused because of {reason}",
+                    self.tried
+                );
             } else {
                 words.push_str(&format!(", {count} because of {reason}"));
             }
         }
-        if words.is_empty() { format!("{} {ports} tried", self.tried) } else { words }
+        if words.is_empty() {
+            format!("{} {ports} tried", self.tried)
+        } else {
+            words
+        }
     }
 }
 
@@ -74,7 +81,11 @@ impl From<Refusal> for Why {
             path: refusal.path,
             ports: Ports {
                 tried: refusal.tried,
-                counts: refusal.counts.iter().map(|(verdict, count)| (verdict.name(), *count)).collect(),
+                counts: refusal
+                    .counts
+                    .iter()
+                    .map(|(verdict, count)| (verdict.name(), *count))
+                    .collect(),
             },
             rule: refusal.rule,
             refused: refusal.ports,

@@ -33,7 +33,10 @@ fn a_difference_fails_unless_it_is_there_for_contrast() {
     assert!(found.fails());
     assert_eq!((found.differing, found.differing_results), (2, 1));
     let first = found.first.expect("a difference");
-    assert_eq!((first.n, first.call.as_str(), first.got.as_deref()), (2, "a.2 connect 10.0.1.1:80", Some("EADDRINUSE")));
+    assert_eq!(
+        (first.n, first.call.as_str(), first.got.as_deref()),
+        (2, "a.2 connect 10.0.1.1:80", Some("EADDRINUSE"))
+    );
     assert!(!compare(&reference, &other, Standing::Contrast).fails());
 }
 
@@ -43,6 +46,9 @@ fn a_missing_call_is_a_difference() {
     let mut other = reference.clone();
     other.attempts.pop();
     let found = compare(&reference, &other, Standing::MustAgree);
-    assert_eq!((found.attempts, found.differing, found.differing_results), (3, 1, 1));
+    assert_eq!(
+        (found.attempts, found.differing, found.differing_results),
+        (3, 1, 1)
+    );
     assert_eq!(found.first.expect("a difference").got, None);
 }

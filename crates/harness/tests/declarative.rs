@@ -12,10 +12,20 @@ fn a_bind_and_its_connect_stay_together_and_instances_take_turns() {
   b: { on: app, connect: 10.0.1.2:80 }
 ",
     );
-    let calls: Vec<&str> = got.iter().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    let calls: Vec<&str> = got
+        .iter()
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+        .collect();
     let want = [
-        "0 a.1 bind", "0 a.1 connect", "0 a.3 bind", "0 a.3 connect", "0 b.1 connect", "0 a.2 bind", "0 a.2 connect",
-        "0 a.4 bind", "0 a.4 connect",
+        "0 a.1 bind",
+        "0 a.1 connect",
+        "0 a.3 bind",
+        "0 a.3 connect",
+        "0 b.1 connect",
+        "0 a.2 bind",
+        "0 a.2 connect",
+        "0 a.4 bind",
+        "0 a.4 connect",
     ];
     assert_eq!(calls, want);
 }
@@ -29,7 +39,14 @@ fn after_waits_for_the_last_answer_not_for_the_close() {
   b: { on: app, start: 2s, connect: 10.0.1.1:80 }
 ",
     );
-    assert_eq!(got, ["0 a.1 connect ok", "2000 b.1 connect ok", "2000 late.1 connect ok"]);
+    assert_eq!(
+        got,
+        [
+            "0 a.1 connect ok",
+            "2000 b.1 connect ok",
+            "2000 late.1 connect ok"
+        ]
+    );
 }
 
 #[test]
@@ -40,7 +57,11 @@ fn every_paces_the_connections_of_one_instance() {
 ",
     );
     let want = [
-        "0 a.1 connect ok", "0 a.4 connect ok", "100 a.2 connect ok", "100 a.5 connect ok", "200 a.3 connect ok",
+        "0 a.1 connect ok",
+        "0 a.4 connect ok",
+        "100 a.2 connect ok",
+        "100 a.5 connect ok",
+        "200 a.3 connect ok",
         "200 a.6 connect ok",
     ];
     assert_eq!(got, want);
@@ -53,7 +74,15 @@ fn repeat_waits_until_all_connections_of_the_round_are_closed() {
   a: { on: app, connections: 2, every: 300ms, hold: 1s, repeat: 2, connect: 10.0.1.1:80 }
 ",
     );
-    assert_eq!(got, ["0 a.1 connect ok", "300 a.2 connect ok", "1300 a.3 connect ok", "1600 a.4 connect ok"]);
+    assert_eq!(
+        got,
+        [
+            "0 a.1 connect ok",
+            "300 a.2 connect ok",
+            "1300 a.3 connect ok",
+            "1600 a.4 connect ok"
+        ]
+    );
 }
 
 #[test]
@@ -63,7 +92,14 @@ fn every_also_holds_from_round_to_round() {
   a: { on: app, every: 5s, hold: 1s, repeat: 3, connect: 10.0.1.1:80 }
 ",
     );
-    assert_eq!(got, ["0 a.1 connect ok", "5000 a.2 connect ok", "10000 a.3 connect ok"]);
+    assert_eq!(
+        got,
+        [
+            "0 a.1 connect ok",
+            "5000 a.2 connect ok",
+            "10000 a.3 connect ok"
+        ]
+    );
 }
 
 #[test]
@@ -73,7 +109,14 @@ fn a_failed_bind_ends_the_connection_and_the_next_one_follows() {
   a: { on: app, connections: 2, bind: [10.9.9.9:0, 10.0.0.1:0], connect: 10.0.1.1:80 }
 ",
     );
-    assert_eq!(got, ["0 a.1 bind EADDRNOTAVAIL", "0 a.2 bind ok", "0 a.2 connect ok"]);
+    assert_eq!(
+        got,
+        [
+            "0 a.1 bind EADDRNOTAVAIL",
+            "0 a.2 bind ok",
+            "0 a.2 connect ok"
+        ]
+    );
 }
 
 #[test]
@@ -95,7 +138,11 @@ fn refused_options_are_attempts_and_the_program_goes_on() {
     );
     case.kernel = "rhel-6.5".to_owned();
     let got = report(&case);
-    let words: Vec<String> = got.attempts.iter().map(|one| format!("{} {}", one.op, one.result)).collect();
+    let words: Vec<String> = got
+        .attempts
+        .iter()
+        .map(|one| format!("{} {}", one.op, one.result))
+        .collect();
     assert_eq!(words, ["set ENOPROTOOPT", "bind ok", "connect ok"]);
 }
 
@@ -108,8 +155,12 @@ fn listeners_of_processes_are_attempts_and_accept() {
 ",
     );
     let want = [
-        "0 server.1 bind ok", "0 server.1 listen ok", "0 server.2 bind ok", "0 server.2 listen ok",
-        "0 caller.1 connect ok", "0 caller.2 connect ok",
+        "0 server.1 bind ok",
+        "0 server.1 listen ok",
+        "0 server.2 bind ok",
+        "0 server.2 listen ok",
+        "0 caller.1 connect ok",
+        "0 caller.2 connect ok",
     ];
     assert_eq!(got, want);
 }
@@ -135,7 +186,12 @@ processes:
 "
     );
     let report = report(&whole_case(&text));
-    report.attempts.last().expect("an attempt").result.to_string()
+    report
+        .attempts
+        .last()
+        .expect("an attempt")
+        .result
+        .to_string()
 }
 
 #[test]
@@ -160,7 +216,11 @@ processes:
   b: { on: app, start: 400ms, connect: 10.0.1.1:80 }
   c: { on: app, start: 2s, connect: 10.0.1.1:80 }
 ";
-    let results: Vec<String> = report(&whole_case(text)).attempts.iter().map(|one| one.result.to_string()).collect();
+    let results: Vec<String> = report(&whole_case(text))
+        .attempts
+        .iter()
+        .map(|one| one.result.to_string())
+        .collect();
     assert_eq!(results, ["ok", "EADDRNOTAVAIL", "ok"]);
 }
 
@@ -173,7 +233,10 @@ hosts: { app: { addresses: [10.0.0.1], sysctl: { net.ipv4.ip_local_reserved_port
 processes: { a: { on: app, connect: 10.0.0.1:80 } }
 ";
     let report = report(&whole_case(text));
-    assert_eq!(report.notes, ["app: sysctl net.ipv4.ip_local_reserved_ports = 40000 is refused with ENOENT"]);
+    assert_eq!(
+        report.notes,
+        ["app: sysctl net.ipv4.ip_local_reserved_ports = 40000 is refused with ENOENT"]
+    );
 }
 
 #[test]
@@ -192,5 +255,8 @@ fn a_network_that_is_not_ideal_is_noted() {
 processes: { a: { on: app, connect: 10.0.1.1:80 } }
 ",
     ));
-    assert_eq!(report.notes, ["leaves out of the network: latency, loss, partition"]);
+    assert_eq!(
+        report.notes,
+        ["leaves out of the network: latency, loss, partition"]
+    );
 }

@@ -25,8 +25,18 @@ fn every_call_is_an_attempt_and_names_are_kept() {
 "#,
     );
     let want = [
-        "0 l socket ok", "0 l bind ok", "0 l listen ok", "0 a socket ok", "0 a bind ok", "0 a connect ok",
-        "0 l accept ok", "0 a send ok", "0 c recv ok", "0 c getpeername ok", "0 a shutdown ok", "0 a close ok",
+        "0 l socket ok",
+        "0 l bind ok",
+        "0 l listen ok",
+        "0 a socket ok",
+        "0 a bind ok",
+        "0 a connect ok",
+        "0 l accept ok",
+        "0 a send ok",
+        "0 c recv ok",
+        "0 c getpeername ok",
+        "0 a shutdown ok",
+        "0 a close ok",
         "1000 c close ok",
     ];
     assert_eq!(got, want);
@@ -93,10 +103,26 @@ fn expectations_that_fail_name_the_call_and_the_line() {
     let texts: Vec<String> = report
         .expect_failed
         .iter()
-        .map(|one| format!("{}:{} {}", one.line.unwrap_or(0), one.n.unwrap_or(0), one.text))
+        .map(|one| {
+            format!(
+                "{}:{} {}",
+                one.line.unwrap_or(0),
+                one.n.unwrap_or(0),
+                one.text
+            )
+        })
         .collect();
     assert_eq!(texts.len(), 3, "{texts:?}");
-    assert!(texts[0].starts_with("9:2 a connect 10.0.1.1:80: expected EADDRNOTAVAIL, got ok"), "{texts:?}");
-    assert!(texts[1].contains("expected a port in 1-10, got 10.0.0.1:4000"), "{texts:?}");
-    assert!(texts[2].contains("expected peer address 10.0.1.2:80, got 10.0.1.1:80"), "{texts:?}");
+    assert!(
+        texts[0].starts_with("9:2 a connect 10.0.1.1:80: expected EADDRNOTAVAIL, got ok"),
+        "{texts:?}"
+    );
+    assert!(
+        texts[1].contains("expected a port in 1-10, got 10.0.0.1:4000"),
+        "{texts:?}"
+    );
+    assert!(
+        texts[2].contains("expected peer address 10.0.1.2:80, got 10.0.1.1:80"),
+        "{texts:?}"
+    );
 }

@@ -9,7 +9,9 @@ use crate::select::{self, Overrides};
 
 /// Compares kernels on a scenario: groups of kernels with the same answers, and the behaviours that set them apart.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple compare scenarios/rhel-6.5/connect-after-bind.yaml --kernel all")]
+#[command(
+    after_help = "Example: fourtuple compare scenarios/rhel-6.5/connect-after-bind.yaml --kernel all"
+)]
 pub(crate) struct Args {
     /// The scenario file.
     #[arg(value_name = "FILE")]

@@ -9,7 +9,9 @@ use crate::select::{self, Overrides};
 
 /// Explains the outcome of a scenario on a kernel: what happened, which rule refused which call, and what the kernel looked at.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple explain scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18")]
+#[command(
+    after_help = "Example: fourtuple explain scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18"
+)]
 pub(crate) struct Args {
     /// The scenario file.
     #[arg(value_name = "FILE")]
@@ -23,7 +25,9 @@ impl Args {
         let mut selected = select::one(&self.file, &self.overrides)?;
         // One kernel is explained, the first that is asked for; every point of the matrix is.
         let first = selected.cases.first().map(|case| case.kernel.clone());
-        selected.cases.retain(|case| Some(&case.kernel) == first.as_ref());
+        selected
+            .cases
+            .retain(|case| Some(&case.kernel) == first.as_ref());
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
         out.text(&text::explain::explain(&report))?;
         Ok(Verdict::Good)

@@ -42,7 +42,10 @@ pub(crate) fn find(name: &str) -> Result<Profile, Failure> {
 
 fn list() -> String {
     let order = kernels::Order::new();
-    let mut rows = vec![vec!["kernel".to_owned(), "names that behave the same".to_owned()]];
+    let mut rows = vec![vec![
+        "kernel".to_owned(),
+        "names that behave the same".to_owned(),
+    ]];
     for profile in profile::all() {
         let names: Vec<&str> = profile.names.iter().map(String::as_str).collect();
         rows.push(vec![profile.name.clone(), order.compact(&names)]);
@@ -63,7 +66,11 @@ fn show(profile: &Profile) -> String {
     let all = Certificates::built_in();
     let mut checked = all.of(&profile.names).peekable();
     if checked.peek().is_none() {
-        text::labelled(&mut out, "  checked  ", "against no kernel that answered; from source only");
+        text::labelled(
+            &mut out,
+            "  checked  ",
+            "against no kernel that answered; from source only",
+        );
     }
     for c in checked {
         let how = match c.how.as_str() {
@@ -78,11 +85,30 @@ fn show(profile: &Profile) -> String {
         text::labelled(&mut out, "  checked  ", &verdict);
     }
     out.push('\n');
-    let mut rows = vec![["behaviour", "value", "since", "kernel function", "what it is about"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        [
+            "behaviour",
+            "value",
+            "since",
+            "kernel function",
+            "what it is about",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     let mainline = mainline();
     for row in profile.behaviours.rows() {
         let since = since(&mainline, profile, row.name);
-        rows.push([row.name.to_owned(), row.value, since, row.function.to_owned(), row.about.to_owned()].to_vec());
+        rows.push(
+            [
+                row.name.to_owned(),
+                row.value,
+                since,
+                row.function.to_owned(),
+                row.about.to_owned(),
+            ]
+            .to_vec(),
+        );
     }
     text::columns(&mut out, 2, &rows);
     out
@@ -90,7 +116,12 @@ fn show(profile: &Profile) -> String {
 
 /// The first mainline kernel that had a behaviour as this profile has it.
 fn since(mainline: &[Profile], profile: &Profile, behaviour: &str) -> String {
-    let same = |other: &Profile| !profile.behaviours.differing(&other.behaviours).contains(&behaviour);
+    let same = |other: &Profile| {
+        !profile
+            .behaviours
+            .differing(&other.behaviours)
+            .contains(&behaviour)
+    };
     match mainline.iter().position(same) {
         Some(0) => "always".to_owned(),
         Some(place) => mainline[place].name.clone(),
@@ -102,7 +133,9 @@ fn since(mainline: &[Profile], profile: &Profile, behaviour: &str) -> String {
 fn mainline() -> Vec<Profile> {
     profile::names()
         .iter()
-        .filter(|name| name.starts_with("linux-") && name.bytes().filter(|b| *b == b'.').count() <= limit(name))
+        .filter(|name| {
+            name.starts_with("linux-") && name.bytes().filter(|b| *b == b'.').count() <= limit(name)
+        })
         .filter_map(|name| profile::find(name))
         .collect()
 }

@@ -8,7 +8,9 @@ use crate::output::{Failure, Output, Verdict};
 
 /// Writes a new scenario that runs as it is, with a comment on each setting.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple new scenarios/mine/first.yaml && fourtuple run scenarios/mine")]
+#[command(
+    after_help = "Example: fourtuple new scenarios/mine/first.yaml && fourtuple run scenarios/mine"
+)]
 pub(crate) struct Args {
     /// The file to write; an ending is added if it has none. A file that is there already is left alone.
     name: PathBuf,
@@ -19,7 +21,10 @@ const TEMPLATE: &str = include_str!("new.yaml");
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut path = self.name;
-        if !matches!(path.extension().and_then(|ending| ending.to_str()), Some("yaml" | "yml")) {
+        if !matches!(
+            path.extension().and_then(|ending| ending.to_str()),
+            Some("yaml" | "yml")
+        ) {
             path.as_mut_os_string().push(".yaml");
         }
         write_new(&path)?;
@@ -34,11 +39,21 @@ fn write_new(path: &Path) -> Result<(), Failure> {
             std::io::ErrorKind::AlreadyExists => "it is there already".to_owned(),
             kind => kind.to_string(),
         };
-        Failure::Told(format!("error: {} cannot be written: {reason}", path.display()))
+        Failure::Told(format!(
+            "error: {} cannot be written: {reason}",
+            path.display()
+        ))
     };
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+    if let Some(directory) = path
+        .parent()
+        .filter(|directory| !directory.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(directory).map_err(told)?;
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(told)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(told)?;
     file.write_all(TEMPLATE.as_bytes()).map_err(told)
 }

@@ -58,7 +58,11 @@ impl Args {
             writer.add(out, &report)
         })?;
         writer.finish(out, &totals)?;
-        Ok(if totals.failed == 0 { Verdict::Good } else { Verdict::Bad })
+        Ok(if totals.failed == 0 {
+            Verdict::Good
+        } else {
+            Verdict::Bad
+        })
     }
 }
 
@@ -83,7 +87,12 @@ fn in_order(
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(one) = selected.get(index).filter(|_| stop.load(Ordering::Relaxed) == 0) else { return };
+                    let Some(one) = selected
+                        .get(index)
+                        .filter(|_| stop.load(Ordering::Relaxed) == 0)
+                    else {
+                        return;
+                    };
                     let report = runner::run(&one.scenario, one.cases.clone(), engines);
                     if sender.send((index, report)).is_err() {
                         return;
@@ -98,9 +107,13 @@ fn in_order(
         while done < total {
             match receiver.recv_timeout(Duration::from_secs(1)) {
                 Ok((index, report)) => early[index] = Some(report),
-                Err(RecvTimeoutError::Timeout) => progress.show(done, &selected[done].scenario.name),
+                Err(RecvTimeoutError::Timeout) => {
+                    progress.show(done, &selected[done].scenario.name)
+                }
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Failure::Told("error: a scenario ended without a result".to_owned()));
+                    return Err(Failure::Told(
+                        "error: a scenario ended without a result".to_owned(),
+                    ));
                 }
             }
             while let Some(report) = early.get_mut(done).and_then(Option::take) {
@@ -125,13 +138,22 @@ struct Progress {
 
 impl Progress {
     fn new(total: usize) -> Self {
-        Progress { total, terminal: std::io::stderr().is_terminal(), shown: false }
+        Progress {
+            total,
+            terminal: std::io::stderr().is_terminal(),
+            shown: false,
+        }
     }
 
     fn show(&mut self, done: usize, name: &str) {
         if self.terminal {
             self.shown = true;
-            let _ = write!(std::io::stderr(), "\r\x1b[K{}/{} {name}", done + 1, self.total);
+            let _ = write!(
+                std::io::stderr(),
+                "\r\x1b[K{}/{} {name}",
+                done + 1,
+                self.total
+            );
         }
     }
 
@@ -155,10 +177,18 @@ struct Totals {
 impl Totals {
     fn add(&mut self, report: &ScenarioReport) {
         self.scenarios += 1;
-        self.runs += report.cases.iter().map(|case| case.reports().count()).sum::<usize>();
+        self.runs += report
+            .cases
+            .iter()
+            .map(|case| case.reports().count())
+            .sum::<usize>();
         self.failed += usize::from(report.failed());
         self.compared |= report.cases.iter().any(|case| !case.agreement.is_empty());
-        let differing = report.cases.iter().flat_map(|case| &case.agreement).filter(|one| one.fails());
+        let differing = report
+            .cases
+            .iter()
+            .flat_map(|case| &case.agreement)
+            .filter(|one| one.fails());
         self.differing += usize::from(differing.count() > 0);
     }
 }
@@ -166,8 +196,19 @@ impl Totals {
 impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let s = |n: usize| if n == 1 { "" } else { "s" };
-        let Totals { scenarios, runs, failed, differing, compared } = self;
-        write!(f, "{scenarios} scenario{}, {runs} run{}: ", s(*scenarios), s(*runs))?;
+        let Totals {
+            scenarios,
+            runs,
+            failed,
+            differing,
+            compared,
+        } = self;
+        write!(
+            f,
+            "{scenarios} scenario{}, {runs} run{}: ",
+            s(*scenarios),
+            s(*runs)
+        )?;
         if *failed == 0 {
             let engines = if *compared { ", engines agree" } else { "" };
             return write!(f, "all as expected{engines}");

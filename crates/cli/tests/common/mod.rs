@@ -16,7 +16,10 @@ pub(crate) struct Said {
 /// The command, with nothing of the environment that could colour or bend its output.
 pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fourtuple"));
-    command.current_dir(directory).args(arguments).stdin(Stdio::null());
+    command
+        .current_dir(directory)
+        .args(arguments)
+        .stdin(Stdio::null());
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI", "TERM"] {
         command.env_remove(variable);
     }
@@ -25,7 +28,9 @@ pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
 
 /// Runs the command to its end.
 pub(crate) fn fourtuple(directory: &Path, arguments: &[&str]) -> Said {
-    let output = command(directory, arguments).output().expect("the command starts");
+    let output = command(directory, arguments)
+        .output()
+        .expect("the command starts");
     Said {
         status: output.status.code().expect("an exit status, not a signal"),
         out: String::from_utf8(output.stdout).expect("text"),
@@ -36,12 +41,17 @@ pub(crate) fn fourtuple(directory: &Path, arguments: &[&str]) -> Said {
 /// The top of the repository.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("crates/cli is two levels down").to_owned()
+    here.ancestors()
+        .nth(2)
+        .expect("crates/cli is two levels down")
+        .to_owned()
 }
 
 /// A directory of this crate's tests.
 pub(crate) fn here(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(name)
 }
 
 /// An empty directory of its own for a test.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_kernel::{Chooser, Endpoint, Family, Ip, MachineId, SockOpt, World, WorldNs, WorldSock};
+use fourtuple_kernel::{
+    Chooser, Endpoint, Family, Ip, MachineId, SockOpt, World, WorldNs, WorldSock,
+};
 use fourtuple_scenario::Case;
 
 use crate::attempt::Name;
@@ -53,7 +55,11 @@ impl<C: Chooser> Net<C> {
                         None => profile.behaviours,
                         Some(kernel) => {
                             let found = profile::find(&kernel.value);
-                            found.ok_or_else(|| Cannot::new(format!("no kernel is called {}", kernel.value)))?.behaviours
+                            found
+                                .ok_or_else(|| {
+                                    Cannot::new(format!("no kernel is called {}", kernel.value))
+                                })?
+                                .behaviours
                         }
                     };
                     let id = net.world.add_machine(behaviours, chooser(machine));
@@ -65,14 +71,18 @@ impl<C: Chooser> Net<C> {
             net.world.explain(true);
             let index = net.hosts.len();
             let shared: Name = name.as_str().into();
-            net.hosts.push(HostNs { name: shared.clone(), ns });
+            net.hosts.push(HostNs {
+                name: shared.clone(),
+                ns,
+            });
             net.by_name.insert(shared, index);
             for ip in &host.addresses {
                 net.world.add_address(ns, Ip::from(*ip));
                 net.by_address.insert(Ip::from(*ip), index);
             }
             if let Some(time_wait) = case.time_wait {
-                net.world.set_time_wait(ns, u64::try_from(time_wait.as_nanos()).unwrap_or(u64::MAX));
+                net.world
+                    .set_time_wait(ns, u64::try_from(time_wait.as_nanos()).unwrap_or(u64::MAX));
             }
             for (key, value) in &host.sysctl {
                 net.sysctl(index, key, value);
@@ -101,7 +111,11 @@ impl<C: Chooser> Net<C> {
     /// A listener of the scenario itself: it makes no attempt, so it must not fail.
     fn listen(&mut self, host: usize, at: Endpoint) -> Result<(), Cannot> {
         let HostNs { name, ns } = &self.hosts[host];
-        let family = if at.ip.is_v4() { Family::Inet } else { Family::Inet6 };
+        let family = if at.ip.is_v4() {
+            Family::Inet
+        } else {
+            Family::Inet6
+        };
         let socket = self.world.socket(*ns, family, 0);
         let world = &mut self.world;
         let made = world
@@ -121,7 +135,11 @@ impl<C: Chooser> Net<C> {
 
     /// The host that a connection from `from` to an address reaches.
     pub(super) fn reached(&self, from: usize, ip: Ip) -> Option<usize> {
-        if ip.is_loopback() || ip.is_any() { Some(from) } else { self.by_address.get(&ip).copied() }
+        if ip.is_loopback() || ip.is_any() {
+            Some(from)
+        } else {
+            self.by_address.get(&ip).copied()
+        }
     }
 
     /// Closes both ends in one instant: each has sent its FIN before the other's arrives. Within one namespace packets

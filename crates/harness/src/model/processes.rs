@@ -126,21 +126,25 @@ impl<'a, C: Chooser> Sim<'a, C> {
             net,
         };
         for (host, socket, port) in &sim.net.listeners {
-            sim.listeners.entry((*host, *port)).or_default().push(*socket);
+            sim.listeners
+                .entry((*host, *port))
+                .or_default()
+                .push(*socket);
         }
         for (name, process) in processes {
             let first = u32::try_from(sim.instances.len()).unwrap_or(u32::MAX);
             let program = sim.programs.len();
-            sim.instances.extend((0..process.count).map(|index| Instance {
-                program,
-                index,
-                round: 0,
-                connection: 0,
-                last: Time::ZERO,
-                open: 0,
-                draining: false,
-                calling: None,
-            }));
+            sim.instances
+                .extend((0..process.count).map(|index| Instance {
+                    program,
+                    index,
+                    round: 0,
+                    connection: 0,
+                    last: Time::ZERO,
+                    open: 0,
+                    draining: false,
+                    calling: None,
+                }));
             sim.programs.push(Program {
                 host: sim.net.host(&process.on)?,
                 name: name.as_str().into(),
@@ -155,7 +159,8 @@ impl<'a, C: Chooser> Sim<'a, C> {
         for (waiter, process) in processes.values().enumerate() {
             for name in &process.after {
                 let awaited = processes.get_index_of(name.as_str());
-                let awaited = awaited.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
+                let awaited =
+                    awaited.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
                 sim.programs[awaited].waited_by.push(waiter);
             }
         }
@@ -164,7 +169,9 @@ impl<'a, C: Chooser> Sim<'a, C> {
 
     fn start(&mut self) {
         for program in 0..self.programs.len() {
-            let Program { process, waits_for, .. } = &self.programs[program];
+            let Program {
+                process, waits_for, ..
+            } = &self.programs[program];
             if *waits_for == 0 {
                 let at = self.net.world.now() + process.start;
                 self.begin(program, at);
@@ -196,7 +203,11 @@ impl<'a, C: Chooser> Sim<'a, C> {
                 continue;
             }
             // Kernel timers only matter ahead of the next task, or to those who wait for the network.
-            let timer = if self.waiting.is_empty() { None } else { self.net.world.next_event() };
+            let timer = if self.waiting.is_empty() {
+                None
+            } else {
+                self.net.world.next_event()
+            };
             match (next, timer) {
                 (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
                     self.net.world.advance(at);
@@ -233,7 +244,9 @@ impl<'a, C: Chooser> Sim<'a, C> {
         let waiting = std::mem::take(&mut self.waiting);
         let before = waiting.len();
         for instance in waiting {
-            let Some(calling) = self.instances[instance as usize].calling.as_mut() else { continue };
+            let Some(calling) = self.instances[instance as usize].calling.as_mut() else {
+                continue;
+            };
             match self.net.world.connect_result(calling.socket) {
                 Call::Waiting => self.waiting.push(instance),
                 Call::Done(answer) => {
@@ -269,8 +282,15 @@ impl<'a, C: Chooser> Sim<'a, C> {
     }
 
     /// A new socket with the process's options. An option that the kernel refuses is an attempt; the program goes on.
-    fn socket(&mut self, instance: u32, caller: &Caller, at: Option<Endpoint>, to: Option<Endpoint>) -> WorldSock {
-        let Program { process, host, .. } = &self.programs[self.instances[instance as usize].program];
+    fn socket(
+        &mut self,
+        instance: u32,
+        caller: &Caller,
+        at: Option<Endpoint>,
+        to: Option<Endpoint>,
+    ) -> WorldSock {
+        let Program { process, host, .. } =
+            &self.programs[self.instances[instance as usize].program];
         let (process, ns) = (*process, self.net.hosts[*host].ns);
         let family = call::family(at.map(Into::into), to.map(Into::into));
         let socket = self.net.world.socket(ns, family, process.uid);
@@ -278,7 +298,9 @@ impl<'a, C: Chooser> Sim<'a, C> {
             let set = call::sock_opt(&option).and_then(|option| self.net.world.set(socket, option));
             if let Err(errno) = set {
                 let args = Args::Option(option.name().into(), option.value().into());
-                let slot = self.recorder.call(self.net.elapsed(), caller, Op::Set, args);
+                let slot = self
+                    .recorder
+                    .call(self.net.elapsed(), caller, Op::Set, args);
                 self.note(slot, Err(errno));
             }
         }
@@ -286,9 +308,14 @@ impl<'a, C: Chooser> Sim<'a, C> {
     }
 
     fn bind(&mut self, caller: &Caller, socket: WorldSock, at: Endpoint) -> bool {
-        let slot = self.recorder.call(self.net.elapsed(), caller, Op::Bind, Args::At(at));
+        let slot = self
+            .recorder
+            .call(self.net.elapsed(), caller, Op::Bind, Args::At(at));
         let result = self.net.world.bind(socket, at);
-        let seen = |net: &Net<C>| Seen { local: Some(net.world.local(socket)), ..Seen::default() };
+        let seen = |net: &Net<C>| Seen {
+            local: Some(net.world.local(socket)),
+            ..Seen::default()
+        };
         let result = result.map(|()| seen(&self.net));
         let bound = result.is_ok();
         self.note(slot, result);
@@ -297,7 +324,12 @@ impl<'a, C: Chooser> Sim<'a, C> {
 
     fn open_listeners(&mut self, instance: u32) {
         let Instance { program, index, .. } = self.instances[instance as usize];
-        let Program { process, numbering, host, .. } = &self.programs[program];
+        let Program {
+            process,
+            numbering,
+            host,
+            ..
+        } = &self.programs[program];
         let (process, numbering, host) = (*process, *numbering, *host);
         for (n, at) in (0..).zip(&process.listen) {
             let at = Endpoint::from(*at);
@@ -307,13 +339,27 @@ impl<'a, C: Chooser> Sim<'a, C> {
                 self.net.world.close(socket);
                 continue;
             }
-            let slot = self.recorder.call(self.net.elapsed(), &caller, Op::Listen, Args::Backlog(BACKLOG));
+            let slot = self.recorder.call(
+                self.net.elapsed(),
+                &caller,
+                Op::Listen,
+                Args::Backlog(BACKLOG),
+            );
             let result = self.net.world.listen(socket, BACKLOG);
             let local = self.net.world.local(socket);
             let listens = result.is_ok();
-            self.note(slot, result.map(|()| Seen { local: Some(local), ..Seen::default() }));
+            self.note(
+                slot,
+                result.map(|()| Seen {
+                    local: Some(local),
+                    ..Seen::default()
+                }),
+            );
             if listens {
-                self.listeners.entry((host, local.port)).or_default().push(socket);
+                self.listeners
+                    .entry((host, local.port))
+                    .or_default()
+                    .push(socket);
             } else {
                 self.net.world.close(socket);
             }
@@ -325,10 +371,16 @@ impl<'a, C: Chooser> Sim<'a, C> {
         loop {
             let now = self.net.world.now();
             let state = &self.instances[instance as usize];
-            let Program { process, numbering, .. } = &self.programs[state.program];
+            let Program {
+                process, numbering, ..
+            } = &self.programs[state.program];
             if state.connection < numbering.connections() {
                 let first = state.round == 0 && state.connection == 0;
-                let due = if first { now } else { state.last + process.every };
+                let due = if first {
+                    now
+                } else {
+                    state.last + process.every
+                };
                 if due > now {
                     self.push(due, Task::Connect(instance));
                     return;
@@ -373,7 +425,9 @@ impl<'a, C: Chooser> Sim<'a, C> {
         let (index, round, connection) = (state.index, state.round, state.connection);
         state.connection += 1;
         state.last = now;
-        let Program { process, numbering, .. } = &self.programs[state.program];
+        let Program {
+            process, numbering, ..
+        } = &self.programs[state.program];
         let at = process.bind_of(index, connection).map(Endpoint::from);
         let to = process.connect_of(index, connection).map(Endpoint::from);
         let number = numbering.connection(index, round, connection);
@@ -389,14 +443,21 @@ impl<'a, C: Chooser> Sim<'a, C> {
             self.hold(instance, socket, None);
             return false;
         };
-        let slot = self.recorder.call(self.net.elapsed(), &caller, Op::Connect, Args::To(to));
+        let slot = self
+            .recorder
+            .call(self.net.elapsed(), &caller, Op::Connect, Args::To(to));
         let called = self.net.world.connect(socket, to);
         let answer = match called {
             Call::Done(answer) => Some(answer),
             Call::Waiting => None,
         };
         let answered = answer.is_some();
-        self.instances[instance as usize].calling = Some(Calling { socket, slot, to, answer });
+        self.instances[instance as usize].calling = Some(Calling {
+            socket,
+            slot,
+            to,
+            answer,
+        });
         if answered {
             self.note_answer(instance);
             self.soon(Task::Answered(instance));
@@ -408,8 +469,20 @@ impl<'a, C: Chooser> Sim<'a, C> {
 
     /// Notes what a connect returned, and lets the server accept.
     fn note_answer(&mut self, instance: u32) {
-        let Instance { program, calling: Some(calling), .. } = &self.instances[instance as usize] else { return };
-        let (socket, slot, to, host) = (calling.socket, calling.slot, calling.to, self.programs[*program].host);
+        let Instance {
+            program,
+            calling: Some(calling),
+            ..
+        } = &self.instances[instance as usize]
+        else {
+            return;
+        };
+        let (socket, slot, to, host) = (
+            calling.socket,
+            calling.slot,
+            calling.to,
+            self.programs[*program].host,
+        );
         let Some(answer) = calling.answer else { return };
         let seen = answer.map(|()| Seen {
             local: Some(self.net.world.local(socket)),
@@ -424,22 +497,34 @@ impl<'a, C: Chooser> Sim<'a, C> {
 
     /// Listeners accept everything at once and keep it.
     fn accept_all(&mut self, from: usize, to: Endpoint) {
-        let Some(host) = self.net.reached(from, to.ip) else { return };
-        let Some(listeners) = self.listeners.get(&(host, to.port)) else { return };
+        let Some(host) = self.net.reached(from, to.ip) else {
+            return;
+        };
+        let Some(listeners) = self.listeners.get(&(host, to.port)) else {
+            return;
+        };
         for listener in listeners {
             while let Call::Done(Ok(child)) = self.net.world.accept(*listener, 0) {
                 if let Ok(peer) = self.net.world.peer(child) {
-                    self.accepted.insert((self.net.world.local(child), peer), child);
+                    self.accepted
+                        .insert((self.net.world.local(child), peer), child);
                 }
             }
         }
     }
 
     fn answered(&mut self, instance: u32) {
-        let Some(calling) = self.instances[instance as usize].calling.take() else { return };
+        let Some(calling) = self.instances[instance as usize].calling.take() else {
+            return;
+        };
         if calling.answer == Some(Ok(())) {
             let socket = calling.socket;
-            let ends = self.net.world.peer(socket).ok().map(|peer| (peer, self.net.world.local(socket)));
+            let ends = self
+                .net
+                .world
+                .peer(socket)
+                .ok()
+                .map(|peer| (peer, self.net.world.local(socket)));
             self.hold(instance, socket, ends);
         } else {
             self.net.world.close(calling.socket);
@@ -449,16 +534,28 @@ impl<'a, C: Chooser> Sim<'a, C> {
 
     fn hold(&mut self, instance: u32, client: WorldSock, ends: Option<(Endpoint, Endpoint)>) {
         let state = &mut self.instances[instance as usize];
-        let Hold::For(time) = self.programs[state.program].process.hold else { return };
+        let Hold::For(time) = self.programs[state.program].process.hold else {
+            return;
+        };
         state.open += 1;
         let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
-        self.held.push(Held { instance, client, ends });
+        self.held.push(Held {
+            instance,
+            client,
+            ends,
+        });
         self.push(self.net.world.now() + time, Task::Release(held));
     }
 
     fn release(&mut self, held: u32) {
-        let Held { instance, client, ends } = self.held[held as usize];
-        let close = self.programs[self.instances[instance as usize].program].process.close;
+        let Held {
+            instance,
+            client,
+            ends,
+        } = self.held[held as usize];
+        let close = self.programs[self.instances[instance as usize].program]
+            .process
+            .close;
         let server = ends.and_then(|ends| self.accepted.get(&ends).copied());
         match (close, server) {
             (Close::Server, Some(server)) => {
@@ -484,7 +581,9 @@ impl<'a, C: Chooser> Sim<'a, C> {
     }
 
     fn close_client(&mut self, held: u32) {
-        let Held { instance, client, .. } = self.held[held as usize];
+        let Held {
+            instance, client, ..
+        } = self.held[held as usize];
         self.net.world.close(client);
         self.closed(instance);
     }

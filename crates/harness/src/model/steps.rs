@@ -18,7 +18,10 @@ use crate::recorder::{Caller, Recorder, Seen, Slot};
 const PATIENCE: u64 = 300_000_000_000;
 
 /// Runs the steps of a case.
-pub(super) fn run<C: Chooser>(net: Net<C>, steps: &[Spanned<Step>]) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+pub(super) fn run<C: Chooser>(
+    net: Net<C>,
+    steps: &[Spanned<Step>],
+) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
     let mut runner = Runner {
         net,
         recorder: Recorder::with_capacity(steps.len()),
@@ -67,7 +70,10 @@ impl<C: Chooser> Runner<C> {
                     fourtuple_scenario::Family::Inet => Family::Inet,
                     fourtuple_scenario::Family::Inet6 => Family::Inet6,
                 };
-                let id = self.net.world.socket(self.net.hosts[host].ns, family, socket.uid);
+                let id = self
+                    .net
+                    .world
+                    .socket(self.net.hosts[host].ns, family, socket.uid);
                 let held = Held {
                     id: Some(id),
                     host,
@@ -91,15 +97,21 @@ impl<C: Chooser> Runner<C> {
             Err(args) => {
                 // The port was to come from a call that failed.
                 let slot = self.call(step, args);
-                self.recorder.failed(slot, Answer::Foreign("NOPORT".into()), None);
+                self.recorder
+                    .failed(slot, Answer::Foreign("NOPORT".into()), None);
                 return Ok(());
             }
         };
         let slot = self.call(step, args.clone());
-        let id = step.socket().and_then(|name| self.sockets.get(name)).and_then(|held| held.id);
+        let id = step
+            .socket()
+            .and_then(|name| self.sockets.get(name))
+            .and_then(|held| held.id);
         match id {
             // The socket was closed, or comes from an accept that failed.
-            None => self.recorder.failed(slot, Answer::Foreign("EBADF".into()), None),
+            None => self
+                .recorder
+                .failed(slot, Answer::Foreign("EBADF".into()), None),
             Some(id) => self.perform(step, id, &args, slot),
         }
         Ok(())
@@ -107,11 +119,11 @@ impl<C: Chooser> Runner<C> {
 
     /// The arguments of a step, with its variables looked up; as an error if a variable has no value.
     fn args(&self, step: &Step) -> Result<Args, Args> {
-        let address = |address: &Address, make: fn(Endpoint) -> Args| {
-            match address.resolve(|name| self.ports.get(name).copied()) {
-                Some(found) => Ok(make(found.into())),
-                None => Err(make(Endpoint::new(address.ip.into(), 0))),
-            }
+        let address = |address: &Address, make: fn(Endpoint) -> Args| match address
+            .resolve(|name| self.ports.get(name).copied())
+        {
+            Some(found) => Ok(make(found.into())),
+            None => Err(make(Endpoint::new(address.ip.into(), 0))),
         };
         Ok(match step {
             Step::Set(set) => {
@@ -122,7 +134,10 @@ impl<C: Chooser> Runner<C> {
             Step::Bind(bind) => address(&bind.at, Args::At)?,
             Step::Connect(connect) => address(&connect.to, Args::To)?,
             Step::Listen(listen) => Args::Backlog(listen.backlog),
-            Step::Accept(accept) => accept.accepted.as_deref().map_or(Args::None, |name| Args::As(name.into())),
+            Step::Accept(accept) => accept
+                .accepted
+                .as_deref()
+                .map_or(Args::None, |name| Args::As(name.into())),
             Step::Send(transfer) | Step::Recv(transfer) => Args::Len(transfer.len),
             Step::Shutdown(shutdown) => Args::How(shutdown.how),
             _ => Args::None,
@@ -170,13 +185,17 @@ impl<C: Chooser> Runner<C> {
         let result = match (step, args) {
             (Step::Set(set), _) => self.set(id, &set.options).map(|()| Seen::default()),
             (Step::Bind(_), Args::At(at)) => world.bind(id, *at).map(|()| self.local(id)),
-            (Step::Listen(_), Args::Backlog(backlog)) => world.listen(id, *backlog).map(|()| self.local(id)),
+            (Step::Listen(_), Args::Backlog(backlog)) => {
+                world.listen(id, *backlog).map(|()| self.local(id))
+            }
             (Step::Connect(_), Args::To(to)) => match self.connect(step, id, *to) {
                 Some(result) => result.map(|()| self.ends(id)),
                 None => return,
             },
             (Step::Accept(accept), _) => match world.accept(id, 0) {
-                Call::Done(child) => child.map(|child| self.accepted(step, accept.accepted.as_deref(), child)),
+                Call::Done(child) => {
+                    child.map(|child| self.accepted(step, accept.accepted.as_deref(), child))
+                }
                 Call::Waiting => return self.would_block(step, slot),
             },
             (Step::Send(_), Args::Len(len)) => match world.send(id, *len) {
@@ -187,7 +206,9 @@ impl<C: Chooser> Runner<C> {
                 Call::Done(bytes) => bytes.map(moved),
                 Call::Waiting => return self.would_block(step, slot),
             },
-            (Step::Shutdown(shutdown), _) => world.shutdown(id, call::shutdown(shutdown.how)).map(|()| Seen::default()),
+            (Step::Shutdown(shutdown), _) => world
+                .shutdown(id, call::shutdown(shutdown.how))
+                .map(|()| Seen::default()),
             (Step::Disconnect(_), _) => world.disconnect(id).map(|()| Seen::default()),
             (Step::Close(_), _) => {
                 world.close(id);
@@ -195,11 +216,18 @@ impl<C: Chooser> Runner<C> {
                 Ok(Seen::default())
             }
             (Step::Getsockname(_), _) => Ok(self.local(id)),
-            (Step::Getpeername(_), _) => world.peer(id).map(|peer| Seen { peer: Some(peer), ..Seen::default() }),
+            (Step::Getpeername(_), _) => world.peer(id).map(|peer| Seen {
+                peer: Some(peer),
+                ..Seen::default()
+            }),
             _ => unreachable!("every other step was performed before"),
         };
         if let (Some(name), Ok(seen)) = (step.port_as(), &result) {
-            let at = if matches!(step, Step::Getpeername(_)) { seen.peer } else { seen.local };
+            let at = if matches!(step, Step::Getpeername(_)) {
+                seen.peer
+            } else {
+                seen.local
+            };
             if let Some(at) = at {
                 self.ports.insert(name.into(), at.port);
             }
@@ -208,15 +236,23 @@ impl<C: Chooser> Runner<C> {
     }
 
     fn local(&self, id: WorldSock) -> Seen {
-        Seen { local: Some(self.net.world.local(id)), ..Seen::default() }
+        Seen {
+            local: Some(self.net.world.local(id)),
+            ..Seen::default()
+        }
     }
 
     fn ends(&self, id: WorldSock) -> Seen {
-        Seen { peer: self.net.world.peer(id).ok(), ..self.local(id) }
+        Seen {
+            peer: self.net.world.peer(id).ok(),
+            ..self.local(id)
+        }
     }
 
     fn nonblock(&self, step: &Step) -> bool {
-        step.socket().and_then(|name| self.sockets.get(name)).is_some_and(|held| held.nonblock)
+        step.socket()
+            .and_then(|name| self.sockets.get(name))
+            .is_some_and(|held| held.nonblock)
     }
 
     /// Connects; nothing when the call is still waiting.
@@ -230,7 +266,11 @@ impl<C: Chooser> Runner<C> {
             match answer {
                 Call::Done(result) => return Some(result),
                 Call::Waiting => {
-                    let next = self.net.world.next_event().filter(|next| *next <= deadline)?;
+                    let next = self
+                        .net
+                        .world
+                        .next_event()
+                        .filter(|next| *next <= deadline)?;
                     self.net.world.advance(next);
                     answer = self.net.world.connect_result(id);
                 }
@@ -239,7 +279,9 @@ impl<C: Chooser> Runner<C> {
     }
 
     fn accepted(&mut self, step: &Step, name: Option<&str>, child: WorldSock) -> Seen {
-        if let Some((name, listener)) = name.zip(step.socket().and_then(|name| self.sockets.get(name))) {
+        if let Some((name, listener)) =
+            name.zip(step.socket().and_then(|name| self.sockets.get(name)))
+        {
             let held = Held {
                 id: Some(child),
                 host: listener.host,
@@ -252,7 +294,11 @@ impl<C: Chooser> Runner<C> {
     }
 
     fn would_block(&mut self, step: &Step, slot: Slot) {
-        let answer = if self.nonblock(step) { Answer::Errno(Errno::EAGAIN) } else { Answer::Waiting };
+        let answer = if self.nonblock(step) {
+            Answer::Errno(Errno::EAGAIN)
+        } else {
+            Answer::Waiting
+        };
         self.recorder.failed(slot, answer, None);
     }
 
@@ -264,5 +310,8 @@ impl<C: Chooser> Runner<C> {
 }
 
 fn moved(bytes: u32) -> Seen {
-    Seen { bytes: Some(bytes), ..Seen::default() }
+    Seen {
+        bytes: Some(bytes),
+        ..Seen::default()
+    }
 }

@@ -24,14 +24,22 @@ pub fn compare(report: &ScenarioReport) -> String {
         if let Some(reference) = group.cases[0].reference() {
             let mut rows = Vec::new();
             for tally in tally(&reference.attempts) {
-                rows.push(vec![tally.process.to_string(), tally.op.to_string(), tally.to_string()]);
+                rows.push(vec![
+                    tally.process.to_string(),
+                    tally.op.to_string(),
+                    tally.to_string(),
+                ]);
             }
             columns(&mut out, 3, &rows);
         }
     }
     out.push('\n');
     if groups.len() < 2 {
-        labelled(&mut out, "", "All of these kernels answer alike, though they may choose other ports.");
+        labelled(
+            &mut out,
+            "",
+            "All of these kernels answer alike, though they may choose other ports.",
+        );
         return out;
     }
     for (n, pair) in groups.windows(2).enumerate() {
@@ -43,23 +51,48 @@ pub fn compare(report: &ScenarioReport) -> String {
 /// Names the behaviours that make the difference: those which, changed alone in a kernel of the first group to what
 /// the second group has, give the second group's answers.
 fn difference(out: &mut String, n: usize, a: &Group<'_>, b: &Group<'_>) {
-    let (Some(first), Some(second)) = (profile_of(a), profile_of(b)) else { return };
+    let (Some(first), Some(second)) = (profile_of(a), profile_of(b)) else {
+        return;
+    };
     let between = format!("From {n} to {}", n + 1);
     let names = first.behaviours.differing(&second.behaviours);
     if names.is_empty() {
-        labelled(out, "", &format!("{between} the kernel is the same; the scenario is not."));
+        labelled(
+            out,
+            "",
+            &format!("{between} the kernel is the same; the scenario is not."),
+        );
         return;
     }
-    let alone: Vec<&str> = names.iter().copied().filter(|name| makes_difference(a, b, &first, &second, name)).collect();
+    let alone: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| makes_difference(a, b, &first, &second, name))
+        .collect();
     let (told, lead) = if alone.is_empty() {
-        (names, "no single behaviour makes the difference; they differ in")
+        (
+            names,
+            "no single behaviour makes the difference; they differ in",
+        )
     } else {
         (alone, "the difference is made by")
     };
-    labelled(out, "", &format!("{between}, {} to {}, {lead}", first.name, second.name));
-    for (one, other) in first.behaviours.rows().into_iter().zip(second.behaviours.rows()) {
+    labelled(
+        out,
+        "",
+        &format!("{between}, {} to {}, {lead}", first.name, second.name),
+    );
+    for (one, other) in first
+        .behaviours
+        .rows()
+        .into_iter()
+        .zip(second.behaviours.rows())
+    {
         if told.contains(&one.name) {
-            let text = format!("{} ({}): {}, then {}", one.about, one.function, one.value, other.value);
+            let text = format!(
+                "{} ({}): {}, then {}",
+                one.about, one.function, one.value, other.value
+            );
             labelled(out, &format!("   {}  ", one.name), &text);
         }
     }
@@ -70,12 +103,27 @@ fn profile_of(group: &Group<'_>) -> Option<Profile> {
 }
 
 /// Runs the first group's case with one behaviour as the second group has it.
-fn makes_difference(a: &Group<'_>, b: &Group<'_>, first: &Profile, second: &Profile, name: &str) -> bool {
+fn makes_difference(
+    a: &Group<'_>,
+    b: &Group<'_>,
+    first: &Profile,
+    second: &Profile,
+    name: &str,
+) -> bool {
     let case = &a.cases[0].case;
     let changed = first.behaviours.mutants(name);
-    let changed = changed.into_iter().find(|one| !one.differing(&second.behaviours).contains(&name));
-    let Some(behaviours) = changed else { return false };
-    let profile = Profile { behaviours, ..first.clone() };
-    let Ok(run) = Model.run(case, &profile) else { return false };
+    let changed = changed
+        .into_iter()
+        .find(|one| !one.differing(&second.behaviours).contains(&name));
+    let Some(behaviours) = changed else {
+        return false;
+    };
+    let profile = Profile {
+        behaviours,
+        ..first.clone()
+    };
+    let Ok(run) = Model.run(case, &profile) else {
+        return false;
+    };
     Story::of(&run.attempts, case.program.steps().is_some()).is_like(&b.story)
 }

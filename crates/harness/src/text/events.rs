@@ -86,7 +86,11 @@ impl Row {
 
     fn who(&self, steps: bool) -> String {
         if steps {
-            return self.socket.as_ref().map(ToString::to_string).unwrap_or_default();
+            return self
+                .socket
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
         }
         let mut distinct = self.instances.clone();
         distinct.sort_unstable();
@@ -142,7 +146,10 @@ impl Story {
                     let like = if steps {
                         None
                     } else {
-                        rows.iter_mut().rev().take(LOOK_BACK).find(|one| one.is_like(&row))
+                        rows.iter_mut()
+                            .rev()
+                            .take(LOOK_BACK)
+                            .find(|one| one.is_like(&row))
                     };
                     match like {
                         Some(like) => like.add(&row),
@@ -196,9 +203,13 @@ impl Story {
 
     /// Adds the story as a table of at most `limit` rows, with the reason below each refused call.
     pub fn write(&self, out: &mut String, limit: usize) {
-        let processes: std::collections::BTreeSet<&Name> = self.rows_in_order().map(|row| &row.process).collect();
+        let processes: std::collections::BTreeSet<&Name> =
+            self.rows_in_order().map(|row| &row.process).collect();
         let show_process = self.steps && processes.len() > 1;
-        let mut header = vec!["time".to_owned(), if self.steps { "socket" } else { "who" }.to_owned()];
+        let mut header = vec![
+            "time".to_owned(),
+            if self.steps { "socket" } else { "who" }.to_owned(),
+        ];
         if show_process {
             header.push("process".to_owned());
         }
@@ -210,7 +221,10 @@ impl Story {
                 if table.len() > limit {
                     break 'blocks;
                 }
-                let mut cells = vec![if n == 0 { block.time() } else { String::new() }, row.who(self.steps)];
+                let mut cells = vec![
+                    if n == 0 { block.time() } else { String::new() },
+                    row.who(self.steps),
+                ];
                 if show_process {
                     cells.push(row.process.to_string());
                 }
@@ -222,7 +236,13 @@ impl Story {
         let left_out = self.rows() + 1 - table.len();
         let mut text = String::new();
         columns(&mut text, 2, &table);
-        let indent = 2 + table.iter().map(|row| row[0].chars().count()).max().unwrap_or(0) + 2;
+        let indent = 2
+            + table
+                .iter()
+                .map(|row| row[0].chars().count())
+                .max()
+                .unwrap_or(0)
+            + 2;
         let mut told: Vec<&Why> = Vec::new();
         for (line, why) in text.lines().zip(whys) {
             out.push_str(line);
@@ -232,7 +252,9 @@ impl Story {
             }
         }
         if left_out > 0 {
-            out.push_str(&format!("  ... and {left_out} more rows, see `fourtuple run --format json`\n"));
+            out.push_str(&format!(
+                "  ... and {left_out} more rows, see `fourtuple run --format json`\n"
+            ));
         }
     }
 
@@ -247,7 +269,12 @@ impl Block {
             return seconds(self.from);
         }
         let from = seconds(self.from);
-        format!("{} to {}, {} times", from.trim_end_matches(" s"), seconds(self.to), self.instants)
+        format!(
+            "{} to {}, {} times",
+            from.trim_end_matches(" s"),
+            seconds(self.to),
+            self.instants
+        )
     }
 }
 
@@ -265,7 +292,12 @@ fn close(blocks: &mut Vec<Block>, at: u64, rows: Vec<Row>, steps: bool) {
         }
         return;
     }
-    blocks.push(Block { from: at, to: at, instants: 1, rows });
+    blocks.push(Block {
+        from: at,
+        to: at,
+        instants: 1,
+        rows,
+    });
 }
 
 /// Adds a reason; one that was told before is only named.

@@ -30,10 +30,18 @@ pub fn explain(report: &ScenarioReport) -> String {
 }
 
 fn explain_case(out: &mut String, case: &CaseReport) {
-    let Some(report) = case.reference() else { return };
-    let Some(profile) = profile::find(&case.case.kernel) else { return };
+    let Some(report) = case.reference() else {
+        return;
+    };
+    let Some(profile) = profile::find(&case.case.kernel) else {
+        return;
+    };
     let point = group::point(case);
-    let title = if point.is_empty() { report.kernel.to_string() } else { format!("{}, {point}", report.kernel) };
+    let title = if point.is_empty() {
+        report.kernel.to_string()
+    } else {
+        format!("{}, {point}", report.kernel)
+    };
     out.push_str(&format!("\nWhat happened on {title}\n\n"));
     let steps = case.case.program.steps().is_some();
     Story::of(&report.attempts, steps).bare().write(out, ROWS);
@@ -84,7 +92,9 @@ fn kinds(attempts: &[Attempt]) -> Vec<Kind<'_>> {
                     && kind.first.result == attempt.result
                     && kind.held.is_some() == port.is_some()
                     && kind.why.map(|why| why.rule) == attempt.why.as_deref().map(|why| why.rule)
-                    && (attempt.why.is_some() || kind.first.process == attempt.process || !attempt.result.is_ok())
+                    && (attempt.why.is_some()
+                        || kind.first.process == attempt.process
+                        || !attempt.result.is_ok())
             });
             match like {
                 Some(kind) => {
@@ -109,10 +119,11 @@ fn kinds(attempts: &[Attempt]) -> Vec<Kind<'_>> {
     let mut told: Vec<(Op, bool)> = Vec::new();
     kinds.retain(|kind| {
         let key = (kind.first.op, kind.held.is_some());
-        kind.why.is_some() || (kind.first.result.is_ok() && !told.contains(&key) && {
-            told.push(key);
-            true
-        })
+        kind.why.is_some()
+            || (kind.first.result.is_ok() && !told.contains(&key) && {
+                told.push(key);
+                true
+            })
     });
     kinds
 }
@@ -125,7 +136,12 @@ impl Kind<'_> {
             title.push_str(&format!(" ({})", errno.text()));
         }
         if self.count > 1 {
-            title.push_str(&format!("; {} calls like it, {} {}", self.count, first.process, ranges(&self.instances)));
+            title.push_str(&format!(
+                "; {} calls like it, {} {}",
+                self.count,
+                first.process,
+                ranges(&self.instances)
+            ));
         }
         title
     }
@@ -134,7 +150,11 @@ impl Kind<'_> {
 fn path(out: &mut String, path: &[&'static str], decided: bool) {
     out.push_str("  The way through the kernel\n");
     for (depth, function) in path.iter().enumerate() {
-        let mark = if decided && depth + 1 == path.len() { "   <- decided here" } else { "" };
+        let mark = if decided && depth + 1 == path.len() {
+            "   <- decided here"
+        } else {
+            ""
+        };
         out.push_str(&format!("    {:depth$}{function}{mark}\n", ""));
     }
 }
@@ -150,22 +170,29 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
     path(out, &why.path, true);
     paragraph(out, &format!("Rule {}: {}", why.rule, why.rule.text()));
     if kind.first.op == Op::Connect {
-        paragraph(out, match kind.held {
-            None => {
-                "The socket has no port of its own: inet_sk(sk)->num is 0. So __inet_hash_connect() searches the \
+        paragraph(
+            out,
+            match kind.held {
+                None => {
+                    "The socket has no port of its own: inet_sk(sk)->num is 0. So __inet_hash_connect() searches the \
                  whole range of local ports."
-            }
-            Some(_) => {
-                "The socket has a port of its own: inet_sk(sk)->num is not 0. So there is no search, and only its \
+                }
+                Some(_) => {
+                    "The socket has a port of its own: inet_sk(sk)->num is not 0. So there is no search, and only its \
                  own 4-tuple is looked up."
-            }
-        });
+                }
+            },
+        );
     }
     if why.refused.is_empty() {
         return;
     }
     out.push_str(&format!("\n  What the search met: {}\n", why.ports.words()));
-    let mut rows = vec![["port", "bucket", "held by", "verdict"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["port", "bucket", "held by", "verdict"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for one in why.refused.iter().take(PORTS) {
         let bucket = one.bucket.map_or_else(
             || "none".to_owned(),
@@ -176,7 +203,12 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
             [only] => only.clone(),
             [first, rest @ ..] => format!("{first} and {} more", rest.len()),
         };
-        rows.push(vec![one.port.to_string(), bucket, owners, one.verdict.name().to_owned()]);
+        rows.push(vec![
+            one.port.to_string(),
+            bucket,
+            owners,
+            one.verdict.name().to_owned(),
+        ]);
     }
     columns(out, 4, &rows);
     let shown = why.refused.len().min(PORTS);
@@ -192,7 +224,11 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
 }
 
 fn count(why: &Why, verdict: PortVerdict) -> u32 {
-    let found = why.ports.counts.iter().find(|(name, _)| *name == verdict.name());
+    let found = why
+        .ports
+        .counts
+        .iter()
+        .find(|(name, _)| *name == verdict.name());
     found.map_or(0, |(_, count)| *count)
 }
 
@@ -237,7 +273,11 @@ fn allowed(out: &mut String, kind: &Kind<'_>, behaviours: &Behaviours) {
         Op::Bind => attempt.args.pairs().all(|(_, at)| !at.ends_with(":0")),
         _ => kind.held.is_some(),
     };
-    path(out, &call_path(behaviours, attempt.op.as_str(), family, explicit), false);
+    path(
+        out,
+        &call_path(behaviours, attempt.op.as_str(), family, explicit),
+        false,
+    );
     let text = match (attempt.op, kind.held, explicit) {
         (Op::Bind, _, false) => {
             "Port 0: inet_csk_get_port() searches the range for a port without a conflict. The bucket that it makes \

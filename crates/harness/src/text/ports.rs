@@ -24,7 +24,12 @@ pub fn lines(attempts: &[Attempt], steps: bool) -> Vec<(Name, String)> {
         });
         // A socket that binds and then connects keeps its port: one entry, not two. Sockets of one process follow
         // each other closely, so that a short look back finds it.
-        match ports.iter_mut().rev().take(64).find(|(socket, _)| *socket == attempt.socket) {
+        match ports
+            .iter_mut()
+            .rev()
+            .take(64)
+            .find(|(socket, _)| *socket == attempt.socket)
+        {
             Some((_, port)) if *port == local.port => {}
             _ => ports.push((attempt.socket.clone(), local.port)),
         }
@@ -32,7 +37,12 @@ pub fn lines(attempts: &[Attempt], steps: bool) -> Vec<(Name, String)> {
     order
         .into_iter()
         .map(|name| {
-            let ports: Vec<u16> = taken.get(&name).into_iter().flatten().map(|(_, port)| *port).collect();
+            let ports: Vec<u16> = taken
+                .get(&name)
+                .into_iter()
+                .flatten()
+                .map(|(_, port)| *port)
+                .collect();
             let words = words(&ports);
             (name, words)
         })
@@ -45,14 +55,23 @@ fn words(ports: &[u16]) -> String {
         return ports.join(" ");
     }
     let distinct: BTreeSet<u16> = ports.iter().copied().collect();
-    let (low, high) = (distinct.first().copied().unwrap_or(0), distinct.last().copied().unwrap_or(0));
-    format!("{} different ports in {low}-{high}, order {:08x}", distinct.len(), fingerprint(ports))
+    let (low, high) = (
+        distinct.first().copied().unwrap_or(0),
+        distinct.last().copied().unwrap_or(0),
+    );
+    format!(
+        "{} different ports in {low}-{high}, order {:08x}",
+        distinct.len(),
+        fingerprint(ports)
+    )
 }
 
 /// FNV-1a over the ports: a change of any one shows.
 fn fingerprint(ports: &[u16]) -> u32 {
     let bytes = ports.iter().flat_map(|port| port.to_be_bytes());
-    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    bytes.fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 #[cfg(test)]

@@ -37,7 +37,11 @@ pub fn snapshot(report: &ScenarioReport) -> String {
     for group in &groups {
         section(&mut out, group, limit, &order);
     }
-    for case in report.cases.iter().filter(|case| case.reference().is_none()) {
+    for case in report
+        .cases
+        .iter()
+        .filter(|case| case.reference().is_none())
+    {
         out.push('\n');
         rule(&mut out, &group::title(&[case], &order));
         engines(&mut out, &[case], &order);
@@ -47,7 +51,12 @@ pub fn snapshot(report: &ScenarioReport) -> String {
 
 /// Who was asked, and how many different answers came.
 fn verdict(report: &ScenarioReport, groups: &[Group<'_>]) -> String {
-    let kernels: BTreeSet<&str> = report.cases.iter().flat_map(|case| &case.kernels).map(|name| &**name).collect();
+    let kernels: BTreeSet<&str> = report
+        .cases
+        .iter()
+        .flat_map(|case| &case.kernels)
+        .map(|name| &**name)
+        .collect();
     let points: BTreeSet<String> = report.cases.iter().map(group::point).collect();
     let mut over = match kernels.len() {
         1 => "1 kernel".to_owned(),
@@ -79,7 +88,9 @@ fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order) {
     out.push('\n');
     rule(out, &group.title(order));
     let first = group.cases[0];
-    let Some(reference) = first.reference() else { return };
+    let Some(reference) = first.reference() else {
+        return;
+    };
     let steps = first.case.program.steps().is_some();
     if !steps {
         out.push('\n');
@@ -94,11 +105,19 @@ fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order) {
 }
 
 fn results(out: &mut String, tallies: &[Tally]) {
-    let mut rows = vec![vec!["process".to_owned(), "call".to_owned(), "results".to_owned()]];
+    let mut rows = vec![vec![
+        "process".to_owned(),
+        "call".to_owned(),
+        "results".to_owned(),
+    ]];
     let mut last = None;
     for tally in tallies {
         let again = last == Some(&tally.process);
-        let process = if again { String::new() } else { tally.process.to_string() };
+        let process = if again {
+            String::new()
+        } else {
+            tally.process.to_string()
+        };
         rows.push(vec![process, tally.op.to_string(), tally.to_string()]);
         last = Some(&tally.process);
     }
@@ -109,7 +128,9 @@ fn results(out: &mut String, tallies: &[Tally]) {
 fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Order) {
     let mut choices: Vec<Choice<'_>> = Vec::new();
     for case in cases {
-        let Some(reference) = case.reference() else { continue };
+        let Some(reference) = case.reference() else {
+            continue;
+        };
         let lines = ports::lines(&reference.attempts, steps);
         match choices.iter_mut().find(|(one, _)| *one == lines) {
             Some((_, alike)) => alike.push(case),
@@ -125,7 +146,10 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
     let mut written = 0;
     for (lines, alike) in &choices {
         if written > PORT_LINES {
-            out.push_str(&format!("    ... {} different choices in all\n", choices.len()));
+            out.push_str(&format!(
+                "    ... {} different choices in all\n",
+                choices.len()
+            ));
             break;
         }
         let indent = if single { 4 } else { 6 };
@@ -133,9 +157,16 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
             labelled(out, "    ", &group::title_within(alike, cases, order));
             written += 1;
         }
-        let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let width = lines
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
         if steps {
-            let words: Vec<String> = lines.iter().map(|(name, ports)| format!("{name} {ports}")).collect();
+            let words: Vec<String> = lines
+                .iter()
+                .map(|(name, ports)| format!("{name} {ports}"))
+                .collect();
             labelled(out, &" ".repeat(indent), &words.join(", "));
             written += 1;
             continue;
@@ -153,7 +184,10 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
     let mut lines: Vec<(&'static str, String, Vec<&CaseReport>)> = Vec::new();
     for case in cases {
         for (engine, words) in engine_words(case) {
-            match lines.iter_mut().find(|(one, same, _)| *one == engine && *same == words) {
+            match lines
+                .iter_mut()
+                .find(|(one, same, _)| *one == engine && *same == words)
+            {
                 Some((_, _, alike)) => alike.push(case),
                 None => lines.push((engine, words, vec![case])),
             }
@@ -164,14 +198,28 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
     }
     out.push_str("  engines\n");
     lines.sort_by_key(|(engine, _, alike)| {
-        let place = engine_words(alike[0]).iter().position(|(one, _)| one == engine);
+        let place = engine_words(alike[0])
+            .iter()
+            .position(|(one, _)| one == engine);
         place.unwrap_or(usize::MAX)
     });
-    let width = lines.iter().map(|(engine, _, _)| engine.len()).max().unwrap_or(0);
+    let width = lines
+        .iter()
+        .map(|(engine, _, _)| engine.len())
+        .max()
+        .unwrap_or(0);
     for (engine, words, alike) in &lines {
         let split = lines.iter().filter(|(one, _, _)| one == engine).count() > 1;
-        let on = if split { format!("on {}: ", group::title_within(alike, cases, order)) } else { String::new() };
-        labelled(out, &format!("    {engine:width$}  "), &format!("{on}{words}"));
+        let on = if split {
+            format!("on {}: ", group::title_within(alike, cases, order))
+        } else {
+            String::new()
+        };
+        labelled(
+            out,
+            &format!("    {engine:width$}  "),
+            &format!("{on}{words}"),
+        );
     }
 }
 
@@ -181,9 +229,15 @@ fn engine_words(case: &CaseReport) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     for run in &case.runs {
         match run {
-            EngineRun::Cannot { engine, reason } => lines.push((*engine, format!("cannot run this: {reason}"))),
+            EngineRun::Cannot { engine, reason } => {
+                lines.push((*engine, format!("cannot run this: {reason}")))
+            }
             EngineRun::Ran(report) => {
-                let mut words = match case.agreement.iter().find(|one| one.engine == report.engine) {
+                let mut words = match case
+                    .agreement
+                    .iter()
+                    .find(|one| one.engine == report.engine)
+                {
                     None => format!("{} calls", report.attempts.len()),
                     Some(one) => super::summary::agreement(one, reference, report),
                 };
@@ -217,6 +271,10 @@ fn remarks(out: &mut String, cases: &[&CaseReport], order: &Order) {
     }
     out.push_str("  not as expected\n");
     for (text, alike) in lines {
-        labelled(out, "    ", &format!("{text}, on {}", group::title_within(&alike, cases, order)));
+        labelled(
+            out,
+            "    ",
+            &format!("{text}, on {}", group::title_within(&alike, cases, order)),
+        );
     }
 }

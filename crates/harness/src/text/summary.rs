@@ -20,7 +20,9 @@ pub fn summary(report: &ScenarioReport) -> String {
     labelled(&mut out, "  ", &report.about);
     for group in Group::all(report) {
         labelled(&mut out, "  on ", &group.title(&order));
-        let Some(reference) = group.cases[0].reference() else { continue };
+        let Some(reference) = group.cases[0].reference() else {
+            continue;
+        };
         results(&mut out, &reference.attempts);
     }
     for line in engine_lines(report) {
@@ -29,9 +31,16 @@ pub fn summary(report: &ScenarioReport) -> String {
     for case in &report.cases {
         for run in case.judged() {
             for unmet in &run.expect_failed {
-                let line = unmet.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                let line = unmet
+                    .line
+                    .map(|line| format!("line {line}: "))
+                    .unwrap_or_default();
                 let kernel = &run.kernel;
-                labelled(&mut out, "  NOT AS EXPECTED  ", &format!("{line}{} ({}, {kernel})", unmet.text, run.engine));
+                labelled(
+                    &mut out,
+                    "  NOT AS EXPECTED  ",
+                    &format!("{line}{} ({}, {kernel})", unmet.text, run.engine),
+                );
             }
         }
     }
@@ -41,17 +50,40 @@ pub fn summary(report: &ScenarioReport) -> String {
 /// A line for each process, `binders  bind 4 ok, connect 4 ok`, with the reasons of its refused calls below.
 fn results(out: &mut String, attempts: &[Attempt]) {
     let tallies = tally(attempts);
-    let width = tallies.iter().map(|tally| tally.process.chars().count()).max().unwrap_or(0);
+    let width = tallies
+        .iter()
+        .map(|tally| tally.process.chars().count())
+        .max()
+        .unwrap_or(0);
     let reasons = reasons(attempts);
     let mut told: Vec<Rule> = Vec::new();
     for of_one in tallies.chunk_by(|a, b| a.process == b.process) {
         let process = &of_one[0].process;
-        let words: Vec<String> = of_one.iter().map(|tally| format!("{} {tally}", tally.op)).collect();
-        labelled(out, &format!("    {:width$}  ", &**process), &words.join(", "));
+        let words: Vec<String> = of_one
+            .iter()
+            .map(|tally| format!("{} {tally}", tally.op))
+            .collect();
+        labelled(
+            out,
+            &format!("    {:width$}  ", &**process),
+            &words.join(", "),
+        );
         for (_, why) in reasons.iter().filter(|(name, _)| *name == process) {
-            let ports = if why.ports.is_empty() { String::new() } else { format!(" ({})", why.ports.words()) };
-            let text = if told.contains(&why.rule) { "as above" } else { why.rule.text().trim_end_matches('.') };
-            labelled(out, &format!("    {:width$}    ", ""), &format!("because {}: {text}{ports}", why.rule));
+            let ports = if why.ports.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", why.ports.words())
+            };
+            let text = if told.contains(&why.rule) {
+                "as above"
+            } else {
+                why.rule.text().trim_end_matches('.')
+            };
+            labelled(
+                out,
+                &format!("    {:width$}    ", ""),
+                &format!("because {}: {text}{ports}", why.rule),
+            );
             told.push(why.rule);
         }
     }
@@ -61,8 +93,14 @@ fn results(out: &mut String, attempts: &[Attempt]) {
 fn reasons(attempts: &[Attempt]) -> Vec<(&Name, &Why)> {
     let mut found: Vec<(&Name, &Why)> = Vec::new();
     for attempt in attempts {
-        let Some(why) = attempt.why.as_deref() else { continue };
-        if !found.iter().rev().any(|(process, one)| one.rule == why.rule && **process == attempt.process) {
+        let Some(why) = attempt.why.as_deref() else {
+            continue;
+        };
+        if !found
+            .iter()
+            .rev()
+            .any(|(process, one)| one.rule == why.rule && **process == attempt.process)
+        {
             found.push((&attempt.process, why));
         }
     }
@@ -78,18 +116,30 @@ pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunRep
     }
     if one.differing_results == 0 {
         return match one.required {
-            true => format!("DIFFERS in {} of {calls} addresses, {}", one.differing, first(one)),
+            true => format!(
+                "DIFFERS in {} of {calls} addresses, {}",
+                one.differing,
+                first(one)
+            ),
             false => "the same results, with other ports".to_owned(),
         };
     }
-    let word = if one.required { "DIFFERS" } else { "other results" };
+    let word = if one.required {
+        "DIFFERS"
+    } else {
+        "other results"
+    };
     let mut words = format!("{word} on {} of {calls} calls", one.differing_results);
     let theirs = tally(&report.attempts);
-    let ours = reference.map(|reference| tally(&reference.attempts)).unwrap_or_default();
+    let ours = reference
+        .map(|reference| tally(&reference.attempts))
+        .unwrap_or_default();
     let differing: Vec<String> = ours
         .iter()
         .filter_map(|tally| {
-            let other = theirs.iter().find(|one| one.process == tally.process && one.op == tally.op);
+            let other = theirs
+                .iter()
+                .find(|one| one.process == tally.process && one.op == tally.op);
             let got = other.map_or_else(|| "none".to_owned(), ToString::to_string);
             let same = got == tally.to_string();
             (!same).then(|| format!("{} {} {got} instead of {tally}", tally.process, tally.op))
@@ -105,19 +155,31 @@ pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunRep
 }
 
 fn first(one: &Agreement) -> String {
-    let Some(first) = &one.first else { return String::new() };
+    let Some(first) = &one.first else {
+        return String::new();
+    };
     let got = first.got.as_deref().unwrap_or("no call");
     let wanted = first.reference.as_deref().unwrap_or("no call");
-    format!("first in call {}, {}: {got}, where {} says {wanted}", first.n, first.call, one.with)
+    format!(
+        "first in call {}, {}: {got}, where {} says {wanted}",
+        first.n, first.call, one.with
+    )
 }
 
 /// The engines of all cases together: those that agree in one line, the others one by one.
 fn engine_lines(report: &ScenarioReport) -> Vec<String> {
     let mut agree: Vec<&'static str> = Vec::new();
     let mut lines: Vec<String> = Vec::new();
-    let engines = report.cases.first().map(|case| case.runs.iter().map(engine_of).collect::<Vec<_>>());
+    let engines = report
+        .cases
+        .first()
+        .map(|case| case.runs.iter().map(engine_of).collect::<Vec<_>>());
     for engine in engines.unwrap_or_default() {
-        let words: Vec<String> = report.cases.iter().filter_map(|case| words(case, engine)).collect();
+        let words: Vec<String> = report
+            .cases
+            .iter()
+            .filter_map(|case| words(case, engine))
+            .collect();
         let mut distinct: Vec<&String> = Vec::new();
         for one in &words {
             if !distinct.contains(&one) {
@@ -127,7 +189,10 @@ fn engine_lines(report: &ScenarioReport) -> Vec<String> {
         match distinct.as_slice() {
             [] => agree.push(engine),
             [only] => lines.push(format!("{engine}: {only}")),
-            [first, rest @ ..] => lines.push(format!("{engine}: {first}; and {} other ways on other cases", rest.len())),
+            [first, rest @ ..] => lines.push(format!(
+                "{engine}: {first}; and {} other ways on other cases",
+                rest.len()
+            )),
         }
     }
     if agree.len() > 1 {
@@ -149,8 +214,15 @@ fn words(case: &CaseReport, engine: &str) -> Option<String> {
     match run {
         EngineRun::Cannot { reason, .. } => Some(format!("cannot run this: {reason}")),
         EngineRun::Ran(report) => {
-            let one = case.agreement.iter().find(|one| one.engine == engine).filter(|one| !one.agrees);
-            let mut parts: Vec<String> = one.map(|one| agreement(one, case.reference(), report)).into_iter().collect();
+            let one = case
+                .agreement
+                .iter()
+                .find(|one| one.engine == engine)
+                .filter(|one| !one.agrees);
+            let mut parts: Vec<String> = one
+                .map(|one| agreement(one, case.reference(), report))
+                .into_iter()
+                .collect();
             parts.extend(report.notes.iter().cloned());
             (!parts.is_empty()).then(|| parts.join("; "))
         }

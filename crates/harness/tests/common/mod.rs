@@ -30,7 +30,9 @@ pub(crate) fn whole_case(text: &str) -> Case {
 /// What the model says to it.
 pub(crate) fn report(case: &Case) -> RunReport {
     let profile = profile::find(&case.kernel).expect("a kernel");
-    Model.run(case, &profile).unwrap_or_else(|cannot| panic!("{cannot}"))
+    Model
+        .run(case, &profile)
+        .unwrap_or_else(|cannot| panic!("{cannot}"))
 }
 
 /// The attempts in words, without ports: `1.5s a.1 connect ok`.
@@ -40,6 +42,10 @@ pub(crate) fn story(rest: &str) -> Vec<String> {
 
 fn line(attempt: &Attempt) -> String {
     let ms = attempt.at_ns / 1_000_000;
-    assert_eq!(attempt.at_ns % 1_000_000, 0, "the tests use whole milliseconds");
+    assert_eq!(
+        attempt.at_ns % 1_000_000,
+        0,
+        "the tests use whole milliseconds"
+    );
     format!("{ms} {} {} {}", attempt.socket, attempt.op, attempt.result)
 }
