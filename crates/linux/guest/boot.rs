@@ -1,7 +1,7 @@
 //! The guest as the first process of a machine.
 
 use crate::program::serve;
-use crate::{Memory, sys};
+use crate::{Memory, link, sys};
 
 /// Where everything comes from and goes to. The kernel's own messages have the first serial port to themselves.
 const PROGRAMS: &[u8] = b"/programs\0";
@@ -12,6 +12,8 @@ pub fn run(memory: &mut Memory) -> ! {
     if sys::mount(b"proc\0", b"/proc\0", b"proc\0", 0).is_err() {
         complain(b"cannot mount /proc\n");
     }
+    // Where the kernel has no network namespaces, all programs run in this one.
+    let _ = link::up(b"lo\0", 0);
     load_modules(memory);
     match (
         sys::open(PROGRAMS, sys::O_RDONLY),

@@ -27,8 +27,6 @@ impl<const N: usize> Sockets<N> {
 pub struct Executor<'a> {
     sockets: &'a mut Sockets<MAX_SOCKETS>,
     data: &'a mut [u8; MAX_DATA],
-    /// One host of a topology: its namespace is already there when the program begins.
-    host: bool,
 }
 
 const SOL_SOCKET: i32 = 1;
@@ -37,21 +35,12 @@ const SO_SNDTIMEO: i32 = 21;
 
 impl<'a> Executor<'a> {
     pub fn new(sockets: &'a mut Sockets<MAX_SOCKETS>, data: &'a mut [u8; MAX_DATA]) -> Self {
-        Executor {
-            sockets,
-            data,
-            host: false,
-        }
-    }
-
-    pub fn is_host(&mut self) {
-        self.host = true;
+        Executor { sockets, data }
     }
 
     /// Runs one operation. `peer` is the process of the other host where the operation has one.
     pub fn run(&mut self, code: u8, o: &mut Operands, peer: i32) -> Record {
         match code {
-            OP_NS if self.host => Record::ok(),
             OP_NS => Record::of(link::fresh_namespace()),
             OP_SYSCTL => Record::of(write_sysctl(o.text(), o.text())),
             OP_SLEEP => Record::of(sys::sleep_ms(o.u32())),

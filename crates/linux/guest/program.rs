@@ -154,7 +154,6 @@ fn start_worker(frame: &[u8], executor: &mut Executor) -> sys::Res<Worker> {
 
 fn work(frame: &[u8], executor: &mut Executor, commands: i32, records: i32) -> ! {
     let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);
-    executor.is_host();
     let born = link::fresh_namespace();
     let _ = sys::write_all(records, Record::of(born).bytes());
     let mut message = [0; 8];

@@ -13,6 +13,7 @@ use crate::host::Answers;
 use crate::image::Image;
 use crate::plan::{AnswerError, Plan};
 use crate::program::Program;
+use crate::wire::MAGIC;
 use crate::{cpio, guest, sys};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -257,12 +258,17 @@ fn content(file: &File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The complete frames in `bytes`.
-fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The complete frames in `bytes`, from the hello on. Old drivers send a byte of their own when they look for the port.
+fn frames(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let magic = bytes.windows(MAGIC.len()).position(|w| w == MAGIC);
+    let start = magic
+        .and_then(|at| at.checked_sub(4))
+        .unwrap_or(bytes.len());
+    let mut rest = &bytes[start..];
     std::iter::from_fn(move || {
-        let (length, rest) = bytes.split_first_chunk()?;
-        let (frame, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        bytes = rest;
+        let (length, tail) = rest.split_first_chunk()?;
+        let (frame, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        rest = tail;
         Some(frame)
     })
 }

@@ -35,6 +35,7 @@ fn several_hosts() {
 fn one_host_has_its_addresses() {
     let Some(mut host) = host() else { return };
     let steps = r#"
+        {"op":"ns"}
         {"op":"addr","at":"10.1.1.2"}
         {"op":"socket","sock":"a"}
         {"op":"bind","sock":"a","at":"10.1.1.1:7"}
@@ -50,6 +51,7 @@ fn one_host_has_its_addresses() {
         ))
         .expect("it runs");
     let expected = [
+        "ok",
         "ok",
         "ok",
         "ok 10.1.1.1:7",
