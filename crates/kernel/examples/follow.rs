@@ -1,3 +1,5 @@
+//! Follows recordings of real kernels with the model: `follow FILE...`
+#![allow(unreachable_pub)]
 #[path = "../../harness/src/trace.rs"]
 #[allow(dead_code, missing_docs)]
 mod trace;

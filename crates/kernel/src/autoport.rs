@@ -5,11 +5,14 @@
 //! a shareable port (4.6 to 4.10), and parity passes that never share with an overlapping owner
 //! (4.11 and later).
 
+use crate::addr::{Family, Ip};
 use crate::bind::Taken;
 use crate::chooser::Chooser;
 use crate::conflict::Mode;
+use crate::held::Held;
 use crate::machine::Machine;
-use crate::profile::behaviour::{BindScan, HalfRange};
+use crate::portset::{Passed, PortSet, Run, runs_by_one, runs_by_two};
+use crate::profile::behaviour::{Bhash2, BindScan, HalfRange, PairRule};
 
 /// How often an old kernel starts its search again after the remembered port was refused.
 const RESCANS: u32 = 5;
@@ -119,6 +122,9 @@ impl<C: Chooser> Machine<C> {
         *best = None;
         let mut fewest = -1;
         let n = u32::from(high - low) + 1;
+        if self.socks[sk].reuse == 0 && !self.socks[sk].reuseport {
+            return self.scan_plain(sk, low, high);
+        }
         if self.b.bind_scan == BindScan::Sequential {
             let start = self.chooser.bind_start(n, false);
             for i in 0..n {
@@ -224,17 +230,107 @@ impl<C: Chooser> Machine<C> {
         let n = u32::from(high - low) + 1;
         let rem = if n > 1 { n & !1 } else { n };
         let odd = self.chooser.bind_start(rem, true) | 1;
+        let (a, b) = (
+            runs_by_two(low, high, odd, rem),
+            runs_by_two(low, high, odd - 1, rem),
+        );
+        self.first_without_conflict(sk, &[a[0], a[1], b[0], b[1]], mode)
+    }
+
+    /// A search of the older generations by a socket without `SO_REUSEADDR` and `SO_REUSEPORT`, for
+    /// which no bucket is worth remembering.
+    fn scan_plain(&mut self, sk: u32, low: u16, high: u16) -> Found {
+        let n = u32::from(high - low) + 1;
+        let found = if self.b.bind_scan == BindScan::Sequential {
+            let start = self.chooser.bind_start(n, false);
+            let [a, b] = runs_by_one(low, high, start);
+            self.first_without_conflict(sk, &[a, b], Mode::Automatic)
+        } else {
+            let rem = if n > 1 { n & !1 } else { n };
+            let odd = self.chooser.bind_start(rem, true) | 1;
+            let (a, b) = (
+                runs_by_two(low, high, odd, rem),
+                runs_by_two(low, high, odd - 1, rem),
+            );
+            self.first_without_conflict(sk, &[a[0], a[1], b[0], b[1]], Mode::Automatic)
+        };
+        found.map_or(Found::Nothing, Found::Port)
+    }
+
+    /// The first port of the runs that is free or has no owner in conflict.
+    fn first_without_conflict(&mut self, sk: u32, runs: &[Run], mode: Mode) -> Option<u16> {
+        if self.socks[sk].reuseport && !self.b.tw_copies_reuseport {
+            self.settle_garbage_of(sk, runs);
+        }
+        let n = self.ns(self.socks[sk].ns);
+        let never_shares = self.b.bind_scan == BindScan::Sequential && !self.b.bind_shares;
+        let certain = if never_shares {
+            [&n.used, Held::nothing(), Held::nothing()]
+        } else {
+            self.certain_conflicts(sk, mode)
+        };
+        let passed = Passed {
+            sets: [&n.values.reserved, certain[0], certain[1], certain[2]],
+            except: None,
+        };
+        for run in runs {
+            let mut from = 0;
+            while let Some((port, place)) = run.next(from, &passed) {
+                if n.bucket(port)
+                    .is_none_or(|b| self.conflict(sk, b, mode).is_none())
+                {
+                    return Some(port);
+                }
+                from = place + 1;
+            }
+        }
+        None
+    }
+
+    /// Settles undefined memory of all buckets that a search will look at.
+    fn settle_garbage_of(&mut self, sk: u32, runs: &[Run]) {
         let ns = self.socks[sk].ns;
-        [odd, odd - 1]
-            .into_iter()
-            .flat_map(|offset| walk_by_two(low, high, offset, rem))
-            .find(|&port| {
-                !self.is_reserved(ns, port)
-                    && self
-                        .ns(ns)
-                        .bucket(port)
-                        .is_none_or(|b| self.conflict(sk, b, mode).is_none())
-            })
+        for run in runs {
+            for k in 0..run.count {
+                let port = (run.first + k * run.step) as u16;
+                if let Some(bucket) = self.ns(ns).bucket(port).cloned() {
+                    self.settle_garbage(sk, &bucket);
+                }
+            }
+        }
+    }
+
+    /// Ports whose owners conflict with this binder for sure, whatever their options: an owner with
+    /// an overlapping address is enough wherever the options cannot share.
+    fn certain_conflicts(&self, sk: u32, mode: Mode) -> [&PortSet; 3] {
+        let (s, none) = (&self.socks[sk], Held::nothing());
+        let strict = self.b.pair_rule != PairRule::Single
+            && (s.family == Family::Inet || self.b.pair_rule_v6_strict);
+        let options_matter = (s.reuse != 0 && !(strict && mode == Mode::Automatic))
+            || (s.reuseport && self.b.reuseport);
+        if options_matter || s.dev != 0 || self.b.bhash2 == Bhash2::SameFamilyNoTw {
+            return [none; 3];
+        }
+        let held = &self.ns(s.ns).held;
+        match (s.family, s.rcv_saddr) {
+            (_, Ip::ANY4) => [held.family(Family::Inet), none, none],
+            (Family::Inet, addr) => [
+                held.address(Family::Inet, addr),
+                held.address(Family::Inet, Ip::ANY4),
+                none,
+            ],
+            (Family::Inet6, Ip::ANY6) if !s.v6only => {
+                [held.family(Family::Inet), held.family(Family::Inet6), none]
+            }
+            (Family::Inet6, addr) if addr.is_v4() => {
+                [held.address(Family::Inet6, addr), none, none]
+            }
+            (Family::Inet6, addr) => [
+                held.address(Family::Inet6, addr),
+                held.address(Family::Inet6, Ip::ANY6),
+                none,
+            ],
+        }
     }
 
     /// Takes a port that the search has approved; nothing is checked again.

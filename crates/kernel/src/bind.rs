@@ -3,7 +3,7 @@
 
 use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
-use crate::bucket::{Bucket, ByAddr, Owner, Snapshot, frp};
+use crate::bucket::{Bucket, Owner, Snapshot, frp};
 use crate::chooser::Chooser;
 use crate::conflict::Mode;
 use crate::machine::{Machine, SockId};
@@ -339,53 +339,11 @@ impl<C: Chooser> Machine<C> {
         if bucket == NONE || old == addr {
             return;
         }
-        let (inet6, connect) = (sock.family == Family::Inet6, sock.connect_bind);
+        let (family, connect) = (sock.family, sock.connect_bind);
         let recompute = self.b.recompute_on_release;
-        let b = &mut self.ns_mut(ns).buckets[bucket];
+        let n = self.ns_mut(ns);
         // The bucket itself is not recomputed here, which leaves the hole that the kernel has.
-        Self::leave_address(b, old, connect, recompute);
-        Self::enter_address(b, addr, inet6, connect);
-    }
-
-    /// Joins or makes the entry by address.
-    pub(crate) fn enter_address(b: &mut Bucket, addr: Ip, inet6: bool, connect: bool) {
-        let value = if connect { -1 } else { 0 };
-        let entry = match b.by_addr.iter().position(|a| a.addr == addr) {
-            Some(i) => &mut b.by_addr[i],
-            None => {
-                b.by_addr.push(ByAddr {
-                    addr,
-                    inet6,
-                    fastreuse: value,
-                    fastreuseport: value,
-                    owners: 0,
-                    connect_owners: 0,
-                });
-                b.by_addr.last_mut().expect("just pushed")
-            }
-        };
-        entry.owners += 1;
-        entry.connect_owners += u32::from(connect);
-    }
-
-    /// Leaves the entry by address; from 6.18 on the entry is recomputed.
-    pub(crate) fn leave_address(b: &mut Bucket, addr: Ip, connect: bool, recompute: bool) {
-        let i = b
-            .by_addr
-            .iter()
-            .position(|a| a.addr == addr)
-            .expect("every owner has an entry");
-        let a = &mut b.by_addr[i];
-        a.owners -= 1;
-        a.connect_owners -= u32::from(connect);
-        if a.owners == 0 {
-            b.by_addr.swap_remove(i);
-        } else if recompute
-            && (a.fastreuse, a.fastreuseport) != (-1, -1)
-            && a.owners == a.connect_owners
-        {
-            a.fastreuse = -1;
-            a.fastreuseport = -1;
-        }
+        n.leave_address(bucket, old, family, connect, recompute);
+        n.enter_address(bucket, addr, family, connect);
     }
 }

@@ -2,6 +2,7 @@
 //! (`struct inet_bind2_bucket`, Linux 6.1 and later).
 
 use crate::addr::Ip;
+use smallvec::SmallVec;
 
 /// Who holds a port: a full socket or a TIME-WAIT stand-in, packed into 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,7 +56,8 @@ pub(crate) struct ByAddr {
     pub(crate) inet6: bool,
     pub(crate) fastreuse: i8,
     pub(crate) fastreuseport: i8,
-    pub(crate) owners: u32,
+    /// AF_INET and AF_INET6 owners.
+    pub(crate) owners: [u32; 2],
     /// How many of the owners got their port inside connect().
     pub(crate) connect_owners: u32,
 }
@@ -73,8 +75,8 @@ pub(crate) struct Bucket {
     pub(crate) snapshot: Option<Snapshot>,
     /// `num_owners`: full sockets only; may drift below 0 on old kernels.
     pub(crate) num_owners: i32,
-    pub(crate) owners: Vec<Owner>,
-    pub(crate) by_addr: Vec<ByAddr>,
+    pub(crate) owners: SmallVec<[Owner; 4]>,
+    pub(crate) by_addr: SmallVec<[ByAddr; 1]>,
 }
 
 impl Bucket {
@@ -86,8 +88,8 @@ impl Bucket {
             fastuid: None,
             snapshot: None,
             num_owners: 0,
-            owners: Vec::new(),
-            by_addr: Vec::new(),
+            owners: SmallVec::new(),
+            by_addr: SmallVec::new(),
         }
     }
 

@@ -3,16 +3,21 @@
 
 use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
-use crate::autoport::walk_by_two;
 use crate::bucket::Owner;
 use crate::chooser::{Chooser, PortHashInput};
+use crate::destinations::Destination;
 use crate::established::Check;
+use crate::held::Held;
 use crate::machine::{Call, Machine, SockId};
+use crate::portset::{Passed, Run, runs_by_one, runs_by_two};
 use crate::profile::behaviour::{ConnectScan, Perturb};
 use crate::reason::Rule;
 use crate::segment::SegKind;
 use crate::socket::{Link, State};
 use crate::time::SEC;
+
+/// After this many 4-tuples found taken in one search the destination is indexed.
+const ENOUGH: u32 = 16;
 
 /// A port that the search has settled on.
 struct Pick {
@@ -340,62 +345,118 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// The search of an unbound connect().
+    /// The search of an unbound connect(), in the kernel's visiting order but a word of ports at a
+    /// time.
     fn scan(&mut self, i: u32, low: u16, high: u16, start: Start) -> Option<Pick> {
         let n = u32::from(high - low) + 1;
+        // Where the kernel's 32-bit sum wraps inside the search its order jumps; walk it literally.
+        let wraps = |base: u32| base.checked_add(n).is_none();
         match self.b.connect_scan {
-            ConnectScan::FromNext => (1..=n)
-                .find_map(|k| self.usable(i, low + (start.offset.wrapping_add(k) % n) as u16, k)),
+            ConnectScan::FromNext if wraps(start.offset) => {
+                self.walk_literally(i, low, n, start.offset, 1)
+            }
+            ConnectScan::FromNext => {
+                self.scan_runs(i, &runs_by_one(low, high, (start.offset + 1) % n), 1, 1)
+            }
+            ConnectScan::EvenStart if wraps(start.offset & !1) => {
+                self.walk_literally(i, low, n, start.offset & !1, 0)
+            }
             ConnectScan::EvenStart => {
-                let base = start.offset & !1;
-                (0..n).find_map(|k| self.usable(i, low + (base.wrapping_add(k) % n) as u16, k))
+                self.scan_runs(i, &runs_by_one(low, high, (start.offset & !1) % n), 0, 1)
             }
             ConnectScan::Parity if self.steps_by_one(i) => {
-                let first = start.offset % n;
-                (0..n).find_map(|k| self.usable(i, low + ((first + k) % n) as u16, k))
+                self.scan_runs(i, &runs_by_one(low, high, start.offset % n), 0, 1)
             }
             ConnectScan::Parity => {
                 let rem = if n > 1 { n & !1 } else { n };
                 let even = (start.offset % rem) & !1;
                 let passes = if rem > 1 { 2 } else { 1 };
                 (0..passes).find_map(|pass| {
-                    walk_by_two(low, high, even + pass, rem)
-                        .zip((0..).step_by(2))
-                        .find_map(|(port, k)| self.usable(i, port, k))
+                    self.scan_runs(i, &runs_by_two(low, high, even + pass, rem), 0, 2)
                 })
             }
         }
     }
 
+    /// The walk of the kernels that go one by one, port by port.
+    fn walk_literally(&mut self, i: u32, low: u16, n: u32, base: u32, from: u32) -> Option<Pick> {
+        (from..n + from).find_map(|k| {
+            let port = low + (base.wrapping_add(k) % n) as u16;
+            self.usable(i, port).map(|recycle| Pick {
+                port,
+                steps: k,
+                recycle,
+            })
+        })
+    }
+
+    /// Searches the runs of one pass. The first port of the pass counts `first` steps, every further
+    /// one `step` more.
+    fn scan_runs(&mut self, i: u32, runs: &[Run; 2], first: u32, step: u32) -> Option<Pick> {
+        let s = &self.socks[i];
+        let ns = s.ns;
+        let to = Destination {
+            saddr: s.rcv_saddr,
+            daddr: s.daddr,
+            dport: s.dport,
+        };
+        let mut index = self.ns(ns).destinations.place(to);
+        let may_recycle = self.search_may_recycle(i);
+        let mut in_vain = 0;
+        let mut before = 0;
+        for run in runs {
+            let mut from = 0;
+            loop {
+                let n = self.ns(ns);
+                let taken = index.map(|p| n.destinations.get(p));
+                let passed = Passed {
+                    sets: [
+                        &n.blocked,
+                        &n.values.reserved,
+                        Held::nothing(),
+                        taken.map_or(Held::nothing(), |t| &t.taken),
+                    ],
+                    except: taken
+                        .filter(|_| may_recycle || n.devices)
+                        .and_then(|t| t.soft()),
+                };
+                let Some((port, place)) = run.next(from, &passed) else {
+                    break;
+                };
+                if let Some(recycle) = self.usable(i, port) {
+                    return Some(Pick {
+                        port,
+                        steps: first + (before + place) * step,
+                        recycle,
+                    });
+                }
+                from = place + 1;
+                in_vain += 1;
+                if in_vain == ENOUGH && index.is_none() {
+                    index = Some(self.index_destination(i));
+                }
+            }
+            before += run.count;
+        }
+        None
+    }
+
     /// The rule of the whole report: a port is usable if it has no bucket, or if its bucket was
     /// only ever used by connect() and the 4-tuple is free. The 4-tuple of any other bucket is
     /// never looked at.
-    fn usable(&mut self, i: u32, port: u16, steps: u32) -> Option<Pick> {
+    ///
+    /// Answers with the TIME-WAIT to take over, if there is one in the way.
+    fn usable(&mut self, i: u32, port: u16) -> Option<Option<u32>> {
         let n = self.ns(self.socks[i].ns);
-        if n.values.any_reserved && n.values.reserved.contains(port) {
+        if n.values.reserved.contains(port) || n.blocked.contains(port) {
             return None;
         }
-        if n.blocked.contains(port) {
-            return None;
-        }
-        if n.by_port.get(port).is_none() {
-            return Some(Pick {
-                port,
-                steps,
-                recycle: None,
-            });
+        if !n.used.contains(port) {
+            return Some(None);
         }
         match self.check_established(i, port, true) {
-            Check::Free => Some(Pick {
-                port,
-                steps,
-                recycle: None,
-            }),
-            Check::Recycle(tw) => Some(Pick {
-                port,
-                steps,
-                recycle: Some(tw),
-            }),
+            Check::Free => Some(None),
+            Check::Recycle(tw) => Some(Some(tw)),
             Check::InUse | Check::TimeWait => None,
         }
     }

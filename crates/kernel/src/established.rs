@@ -4,6 +4,7 @@
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
+use crate::destinations::Destination;
 use crate::machine::Machine;
 use crate::ns::{Tuple, tuple_of};
 use crate::profile::behaviour::{TwAge, TwReuse};
@@ -39,26 +40,96 @@ impl<C: Chooser> Machine<C> {
     }
 
     pub(crate) fn hash_insert(&mut self, ns: u16, owner: Owner) {
-        let hash = tuple_of(&self.socks, &self.tws, owner).hash();
+        let tuple = tuple_of(&self.socks, &self.tws, owner);
         let (socks, tws) = (&self.socks, &self.tws);
         self.nss[usize::from(ns)]
             .established
-            .insert_unique(hash, owner, |&o| tuple_of(socks, tws, o).hash());
+            .insert_unique(tuple.hash(), owner, |&o| tuple_of(socks, tws, o).hash());
         if let Who::Sock(i) = owner.who() {
             self.socks[i].hashed = true;
         }
+        self.note_destination(ns, tuple);
     }
 
     pub(crate) fn hash_remove(&mut self, ns: u16, owner: Owner) {
-        let hash = tuple_of(&self.socks, &self.tws, owner).hash();
+        let tuple = tuple_of(&self.socks, &self.tws, owner);
         if let Ok(entry) = self.nss[usize::from(ns)]
             .established
-            .find_entry(hash, |&o| o == owner)
+            .find_entry(tuple.hash(), |&o| o == owner)
         {
             entry.remove();
         }
         if let Who::Sock(i) = owner.who() {
             self.socks[i].hashed = false;
+        }
+        self.note_destination(ns, tuple);
+    }
+
+    /// Keeps the index of ports in use towards a destination, if there is one, up to date.
+    fn note_destination(&mut self, ns: u16, tuple: Tuple) {
+        if self.ns(ns).destinations.is_empty() {
+            return;
+        }
+        let to = Destination {
+            saddr: tuple.local.ip,
+            daddr: tuple.remote.ip,
+            dport: tuple.remote.port,
+        };
+        let Some(place) = self.ns(ns).destinations.place(to) else {
+            return;
+        };
+        let (taken, soft) = self.entries(ns, tuple);
+        self.ns_mut(ns)
+            .destinations
+            .put(place, tuple.local.port, taken, soft);
+    }
+
+    /// Whether a 4-tuple has entries, and whether all of them may give way to another socket.
+    fn entries(&self, ns: u16, tuple: Tuple) -> (bool, bool) {
+        let (mut taken, mut hard) = (false, false);
+        self.lookup(ns, tuple, |o| {
+            taken = true;
+            hard = matches!(o.who(), Who::Sock(i) if self.socks[i].dev == 0);
+            hard
+        });
+        (taken, taken && !hard)
+    }
+
+    /// Starts to index the ports in use towards the destination of a socket.
+    pub(crate) fn index_destination(&mut self, sk: u32) -> usize {
+        let s = &self.socks[sk];
+        let (ns, saddr, remote) = (s.ns, s.rcv_saddr, s.remote());
+        let to = Destination {
+            saddr,
+            daddr: remote.ip,
+            dport: remote.port,
+        };
+        let place = self.ns_mut(ns).destinations.add(to);
+        let ports: Vec<u16> = self.ns(ns).buckets.iter().map(|(_, b)| b.port).collect();
+        for port in ports {
+            let (taken, soft) = self.entries(
+                ns,
+                Tuple {
+                    local: Endpoint::new(saddr, port),
+                    remote,
+                },
+            );
+            self.ns_mut(ns).destinations.put(place, port, taken, soft);
+        }
+        place
+    }
+
+    /// Whether some TIME-WAIT towards this destination could be taken over by a search at all.
+    pub(crate) fn search_may_recycle(&self, sk: u32) -> bool {
+        let s = &self.socks[sk];
+        let setting = self.ns(s.ns).values.tw_reuse;
+        match self.b.tw_reuse {
+            TwReuse::NonZero => setting != 0,
+            TwReuse::Loopback => {
+                setting == 1
+                    || (setting == 2
+                        && (s.rcv_saddr.is_loopback() || s.daddr.is_loopback() || s.dev == 1))
+            }
         }
     }
 

@@ -326,7 +326,11 @@ impl<C: Chooser> Machine<C> {
             SockOpt::V6Only(on) => sock.v6only = on,
             SockOpt::Linger(l) => sock.linger = l,
             SockOpt::BindToDevice(dev) => match u16::try_from(dev) {
-                Ok(dev) => sock.dev = dev,
+                Ok(dev) => {
+                    sock.dev = dev;
+                    let ns = usize::from(sock.ns);
+                    self.nss[ns].devices |= dev != 0;
+                }
                 Err(_) => bad = Some(Errno::ENODEV),
             },
             SockOpt::FreeBind(on) => sock.freebind = on,
@@ -430,20 +434,21 @@ impl<C: Chooser> Machine<C> {
 
     /// Puts an owner into a bucket and its entry by address.
     pub(crate) fn link(&mut self, owner: Owner, bucket: u32) {
-        let (ns, addr, inet6, connect) = match owner.who() {
+        let (ns, addr, family, connect) = match owner.who() {
             Who::Sock(i) => {
                 let s = &self.socks[i];
-                (s.ns, s.rcv_saddr, s.family == Family::Inet6, s.connect_bind)
+                (s.ns, s.rcv_saddr, s.family, s.connect_bind)
             }
             Who::Tw(i) => {
                 let t = &self.tws[i];
-                (t.ns, t.local, t.family == Family::Inet6, t.connect_bind)
+                (t.ns, t.local, t.family, t.connect_bind)
             }
         };
-        let b = &mut self.nss[usize::from(ns)].buckets[bucket];
+        let n = &mut self.nss[usize::from(ns)];
+        let b = &mut n.buckets[bucket];
         let place = b.owners.len() as u32;
         b.owners.push(owner);
-        Self::enter_address(b, addr, inet6, connect);
+        n.enter_address(bucket, addr, family, connect);
         match owner.who() {
             Who::Sock(i) => {
                 let s = &mut self.socks[i];
@@ -460,16 +465,23 @@ impl<C: Chooser> Machine<C> {
 
     /// Takes an owner out of its bucket; recomputes and destroys as the kernel does.
     pub(crate) fn unlink(&mut self, owner: Owner) {
-        let (ns, bucket, place, addr, connect) = match owner.who() {
+        let (ns, bucket, place, addr, family, connect) = match owner.who() {
             Who::Sock(i) => {
                 let s = &mut self.socks[i];
-                let old = (s.ns, s.bucket, s.place, s.rcv_saddr, s.connect_bind);
+                let old = (
+                    s.ns,
+                    s.bucket,
+                    s.place,
+                    s.rcv_saddr,
+                    s.family,
+                    s.connect_bind,
+                );
                 s.bucket = NONE;
                 old
             }
             Who::Tw(i) => {
                 let t = &mut self.tws[i];
-                let old = (t.ns, t.bucket, t.place, t.local, t.connect_bind);
+                let old = (t.ns, t.bucket, t.place, t.local, t.family, t.connect_bind);
                 t.bucket = NONE;
                 old
             }
@@ -484,7 +496,8 @@ impl<C: Chooser> Machine<C> {
                 Who::Tw(i) => self.tws[i].place = place,
             }
         }
-        Self::leave_address(b, addr, connect, recompute);
+        n.leave_address(bucket, addr, family, connect, recompute);
+        let b = &mut n.buckets[bucket];
         if b.owners.is_empty() {
             n.destroy_bucket(bucket);
         } else if recompute && (b.fastreuse, b.fastreuseport) != (-1, -1) {

@@ -1,7 +1,10 @@
 //! A network namespace: its addresses, sysctls, bind buckets and established table.
 
+use crate::addr::Family;
 use crate::addr::{Endpoint, Ip};
-use crate::bucket::{Bucket, Owner, Who};
+use crate::bucket::{Bucket, ByAddr, Owner, Who};
+use crate::destinations::Destinations;
+use crate::held::Held;
 use crate::portset::{PortMap, PortSet};
 use crate::slab::Slab;
 use crate::socket::{Sock, Tw};
@@ -27,8 +30,16 @@ pub(crate) struct Ns {
     pub(crate) by_port: PortMap,
     /// Ports whose bucket connect() without bind() skips.
     pub(crate) blocked: PortSet,
+    /// Ports with a bucket.
+    pub(crate) used: PortSet,
+    /// Ports by the addresses that hold them.
+    pub(crate) held: Held,
+    /// Ports in use towards destinations that were searched for in vain.
+    pub(crate) destinations: Destinations,
     /// Sockets and stand-ins by 4-tuple.
     pub(crate) established: HashTable<Owner>,
+    /// Some socket was bound to a device, so that a 4-tuple may be there twice.
+    pub(crate) devices: bool,
     pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
     pub(crate) requests: BTreeMap<(Endpoint, Endpoint), Request>,
     pub(crate) tw_count: u32,
@@ -46,7 +57,11 @@ impl Ns {
             buckets: Slab::default(),
             by_port: PortMap::default(),
             blocked: PortSet::default(),
+            used: PortSet::default(),
+            held: Held::default(),
+            destinations: Destinations::default(),
             established: HashTable::new(),
+            devices: false,
             listeners: BTreeMap::new(),
             requests: BTreeMap::new(),
             tw_count: 0,
@@ -84,6 +99,7 @@ impl Ns {
     pub(crate) fn create_bucket(&mut self, port: u16, value: i8) -> u32 {
         let i = self.buckets.insert(Bucket::new(port, value));
         self.by_port.set(port, i);
+        self.used.insert(port);
         self.note_blocked(i);
         i
     }
@@ -96,6 +112,73 @@ impl Ns {
         );
         self.by_port.clear(b.port);
         self.blocked.remove(b.port);
+        self.used.remove(b.port);
+    }
+
+    /// An owner joins, or makes, the entry by address of a bucket.
+    pub(crate) fn enter_address(&mut self, bucket: u32, addr: Ip, family: Family, connect: bool) {
+        let b = &mut self.buckets[bucket];
+        let value = if connect { -1 } else { 0 };
+        let inet6 = family == Family::Inet6;
+        let i = b
+            .by_addr
+            .iter()
+            .position(|a| a.addr == addr)
+            .unwrap_or_else(|| {
+                b.by_addr.push(ByAddr {
+                    addr,
+                    inet6,
+                    fastreuse: value,
+                    fastreuseport: value,
+                    owners: [0; 2],
+                    connect_owners: 0,
+                });
+                b.by_addr.len() - 1
+            });
+        let a = &mut b.by_addr[i];
+        a.connect_owners += u32::from(connect);
+        a.owners[usize::from(inet6)] += 1;
+        if a.owners[usize::from(inet6)] == 1 {
+            self.held.put(family, addr, b.port, true);
+        }
+    }
+
+    /// An owner leaves the entry by address; from 6.18 on (`recompute`) the entry becomes
+    /// connect-only again once all that are left got their port inside connect().
+    pub(crate) fn leave_address(
+        &mut self,
+        bucket: u32,
+        addr: Ip,
+        family: Family,
+        connect: bool,
+        recompute: bool,
+    ) {
+        let b = &mut self.buckets[bucket];
+        let inet6 = usize::from(family == Family::Inet6);
+        let i = b
+            .by_addr
+            .iter()
+            .position(|a| a.addr == addr)
+            .expect("every owner has an entry");
+        let a = &mut b.by_addr[i];
+        a.owners[inet6] -= 1;
+        a.connect_owners -= u32::from(connect);
+        let gone = a.owners[inet6] == 0;
+        let left = a.owners[0] + a.owners[1];
+        if left == 0 {
+            b.by_addr.swap_remove(i);
+        } else if recompute
+            && (a.fastreuse, a.fastreuseport) != (-1, -1)
+            && left == a.connect_owners
+        {
+            a.fastreuse = -1;
+            a.fastreuseport = -1;
+        }
+        if gone {
+            let more = b.by_addr.iter().any(|a| a.owners[inet6] > 0);
+            self.held.put(family, addr, b.port, false);
+            self.held.put_family(family, b.port, more);
+        }
     }
 }
 

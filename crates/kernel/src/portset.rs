@@ -1,26 +1,61 @@
-//! Sets of ports as bits, and a table indexed by port; both are allocated in pages so that a
-//! namespace with few ports stays small.
+//! Sets of ports as bits, with the two things that searches need: whole words, and a summary that
+//! says which words are full, so that a search over a full range looks at a few words only.
 
-const PAGE_WORDS: usize = 64;
-const PAGES: usize = 65536 / 64 / PAGE_WORDS;
+/// Words of a set of all 65,536 ports.
+pub(crate) const WORDS: usize = 65536 / 64;
+/// Bits of even ports in a word.
+pub(crate) const EVEN: u64 = 0x5555_5555_5555_5555;
+/// Bits of odd ports in a word.
+pub(crate) const ODD: u64 = !EVEN;
 
-/// A set of ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PortSet {
-    pages: [Option<Box<[u64; PAGE_WORDS]>>; PAGES],
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bits {
+    words: [u64; WORDS],
+    /// Which words have all even ports.
+    full_even: [u64; WORDS / 64],
+    /// Which words have all odd ports.
+    full_odd: [u64; WORDS / 64],
 }
 
+/// A set of ports. An empty one takes no memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PortSet(Option<Box<Bits>>);
+
 impl PortSet {
+    pub(crate) const EMPTY: PortSet = PortSet(None);
+
     pub(crate) fn insert(&mut self, port: u16) {
-        let word = usize::from(port) / 64;
-        let page = self.pages[word / PAGE_WORDS].get_or_insert_with(|| Box::new([0; PAGE_WORDS]));
-        page[word % PAGE_WORDS] |= 1 << (port % 64);
+        let bits = self.0.get_or_insert_with(|| {
+            Box::new(Bits {
+                words: [0; WORDS],
+                full_even: [0; WORDS / 64],
+                full_odd: [0; WORDS / 64],
+            })
+        });
+        let i = usize::from(port) / 64;
+        bits.words[i] |= 1 << (port % 64);
+        bits.full_even[i / 64] |= u64::from(bits.words[i] & EVEN == EVEN) << (i % 64);
+        bits.full_odd[i / 64] |= u64::from(bits.words[i] & ODD == ODD) << (i % 64);
     }
 
     pub(crate) fn remove(&mut self, port: u16) {
-        let word = usize::from(port) / 64;
-        if let Some(page) = &mut self.pages[word / PAGE_WORDS] {
-            page[word % PAGE_WORDS] &= !(1 << (port % 64));
+        if let Some(bits) = &mut self.0 {
+            let i = usize::from(port) / 64;
+            bits.words[i] &= !(1 << (port % 64));
+            let full = if port % 2 == 0 {
+                &mut bits.full_even
+            } else {
+                &mut bits.full_odd
+            };
+            full[i / 64] &= !(1 << (i % 64));
+        }
+    }
+
+    pub(crate) fn put(&mut self, port: u16, inside: bool) {
+        if inside {
+            self.insert(port);
+        } else {
+            self.remove(port);
         }
     }
 
@@ -30,10 +65,149 @@ impl PortSet {
 
     /// The bits of ports `64 * index ..`.
     pub(crate) fn word(&self, index: usize) -> u64 {
-        self.pages[index / PAGE_WORDS]
-            .as_ref()
-            .map_or(0, |p| p[index % PAGE_WORDS])
+        self.0.as_ref().map_or(0, |b| b.words[index])
     }
+
+    /// Bit `i` of the answer: word `64 * index + i` has all ports of the lanes.
+    fn full(&self, index: usize, lanes: u64) -> u64 {
+        let Some(b) = &self.0 else { return 0 };
+        match lanes {
+            EVEN => b.full_even[index],
+            ODD => b.full_odd[index],
+            _ => b.full_even[index] & b.full_odd[index],
+        }
+    }
+}
+
+/// Ports that a search passes over without a closer look.
+pub(crate) struct Passed<'a> {
+    /// Passed over for good.
+    pub(crate) sets: [&'a PortSet; 4],
+    /// Exceptions from the last set: ports to look at all the same.
+    pub(crate) except: Option<&'a PortSet>,
+}
+
+impl Passed<'_> {
+    fn word(&self, i: usize) -> u64 {
+        let [a, b, c, d] = self.sets;
+        let last = d.word(i) & !self.except.map_or(0, |e| e.word(i));
+        a.word(i) | b.word(i) | c.word(i) | last
+    }
+
+    /// Which of 64 words certainly have nothing left in these lanes.
+    fn full(&self, index: usize, lanes: u64) -> u64 {
+        let [a, b, c, d] = self.sets;
+        let last = if self.except.is_some() {
+            0
+        } else {
+            d.full(index, lanes)
+        };
+        a.full(index, lanes) | b.full(index, lanes) | c.full(index, lanes) | last
+    }
+}
+
+/// A run of ports in the order in which a search visits them: `first`, `first + step`, ... `count`
+/// of them, where `step` is 1 or 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    pub(crate) step: u32,
+}
+
+impl Run {
+    fn last(&self) -> u32 {
+        self.first + (self.count - 1) * self.step
+    }
+
+    /// Number of the port within the run.
+    fn place(&self, port: u32) -> u32 {
+        (port - self.first) / self.step
+    }
+
+    /// The first port at or behind place `from` that is not passed over, with its place.
+    pub(crate) fn next(&self, from: u32, passed: &Passed<'_>) -> Option<(u16, u32)> {
+        if from >= self.count {
+            return None;
+        }
+        let (start, last) = (self.first + from * self.step, self.last());
+        let lanes = match (self.step, start % 2) {
+            (2, 0) => EVEN,
+            (2, _) => ODD,
+            _ => !0,
+        };
+        let (mut i, end) = ((start / 64) as usize, (last / 64) as usize);
+        let mut mask = !0u64 << (start % 64);
+        while i <= end {
+            // Jump over words that the summary knows to be full.
+            let open = !passed.full(i / 64, lanes) >> (i % 64);
+            if open & 1 == 0 {
+                let skip = if open == 0 {
+                    64 - i % 64
+                } else {
+                    open.trailing_zeros() as usize
+                };
+                i += skip;
+                mask = !0;
+                continue;
+            }
+            let mut left = !passed.word(i) & lanes & mask;
+            if i == end {
+                left &= !0 >> (63 - last % 64);
+            }
+            if left != 0 {
+                let port = i as u32 * 64 + left.trailing_zeros();
+                return Some((port as u16, self.place(port)));
+            }
+            i += 1;
+            mask = !0;
+        }
+        None
+    }
+}
+
+/// One pass over every second port of a range: the window slides back by `rem` at the end, so in a
+/// range of odd size one port is missed. At most two runs.
+pub(crate) fn runs_by_two(low: u16, high: u16, offset: u32, rem: u32) -> [Run; 2] {
+    let end = u32::from(high) + 1;
+    let mut first = u32::from(low) + offset;
+    if first >= end {
+        first -= rem;
+    }
+    let total = rem.div_ceil(2);
+    let ahead = (end - first).div_ceil(2).min(total);
+    let wrapped = first + 2 * ahead;
+    let back = Run {
+        first: wrapped.saturating_sub(rem),
+        count: total - ahead,
+        step: 2,
+    };
+    [
+        Run {
+            first,
+            count: ahead,
+            step: 2,
+        },
+        back,
+    ]
+}
+
+/// One pass over every port of a range from `offset` on, round the end. Two runs.
+pub(crate) fn runs_by_one(low: u16, high: u16, offset: u32) -> [Run; 2] {
+    let n = u32::from(high - low) + 1;
+    let first = u32::from(low) + offset;
+    [
+        Run {
+            first,
+            count: n - offset,
+            step: 1,
+        },
+        Run {
+            first: u32::from(low),
+            count: offset,
+            step: 1,
+        },
+    ]
 }
 
 const SLOTS: usize = 256;
@@ -68,6 +242,77 @@ impl PortMap {
     pub(crate) fn clear(&mut self, port: u16) {
         if let Some(page) = &mut self.pages[usize::from(port) / SLOTS] {
             page[usize::from(port) % SLOTS] = crate::socket::NONE;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The walk that the runs stand for, port by port, as the kernel makes it.
+    fn walk(low: u16, high: u16, offset: u32, rem: u32) -> Vec<u16> {
+        let end = u32::from(high) + 1;
+        let mut port = u32::from(low) + offset;
+        let mut ports = Vec::new();
+        for _ in (0..rem).step_by(2) {
+            if port >= end {
+                port -= rem;
+            }
+            ports.push(port as u16);
+            port += 2;
+        }
+        ports
+    }
+
+    #[test]
+    fn runs_visit_what_the_walk_visits() {
+        for n in 1u32..70 {
+            let (low, high) = (40000u16, 40000 + (n - 1) as u16);
+            let rem = if n > 1 { n & !1 } else { n };
+            for offset in 0..=rem {
+                let runs = runs_by_two(low, high, offset, rem);
+                let ports: Vec<u16> = runs
+                    .iter()
+                    .flat_map(|r| (0..r.count).map(|k| (r.first + k * r.step) as u16))
+                    .collect();
+                assert_eq!(
+                    ports,
+                    walk(low, high, offset, rem),
+                    "{n} ports from {offset}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_port_is_the_first_that_is_not_passed_over() {
+        let mut set = PortSet::default();
+        let mut other = PortSet::default();
+        for port in 1000..3000 {
+            set.put(port, port % 7 != 0);
+            other.put(port, port % 3 == 0);
+        }
+        let empty = PortSet::default();
+        let passed = Passed {
+            sets: [&set, &empty, &empty, &other],
+            except: None,
+        };
+        for first in 990..1100u32 {
+            for step in [1, 2] {
+                let run = Run {
+                    first,
+                    count: 900,
+                    step,
+                };
+                for from in [0, 1, 5, 899, 900] {
+                    let slow = (from..run.count)
+                        .map(|k| (run.first + k * step, k))
+                        .find(|&(p, _)| !set.contains(p as u16) && !other.contains(p as u16))
+                        .map(|(p, k)| (p as u16, k));
+                    assert_eq!(run.next(from, &passed), slow, "{run:?} from {from}");
+                }
+            }
         }
     }
 }

@@ -125,7 +125,10 @@ impl<C: Chooser> Machine<C> {
                 assert_eq!(ns.by_port.get(b.port), Some(index));
                 assert_eq!(ns.blocked.contains(b.port), b.blocks_connect());
                 assert_eq!(
-                    b.by_addr.iter().map(|a| a.owners).sum::<u32>() as usize,
+                    b.by_addr
+                        .iter()
+                        .map(|a| a.owners[0] + a.owners[1])
+                        .sum::<u32>() as usize,
                     b.owners.len()
                 );
                 for (place, o) in b.owners.iter().enumerate() {

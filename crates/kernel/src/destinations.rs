@@ -1,0 +1,92 @@
+//! Which local ports are in use towards one destination, as bits.
+//!
+//! Kept only for destinations that a connect() search has met often in vain, so that the next
+//! search passes over their ports a word at a time instead of asking the established table for
+//! each.
+
+use crate::addr::Ip;
+use crate::portset::PortSet;
+
+/// Source address, destination address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    pub(crate) saddr: Ip,
+    pub(crate) daddr: Ip,
+    pub(crate) dport: u16,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct InUse {
+    to: Destination,
+    /// Ports with any entry of the established table.
+    pub(crate) taken: PortSet,
+    /// Those among them that may be usable all the same: only TIME-WAITs or entries of a device.
+    soft: PortSet,
+    soft_count: u32,
+}
+
+impl InUse {
+    /// Ports whose entry may give way, if there are any.
+    pub(crate) fn soft(&self) -> Option<&PortSet> {
+        (self.soft_count > 0).then_some(&self.soft)
+    }
+}
+
+/// How many destinations are kept; one more replaces the oldest.
+const MAX: usize = 256;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Destinations {
+    list: Vec<InUse>,
+    next: usize,
+    /// The one that was asked for last: bursts go to one destination.
+    last: usize,
+}
+
+impl Destinations {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(crate) fn place(&self, to: Destination) -> Option<usize> {
+        if self.list.get(self.last).is_some_and(|d| d.to == to) {
+            return Some(self.last);
+        }
+        self.list.iter().position(|d| d.to == to)
+    }
+
+    pub(crate) fn get(&self, place: usize) -> &InUse {
+        &self.list[place]
+    }
+
+    /// Notes what the established table has for a port now.
+    pub(crate) fn put(&mut self, place: usize, port: u16, taken: bool, soft: bool) {
+        self.last = place;
+        self.list[place].taken.put(port, taken);
+        let d = &mut self.list[place];
+        match (d.soft.contains(port), soft) {
+            (false, true) => d.soft_count += 1,
+            (true, false) => d.soft_count -= 1,
+            _ => return,
+        }
+        d.soft.put(port, soft);
+    }
+
+    /// Starts to keep a destination with no ports in use yet.
+    pub(crate) fn add(&mut self, to: Destination) -> usize {
+        let entry = InUse {
+            to,
+            taken: PortSet::EMPTY,
+            soft: PortSet::EMPTY,
+            soft_count: 0,
+        };
+        if self.list.len() < MAX {
+            self.list.push(entry);
+            return self.list.len() - 1;
+        }
+        let place = self.next;
+        self.next = (self.next + 1) % MAX;
+        self.list[place] = entry;
+        place
+    }
+}
