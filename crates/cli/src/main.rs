@@ -4,6 +4,7 @@
 //! - [`select`]: scenario files to cases
 //! - [`engines`]: the engines there are
 //! - [`output`]: where answers and messages go, and the exit status
+//! - [`progress`]: a line about long work
 //! - [`junit`], [`github`]: reports for build servers
 
 mod certificate;
@@ -12,6 +13,7 @@ mod engines;
 mod github;
 mod junit;
 mod output;
+mod progress;
 mod select;
 
 use std::io::Write as _;

@@ -21,6 +21,7 @@ pub mod json;
 pub mod kernels;
 pub mod model;
 pub mod recorder;
+pub mod remedies;
 pub mod report;
 pub mod runner;
 pub mod tally;

@@ -1,0 +1,148 @@
+//! `fourtuple remedies`: every known way out, tried on the scenario at hand.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use fourtuple_harness::remedies::{self, Remedies};
+use fourtuple_kernel::profile;
+
+use crate::output::{Failure, Output, Verdict};
+use crate::progress::Progress;
+use crate::select::{self, Overrides};
+
+/// Tries every known way out on a scenario and says which ones work, who must apply them, and what they cost.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// The scenario file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Write the changed scenario of each row into this directory.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+    /// How to write the table.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+const AFTER: &str = "\
+Example: fourtuple remedies scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18 --write out
+         fourtuple run out
+
+Exit status: 0 if nobody is refused or something works, 1 if nothing that is known works, 2 if the call is wrong.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table for people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        let selected = select::one(&self.file, &self.overrides)?;
+        let mut all: Vec<Remedies> = Vec::new();
+        {
+            let mut progress = Progress::new();
+            for case in &selected.cases {
+                // Names are checked when a scenario is expanded.
+                let Some(profile) = profile::find(&case.kernel) else {
+                    continue;
+                };
+                let mut say =
+                    |done, total| progress.show(&format!("{}: {done}/{total}", case.kernel));
+                let found = remedies::examine(case, &profile, &mut say);
+                all.push(found.map_err(|cannot| {
+                    Failure::Told(format!("error: the model cannot run this: {cannot}"))
+                })?);
+            }
+        }
+        let written = match &self.write {
+            None => Vec::new(),
+            Some(dir) => write(dir, &all, &selected.scenario.source)?,
+        };
+        match self.format {
+            Format::Text => {
+                let tables: Vec<String> = all.iter().map(remedies::text::table).collect();
+                out.text(&tables.join("\n"))?;
+            }
+            Format::Json => {
+                let document = serde_json::json!({ "format": 1, "remedies": all });
+                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
+                writeln!(out)?;
+            }
+        }
+        if let (Some(dir), false) = (&self.write, written.is_empty()) {
+            crate::output::complain(&format!(
+                "wrote {} scenarios to {}",
+                written.len(),
+                dir.display()
+            ));
+        }
+        let hopeless = |one: &Remedies| {
+            one.needed()
+                && !one
+                    .remedies
+                    .iter()
+                    .any(|one| one.effect == remedies::Effect::Works)
+        };
+        Ok(if all.iter().any(hopeless) {
+            Verdict::Bad
+        } else {
+            Verdict::Good
+        })
+    }
+}
+
+/// Writes a scenario for each row that changes one: `rhel-6.5-01-connect-without-bind.yaml`.
+fn write(dir: &Path, all: &[Remedies], source: &[String]) -> Result<Vec<PathBuf>, Failure> {
+    let names = fourtuple_harness::kernels::names();
+    let told = |path: &Path, error: std::io::Error| {
+        Failure::Told(format!(
+            "error: {} cannot be written: {}",
+            path.display(),
+            error.kind()
+        ))
+    };
+    fs::create_dir_all(dir).map_err(|error| told(dir, error))?;
+    let mut written = Vec::new();
+    for one in all {
+        let point: String = one
+            .point
+            .iter()
+            .map(|axis| format!("-{}", safe(axis)))
+            .collect();
+        for (n, remedy) in one.remedies.iter().enumerate() {
+            let Some(text) = remedies::scenario_of(one, remedy, source, &names) else {
+                continue;
+            };
+            let path = dir.join(format!(
+                "{}{point}-{:02}-{}.yaml",
+                one.kernel,
+                n + 1,
+                remedy.id
+            ));
+            fs::write(&path, text).map_err(|error| told(&path, error))?;
+            written.push(path);
+        }
+    }
+    Ok(written)
+}
+
+/// What may stand in a file name on every system.
+fn safe(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '=' | '_') {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
