@@ -132,10 +132,10 @@ impl<C: Chooser> Machine<C> {
             return;
         }
         for owner in &bucket.owners {
-            if let Who::Tw(t) = owner.who() {
-                if self.tws[t].reuseport.is_none() {
-                    self.tws[t].reuseport = Some(self.chooser.garbage_bit());
-                }
+            if let Who::Tw(t) = owner.who()
+                && self.tws[t].reuseport.is_none()
+            {
+                self.tws[t].reuseport = Some(self.chooser.garbage_bit());
             }
         }
     }
@@ -174,14 +174,14 @@ impl<C: Chooser> Machine<C> {
         match self.b.pair_rule {
             PairRule::Single => !both_reuse && !both_reuseport,
             PairRule::StrictRelaxed | PairRule::ReuseportExplicitOnly => {
-                let refused = !both_reuse && !(rpok && both_reuseport);
+                let shares = both_reuse || (rpok && both_reuseport);
                 // The strict clause looks at LISTEN only and wins even where SO_REUSEPORT shares.
                 let strict = !relax
                     && (n.family == Family::Inet || self.b.pair_rule_v6_strict)
                     && n.reuse != 0
                     && o.reuse
                     && o.state != State::Listen;
-                refused || strict
+                !shares || strict
             }
             PairRule::Split => {
                 if both_reuse {
@@ -227,11 +227,7 @@ impl<C: Chooser> Machine<C> {
                 inet,
                 same_family,
             ),
-            Bhash2::InetSeesMapped => (
-                (same_family && (any6 || any4)) || (inet && (any6 || any4)),
-                inet,
-                true,
-            ),
+            Bhash2::InetSeesMapped => ((same_family || inet) && (any6 || any4), inet, true),
             Bhash2::Unified => (any6 || (any4 && (inet || mapped)), inet, true),
             Bhash2::UnifiedV6Only => (any6 || (any4 && (inet || mapped)), inet || mapped, true),
             Bhash2::CreatorFamily => {

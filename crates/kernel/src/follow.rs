@@ -269,7 +269,7 @@ impl Follower {
                 } else {
                     allowed.insert(answer);
                 }
-                if !script.next() {
+                if !script.another() {
                     break;
                 }
             }

@@ -42,7 +42,7 @@ impl PortSet {
         if let Some(bits) = &mut self.0 {
             let i = usize::from(port) / 64;
             bits.words[i] &= !(1 << (port % 64));
-            let full = if port % 2 == 0 {
+            let full = if port.is_multiple_of(2) {
                 &mut bits.full_even
             } else {
                 &mut bits.full_odd

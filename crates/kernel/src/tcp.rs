@@ -202,11 +202,11 @@ impl<C: Chooser> Machine<C> {
         child.freebind = l.freebind;
         child.transparent = l.transparent;
         child.mapped_ops = l.family == Family::Inet6 && seg.dst.ip.is_v4();
-        if let Some(cold) = &l.cold {
-            if cold.range != (0, 0) || cold.linger2 != 0 {
-                child.cold().range = cold.range;
-                child.cold().linger2 = cold.linger2;
-            }
+        if let Some(cold) = &l.cold
+            && (cold.range != (0, 0) || cold.linger2 != 0)
+        {
+            child.cold().range = cold.range;
+            child.cold().linger2 = cold.linger2;
         }
         child.has_file = false;
         child.queued = true;

@@ -3,7 +3,7 @@
 use crate::chooser::{Chooser, PortHashInput};
 use crate::established::SLACK;
 
-/// Enumerates the choices of one call: run the call, read the outcome, [`Script::next`], run it
+/// Enumerates the choices of one call: run the call, read the outcome, [`Script::another`], run it
 /// again on a copy of the old state, until there is nothing left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
@@ -30,7 +30,7 @@ impl Script {
     }
 
     /// Moves on to the next combination; `false` when all have been seen.
-    pub fn next(&mut self) -> bool {
+    pub fn another(&mut self) -> bool {
         self.answers.truncate(self.at);
         self.at = 0;
         while let Some((answer, of)) = self.answers.last_mut() {
@@ -80,12 +80,12 @@ impl Chooser for Script {
         if !even {
             return self.choose(n);
         }
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             return self.choose(n / 2) * 2;
         }
         // An even number modulo an odd one can be anything.
         let r = self.choose(n);
-        if r % 2 == 0 { r } else { r + n }
+        if r.is_multiple_of(2) { r } else { r + n }
     }
 
     fn perturb_cell(&mut self, _index: u32) -> u32 {
