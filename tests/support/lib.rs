@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fourtuple_harness::{Engine, Model, ScenarioReport, kernels, runner};
 use fourtuple_scenario::{expand, load};
+use fourtuple_turmoil::engine::Turmoil;
 
 /// The top of the repository.
 #[must_use]
@@ -15,7 +16,7 @@ pub fn root() -> &'static Path {
 /// The engines that every scenario runs on.
 #[must_use]
 pub fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(Model)]
+    vec![Box::new(Model), Box::new(Turmoil)]
 }
 
 /// A scenario's path below the top of the repository.

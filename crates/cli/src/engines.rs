@@ -1,11 +1,12 @@
 //! The engines there are.
 
 use fourtuple_harness::{Engine, Model};
+use fourtuple_turmoil::engine::Turmoil;
 
 use crate::output::Failure;
 
 /// Names of the engines, for `--engine`.
-pub(crate) const NAMES: [&str; 1] = ["model"];
+pub(crate) const NAMES: [&str; 2] = ["model", "turmoil"];
 
 /// The engines with these names, each once, in this order.
 pub(crate) fn by_name(names: &[String]) -> Result<Vec<Box<dyn Engine>>, Failure> {
@@ -13,6 +14,7 @@ pub(crate) fn by_name(names: &[String]) -> Result<Vec<Box<dyn Engine>>, Failure>
     for name in names {
         let engine: Box<dyn Engine> = match name.as_str() {
             "model" => Box::new(Model),
+            "turmoil" => Box::new(Turmoil),
             _ => {
                 let message = format!(
                     "error: there is no engine `{name}`\n  = help: the engines are {}",

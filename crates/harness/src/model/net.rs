@@ -15,24 +15,26 @@ use crate::engine::Cannot;
 const BACKLOG: u32 = 4096;
 
 /// A host of the scenario.
-pub(super) struct HostNs {
-    pub(super) name: Name,
-    pub(super) ns: WorldNs,
+#[derive(Clone)]
+pub(crate) struct HostNs {
+    pub(crate) name: Name,
+    pub(crate) ns: WorldNs,
 }
 
 /// The world with the scenario's hosts in it, and the listeners that were there from the start.
-pub(super) struct Net<C: Chooser> {
-    pub(super) world: World<C>,
-    pub(super) hosts: Vec<HostNs>,
+#[derive(Clone)]
+pub(crate) struct Net<C: Chooser> {
+    pub(crate) world: World<C>,
+    pub(crate) hosts: Vec<HostNs>,
     by_name: BTreeMap<Name, usize>,
     by_address: BTreeMap<Ip, usize>,
-    pub(super) listeners: Vec<(usize, WorldSock, u16)>,
-    pub(super) notes: Vec<String>,
+    pub(crate) listeners: Vec<(usize, WorldSock, u16)>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl<C: Chooser> Net<C> {
     /// Builds the hosts. `chooser` makes the source of chance of each machine from its name.
-    pub(super) fn new(
+    pub(crate) fn new(
         case: &Case,
         profile: &Profile,
         chooser: &mut dyn FnMut(&str) -> C,
@@ -97,7 +99,7 @@ impl<C: Chooser> Net<C> {
     }
 
     /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see it.
-    pub(super) fn sysctl(&mut self, host: usize, key: &str, value: &str) {
+    pub(crate) fn sysctl(&mut self, host: usize, key: &str, value: &str) {
         let HostNs { name, ns } = &self.hosts[host];
         if let Err(errno) = self.world.sysctl(*ns, key, value) {
             let note = format!("{name}: sysctl {key} = {value} is refused with {errno}");
@@ -128,13 +130,13 @@ impl<C: Chooser> Net<C> {
     }
 
     /// The host with a name.
-    pub(super) fn host(&self, name: &str) -> Result<usize, Cannot> {
+    pub(crate) fn host(&self, name: &str) -> Result<usize, Cannot> {
         let found = self.by_name.get(name).copied();
         found.ok_or_else(|| Cannot::new(format!("no host is called {name}")))
     }
 
     /// The host that a connection from `from` to an address reaches.
-    pub(super) fn reached(&self, from: usize, ip: Ip) -> Option<usize> {
+    pub(crate) fn reached(&self, from: usize, ip: Ip) -> Option<usize> {
         if ip.is_loopback() || ip.is_any() {
             Some(from)
         } else {
@@ -144,14 +146,14 @@ impl<C: Chooser> Net<C> {
 
     /// Closes both ends in one instant: each has sent its FIN before the other's arrives. Within one namespace packets
     /// arrive at once, so that `a` is first there.
-    pub(super) fn close_both(&mut self, a: WorldSock, b: WorldSock) {
+    pub(crate) fn close_both(&mut self, a: WorldSock, b: WorldSock) {
         self.world.machine_mut(a.machine).close(a.sock);
         // Only this call carries the packets of both.
         self.world.close(b);
     }
 
     /// Time since the start of the scenario.
-    pub(super) fn elapsed(&self) -> u64 {
+    pub(crate) fn elapsed(&self) -> u64 {
         self.world.now().since(World::<C>::START)
     }
 }

@@ -128,9 +128,10 @@ impl Row {
     }
 }
 
-/// Reasons are alike when they read alike; the single ports behind them may differ.
+/// Reasons are alike when they read alike. The single ports behind them may differ, and so may the call path: kernels
+/// renamed their functions without changing what they do.
 fn same_reason(a: &Why, b: &Why) -> bool {
-    a.rule == b.rule && a.ports == b.ports && a.path == b.path
+    a.rule == b.rule && a.ports == b.ports
 }
 
 impl Story {

@@ -1,0 +1,233 @@
+//! The calls that an instance makes: listeners, and one connection after the other.
+
+use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, WorldSock};
+use fourtuple_scenario::Op;
+
+use super::{BACKLOG, Calling, Instance, Program, Sim, Task};
+use crate::attempt::{Answer, Args, SocketName};
+use crate::call;
+use crate::model::net::Net;
+use crate::recorder::{Caller, Seen, Slot};
+
+impl<C: Chooser> Sim<'_, C> {
+    pub(super) fn caller(&self, instance: u32, number: u32) -> Caller {
+        let Instance { program, index, .. } = self.instances[instance as usize];
+        let Program { name, host, .. } = &self.programs[program];
+        Caller {
+            host: self.net.hosts[*host].name.clone(),
+            process: name.clone(),
+            instance: index + 1,
+            socket: SocketName::Numbered(name.clone(), number),
+        }
+    }
+
+    /// Notes a call that has returned at once.
+    pub(super) fn note(&mut self, slot: Slot, result: Result<Seen, Errno>) {
+        match result {
+            Ok(seen) => self.recorder.ok(slot, seen),
+            Err(errno) => {
+                let refusal = self.net.world.take_refusal();
+                self.recorder.failed(slot, Answer::Errno(errno), refusal);
+            }
+        }
+    }
+
+    /// A new socket with the process's options. An option that the kernel refuses is an attempt; the program goes on.
+    pub(super) fn socket(
+        &mut self,
+        instance: u32,
+        caller: &Caller,
+        at: Option<Endpoint>,
+        to: Option<Endpoint>,
+    ) -> WorldSock {
+        let Program { process, host, .. } =
+            &self.programs[self.instances[instance as usize].program];
+        let (process, ns) = (*process, self.net.hosts[*host].ns);
+        let family = call::family(at.map(Into::into), to.map(Into::into));
+        let socket = self.net.world.socket(ns, family, process.uid);
+        for option in process.options.iter() {
+            let set = call::sock_opt(&option).and_then(|option| self.net.world.set(socket, option));
+            if let Err(errno) = set {
+                let args = Args::Option(option.name().into(), option.value().into());
+                let slot = self
+                    .recorder
+                    .call(self.net.elapsed(), caller, Op::Set, args);
+                self.note(slot, Err(errno));
+            }
+        }
+        socket
+    }
+
+    pub(super) fn bind(&mut self, caller: &Caller, socket: WorldSock, at: Endpoint) -> bool {
+        let slot = self
+            .recorder
+            .call(self.net.elapsed(), caller, Op::Bind, Args::At(at));
+        let result = self.net.world.bind(socket, at);
+        let seen = |net: &Net<C>| Seen {
+            local: Some(net.world.local(socket)),
+            ..Seen::default()
+        };
+        let result = result.map(|()| seen(&self.net));
+        let bound = result.is_ok();
+        self.note(slot, result);
+        bound
+    }
+
+    pub(super) fn open_listeners(&mut self, instance: u32) {
+        let Instance { program, index, .. } = self.instances[instance as usize];
+        let Program {
+            process,
+            numbering,
+            host,
+            ..
+        } = &self.programs[program];
+        let (process, numbering, host) = (*process, *numbering, *host);
+        for (n, at) in (0..).zip(&process.listen) {
+            let at = Endpoint::from(*at);
+            let caller = self.caller(instance, numbering.listener(index, n));
+            let socket = self.socket(instance, &caller, Some(at), None);
+            if !self.bind(&caller, socket, at) {
+                self.net.world.close(socket);
+                continue;
+            }
+            let slot = self.recorder.call(
+                self.net.elapsed(),
+                &caller,
+                Op::Listen,
+                Args::Backlog(BACKLOG),
+            );
+            let result = self.net.world.listen(socket, BACKLOG);
+            let local = self.net.world.local(socket);
+            let listens = result.is_ok();
+            self.note(
+                slot,
+                result.map(|()| Seen {
+                    local: Some(local),
+                    ..Seen::default()
+                }),
+            );
+            if listens {
+                self.listeners
+                    .entry((host, local.port))
+                    .or_default()
+                    .push(socket);
+            } else {
+                self.net.world.close(socket);
+            }
+        }
+    }
+
+    /// Makes the next connection of an instance. `false` if the instance need not wait for an answer.
+    pub(super) fn connect_waits(&mut self, instance: u32) -> bool {
+        let now = self.net.world.now();
+        let state = &mut self.instances[instance as usize];
+        let (index, round, connection) = (state.index, state.round, state.connection);
+        state.connection += 1;
+        state.last = now;
+        let Program {
+            process, numbering, ..
+        } = &self.programs[state.program];
+        let at = process.bind_of(index, connection).map(Endpoint::from);
+        let to = process.connect_of(index, connection).map(Endpoint::from);
+        let number = numbering.connection(index, round, connection);
+        let caller = self.caller(instance, number);
+        let socket = self.socket(instance, &caller, at, to);
+        if let Some(at) = at
+            && !self.bind(&caller, socket, at)
+        {
+            self.net.world.close(socket);
+            return false;
+        }
+        let Some(to) = to else {
+            self.hold(instance, socket, None);
+            return false;
+        };
+        let slot = self
+            .recorder
+            .call(self.net.elapsed(), &caller, Op::Connect, Args::To(to));
+        let called = self.net.world.connect(socket, to);
+        let answer = match called {
+            Call::Done(answer) => Some(answer),
+            Call::Waiting => None,
+        };
+        let answered = answer.is_some();
+        self.instances[instance as usize].calling = Some(Calling {
+            socket,
+            slot,
+            to,
+            answer,
+        });
+        if answered {
+            self.note_answer(instance);
+            self.soon(Task::Answered(instance));
+        } else {
+            self.waiting.push(instance);
+        }
+        true
+    }
+
+    /// Notes what a connect returned, and lets the server accept.
+    pub(super) fn note_answer(&mut self, instance: u32) {
+        let Instance {
+            program,
+            calling: Some(calling),
+            ..
+        } = &self.instances[instance as usize]
+        else {
+            return;
+        };
+        let (socket, slot, to, host) = (
+            calling.socket,
+            calling.slot,
+            calling.to,
+            self.programs[*program].host,
+        );
+        let Some(answer) = calling.answer else { return };
+        let seen = answer.map(|()| Seen {
+            local: Some(self.net.world.local(socket)),
+            peer: self.net.world.peer(socket).ok(),
+            bytes: None,
+        });
+        self.note(slot, seen);
+        if answer.is_ok() {
+            self.accept_all(host, to);
+        }
+    }
+
+    /// Listeners accept everything at once and keep it.
+    pub(super) fn accept_all(&mut self, from: usize, to: Endpoint) {
+        let Some(host) = self.net.reached(from, to.ip) else {
+            return;
+        };
+        let Some(listeners) = self.listeners.get(&(host, to.port)) else {
+            return;
+        };
+        for listener in listeners {
+            while let Call::Done(Ok(child)) = self.net.world.accept(*listener, 0) {
+                if let Ok(peer) = self.net.world.peer(child) {
+                    self.accepted
+                        .insert((self.net.world.local(child), peer), child);
+                }
+            }
+        }
+    }
+
+    pub(super) fn answered(&mut self, instance: u32) {
+        let Some(calling) = self.instances[instance as usize].calling.take() else {
+            return;
+        };
+        if calling.answer == Some(Ok(())) {
+            let socket = calling.socket;
+            let ends = self
+                .net
+                .world
+                .peer(socket)
+                .ok()
+                .map(|peer| (peer, self.net.world.local(socket)));
+            self.hold(instance, socket, ends);
+        } else {
+            self.net.world.close(calling.socket);
+        }
+        self.next(instance);
+    }
+}

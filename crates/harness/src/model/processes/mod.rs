@@ -1,0 +1,318 @@
+//! The declarative form on the kernel model.
+//!
+//! Everything that happens is a task in a queue ordered by (time, sequence number): first in, first out within one
+//! instant. An instance runs its calls until it has to wait. `connect` is such a wait: its port is chosen when it is
+//! called, and the instance goes to the back of the queue before it continues. That is what an async executor does,
+//! and why instances of a process take turns.
+//!
+//! - this file: the queue, and how instances go on; [`calls`]: the calls they make; [`closing`]: how connections end
+
+mod calls;
+mod closing;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Time, WorldSock};
+use fourtuple_scenario::{Hold, Process};
+use indexmap::IndexMap;
+
+use super::net::Net;
+use crate::attempt::{Attempt, Name};
+use crate::call::Numbering;
+use crate::engine::Cannot;
+use crate::recorder::{Recorder, Slot};
+
+/// Backlog of the listeners of processes; they accept at once.
+const BACKLOG: u32 = 4096;
+
+/// Runs the processes of a case to their end.
+pub(super) fn run<C: Chooser>(
+    net: Net<C>,
+    processes: &IndexMap<String, Process>,
+) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+    let mut sim = Sim::new(net, processes)?;
+    sim.start();
+    sim.run();
+    Ok((sim.recorder.finish(), sim.net.notes))
+}
+
+/// Something to do at a point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    /// An instance starts.
+    Begin(u32),
+    /// An instance makes its next connection.
+    Connect(u32),
+    /// A connect has been answered, and its instance goes on.
+    Answered(u32),
+    /// A connection has been held long enough.
+    Release(u32),
+    /// The client sees that the server closed.
+    CloseClient(u32),
+    /// The server sees that the client closed.
+    CloseServer(u32),
+}
+
+struct Program<'a> {
+    process: &'a Process,
+    name: Name,
+    host: usize,
+    numbering: Numbering,
+    /// Index of the first instance.
+    first: u32,
+    /// Instances that have attempts to make.
+    busy: u32,
+    /// Processes to wait for.
+    waits_for: usize,
+    /// Processes that wait for this one.
+    waited_by: Vec<usize>,
+}
+
+struct Instance {
+    program: usize,
+    /// Counted from 0 within the process.
+    index: u32,
+    round: u32,
+    connection: u32,
+    /// When its last connection was started.
+    last: Time,
+    /// Connections of the current round that are not closed yet.
+    open: u32,
+    /// Whether it waits for them.
+    draining: bool,
+    calling: Option<Calling>,
+}
+
+/// A connect that has not been answered, or whose answer has not been looked at.
+struct Calling {
+    socket: WorldSock,
+    slot: Slot,
+    to: Endpoint,
+    answer: Option<Result<(), Errno>>,
+}
+
+/// A connection, or a bound socket, that is being held.
+struct Held {
+    instance: u32,
+    client: WorldSock,
+    /// Local and remote end as the server sees them, to find its socket.
+    ends: Option<(Endpoint, Endpoint)>,
+}
+
+struct Sim<'a, C: Chooser> {
+    net: Net<C>,
+    recorder: Recorder,
+    programs: Vec<Program<'a>>,
+    instances: Vec<Instance>,
+    held: Vec<Held>,
+    /// Listeners by host and port.
+    listeners: BTreeMap<(usize, u16), Vec<WorldSock>>,
+    /// Accepted sockets by (local, peer).
+    accepted: BTreeMap<(Endpoint, Endpoint), WorldSock>,
+    tasks: BinaryHeap<Reverse<(Time, u64, Task)>>,
+    sequence: u64,
+    /// Instances whose connect has not been answered by the network.
+    waiting: Vec<u32>,
+}
+
+impl<'a, C: Chooser> Sim<'a, C> {
+    fn new(net: Net<C>, processes: &'a IndexMap<String, Process>) -> Result<Self, Cannot> {
+        let mut sim = Sim {
+            recorder: Recorder::default(),
+            programs: Vec::with_capacity(processes.len()),
+            instances: Vec::new(),
+            held: Vec::new(),
+            listeners: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            tasks: BinaryHeap::new(),
+            sequence: 0,
+            waiting: Vec::new(),
+            net,
+        };
+        for (host, socket, port) in &sim.net.listeners {
+            sim.listeners
+                .entry((*host, *port))
+                .or_default()
+                .push(*socket);
+        }
+        for (name, process) in processes {
+            let first = u32::try_from(sim.instances.len()).unwrap_or(u32::MAX);
+            let program = sim.programs.len();
+            sim.instances
+                .extend((0..process.count).map(|index| Instance {
+                    program,
+                    index,
+                    round: 0,
+                    connection: 0,
+                    last: Time::ZERO,
+                    open: 0,
+                    draining: false,
+                    calling: None,
+                }));
+            sim.programs.push(Program {
+                host: sim.net.host(&process.on)?,
+                name: name.as_str().into(),
+                numbering: Numbering::of(process),
+                first,
+                busy: process.count,
+                waits_for: process.after.len(),
+                waited_by: Vec::new(),
+                process,
+            });
+        }
+        for (waiter, process) in processes.values().enumerate() {
+            for name in &process.after {
+                let awaited = processes.get_index_of(name.as_str());
+                let awaited =
+                    awaited.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
+                sim.programs[awaited].waited_by.push(waiter);
+            }
+        }
+        Ok(sim)
+    }
+
+    fn start(&mut self) {
+        for program in 0..self.programs.len() {
+            let Program {
+                process, waits_for, ..
+            } = &self.programs[program];
+            if *waits_for == 0 {
+                let at = self.net.world.now() + process.start;
+                self.begin(program, at);
+            }
+        }
+    }
+
+    fn begin(&mut self, program: usize, at: Time) {
+        let Program { first, process, .. } = &self.programs[program];
+        for instance in *first..first + process.count {
+            self.push(at, Task::Begin(instance));
+        }
+    }
+
+    fn push(&mut self, at: Time, task: Task) {
+        self.sequence += 1;
+        self.tasks.push(Reverse((at, self.sequence, task)));
+    }
+
+    fn soon(&mut self, task: Task) {
+        self.push(self.net.world.now(), task);
+    }
+
+    fn run(&mut self) {
+        loop {
+            let now = self.net.world.now();
+            let next = self.tasks.peek().map(|Reverse((at, _, _))| *at);
+            if next != Some(now) && self.poll() {
+                continue;
+            }
+            // Kernel timers only matter ahead of the next task, or to those who wait for the network.
+            let timer = if self.waiting.is_empty() {
+                None
+            } else {
+                self.net.world.next_event()
+            };
+            match (next, timer) {
+                (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
+                    self.net.world.advance(at);
+                    if let Some(Reverse((_, _, task))) = self.tasks.pop() {
+                        self.perform(task);
+                    }
+                }
+                (_, Some(timer)) => self.net.world.advance(timer),
+                _ => break,
+            }
+        }
+    }
+
+    fn perform(&mut self, task: Task) {
+        match task {
+            Task::Begin(instance) => {
+                self.open_listeners(instance);
+                self.next(instance);
+            }
+            Task::Connect(instance) => {
+                if !self.connect_waits(instance) {
+                    self.next(instance);
+                }
+            }
+            Task::Answered(instance) => self.answered(instance),
+            Task::Release(held) => self.release(held),
+            Task::CloseClient(held) => self.close_client(held),
+            Task::CloseServer(held) => self.close_server(held),
+        }
+    }
+
+    /// Asks for answers that the network has brought; `true` if there was one.
+    fn poll(&mut self) -> bool {
+        let waiting = std::mem::take(&mut self.waiting);
+        let before = waiting.len();
+        for instance in waiting {
+            let Some(calling) = self.instances[instance as usize].calling.as_mut() else {
+                continue;
+            };
+            match self.net.world.connect_result(calling.socket) {
+                Call::Waiting => self.waiting.push(instance),
+                Call::Done(answer) => {
+                    calling.answer = Some(answer);
+                    self.note_answer(instance);
+                    self.soon(Task::Answered(instance));
+                }
+            }
+        }
+        self.waiting.len() < before
+    }
+
+    /// Lets an instance run until it has to wait, or has made all its attempts.
+    fn next(&mut self, instance: u32) {
+        loop {
+            let now = self.net.world.now();
+            let state = &self.instances[instance as usize];
+            let Program {
+                process, numbering, ..
+            } = &self.programs[state.program];
+            if state.connection < numbering.connections() {
+                let first = state.round == 0 && state.connection == 0;
+                let due = if first {
+                    now
+                } else {
+                    state.last + process.every
+                };
+                if due > now {
+                    self.push(due, Task::Connect(instance));
+                    return;
+                }
+                if self.connect_waits(instance) {
+                    return;
+                }
+            } else if numbering.connections() == 0 || state.round + 1 >= process.repeat {
+                self.finished(instance);
+                return;
+            } else if state.open > 0 && process.hold != Hold::Forever {
+                self.instances[instance as usize].draining = true;
+                return;
+            } else {
+                let state = &mut self.instances[instance as usize];
+                state.round += 1;
+                state.connection = 0;
+                state.open = 0;
+            }
+        }
+    }
+
+    /// An instance has made all its attempts.
+    fn finished(&mut self, instance: u32) {
+        let program = self.instances[instance as usize].program;
+        self.programs[program].busy -= 1;
+        if self.programs[program].busy > 0 {
+            return;
+        }
+        for waiter in std::mem::take(&mut self.programs[program].waited_by) {
+            self.programs[waiter].waits_for -= 1;
+            if self.programs[waiter].waits_for == 0 {
+                self.begin(waiter, self.net.world.now());
+            }
+        }
+    }
+}
