@@ -216,18 +216,16 @@ impl<C: Chooser> Machine<C> {
         let same_family = n.family == o.family;
         let any6 = o.addr == Ip::ANY6;
         let any4 = o.addr == Ip::ANY4;
+        // A native address never overlaps with ::ffff:0.0.0.0, whose entry is not looked at.
+        let own_any = same_family && (any6 || (any4 && inet));
         // Which wildcard entries of the port are looked at, and whether ipv6only owners in them
         // are passed over.
         let (wildcard, skip_v6only, exact) = match self.b.bhash2 {
             Bhash2::None | Bhash2::SameFamilyNoTw | Bhash2::SameFamily => {
-                (same_family && (any6 || any4), inet, same_family)
+                (own_any, inet, same_family)
             }
-            Bhash2::InetSeesAny6 => (
-                (same_family && (any6 || any4)) || (inet && any6),
-                inet,
-                same_family,
-            ),
-            Bhash2::InetSeesMapped => ((same_family || inet) && (any6 || any4), inet, true),
+            Bhash2::InetSeesAny6 => (own_any || (inet && any6), inet, same_family),
+            Bhash2::InetSeesMapped => (any6 || (any4 && inet), inet, true),
             Bhash2::Unified => (any6 || (any4 && (inet || mapped)), inet, true),
             Bhash2::UnifiedV6Only => (any6 || (any4 && (inet || mapped)), inet || mapped, true),
             Bhash2::CreatorFamily => {

@@ -259,6 +259,27 @@ fn specific_address_next_to_dual_stack(#[case] name: &str, #[case] shared: bool)
     assert_eq!(k.bind(wild, "::", 40000), USE);
 }
 
+/// A native address cannot overlap with a v4-mapped wildcard, so that entry of the table by
+/// address is not looked at.
+#[rstest]
+fn native_address_next_to_mapped_wildcard(
+    #[values(
+        "linux-6.0",
+        "linux-6.1.0",
+        "linux-6.2",
+        "linux-6.3",
+        "linux-6.6",
+        "linux-6.8"
+    )]
+    name: &str,
+) {
+    let mut k = Bench::local(name);
+    let wild = k.tcp6();
+    k.bind(wild, "::ffff:0.0.0.0", 40000).unwrap();
+    let s = k.tcp6();
+    assert_eq!(k.bind(s, "::1", 40000), ok(40000));
+}
+
 /// The first releases with the table by address did not have TIME-WAITs in it.
 #[rstest]
 #[case("linux-6.0", USE)]
