@@ -1,7 +1,8 @@
 //! What the tests of this crate share: a chooser that plays given draws, and a bench of sockets.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
 
 pub mod bench;
+pub mod pins;
 pub mod play;
 
 pub use bench::{Bench, S, ok};

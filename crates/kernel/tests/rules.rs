@@ -1,0 +1,216 @@
+//! Every rule of the model has a program that makes it decide, and gives the errno that goes with
+//! it.
+
+mod support;
+
+use fourtuple_kernel::{Errno, Rule, SockOpt};
+use std::collections::BTreeSet;
+use support::{Answer, Bench};
+
+/// A program whose last call fails by a rule.
+struct Case {
+    rule: Rule,
+    kernel: &'static str,
+    errno: Errno,
+    program: fn(&mut Bench) -> Answer,
+}
+
+macro_rules! cases {
+    ($($test:ident: $rule:ident, $kernel:literal, $errno:ident, $program:expr;)*) => {
+        const CASES: &[Case] = &[$(Case {
+            rule: Rule::$rule,
+            kernel: $kernel,
+            errno: Errno::$errno,
+            program: $program,
+        },)*];
+        $(
+            #[test]
+            fn $test() {
+                let case = CASES.iter().find(|c| c.rule == Rule::$rule && c.kernel == $kernel);
+                check(case.expect("the case is in the table"));
+            }
+        )*
+    };
+}
+
+fn check(case: &Case) {
+    let mut k = Bench::local(case.kernel);
+    assert_eq!((case.program)(&mut k), Err(case.errno));
+    let why = k.refusal().expect("refusals are explained");
+    assert_eq!(why.rule, case.rule, "{} decided", why.rule.name());
+    assert_eq!(why.errno, case.errno);
+    assert!(!why.path.is_empty(), "the kernel's functions are named");
+
+    // The answer does not depend on anybody asking why.
+    let mut k = Bench::local(case.kernel);
+    k.w.explain(false);
+    assert_eq!((case.program)(&mut k), Err(case.errno));
+    assert_eq!(k.refusal(), None);
+}
+
+/// All ports of the range, bound on 127.0.0.1.
+fn fill(k: &mut Bench) {
+    for port in 40000..=40003 {
+        let s = k.tcp();
+        k.bind(s, k.a1, port).unwrap();
+    }
+}
+
+fn port_of(r: Result<(), Errno>) -> Answer {
+    r.map(|()| 0)
+}
+
+cases! {
+    bind_address_not_local: BindNotLocal, "linux-6.1", EADDRNOTAVAIL, |k| {
+        let s = k.tcp();
+        k.bind(s, "8.8.8.8", 0)
+    };
+    bind_privileged_port: BindPrivileged, "linux-6.1", EACCES, |k| {
+        let s = k.tcp_as(1000);
+        k.bind(s, k.a1, 81)
+    };
+    bind_already_bound: BindAlreadyBound, "linux-6.1", EINVAL, |k| {
+        let s = k.tcp();
+        k.bind(s, k.a1, 40000).unwrap();
+        k.bind(s, k.a1, 40001)
+    };
+    bind_mapped_on_v6only: BindMappedV6Only, "linux-6.1", EINVAL, |k| {
+        let s = k.tcp6();
+        k.set(s, SockOpt::V6Only(true));
+        k.bind(s, "::ffff:127.0.0.1", 40000)
+    };
+    bind_conflict: BindConflict, "linux-6.1", EADDRINUSE, |k| {
+        fill(k);
+        let s = k.tcp();
+        k.bind(s, "0.0.0.0", 40000)
+    };
+    bind_no_port_in_range: BindNoFreePort, "linux-6.1", EADDRINUSE, |k| {
+        fill(k);
+        let s = k.tcp();
+        k.bind(s, "0.0.0.0", 0)
+    };
+    bind_no_port_in_range_old: BindNoFreePort, "linux-2.6.32", EADDRINUSE, |k| {
+        fill(k);
+        let s = k.tcp();
+        k.bind(s, k.a2, 0)
+    };
+    listen_conflict: ListenConflict, "linux-6.1", EADDRINUSE, |k| {
+        let (x, y) = (k.ra(), k.ra());
+        for s in [x, y] {
+            k.bind(s, k.a1, 40000).unwrap();
+        }
+        k.listen(x).unwrap();
+        k.listen(y)
+    };
+    listen_no_port_in_range: ListenNoFreePort, "linux-6.1", EADDRINUSE, |k| {
+        fill(k);
+        let s = k.tcp();
+        k.listen(s)
+    };
+    listen_not_closed: ListenState, "linux-6.1", EINVAL, |k| {
+        let s = k.unbound_pair(k.s1);
+        k.listen(s)
+    };
+    connect_no_port_in_range: ConnectNoPort, "linux-6.1", EADDRNOTAVAIL, |k| {
+        k.range("40000 40001");
+        let s = k.tcp();
+        k.bind(s, k.a2, 40001).unwrap();
+        k.unbound_pair(k.s1);
+        k.unbound(k.s1)
+    };
+    connect_skip_bucket_fastreuse: ConnectSkipFastreuse, "rhel-6.5", EADDRNOTAVAIL, |k| {
+        fill(k);
+        k.unbound(k.s1)
+    };
+    connect_tuple_in_use: ConnectTupleTaken, "linux-6.1", EADDRNOTAVAIL, |k| {
+        for _ in 0..4 {
+            k.unbound_pair(k.s1);
+        }
+        k.unbound(k.s1)
+    };
+    connect_tuple_in_time_wait: ConnectTupleTimeWait, "linux-6.1", EADDRNOTAVAIL, |k| {
+        k.range("40000 40000");
+        let s = k.unbound_pair(k.s1);
+        k.close_first(s);
+        k.unbound(k.s1)
+    };
+    connect_reserved: ConnectReserved, "linux-6.1", EADDRNOTAVAIL, |k| {
+        k.with("ip_local_reserved_ports", "40000-40003");
+        k.unbound(k.s1)
+    };
+    connect_bound_tuple_in_use: ConnectBoundTuple, "linux-6.1", EADDRNOTAVAIL, |k| {
+        let (x, y) = (k.ra(), k.ra());
+        for s in [x, y] {
+            k.bind(s, k.a1, 40000).unwrap();
+        }
+        k.connect(x, k.s1).unwrap();
+        k.connect(y, k.s1)
+    };
+    connect_bound_tuple_in_time_wait: ConnectBoundTimeWait, "linux-6.1", EADDRNOTAVAIL, |k| {
+        k.with("tcp_timestamps", "0");
+        let (x, y) = (k.ra(), k.ra());
+        for s in [x, y] {
+            k.bind(s, k.a1, 40000).unwrap();
+        }
+        k.connect(x, k.s1).unwrap();
+        k.close_first(x);
+        k.connect(y, k.s1)
+    };
+    connect_refused: ConnectRefused, "linux-6.1", ECONNREFUSED, |k| {
+        k.unbound("127.0.0.1:9")
+    };
+    connect_timed_out: ConnectTimedOut, "linux-6.1", ETIMEDOUT, |k| {
+        k.w.add_address(k.ns, "10.0.0.1".parse::<std::net::IpAddr>().unwrap().into());
+        let s = k.tcp();
+        assert_eq!(k.connect(s, "10.0.0.99:80"), support::WAITING);
+        k.wait(300);
+        k.connected(s)
+    };
+    connect_unreachable: ConnectUnreachable, "linux-6.1", ENETUNREACH, |k| {
+        k.unbound("8.8.8.8:80")
+    };
+    connect_family: ConnectFamily, "linux-6.1", EAFNOSUPPORT, |k| {
+        k.unbound("[::1]:80")
+    };
+    connect_state: ConnectState, "linux-6.1", EISCONN, |k| {
+        let s = k.unbound_pair(k.s1);
+        k.connect(s, k.s2)
+    };
+    option_unknown: OptionUnknown, "linux-2.6.32", ENOPROTOOPT, |k| {
+        let s = k.tcp();
+        port_of(k.try_set(s, SockOpt::ReusePort(true)))
+    };
+    option_invalid: OptionInvalid, "linux-6.8", EINVAL, |k| {
+        let s = k.tcp();
+        port_of(k.try_set(s, SockOpt::LocalPortRange(40003, 40000)))
+    };
+    sysctl_unknown: SysctlUnknown, "linux-2.6.32", ENOENT, |k| {
+        port_of(k.sysctl("ip_autobind_reuse", "1"))
+    };
+    sysctl_invalid: SysctlInvalid, "linux-6.1", EINVAL, |k| {
+        port_of(k.sysctl("ip_local_port_range", "40003 40000"))
+    };
+    connection_reset: ConnectionReset, "linux-6.1", ECONNRESET, |k| {
+        let s = k.unbound_pair(k.s1);
+        let peer = k.peer(s);
+        k.set(peer, SockOpt::Linger(Some(0)));
+        k.close(peer);
+        match k.w.send(s, 1) {
+            fourtuple_kernel::Call::Done(r) => r.map(|_| 0),
+            fourtuple_kernel::Call::Waiting => support::WAITING,
+        }
+    };
+}
+
+#[test]
+fn every_rule_has_a_case() {
+    let covered: BTreeSet<Rule> = CASES.iter().map(|c| c.rule).collect();
+    let all: BTreeSet<Rule> = Rule::ALL.iter().copied().collect();
+    assert_eq!(covered, all);
+}
+
+#[test]
+fn names_of_rules_are_unique() {
+    let names: BTreeSet<&str> = Rule::ALL.iter().map(|r| r.name()).collect();
+    assert_eq!(names.len(), Rule::ALL.len());
+}
