@@ -2,7 +2,7 @@
 
 use super::conns::{Direction, Key};
 use super::options::Kept;
-use super::state::{Failure, Open, State};
+use super::state::{Failure, Open, Sets, State};
 use bytes::Bytes;
 use fourtuple_kernel::{
     Call, Endpoint, Errno, Family, NsId, Shutdown, SockId, SockOpt, State as Tcp,
@@ -71,6 +71,7 @@ impl State {
         let started = before == Tcp::Close && !matches!(answer, Call::Done(Err(Errno::EISCONN)));
         if started && self.machine.state(id) != Tcp::Close {
             self.connecting(id, to);
+            self.timer_set(Sets::Syn);
         }
         self.route();
         let answer = match answer {
@@ -379,6 +380,9 @@ impl State {
 
     /// Something has happened to a connection from this end.
     fn changed(&mut self, key: Option<Key>) {
+        // Both ends may be on this host.
+        self.timer_set(Sets::Ack);
+        self.timer_set(Sets::End);
         self.route();
         if let Some(key) = key {
             self.touch(key);

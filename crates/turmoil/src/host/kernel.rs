@@ -61,16 +61,6 @@ impl Kernel {
         }
         result
     }
-
-    /// When the kernel has something to do by itself.
-    pub(crate) fn next_event(&self) -> Option<Time> {
-        let state = lock(&self.state);
-        let timer = state.machine.next_event();
-        [timer, state.conns.next_check()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
 }
 
 thread_local! {

@@ -1,7 +1,7 @@
 //! What goes out of a kernel and what comes in.
 
 use super::conns::Key;
-use super::state::State;
+use super::state::{Sets, State};
 use crate::carrier::wire::Body;
 use bytes::Bytes;
 use fourtuple_kernel::{Endpoint, NsId, SegKind, Segment};
@@ -58,7 +58,12 @@ impl State {
         let Some(ns) = self.namespace_of(segment.dst.ip) else {
             return;
         };
-        self.kick = true;
+        match segment.kind {
+            SegKind::Fin => self.timer_set(Sets::Ack),
+            SegKind::Challenge => self.timer_set(Sets::Challenge),
+            SegKind::Ack | SegKind::Data(_) if segment.saw_fin => self.timer_set(Sets::End),
+            _ => {}
+        }
         let key = Key {
             ns,
             local: segment.dst,

@@ -10,7 +10,7 @@ use crate::carrier::Peers;
 use crate::config::Linux;
 use crate::network::Network;
 use bytes::Bytes;
-use fourtuple_kernel::time::Time;
+use fourtuple_kernel::time::{MS, Time};
 use fourtuple_kernel::{Errno, Ip, Machine, NsId, Refusal, Seeded, SockId, State as Tcp};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -33,6 +33,9 @@ pub(crate) struct Spec {
     pub(crate) own: IpAddr,
     pub(crate) namespaces: Vec<Namespace>,
 }
+
+/// The least that FIN_WAIT2 and TIME-WAIT last: three and a half times the least timeout.
+const LEAST_END: u64 = 700 * MS;
 
 /// What a handle of a program stands for.
 #[derive(Debug)]
@@ -76,7 +79,25 @@ pub(crate) struct State {
     pub(crate) refused_sysctls: Vec<(usize, String, String, Errno)>,
     pub(crate) failure: Option<Failure>,
     pub(crate) refusal: Option<Refusal>,
+    /// Before this nothing can happen by itself; the kernel's own answer costs a walk over all
+    /// timers.
+    quiet_until: Option<Time>,
     syn_rto: u64,
+    /// The shortest timers: a challenged SYN's, a delayed acknowledgement's, a TIME-WAIT's.
+    shortest: [u64; 3],
+}
+
+/// What a call or a segment may set a timer for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sets {
+    /// Repeating a SYN.
+    Syn,
+    /// Repeating a SYN that met an old connection.
+    Challenge,
+    /// Acknowledging a FIN.
+    Ack,
+    /// The end of a connection.
+    End,
 }
 
 impl State {
@@ -113,7 +134,15 @@ impl State {
         machine.take_refusal();
         State {
             up: true,
-            syn_rto: u64::from(first.behaviours.syn_rto_ms) * fourtuple_kernel::time::MS,
+            quiet_until: None,
+            syn_rto: u64::from(first.behaviours.syn_rto_ms) * MS,
+            shortest: [
+                2_000 * MS / u64::from(first.behaviours.hz.max(1)),
+                u64::from(first.behaviours.delayed_ack_ms) * MS,
+                spec.namespaces.iter().filter_map(|n| n.linux.time_wait).min().map_or(LEAST_END, |tw| {
+                    LEAST_END.min(u64::try_from(tw.as_nanos()).unwrap_or(u64::MAX))
+                }),
+            ],
             machine,
             namespaces,
             local,
@@ -159,6 +188,31 @@ impl State {
             .map_or(1, |(_, window)| *window)
     }
 
+    /// Notes that a timer may have been set. The task that keeps the time looks in time.
+    pub(crate) fn timer_set(&mut self, sets: Sets) {
+        let [challenge, ack, end] = self.shortest;
+        let delay = match sets {
+            Sets::Syn => self.syn_rto,
+            Sets::Challenge => challenge.min(self.syn_rto),
+            Sets::Ack => ack.min(end),
+            Sets::End => end,
+        };
+        let at = self.machine.now().after(delay);
+        if self.quiet_until.is_none_or(|quiet| at < quiet) {
+            self.quiet_until = Some(at);
+            self.kick = true;
+        }
+    }
+
+    /// When the kernel may have something to do by itself.
+    pub(crate) fn next_event(&mut self) -> Option<Time> {
+        let now = self.machine.now();
+        if self.quiet_until.is_some_and(|at| at <= now) {
+            self.quiet_until = self.machine.next_event();
+        }
+        [self.quiet_until, self.conns.next_check()].into_iter().flatten().min()
+    }
+
     /// Lets the kernel's time pass and does what its timers ask for.
     pub(crate) fn advance(&mut self, now: Time) {
         let now = now.max(self.machine.now());
@@ -190,7 +244,8 @@ impl State {
 
     pub(crate) fn syn_went_out(&mut self, key: Key) {
         let now = self.machine.now();
-        self.conns.syn_sent(key, now, self.syn_rto);
+        let linear = self.machine.behaviours().syn_linear;
+        self.conns.syn_sent(key, now, self.syn_rto, linear);
     }
 
     /// The host has crashed: nothing is left, and nobody hears of it.

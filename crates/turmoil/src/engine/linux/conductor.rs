@@ -6,6 +6,7 @@
 //! a turn is just a moment in turmoil's time.
 
 use super::scene::Scene;
+use crate::engine::grant::Grant;
 use crate::network::Network;
 use crate::{Errno, Socket};
 use fourtuple_harness::{Seen, Slot};
@@ -16,37 +17,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
-
-/// A turn, or anything else that is given once.
-#[derive(Debug, Default)]
-pub(super) struct Grant {
-    given: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Grant {
-    pub(super) fn new() -> Rc<Self> {
-        Rc::default()
-    }
-
-    pub(super) fn give(&self) {
-        self.given.set(true);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    pub(super) async fn taken(&self) {
-        poll_fn(|cx| {
-            if self.given.replace(false) {
-                return Poll::Ready(());
-            }
-            *self.waker.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-}
 
 /// A connect that has been called and whose answer nobody has looked at.
 struct Calling {
@@ -265,8 +235,12 @@ impl Conductor {
 
     /// Lets time pass on all kernels, one timer after the other.
     pub(super) async fn advance(&self, to: Duration) {
-        while let Some(timer) = self.next_event().filter(|&timer| timer <= to) {
-            self.jump(timer.max(self.now())).await;
+        // Timers of the present moment have fired already.
+        while to > self.now() {
+            match self.next_event().filter(|&timer| timer < to) {
+                Some(timer) => self.jump(timer.max(self.now())).await,
+                None => break,
+            }
         }
         self.jump(to.max(self.now())).await;
     }

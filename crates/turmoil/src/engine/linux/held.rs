@@ -1,8 +1,9 @@
 //! Connections that are held for a time and then closed, and listeners that accept everything.
 
-use super::conductor::{Grant, Player};
+use super::conductor::Player;
 use super::scene::Scene;
 use crate::Socket;
+use crate::engine::grant::Grant;
 use fourtuple_kernel::{Endpoint, SockOpt};
 use fourtuple_scenario::Close;
 use std::rc::Rc;

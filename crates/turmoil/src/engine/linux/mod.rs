@@ -63,7 +63,7 @@ impl Engine for Turmoil {
 }
 
 /// turmoil's builder, set up so that nothing depends on the machine or the day.
-pub(super) fn builder(case: &Case) -> turmoil::Builder {
+pub(in crate::engine) fn builder(case: &Case) -> turmoil::Builder {
     let mut builder = turmoil::Builder::new();
     let latency = case.network.latency.unwrap_or_default();
     builder

@@ -1,9 +1,10 @@
 //! The declarative form: every instance of a process is an async task on its host.
 
-use super::conductor::{Grant, Player};
+use super::conductor::Player;
 use super::held;
 use super::scene::{BACKLOG, Scene};
 use crate::Socket;
+use crate::engine::grant::Grant;
 use fourtuple_harness::call::{self, Numbering};
 use fourtuple_harness::{Args, Caller, Cannot, Name, Seen, SocketName};
 use fourtuple_kernel::Endpoint;

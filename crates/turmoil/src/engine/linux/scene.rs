@@ -1,9 +1,10 @@
 //! What the tasks of one run share, and the hosts on which they run.
 
-use super::conductor::{Conductor, Grant};
+use super::conductor::Conductor;
 use super::processes::{self, Programs};
 use super::{held, steps};
 use crate::config::Linux;
+use crate::engine::grant::Grant;
 use crate::host::{Kernel, boot};
 use crate::network::Network;
 use crate::sim::LinuxSim;

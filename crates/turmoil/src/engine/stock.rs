@@ -1,2 +1,0 @@
-//! x
-#[derive(Debug)] pub struct Stock;

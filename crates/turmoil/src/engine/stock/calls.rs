@@ -1,0 +1,86 @@
+//! turmoil's calls, with Linux's words for what they answer.
+
+use fourtuple_harness::Answer;
+use fourtuple_kernel::Errno;
+use std::any::Any;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Once;
+use std::task::Poll;
+
+thread_local! {
+    /// Panics of this thread are expected, and caught.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs something that may panic, without a word on standard error. The error is the panic's text.
+pub(super) fn quietly<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let former = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !EXPECTED.get() {
+                former(info);
+            }
+        }));
+    });
+    let before = EXPECTED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    EXPECTED.set(before);
+    result.map_err(|panic| text(&*panic))
+}
+
+fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text").to_owned()
+}
+
+/// Awaits a call of turmoil that may panic.
+pub(super) async fn call<T>(future: impl Future<Output = io::Result<T>>) -> Result<T, Failed> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match quietly(|| future.as_mut().poll(cx)) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(result)) => Poll::Ready(result.map_err(Failed::Error)),
+        Err(panic) => Poll::Ready(Err(Failed::Panic(panic))),
+    })
+    .await
+}
+
+/// How a call of turmoil failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// With an error.
+    Error(io::Error),
+    /// With a panic, which would have ended the calling task.
+    Panic(String),
+}
+
+impl Failed {
+    /// The answer as attempts show it.
+    pub(super) fn answer(&self) -> Answer {
+        match self {
+            Failed::Panic(_) => Answer::Foreign("PANIC".into()),
+            Failed::Error(error) => {
+                let errno = match error.kind() {
+                    io::ErrorKind::ConnectionRefused => Errno::ECONNREFUSED,
+                    io::ErrorKind::ConnectionReset => Errno::ECONNRESET,
+                    io::ErrorKind::AddrInUse => Errno::EADDRINUSE,
+                    io::ErrorKind::AddrNotAvailable => Errno::EADDRNOTAVAIL,
+                    io::ErrorKind::BrokenPipe => Errno::EPIPE,
+                    io::ErrorKind::NotConnected => Errno::ENOTCONN,
+                    io::ErrorKind::WouldBlock => Errno::EAGAIN,
+                    _ => return Answer::Foreign(error.kind().to_string().into()),
+                };
+                Answer::Errno(errno)
+            }
+        }
+    }
+}
+
+/// The answer to what turmoil cannot say.
+pub(super) fn inexpressible() -> Answer {
+    Answer::Foreign("INEXPRESSIBLE".into())
+}
