@@ -75,7 +75,7 @@ fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selec
 }
 
 /// Kernels from the command line have no place in a file to point at, so that they are looked up here.
-fn check_kernels(names: &KernelNames, asked: &[String]) -> Result<(), Failure> {
+pub(crate) fn check_kernels(names: &KernelNames, asked: &[String]) -> Result<(), Failure> {
     for pattern in asked {
         let ends = pattern
             .split("..")

@@ -32,6 +32,7 @@
 //! | types to YAML | `encode` |
 //! | types to JSON Schema | [`schema`](fn@schema) |
 
+pub mod import;
 pub mod limits;
 
 mod check;

@@ -27,13 +27,14 @@ impl Args {
         ) {
             path.as_mut_os_string().push(".yaml");
         }
-        write_new(&path)?;
+        write_new(&path, TEMPLATE)?;
         writeln!(out, "{}", path.display())?;
         Ok(Verdict::Good)
     }
 }
 
-fn write_new(path: &Path) -> Result<(), Failure> {
+/// Writes a file that is not there yet, and the directories that lead to it.
+pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let told = |error: std::io::Error| {
         let reason = match error.kind() {
             std::io::ErrorKind::AlreadyExists => "it is there already".to_owned(),
@@ -55,5 +56,5 @@ fn write_new(path: &Path) -> Result<(), Failure> {
         .create_new(true)
         .open(path)
         .map_err(told)?;
-    file.write_all(TEMPLATE.as_bytes()).map_err(told)
+    file.write_all(text.as_bytes()).map_err(told)
 }

@@ -1,0 +1,197 @@
+//! Every port as it was, by steps: before each call the range is narrowed to the one port that it must get.
+
+use std::net::SocketAddr;
+
+use indexmap::IndexMap;
+
+use super::AXIS;
+use super::state::{Choice, Life, State, listens};
+use crate::import::notes::Notes;
+use crate::import::sysctl::RANGE;
+
+/// Adds everything below `kernel:`.
+pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
+    let open = state
+        .connections
+        .iter()
+        .any(|one| one.choice == Choice::Open);
+    if open {
+        notes.assumed(format!(
+            "whether bind() or connect() chose a port cannot be seen, so that both are tried: {AXIS} is false when every port that may have been bound was (bind(ADDR, 0) and then connect), true when none was"
+        ));
+        out.push_str(&format!("matrix: {{ {AXIS}: [true, false] }}\n"));
+    }
+    let mut writer = Writer {
+        out,
+        state,
+        opened: opened(state),
+    };
+    writer.hosts();
+    writer.out.push_str("steps:\n");
+    writer.servers();
+    let mut age = None;
+    for n in 0..state.connections.len() {
+        let now = match state.connections[n].life {
+            Life::TimeWait(age) => age,
+            _ => 0,
+        };
+        writer.pause(age.unwrap_or(now), now);
+        age = Some(now);
+        writer.connection(n);
+    }
+    writer.pause(age.unwrap_or(0), 0);
+    writer.questions();
+}
+
+/// Servers that have to close connections, so that steps make them, with the names of their sockets. One that the
+/// capture shows as a listener of the host is made as that.
+fn opened(state: &State) -> IndexMap<SocketAddr, String> {
+    let mut opened = IndexMap::new();
+    for (peer, ends) in state.servers() {
+        if ends {
+            let own = state.listeners.iter().find(|at| listens(&[**at], peer));
+            let name = format!("server{}", opened.len() + 1);
+            opened.entry(*own.unwrap_or(&peer)).or_insert(name);
+        }
+    }
+    opened
+}
+
+struct Writer<'a> {
+    out: &'a mut String,
+    state: &'a State,
+    opened: IndexMap<SocketAddr, String>,
+}
+
+impl Writer<'_> {
+    fn step(&mut self, text: &str) {
+        self.out.push_str(&format!("  - {{ {text} }}\n"));
+    }
+
+    fn hosts(&mut self) {
+        let state = self.state;
+        let list = |items: Vec<String>| format!("[{}]", items.join(", "));
+        let ips =
+            |ips: &[std::net::IpAddr]| list(ips.iter().map(|ip| format!("\"{ip}\"")).collect());
+        let at = |here: bool| {
+            let quoted = |at: &SocketAddr| format!("\"{at}\"");
+            let fits = |at: &&SocketAddr| !self.opened.contains_key(*at);
+            let own = state
+                .listeners
+                .iter()
+                .filter(|_| here)
+                .filter(fits)
+                .map(quoted);
+            let servers = state.servers();
+            let covered = |peer: SocketAddr| self.opened.keys().any(|at| listens(&[*at], peer));
+            let others: Vec<String> = servers
+                .keys()
+                .filter(|peer| !covered(**peer) && state.is_here(peer.ip()) == here)
+                .map(quoted)
+                .collect();
+            let new = Some(quoted(&state.new_destination())).filter(|_| !here);
+            list(own.chain(others).chain(new).collect())
+        };
+        let text = format!(
+            "hosts:\n  host:\n    addresses: {}\n    sysctl: {}\n    listen: {}\n  peers:\n    addresses: {}\n    listen: {}\n",
+            ips(&state.addresses),
+            state.sysctl_text(),
+            at(true),
+            ips(&state.peers),
+            at(false),
+        );
+        self.out.push_str(&text);
+    }
+
+    fn servers(&mut self) {
+        for (at, name) in self.opened.clone() {
+            let here = at.ip().is_unspecified() || self.state.is_here(at.ip());
+            let (by, on) = if here {
+                ("neighbour", "host")
+            } else {
+                ("outside", "peers")
+            };
+            self.step(&format!(
+                "socket: {name}{}, by: {by}, on: {on}, options: {{ reuseaddr: true }}",
+                family(at)
+            ));
+            self.step(&format!("bind: {name}, at: \"{at}\""));
+            self.step(&format!("listen: {name}, backlog: 4096"));
+        }
+    }
+
+    fn pause(&mut self, before: u64, now: u64) {
+        if before > now {
+            self.step(&format!("sleep: {}ms", before - now));
+        }
+    }
+
+    fn connection(&mut self, n: usize) {
+        let one = &self.state.connections[n];
+        let (name, port) = (format!("c{}", n + 1), one.local.port());
+        let family = family(one.local);
+        if one.choice == Choice::Bind {
+            self.step(&format!("socket: {name}{family}, by: holder, on: host"));
+            self.step(&format!("bind: {name}, at: \"{}\"", one.local));
+        } else {
+            let value = if one.choice == Choice::Open {
+                format!("\"${{{AXIS}}}\"")
+            } else {
+                "true".to_owned()
+            };
+            self.step(&format!("sysctl: {{ {RANGE}: {port}-{port} }}, on: host"));
+            self.step(&format!(
+                "socket: {name}{family}, by: holder, on: host, options: {{ bind_address_no_port: {value} }}"
+            ));
+            self.step(&format!(
+                "bind: {name}, at: \"{}\"",
+                SocketAddr::new(one.local.ip(), 0)
+            ));
+        }
+        self.step(&format!(
+            "connect: {name}, to: \"{}\", expect: ok, expect_local: \"{}\"",
+            one.peer, one.local
+        ));
+        let server = self
+            .opened
+            .iter()
+            .find(|(at, _)| listens(&[**at], one.peer));
+        let server = server.map(|(_, name)| name.clone());
+        if let Some(server) = &server {
+            self.step(&format!("accept: {server}, as: f{}", n + 1));
+        }
+        if one.life != Life::Held {
+            self.step(&format!("close: {name}"));
+            if server.is_some() && matches!(one.life, Life::TimeWait(_)) {
+                self.step(&format!("close: f{}", n + 1));
+            }
+        }
+    }
+
+    fn questions(&mut self) {
+        let state = self.state;
+        self.step(&format!("sysctl: {{ {RANGE}: {} }}, on: host", state.range));
+        // Each question leaves nothing behind for the next one.
+        let mut ask = |name: &str, at: SocketAddr, call: &str| {
+            let to = if call == "bind" { "at" } else { "to" };
+            self.step(&format!(
+                "socket: {name}{}, by: asker, on: host, options: {{ linger: reset }}",
+                family(at)
+            ));
+            self.step(&format!("{call}: {name}, {to}: \"{at}\""));
+            self.step(&format!("close: {name}"));
+        };
+        if let Some(at) = state.busiest() {
+            ask("same-destination", at, "connect");
+        }
+        ask("new-destination", state.new_destination(), "connect");
+        if let Some(ip) = state.addresses.first() {
+            ask("bind-address", SocketAddr::new(*ip, 0), "bind");
+        }
+        ask("bind-wildcard", SocketAddr::from(([0, 0, 0, 0], 0)), "bind");
+    }
+}
+
+fn family(at: SocketAddr) -> &'static str {
+    if at.is_ipv6() { ", family: inet6" } else { "" }
+}

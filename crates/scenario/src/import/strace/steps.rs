@@ -1,0 +1,375 @@
+//! Events to steps.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::story::{Act, Event, Story};
+use super::world::{HERE, THERE, World, canonical};
+use crate::import::MAX_IMPORTED_STEPS;
+use crate::model::{
+    AcceptStep, BindStep, ConnectStep, ListenStep, OnSocketStep, Options, Program, SetStep,
+    ShutdownStep, SleepStep, SocketOption, SocketStep, Step,
+};
+use crate::span::Spanned;
+use crate::value::{Address, Answer, Family, Linger};
+
+/// Pauses below this are the time that the calls themselves took.
+pub(super) const PAUSE_MICROS: u64 = 20_000;
+/// Longest pause, a day.
+const LONGEST_MICROS: u64 = 86_400_000_000;
+/// User of processes that were refused a port below 1024.
+const UNPRIVILEGED: u32 = 1000;
+
+/// The steps of a story.
+pub(super) fn steps(story: &mut Story, world: &World) -> Program {
+    let mut writer = Writer {
+        world,
+        steps: Vec::new(),
+        far: IndexMap::new(),
+        far_count: 0,
+        servers: IndexMap::new(),
+        unprivileged: unprivileged(story),
+        outcome_unknown: 0,
+    };
+    let events = std::mem::take(&mut story.events);
+    let mut last: Option<u64> = None;
+    for event in &events {
+        if writer.steps.len() >= MAX_IMPORTED_STEPS {
+            story.notes.left_out(format!(
+                "everything from line {} on: a scenario of more than {MAX_IMPORTED_STEPS} steps would be too large",
+                event.line
+            ));
+            break;
+        }
+        if let (Some(last), Some(now)) = (last, event.time) {
+            writer.pause(now.saturating_sub(last));
+        }
+        // A connect that timed out takes its time in the model as well, so that only the rest is a pause.
+        let waits = event
+            .answer
+            .is_some_and(|answer| answer.as_str() == "ETIMEDOUT");
+        last = if waits { None } else { event.time.or(last) };
+        writer.event(story, event);
+    }
+    if writer.outcome_unknown > 0 {
+        let count = writer.outcome_unknown;
+        story.notes.assumed(format!(
+            "{count} connects whose outcome the log does not tell may end in any way"
+        ));
+    }
+    Program::Steps(writer.steps.into_iter().map(Spanned::from).collect())
+}
+
+/// Tasks that were refused a port for lack of privileges.
+fn unprivileged(story: &Story) -> Vec<usize> {
+    let refused = |event: &&Event| {
+        matches!(event.act, Act::Bind(_))
+            && event
+                .answer
+                .is_some_and(|answer| answer.as_str() == "EACCES")
+    };
+    story
+        .events
+        .iter()
+        .filter(refused)
+        .map(|event| story.socks[event.sock].task)
+        .collect()
+}
+
+struct Writer<'a> {
+    world: &'a World,
+    steps: Vec<Step>,
+    /// The other end of a recorded socket, when the steps make it.
+    far: IndexMap<usize, String>,
+    far_count: usize,
+    /// Servers outside the log that are open, with the name of their socket.
+    servers: IndexMap<SocketAddr, String>,
+    unprivileged: Vec<usize>,
+    outcome_unknown: usize,
+}
+
+/// The name of a recorded socket.
+fn name(sock: usize) -> String {
+    format!("s{}", sock + 1)
+}
+
+impl Writer<'_> {
+    fn pause(&mut self, micros: u64) {
+        if micros >= PAUSE_MICROS {
+            let millis = micros.min(LONGEST_MICROS) / 1000;
+            self.steps.push(Step::Sleep(SleepStep {
+                sleep: Duration::from_millis(millis),
+            }));
+        }
+    }
+
+    fn event(&mut self, story: &Story, event: &Event) {
+        let sock = &story.socks[event.sock];
+        let name = name(event.sock);
+        let expect: Vec<Answer> = event.answer.into_iter().collect();
+        match &event.act {
+            Act::Socket => self.steps.push(Step::Socket(SocketStep {
+                socket: name,
+                family: sock.family,
+                by: story.tasks.get(sock.task).cloned().unwrap_or_default(),
+                uid: if self.unprivileged.contains(&sock.task) {
+                    UNPRIVILEGED
+                } else {
+                    0
+                },
+                on: HERE.to_owned(),
+                nonblock: false,
+                options: Options::default(),
+                expect: Vec::new(),
+                implicit: false,
+            })),
+            Act::Set(option) => {
+                let options = one(option.clone());
+                self.steps.push(Step::Set(SetStep {
+                    set: name,
+                    options,
+                    expect,
+                }));
+            }
+            Act::Bind(at) => self.steps.push(bind(name, *at, expect)),
+            Act::Listen(backlog) => self.steps.push(listen(name, *backlog, expect)),
+            Act::Connect(to) => self.connect(story, event, *to, expect),
+            Act::Accepted(peer) => self.accepted(story, event, *peer, expect),
+            Act::Shutdown(how) => {
+                self.steps.push(Step::Shutdown(ShutdownStep {
+                    shutdown: name,
+                    how: *how,
+                    expect,
+                }));
+            }
+            Act::Disconnect => {
+                self.steps.push(Step::Disconnect(OnSocketStep {
+                    socket: name,
+                    expect,
+                }));
+            }
+            Act::Close => {
+                self.close(name);
+                self.far_closes(event.sock);
+            }
+            Act::PeerClosed => self.far_closes(event.sock),
+            Act::PeerReset => {
+                if let Some(far) = self.far.get(&event.sock).cloned() {
+                    let options = one(SocketOption::Linger(Linger::Reset));
+                    self.steps.push(Step::Set(SetStep {
+                        set: far,
+                        options,
+                        expect: Vec::new(),
+                    }));
+                    self.far_closes(event.sock);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, socket: String) {
+        self.steps.push(Step::Close(OnSocketStep {
+            socket,
+            expect: Vec::new(),
+        }));
+    }
+
+    fn far_closes(&mut self, sock: usize) {
+        if let Some(far) = self.far.swap_remove(&sock) {
+            self.close(far);
+        }
+    }
+
+    /// A socket of somebody who is not in the log.
+    fn outsider(&mut self, socket: &str, at: SocketAddr, options: Options) {
+        let here = self.world.is_here(at.ip());
+        self.steps.push(Step::Socket(SocketStep {
+            socket: socket.to_owned(),
+            family: if at.is_ipv6() {
+                Family::Inet6
+            } else {
+                Family::Inet
+            },
+            by: if here { "neighbour" } else { "outside" }.to_owned(),
+            uid: 0,
+            on: if here { HERE } else { THERE }.to_owned(),
+            nonblock: false,
+            options,
+            expect: Vec::new(),
+            implicit: false,
+        }));
+    }
+
+    fn connect(&mut self, story: &Story, event: &Event, to: SocketAddr, expect: Vec<Answer>) {
+        let at = canonical(to);
+        let stepwise = self
+            .world
+            .servers
+            .get(&at)
+            .is_some_and(|server| server.stepwise);
+        let answer = event.answer.map(Answer::as_str);
+        self.outcome_unknown += usize::from(answer.is_none());
+        if stepwise {
+            match answer {
+                Some("ECONNREFUSED") => {
+                    if let Some(server) = self.servers.swap_remove(&at) {
+                        self.close(server);
+                    }
+                }
+                _ => self.open_server(at),
+            }
+        }
+        self.steps.push(Step::Connect(ConnectStep {
+            connect: name(event.sock),
+            to: to.into(),
+            port_as: None,
+            expect,
+            expect_port: None,
+            expect_local: None,
+            expect_peer: None,
+        }));
+        let connected = answer == Some("ok") && story.socks[event.sock].other_end.is_none();
+        if let Some(server) = self.servers.get(&at).filter(|_| connected).cloned() {
+            let far = self.new_far(event.sock);
+            self.steps.push(accept(server, far, Vec::new()));
+        }
+    }
+
+    fn new_far(&mut self, sock: usize) -> String {
+        self.far_count += 1;
+        let far = format!("far{}", self.far_count);
+        self.far.insert(sock, far.clone());
+        far
+    }
+
+    fn open_server(&mut self, at: SocketAddr) {
+        if self.servers.contains_key(&at) {
+            return;
+        }
+        self.far_count += 1;
+        let name = format!("server{}", self.far_count);
+        self.outsider(&name, at, one(SocketOption::ReuseAddr(true)));
+        self.steps.push(bind(name.clone(), at, Vec::new()));
+        self.steps.push(listen(name.clone(), 4096, Vec::new()));
+        self.servers.insert(at, name);
+    }
+
+    fn accepted(
+        &mut self,
+        story: &Story,
+        event: &Event,
+        peer: Option<SocketAddr>,
+        expect: Vec<Answer>,
+    ) {
+        let sock = &story.socks[event.sock];
+        let Some(listener) = sock.accepted_from else {
+            return;
+        };
+        if sock.other_end.is_none() {
+            self.outside_client(story, event.sock, listener, peer);
+        }
+        self.steps
+            .push(accept(name(listener), name(event.sock), expect));
+    }
+
+    /// Somebody who is not in the log connects to a recorded listener.
+    fn outside_client(
+        &mut self,
+        story: &Story,
+        sock: usize,
+        listener: usize,
+        peer: Option<SocketAddr>,
+    ) {
+        let listener = &story.socks[listener];
+        let bound = listener.bound.or(listener.local);
+        let own = bound
+            .map(|at| at.ip().to_canonical())
+            .filter(|ip| !ip.is_unspecified());
+        let peer = peer.map(canonical);
+        let v6 = match (peer, own) {
+            (Some(peer), _) => peer.is_ipv6(),
+            (None, Some(own)) => own.is_ipv6(),
+            (None, None) => false,
+        };
+        let loopback = canonical(SocketAddr::new(
+            if v6 {
+                [0_u16; 8].into()
+            } else {
+                [0_u8; 4].into()
+            },
+            0,
+        ))
+        .ip();
+        let local = peer.is_none_or(|peer| self.world.is_here(peer.ip()));
+        let ip = own.or_else(|| {
+            // To the wildcard: from the same address, or to the one that others know.
+            if local {
+                peer.map(|peer| peer.ip())
+            } else {
+                self.world.address_here(v6)
+            }
+        });
+        let port = listener.local.or(bound).map_or(0, |at| at.port());
+        let to = SocketAddr::new(ip.unwrap_or(loopback), port);
+        let far = self.new_far(sock);
+        self.outsider(&far, peer.unwrap_or(to), Options::default());
+        if let Some(peer) = peer.filter(|_| !local) {
+            // On the other host ports are of no interest, so that the client may have the very one.
+            self.steps.push(Step::Set(SetStep {
+                set: far.clone(),
+                options: one(SocketOption::ReuseAddr(true)),
+                expect: Vec::new(),
+            }));
+            self.steps.push(bind(far.clone(), peer, Vec::new()));
+        }
+        self.steps.push(Step::Connect(ConnectStep {
+            connect: far,
+            to: to.into(),
+            port_as: None,
+            expect: Vec::new(),
+            expect_port: None,
+            expect_local: None,
+            expect_peer: None,
+        }));
+    }
+}
+
+fn one(option: SocketOption) -> Options {
+    let mut options = Options::default();
+    options.set(option);
+    options
+}
+
+fn bind(socket: String, at: SocketAddr, expect: Vec<Answer>) -> Step {
+    Step::Bind(BindStep {
+        bind: socket,
+        at: Address::from(at),
+        port_as: None,
+        expect,
+        expect_port: None,
+        expect_local: None,
+    })
+}
+
+fn listen(socket: String, backlog: u32, expect: Vec<Answer>) -> Step {
+    Step::Listen(ListenStep {
+        listen: socket,
+        backlog,
+        port_as: None,
+        expect,
+        expect_port: None,
+        expect_local: None,
+    })
+}
+
+fn accept(listener: String, accepted: String, expect: Vec<Answer>) -> Step {
+    Step::Accept(AcceptStep {
+        accept: listener,
+        accepted: Some(accepted),
+        expect,
+        expect_local: None,
+        expect_peer: None,
+    })
+}

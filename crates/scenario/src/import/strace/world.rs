@@ -1,0 +1,346 @@
+//! What surrounds the recorded programs: their host's addresses, the servers they connect to, and who connects to
+//! them. A log shows all of this only indirectly.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::story::{Act, Event, Story};
+use crate::import::MAX_IMPORTED_ADDRESSES;
+use crate::import::sysctl::RANGE;
+use crate::model::{Host, Sysctls};
+use crate::value::{Answer, PortRange};
+
+/// The host of the recorded programs.
+pub(super) const HERE: &str = "host";
+/// Where everybody else is.
+pub(super) const THERE: &str = "peers";
+
+/// A server that is not in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Server {
+    /// Somebody answered there.
+    pub(super) listens: bool,
+    /// It has to be made with steps: it comes and goes, or its closes matter.
+    pub(super) stepwise: bool,
+}
+
+/// The surroundings.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    here: IndexSet<IpAddr>,
+    there: IndexSet<IpAddr>,
+    sysctls: Sysctls,
+    pub(super) servers: IndexMap<SocketAddr, Server>,
+    /// Whether anything is on the other host.
+    pub(super) two_hosts: bool,
+}
+
+/// An address as packets have it: IPv4 where an IPv6 socket uses a mapped address, loopback for the wildcard.
+pub(super) fn canonical(at: SocketAddr) -> SocketAddr {
+    let ip = match at.ip().to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, at.port())
+}
+
+/// Whether the address can be one of a host.
+fn proper(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || broadcast)
+}
+
+/// Errnos that mean that packets did not arrive.
+fn lost(answer: Option<Answer>) -> bool {
+    answer.is_some_and(|answer| {
+        matches!(
+            answer.as_str(),
+            "ETIMEDOUT" | "EHOSTUNREACH" | "ENETUNREACH" | "EHOSTDOWN" | "ENETDOWN"
+        )
+    })
+}
+
+impl World {
+    /// Finds out what there must have been. Expectations that no model can meet are taken out of the story.
+    pub(super) fn of(story: &mut Story, sysctls: Option<Sysctls>) -> Self {
+        let mut world = Self {
+            here: own_addresses(story),
+            there: IndexSet::new(),
+            sysctls: sysctls.clone().unwrap_or_default(),
+            servers: IndexMap::new(),
+            two_hosts: false,
+        };
+        world.look_at_peers(story);
+        world.look_at_closes(story);
+        world.addresses_of_here(story);
+        unmeetable(story);
+        if sysctls.is_none() {
+            world.guess_range(story);
+        }
+        world.two_hosts = !world.there.is_empty();
+        world
+    }
+
+    /// Whether an address is one of the recorded host.
+    pub(super) fn is_here(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || self.here.contains(&ip)
+    }
+
+    fn look_at_peers(&mut self, story: &mut Story) {
+        let Story {
+            socks,
+            events,
+            notes,
+            ..
+        } = story;
+        events.retain(|event| {
+            let at = match &event.act {
+                Act::Connect(to) => Some(canonical(*to)),
+                Act::Accepted(peer) if socks[event.sock].other_end.is_none() => peer.map(canonical),
+                _ => None,
+            };
+            let Some(at) = at else { return true };
+            if !self.is_here(at.ip()) && !self.there.contains(&at.ip()) {
+                if lost(event.answer) {
+                    return true;
+                }
+                if !proper(at.ip()) || self.there.len() >= MAX_IMPORTED_ADDRESSES {
+                    notes.count(format!("calls with addresses that no host can have, or beyond the first {MAX_IMPORTED_ADDRESSES}"), event.line);
+                    return false;
+                }
+                self.there.insert(at.ip());
+            }
+            true
+        });
+        let mut refused: IndexSet<SocketAddr> = IndexSet::new();
+        for event in &*events {
+            let Act::Connect(to) = &event.act else {
+                continue;
+            };
+            if socks[event.sock].other_end.is_some()
+                || lost(event.answer)
+                || recorded_listener(socks, events, event, *to)
+            {
+                continue;
+            }
+            let at = canonical(*to);
+            let server = self.servers.entry(at).or_default();
+            match event.answer.map(Answer::as_str) {
+                Some("ECONNREFUSED") => drop(refused.insert(at)),
+                _ => server.listens = at.port() != 0,
+            }
+        }
+        for at in refused {
+            if let Some(server) = self.servers.get_mut(&at)
+                && server.listens
+            {
+                server.stepwise = true;
+            }
+        }
+    }
+
+    /// Servers whose connections end within the log take part in steps, because it matters who closes first.
+    fn look_at_closes(&mut self, story: &mut Story) {
+        let mut to: IndexMap<usize, SocketAddr> = IndexMap::new();
+        let mut closes = false;
+        for event in &story.events {
+            match &event.act {
+                Act::Connect(at) if event.answer.is_none_or(Answer::is_ok) => {
+                    to.insert(event.sock, canonical(*at));
+                }
+                Act::Close | Act::PeerClosed | Act::PeerReset | Act::Shutdown(_) => {
+                    if let Some(server) =
+                        to.get(&event.sock).and_then(|at| self.servers.get_mut(at))
+                    {
+                        server.stepwise = true;
+                        closes = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if closes {
+            story.notes.assumed(
+                "a server outside the log closes when it sees that the client has, unless the client read an end of file or a reset before",
+            );
+        }
+    }
+
+    /// A host needs an address of each family in which it reaches others.
+    fn addresses_of_here(&mut self, story: &mut Story) {
+        let reaches = |v6: bool| self.there.iter().any(|ip| ip.is_ipv6() == v6);
+        let has = |v6: bool| self.here.iter().any(|ip| ip.is_ipv6() == v6);
+        let mut invented: Vec<IpAddr> = Vec::new();
+        if reaches(false) && !has(false) {
+            invented.push(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+        }
+        if reaches(true) && !has(true) {
+            invented.push(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)));
+        }
+        for ip in invented {
+            story.notes.assumed(format!(
+                "the host has the address {ip}; the log does not show which one it has"
+            ));
+            self.here.insert(ip);
+        }
+    }
+
+    /// When the log shows that ports ran out, the range must have been as small as what was seen of it.
+    fn guess_range(&mut self, story: &mut Story) {
+        let Story {
+            socks,
+            events,
+            notes,
+            ..
+        } = story;
+        let chose = |sock: usize| socks[sock].bound.is_none_or(|at| at.port() == 0);
+        let ran_out =
+            events.iter().find(
+                |event| match (&event.act, event.answer.map(Answer::as_str)) {
+                    (Act::Connect(_), Some("EADDRNOTAVAIL")) => chose(event.sock),
+                    (Act::Bind(at), Some("EADDRINUSE")) => at.port() == 0,
+                    _ => false,
+                },
+            );
+        let Some(ran_out) = ran_out else {
+            notes.assumed("the range of local ports is the kernel's default; give `--sysctl FILE` if it is not");
+            return;
+        };
+        let seen: Vec<u16> = socks
+            .iter()
+            .enumerate()
+            .filter(|(n, sock)| sock.accepted_from.is_none() && !sock.listening && chose(*n))
+            .filter_map(|(_, sock)| sock.local.map(|at| at.port()))
+            .collect();
+        match (seen.iter().min(), seen.iter().max()) {
+            (Some(low), Some(high)) => {
+                notes.assumed(format!(
+                    "the range of local ports is {low}-{high}, the ports that the log shows, because on line {} no port was left; give `--sysctl FILE` if it is not",
+                    ran_out.line
+                ));
+                let range = PortRange::new(*low, *high);
+                self.sysctls.insert(RANGE.to_owned(), format!("{} {}", range.low, range.high));
+            }
+            _ => notes.assumed(format!(
+                "the range of local ports is the kernel's default, which cannot be: on line {} no port was left; give `--sysctl FILE`",
+                ran_out.line
+            )),
+        }
+    }
+
+    /// The hosts of the scenario. With steps, some servers are made by steps.
+    pub(super) fn hosts(&self, stepwise: bool) -> IndexMap<String, Host> {
+        let listening = |here: bool| {
+            let fits = |(at, server): &(&SocketAddr, &Server)| {
+                server.listens && self.is_here(at.ip()) == here && !(stepwise && server.stepwise)
+            };
+            self.servers
+                .iter()
+                .filter(fits)
+                .map(|(at, _)| *at)
+                .take(MAX_IMPORTED_ADDRESSES)
+                .collect::<Vec<_>>()
+        };
+        let mut hosts = IndexMap::new();
+        hosts.insert(
+            HERE.to_owned(),
+            Host {
+                addresses: self.here.iter().copied().collect(),
+                sysctl: self.sysctls.clone(),
+                listen: listening(true),
+                ..Host::default()
+            },
+        );
+        if self.two_hosts {
+            hosts.insert(
+                THERE.to_owned(),
+                Host {
+                    addresses: self.there.iter().copied().collect(),
+                    listen: listening(false),
+                    ..Host::default()
+                },
+            );
+        }
+        hosts
+    }
+
+    /// The first address of the host of a family, for those who connect to a wildcard.
+    pub(super) fn address_here(&self, v6: bool) -> Option<IpAddr> {
+        self.here.iter().copied().find(|ip| ip.is_ipv6() == v6)
+    }
+}
+
+/// Addresses of the recorded host: first those that the kernel chose for sockets that were not bound, because the
+/// first one is what it chooses.
+fn own_addresses(story: &mut Story) -> IndexSet<IpAddr> {
+    let mut chosen: Vec<IpAddr> = Vec::new();
+    let mut asked: Vec<IpAddr> = Vec::new();
+    for sock in &story.socks {
+        let specific = sock
+            .bound
+            .filter(|at| !at.ip().to_canonical().is_unspecified());
+        match (sock.local, specific) {
+            (_, Some(at)) => asked.push(at.ip().to_canonical()),
+            (Some(local), None) => chosen.push(local.ip().to_canonical()),
+            (None, None) => {}
+        }
+    }
+    let all: IndexSet<IpAddr> = chosen
+        .into_iter()
+        .chain(asked)
+        .filter(|ip| proper(*ip))
+        .collect();
+    if all.len() > MAX_IMPORTED_ADDRESSES {
+        story.notes.left_out(format!(
+            "addresses of the host beyond the first {MAX_IMPORTED_ADDRESSES}"
+        ));
+    }
+    all.into_iter().take(MAX_IMPORTED_ADDRESSES).collect()
+}
+
+/// Whether a recorded listener is there when a connect is made.
+fn recorded_listener(
+    socks: &[super::story::Sock],
+    events: &[Event],
+    connect: &Event,
+    to: SocketAddr,
+) -> bool {
+    let ip = canonical(to).ip();
+    let fits = |n: usize| {
+        let Some(bound) = socks[n].bound else {
+            return false;
+        };
+        let own = bound.ip().to_canonical();
+        socks[n].listening && bound.port() == to.port() && (own == ip || own.is_unspecified())
+    };
+    let mut open = false;
+    for event in events.iter().take_while(|event| event.line < connect.line) {
+        match event.act {
+            Act::Listen(_) if event.answer.is_some_and(Answer::is_ok) && fits(event.sock) => {
+                open = true
+            }
+            Act::Close if fits(event.sock) => open = false,
+            _ => {}
+        }
+    }
+    open
+}
+
+/// Answers that depend on routes and devices, of which a scenario knows nothing.
+fn unmeetable(story: &mut Story) {
+    for event in &mut story.events {
+        if let Act::Connect(_) = event.act
+            && let Some(answer) = event.answer
+            && lost(event.answer)
+            && answer.as_str() != "ETIMEDOUT"
+        {
+            story.notes.left_out(format!(
+                "that connect answered {answer} on line {}: a scenario has no routes, so that packets just get lost",
+                event.line
+            ));
+            event.answer = None;
+        }
+    }
+}

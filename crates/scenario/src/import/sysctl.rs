@@ -1,0 +1,121 @@
+//! The text of `sysctl -a`: what of it decides about ports.
+
+use crate::model::Sysctls;
+use crate::value::PortRange;
+
+use super::ImportError;
+use super::notes::{Notes, shown};
+
+/// The name of the range of local ports.
+pub(crate) const RANGE: &str = "net.ipv4.ip_local_port_range";
+
+/// The sysctls that have to do with ports. The others that `sysctl -a` prints, a thousand or more, would bury them.
+const WANTED: &[&str] = &[
+    RANGE,
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_autobind_reuse",
+    "net.ipv4.ip_nonlocal_bind",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv4.tcp_tw_reuse_delay",
+    "net.ipv4.tcp_tw_recycle",
+    "net.ipv4.tcp_timestamps",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_max_tw_buckets",
+    "net.ipv4.tcp_rfc1337",
+    "net.ipv4.tcp_syn_retries",
+    "net.ipv6.bindv6only",
+    "net.ipv6.ip_nonlocal_bind",
+    "net.core.somaxconn",
+];
+
+/// Values that every kernel starts with, so that they need not be said. Other defaults differ between kernels.
+const USUAL: &[(&str, &str)] = &[
+    ("net.ipv4.ip_local_reserved_ports", ""),
+    ("net.ipv4.ip_autobind_reuse", "0"),
+    ("net.ipv4.ip_nonlocal_bind", "0"),
+    ("net.ipv4.ip_unprivileged_port_start", "1024"),
+    ("net.ipv4.tcp_tw_recycle", "0"),
+    ("net.ipv4.tcp_tw_reuse_delay", "1000"),
+    ("net.ipv4.tcp_timestamps", "1"),
+    ("net.ipv4.tcp_fin_timeout", "60"),
+    ("net.ipv4.tcp_rfc1337", "0"),
+    ("net.ipv6.bindv6only", "0"),
+    ("net.ipv6.ip_nonlocal_bind", "0"),
+];
+
+/// Reads `name = value` lines; also `name: value` and `name value`.
+pub(crate) fn read(text: &str, notes: &mut Notes) -> Result<Sysctls, ImportError> {
+    super::check_size(text)?;
+    let mut found = Sysctls::new();
+    let mut any = false;
+    for (_, line) in super::lines(text, notes) {
+        let line = line.trim();
+        let cut = line.find(|c: char| c == '=' || c == ':' || c.is_whitespace());
+        let Some((name, value)) = cut.and_then(|at| line.split_at_checked(at)) else {
+            continue;
+        };
+        let name = name.replace('/', ".");
+        let value = value.trim_start_matches(|c: char| c == '=' || c == ':' || c.is_whitespace());
+        let Some(wanted) = WANTED.iter().find(|wanted| **wanted == name) else {
+            continue;
+        };
+        any = true;
+        if let Some(value) = clean(wanted, value, notes) {
+            found.insert((*wanted).to_owned(), value);
+        }
+    }
+    if !any {
+        return Err(ImportError::new(
+            "there is no sysctl about ports in this text",
+            "write it with `sysctl -a 2>/dev/null | grep '^net\\.'`, in the network namespace that was captured",
+        ));
+    }
+    Ok(found)
+}
+
+/// A value in the kernel's own writing; none when it is the usual one or cannot be said.
+fn clean(name: &str, value: &str, notes: &mut Notes) -> Option<String> {
+    let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+    if value.is_empty() || USUAL.contains(&(name, value.as_str())) {
+        return None;
+    }
+    if name == RANGE {
+        let Some(range) = range(&value) else {
+            notes.left_out(format!("{name} = {}, which is no range", shown(&value)));
+            return None;
+        };
+        return Some(format!("{} {}", range.low, range.high));
+    }
+    if value.len() > 1024 || value.chars().any(|c| c.is_control() || !c.is_ascii()) {
+        notes.left_out(format!("{name}, whose value is too long"));
+        return None;
+    }
+    Some(value)
+}
+
+fn range(value: &str) -> Option<PortRange> {
+    let mut parts = value.split(|c: char| c.is_whitespace() || c == '-');
+    let low: u16 = parts.next()?.parse().ok()?;
+    let high: u16 = parts.next()?.parse().ok()?;
+    (low > 0 && low <= high).then(|| PortRange::new(low, high))
+}
+
+/// The range of local ports that some sysctls set.
+pub(crate) fn range_of(sysctls: &Sysctls) -> Option<PortRange> {
+    sysctls.get(RANGE).and_then(|value| range(value))
+}
+
+/// Whether a port is reserved: connect() and bind(0) never choose it.
+pub(crate) fn reserves(sysctls: &Sysctls, port: u16) -> bool {
+    let Some(value) = sysctls.get("net.ipv4.ip_local_reserved_ports") else {
+        return false;
+    };
+    value.split(',').any(|part| {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        match (low.trim().parse::<u16>(), high.trim().parse::<u16>()) {
+            (Ok(low), Ok(high)) => (low..=high).contains(&port),
+            _ => false,
+        }
+    })
+}
