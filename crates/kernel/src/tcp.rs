@@ -30,6 +30,7 @@ impl<C: Chooser> Machine<C> {
         while let Some((ns, seg)) = self.inbox.pop_front() {
             self.receive(ns, seg);
         }
+        self.tidy_timers();
     }
 
     /// Sends a segment of a socket. What is sent also acknowledges a FIN that was waiting for it.

@@ -62,6 +62,14 @@ impl Timers {
         self.heap.pop().map(|t| t.0)
     }
 
+    pub(crate) fn first(&self) -> Option<&Timer> {
+        self.heap.peek().map(|t| &t.0)
+    }
+
+    pub(crate) fn drop_first(&mut self) {
+        self.heap.pop();
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Timer> {
         self.heap.iter().map(|t| &t.0)
     }

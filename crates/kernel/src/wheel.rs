@@ -28,6 +28,8 @@ pub(crate) struct Wheel {
     /// Time of the row under the hand; `None` while the calendar is empty.
     base: Option<Time>,
     pub(crate) calendar_timer: u32,
+    /// When that timer fires.
+    calendar_due: Time,
     serial: u32,
 }
 
@@ -68,6 +70,7 @@ impl Default for Wheel {
             hand: 0,
             base: None,
             calendar_timer: 0,
+            calendar_due: Time::ZERO,
             serial: 0,
         }
     }
@@ -147,24 +150,23 @@ impl<C: Chooser> Machine<C> {
             None => {
                 self.wheel.hand = 0;
                 self.wheel.base = Some(now);
-                self.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, steps as u64 * q, 0);
+                self.arm_calendar(steps as u64 * q);
                 steps
             }
             Some(_) => {
                 let sooner = now.after(steps as u64 * q);
-                let armed = self
-                    .timers
-                    .iter()
-                    .find(|t| t.seq == self.wheel.calendar_timer)
-                    .map(|t| t.nominal);
-                if armed.is_none_or(|a| sooner < a) {
-                    self.wheel.calendar_timer =
-                        self.arm(TimerKind::Calendar, 0, steps as u64 * q, 0);
+                if self.wheel.calendar_timer == 0 || sooner < self.wheel.calendar_due {
+                    self.arm_calendar(steps as u64 * q);
                 }
                 (self.wheel.hand + steps) % ROWS
             }
         };
         self.wheel.rows[row].push(entry);
+    }
+
+    fn arm_calendar(&mut self, delay: u64) {
+        self.wheel.calendar_due = self.clock.after(delay);
+        self.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, delay, 0);
     }
 
     /// One tick of the calendar (`inet_twdr_twcal_tick`).
@@ -193,8 +195,7 @@ impl<C: Chooser> Machine<C> {
                 let (hand, base) = next.expect("set above");
                 self.wheel.hand = hand;
                 self.wheel.base = Some(base);
-                self.wheel.calendar_timer =
-                    self.arm(TimerKind::Calendar, 0, at.since(now).max(MS), 0);
+                self.arm_calendar(at.since(now).max(MS));
                 return;
             }
         }
