@@ -1,11 +1,13 @@
 //! What the regression suite shares. The suite lives in `tests/`; this package exists so that its snapshots sit at the
 //! top of the repository, where `cargo insta review` finds them.
 
+pub mod index;
+
 use std::path::{Path, PathBuf};
 
 use fourtuple_harness::{Engine, Model, ScenarioReport, kernels, runner};
 use fourtuple_scenario::{expand, load};
-use fourtuple_turmoil::engine::Turmoil;
+use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 /// The top of the repository.
 #[must_use]
@@ -16,7 +18,7 @@ pub fn root() -> &'static Path {
 /// The engines that every scenario runs on.
 #[must_use]
 pub fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(Model), Box::new(Turmoil)]
+    vec![Box::new(Model), Box::new(Turmoil), Box::new(Stock)]
 }
 
 /// A scenario's path below the top of the repository.

@@ -1,33 +1,28 @@
 //! The engines there are.
 
 use fourtuple_harness::{Engine, Model};
-use fourtuple_turmoil::engine::Turmoil;
+use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 use crate::output::Failure;
 
-/// Names of the engines, for `--engine`.
-pub(crate) const NAMES: [&str; 2] = ["model", "turmoil"];
+/// What `run` uses unless it is told otherwise: the engines that need nothing but this program.
+pub(crate) const DEFAULT: [&str; 3] = ["model", "turmoil", "stock"];
 
-/// The engines with these names, each once, in this order.
+/// Every engine. The model comes first: it is what the others are compared with.
+fn all() -> Vec<Box<dyn Engine>> {
+    vec![Box::new(Model), Box::new(Turmoil), Box::new(Stock)]
+}
+
+/// The engines with these names, each once.
 pub(crate) fn by_name(names: &[String]) -> Result<Vec<Box<dyn Engine>>, Failure> {
-    let mut engines: Vec<Box<dyn Engine>> = Vec::new();
-    for name in names {
-        let engine: Box<dyn Engine> = match name.as_str() {
-            "model" => Box::new(Model),
-            "turmoil" => Box::new(Turmoil),
-            _ => {
-                let message = format!(
-                    "error: there is no engine `{name}`\n  = help: the engines are {}",
-                    NAMES.join(", ")
-                );
-                return Err(Failure::Told(message));
-            }
-        };
-        if !engines.iter().any(|one| one.name() == engine.name()) {
-            engines.push(engine);
+    let mut engines = all();
+    if let Some(name) = names.iter().find(|name| engines.iter().all(|one| one.name() != **name)) {
+        let mut message = format!("error: there is no engine `{name}`");
+        for engine in &engines {
+            message.push_str(&format!("\n  = help: {}: {}", engine.name(), engine.about()));
         }
+        return Err(Failure::Told(message));
     }
-    // The model is what others are compared with, so that it comes first wherever it was named.
-    engines.sort_by_key(|engine| engine.name() != Model::NAME);
+    engines.retain(|engine| names.iter().any(|name| engine.name() == name));
     Ok(engines)
 }

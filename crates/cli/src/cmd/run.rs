@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Engines to run on.
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = engines::NAMES.map(str::to_owned))]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = engines::DEFAULT.map(str::to_owned))]
     engine: Vec<String>,
     #[command(flatten)]
     overrides: Overrides,

@@ -2,9 +2,9 @@
 //!
 //! It is the reference for all others: a pure function of scenario, profile and seed.
 //!
-//! - [`net`]: hosts become namespaces of a [`World`](fourtuple_kernel::World)
-//! - [`processes`]: the declarative form, as a queue of tasks in virtual time
-//! - [`steps`]: the step form, one call after the other
+//! - `net`: hosts become namespaces of a [`World`](fourtuple_kernel::World)
+//! - `processes`: the declarative form, as a queue of tasks in virtual time
+//! - `steps`: the step form, one call after the other
 
 pub(crate) mod net;
 mod processes;

@@ -174,15 +174,6 @@ impl Story {
         Story { blocks, steps }
     }
 
-    /// The story without reasons, for those who tell them elsewhere.
-    #[must_use]
-    pub fn bare(mut self) -> Self {
-        for row in self.blocks.iter_mut().flat_map(|block| &mut block.rows) {
-            row.why = None;
-        }
-        self
-    }
-
     /// Rows that [`Story::write`] would show without a limit.
     #[must_use]
     pub fn rows(&self) -> usize {

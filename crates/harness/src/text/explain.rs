@@ -44,7 +44,7 @@ fn explain_case(out: &mut String, case: &CaseReport) {
     };
     out.push_str(&format!("\nWhat happened on {title}\n\n"));
     let steps = case.case.program.steps().is_some();
-    Story::of(&report.attempts, steps).bare().write(out, ROWS);
+    Story::of(&report.attempts, steps).write(out, ROWS);
     for note in &report.notes {
         labelled(out, "  note: ", note);
     }
@@ -168,7 +168,7 @@ fn paragraph(out: &mut String, text: &str) {
 fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
     labelled(out, "", &kind.title());
     path(out, &why.path, true);
-    paragraph(out, &format!("Rule {}: {}", why.rule, why.rule.text()));
+    paragraph(out, &format!("Decided by the rule {}.", why.rule));
     if kind.first.op == Op::Connect {
         paragraph(
             out,

@@ -179,17 +179,14 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
     }
 }
 
-/// How each engine compares with the model, in a line for each way in which cases came out.
+/// How each engine compares with the model, in a line for each way in which cases came out, with its notes below.
 fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
-    let mut lines: Vec<(&'static str, String, Vec<&CaseReport>)> = Vec::new();
+    let mut lines: Vec<(EngineWords, Vec<&CaseReport>)> = Vec::new();
     for case in cases {
-        for (engine, words) in engine_words(case) {
-            match lines
-                .iter_mut()
-                .find(|(one, same, _)| *one == engine && *same == words)
-            {
-                Some((_, _, alike)) => alike.push(case),
-                None => lines.push((engine, words, vec![case])),
+        for words in engine_words(case) {
+            match lines.iter_mut().find(|(same, _)| *same == words) {
+                Some((_, alike)) => alike.push(case),
+                None => lines.push((words, vec![case])),
             }
         }
     }
@@ -197,19 +194,15 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
         return;
     }
     out.push_str("  engines\n");
-    lines.sort_by_key(|(engine, _, alike)| {
-        let place = engine_words(alike[0])
-            .iter()
-            .position(|(one, _)| one == engine);
-        place.unwrap_or(usize::MAX)
-    });
+    lines.sort_by_key(|(words, _)| words.place);
     let width = lines
         .iter()
-        .map(|(engine, _, _)| engine.len())
+        .map(|(words, _)| words.engine.len())
         .max()
         .unwrap_or(0);
-    for (engine, words, alike) in &lines {
-        let split = lines.iter().filter(|(one, _, _)| one == engine).count() > 1;
+    for (words, alike) in &lines {
+        let engine = words.engine;
+        let split = lines.iter().filter(|(one, _)| one.engine == engine).count() > 1;
         let on = if split {
             format!("on {}: ", group::title_within(alike, cases, order))
         } else {
@@ -218,38 +211,51 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
         labelled(
             out,
             &format!("    {engine:width$}  "),
-            &format!("{on}{words}"),
+            &format!("{on}{}", words.verdict),
         );
+        for note in &words.notes {
+            labelled(out, &format!("    {:width$}  - ", ""), note);
+        }
     }
 }
 
-/// What there is to say about each engine on one case.
-fn engine_words(case: &CaseReport) -> Vec<(&'static str, String)> {
+/// What there is to say about one engine.
+#[derive(PartialEq)]
+struct EngineWords {
+    /// Its place among the engines that were asked.
+    place: usize,
+    engine: &'static str,
+    verdict: String,
+    notes: Vec<String>,
+}
+
+fn engine_words(case: &CaseReport) -> Vec<EngineWords> {
     let reference = case.reference();
-    let mut lines = Vec::new();
-    for run in &case.runs {
-        match run {
-            EngineRun::Cannot { engine, reason } => {
-                lines.push((*engine, format!("cannot run this: {reason}")))
-            }
-            EngineRun::Ran(report) => {
-                let mut words = match case
-                    .agreement
-                    .iter()
-                    .find(|one| one.engine == report.engine)
-                {
-                    None => format!("{} calls", report.attempts.len()),
-                    Some(one) => super::summary::agreement(one, reference, report),
-                };
-                for note in &report.notes {
-                    words.push_str("; ");
-                    words.push_str(note);
-                }
-                lines.push((report.engine, words));
+    let words = case.runs.iter().enumerate().map(|(place, run)| match run {
+        EngineRun::Cannot { engine, reason } => EngineWords {
+            place,
+            engine,
+            verdict: format!("cannot run this: {reason}"),
+            notes: Vec::new(),
+        },
+        EngineRun::Ran(report) => {
+            let compared = case
+                .agreement
+                .iter()
+                .find(|one| one.engine == report.engine);
+            let verdict = compared.map_or_else(
+                || format!("{} calls", report.attempts.len()),
+                |one| super::summary::agreement(one, reference, report),
+            );
+            EngineWords {
+                place,
+                engine: report.engine,
+                verdict,
+                notes: report.notes.clone(),
             }
         }
-    }
-    lines
+    });
+    words.collect()
 }
 
 /// Expectations that did not come true. They fail the test as well, but the snapshot says so to whoever reviews it.

@@ -214,16 +214,15 @@ fn words(case: &CaseReport, engine: &str) -> Option<String> {
     match run {
         EngineRun::Cannot { reason, .. } => Some(format!("cannot run this: {reason}")),
         EngineRun::Ran(report) => {
-            let one = case
-                .agreement
-                .iter()
-                .find(|one| one.engine == engine)
-                .filter(|one| !one.agrees);
-            let mut parts: Vec<String> = one
-                .map(|one| agreement(one, case.reference(), report))
-                .into_iter()
-                .collect();
-            parts.extend(report.notes.iter().cloned());
+            let one = case.agreement.iter().find(|one| one.engine == engine);
+            let mut parts: Vec<String> = Vec::new();
+            if let Some(one) = one.filter(|one| !one.agrees) {
+                parts.push(agreement(one, case.reference(), report));
+            }
+            // What an engine for contrast cannot do is in the snapshot; here it would hide what the others say.
+            if one.is_none_or(|one| one.required) {
+                parts.extend(report.notes.iter().cloned());
+            }
             (!parts.is_empty()).then(|| parts.join("; "))
         }
     }
