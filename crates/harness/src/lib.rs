@@ -16,6 +16,7 @@ pub mod attempt;
 pub mod call;
 pub mod engine;
 pub mod expect;
+pub mod explore;
 pub mod group;
 pub mod json;
 pub mod kernels;

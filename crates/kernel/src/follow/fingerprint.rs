@@ -20,6 +20,15 @@ fn digest(value: impl Hash) -> u64 {
 }
 
 impl<C: Chooser> Machine<C> {
+    /// A digest of everything that later answers can hang on, but for the clock and for where
+    /// connect() searches start, for those who walk through all states: equal digests at one time
+    /// mean equal futures under a chooser that picks every start itself. `names` are the sockets
+    /// that the caller can still name, in an order of its own.
+    #[must_use]
+    pub fn digest(&self, names: &[Option<SockId>]) -> u64 {
+        self.fingerprint(names)
+    }
+
     /// `names`: the sockets that the caller can still name, by its numbers.
     pub(crate) fn fingerprint(&self, names: &[Option<SockId>]) -> u64 {
         let mut due: BTreeMap<(bool, u32), (u64, u64, TimerKind)> = BTreeMap::new();

@@ -1,0 +1,121 @@
+//! `fourtuple explore`: everything that can come of a scenario.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use fourtuple_harness::explore::{self, Budget, Exploration};
+use fourtuple_kernel::profile;
+
+use crate::output::{Failure, Output, Verdict};
+use crate::progress::Progress;
+use crate::select::{self, Overrides};
+
+/// Explores every order of the calls and every choice of a port: which answers come always, sometimes or never.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// The scenario file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Most states to look at; a scenario with more is sampled.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    budget: u32,
+    /// How many runs to sample when there are too many states.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: u32,
+    /// Repeat the witness of one outcome, call by call.
+    #[arg(long, value_name = "N")]
+    witness: Option<usize>,
+    /// How many threads to use; as many as there are processors if left out. The output is the same.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+const AFTER: &str = "\
+Example: fourtuple explore scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18
+         fourtuple explore scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18 --witness 1
+
+Exit status: 0, or 2 if the scenario or the call is wrong.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables for people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        let selected = select::one(&self.file, &self.overrides)?;
+        let processors = || std::thread::available_parallelism().map_or(1, Into::into);
+        let budget = Budget {
+            states: self.budget as usize,
+            samples: self.samples as usize,
+            threads: self.jobs.unwrap_or_else(processors).max(1),
+        };
+        let told = |cannot: fourtuple_harness::Cannot| {
+            Failure::Told(format!("error: this cannot be explored: {cannot}"))
+        };
+        let mut all: Vec<Exploration> = Vec::new();
+        let mut witnesses: Vec<String> = Vec::new();
+        let mut replays = Vec::new();
+        let mut verdict = Verdict::Good;
+        for case in &selected.cases {
+            // Names are checked when a scenario is expanded.
+            let Some(profile) = profile::find(&case.kernel) else {
+                continue;
+            };
+            let found = {
+                let mut progress = Progress::new();
+                let mut say = |done| progress.show(&format!("{}: {done}", case.kernel));
+                explore::explore(case, &profile, budget, &mut say).map_err(told)?
+            };
+            if let Some(n) = self.witness {
+                let outcome = n
+                    .checked_sub(1)
+                    .and_then(|n| found.outcomes.get(n))
+                    .ok_or_else(|| {
+                        let count = found.outcomes.len();
+                        Failure::Told(format!(
+                            "error: there is no outcome {n} on {}\n  = help: there are {count}",
+                            case.kernel
+                        ))
+                    })?;
+                let replay = explore::replay(case, &profile, outcome).map_err(told)?;
+                if !replay.same {
+                    verdict = Verdict::Bad;
+                }
+                witnesses.push(explore::text::witness(&found, n, outcome, &replay));
+                replays.push(serde_json::json!({
+                    "scenario": found.scenario, "kernel": found.kernel, "outcome": n, "share": outcome.share,
+                    "counts": outcome.counts, "attempts": replay.attempts, "same": replay.same,
+                }));
+            }
+            all.push(found);
+        }
+        let texts = if self.witness.is_some() {
+            witnesses
+        } else {
+            all.iter().map(explore::text::report).collect()
+        };
+        match self.format {
+            Format::Text => out.text(&texts.join("\n"))?,
+            Format::Json => {
+                let document = match self.witness {
+                    Some(_) => serde_json::json!({ "format": 1, "witnesses": replays }),
+                    None => serde_json::json!({ "format": 1, "explorations": all }),
+                };
+                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
+                writeln!(out)?;
+            }
+        }
+        Ok(verdict)
+    }
+}

@@ -1,0 +1,280 @@
+//! Everything that can come of a scenario: every order of its calls and every choice of a port.
+//!
+//! `run` shows one course of events. Whether a test that passes once passes always is another question; this is the
+//! answer. At each instant any process may make the next call, and each search for a port may start anywhere. States from
+//! which the same can come are kept once, so that small scenarios are searched to the end; larger ones are sampled with a
+//! seed. Every outcome has a witness, a course of events that leads to it and can be repeated.
+//!
+//! - `sim`: the processes, one call at a time; `tape`: chance, written down
+//! - `search`: all states, level by level; `sample`: seeded runs; `steps`: scenarios whose order is fixed
+//! - [`text`](mod@text): what people read
+
+mod sample;
+mod search;
+mod sim;
+mod steps;
+mod tape;
+pub mod text;
+mod witness;
+
+use std::collections::BTreeMap;
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::{Case, Op, Program};
+use serde::{Serialize, Serializer};
+
+use crate::attempt::{Answer, Name};
+use crate::engine::Cannot;
+
+pub use witness::{Replay, replay};
+
+/// How much work an exploration may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Most states that are looked at before sampling takes over.
+    pub states: usize,
+    /// Runs that are sampled when the states are too many.
+    pub samples: usize,
+    /// Threads; the result is the same for any number.
+    pub threads: usize,
+}
+
+/// How the outcomes were found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Coverage {
+    /// Every order and every choice.
+    Exhaustive {
+        /// Different states.
+        states: usize,
+    },
+    /// Seeded runs, because there are too many states.
+    Sampled {
+        /// How many runs.
+        runs: usize,
+        /// How many states were looked at before that was given up.
+        budget: usize,
+    },
+}
+
+/// The course of events that leads to an outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// Which of the calls that could be next was made, and the answers of chance during it.
+    pub(crate) moves: Vec<(usize, Vec<u32>)>,
+}
+
+/// One way in which the scenario can come out, as far as answers are concerned.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// How likely it is, if all next calls and all port choices are equally likely; the share of the runs when sampled.
+    pub share: f64,
+    /// How often each process got which answer from which call.
+    pub counts: Vec<Count>,
+    /// How to come to it.
+    #[serde(skip)]
+    pub course: Course,
+}
+
+/// How often one process got one answer from one call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Count {
+    /// The process.
+    pub process: Name,
+    /// The call.
+    #[serde(serialize_with = "word")]
+    pub op: Op,
+    /// The answer.
+    pub answer: Answer,
+    /// How often.
+    pub times: u32,
+}
+
+fn word<S: Serializer>(op: &Op, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(op.as_str())
+}
+
+/// How often an answer comes, over everything that can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Often {
+    /// Each call of this kind gets it, whatever happens.
+    Always,
+    /// Some calls get it in some runs, or not all calls do.
+    Sometimes,
+    /// No call ever gets it.
+    Never,
+}
+
+/// One answer of one kind of call.
+#[derive(Clone, Debug, Serialize)]
+pub struct Class {
+    /// The process.
+    pub process: Name,
+    /// The call.
+    #[serde(serialize_with = "word")]
+    pub op: Op,
+    /// The answer.
+    pub answer: Answer,
+    /// How often it comes.
+    pub often: Often,
+    /// The share of the courses in which at least one call gets it.
+    pub share: f64,
+    /// Fewest times in one run.
+    pub fewest: u32,
+    /// Most times in one run.
+    pub most: u32,
+}
+
+/// What can come of a case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exploration {
+    /// The scenario.
+    pub scenario: String,
+    /// Its question.
+    pub about: String,
+    /// The kernel.
+    pub kernel: String,
+    /// The point of the matrix, `name=value`.
+    pub point: Vec<String>,
+    /// How the outcomes were found.
+    pub coverage: Coverage,
+    /// Whether the order of the calls is fixed, because the scenario has steps.
+    pub fixed_order: bool,
+    /// The answers by kind of call.
+    pub classes: Vec<Class>,
+    /// The outcomes, the likeliest first.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What a search adds up: outcomes by their counts, each with its share and the first course that led there.
+type Found = BTreeMap<Vec<Count>, (f64, Course)>;
+
+/// Explores a case. `progress` hears how many states or runs there have been.
+///
+/// # Errors
+/// When the case cannot be set up.
+pub fn explore(
+    case: &Case,
+    profile: &Profile,
+    budget: Budget,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Exploration, Cannot> {
+    let (found, coverage) = match &case.program {
+        Program::Steps(_) => steps::run(case, profile, budget, progress)?,
+        Program::Processes(_) => match search::run(case, profile, budget, progress)? {
+            Some((found, states)) => (found, Coverage::Exhaustive { states }),
+            None => {
+                let found = sample::run(case, profile, budget, progress)?;
+                (
+                    found,
+                    Coverage::Sampled {
+                        runs: budget.samples,
+                        budget: budget.states,
+                    },
+                )
+            }
+        },
+    };
+    let classes = classes(&found);
+    let mut outcomes: Vec<Outcome> = found
+        .into_iter()
+        .map(|(counts, (share, course))| Outcome {
+            share,
+            counts,
+            course,
+        })
+        .collect();
+    // The order of the counts decides between equal shares, so that it is the same everywhere.
+    outcomes.sort_by(|a, b| b.share.total_cmp(&a.share));
+    Ok(Exploration {
+        scenario: case.scenario.clone(),
+        about: case.about.clone(),
+        kernel: case.kernel.clone(),
+        point: case
+            .axes
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
+        coverage,
+        fixed_order: case.program.steps().is_some(),
+        classes,
+        outcomes,
+    })
+}
+
+/// Answers that a call is known to give when ports run out; they are named also when they never come.
+fn expected(op: Op) -> &'static [fourtuple_kernel::Errno] {
+    use fourtuple_kernel::Errno::{EADDRINUSE, EADDRNOTAVAIL};
+    match op {
+        Op::Bind | Op::Listen => &[EADDRINUSE],
+        Op::Connect => &[EADDRNOTAVAIL],
+        _ => &[],
+    }
+}
+
+fn classes(found: &Found) -> Vec<Class> {
+    let mut kinds: Vec<(Name, Op)> = Vec::new();
+    for count in found.keys().flatten() {
+        let kind = (count.process.clone(), count.op);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds.sort();
+    let mut classes = Vec::new();
+    for (process, op) in kinds {
+        let of_kind = |count: &&Count| count.process == process && count.op == op;
+        let mut answers: Vec<Answer> = vec![Answer::Ok];
+        answers.extend(expected(op).iter().map(|errno| Answer::Errno(*errno)));
+        for count in found.keys().flatten().filter(of_kind) {
+            if !answers.contains(&count.answer) {
+                answers.push(count.answer.clone());
+            }
+        }
+        for answer in answers {
+            let mut class = Class {
+                process: process.clone(),
+                op,
+                answer: answer.clone(),
+                often: Often::Never,
+                share: 0.0,
+                fewest: u32::MAX,
+                most: 0,
+            };
+            let mut only = true;
+            for (counts, (share, _)) in found {
+                let times = counts
+                    .iter()
+                    .filter(of_kind)
+                    .filter(|count| count.answer == answer);
+                let times: u32 = times.map(|count| count.times).sum();
+                let all: u32 = counts.iter().filter(of_kind).map(|count| count.times).sum();
+                class.fewest = class.fewest.min(times);
+                class.most = class.most.max(times);
+                class.share += if times > 0 { *share } else { 0.0 };
+                only &= times == all && all > 0;
+            }
+            class.often = match (class.most, only) {
+                (0, _) => Often::Never,
+                (_, true) => Often::Always,
+                _ => Often::Sometimes,
+            };
+            classes.push(class);
+        }
+    }
+    classes
+}
+
+/// The counts of a state, with names, in order.
+fn named(plan: &sim::Plan, counts: &sim::Counts) -> Vec<Count> {
+    let counts = counts.iter().map(|((program, op, answer), times)| Count {
+        process: plan.programs[*program].name.clone(),
+        op: *op,
+        answer: answer.clone(),
+        times: *times,
+    });
+    let mut counts: Vec<Count> = counts.collect();
+    counts.sort();
+    counts
+}

@@ -1,0 +1,83 @@
+//! Seeded runs, for scenarios with too many states.
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::Case;
+
+use super::sim::{Plan, State};
+use super::tape::{Split, Tape};
+use super::{Budget, Count, Course, Found, named};
+use crate::engine::Cannot;
+
+/// Runs between two looks at the progress.
+const BATCH: usize = 64;
+
+/// Many runs, each with a stream of chance of its own.
+pub(super) fn run(
+    case: &Case,
+    profile: &Profile,
+    budget: Budget,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Found, Cannot> {
+    let (plan, start) = State::start(case, profile)?;
+    let mut found = Found::new();
+    let runs: Vec<u64> = (0..budget.samples as u64).collect();
+    let each = 1.0 / runs.len().max(1) as f64;
+    for batch in runs.chunks(BATCH) {
+        progress(usize::try_from(batch[0]).unwrap_or(usize::MAX));
+        for (counts, course) in several(&plan, &start, case.seed, batch, budget.threads) {
+            found.entry(counts).or_insert((0.0, course)).0 += each;
+        }
+    }
+    Ok(found)
+}
+
+fn several(
+    plan: &Plan,
+    start: &State,
+    seed: u64,
+    runs: &[u64],
+    threads: usize,
+) -> Vec<(Vec<Count>, Course)> {
+    let share = runs.len().div_ceil(threads.max(1)).max(1);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = runs
+            .chunks(share)
+            .map(|part| {
+                scope.spawn(move || {
+                    part.iter()
+                        .map(|run| one(plan, start, seed, *run))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut all = Vec::with_capacity(runs.len());
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => all.extend(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
+}
+
+fn one(plan: &Plan, start: &State, seed: u64, run: u64) -> (Vec<Count>, Course) {
+    let mut order = Split::new(seed, run);
+    let mut state = start.clone();
+    let mut course = Course::default();
+    loop {
+        let enabled = state.enabled();
+        if enabled.is_empty() {
+            break;
+        }
+        let pick = order.below(u32::try_from(enabled.len()).unwrap_or(u32::MAX));
+        let action = enabled[pick as usize];
+        let tape = Tape::random(Split::new(u64::from(order.below(u32::MAX)), run));
+        state.listen_to(&tape);
+        state.perform(plan, action);
+        let answers = tape.made().iter().map(|(answer, _)| *answer).collect();
+        course.moves.push((action, answers));
+    }
+    state.finish();
+    (named(plan, &state.counts), course)
+}

@@ -1,0 +1,96 @@
+//! Scenarios of steps: the order of the calls is the file's, what is left is the choice of ports.
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::Case;
+
+use super::tape::{self, Split, Tape};
+use super::{Budget, Count, Course, Coverage, Found};
+use crate::attempt::Attempt;
+use crate::engine::Cannot;
+use crate::model::Model;
+use crate::tally::tally;
+
+/// All choices if they are few enough, otherwise seeded ones.
+pub(super) fn run(
+    case: &Case,
+    profile: &Profile,
+    budget: Budget,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(Found, Coverage), Cannot> {
+    let mut found = Found::new();
+    let mut given = Some(Vec::new());
+    let mut runs = 0;
+    while let Some(now) = given {
+        if runs >= budget.states {
+            return sample(case, profile, budget, progress);
+        }
+        if runs % 64 == 0 {
+            progress(runs);
+        }
+        let tape = Tape::of(now);
+        let attempts = simulate(case, profile, &tape)?;
+        let made = tape.made();
+        add(&mut found, &attempts, tape::likelihood(&made), &made);
+        given = tape::following(&made);
+        runs += 1;
+    }
+    Ok((found, Coverage::Exhaustive { states: runs }))
+}
+
+fn sample(
+    case: &Case,
+    profile: &Profile,
+    budget: Budget,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(Found, Coverage), Cannot> {
+    let mut found = Found::new();
+    let each = 1.0 / budget.samples.max(1) as f64;
+    for run in 0..budget.samples {
+        if run % 64 == 0 {
+            progress(run);
+        }
+        let tape = Tape::random(Split::new(case.seed, run as u64));
+        let attempts = simulate(case, profile, &tape)?;
+        add(&mut found, &attempts, each, &tape.made());
+    }
+    Ok((
+        found,
+        Coverage::Sampled {
+            runs: budget.samples,
+            budget: budget.states,
+        },
+    ))
+}
+
+/// One run with the chance of a tape.
+pub(super) fn simulate(
+    case: &Case,
+    profile: &Profile,
+    tape: &Tape,
+) -> Result<Vec<Attempt>, Cannot> {
+    let (attempts, _) = Model::simulate(case, profile, |_| tape.clone())?;
+    Ok(attempts)
+}
+
+fn add(found: &mut Found, attempts: &[Attempt], weight: f64, made: &[(u32, u32)]) {
+    let answers = made.iter().map(|(answer, _)| *answer).collect();
+    let course = Course {
+        moves: vec![(0, answers)],
+    };
+    found.entry(counts(attempts)).or_insert((0.0, course)).0 += weight;
+}
+
+/// How often each process got which answer from which call.
+pub(super) fn counts(attempts: &[Attempt]) -> Vec<Count> {
+    let mut counts: Vec<Count> = Vec::new();
+    for tally in tally(attempts) {
+        counts.extend(tally.answers.iter().map(|(answer, times)| Count {
+            process: tally.process.clone(),
+            op: tally.op,
+            answer: answer.clone(),
+            times: *times,
+        }));
+    }
+    counts.sort();
+    counts
+}

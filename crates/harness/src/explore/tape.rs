@@ -1,0 +1,191 @@
+//! A source of chance whose answers are written down, so that a run can be repeated or varied.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fourtuple_kernel::Chooser;
+use fourtuple_kernel::chooser::PortHashInput;
+
+/// What was asked, and what was answered.
+#[derive(Clone, Debug, Default)]
+struct Answers {
+    /// Answers that are given first.
+    given: Vec<u32>,
+    /// Every answer so far, with the number of possible ones.
+    made: Vec<(u32, u32)>,
+    /// Where further answers come from; without it they are 0, the first possibility.
+    random: Option<Split>,
+}
+
+/// The chance of all machines of a world, in the order in which they ask.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tape {
+    answers: Arc<Mutex<Answers>>,
+}
+
+impl Tape {
+    /// Repeats these answers, and takes the first possibility from then on.
+    pub(super) fn of(given: Vec<u32>) -> Self {
+        let answers = Answers {
+            given,
+            ..Answers::default()
+        };
+        Tape {
+            answers: Arc::new(Mutex::new(answers)),
+        }
+    }
+
+    /// Draws its answers.
+    pub(super) fn random(split: Split) -> Self {
+        let answers = Answers {
+            random: Some(split),
+            ..Answers::default()
+        };
+        Tape {
+            answers: Arc::new(Mutex::new(answers)),
+        }
+    }
+
+    /// Every answer so far, with the number of possible ones.
+    pub(super) fn made(&self) -> Vec<(u32, u32)> {
+        self.with(|answers| answers.made.clone())
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&mut Answers) -> T) -> T {
+        read(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn choose(&self, of: u32) -> u32 {
+        self.with(|answers| {
+            let at = answers.made.len();
+            let answer = match (answers.given.get(at), &mut answers.random) {
+                (Some(given), _) => *given,
+                (None, Some(split)) => split.below(of),
+                (None, None) => 0,
+            };
+            answers.made.push((answer, of));
+            answer
+        })
+    }
+}
+
+/// The answers to give next, after these were given: the last one that has another possibility moves on. Nothing when all
+/// have been seen.
+pub(super) fn following(made: &[(u32, u32)]) -> Option<Vec<u32>> {
+    let last = made.iter().rposition(|(answer, of)| answer + 1 < *of)?;
+    let mut next: Vec<u32> = made[..=last].iter().map(|(answer, _)| *answer).collect();
+    next[last] += 1;
+    Some(next)
+}
+
+/// How likely these answers are if all possibilities are equally likely.
+pub(super) fn likelihood(made: &[(u32, u32)]) -> f64 {
+    made.iter()
+        .map(|(_, of)| 1.0 / f64::from((*of).max(1)))
+        .product()
+}
+
+/// Numbers that look random and are the same everywhere (splitmix64).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split(u64);
+
+impl Split {
+    /// A stream of its own for each run of a seed.
+    pub(super) fn new(seed: u64, run: u64) -> Self {
+        let mut made = Split(seed ^ run.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        made.next();
+        made
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `of`.
+    pub(super) fn below(&mut self, of: u32) -> u32 {
+        let high = self.next() >> 32;
+        u32::try_from((high * u64::from(of.max(1))) >> 32).unwrap_or(0)
+    }
+}
+
+/// Every start of a search is possible; timers are exact, as in `run`.
+impl Chooser for Tape {
+    fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
+        if parity {
+            self.choose(n.div_ceil(2)) * 2
+        } else {
+            self.choose(n)
+        }
+    }
+
+    fn rescans(&mut self, _kernel: u32) -> u32 {
+        // A second search from another start gives nothing that the first could not have given.
+        0
+    }
+
+    fn port_hash(&mut self, _input: PortHashInput) -> u64 {
+        0
+    }
+
+    fn connect_start(&mut self, _base: u32, n: u32, even: bool) -> u32 {
+        if !even {
+            return self.choose(n);
+        }
+        if n % 2 == 0 {
+            return self.choose(n / 2) * 2;
+        }
+        // An even number modulo an odd one can be anything.
+        let start = self.choose(n);
+        if start % 2 == 0 { start } else { start + n }
+    }
+
+    fn perturb_cell(&mut self, _index: u32) -> u32 {
+        0
+    }
+
+    fn perturb_step(&mut self, _n: u32) -> u32 {
+        0
+    }
+
+    fn garbage_uid_matches(&mut self) -> bool {
+        self.choose(2) == 1
+    }
+
+    fn garbage_bit(&mut self) -> bool {
+        self.choose(2) == 1
+    }
+
+    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
+        now >= nominal
+    }
+
+    fn uncertain(&mut self, nominal: bool) -> bool {
+        nominal
+    }
+
+    fn pick_listener(&mut self, n: u32) -> u32 {
+        self.choose(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_combinations_come_once() {
+        let mut seen = Vec::new();
+        let mut given = Some(Vec::new());
+        while let Some(now) = given {
+            let tape = Tape::of(now);
+            let first = tape.choose(2);
+            let second = if first == 1 { tape.choose(3) } else { 0 };
+            seen.push((first, second));
+            given = following(&tape.made());
+        }
+        assert_eq!(seen, [(0, 0), (1, 0), (1, 1), (1, 2)]);
+    }
+}

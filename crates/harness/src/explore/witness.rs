@@ -1,0 +1,52 @@
+//! An outcome again: its course of events, repeated call by call.
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::{Case, Program};
+
+use super::sim::State;
+use super::steps;
+use super::tape::Tape;
+use super::{Outcome, named};
+use crate::attempt::Attempt;
+use crate::engine::Cannot;
+
+/// A course of events that was repeated.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The calls in the order in which they were made.
+    pub attempts: Vec<Attempt>,
+    /// Whether it came out as the outcome says.
+    pub same: bool,
+}
+
+/// Repeats the witness of an outcome from the beginning.
+///
+/// # Errors
+/// When the case cannot be set up, or is not the one that was explored.
+pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Replay, Cannot> {
+    if let Program::Steps(_) = &case.program {
+        let answers = outcome
+            .course
+            .moves
+            .first()
+            .map(|(_, answers)| answers.clone());
+        let attempts = steps::simulate(case, profile, &Tape::of(answers.unwrap_or_default()))?;
+        let same = steps::counts(&attempts) == outcome.counts;
+        return Ok(Replay { attempts, same });
+    }
+    let (plan, state) = State::start(case, profile)?;
+    let mut state = state.with_log();
+    for (action, answers) in &outcome.course.moves {
+        if !state.enabled().contains(action) {
+            return Err(Cannot::new("this witness belongs to another scenario"));
+        }
+        state.listen_to(&Tape::of(answers.clone()));
+        state.perform(&plan, *action);
+    }
+    state.finish();
+    let same = state.enabled().is_empty() && named(&plan, &state.counts) == outcome.counts;
+    Ok(Replay {
+        attempts: state.log.take().unwrap_or_default(),
+        same,
+    })
+}
