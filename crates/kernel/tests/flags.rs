@@ -3,29 +3,10 @@
 
 mod support;
 
-use fourtuple_kernel::profile::behaviour::Bhash2;
 use fourtuple_kernel::profile::{self, Behaviours};
 use std::collections::BTreeSet;
 use support::kernel;
-use support::pins::{Pin, all, shown};
-
-/// Behaviours that no program can tell, with the reason.
-const UNSEEN: &[(&str, &str)] = &[
-    (
-        "rescan_any_uid",
-        "a search starts again only when the bucket it remembered conflicts, and it remembers \
-         buckets with fastreuseport > 0 (or with fastreuse > 0, where the uid is not asked)",
-    ),
-    (
-        "fastuid_zeroed",
-        "the uid is compared only while fastreuseport is not 0, and then it has been written",
-    ),
-    (
-        "v6only_before_check",
-        "the binder's own IPV6_V6ONLY is looked at only for the wildcard address, and this is \
-         about native ones",
-    ),
-];
+use support::pins::{Pin, UNSEEN, alike, all, shown};
 
 fn check(pin: &Pin) {
     let mut values = BTreeSet::new();
@@ -137,11 +118,6 @@ fn every_behaviour_has_a_test() {
     assert_eq!(pinned, TESTED.iter().copied().collect());
 }
 
-/// Two values of one behaviour that give the same answers to every program, because the code paths
-/// of those kernels differ only where all of them find the same owners.
-const ALIKE: &[(&str, Bhash2, Bhash2)] =
-    &[("bhash2", Bhash2::InetSeesMapped, Bhash2::UnifiedV6Only)];
-
 /// Each value that a kernel has is told from each other value that the behaviour can have.
 #[test]
 fn every_value_of_every_kernel_is_told_apart() {
@@ -154,10 +130,7 @@ fn every_value_of_every_kernel_is_told_apart() {
                 continue;
             }
             for m in p.behaviours.mutants(name) {
-                let alike = ALIKE.iter().any(|(n, x, y)| {
-                    let pair = [p.behaviours.bhash2, m.bhash2];
-                    n == name && (pair == [*x, *y] || pair == [*y, *x])
-                });
+                let alike = alike(name, &p.behaviours, &m);
                 if !alike && !pins.iter().any(|pin| pin.tells_apart(&p.behaviours, &m)) {
                     missed.insert(format!(
                         "{name}: {} / {}",

@@ -282,10 +282,10 @@ impl Bench {
     }
 
     fn accept_from(&mut self, s: S, to: &str) {
-        if let Some(l) = self.listeners.get(to).copied() {
-            if let Call::Done(Ok(child)) = self.w.accept(l, 0) {
-                self.children.insert(s, child);
-            }
+        if let Some(l) = self.listeners.get(to).copied()
+            && let Call::Done(Ok(child)) = self.w.accept(l, 0)
+        {
+            self.children.insert(s, child);
         }
     }
 

@@ -10,6 +10,36 @@ mod time;
 
 use super::{Answer, kernel};
 use fourtuple_kernel::profile::Behaviours;
+use fourtuple_kernel::profile::behaviour::Bhash2;
+
+/// Behaviours that no program can tell, with the reason.
+pub const UNSEEN: &[(&str, &str)] = &[
+    (
+        "rescan_any_uid",
+        "a search starts again only when the bucket it remembered conflicts, and it remembers \
+         buckets with fastreuseport > 0 (or with fastreuse > 0, where the uid is not asked)",
+    ),
+    (
+        "fastuid_zeroed",
+        "the uid is compared only while fastreuseport is not 0, and then it has been written",
+    ),
+    (
+        "v6only_before_check",
+        "the binder's own IPV6_V6ONLY is looked at only for the wildcard address, and this is \
+         about native ones",
+    ),
+];
+
+/// Two values of one behaviour that give the same answers to every program: the code of those
+/// kernels differs only in how it comes to the same owners.
+#[must_use]
+pub fn alike(name: &str, x: &Behaviours, y: &Behaviours) -> bool {
+    let same = [Bhash2::InetSeesMapped, Bhash2::UnifiedV6Only];
+    name == "bhash2" && x.bhash2 != y.bhash2 && same.contains(&x.bhash2) && same.contains(&y.bhash2)
+}
+
+/// Gives one behaviour a value.
+pub type Change = fn(&mut Behaviours);
 
 /// A program and what it answers under each value of one behaviour.
 pub struct Pin {
@@ -18,7 +48,7 @@ pub struct Pin {
     pub kernel: &'static str,
     pub program: fn(Behaviours) -> String,
     /// Values, each as a change of the kernel's behaviours, and the program's answer.
-    pub answers: &'static [(fn(&mut Behaviours), &'static str)],
+    pub answers: &'static [(Change, &'static str)],
 }
 
 /// All pins, in the order of the modules.

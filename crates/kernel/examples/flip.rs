@@ -1,0 +1,307 @@
+//! Shows that every behaviour matters: changes one behaviour of a kernel at a time and looks who
+//! notices, the recordings of that kernel or the pinned tests.
+//!
+//! ```text
+//! flip [--table] [--kills] [--only BEHAVIOUR] [--jobs N] TRACE.jsonl...
+//! ```
+//!
+//! `--table` writes `docs/flags.md`. `--kills` prints, for every boot that notices a changed
+//! behaviour, how much of the boot it takes, for choosing a small share of the recordings.
+
+#[path = "../../harness/src/trace.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub)]
+mod trace;
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use fourtuple_kernel::follow::Follower;
+use fourtuple_kernel::profile::{Behaviours, find};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::pins::{self, shown};
+
+/// One boot of a recording, ready to be followed.
+struct Boot {
+    file: String,
+    number: usize,
+    /// Programs with the bytes that they and all before them take in the file.
+    programs: Vec<(usize, Vec<trace::Call>)>,
+}
+
+/// One changed behaviour of one kernel.
+struct Mutant {
+    profile: String,
+    name: &'static str,
+    value: String,
+    behaviours: Behaviours,
+}
+
+/// Who noticed a mutant.
+struct Verdict {
+    /// File, boot, program and bytes up to its end.
+    kills: Vec<(String, usize, usize, usize)>,
+    pinned: bool,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(survivors) if survivors.is_empty() => ExitCode::SUCCESS,
+        Ok(survivors) => {
+            eprintln!("not noticed by anything:");
+            for s in survivors {
+                eprintln!("  {s}");
+            }
+            ExitCode::FAILURE
+        }
+        Err(e) => {
+            eprintln!("flip: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<Vec<String>, String> {
+    let (mut table, mut kills, mut only, mut jobs) = (false, false, None, 2);
+    let mut files = Vec::new();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--table" => table = true,
+            "--kills" => kills = true,
+            "--only" => only = Some(args.next().ok_or("--only needs a behaviour")?),
+            "--jobs" => {
+                let n = args.next().ok_or("--jobs needs a number")?;
+                jobs = n.parse().map_err(|e| format!("--jobs {n}: {e}"))?;
+            }
+            _ => files.push(arg),
+        }
+    }
+    if let Some(name) = only.as_deref().filter(|n| !Behaviours::NAMES.contains(n)) {
+        return Err(format!("no behaviour `{name}`"));
+    }
+    let boots = read(&files)?;
+    let mutants = mutants(boots.keys(), only.as_deref())?;
+    let verdicts = judge(&boots, &mutants, jobs, kills);
+    if kills {
+        for (m, v) in mutants.iter().zip(&verdicts) {
+            for (file, boot, program, bytes) in &v.kills {
+                println!(
+                    "{}\t{}\t{}\t{file}\t{boot}\t{program}\t{bytes}",
+                    m.profile, m.name, m.value
+                );
+            }
+        }
+    }
+    let text = render(&mutants, &verdicts);
+    if table {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/flags.md");
+        std::fs::write(path, text).map_err(|e| format!("docs/flags.md: {e}"))?;
+    } else if !kills {
+        print!("{text}");
+    }
+    Ok(mutants
+        .iter()
+        .zip(&verdicts)
+        .filter(|(m, v)| v.kills.is_empty() && !v.pinned && !unseen(m))
+        .map(|(m, _)| format!("{} {} = {}", m.profile, m.name, m.value))
+        .collect())
+}
+
+/// Reads the recordings, by profile.
+fn read(files: &[String]) -> Result<BTreeMap<String, Vec<Boot>>, String> {
+    let mut boots: BTreeMap<String, Vec<Boot>> = BTreeMap::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
+        let mut lines = text.lines().map(|l| l.len() + 1);
+        for (number, boot) in trace::read(&text)
+            .map_err(|e| format!("{file}: {e}"))?
+            .iter()
+            .enumerate()
+        {
+            let mut bytes = lines.next().unwrap_or(0);
+            let mut programs = Vec::new();
+            for program in &boot.programs {
+                bytes += lines.next().unwrap_or(0);
+                let mut names = trace::Names::default();
+                let mut calls = Vec::new();
+                for step in &program.steps {
+                    calls.extend(step.call(&mut names)?);
+                }
+                programs.push((bytes, calls));
+            }
+            let name = file.rsplit('/').next().unwrap_or(file);
+            boots
+                .entry(boot.header.profile.clone())
+                .or_default()
+                .push(Boot {
+                    file: name.to_owned(),
+                    number,
+                    programs,
+                });
+        }
+    }
+    for list in boots.values_mut() {
+        list.sort_by_key(|b| b.programs.last().map(|p| p.0));
+    }
+    Ok(boots)
+}
+
+fn mutants<'a>(
+    profiles: impl Iterator<Item = &'a String>,
+    only: Option<&str>,
+) -> Result<Vec<Mutant>, String> {
+    let mut list = Vec::new();
+    for profile in profiles {
+        let b = find(profile)
+            .ok_or_else(|| format!("no profile `{profile}`"))?
+            .behaviours;
+        for &name in Behaviours::NAMES {
+            if only.is_some_and(|o| o != name) {
+                continue;
+            }
+            for behaviours in b.mutants(name) {
+                list.push(Mutant {
+                    profile: profile.clone(),
+                    name,
+                    value: shown(&behaviours, name),
+                    behaviours,
+                });
+            }
+        }
+    }
+    Ok(list)
+}
+
+fn judge(boots: &BTreeMap<String, Vec<Boot>>, mutants: &[Mutant], jobs: usize) -> Vec<Verdict> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                while let Some(m) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let verdict = Verdict {
+                        kills: boots[&m.profile]
+                            .iter()
+                            .filter_map(|b| first_disallowed(b, m.behaviours))
+                            .take(if every_boot { usize::MAX } else { 1 })
+                            .collect(),
+                        pinned: pinned(m),
+                    };
+                    done.lock()
+                        .expect("no job panics")
+                        .insert((&m.profile, m.name, &m.value), verdict);
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().expect("no job panics");
+    mutants
+        .iter()
+        .map(|m| {
+            done.remove(&(&m.profile, m.name, &m.value))
+                .expect("judged")
+        })
+        .collect()
+}
+
+/// A changed kernel that leaves this many states possible is given up: it would take too long.
+const MOST_STATES: usize = 400;
+
+/// The first program of a boot with an answer that the behaviours do not allow.
+fn first_disallowed(boot: &Boot, b: Behaviours) -> Option<(String, usize, usize, usize)> {
+    let mut follower = Follower::new(b);
+    for (n, (bytes, calls)) in boot.programs.iter().enumerate() {
+        for c in calls {
+            if follower.step(c.at, &c.op, &c.seen).is_err() {
+                return Some((boot.file.clone(), boot.number, n, *bytes));
+            }
+            if follower.beliefs() > MOST_STATES {
+                return None;
+            }
+        }
+    }
+    None
+}
+
+fn pinned(m: &Mutant) -> bool {
+    let b = find(&m.profile).expect("read above").behaviours;
+    pins::all()
+        .into_iter()
+        .filter(|p| p.behaviour == m.name)
+        .any(|p| p.tells_apart(&b, &m.behaviours))
+}
+
+/// Changes that no program can tell; `tests/flags.rs` says why.
+fn unseen(m: &Mutant) -> bool {
+    let b = find(&m.profile).expect("read above").behaviours;
+    pins::UNSEEN.iter().any(|(name, _)| *name == m.name) || pins::alike(m.name, &b, &m.behaviours)
+}
+
+fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
+    let mut out = String::from(
+        "# Who notices a changed behaviour\n\n\
+         One behaviour of a kernel is changed at a time to each other value that it can have; the\n\
+         recordings of that kernel are followed with the changed kernel. `2/3` means that the\n\
+         recordings refuse two of three other values. A pinned test is the program of\n\
+         `flag_<behaviour>` in `crates/kernel/tests/flags.rs`, whose answer is given for each value.\n\
+         Made by `cargo run --release -p fourtuple-kernel --example flip -- --table TRACES`.\n\n\
+         | behaviour | noticed by recordings of | pinned tests | noticed by nothing |\n\
+         |---|---|---|---|\n",
+    );
+    let mut totals = (0, 0, 0, 0);
+    for &name in Behaviours::NAMES {
+        let mut by_profile: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        let (mut pinned, mut all) = (0, 0);
+        let mut nothing = BTreeSet::new();
+        for (m, v) in mutants.iter().zip(verdicts).filter(|(m, _)| m.name == name) {
+            let cell = by_profile.entry(&m.profile).or_default();
+            cell.1 += 1;
+            cell.0 += usize::from(!v.kills.is_empty());
+            all += 1;
+            pinned += usize::from(v.pinned);
+            totals.0 += 1;
+            totals.1 += usize::from(!v.kills.is_empty());
+            totals.2 += usize::from(v.pinned);
+            if v.kills.is_empty() && !v.pinned {
+                totals.3 += 1;
+                nothing.insert(m.profile.as_str());
+            }
+        }
+        if all == 0 {
+            continue;
+        }
+        let recordings: Vec<String> = by_profile
+            .iter()
+            .filter(|(_, (killed, _))| *killed > 0)
+            .map(|(p, (killed, of))| {
+                if killed == of {
+                    (*p).to_owned()
+                } else {
+                    format!("{p} {killed}/{of}")
+                }
+            })
+            .collect();
+        let dash = |s: String| if s.is_empty() { "–".to_owned() } else { s };
+        let pinned = match pinned {
+            0 => "–".to_owned(),
+            n if n == all => "all".to_owned(),
+            n => format!("{n}/{all}"),
+        };
+        let nothing = match pins::UNSEEN.iter().find(|(n, _)| *n == name) {
+            Some(_) if !nothing.is_empty() => "cannot be seen by any program".to_owned(),
+            _ => dash(Vec::from_iter(nothing).join(", ")),
+        };
+        let recordings = dash(recordings.join(", "));
+        let _ = writeln!(out, "| `{name}` | {recordings} | {pinned} | {nothing} |");
+    }
+    let _ = writeln!(
+        out,
+        "\n{} changed kernels: {} are refused by recordings, {} by pinned tests, {} by neither.",
+        totals.0, totals.1, totals.2, totals.3
+    );
+    out
+}

@@ -1,0 +1,642 @@
+//! The model against the slow reference: equal answers, equal ports and equal buckets after every
+//! call of random programs, on every kernel, with the same random numbers.
+
+#[allow(dead_code)]
+mod reference;
+
+use fourtuple_kernel::chooser::PortHashInput;
+use fourtuple_kernel::profile::behaviour::Scope;
+use fourtuple_kernel::profile::{self, Profile};
+use fourtuple_kernel::{
+    Call, Chooser, Endpoint, Errno, Family, Ip, MachineId, SockOpt, Time, World, WorldNs, WorldSock,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
+use reference::ends::Ending;
+use reference::{A1, A2, Answer, Dice, Reference};
+use rstest::rstest;
+use std::cell::RefCell;
+
+/// The reference's random numbers as a chooser of the model.
+#[derive(Clone, Debug)]
+struct Rolled(Dice);
+
+impl Chooser for Rolled {
+    fn bind_start(&mut self, n: u32, _parity: bool) -> u32 {
+        self.0.bind_start(n)
+    }
+
+    fn port_hash(&mut self, input: PortHashInput) -> u64 {
+        let last_byte = |ip: Ip| (ip.bits() & 0xff) as u8;
+        self.0.port_hash(
+            u32::from(last_byte(input.saddr)),
+            last_byte(input.daddr),
+            input.epoch,
+        )
+    }
+
+    fn connect_start(&mut self, base: u32, _n: u32, _even: bool) -> u32 {
+        base
+    }
+
+    fn perturb_cell(&mut self, index: u32) -> u32 {
+        self.0.cell(index)
+    }
+
+    fn perturb_step(&mut self, n: u32) -> u32 {
+        self.0.perturb_step(n)
+    }
+
+    fn garbage_uid_matches(&mut self) -> bool {
+        self.0.garbage_uid
+    }
+
+    fn garbage_bit(&mut self) -> bool {
+        false
+    }
+
+    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
+        now >= nominal
+    }
+
+    fn uncertain(&mut self, nominal: bool) -> bool {
+        nominal
+    }
+
+    fn pick_listener(&mut self, _n: u32) -> u32 {
+        0
+    }
+}
+
+/// Options of a new socket.
+#[derive(Clone, Debug)]
+struct Options {
+    uid: u32,
+    reuse: bool,
+    reuseport: bool,
+    no_port: bool,
+    /// Offsets from the low end of the range, if it has a range of its own.
+    range: Option<(u16, u16)>,
+}
+
+/// One step of a random program. Sockets are picked among the living ones by `which`; ports are
+/// offsets into the range.
+#[derive(Clone, Debug)]
+enum Step {
+    Open {
+        options: Options,
+        /// Address, and port 0 or an offset.
+        bind: Option<(u32, Option<u16>)>,
+        listen: bool,
+        connect: Option<u8>,
+    },
+    On(usize, Deed),
+    Wait(u64),
+    Range(u16, u16),
+    Reserved(Vec<u16>),
+    TwReuse(bool),
+    AutobindReuse(bool),
+    /// Binds every n-th port of the range.
+    FillBind(u32, u16, bool),
+    /// Connects without bind so many times.
+    FillConnect(u8, u16),
+    /// Ends so many sockets, beginning with one.
+    EndMany(usize, u16, Ending),
+}
+
+/// What is done with a socket that exists.
+#[derive(Clone, Debug)]
+enum Deed {
+    Set(SockOpt),
+    Bind(u32, Option<u16>),
+    Listen,
+    Connect(u8),
+    End(Ending),
+}
+
+/// One call, as both kernels are asked to do it. Sockets are numbered in the order of their making.
+#[derive(Clone, Debug)]
+enum Op {
+    Socket(u32),
+    Set(usize, SockOpt),
+    Bind(usize, u32, u16),
+    Listen(usize),
+    Connect(usize, u8),
+    End(usize, Ending),
+    Wait(u64),
+    Sysctl(&'static str, String),
+}
+
+/// The reference, and the calls of the last step with its answers.
+#[derive(Clone, Debug)]
+struct Spec {
+    kernel: String,
+    seed: u64,
+    r: Reference,
+    /// Range that offsets are counted in.
+    base: (u16, u16),
+    log: Vec<(Op, Option<Answer>)>,
+}
+
+const START: u64 = 100 * 1_000_000_000;
+
+thread_local! {
+    /// The kernel whose programs are being made, and the sizes of their ranges.
+    static KERNEL: RefCell<Option<(Profile, &'static [u16])>> = const { RefCell::new(None) };
+}
+
+impl Spec {
+    fn pick(&self, which: usize) -> Option<usize> {
+        let living: Vec<usize> = (0..self.r.socks.len())
+            .filter(|&i| self.r.socks[i].alive)
+            .collect();
+        (!living.is_empty()).then(|| living[which % living.len()])
+    }
+
+    fn port(&self, offset: Option<u16>) -> u16 {
+        offset.map_or(0, |o| self.base.0 + o % (self.base.1 - self.base.0 + 1))
+    }
+
+    /// Does one call on the reference and writes down what it answered.
+    fn call(&mut self, op: Op) {
+        let answer = match &op {
+            Op::Socket(uid) => {
+                self.r.socket(*uid);
+                None
+            }
+            Op::Set(i, opt) => {
+                let (b, s) = (self.r.b, &mut self.r.socks[*i]);
+                match *opt {
+                    SockOpt::ReuseAddr(on) => s.reuse = on,
+                    SockOpt::ReusePort(on) if b.reuseport => s.reuseport = on,
+                    SockOpt::BindAddressNoPort(on) if b.bind_address_no_port => s.no_port = on,
+                    SockOpt::LocalPortRange(l, h) if b.local_port_range_option => s.range = (l, h),
+                    _ => return,
+                }
+                None
+            }
+            Op::Bind(i, addr, port) => Some(self.r.bind(*i, *addr, *port)),
+            Op::Listen(i) => Some(self.r.listen(*i)),
+            Op::Connect(i, dest) => Some(self.r.connect(*i, *dest)),
+            Op::End(i, how) => {
+                self.r.end(*i, *how);
+                None
+            }
+            Op::Wait(ms) => {
+                self.r.wait(ms * 1_000_000);
+                None
+            }
+            Op::Sysctl(..) => None,
+        };
+        self.log.push((op, answer));
+    }
+
+    fn open(&mut self, o: &Options) -> usize {
+        let i = self.r.socks.len();
+        self.call(Op::Socket(o.uid));
+        self.call(Op::Set(i, SockOpt::ReuseAddr(o.reuse)));
+        self.call(Op::Set(i, SockOpt::ReusePort(o.reuseport)));
+        self.call(Op::Set(i, SockOpt::BindAddressNoPort(o.no_port)));
+        if let Some((x, y)) = o.range {
+            let (low, high) = (self.base.0 + x.min(y), self.base.0 + x.max(y));
+            self.call(Op::Set(i, SockOpt::LocalPortRange(low, high)));
+        }
+        i
+    }
+
+    fn step(&mut self, step: &Step) {
+        let plain = Options {
+            uid: 0,
+            reuse: false,
+            reuseport: false,
+            no_port: false,
+            range: None,
+        };
+        match step {
+            Step::Open {
+                options,
+                bind,
+                listen,
+                connect,
+            } => {
+                let i = self.open(options);
+                if let Some((addr, offset)) = bind {
+                    self.call(Op::Bind(i, *addr, self.port(*offset)));
+                }
+                if *listen {
+                    self.call(Op::Listen(i));
+                }
+                if let Some(dest) = connect {
+                    self.call(Op::Connect(i, *dest));
+                }
+            }
+            Step::On(which, what) => {
+                let Some(i) = self.pick(*which) else { return };
+                self.call(match what {
+                    Deed::Set(opt) => Op::Set(i, *opt),
+                    Deed::Bind(addr, offset) => Op::Bind(i, *addr, self.port(*offset)),
+                    Deed::Listen => Op::Listen(i),
+                    Deed::Connect(dest) => Op::Connect(i, *dest),
+                    Deed::End(how) => Op::End(i, *how),
+                });
+            }
+            Step::EndMany(which, count, how) => {
+                for _ in 0..*count {
+                    if let Some(i) = self.pick(*which) {
+                        self.call(Op::End(i, *how));
+                    }
+                }
+            }
+            Step::FillBind(addr, every, reuse) => {
+                for port in (self.base.0..=self.base.1).step_by(usize::from(*every)) {
+                    let i = self.open(&Options {
+                        reuse: *reuse,
+                        ..plain.clone()
+                    });
+                    self.call(Op::Bind(i, *addr, port));
+                }
+            }
+            Step::FillConnect(dest, count) => {
+                for _ in 0..*count {
+                    let i = self.open(&plain);
+                    self.call(Op::Connect(i, *dest));
+                }
+            }
+            Step::Wait(ms) => self.call(Op::Wait(*ms)),
+            Step::Range(x, y) => {
+                let (x, y) = (self.port(Some(*x)), self.port(Some(*y)));
+                self.r.range = (x.min(y), x.max(y));
+                let text = format!("{} {}", self.r.range.0, self.r.range.1);
+                self.call(Op::Sysctl("net.ipv4.ip_local_port_range", text));
+            }
+            Step::Reserved(offsets) if self.r.b.reserved_ports != Scope::Absent => {
+                self.r.reserved = offsets.iter().map(|o| self.port(Some(*o))).collect();
+                let texts: Vec<String> = self.r.reserved.iter().map(u16::to_string).collect();
+                self.call(Op::Sysctl(
+                    "net.ipv4.ip_local_reserved_ports",
+                    texts.join(","),
+                ));
+            }
+            Step::TwReuse(on) => {
+                self.r.tw_reuse = *on;
+                let text = u8::from(*on).to_string();
+                self.call(Op::Sysctl("net.ipv4.tcp_tw_reuse", text));
+            }
+            Step::AutobindReuse(on) if self.r.b.autobind_reuse => {
+                self.r.autobind_reuse = *on;
+                let text = u8::from(*on).to_string();
+                self.call(Op::Sysctl("net.ipv4.ip_autobind_reuse", text));
+            }
+            Step::Reserved(_) | Step::AutobindReuse(_) => {}
+        }
+    }
+}
+
+/// Sizes of the ranges in which sockets crowd together.
+const TINY: &[u16] = &[1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+
+/// Sizes in which a search goes over many ports: some around the size of a machine word, and a few
+/// hundred ports.
+const LARGE: &[u16] = &[
+    15, 16, 31, 63, 64, 65, 66, 100, 127, 128, 129, 191, 200, 257, 300, 333, 514,
+];
+
+fn options() -> impl Strategy<Value = Options> {
+    let range = prop::option::weighted(0.1, (0..400u16, 0..400u16));
+    (
+        prop_oneof![5 => Just(0u32), 1 => Just(1000)],
+        prop::bool::weighted(0.6),
+        prop::bool::weighted(0.25),
+        prop::bool::weighted(0.1),
+        range,
+    )
+        .prop_map(|(uid, reuse, reuseport, no_port, range)| Options {
+            uid,
+            reuse,
+            reuseport,
+            no_port,
+            range,
+        })
+}
+
+fn address() -> impl Strategy<Value = u32> {
+    prop_oneof![2 => Just(0), 4 => Just(A1), 2 => Just(A2)]
+}
+
+fn offset() -> impl Strategy<Value = Option<u16>> {
+    prop_oneof![2 => Just(None), 1 => (0..400u16).prop_map(Some), 1 => (0..4u16).prop_map(Some)]
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        3 => Just(Ending::First),
+        1 => Just(Ending::Last),
+        2 => Just(Ending::Reset),
+        2 => Just(Ending::Disconnect),
+    ]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        1 => any::<bool>().prop_map(|on| Deed::Set(SockOpt::ReuseAddr(on))),
+        1 => any::<bool>().prop_map(|on| Deed::Set(SockOpt::ReusePort(on))),
+        3 => (address(), offset()).prop_map(|(a, o)| Deed::Bind(a, o)),
+        2 => Just(Deed::Listen),
+        4 => (1..4u8).prop_map(Deed::Connect),
+        5 => ending().prop_map(Deed::End),
+    ]
+}
+
+fn open() -> impl Strategy<Value = Step> {
+    (
+        options(),
+        prop::option::weighted(0.6, (address(), offset())),
+        prop::bool::weighted(0.1),
+        prop::option::weighted(0.6, 1..4u8),
+    )
+        .prop_map(|(options, bind, listen, connect)| Step::Open {
+            options,
+            bind,
+            listen,
+            connect,
+        })
+}
+
+/// Steps on single sockets; the values that most calls meet change seldom.
+fn tiny_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => open(),
+        22 => (any::<usize>(), deed()).prop_map(|(which, what)| Step::On(which, what)),
+        2 => (0..70_000u64).prop_map(Step::Wait),
+        2 => (0..2_500u64).prop_map(Step::Wait),
+        1 => (0..400u16, 0..400u16).prop_map(|(x, y)| Step::Range(x, y)),
+        1 => prop::collection::vec(0..400u16, 0..3).prop_map(Step::Reserved),
+        1 => any::<bool>().prop_map(Step::TwReuse),
+        1 => any::<bool>().prop_map(Step::AutobindReuse),
+    ]
+}
+
+/// The same among steps that fill a range and empty it again.
+fn large_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        30 => tiny_step(),
+        1 => prop::collection::vec(0..600u16, 0..40).prop_map(Step::Reserved),
+        2 => (address(), 1..5u16, any::<bool>()).prop_map(|(a, n, r)| Step::FillBind(a, n, r)),
+        2 => (1..4u8, 1..250u16).prop_map(|(d, n)| Step::FillConnect(d, n)),
+        2 => (any::<usize>(), 1..250u16, ending()).prop_map(|(w, n, h)| Step::EndMany(w, n, h)),
+    ]
+}
+
+impl ReferenceStateMachine for Spec {
+    type State = Spec;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Spec> {
+        let (profile, sizes) = KERNEL.with_borrow(Clone::clone).expect("a kernel is set");
+        (any::<u64>(), prop::sample::select(sizes), 0..130u16)
+            .prop_map(move |(seed, size, low)| {
+                let base = (39_950 + low, 39_950 + low + size - 1);
+                Spec {
+                    kernel: profile.name.clone(),
+                    seed,
+                    r: Reference::new(profile.behaviours, START, base, seed),
+                    base,
+                    log: Vec::new(),
+                }
+            })
+            .boxed()
+    }
+
+    fn transitions(_: &Spec) -> BoxedStrategy<Step> {
+        let (_, sizes) = KERNEL.with_borrow(Clone::clone).expect("a kernel is set");
+        if sizes == TINY {
+            tiny_step().boxed()
+        } else {
+            large_step().boxed()
+        }
+    }
+
+    fn apply(mut spec: Spec, step: &Step) -> Spec {
+        spec.log.clear();
+        spec.step(step);
+        spec
+    }
+}
+
+/// The model, with its servers on another machine.
+struct Model {
+    w: World<Rolled>,
+    m: MachineId,
+    ns: WorldNs,
+    listeners: Vec<WorldSock>,
+    /// By the reference's numbers: a socket and the server's end of its connection.
+    socks: Vec<(WorldSock, Option<WorldSock>)>,
+}
+
+fn host(addr: u32) -> Ip {
+    match addr {
+        0 => Ip::ANY4,
+        n => std::net::Ipv4Addr::new(10, 0, 0, n as u8).into(),
+    }
+}
+
+fn server(dest: u8) -> Endpoint {
+    Endpoint::new(std::net::Ipv4Addr::new(10, 0, 9, dest).into(), 80)
+}
+
+impl Model {
+    fn new(spec: &Spec) -> Self {
+        let mut w = World::new();
+        let m = w.add_machine(spec.r.b, Rolled(Dice::new(spec.seed)));
+        let ns = w.add_namespace(m);
+        let far = w.add_machine(spec.r.b, Rolled(Dice::new(0)));
+        let far_ns = w.add_namespace(far);
+        for addr in [A1, A2] {
+            w.add_address(ns, host(addr));
+        }
+        let listeners = (1..4)
+            .map(|dest| {
+                w.add_address(far_ns, server(dest).ip);
+                let l = w.socket(far_ns, Family::Inet, 0);
+                w.bind(l, server(dest)).expect("a free port");
+                w.listen(l, 4096).expect("a free port");
+                l
+            })
+            .collect();
+        let mut model = Model {
+            w,
+            m,
+            ns,
+            listeners,
+            socks: Vec::new(),
+        };
+        let range = format!("{} {}", spec.base.0, spec.base.1);
+        model.sysctl("net.ipv4.ip_local_port_range", &range);
+        model.sysctl("net.ipv4.tcp_tw_reuse", "0");
+        model
+    }
+
+    fn sysctl(&mut self, key: &str, value: &str) {
+        self.w.sysctl(self.ns, key, value).expect("the key exists");
+    }
+
+    fn port(&self, s: WorldSock, r: Result<(), Errno>) -> Answer {
+        r.map(|()| self.w.local(s).port)
+    }
+
+    fn call(&mut self, op: &Op) -> Option<Answer> {
+        match op {
+            Op::Socket(uid) => {
+                let s = self.w.socket(self.ns, Family::Inet, *uid);
+                self.socks.push((s, None));
+                None
+            }
+            Op::Set(i, opt) => {
+                self.w.set(self.socks[*i].0, *opt).expect("it exists");
+                None
+            }
+            Op::Bind(i, addr, port) => {
+                let s = self.socks[*i].0;
+                let r = self.w.bind(s, Endpoint::new(host(*addr), *port));
+                Some(self.port(s, r))
+            }
+            Op::Listen(i) => {
+                let s = self.socks[*i].0;
+                let r = self.w.listen(s, 8);
+                Some(self.port(s, r))
+            }
+            Op::Connect(i, dest) => {
+                let s = self.socks[*i].0;
+                let r = match self.w.connect(s, server(*dest)) {
+                    Call::Done(r) => r,
+                    Call::Waiting => Err(Errno::EINPROGRESS),
+                };
+                if r.is_ok() {
+                    let l = self.listeners[usize::from(*dest) - 1];
+                    if let Call::Done(Ok(child)) = self.w.accept(l, 0) {
+                        self.socks[*i].1 = Some(child);
+                    }
+                }
+                Some(self.port(s, r))
+            }
+            Op::End(i, how) => {
+                let (s, child) = self.socks[*i];
+                self.end(s, child, *how);
+                self.socks[*i].1 = None;
+                None
+            }
+            Op::Wait(ms) => {
+                let to = Time(self.w.now().nanos() + ms * 1_000_000);
+                self.w.advance(to);
+                None
+            }
+            Op::Sysctl(key, value) => {
+                self.sysctl(key, value);
+                None
+            }
+        }
+    }
+
+    fn end(&mut self, s: WorldSock, child: Option<WorldSock>, how: Ending) {
+        match how {
+            Ending::First => {
+                self.w.close(s);
+                child.into_iter().for_each(|c| self.w.close(c));
+            }
+            Ending::Last => {
+                child.into_iter().for_each(|c| self.w.close(c));
+                self.w.close(s);
+            }
+            Ending::Reset => {
+                self.w
+                    .set(s, SockOpt::Linger(Some(0)))
+                    .expect("known everywhere");
+                self.w.close(s);
+            }
+            Ending::Disconnect => self.w.disconnect(s).expect("never fails"),
+        }
+    }
+
+    fn view(&self) -> Vec<(u16, i8, i8, usize)> {
+        self.w
+            .buckets(self.ns)
+            .iter()
+            .map(|b| (b.port, b.fastreuse, b.fastreuseport, b.owners.len()))
+            .collect()
+    }
+}
+
+impl StateMachineTest for Model {
+    type SystemUnderTest = Model;
+    type Reference = Spec;
+
+    fn init_test(spec: &Spec) -> Model {
+        Model::new(spec)
+    }
+
+    fn apply(mut model: Model, spec: &Spec, _: Step) -> Model {
+        for (op, want) in &spec.log {
+            let got = model.call(op);
+            assert_eq!(got, *want, "{op:?} on {}", spec.kernel);
+            model.w.machine(model.m).assert_invariants();
+        }
+        model
+    }
+
+    fn check_invariants(model: &Model, spec: &Spec) {
+        let mut want = spec.r.view();
+        if !spec.r.b.reuseport {
+            // Where SO_REUSEPORT does not exist the second value means nothing.
+            want.iter_mut().for_each(|b| b.2 = 0);
+        }
+        let mut got = model.view();
+        if !spec.r.b.reuseport {
+            got.iter_mut().for_each(|b| b.2 = 0);
+        }
+        assert_eq!(got, want, "buckets on {}", spec.kernel);
+    }
+}
+
+/// Random programs on every n-th kernel. `PROPTEST_CASES` multiplies their number.
+fn programs(sizes: &'static [u16], cases: u32, shard: usize) {
+    let times: u32 = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
+    for profile in profile::all().into_iter().skip(shard).step_by(SHARDS) {
+        let name = profile.name.clone();
+        KERNEL.set(Some((profile, sizes)));
+        let config = Config {
+            cases: cases * times,
+            failure_persistence: None,
+            max_shrink_iters: 4096,
+            ..Config::default()
+        };
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(config.clone(), rng);
+        let result = runner.run(
+            &Spec::sequential_strategy(10..80),
+            |(initial, transitions, seen)| {
+                Model::test_sequential(config.clone(), initial, transitions, seen);
+                Ok(())
+            },
+        );
+        if let Err(e) = result {
+            panic!("{name}: {e}");
+        }
+    }
+}
+
+/// Tests run side by side, each on its share of the kernels.
+const SHARDS: usize = 4;
+
+#[rstest]
+fn tiny_ranges(#[values(0, 1, 2, 3)] shard: usize) {
+    programs(TINY, 150, shard);
+}
+
+#[rstest]
+fn large_ranges(#[values(0, 1, 2, 3)] shard: usize) {
+    programs(LARGE, 10, shard);
+}
