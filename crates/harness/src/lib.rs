@@ -14,6 +14,7 @@
 pub mod agreement;
 pub mod attempt;
 pub mod call;
+pub mod capacity;
 pub mod engine;
 pub mod expect;
 pub mod explore;

@@ -111,7 +111,7 @@ impl<C: Chooser> Net<C> {
     }
 
     /// A listener of the scenario itself: it makes no attempt, so it must not fail.
-    fn listen(&mut self, host: usize, at: Endpoint) -> Result<(), Cannot> {
+    pub(crate) fn listen(&mut self, host: usize, at: Endpoint) -> Result<(), Cannot> {
         let HostNs { name, ns } = &self.hosts[host];
         let family = if at.ip.is_v4() {
             Family::Inet

@@ -319,23 +319,23 @@ fn destinations(case: &Case) -> Vec<IpAddr> {
 
 /// What a program does, in the few words that decide which changes make sense for it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Habits {
+pub(crate) struct Habits {
     /// Its host.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// Where its connections bind, if they do.
-    pub(super) bind: Vec<SocketAddr>,
+    pub(crate) bind: Vec<SocketAddr>,
     /// Where they go.
-    pub(super) connect: Vec<SocketAddr>,
+    pub(crate) connect: Vec<SocketAddr>,
     /// Ports that it listens on, or binds for good.
-    pub(super) fixed: Vec<u16>,
+    pub(crate) fixed: Vec<u16>,
     /// How many connections it makes.
-    pub(super) connections: u64,
+    pub(crate) connections: u64,
     /// Whether connections are ever closed.
-    pub(super) closes: bool,
+    pub(crate) closes: bool,
 }
 
 /// The habits of a program of either form.
-pub(super) fn habits(case: &Case, process: &str) -> Habits {
+pub(crate) fn habits(case: &Case, process: &str) -> Habits {
     match &case.program {
         Program::Processes(all) => {
             let Some(one) = all.get(process) else {
@@ -391,7 +391,7 @@ fn habits_of_steps(steps: &[Spanned<Step>], process: &str) -> Habits {
 }
 
 /// The processes of a case, in the order of the file.
-pub(super) fn processes(case: &Case) -> Vec<String> {
+pub(crate) fn processes(case: &Case) -> Vec<String> {
     match &case.program {
         Program::Processes(all) => all.keys().cloned().collect(),
         Program::Steps(steps) => {

@@ -1,0 +1,302 @@
+//! Connections on the model, counted.
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_kernel::{Call, Endpoint, Errno, SockOpt, Time, WorldSock};
+use fourtuple_scenario::{Case, Close, PortRange};
+
+use super::noting::{Noting, looked_at};
+use super::{Cost, FILLS, Rate, Style};
+use crate::call;
+use crate::engine::Cannot;
+use crate::model::net::Net;
+
+/// Connects that are counted at each filling.
+const PROBES: u32 = 64;
+/// A refused program tries again this often, in nanoseconds.
+const RETRY: u64 = 100_000_000;
+/// Longest wait for a port, in nanoseconds: ten minutes.
+const PATIENCE: u64 = 600_000_000_000;
+/// Times that a program runs out before its rate is known.
+const ROUNDS: usize = 3;
+
+/// A fresh world with the scenario's hosts, and one program that connects.
+pub(super) struct Bench<'a> {
+    net: Net<Noting>,
+    style: &'a Style,
+    host: usize,
+    scan: fourtuple_kernel::profile::behaviour::ConnectScan,
+    /// Connections so far, for addresses that are taken in turn.
+    turn: usize,
+}
+
+/// A connection with its other end.
+struct Pair {
+    client: WorldSock,
+    server: Option<WorldSock>,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(
+        case: &Case,
+        profile: &Profile,
+        style: &'a Style,
+        all: &[Endpoint],
+    ) -> Result<Self, Cannot> {
+        let seed = case.seed;
+        let mut net = Net::new(case, profile, &mut |machine| Noting::new(seed, machine))?;
+        net.world.explain(false);
+        let host = net.host(&style.host)?;
+        // Destinations that a program of the scenario serves have no listener here yet.
+        for to in all {
+            let Some(at) = net.reached(host, to.ip) else {
+                return Err(Cannot::new(format!("no host has the address of {to}")));
+            };
+            let served = net
+                .listeners
+                .iter()
+                .any(|(on, _, port)| *on == at && *port == to.port);
+            if !served {
+                net.listen(at, *to)?;
+            }
+        }
+        let kernel = net.world.machine(net.hosts[host].ns.machine).behaviours();
+        let scan = kernel.connect_scan;
+        Ok(Bench {
+            net,
+            style,
+            host,
+            scan,
+            turn: 0,
+        })
+    }
+
+    /// One connection.
+    fn connect(&mut self, to: Endpoint) -> Result<Pair, Errno> {
+        let at = match self.style.bind.len() {
+            0 => None,
+            len => Some(Endpoint::from(self.style.bind[self.turn % len])),
+        };
+        let family = call::family(at.map(Into::into), Some(to.into()));
+        let world = &mut self.net.world;
+        let client = world.socket(self.net.hosts[self.host].ns, family, self.style.uid);
+        for option in self.style.options.iter() {
+            // A kernel without the option refuses it, and programs go on.
+            if let Ok(option) = call::sock_opt(&option) {
+                let _ = world.set(client, option);
+            }
+        }
+        let bound = at.map_or(Ok(()), |at| world.bind(client, at));
+        let mut answer = match bound {
+            Ok(()) => world.connect(client, to),
+            Err(errno) => Call::Done(Err(errno)),
+        };
+        while answer == Call::Waiting {
+            let Some(next) = world.next_event() else {
+                break;
+            };
+            world.advance(next);
+            answer = world.connect_result(client);
+        }
+        match answer {
+            Call::Done(Ok(())) => {
+                self.turn += 1;
+                Ok(Pair {
+                    client,
+                    server: self.accept(to),
+                })
+            }
+            Call::Done(Err(errno)) => {
+                self.net.world.close(client);
+                Err(errno)
+            }
+            Call::Waiting => {
+                self.net.world.close(client);
+                Err(Errno::ETIMEDOUT)
+            }
+        }
+    }
+
+    fn accept(&mut self, to: Endpoint) -> Option<WorldSock> {
+        let at = self.net.reached(self.host, to.ip)?;
+        let listeners = self
+            .net
+            .listeners
+            .iter()
+            .filter(|(on, _, port)| *on == at && *port == to.port);
+        let listeners: Vec<WorldSock> = listeners.map(|(_, socket, _)| *socket).collect();
+        listeners
+            .into_iter()
+            .find_map(|listener| match self.net.world.accept(listener, 0) {
+                Call::Done(Ok(child)) => Some(child),
+                _ => None,
+            })
+    }
+
+    fn close(&mut self, pair: &Pair, how: Close) {
+        match (how, pair.server) {
+            (Close::Server, Some(server)) => {
+                self.net.world.close(server);
+                self.net.world.close(pair.client);
+            }
+            (Close::Both, Some(server)) => self.net.close_both(pair.client, server),
+            (how, server) => {
+                if how == Close::Reset {
+                    // The option cannot fail: every kernel has it.
+                    let _ = self.net.world.set(pair.client, SockOpt::Linger(Some(0)));
+                }
+                self.net.world.close(pair.client);
+                if let Some(server) = server {
+                    self.net.world.close(server);
+                }
+            }
+        }
+    }
+
+    /// Fills the range with connections to each of some destinations: how many there are, and the answer after that.
+    pub(super) fn fill(mut self, to: &[Endpoint]) -> Result<(u32, Option<String>), Cannot> {
+        let mut held = 0;
+        let mut then = None;
+        for to in to {
+            // An odd range refuses now and then although a port is left; a program would try once more.
+            let mut refused = 0;
+            while refused < 2 && held < 4_000_000 {
+                match self.connect(*to) {
+                    Ok(_) => held += 1,
+                    Err(errno @ (Errno::EADDRINUSE | Errno::EADDRNOTAVAIL)) => {
+                        refused += 1;
+                        then = Some(errno.name().to_owned());
+                    }
+                    Err(errno) => {
+                        return Err(Cannot::new(format!(
+                            "connecting to {to} fails with {}",
+                            errno.name()
+                        )));
+                    }
+                }
+            }
+        }
+        Ok((held, then))
+    }
+
+    /// Makes connections that are closed at once, as fast as ports allow.
+    pub(super) fn rate(mut self, to: Endpoint, ports: u32) -> Result<Rate, Cannot> {
+        let close = self.style.close;
+        let mut rate = Rate {
+            close: close.to_string(),
+            runs_out_after: None,
+            recovers_after: None,
+            per_second: None,
+            formula: None,
+            by: String::new(),
+        };
+        let mut made: u32 = 0;
+        // When the program ran out, and how many connections it had made by then.
+        let mut out: Vec<(Time, u32)> = Vec::new();
+        let mut refused_at: Option<Time> = None;
+        let enough = ports
+            .saturating_mul(4)
+            .saturating_add(64)
+            .saturating_mul(u32::try_from(self.style.bind.len().max(1)).unwrap_or(1));
+        loop {
+            let now = self.net.world.now();
+            match self.connect(to) {
+                Ok(pair) => {
+                    made += 1;
+                    self.close(&pair, close);
+                    if let Some(at) = refused_at.take()
+                        && rate.recovers_after.is_none()
+                    {
+                        rate.recovers_after = Some(seconds(now.since(at)));
+                    }
+                    if out.is_empty() && made >= enough {
+                        return Ok(rate);
+                    }
+                }
+                Err(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL) => {
+                    if refused_at.is_none() {
+                        refused_at = Some(now);
+                        rate.runs_out_after = rate.runs_out_after.or(Some(made));
+                        out.push((now, made));
+                        if out.len() > ROUNDS {
+                            break;
+                        }
+                    }
+                    let since = refused_at.map_or(0, |at| now.since(at));
+                    if since > PATIENCE {
+                        return Ok(rate);
+                    }
+                    let timer = self.net.world.next_event();
+                    let retry = now.after(RETRY);
+                    self.net
+                        .world
+                        .advance(timer.map_or(retry, |timer| timer.clamp(now.after(1), retry)));
+                }
+                Err(errno) => {
+                    return Err(Cannot::new(format!(
+                        "connecting to {to} fails with {}",
+                        errno.name()
+                    )));
+                }
+            }
+        }
+        if let (Some((first, before)), Some((last, after))) = (out.first(), out.last()) {
+            let time = seconds(last.since(*first));
+            rate.per_second = (time > 0.0).then(|| f64::from(after - before) / time);
+        }
+        Ok(rate)
+    }
+
+    /// How many ports a plain connect() looks at while more and more of the range is in use.
+    pub(super) fn cost(
+        mut self,
+        to: Endpoint,
+        range: PortRange,
+        most: u32,
+    ) -> Result<Vec<Cost>, Cannot> {
+        let machine = self.net.hosts[self.host].ns.machine;
+        let mut costs = Vec::new();
+        let mut held = 0;
+        for fill in FILLS {
+            let wanted = u32::try_from(u64::from(most) * u64::from(fill) / 100).unwrap_or(most);
+            while held < wanted {
+                if self.connect(to).is_err() {
+                    break;
+                }
+                held += 1;
+            }
+            let (mut sum, mut largest, mut probes) = (0_u64, 0, 0);
+            for _ in 0..PROBES {
+                self.net.world.machine_mut(machine).chooser_mut().start = None;
+                let pair = self.connect(to).ok();
+                // A bound socket's port was not searched by connect().
+                let Some(start) = self.net.world.machine_mut(machine).chooser_mut().start else {
+                    break;
+                };
+                let port = pair
+                    .as_ref()
+                    .map(|pair| self.net.world.local(pair.client).port);
+                let looked = looked_at(self.scan, range, start, port);
+                if let Some(pair) = pair {
+                    self.close(&pair, Close::Reset);
+                }
+                sum += u64::from(looked);
+                largest = largest.max(looked);
+                probes += 1;
+            }
+            if probes > 0 {
+                let expected = sum as f64 / f64::from(probes);
+                costs.push(Cost {
+                    fill,
+                    expected,
+                    most: largest,
+                    probes,
+                });
+            }
+        }
+        Ok(costs)
+    }
+}
+
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}

@@ -1,0 +1,363 @@
+//! How many connections a host can make: at once, per second, and at what cost.
+//!
+//! The numbers are counted on the model, connection by connection, in the way in which the scenario's own programs
+//! connect. The formula stands beside them, so that a difference is seen: a listener inside the range, an odd number of
+//! ports, a bind() that closes ports to everybody else.
+
+mod measure;
+mod noting;
+pub mod text;
+
+use std::net::SocketAddr;
+
+use fourtuple_kernel::Endpoint;
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program};
+use serde::Serialize;
+
+use crate::engine::Cannot;
+use crate::remedies::edit;
+use measure::Bench;
+
+/// Where the range is looked at, in percent of its ports in use.
+pub const FILLS: [u32; 5] = [0, 50, 90, 99, 100];
+
+/// One way of connecting that a program of the scenario has.
+#[derive(Clone, Debug)]
+struct Style {
+    program: String,
+    host: String,
+    uid: u32,
+    bind: Vec<SocketAddr>,
+    options: Options,
+    connect: Vec<SocketAddr>,
+    close: Close,
+}
+
+/// The capacity of one program's way of connecting.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capacity {
+    /// The program.
+    pub program: String,
+    /// Its host.
+    pub host: String,
+    /// How it connects, in words.
+    pub how: String,
+    /// The range of local ports.
+    pub range: String,
+    /// Ports of the range that searches may use.
+    pub ports: u32,
+    /// Connections at once to its first destination.
+    pub to_one: Held,
+    /// Connections at once to all destinations of the scenario, and how many those are.
+    pub to_all: Held,
+    /// How many destinations `to_all` is about.
+    pub destinations: u32,
+    /// Connections one after the other to the first destination, each closed at once.
+    pub rate: Rate,
+    /// Ports that a connect() looks at as the range fills with connections to the same destination.
+    pub cost: Vec<Cost>,
+}
+
+/// A number of connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// Counted on the model.
+    pub counted: u32,
+    /// What the formula says.
+    pub formula: u64,
+    /// The formula.
+    pub by: String,
+    /// The answer of the first call that got no port.
+    pub then: Option<String>,
+}
+
+/// Connections that are closed as soon as they are made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rate {
+    /// Who closes.
+    pub close: String,
+    /// Connections that go through before the first is refused; none if none ever is.
+    pub runs_out_after: Option<u32>,
+    /// Seconds from there until the next one goes through.
+    pub recovers_after: Option<f64>,
+    /// Connections per second that can be kept up; none if ports set no limit.
+    pub per_second: Option<f64>,
+    /// What the formula says.
+    pub formula: Option<f64>,
+    /// The formula.
+    pub by: String,
+}
+
+/// The work of a connect() when a part of the range is in use.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// Percent of the ports in use.
+    pub fill: u32,
+    /// Ports looked at, on average.
+    pub expected: f64,
+    /// Most ports looked at.
+    pub most: u32,
+    /// How many connects were counted.
+    pub probes: u32,
+}
+
+/// The capacities of a case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capacities {
+    /// The scenario.
+    pub scenario: String,
+    /// Its question.
+    pub about: String,
+    /// The kernel.
+    pub kernel: String,
+    /// The point of the matrix, `name=value`.
+    pub point: Vec<String>,
+    /// How long TIME-WAIT lasts, in seconds.
+    pub time_wait: f64,
+    /// One entry for each way of connecting.
+    pub programs: Vec<Capacity>,
+}
+
+/// Measures every way of connecting that a case has. `progress` hears what is being done.
+///
+/// # Errors
+/// When the case cannot be set up, or nobody in it connects.
+pub fn measure(
+    case: &Case,
+    profile: &Profile,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Capacities, Cannot> {
+    let styles = styles(case);
+    if styles.is_empty() {
+        return Err(Cannot::new("no program of this scenario connects"));
+    }
+    let mut everywhere: Vec<SocketAddr> = Vec::new();
+    for to in styles.iter().flat_map(|style| &style.connect) {
+        if !everywhere.contains(to) {
+            everywhere.push(*to);
+        }
+    }
+    let mut programs = Vec::new();
+    for style in &styles {
+        programs.push(of_style(case, profile, style, &everywhere, progress)?);
+    }
+    Ok(Capacities {
+        scenario: case.scenario.clone(),
+        about: case.about.clone(),
+        kernel: case.kernel.clone(),
+        point: case
+            .axes
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
+        time_wait: time_wait(case),
+        programs,
+    })
+}
+
+fn time_wait(case: &Case) -> f64 {
+    case.time_wait.map_or(60.0, |time| time.as_secs_f64())
+}
+
+/// The different ways of connecting; programs that differ only in number or time are one.
+fn styles(case: &Case) -> Vec<Style> {
+    let mut found: Vec<Style> = Vec::new();
+    let mut add = |style: Style| {
+        let like = |one: &&mut Style| {
+            one.host == style.host
+                && one.bind == style.bind
+                && one.options == style.options
+                && one.connect == style.connect
+        };
+        match found.iter_mut().find(like) {
+            Some(one) => one.program.push_str(&format!(", {}", style.program)),
+            None => found.push(style),
+        }
+    };
+    match &case.program {
+        Program::Processes(all) => {
+            for (name, process) in all
+                .iter()
+                .filter(|(_, process)| !process.connect.is_empty())
+            {
+                add(Style {
+                    program: name.clone(),
+                    host: process.on.clone(),
+                    uid: process.uid,
+                    bind: process.bind.clone(),
+                    options: process.options.clone(),
+                    connect: process.connect.clone(),
+                    // Connections that are held for ever are not closed by anybody; TIME-WAIT is the usual case.
+                    close: if process.hold == Hold::Forever {
+                        Close::Client
+                    } else {
+                        process.close
+                    },
+                });
+            }
+        }
+        Program::Steps(_) => {
+            for name in edit::processes(case) {
+                let habits = edit::habits(case, &name);
+                if habits.connect.is_empty() {
+                    continue;
+                }
+                let mut connect = habits.connect;
+                connect.dedup();
+                add(Style {
+                    program: name,
+                    host: habits.host,
+                    uid: 0,
+                    bind: habits.bind.into_iter().take(1).collect(),
+                    options: Options::default(),
+                    connect,
+                    close: Close::Client,
+                });
+            }
+        }
+    }
+    found
+}
+
+fn of_style(
+    case: &Case,
+    profile: &Profile,
+    style: &Style,
+    everywhere: &[SocketAddr],
+    progress: &mut dyn FnMut(&str),
+) -> Result<Capacity, Cannot> {
+    let first = Endpoint::from(style.connect[0]);
+    let all: Vec<Endpoint> = everywhere.iter().map(|to| Endpoint::from(*to)).collect();
+    let bench = || Bench::new(case, profile, style, &all);
+    let range = match style.options.local_port_range {
+        Some(own) if profile.behaviours.local_port_range_option => own,
+        _ => edit::range_of(case, &style.host, profile.behaviours.range_high),
+    };
+    let ports = usable(case, style, range);
+
+    progress("connections at once to one destination");
+    let (one, then_one) = bench()?.fill(&[first])?;
+    progress("connections at once to all destinations");
+    let (many, then_many) = bench()?.fill(&all)?;
+    progress("connections one after the other");
+    let rate = bench()?.rate(first, ports)?;
+    progress("the work of a connect() as the range fills");
+    let cost = bench()?.cost(first, range, one)?;
+
+    let no_port =
+        profile.behaviours.bind_address_no_port && style.options.bind_address_no_port == Some(true);
+    let binds_port = !style.bind.is_empty() && !no_port;
+    let addresses = if profile.behaviours.bind_shares || no_port {
+        distinct(&style.bind).max(1)
+    } else {
+        1
+    };
+    let per_address = u64::from(ports);
+    let by_address = if addresses > 1 {
+        format!(" x {addresses} addresses")
+    } else {
+        String::new()
+    };
+    let destinations = all.len() as u64;
+    let formula = |destinations: u64| match binds_port {
+        true => (
+            per_address * addresses,
+            format!("{ports} ports{by_address}; a bound port serves one connection"),
+        ),
+        false => (
+            per_address * addresses * destinations,
+            format!(
+                "{ports} ports{by_address} x {destinations} destination{}",
+                if destinations == 1 { "" } else { "s" }
+            ),
+        ),
+    };
+    let held = |counted, (formula, by): (u64, String), then| Held {
+        counted,
+        formula,
+        by,
+        then,
+    };
+    let seconds = time_wait(case);
+    let unlimited = matches!(style.close, Close::Server | Close::Reset);
+    let per_round = formula(1).0 as f64;
+    Ok(Capacity {
+        program: style.program.clone(),
+        host: style.host.clone(),
+        how: how(style),
+        range: range.to_string(),
+        ports,
+        to_one: held(one, formula(1), then_one),
+        to_all: held(many, formula(destinations), then_many),
+        destinations: u32::try_from(destinations).unwrap_or(u32::MAX),
+        rate: Rate {
+            formula: (!unlimited).then(|| per_round / seconds),
+            by: if unlimited {
+                "no TIME-WAIT is left on this host".to_owned()
+            } else {
+                format!("{per_round} connections / {seconds} s of TIME-WAIT, without tcp_tw_reuse")
+            },
+            ..rate
+        },
+        cost,
+    })
+}
+
+fn distinct(bind: &[SocketAddr]) -> u64 {
+    let mut ips: Vec<_> = bind.iter().map(SocketAddr::ip).collect();
+    ips.sort_unstable();
+    ips.dedup();
+    ips.len() as u64
+}
+
+/// Ports of the range that are not reserved and not held by a listener of the host.
+fn usable(case: &Case, style: &Style, range: PortRange) -> u32 {
+    let Some(host) = case.hosts.get(&style.host) else {
+        return range.size();
+    };
+    let reserved = host
+        .sysctl
+        .get("net.ipv4.ip_local_reserved_ports")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let reserved: Vec<(u16, u16)> = reserved
+        .split(',')
+        .filter_map(|part| {
+            let (low, high) = part.split_once('-').unwrap_or((part, part));
+            Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
+        })
+        .collect();
+    let listens = |port: u16| host.listen.iter().any(|at| at.port() == port);
+    let free = |port: &u16| {
+        !listens(*port)
+            && !reserved
+                .iter()
+                .any(|(low, high)| (*low..=*high).contains(port))
+    };
+    let count = (range.low..=range.high).filter(free).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn how(style: &Style) -> String {
+    let mut words = if style.bind.is_empty() {
+        "connects without bind".to_owned()
+    } else {
+        let at: Vec<String> = style.bind.iter().take(3).map(ToString::to_string).collect();
+        let more = if style.bind.len() > 3 {
+            format!(" and {} more", style.bind.len() - 3)
+        } else {
+            String::new()
+        };
+        format!("binds {}{more}, then connects", at.join(", "))
+    };
+    let options: Vec<String> = style
+        .options
+        .iter()
+        .map(|option| format!("{} {}", option.name(), option.value()))
+        .collect();
+    if !options.is_empty() {
+        words.push_str(&format!(" ({})", options.join(", ")));
+    }
+    words
+}

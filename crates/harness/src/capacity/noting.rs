@@ -1,0 +1,119 @@
+//! The scenario's own chance, with a note of where the last connect() search began.
+
+use fourtuple_kernel::chooser::PortHashInput;
+use fourtuple_kernel::profile::behaviour::ConnectScan;
+use fourtuple_kernel::{Chooser, Seeded};
+use fourtuple_scenario::PortRange;
+
+/// Seeded chance that remembers the start of a search.
+#[derive(Clone, Debug)]
+pub(super) struct Noting {
+    seeded: Seeded,
+    /// Where the last search of a connect() started.
+    pub(super) start: Option<u32>,
+}
+
+impl Noting {
+    pub(super) fn new(seed: u64, machine: &str) -> Self {
+        Noting {
+            seeded: Seeded::new(seed, machine),
+            start: None,
+        }
+    }
+}
+
+/// How many ports a search looked at that began at `start` and took `port`; all that it can look at if it took none.
+pub(super) fn looked_at(scan: ConnectScan, range: PortRange, start: u32, port: Option<u16>) -> u32 {
+    let n = range.size();
+    let even_n = if n > 1 { n & !1 } else { n };
+    let Some(port) = port else {
+        return if scan == ConnectScan::Parity {
+            even_n
+        } else {
+            n
+        };
+    };
+    let offset = u32::from(port.saturating_sub(range.low));
+    // How far it is from one offset up to another, going round.
+    let ahead = |from: u32, to: u32, of: u32| (to + of - from % of) % of;
+    match scan {
+        ConnectScan::FromNext => match ahead(start % n, offset, n) {
+            0 => n,
+            steps => steps,
+        },
+        ConnectScan::EvenStart => ahead(start & !1, offset, n) + 1,
+        ConnectScan::Parity => {
+            let even = (start % even_n) & !1;
+            let steps = ahead(even, offset % even_n.max(1), even_n);
+            // The odd offsets come in a second pass.
+            if steps.is_multiple_of(2) {
+                steps / 2 + 1
+            } else {
+                even_n / 2 + steps / 2 + 1
+            }
+        }
+    }
+}
+
+impl Chooser for Noting {
+    fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
+        self.seeded.bind_start(n, parity)
+    }
+
+    fn port_hash(&mut self, input: PortHashInput) -> u64 {
+        self.seeded.port_hash(input)
+    }
+
+    fn connect_start(&mut self, base: u32, n: u32, even: bool) -> u32 {
+        let start = self.seeded.connect_start(base, n, even);
+        self.start = Some(start);
+        start
+    }
+
+    fn perturb_cell(&mut self, index: u32) -> u32 {
+        self.seeded.perturb_cell(index)
+    }
+
+    fn perturb_step(&mut self, n: u32) -> u32 {
+        self.seeded.perturb_step(n)
+    }
+
+    fn garbage_uid_matches(&mut self) -> bool {
+        self.seeded.garbage_uid_matches()
+    }
+
+    fn garbage_bit(&mut self) -> bool {
+        self.seeded.garbage_bit()
+    }
+
+    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
+        self.seeded.timer_fired(nominal, now)
+    }
+
+    fn uncertain(&mut self, nominal: bool) -> bool {
+        self.seeded.uncertain(nominal)
+    }
+
+    fn pick_listener(&mut self, n: u32) -> u32 {
+        self.seeded.pick_listener(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_is_counted_as_the_kernel_walks() {
+        let range = PortRange::new(40000, 40007);
+        let count = |scan, start, port| looked_at(scan, range, start, port);
+        assert_eq!(count(ConnectScan::FromNext, 2, Some(40003)), 1);
+        assert_eq!(count(ConnectScan::FromNext, 2, Some(40002)), 8);
+        assert_eq!(count(ConnectScan::EvenStart, 3, Some(40002)), 1);
+        assert_eq!(count(ConnectScan::Parity, 2, Some(40002)), 1);
+        assert_eq!(count(ConnectScan::Parity, 2, Some(40000)), 4);
+        assert_eq!(count(ConnectScan::Parity, 2, Some(40003)), 5);
+        assert_eq!(count(ConnectScan::Parity, 2, Some(40001)), 8);
+        assert_eq!(count(ConnectScan::Parity, 2, None), 8);
+    }
+}
