@@ -176,7 +176,12 @@ fn mutants<'a>(
     Ok(list)
 }
 
-fn judge(boots: &BTreeMap<String, Vec<Boot>>, mutants: &[Mutant], jobs: usize) -> Vec<Verdict> {
+fn judge(
+    boots: &BTreeMap<String, Vec<Boot>>,
+    mutants: &[Mutant],
+    jobs: usize,
+    every_boot: bool,
+) -> Vec<Verdict> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
