@@ -51,7 +51,11 @@ impl<C: Chooser> Machine<C> {
         if native {
             sock.v6only = true;
         }
-        sock.addr_lock = !at.ip.is_any();
+        // To inet6_bind() the mapped wildcard is an address like any other: what is accepted there keeps its address.
+        sock.addr_lock = match sock.family {
+            Family::Inet => !at.ip.is_any(),
+            Family::Inet6 => at.ip != Ip::ANY6,
+        };
         sock.port_lock = at.port != 0;
         sock.sport = sock.num;
         sock.daddr = sock.family.any();

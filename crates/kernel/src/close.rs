@@ -68,6 +68,10 @@ impl<C: Chooser> Machine<C> {
         };
         match self.socks[i].state {
             State::Close => {
+                // inet_shutdown() fails and keeps the direction all the same; it shows in recv().
+                let sock = &mut self.socks[i];
+                sock.shut_read |= how != Shutdown::Write;
+                sock.shut_write |= how != Shutdown::Read;
                 return self.refuse(
                     Errno::ENOTCONN,
                     Rule::ConnectState,

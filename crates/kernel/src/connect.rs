@@ -111,6 +111,17 @@ impl<C: Chooser> Machine<C> {
             let src = self.source(ns, to.ip)?;
             self.socks[i].saddr_unset = false;
             self.move_address(i, src);
+        } else if old.is_v4()
+            && old.is_loopback()
+            && !self.ns(ns).is_local(to.ip)
+            && self.ns(ns).routed
+        {
+            // Nothing leaves the machine from 127.0.0.0/8 (`__mkroute_output`).
+            return self.refuse(
+                Errno::EINVAL,
+                Rule::ConnectUnreachable,
+                &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
+            );
         } else if !self.ns(ns).is_local(to.ip) && !self.ns(ns).routed {
             return self.refuse(
                 Errno::ENETUNREACH,
@@ -165,7 +176,8 @@ impl<C: Chooser> Machine<C> {
             }
         } else {
             if to.ip == Ip::ANY6 {
-                to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() {
+                // The mapped wildcard counts as a mapped address here.
+                to.ip = if sock.rcv_saddr.is_v4() {
                     Ip::LOOPBACK4
                 } else {
                     Ip::LOOPBACK6

@@ -112,7 +112,17 @@ impl<'a> Executor<'a> {
         record
     }
 
+    /// A call on a socket, made by the user that it belongs to and with no more rights than that one has.
     fn on_socket(&mut self, code: u8, slot: usize, fd: i32, o: &mut Operands) -> Record {
+        let uid = self.sockets.uids[slot];
+        if code == OP_ACCEPT {
+            // The new socket's user accepts.
+            return self.accept(slot, fd, o);
+        }
+        as_user(uid, || Ok(self.as_its_user(code, slot, fd, o))).unwrap_or_else(Record::errno)
+    }
+
+    fn as_its_user(&mut self, code: u8, slot: usize, fd: i32, o: &mut Operands) -> Record {
         match code {
             OP_SET => {
                 let (level, option) = (o.i32(), o.i32());
@@ -124,7 +134,6 @@ impl<'a> Executor<'a> {
             }
             OP_LISTEN => with_local(fd, sys::listen(fd, o.i32())),
             OP_CONNECT => self.connect(slot, fd, o),
-            OP_ACCEPT => self.accept(slot, fd, o),
             OP_SEND => {
                 let n = o.u32() as usize;
                 set_wait(fd, SO_SNDTIMEO, o.u32());
@@ -220,19 +229,17 @@ fn set_wait(fd: i32, which: i32, ms: u32) {
     let _ = sys::setsockopt(fd, SOL_SOCKET, which, &value);
 }
 
-/// Makes a socket that belongs to `uid`: the kernel takes the user from the file-system uid of the moment.
+/// Makes a call as `uid`: sockets then belong to that user, and what root may do is not permitted to others. The real user stays
+/// root, so the way back is open.
 fn as_user<T>(uid: u32, make: impl FnOnce() -> sys::Res<T>) -> sys::Res<T> {
-    let before = sys::setfsuid(uid);
+    let before = sys::geteuid();
     if before == uid {
         return make();
     }
-    // The call does not say that it failed; asking again does.
-    let r = if sys::setfsuid(uid) == uid {
-        make()
-    } else {
-        Err(sys::EPERM)
-    };
-    sys::setfsuid(before);
+    sys::seteuid(uid)?;
+    let r = make();
+    // Nothing can be done for a program whose user does not come back; its next call will say so.
+    let _ = sys::seteuid(before);
     // The kernel forgets this one when the user changes.
     let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);
     r

@@ -42,7 +42,7 @@ mod nr {
     pub const GETRLIMIT: usize = 97;
     pub const GETEUID: usize = 107;
     pub const GETEGID: usize = 108;
-    pub const SETFSUID: usize = 122;
+    pub const SETRESUID: usize = 117;
     pub const PRCTL: usize = 157;
     pub const SETRLIMIT: usize = 160;
     pub const MOUNT: usize = 165;
@@ -76,7 +76,7 @@ mod nr {
     pub const CLOCK_GETTIME: usize = 113;
     pub const KILL: usize = 129;
     pub const REBOOT: usize = 142;
-    pub const SETFSUID: usize = 151;
+    pub const SETRESUID: usize = 147;
     pub const UNAME: usize = 160;
     pub const GETRLIMIT: usize = 163;
     pub const SETRLIMIT: usize = 164;
@@ -261,9 +261,11 @@ pub fn getegid() -> u32 {
     plain(nr::GETEGID, [0; 6]).unwrap_or(0) as u32
 }
 
-/// Sets the user that new sockets belong to; answers the one before. Fails silently, as the call does.
-pub fn setfsuid(uid: u32) -> u32 {
-    plain(nr::SETFSUID, [uid as usize, 0, 0, 0, 0, 0]).unwrap_or(0) as u32
+/// Sets the effective user, and with it the one that new sockets belong to. Capabilities in effect go with root and come back with it.
+pub fn seteuid(uid: u32) -> Res<()> {
+    // All bits set: leave the real and the saved user alone.
+    const SAME: usize = u32::MAX as usize;
+    plain(nr::SETRESUID, [SAME, uid as usize, SAME, 0, 0, 0]).map(|_| ())
 }
 
 /// Starts a child that runs on with a copy of everything: `Ok(0)` in the child.

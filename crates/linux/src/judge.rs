@@ -109,11 +109,11 @@ impl Judge {
             if answer.result == Outcome::NoSock || matches!(step.call, Call::Ns) {
                 continue;
             }
-            let op = names.op(step, i).map_err(&wrong)?;
-            if let Op::Sysctl { key, .. } = &op {
-                if !model::sysctl_names().contains(&key.as_str()) {
-                    continue;
-                }
+            let op = names.op(step).map_err(&wrong)?;
+            if let Op::Sysctl { key, .. } = &op
+                && !model::sysctl_names().contains(&key.as_str())
+            {
+                continue;
             }
             self.calls += 1;
             let seen = seen(step, &op).map_err(&wrong)?;
@@ -122,18 +122,36 @@ impl Judge {
                     program: program.program.clone(),
                     step: i,
                     seen: words(&seen),
-                    allowed: disallowed
-                        .allowed
-                        .iter()
-                        .map(words)
-                        .collect::<BTreeSet<_>>()
-                        .into_iter()
-                        .collect(),
+                    allowed: all_words(&disallowed.allowed),
                 }));
             }
         }
         Ok(None)
     }
+}
+
+/// Answers in words, automatic ports summed up.
+fn all_words(answers: &BTreeSet<Seen>) -> Vec<String> {
+    let mut ports: Vec<u16> = Vec::new();
+    let mut all = Vec::new();
+    for seen in answers {
+        match (seen.end, seen.port, seen.name) {
+            (End::Ok, Some(port), None) => ports.push(port),
+            _ => all.push(words(seen)),
+        }
+    }
+    match ports[..] {
+        [] => {}
+        [port] => all.push(format!("ok, port {port}")),
+        [first, .., last] => all.push(format!("ok, {} ports from {first} to {last}", ports.len())),
+    }
+    // A connect over the full range.
+    let more = all.len().saturating_sub(16);
+    all.truncate(16);
+    if more > 0 {
+        all.push(format!("{more} more"));
+    }
+    all
 }
 
 /// An answer in words: `ok, port 40001`, `EADDRINUSE`, `still waiting`.
@@ -156,8 +174,8 @@ fn words(seen: &Seen) -> String {
 struct Names {
     socks: Vec<String>,
     hosts: Vec<String>,
-    /// On which host each socket was made.
-    host_of: Vec<usize>,
+    /// The user of each socket.
+    uids: Vec<u32>,
 }
 
 impl Names {
@@ -166,7 +184,7 @@ impl Names {
         Names {
             socks: Vec::new(),
             hosts,
-            host_of: Vec::new(),
+            uids: Vec::new(),
         }
     }
 
@@ -175,7 +193,7 @@ impl Names {
             Some(i) => i,
             None => {
                 self.socks.push(name.to_owned());
-                self.host_of.push(0);
+                self.uids.push(0);
                 self.socks.len() - 1
             }
         }
@@ -193,7 +211,7 @@ impl Names {
     }
 
     /// The call in the model's terms.
-    fn op(&mut self, step: &Step, _index: usize) -> Result<Op, String> {
+    fn op(&mut self, step: &Step) -> Result<Op, String> {
         let host = self.host(step)?;
         Ok(match &step.call {
             Call::Ns => Op::Ns,
@@ -208,15 +226,19 @@ impl Names {
             },
             Call::Socket {
                 sock, family, uid, ..
-            } => Op::Socket {
-                host,
-                sock: self.sock(sock),
-                family: match family {
-                    Family::Inet => model::Family::Inet,
-                    Family::Inet6 => model::Family::Inet6,
-                },
-                uid: uid.unwrap_or(0),
-            },
+            } => {
+                let (sock, uid) = (self.sock(sock), uid.unwrap_or(0));
+                self.uids[sock] = uid;
+                Op::Socket {
+                    host,
+                    sock,
+                    family: match family {
+                        Family::Inet => model::Family::Inet,
+                        Family::Inet6 => model::Family::Inet6,
+                    },
+                    uid,
+                }
+            }
             Call::Set {
                 sock,
                 option,
@@ -238,12 +260,10 @@ impl Names {
                 to: (*to).into(),
             },
             Call::Accept { sock, new, uid, .. } => {
-                let sock = self.sock(sock);
-                Op::Accept {
-                    sock,
-                    new: self.sock(new),
-                    uid: uid.unwrap_or(0),
-                }
+                let (sock, new) = (self.sock(sock), self.sock(new));
+                let uid = uid.unwrap_or(self.uids[sock]);
+                self.uids[new] = uid;
+                Op::Accept { sock, new, uid }
             }
             Call::Send { sock, len, .. } => Op::Send {
                 sock: self.sock(sock),
@@ -281,9 +301,15 @@ impl Names {
 /// The option in the model's terms.
 fn option_of(name: &str, value: &OptionValue) -> Result<SockOpt, String> {
     let number = match value {
+        OptionValue::Bool(false) if name == "linger" => -1,
         OptionValue::Bool(on) => i64::from(*on),
         OptionValue::Int(n) => *n,
-        OptionValue::Text(text) if name == "bindtodevice" => i64::from(text == "lo"),
+        OptionValue::Text(text) if name == "bindtodevice" => match text.as_str() {
+            "" => 0,
+            "lo" => 1,
+            "eth0" => 2,
+            _ => return Err(format!("the model does not know the interface `{text}`")),
+        },
         OptionValue::Text(text) => {
             let (low, high) = text
                 .split_once('-')

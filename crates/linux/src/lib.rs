@@ -22,11 +22,16 @@ mod errno;
 mod error;
 mod guest;
 mod hello;
+pub mod fuzz;
+pub mod generate;
 pub mod judge;
+mod on;
 pub mod options;
 mod plan;
 mod program;
+mod release;
 mod scenario_text;
+mod shrink;
 mod step_format;
 pub mod trace;
 mod wire;
@@ -60,6 +65,9 @@ pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
 pub use program::{
     Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology,
 };
+pub use on::On;
+pub use release::profile_of;
 pub use scenario_text::scenario_text;
+pub use shrink::{Shrunk, shrink};
 #[cfg(target_os = "linux")]
 pub use vm::{Vm, VmRun};

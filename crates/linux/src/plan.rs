@@ -14,6 +14,9 @@ pub const WAIT_MS: u32 = 20;
 /// The backlog of a listen that names none.
 pub const BACKLOG: i32 = 128;
 
+/// How long a new link may take until it carries packets, in milliseconds; seen to be a few where nothing else runs.
+const LINK_MS: u32 = 50;
+
 /// A program that cannot be run anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("program `{program}`{}: {message}", .step.map(|n| format!(", step {n}")).unwrap_or_default())]
@@ -180,6 +183,13 @@ impl Builder {
         }
         if hosts.len() > 1 {
             self.routes(hosts)?;
+            // A link drops packets until the kernel has noticed, a little later, that its other end is up.
+            self.setup(
+                "links that are ready".into(),
+                OP_SLEEP,
+                0,
+                &LINK_MS.to_le_bytes(),
+            )?;
         }
         for (i, host) in hosts.iter().enumerate() {
             for (key, value) in &host.sysctls {

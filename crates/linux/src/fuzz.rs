@@ -1,0 +1,186 @@
+//! Random programs on a real kernel, each followed by the model.
+
+use crate::error::RunError;
+use crate::generate;
+use crate::judge::{Counterexample, Judge};
+use crate::on::On;
+use crate::program::Program;
+use fourtuple_kernel::Behaviours;
+use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// The kernel.
+    pub on: On,
+    /// What is believed of it.
+    pub behaviours: Behaviours,
+    /// The seed of the programs.
+    pub seed: u64,
+    /// The number of the first program.
+    pub first: u64,
+    /// How many programs.
+    pub count: usize,
+    /// Whether all programs are to be given back with their answers.
+    pub keep: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Programs that ran.
+    pub programs: u64,
+    /// Calls that were judged.
+    pub calls: u64,
+    /// Programs with an answer that is not allowed.
+    pub disallowed: Vec<(Program, Counterexample)>,
+    /// Programs that did not run, or could not be followed, and why.
+    pub left_out: Vec<String>,
+    /// The most states of the kernel that explained a program's answers at once.
+    pub most_beliefs: usize,
+    /// The programs with their answers, where they are kept.
+    pub kept: Vec<(usize, Program)>,
+}
+
+/// Whether programs of these kernels see what those before them left behind, so that they must be followed in order.
+pub fn has_history(b: &Behaviours) -> bool {
+    b.perturb == Perturb::Hint || matches!(b.tw_timer, TwTimer::SlotWheel | TwTimer::SlotWheelQuick)
+}
+
+/// Runs a campaign. `progress` gets the number of programs that are done.
+///
+/// # Errors
+/// When the kernel cannot be used any more.
+pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Findings, RunError> {
+    let kind = campaign.on.kind();
+    let history = has_history(&campaign.behaviours);
+    let on = if history {
+        campaign.on.clone().in_order()
+    } else {
+        campaign.on.clone()
+    };
+    let make = |n: usize| generate::program(campaign.seed, campaign.first + n as u64, kind);
+    let findings = Mutex::new(Findings::default());
+    let old = Mutex::new(Judge::new(campaign.behaviours));
+    let each = |n: usize, answer: Result<Program, RunError>| {
+        let program = match answer {
+            Ok(program) => program,
+            Err(e) => return lock(&findings).left_out.push(e.to_string()),
+        };
+        let (judged, calls, most) = if history {
+            let mut judge = lock(&old);
+            if on.begins_boot(n) {
+                *judge = Judge::new(campaign.behaviours);
+            }
+            let before = judge.calls();
+            let judged = judge.program(&program);
+            (judged, judge.calls() - before, judge.most_beliefs())
+        } else {
+            let mut judge = Judge::new(campaign.behaviours);
+            let judged = judge.program(&program);
+            (judged, judge.calls(), judge.most_beliefs())
+        };
+        let mut findings = lock(&findings);
+        findings.programs += 1;
+        findings.calls += calls;
+        findings.most_beliefs = findings.most_beliefs.max(most);
+        if campaign.keep {
+            findings.kept.push((n, program.clone()));
+        }
+        match judged {
+            Ok(None) => {}
+            Ok(Some(found)) => findings.disallowed.push((program, found)),
+            Err(e) => findings.left_out.push(e.to_string()),
+        }
+        progress(findings.programs as usize);
+    };
+    on.run(campaign.count, &make, &each)?;
+    let mut findings = findings
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    findings.kept.sort_by_key(|(n, _)| *n);
+    findings
+        .disallowed
+        .sort_by(|(a, _), (b, _)| a.program.cmp(&b.program));
+    Ok(findings)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A profile with one behaviour changed, and who notices.
+#[derive(Clone, Debug)]
+pub struct Flip {
+    /// The behaviour.
+    pub name: &'static str,
+    /// Its wrong value.
+    pub value: String,
+    /// The changed profile.
+    pub behaviours: Behaviours,
+    /// Which of the programs, from 0, is the first to get an answer that this profile does not allow.
+    pub noticed: Option<(usize, Counterexample)>,
+}
+
+/// Judges the same answers by every profile that differs from the right one in a single behaviour.
+pub fn flip(
+    right: &Behaviours,
+    programs: &[Program],
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Vec<Flip> {
+    let mut flips: Vec<Flip> = Vec::new();
+    for &name in Behaviours::NAMES {
+        for behaviours in right.mutants(name) {
+            let row = behaviours.rows().into_iter().find(|row| row.name == name);
+            let value = row.map(|row| row.value).unwrap_or_default();
+            flips.push(Flip {
+                name,
+                value,
+                behaviours,
+                noticed: None,
+            });
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let noticed = Mutex::new(vec![None; flips.len()]);
+    let work = || {
+        while let Some(flip) = flips.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let at = flips
+                .iter()
+                .position(|f| std::ptr::eq(f, flip))
+                .unwrap_or(0);
+            progress(at, flips.len());
+            lock(&noticed)[at] = notices(flip.behaviours, programs);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(work);
+        }
+    });
+    for (flip, noticed) in flips
+        .iter_mut()
+        .zip(noticed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    {
+        flip.noticed = noticed;
+    }
+    flips
+}
+
+fn notices(behaviours: Behaviours, programs: &[Program]) -> Option<(usize, Counterexample)> {
+    let mut judge = Judge::new(behaviours);
+    let history = has_history(&behaviours);
+    programs.iter().enumerate().find_map(|(n, program)| {
+        if !history {
+            judge = Judge::new(behaviours);
+        }
+        judge
+            .program(program)
+            .ok()
+            .flatten()
+            .map(|found| (n, found))
+    })
+}

@@ -1,0 +1,623 @@
+//! Random socket programs. Program `number` of a seed depends on these two and on the kind, so that one can be had again without the others.
+//!
+//! The generator does not know what the kernel will answer. It guesses what state each socket is in, so that most calls make sense, and now
+//! and then makes one that does not.
+
+mod dice;
+mod setting;
+
+use crate::program::{Call, Family, How, OptionValue, Program, Step};
+use dice::Dice;
+use setting::{Setting, any_sysctl, seen_from};
+use std::net::{Ipv6Addr, SocketAddr};
+
+/// What kind of programs a kernel can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Time costs nothing, so programs may sleep past TIME-WAIT.
+    pub virtual_time: bool,
+    /// Sockets may belong to several users.
+    pub users: bool,
+    /// There may be two hosts with a link between them.
+    pub links: bool,
+}
+
+/// Makes program `number` of a seed.
+pub fn program(seed: u64, number: u64, kind: Kind) -> Program {
+    let mut dice = Dice::new(seed, number);
+    let setting = Setting::new(&mut dice, kind);
+    let steps = setting.steps(&mut dice, kind);
+    let mut maker = Maker {
+        kind,
+        steps: steps.into_iter().map(Step::new).collect(),
+        sockets: Vec::new(),
+        sleeps: dice.weighted(&[(6, 0), (3, 1), (1, 3)]),
+        dice,
+        setting,
+    };
+    maker.program();
+    Program {
+        program: format!("fuzz-{seed}-{number}"),
+        hosts: maker.setting.hosts,
+        steps: maker.steps,
+    }
+}
+
+/// What a socket probably is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guess {
+    Fresh,
+    Bound,
+    Listening,
+    Connected,
+    Closed,
+}
+
+struct Socket {
+    name: String,
+    host: usize,
+    v6: bool,
+    guess: Guess,
+    /// Where it was bound, as it was asked for.
+    local: Option<SocketAddr>,
+    /// It had TCP_REPAIR at some time. The model knows that such a socket binds anywhere, and nothing else of it.
+    repair: bool,
+    /// It was bound to a device, so it may share a 4-tuple with a socket that was not. Which of the two gets a packet hangs on their
+    /// order in a hash chain, which the model does not know.
+    device: bool,
+}
+
+struct Maker {
+    kind: Kind,
+    dice: Dice,
+    setting: Setting,
+    steps: Vec<Step>,
+    sockets: Vec<Socket>,
+    /// How many more sleeps there may be.
+    sleeps: usize,
+}
+
+/// How long a connect may wait on a kernel with real time, in milliseconds: an answer that needs no timer comes much earlier.
+const PATIENCE_MS: u32 = 400;
+
+impl Maker {
+    fn program(&mut self) {
+        for _ in 0..self.dice.weighted(&[(1, 0), (5, 1), (3, 2)]) {
+            self.listener();
+        }
+        for _ in 0..self.dice.between(4, 22) {
+            self.act();
+        }
+    }
+
+    fn push(&mut self, call: Call) {
+        self.steps.push(Step::new(call));
+    }
+
+    fn act(&mut self) {
+        match self.dice.below(100) {
+            0..26 => self.client(),
+            26..40 => self.binder(),
+            40..44 => self.listener(),
+            44..60 => self.end(),
+            60..66 => self.pair_ends(),
+            66..70 => self.listen_again(),
+            70..76 => self.set_later(),
+            76..79 => self.shutdown(),
+            79..82 => self.disconnect(),
+            82..86 => self.transfer(),
+            86..89 => self.ask(),
+            89..92 => self.accept_any(),
+            92..94 => {
+                let call = any_sysctl(&mut self.dice, self.kind);
+                self.push(call);
+            }
+            94..97 => self.again(),
+            _ => self.sleep(),
+        }
+    }
+
+    fn socket(&mut self, v6: bool) -> usize {
+        let index = self.sockets.len();
+        let name = format!("s{index}");
+        let host = self.dice.below(self.setting.hosts.len().max(1));
+        let uid = self.dice.pick(self.setting.uids);
+        self.sockets.push(Socket {
+            name: name.clone(),
+            host,
+            v6,
+            guess: Guess::Fresh,
+            local: None,
+            repair: false,
+            device: false,
+        });
+        self.steps.push(Step {
+            host: self.setting.hosts.get(host).map(|h| h.name.clone()),
+            call: Call::Socket {
+                sock: name,
+                family: if v6 { Family::Inet6 } else { Family::Inet },
+                uid: (uid != 0).then_some(uid),
+                nonblock: false,
+            },
+            answer: None,
+        });
+        index
+    }
+
+    fn family(&mut self) -> bool {
+        self.dice.percent(35)
+    }
+
+    fn option(&mut self, index: usize) {
+        let (low, high) = self.setting.range;
+        let range = match self.dice.below(4) {
+            0 => format!("{low}-{low}"),
+            1 => format!("{}-{}", low + 1, high + 2),
+            2 => format!("0-{low}"),
+            _ => format!("{}-{}", low, high),
+        };
+        let on = OptionValue::Int(1);
+        let (option, value) = match self.dice.below(100) {
+            0..34 => ("reuseaddr", on),
+            34..58 => ("reuseport", on),
+            58..66 => ("bind_address_no_port", on),
+            66..73 => ("local_port_range", OptionValue::Text(range)),
+            73..79 => ("v6only", OptionValue::Int(self.dice.below(2) as i64)),
+            79..84 => ("linger", OptionValue::Int(0)),
+            84..87 => ("freebind", on),
+            87..90 => ("transparent", on),
+            90..94 => (
+                "bindtodevice",
+                OptionValue::Text(self.dice.pick(&["lo", "lo", ""]).into()),
+            ),
+            94..96 => (
+                "tcp_linger2",
+                OptionValue::Int(self.dice.pick(&[-1, 1, 5, 0])),
+            ),
+            96..98 => ("tcp_repair", OptionValue::Int(self.dice.pick(&[1, 1, 0]))),
+            98 => ("reuseaddr", OptionValue::Int(0)),
+            _ => ("reuseport", OptionValue::Int(0)),
+        };
+        if option == "bindtodevice" {
+            if !self.setting.hosts.is_empty() {
+                return;
+            }
+            if self.sockets[index].guess != Guess::Fresh {
+                return;
+            }
+            self.sockets[index].device = true;
+        }
+        if option == "tcp_repair" {
+            if self.sockets[index].guess != Guess::Fresh {
+                return;
+            }
+            self.sockets[index].repair = true;
+        }
+        let sock = self.sockets[index].name.clone();
+        self.push(Call::Set {
+            sock,
+            option: option.into(),
+            value,
+        });
+    }
+
+    fn options(&mut self, index: usize) {
+        for _ in 0..self.dice.weighted(&[(5, 0), (6, 1), (3, 2)]) {
+            self.option(index);
+        }
+    }
+
+    fn bind(&mut self, index: usize, port: u16) {
+        let (host, v6) = (self.sockets[index].host, self.sockets[index].v6);
+        let mut ip = self.setting.local(&mut self.dice, host, v6);
+        // Now and then an address of the other family. Mapped addresses are of both for the model, so they are not among these.
+        if !v6 && self.dice.percent(2) {
+            ip = self
+                .dice
+                .pick(&[Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED])
+                .into();
+        }
+        let at = SocketAddr::new(ip, port);
+        let socket = &mut self.sockets[index];
+        if socket.guess == Guess::Fresh {
+            socket.guess = Guess::Bound;
+            socket.local = Some(at);
+        }
+        let sock = socket.name.clone();
+        self.push(Call::Bind { sock, at });
+    }
+
+    fn some_port(&mut self) -> u16 {
+        match self.dice.weighted(&[(6, 0), (5, 1), (2, 2), (1, 3)]) {
+            0 => 0,
+            1 => self.setting.port_in_range(&mut self.dice),
+            2 => 5000,
+            _ => self.dice.pick(&[5001, 80, 1]),
+        }
+    }
+
+    fn listener(&mut self) {
+        let v6 = self.family();
+        let index = self.socket(v6);
+        if self.dice.percent(60) {
+            let sock = self.sockets[index].name.clone();
+            self.push(Call::Set {
+                sock,
+                option: "reuseaddr".into(),
+                value: OptionValue::Int(1),
+            });
+        }
+        self.options(index);
+        if self.dice.percent(93) {
+            let port = match self.dice.weighted(&[(7, 0), (2, 1), (1, 2)]) {
+                0 => 5000 + self.dice.below(2) as u16,
+                1 => self.setting.port_in_range(&mut self.dice),
+                _ => 0,
+            };
+            self.bind(index, port);
+        }
+        self.listen(index);
+    }
+
+    fn listen(&mut self, index: usize) {
+        if self.sockets[index].repair {
+            return;
+        }
+        let backlog = self
+            .dice
+            .weighted(&[(12, None), (1, Some(0)), (1, Some(1))]);
+        let socket = &mut self.sockets[index];
+        socket.guess = Guess::Listening;
+        let sock = socket.name.clone();
+        self.push(Call::Listen { sock, backlog });
+    }
+
+    fn listen_again(&mut self) {
+        let likely = self.dice.percent(70);
+        if let Some(index) = self.some(|s| !likely || s.guess == Guess::Bound) {
+            self.listen(index);
+        }
+    }
+
+    /// A socket that fits, if there is one.
+    fn some(&mut self, fits: impl Fn(&Socket) -> bool) -> Option<usize> {
+        let all: Vec<usize> = (0..self.sockets.len())
+            .filter(|&i| fits(&self.sockets[i]))
+            .collect();
+        (!all.is_empty()).then(|| self.dice.pick(&all))
+    }
+
+    fn binder(&mut self) {
+        let v6 = self.family();
+        let index = self.socket(v6);
+        self.options(index);
+        let port = self.some_port();
+        self.bind(index, port);
+    }
+
+    fn client(&mut self) {
+        // Half of the time a socket that was bound before.
+        let bound = if self.dice.percent(40) {
+            self.some(|s| matches!(s.guess, Guess::Bound | Guess::Fresh))
+        } else {
+            None
+        };
+        let index = match bound {
+            Some(index) => index,
+            None => {
+                let v6 = self.family();
+                let index = self.socket(v6);
+                self.options(index);
+                if self.dice.percent(35) {
+                    let port = self.some_port();
+                    self.bind(index, port);
+                }
+                index
+            }
+        };
+        self.connect(index);
+    }
+
+    fn connect(&mut self, index: usize) {
+        if self.sockets[index].repair || self.sockets[index].device {
+            return;
+        }
+        let (host, v6) = (self.sockets[index].host, self.sockets[index].v6);
+        let listener = if self.dice.percent(78) {
+            self.some(|s| s.guess == Guess::Listening)
+        } else {
+            None
+        };
+        let own = self.sockets[index].local.filter(|a| a.port() != 0);
+        let to = match (listener, own) {
+            (Some(l), _) => {
+                let at = self.sockets[l]
+                    .local
+                    .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000)));
+                let mut at = seen_from(at, v6);
+                if at.ip().is_unspecified() && self.dice.percent(85) {
+                    at.set_ip(self.setting.own(&mut self.dice, self.sockets[l].host, v6));
+                }
+                at
+            }
+            // To itself.
+            (None, Some(at)) if self.dice.percent(50) => at,
+            _ => {
+                let port = match self.dice.below(4) {
+                    0 => 5001,
+                    1 => 9,
+                    _ => self.setting.port_in_range(&mut self.dice),
+                };
+                SocketAddr::new(self.setting.remote(&mut self.dice, host, v6), port)
+            }
+        };
+        let socket = &mut self.sockets[index];
+        if matches!(socket.guess, Guess::Fresh | Guess::Bound) {
+            socket.guess = Guess::Connected;
+        }
+        let sock = socket.name.clone();
+        self.push(Call::Connect {
+            sock,
+            to,
+            wait_ms: Some(PATIENCE_MS),
+        });
+        if let Some(listener) = listener {
+            if self.dice.percent(60) {
+                self.accept(listener);
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: usize) -> usize {
+        let index = self.sockets.len();
+        let (host, v6) = (self.sockets[listener].host, self.sockets[listener].v6);
+        let name = format!("s{index}");
+        self.sockets.push(Socket {
+            name: name.clone(),
+            host,
+            v6,
+            guess: Guess::Connected,
+            local: None,
+            repair: false,
+            device: false,
+        });
+        let sock = self.sockets[listener].name.clone();
+        let uid = self.dice.pick(self.setting.uids);
+        let uid = (uid != 0).then_some(uid);
+        self.push(Call::Accept {
+            sock,
+            new: name,
+            uid,
+            wait_ms: None,
+        });
+        index
+    }
+
+    fn accept_any(&mut self) {
+        if let Some(listener) = self.some(|s| s.guess == Guess::Listening) {
+            self.accept(listener);
+        }
+    }
+
+    /// Ends one socket in some way.
+    fn end(&mut self) {
+        let connected = self.dice.percent(60);
+        let Some(index) =
+            self.some(|s| s.guess != Guess::Closed && (!connected || s.guess == Guess::Connected))
+        else {
+            return self.client();
+        };
+        if self.dice.percent(10) {
+            let sock = self.sockets[index].name.clone();
+            self.push(Call::Set {
+                sock,
+                option: "linger".into(),
+                value: OptionValue::Int(0),
+            });
+        }
+        self.close(index);
+    }
+
+    fn close(&mut self, index: usize) {
+        let socket = &mut self.sockets[index];
+        socket.guess = Guess::Closed;
+        let sock = socket.name.clone();
+        self.push(Call::Close { sock });
+    }
+
+    /// A connection with both its ends closed, one after the other.
+    fn pair_ends(&mut self) {
+        let Some(listener) = self.some(|s| s.guess == Guess::Listening) else {
+            return self.listener();
+        };
+        let v6 = self.sockets[listener].v6;
+        let client = self.socket(v6);
+        self.options(client);
+        if self.sockets[client].repair || self.sockets[client].device {
+            return;
+        }
+        if self.dice.percent(40) {
+            let port = self.some_port();
+            self.bind(client, port);
+        }
+        let at = self.sockets[listener]
+            .local
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let mut to = seen_from(at, v6);
+        if to.ip().is_unspecified() {
+            to.set_ip(
+                self.setting
+                    .own(&mut self.dice, self.sockets[listener].host, v6),
+            );
+        }
+        let sock = self.sockets[client].name.clone();
+        self.push(Call::Connect {
+            sock: sock.clone(),
+            to,
+            wait_ms: Some(PATIENCE_MS),
+        });
+        self.sockets[client].guess = Guess::Connected;
+        let child = self.accept(listener);
+        let child_name = self.sockets[child].name.clone();
+        if self.dice.percent(15) {
+            // Data that nobody reads makes the close a reset.
+            let from = if self.dice.percent(50) {
+                sock.clone()
+            } else {
+                child_name.clone()
+            };
+            self.push(Call::Send {
+                sock: from,
+                len: 10,
+                wait_ms: None,
+            });
+        }
+        match self.dice.below(5) {
+            0 | 1 => {
+                self.close(client);
+                self.close(child);
+            }
+            2 | 3 => {
+                self.close(child);
+                self.close(client);
+            }
+            _ => {
+                self.push(Call::Shutdown {
+                    sock,
+                    how: How::Write,
+                });
+                self.close(child);
+                self.close(client);
+            }
+        }
+        if self.dice.percent(50) {
+            self.sleep();
+        }
+    }
+
+    fn set_later(&mut self) {
+        if let Some(index) = self.some(|s| s.guess != Guess::Closed) {
+            self.option(index);
+        }
+    }
+
+    fn shutdown(&mut self) {
+        if let Some(index) = self.some(|s| matches!(s.guess, Guess::Connected | Guess::Listening)) {
+            let how = self.dice.pick(&[How::Write, How::Both, How::Read]);
+            let socket = &mut self.sockets[index];
+            if socket.guess == Guess::Listening && how != How::Write {
+                socket.guess = Guess::Bound;
+            }
+            let sock = socket.name.clone();
+            self.push(Call::Shutdown { sock, how });
+        }
+    }
+
+    fn disconnect(&mut self) {
+        let connected = self.dice.percent(80);
+        if let Some(index) = self.some(|s| !connected || s.guess == Guess::Connected) {
+            let socket = &mut self.sockets[index];
+            if socket.guess != Guess::Closed {
+                socket.guess = Guess::Bound;
+            }
+            let sock = socket.name.clone();
+            self.push(Call::Disconnect { sock });
+        }
+    }
+
+    fn transfer(&mut self) {
+        if let Some(index) = self.some(|s| s.guess == Guess::Connected) {
+            let sock = self.sockets[index].name.clone();
+            let len = self.dice.between(1, 20);
+            let call = if self.dice.percent(60) {
+                Call::Send {
+                    sock,
+                    len,
+                    wait_ms: None,
+                }
+            } else {
+                Call::Recv {
+                    sock,
+                    len,
+                    wait_ms: None,
+                }
+            };
+            self.push(call);
+        }
+    }
+
+    fn ask(&mut self) {
+        if let Some(index) = self.some(|s| s.guess != Guess::Closed) {
+            let sock = self.sockets[index].name.clone();
+            let call = if self.dice.percent(70) {
+                Call::Getsockname { sock }
+            } else {
+                Call::Getpeername { sock }
+            };
+            self.push(call);
+        }
+    }
+
+    /// A call on a socket that has had such a call, or is closed.
+    fn again(&mut self) {
+        let Some(index) = self.some(|_| true) else {
+            return;
+        };
+        if self.dice.percent(50) {
+            self.connect(index);
+        } else {
+            let port = self.some_port();
+            self.bind(index, port);
+        }
+    }
+
+    fn sleep(&mut self) {
+        if self.sleeps == 0 {
+            return;
+        }
+        self.sleeps -= 1;
+        let ms = if self.kind.virtual_time {
+            match self.dice.below(10) {
+                0..4 => self.dice.between(1, 400),
+                4..7 => self.dice.between(900, 3200),
+                7..9 => self.dice.between(56_000, 66_000),
+                _ => self.dice.between(4_000, 130_000),
+            }
+        } else if self.dice.percent(6) {
+            self.dice.between(900, 2300)
+        } else {
+            self.dice.between(1, 300)
+        };
+        self.push(Call::Sleep { ms });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind {
+        virtual_time: false,
+        users: true,
+        links: true,
+    };
+
+    #[test]
+    fn a_program_depends_on_seed_and_number_only() {
+        let first: Vec<Program> = (0..50).map(|n| program(7, n, KIND)).collect();
+        for (n, expected) in first.iter().enumerate().rev() {
+            assert_eq!(program(7, n as u64, KIND), *expected);
+        }
+        assert_ne!(program(8, 3, KIND).steps, first[3].steps);
+    }
+
+    #[test]
+    fn every_program_can_be_sent() {
+        for number in 0..2000 {
+            let made = program(1, number, KIND);
+            if let Err(e) = crate::plan::Plan::new(&made) {
+                panic!("{e}");
+            }
+        }
+    }
+}

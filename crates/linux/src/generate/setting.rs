@@ -1,0 +1,203 @@
+//! Where a generated program runs: its hosts, addresses, range of ports and sysctls.
+
+use super::Kind;
+use super::dice::Dice;
+use crate::program::{Call, HostSpec};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// Addresses of the loopback interface, each as often as it stands here.
+const LOOPBACK4: &[&str] = &[
+    "127.0.0.1",
+    "127.0.0.1",
+    "127.0.0.1",
+    "127.0.0.2",
+    "127.0.0.2",
+    "127.0.0.3",
+];
+const LOOPBACK6: &[&str] = &["::1", "::1", "::1", "::ffff:127.0.0.1", "::ffff:127.0.0.2"];
+const WILD4: &[&str] = &["0.0.0.0"];
+const WILD6: &[&str] = &["::", "::", "::ffff:0.0.0.0"];
+/// Addresses that no host has.
+const FOREIGN4: &[&str] = &["10.99.0.1"];
+const FOREIGN6: &[&str] = &["2001:db8::99", "::ffff:10.99.0.1"];
+
+/// What all steps of a program share.
+pub(super) struct Setting {
+    pub(super) hosts: Vec<HostSpec>,
+    /// The range of local ports.
+    pub(super) range: (u16, u16),
+    pub(super) uids: &'static [u32],
+}
+
+impl Setting {
+    pub(super) fn new(dice: &mut Dice, kind: Kind) -> Setting {
+        let low = dice.pick(&[40000, 40000, 40001, 32768, 61003]);
+        let size = dice.weighted(&[
+            (4, 1),
+            (4, 2),
+            (2, 3),
+            (3, 4),
+            (2, 5),
+            (1, 6),
+            (1, 7),
+            (2, 8),
+        ]);
+        let mut setting = Setting {
+            hosts: Vec::new(),
+            range: (low, low + size - 1),
+            uids: if kind.users && dice.percent(40) {
+                &[0, 0, 1000, 1001]
+            } else {
+                &[0]
+            },
+        };
+        if kind.links && dice.percent(6) {
+            setting.hosts = two_hosts();
+            for host in &mut setting.hosts {
+                let (low, high) = setting.range;
+                host.sysctls.insert(
+                    "net.ipv4.ip_local_port_range".into(),
+                    format!("{low} {high}"),
+                );
+            }
+        }
+        setting
+    }
+
+    /// The steps that come first.
+    pub(super) fn steps(&self, dice: &mut Dice, kind: Kind) -> Vec<Call> {
+        let mut steps = Vec::new();
+        let (low, high) = self.range;
+        if self.hosts.is_empty() {
+            steps.push(Call::Ns);
+            steps.push(sysctl(
+                "net.ipv4.ip_local_port_range",
+                format!("{low} {high}"),
+            ));
+        }
+        if dice.percent(20) {
+            let first = low + dice.below(usize::from(high - low) + 1) as u16;
+            let last = (first + dice.below(3) as u16).min(high);
+            let ports = if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            };
+            steps.push(sysctl("net.ipv4.ip_local_reserved_ports", ports));
+        }
+        for _ in 0..dice.weighted(&[(4, 0), (4, 1), (2, 2), (1, 3)]) {
+            steps.push(any_sysctl(dice, kind));
+        }
+        steps
+    }
+
+    pub(super) fn port_in_range(&self, dice: &mut Dice) -> u16 {
+        self.range.0 + dice.below(usize::from(self.range.1 - self.range.0) + 1) as u16
+    }
+
+    /// An address to bind to on a host.
+    pub(super) fn local(&self, dice: &mut Dice, host: usize, v6: bool) -> IpAddr {
+        let what = dice.weighted(&[(12, 0), (5, 1), (1, 2)]);
+        let texts = match (what, v6) {
+            // The model's hosts reach every address there is, the runner's only each other's.
+            (2, _) if !self.hosts.is_empty() => return self.own(dice, host, v6),
+            (1, false) => WILD4,
+            (1, true) => WILD6,
+            (2, false) => FOREIGN4,
+            (2, true) => FOREIGN6,
+            _ => return self.own(dice, host, v6),
+        };
+        address(dice.pick(texts))
+    }
+
+    /// An address that a host has.
+    pub(super) fn own(&self, dice: &mut Dice, host: usize, v6: bool) -> IpAddr {
+        let own: Vec<IpAddr> = self.hosts.get(host).map_or_else(Vec::new, |h| {
+            h.addresses
+                .iter()
+                .copied()
+                .filter(|a| a.is_ipv6() == v6)
+                .collect()
+        });
+        if !own.is_empty() && dice.percent(80) {
+            return dice.pick(&own);
+        }
+        address(dice.pick(if v6 { LOOPBACK6 } else { LOOPBACK4 }))
+    }
+
+    /// An address to connect to where nobody may be.
+    pub(super) fn remote(&self, dice: &mut Dice, host: usize, v6: bool) -> IpAddr {
+        match dice.weighted(&[(8, 0), (2, 1), (1, 2)]) {
+            0 => self.own(dice, host, v6),
+            _ if !self.hosts.is_empty() => self.own(dice, host ^ 1, v6),
+            1 => address(dice.pick(if v6 { WILD6 } else { WILD4 })),
+            _ => address(dice.pick(if v6 { FOREIGN6 } else { FOREIGN4 })),
+        }
+    }
+}
+
+/// A sysctl written in the middle of a program, or in front of it.
+pub(super) fn any_sysctl(dice: &mut Dice, kind: Kind) -> Call {
+    let (key, values): (&str, &[&str]) = dice.weighted(&[
+        (
+            6,
+            ("net.ipv4.tcp_tw_reuse", ["0", "1", "1", "2"].as_slice()),
+        ),
+        (2, ("net.ipv4.tcp_timestamps", &["0", "1"])),
+        (3, ("net.ipv4.ip_autobind_reuse", &["0", "1", "1"])),
+        (2, ("net.ipv4.ip_nonlocal_bind", &["0", "1", "1"])),
+        (1, ("net.ipv6.ip_nonlocal_bind", &["0", "1", "1"])),
+        (
+            3,
+            ("net.ipv4.tcp_tw_reuse_delay", &["1", "80", "150", "1000"]),
+        ),
+        (1, ("net.ipv4.tcp_max_tw_buckets", &["0", "1", "2"])),
+        (1, ("net.ipv4.tcp_rfc1337", &["1"])),
+        (1, ("net.ipv6.bindv6only", &["0", "1"])),
+        (1, ("net.core.somaxconn", &["1", "2", "128"])),
+        (1, ("net.ipv4.ip_local_port_step_width", &["0", "2", "3"])),
+        (
+            if kind.virtual_time { 3 } else { 1 },
+            ("net.ipv4.tcp_fin_timeout", &["1", "2", "5", "30", "70"]),
+        ),
+    ]);
+    sysctl(key, dice.pick(values))
+}
+
+fn sysctl(key: &str, value: impl Into<String>) -> Call {
+    Call::Sysctl {
+        key: key.into(),
+        value: value.into(),
+    }
+}
+
+fn two_hosts() -> Vec<HostSpec> {
+    [
+        ("a", ["10.0.0.1", "10.0.0.2", "fd00::1"]),
+        ("b", ["10.0.0.3", "10.0.0.4", "fd00::3"]),
+    ]
+    .map(|(name, addresses)| HostSpec {
+        name: name.into(),
+        addresses: addresses.map(address).to_vec(),
+        sysctls: BTreeMap::new(),
+    })
+    .to_vec()
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap_or(IpAddr::from([127, 0, 0, 1]))
+}
+
+/// The address under which a socket of a family reaches `at`: a mapped one for an IPv6 socket and an IPv4 address.
+pub(super) fn seen_from(at: SocketAddr, v6: bool) -> SocketAddr {
+    let ip = match at.ip() {
+        IpAddr::V4(ip) if v6 && ip.is_unspecified() => IpAddr::from([0u16; 8]),
+        IpAddr::V4(ip) if v6 => ip.to_ipv6_mapped().into(),
+        IpAddr::V6(ip) if !v6 => ip
+            .to_ipv4_mapped()
+            .map_or(IpAddr::from([127, 0, 0, 1]), Into::into),
+        ip => ip,
+    };
+    SocketAddr::new(ip, at.port())
+}
