@@ -171,7 +171,13 @@ impl Socket {
 
     pub(crate) fn try_accept_as(&self, uid: u32) -> io::Result<(Socket, SocketAddr)> {
         let (id, peer) = self.call(|s| s.accept(self.id, uid))?;
-        Ok((Socket { kernel: Arc::clone(&self.kernel), id }, peer.into()))
+        Ok((
+            Socket {
+                kernel: Arc::clone(&self.kernel),
+                id,
+            },
+            peer.into(),
+        ))
     }
 
     pub(crate) async fn accept_as(&self, uid: u32) -> io::Result<(Socket, SocketAddr)> {
@@ -183,7 +189,11 @@ impl Socket {
         self.poll_accept_as(self.uid(), cx)
     }
 
-    fn poll_accept_as(&self, uid: u32, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
+    fn poll_accept_as(
+        &self,
+        uid: u32,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Socket, SocketAddr)>> {
         let accepted = self.kernel.enter(|s| match up(s) {
             Ok(s) => s.poll_accept(self.id, uid, cx),
             Err(errno) => Poll::Ready(Err(errno)),

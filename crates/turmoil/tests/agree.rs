@@ -9,7 +9,9 @@ use std::path::Path;
 /// Attempts that differ, in words.
 fn differences(case: &Case) -> Vec<String> {
     let profile = profile::find(&case.kernel).expect("a case names a kernel");
-    let model = Model.run(case, &profile).expect("the model runs every scenario");
+    let model = Model
+        .run(case, &profile)
+        .expect("the model runs every scenario");
     let turmoil = match Turmoil.run(case, &profile) {
         Ok(report) => report,
         Err(cannot) => return vec![cannot.reason],
@@ -25,12 +27,18 @@ fn differences(case: &Case) -> Vec<String> {
             continue;
         }
         let words = |x: Option<&fourtuple_harness::Attempt>| {
-            x.map_or_else(|| "nothing".to_owned(), |x| format!("{} {} = {} at {}", x.n, x.call(), x.answer(), x.at_ns))
+            x.map_or_else(
+                || "nothing".to_owned(),
+                |x| format!("{} {} = {} at {}", x.n, x.call(), x.answer(), x.at_ns),
+            )
         };
         found.push(format!("model {}; turmoil {}", words(a), words(b)));
     }
     if model.notes != turmoil.notes {
-        found.push(format!("model notes {:?}; turmoil {:?}", model.notes, turmoil.notes));
+        found.push(format!(
+            "model notes {:?}; turmoil {:?}",
+            model.notes, turmoil.notes
+        ));
     }
     found
 }
@@ -53,9 +61,20 @@ fn every_scenario_on_an_ideal_network() {
             }
             let start = std::time::Instant::now();
             let found = differences(&case);
-            eprintln!("{} {} {:?} {}", case.scenario, case.kernel, start.elapsed(), found.len());
+            eprintln!(
+                "{} {} {:?} {}",
+                case.scenario,
+                case.kernel,
+                start.elapsed(),
+                found.len()
+            );
             if !found.is_empty() {
-                wrong.push(format!("{} on {}:\n  {}", case.scenario, case.kernel, found[..found.len().min(6)].join("\n  ")));
+                wrong.push(format!(
+                    "{} on {}:\n  {}",
+                    case.scenario,
+                    case.kernel,
+                    found[..found.len().min(6)].join("\n  ")
+                ));
             }
         }
     }

@@ -66,11 +66,6 @@ impl Channel {
         self.written < self.unacked.len() || self.owe_ack
     }
 
-    /// Whether the other end has everything.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.unacked.is_empty()
-    }
-
     /// The time at which the oldest frame was written that the other end has not confirmed.
     pub(crate) fn oldest(&self) -> Option<Time> {
         self.unacked.front().and_then(|s| s.at)

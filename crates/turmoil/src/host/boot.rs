@@ -81,7 +81,9 @@ async fn pump(kernel: Arc<Kernel>, sender: UdpSocket, registration: Registration
     loop {
         kernel.enter(|_| ());
         carrier::flush(&kernel, &sender);
-        let wait = kernel.enter(super::State::next_event).and_then(|at| until(&kernel, at));
+        let wait = kernel
+            .enter(super::State::next_event)
+            .and_then(|at| until(&kernel, at));
         tokio::select! {
             biased;
             () = kernel.pump.notified() => {}

@@ -133,7 +133,10 @@ impl Conn {
                 self.received.pop_front();
             }
         }
-        (self.unreported >= window / REPORT_SHARE).then(|| std::mem::take(&mut self.unreported))
+        // The writer's window may be smaller than this end's: with nothing left to read it may be
+        // waiting for this report.
+        let due = self.unreported >= window / REPORT_SHARE || self.available == 0;
+        (due && self.unreported > 0).then(|| std::mem::take(&mut self.unreported))
     }
 
     /// How many more bytes the window takes.
@@ -260,10 +263,15 @@ impl Conns {
     /// A SYN went out now. `rto` is the time to the first repetition, which the kernel keeps for
     /// the first `linear` of them and then doubles.
     pub(crate) fn syn_sent(&mut self, key: Key, now: Time, rto: u64, linear: u32) {
-        let Some(conn) = self.table.get_mut(&key) else { return };
+        let Some(conn) = self.table.get_mut(&key) else {
+            return;
+        };
         let wait = rto << conn.syns.saturating_sub(linear).min(16);
         conn.syns += 1;
-        self.checks.entry(now.after(wait.min(120 * SEC))).or_default().push(key);
+        self.checks
+            .entry(now.after(wait.min(120 * SEC)))
+            .or_default()
+            .push(key);
     }
 
     /// The next time at which a connect() may have been given up.

@@ -2,7 +2,6 @@
 
 use super::state::{Spec, State};
 use crate::network::{Network, lock};
-use fourtuple_kernel::time::Time;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;

@@ -139,9 +139,13 @@ impl State {
             shortest: [
                 2_000 * MS / u64::from(first.behaviours.hz.max(1)),
                 u64::from(first.behaviours.delayed_ack_ms) * MS,
-                spec.namespaces.iter().filter_map(|n| n.linux.time_wait).min().map_or(LEAST_END, |tw| {
-                    LEAST_END.min(u64::try_from(tw.as_nanos()).unwrap_or(u64::MAX))
-                }),
+                spec.namespaces
+                    .iter()
+                    .filter_map(|n| n.linux.time_wait)
+                    .min()
+                    .map_or(LEAST_END, |tw| {
+                        LEAST_END.min(u64::try_from(tw.as_nanos()).unwrap_or(u64::MAX))
+                    }),
             ],
             machine,
             namespaces,
@@ -210,7 +214,10 @@ impl State {
         if self.quiet_until.is_some_and(|at| at <= now) {
             self.quiet_until = self.machine.next_event();
         }
-        [self.quiet_until, self.conns.next_check()].into_iter().flatten().min()
+        [self.quiet_until, self.conns.next_check()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Lets the kernel's time pass and does what its timers ask for.

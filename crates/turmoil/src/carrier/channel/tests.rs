@@ -47,12 +47,12 @@ fn frames_are_numbered_written_once_and_kept_until_confirmed() {
     let (hello, frames, _) = written(&mut c);
     assert_eq!(hello, Some((1, 0)));
     assert_eq!(frames.len(), 2);
-    assert!(!c.wants_to_write() && !c.is_settled());
+    assert!(!c.wants_to_write() && c.oldest().is_some());
     c.hello(2, 0);
     assert_eq!(c.ack(2, 1, NOW.after(5)), (true, Some(5)));
     assert_eq!(c.ack(2, 1, NOW.after(5)), (false, None));
     assert_eq!(c.ack(2, 2, NOW.after(9)), (true, Some(9)));
-    assert!(c.is_settled());
+    assert_eq!(c.oldest(), None);
 }
 
 #[test]

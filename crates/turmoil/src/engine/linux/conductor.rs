@@ -53,7 +53,11 @@ impl Conductor {
         if ideal {
             network.set_clock(Duration::ZERO);
         }
-        Conductor { network, ideal, inner: RefCell::default() }
+        Conductor {
+            network,
+            ideal,
+            inner: RefCell::default(),
+        }
     }
 
     pub(super) fn is_ideal(&self) -> bool {
@@ -80,7 +84,10 @@ impl Conductor {
     /// Gives `grant` when it is its turn at or after a point in time.
     pub(super) fn enqueue(&self, at: Duration, grant: &Rc<Grant>) {
         let sequence = self.next_sequence();
-        self.inner.borrow_mut().queue.insert((at, sequence), Rc::clone(grant));
+        self.inner
+            .borrow_mut()
+            .queue
+            .insert((at, sequence), Rc::clone(grant));
         self.wake();
     }
 
@@ -93,7 +100,11 @@ impl Conductor {
     /// A task has, or no longer has, something left to do.
     fn count(&self, more: bool) {
         let mut inner = self.inner.borrow_mut();
-        inner.tasks = if more { inner.tasks + 1 } else { inner.tasks.saturating_sub(1) };
+        inner.tasks = if more {
+            inner.tasks + 1
+        } else {
+            inner.tasks.saturating_sub(1)
+        };
         drop(inner);
         self.wake();
     }
@@ -119,7 +130,11 @@ impl Conductor {
             }
             // Kernel timers only matter ahead of the next turn, or to those who wait for the network.
             let nobody_waits = self.inner.borrow().waiting.is_empty();
-            let timer = if nobody_waits { None } else { self.next_event() };
+            let timer = if nobody_waits {
+                None
+            } else {
+                self.next_event()
+            };
             match (next, timer) {
                 (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
                     self.advance(at).await;
@@ -141,7 +156,10 @@ impl Conductor {
         loop {
             let due = {
                 let mut inner = self.inner.borrow_mut();
-                let due = inner.queue.first_key_value().is_some_and(|((at, _), _)| *at <= self.now());
+                let due = inner
+                    .queue
+                    .first_key_value()
+                    .is_some_and(|((at, _), _)| *at <= self.now());
                 if due { inner.queue.pop_first() } else { None }
             };
             if let Some((_, grant)) = due {
@@ -217,9 +235,18 @@ impl Conductor {
         any
     }
 
-    fn answered(&self, scene: &Scene, call: Calling, answer: Result<(), Errno>, at: Option<(Duration, u64)>) {
+    fn answered(
+        &self,
+        scene: &Scene,
+        call: Calling,
+        answer: Result<(), Errno>,
+        at: Option<(Duration, u64)>,
+    ) {
         let seen: Result<Seen, Errno> = answer.map(|()| Scene::ends(&call.socket));
-        let refusal = answer.is_err().then(|| call.socket.take_refusal()).flatten();
+        let refusal = answer
+            .is_err()
+            .then(|| call.socket.take_refusal())
+            .flatten();
         scene.answer(call.slot, seen, refusal);
         call.answer.set(Some(answer));
         let at = at.unwrap_or_else(|| (self.now(), self.next_sequence()));
@@ -229,7 +256,10 @@ impl Conductor {
     /// When the next timer of any kernel fires.
     pub(super) fn next_event(&self) -> Option<Duration> {
         let kernels = self.network.kernels();
-        let next = kernels.iter().filter_map(|k| k.enter(|s| s.machine.next_event())).min();
+        let next = kernels
+            .iter()
+            .filter_map(|k| k.enter(|s| s.machine.next_event()))
+            .min();
         next.map(|at| at - crate::host::START)
     }
 
@@ -279,7 +309,13 @@ impl Player {
     /// A task whose first turn is `grant`'s.
     pub(super) fn new(scene: &Rc<Scene>, grant: Rc<Grant>) -> Self {
         scene.conductor.count(true);
-        Player { scene: Rc::clone(scene), grant, has_turn: false, loan: None, working: true }
+        Player {
+            scene: Rc::clone(scene),
+            grant,
+            has_turn: false,
+            loan: None,
+            working: true,
+        }
     }
 
     fn conductor(&self) -> &Conductor {
@@ -312,8 +348,12 @@ impl Player {
     pub(super) async fn connected(&mut self, socket: &Rc<Socket>, slot: Slot) -> Result<(), Errno> {
         if !self.conductor().ideal {
             let result = poll_fn(|cx| socket.poll_connect(cx)).await;
-            let answer = result.as_ref().map(|()| ()).map_err(|e| super::scene::errno_of(e).unwrap_or(Errno::EINVAL));
-            self.scene.result(slot, socket, result.map(|()| Scene::ends(socket)));
+            let answer = match &result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(super::scene::errno_of(error).unwrap_or(Errno::EINVAL)),
+            };
+            self.scene
+                .result(slot, socket, result.map(|()| Scene::ends(socket)));
             return answer;
         }
         let answer = Rc::new(Cell::new(None));

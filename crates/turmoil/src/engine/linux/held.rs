@@ -44,7 +44,13 @@ pub(super) fn hold(
         scene.conductor.enqueue(at, &grant);
     }
     let player = Player::new(scene, grant);
-    let held = Held { scene: Rc::clone(scene), instance, client: Some(client), ends, player };
+    let held = Held {
+        scene: Rc::clone(scene),
+        instance,
+        client: Some(client),
+        ends,
+        player,
+    };
     tokio::task::spawn_local(held.run(at));
 }
 
@@ -63,9 +69,12 @@ impl Held {
         } else {
             self.player.turn(at).await;
         }
-        let program = &self.scene.programs.list[self.scene.programs.instances[self.instance].program];
+        let program =
+            &self.scene.programs.list[self.scene.programs.instances[self.instance].program];
         let close = program.process.close;
-        let server = self.ends.is_some_and(|ends| self.scene.accepted.borrow().contains_key(&ends));
+        let server = self
+            .ends
+            .is_some_and(|ends| self.scene.accepted.borrow().contains_key(&ends));
         match close {
             Close::Server if server => {
                 self.close_server().await;

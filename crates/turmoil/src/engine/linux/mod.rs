@@ -53,7 +53,11 @@ impl Engine for Turmoil {
     }
 
     fn standing(&self, case: &Case) -> Standing {
-        if case.network.is_ideal() { Standing::MustAgree } else { Standing::Contrast }
+        if case.network.is_ideal() {
+            Standing::MustAgree
+        } else {
+            Standing::Contrast
+        }
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
@@ -81,7 +85,8 @@ pub(in crate::engine) fn builder(case: &Case) -> turmoil::Builder {
 }
 
 fn simulate(case: &Case, profile: &Profile) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
-    let mut sim = builder(case).build_linux(Linux::with_behaviours(&profile.name, profile.behaviours));
+    let mut sim =
+        builder(case).build_linux(Linux::with_behaviours(&profile.name, profile.behaviours));
     let scene = Scene::new(case, profile, &mut sim)?;
     let mut faults = Faults::new(case, &scene);
     let error = loop {
@@ -113,17 +118,32 @@ impl<'a> Faults<'a> {
             if let [a, b] = fault.kind.hosts()[..]
                 && scene.turmoil_host(a) == scene.turmoil_host(b)
             {
-                scene.note(format!("{} of {a} and {b} is left out: they are one machine", fault.kind.as_str()));
+                scene.note(format!(
+                    "{} of {a} and {b} is left out: they are one machine",
+                    fault.kind.as_str()
+                ));
             }
         }
-        Faults { left: case.network.faults.iter() }
+        Faults {
+            left: case.network.faults.iter(),
+        }
     }
 
     /// Does what is due before turmoil's next step.
     fn happen(&mut self, sim: &mut LinuxSim<'_>, scene: &Rc<Scene>) {
-        while let Some(fault) = self.left.as_slice().first().filter(|f| f.at <= sim.elapsed()) {
+        while let Some(fault) = self
+            .left
+            .as_slice()
+            .first()
+            .filter(|f| f.at <= sim.elapsed())
+        {
             self.left.next();
-            let hosts: Vec<IpAddr> = fault.kind.hosts().into_iter().map(|h| scene.turmoil_host(h)).collect();
+            let hosts: Vec<IpAddr> = fault
+                .kind
+                .hosts()
+                .into_iter()
+                .map(|h| scene.turmoil_host(h))
+                .collect();
             if hosts.len() == 2 && hosts[0] == hosts[1] {
                 continue;
             }

@@ -64,15 +64,17 @@ impl Programs {
         for (name, process) in processes {
             let first = programs.instances.len();
             let program = programs.list.len();
-            programs.instances.extend((0..process.count).map(|index| Instance {
-                program,
-                index,
-                begin: RefCell::new(Grant::new()),
-                finished: Cell::new(false),
-                open: Cell::new(0),
-                drained: RefCell::new(None),
-                loan: Grant::new(),
-            }));
+            programs
+                .instances
+                .extend((0..process.count).map(|index| Instance {
+                    program,
+                    index,
+                    begin: RefCell::new(Grant::new()),
+                    finished: Cell::new(false),
+                    open: Cell::new(0),
+                    drained: RefCell::new(None),
+                    loan: Grant::new(),
+                }));
             programs.list.push(Program {
                 host: host(&process.on)?,
                 name: name.as_str().into(),
@@ -88,7 +90,8 @@ impl Programs {
         for (waiter, process) in processes.values().enumerate() {
             for name in &process.after {
                 let awaited = processes.get_index_of(name.as_str());
-                let awaited = awaited.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
+                let awaited =
+                    awaited.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
                 programs.list[awaited].waited_by.borrow_mut().push(waiter);
             }
         }
@@ -99,13 +102,22 @@ impl Programs {
     pub(super) fn start(&self, scene: &Scene) {
         for program in 0..self.list.len() {
             if self.list[program].waits_for.get() == 0 {
-                self.begin(scene, program, scene.conductor.now() + self.list[program].process.start);
+                self.begin(
+                    scene,
+                    program,
+                    scene.conductor.now() + self.list[program].process.start,
+                );
             }
         }
     }
 
     fn begin(&self, scene: &Scene, program: usize, at: Duration) {
-        let Program { first, process, begun, .. } = &self.list[program];
+        let Program {
+            first,
+            process,
+            begun,
+            ..
+        } = &self.list[program];
         begun.set(true);
         for instance in &self.instances[*first..*first + process.count as usize] {
             scene.conductor.enqueue(at, &instance.begin.borrow());
@@ -145,7 +157,9 @@ pub(super) fn start_on(scene: &Rc<Scene>, hosts: &[usize], again: bool) {
             *instance.begin.borrow_mut() = Rc::clone(&grant);
             instance.open.set(0);
             if program.begun.get() {
-                scene.conductor.enqueue(scene.conductor.now().max(program.process.start), &grant);
+                scene
+                    .conductor
+                    .enqueue(scene.conductor.now().max(program.process.start), &grant);
             }
         }
         let task = Task::new(scene, index);
@@ -172,7 +186,12 @@ impl Task {
     fn new(scene: &Rc<Scene>, index: usize) -> Self {
         let grant = Rc::clone(&scene.programs.instances[index].begin.borrow());
         let player = Player::new(scene, grant);
-        Task { scene: Rc::clone(scene), index, player, kept: Vec::new() }
+        Task {
+            scene: Rc::clone(scene),
+            index,
+            player,
+            kept: Vec::new(),
+        }
     }
 
     fn instance(&self) -> &Instance {
@@ -194,7 +213,10 @@ impl Task {
     }
 
     async fn connect_all(&mut self) {
-        let (connections, repeat) = (self.program().numbering.connections(), self.program().process.repeat);
+        let (connections, repeat) = (
+            self.program().numbering.connections(),
+            self.program().process.repeat,
+        );
         let (every, hold) = (self.program().process.every, self.program().process.hold);
         if connections == 0 {
             return;
@@ -237,9 +259,16 @@ impl Task {
     }
 
     /// A new socket with the process's options. An option that the kernel refuses is an attempt.
-    fn socket(&self, caller: &Caller, at: Option<SocketAddr>, to: Option<SocketAddr>) -> io::Result<Rc<Socket>> {
+    fn socket(
+        &self,
+        caller: &Caller,
+        at: Option<SocketAddr>,
+        to: Option<SocketAddr>,
+    ) -> io::Result<Rc<Socket>> {
         let Program { process, host, .. } = self.program();
-        let socket = self.scene.socket(*host, call::family(at, to), process.uid)?;
+        let socket = self
+            .scene
+            .socket(*host, call::family(at, to), process.uid)?;
         for option in process.options.iter() {
             let args = || Args::Option(option.name().into(), option.value().into());
             match call::sock_opt(&option) {
@@ -259,7 +288,9 @@ impl Task {
     }
 
     fn bind(&self, caller: &Caller, socket: &Socket, at: SocketAddr) -> bool {
-        let slot = self.scene.call(caller, Op::Bind, Args::At(Endpoint::from(at)));
+        let slot = self
+            .scene
+            .call(caller, Op::Bind, Args::At(Endpoint::from(at)));
         let result = socket.bind(at).map(|()| Scene::local(socket));
         let bound = result.is_ok();
         self.scene.result(slot, socket, result);
@@ -270,7 +301,9 @@ impl Task {
         let listen = self.program().process.listen.clone();
         for (n, at) in (0..).zip(listen) {
             let caller = self.caller(self.program().numbering.listener(self.instance().index, n));
-            let Ok(socket) = self.socket(&caller, Some(at), None) else { return };
+            let Ok(socket) = self.socket(&caller, Some(at), None) else {
+                return;
+            };
             if !self.bind(&caller, &socket, at) {
                 continue;
             }
@@ -286,12 +319,16 @@ impl Task {
 
     async fn connect_one(&mut self, round: u32, connection: u32) {
         let index = self.instance().index;
-        let Program { process, numbering, .. } = self.program();
+        let Program {
+            process, numbering, ..
+        } = self.program();
         let at = process.bind_of(index, connection);
         let to = process.connect_of(index, connection);
         let hold = process.hold;
         let caller = self.caller(numbering.connection(index, round, connection));
-        let Ok(socket) = self.socket(&caller, at, to) else { return };
+        let Ok(socket) = self.socket(&caller, at, to) else {
+            return;
+        };
         if let Some(at) = at
             && !self.bind(&caller, &socket, at)
         {
@@ -301,7 +338,9 @@ impl Task {
             self.hold(socket, None, hold);
             return;
         };
-        let slot = self.scene.call(&caller, Op::Connect, Args::To(Endpoint::from(to)));
+        let slot = self
+            .scene
+            .call(&caller, Op::Connect, Args::To(Endpoint::from(to)));
         match socket.start_connect(to) {
             Err(error) if super::scene::errno_of(&error) != Some(crate::Errno::EINPROGRESS) => {
                 self.scene.result(slot, &socket, Err::<Seen, _>(error));

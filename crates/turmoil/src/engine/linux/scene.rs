@@ -9,7 +9,7 @@ use crate::host::{Kernel, boot};
 use crate::network::Network;
 use crate::sim::LinuxSim;
 use crate::{Errno, Socket};
-use fourtuple_harness::{Answer, Attempt, Cannot, Caller, Name, Recorder, Seen, Slot};
+use fourtuple_harness::{Answer, Attempt, Caller, Cannot, Name, Recorder, Seen, Slot};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{Endpoint, Family, Refusal, SockOpt};
 use fourtuple_scenario::{Case, Program};
@@ -62,7 +62,11 @@ pub(super) fn errno_of(error: &io::Error) -> Option<Errno> {
 
 impl Scene {
     /// Registers the scenario's hosts with the simulation, and the client that conducts them.
-    pub(super) fn new(case: &Case, profile: &Profile, sim: &mut LinuxSim<'_>) -> Result<Rc<Self>, Cannot> {
+    pub(super) fn new(
+        case: &Case,
+        profile: &Profile,
+        sim: &mut LinuxSim<'_>,
+    ) -> Result<Rc<Self>, Cannot> {
         let mut machines: Vec<(Name, IpAddr, Vec<Linux>)> = Vec::new();
         let mut hosts = Vec::new();
         for (name, host) in &case.hosts {
@@ -71,7 +75,11 @@ impl Scene {
                 None => profile.behaviours,
                 Some(kernel) => {
                     let found = profile::find(&kernel.value);
-                    found.ok_or_else(|| Cannot::new(format!("no kernel is called {}", kernel.value)))?.behaviours
+                    found
+                        .ok_or_else(|| {
+                            Cannot::new(format!("no kernel is called {}", kernel.value))
+                        })?
+                        .behaviours
                 }
             };
             let mut linux = Linux::with_behaviours(case.kernel_of(name), behaviours)
@@ -79,11 +87,18 @@ impl Scene {
                 .seed(case.seed)
                 .window(u32::MAX);
             linux.time_wait = case.time_wait;
-            linux.sysctls = host.sysctl.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-            let found = machines.iter().position(|(n, ..)| **n == *machine).unwrap_or_else(|| {
-                machines.push((machine.into(), sim.lookup(machine), Vec::new()));
-                machines.len() - 1
-            });
+            linux.sysctls = host
+                .sysctl
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
+            let found = machines
+                .iter()
+                .position(|(n, ..)| **n == *machine)
+                .unwrap_or_else(|| {
+                    machines.push((machine.into(), sim.lookup(machine), Vec::new()));
+                    machines.len() - 1
+                });
             let (machine, turmoil, linuxes) = &mut machines[found];
             hosts.push(HostInfo {
                 name: name.as_str().into(),
@@ -95,11 +110,16 @@ impl Scene {
             linuxes.push(linux);
         }
         let programs = match &case.program {
-            Program::Processes(processes) => Programs::new(processes, |name| index_of(&hosts, name))?,
+            Program::Processes(processes) => {
+                Programs::new(processes, |name| index_of(&hosts, name))?
+            }
             Program::Steps(_) => Programs::default(),
         };
         let scene = Rc::new(Scene {
-            jobs: machines.iter().map(|(name, ..)| (name.clone(), Default::default())).collect(),
+            jobs: machines
+                .iter()
+                .map(|(name, ..)| (name.clone(), Default::default()))
+                .collect(),
             network: Arc::clone(sim.network()),
             conductor: Conductor::new(Arc::clone(sim.network()), case.network.is_ideal()),
             programs,
@@ -135,11 +155,20 @@ impl Scene {
     fn booted(&self) {
         self.booted.set(true);
         for machine in self.jobs.keys() {
-            let Some(kernel) = self.network.kernel(machine) else { continue };
-            for (namespace, key, value, errno) in kernel.enter(|s| std::mem::take(&mut s.refused_sysctls)) {
-                let host = self.hosts.iter().find(|h| h.machine == *machine && h.namespace == namespace);
+            let Some(kernel) = self.network.kernel(machine) else {
+                continue;
+            };
+            for (namespace, key, value, errno) in
+                kernel.enter(|s| std::mem::take(&mut s.refused_sysctls))
+            {
+                let host = self
+                    .hosts
+                    .iter()
+                    .find(|h| h.machine == *machine && h.namespace == namespace);
                 let name = host.map_or("", |h| &*h.name);
-                self.note(format!("{name}: sysctl {key} = {value} is refused with {errno}"));
+                self.note(format!(
+                    "{name}: sysctl {key} = {value} is refused with {errno}"
+                ));
             }
         }
     }
@@ -186,7 +215,12 @@ impl Scene {
     }
 
     /// Notes that a call is made now.
-    pub(super) fn call(&self, caller: &Caller, op: fourtuple_scenario::Op, args: fourtuple_harness::Args) -> Slot {
+    pub(super) fn call(
+        &self,
+        caller: &Caller,
+        op: fourtuple_scenario::Op,
+        args: fourtuple_harness::Args,
+    ) -> Slot {
         let at = self.network.elapsed().unwrap_or_default();
         let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         self.recorder.borrow_mut().call(at, caller, op, args)
@@ -196,7 +230,10 @@ impl Scene {
     pub(super) fn answer(&self, slot: Slot, result: Result<Seen, Errno>, refusal: Option<Refusal>) {
         match result {
             Ok(seen) => self.recorder.borrow_mut().ok(slot, seen),
-            Err(errno) => self.recorder.borrow_mut().failed(slot, Answer::Errno(errno), refusal),
+            Err(errno) => self
+                .recorder
+                .borrow_mut()
+                .failed(slot, Answer::Errno(errno), refusal),
         }
     }
 
@@ -205,8 +242,11 @@ impl Scene {
         match result {
             Ok(seen) => self.recorder.borrow_mut().ok(slot, seen),
             Err(error) => {
-                let answer = errno_of(&error).map_or_else(|| Answer::Foreign(error.to_string().into()), Answer::Errno);
-                self.recorder.borrow_mut().failed(slot, answer, socket.take_refusal());
+                let answer = errno_of(&error)
+                    .map_or_else(|| Answer::Foreign(error.to_string().into()), Answer::Errno);
+                self.recorder
+                    .borrow_mut()
+                    .failed(slot, answer, socket.take_refusal());
             }
         }
     }
@@ -223,7 +263,11 @@ impl Scene {
     }
 
     /// Makes a call on the machine of a host, from a task of that machine. None if it is down.
-    pub(super) async fn on<R: 'static>(&self, host: usize, call: impl FnOnce() -> R + 'static) -> Option<R> {
+    pub(super) async fn on<R: 'static>(
+        &self,
+        host: usize,
+        call: impl FnOnce() -> R + 'static,
+    ) -> Option<R> {
         let machine = &self.hosts[host].machine;
         if !self.kernel(host)?.enter(|s| s.up) {
             return None;
@@ -243,12 +287,19 @@ impl Scene {
 
     /// The kernel's address of a socket, as attempts show it.
     pub(super) fn local(socket: &Socket) -> Seen {
-        Seen { local: Some(socket.ends().0), ..Seen::default() }
+        Seen {
+            local: Some(socket.ends().0),
+            ..Seen::default()
+        }
     }
 
     pub(super) fn ends(socket: &Socket) -> Seen {
         let (local, peer) = socket.ends();
-        Seen { local: Some(local), peer, bytes: None }
+        Seen {
+            local: Some(local),
+            peer,
+            bytes: None,
+        }
     }
 }
 
@@ -259,16 +310,21 @@ fn index_of(hosts: &[HostInfo], name: &str) -> Result<usize, Cannot> {
 
 /// What runs on a machine.
 async fn machine(scene: Rc<Scene>, machine: Name) -> turmoil::Result {
-    let hosts: Vec<usize> = (0..scene.hosts.len()).filter(|&h| scene.hosts[h].machine == machine).collect();
+    let hosts: Vec<usize> = (0..scene.hosts.len())
+        .filter(|&h| scene.hosts[h].machine == machine)
+        .collect();
     for &host in &hosts {
         for &at in &scene.hosts[host].listen {
             match listener(&scene, host, at) {
                 Ok(socket) => held::accept_all(&scene, Rc::new(socket)),
                 Err(error) => {
-                    let errno = errno_of(&error).map_or_else(|| error.to_string(), |e| e.to_string());
+                    let errno =
+                        errno_of(&error).map_or_else(|| error.to_string(), |e| e.to_string());
                     let name = &scene.hosts[host].name;
                     let at = Endpoint::from(at);
-                    scene.fail(Cannot::new(format!("host {name} cannot listen on {at}: {errno}")));
+                    scene.fail(Cannot::new(format!(
+                        "host {name} cannot listen on {at}: {errno}"
+                    )));
                     return Err(error.into());
                 }
             }
@@ -286,7 +342,11 @@ async fn machine(scene: Rc<Scene>, machine: Name) -> turmoil::Result {
 
 /// A listener of the scenario itself: it makes no attempt.
 fn listener(scene: &Scene, host: usize, at: SocketAddr) -> io::Result<Socket> {
-    let family = if at.is_ipv4() { Family::Inet } else { Family::Inet6 };
+    let family = if at.is_ipv4() {
+        Family::Inet
+    } else {
+        Family::Inet6
+    };
     let socket = scene.socket(host, family, 0)?;
     socket.set(SockOpt::ReuseAddr(true))?;
     socket.bind(at)?;

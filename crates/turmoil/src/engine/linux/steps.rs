@@ -18,8 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs the steps of a case.
 pub(super) async fn run(scene: Rc<Scene>, steps: &[Spanned<Step>]) {
-    let mut runner =
-        Runner { scene, sockets: BTreeMap::new(), ports: BTreeMap::new(), unnamed: Vec::new() };
+    let mut runner = Runner {
+        scene,
+        sockets: BTreeMap::new(),
+        ports: BTreeMap::new(),
+        unnamed: Vec::new(),
+    };
     for step in steps {
         runner.step(step).await;
         runner.settle().await;
@@ -65,25 +69,35 @@ impl Runner {
         match step {
             Step::Sleep(sleep) => {
                 if self.scene.conductor.is_ideal() {
-                    self.scene.conductor.advance(self.scene.conductor.now() + sleep.sleep).await;
+                    self.scene
+                        .conductor
+                        .advance(self.scene.conductor.now() + sleep.sleep)
+                        .await;
                 } else {
                     tokio::time::sleep(sleep.sleep).await;
                 }
             }
             Step::Sysctl(sysctl) => {
-                let Some(host) = self.scene.host(&sysctl.on) else { return };
+                let Some(host) = self.scene.host(&sysctl.on) else {
+                    return;
+                };
                 for (key, value) in &sysctl.sysctl {
                     self.sysctl(host, key, value);
                 }
             }
             Step::Socket(step) => {
-                let Some(host) = self.scene.host(&step.on) else { return };
+                let Some(host) = self.scene.host(&step.on) else {
+                    return;
+                };
                 let family = match step.family {
                     fourtuple_scenario::Family::Inet => Family::Inet,
                     fourtuple_scenario::Family::Inet6 => Family::Inet6,
                 };
                 let (scene, uid) = (Rc::clone(&self.scene), step.uid);
-                let made = self.scene.on(host, move || scene.socket(host, family, uid)).await;
+                let made = self
+                    .scene
+                    .on(host, move || scene.socket(host, family, uid))
+                    .await;
                 let socket = made.and_then(Result::ok).map(Rc::new);
                 let held = Held {
                     socket: socket.clone(),
@@ -95,7 +109,11 @@ impl Runner {
                 if step.implicit {
                     return;
                 }
-                let slot = self.call(&step.socket, fourtuple_scenario::Op::Socket, Args::Family(step.family));
+                let slot = self.call(
+                    &step.socket,
+                    fourtuple_scenario::Op::Socket,
+                    Args::Family(step.family),
+                );
                 match socket {
                     Some(socket) => self.set(slot, host, socket, step.options.clone()).await,
                     None => self.scene.foreign(slot, Answer::Foreign("EBADF".into())),
@@ -106,7 +124,9 @@ impl Runner {
     }
 
     fn sysctl(&self, host: usize, key: &str, value: &str) {
-        let Some(kernel) = self.scene.kernel(host) else { return };
+        let Some(kernel) = self.scene.kernel(host) else {
+            return;
+        };
         let namespace = self.scene.hosts[host].namespace;
         let written = kernel.enter(|s| {
             let ns = s.namespaces[namespace].0;
@@ -116,13 +136,17 @@ impl Runner {
         });
         if let Err(errno) = written {
             let name = &self.scene.hosts[host].name;
-            self.scene.note(format!("{name}: sysctl {key} = {value} is refused with {errno}"));
+            self.scene.note(format!(
+                "{name}: sysctl {key} = {value} is refused with {errno}"
+            ));
         }
     }
 
     /// A step that is a call on a socket.
     async fn on_socket(&mut self, step: &Step) {
-        let (Some(name), Some(op)) = (step.socket(), step.op()) else { return };
+        let (Some(name), Some(op)) = (step.socket(), step.op()) else {
+            return;
+        };
         let args = match self.args(step) {
             Ok(args) => args,
             Err(args) => {
@@ -139,18 +163,21 @@ impl Runner {
         match held.and_then(|h| h.socket.clone()).filter(|s| s.is_up()) {
             // The socket was closed, its host has crashed, or it comes from an accept that failed.
             None => self.scene.foreign(slot, Answer::Foreign("EBADF".into())),
-            Some(socket) => self.perform(step, &args, slot, host, nonblock, socket).await,
+            Some(socket) => {
+                self.perform(step, &args, slot, host, nonblock, socket)
+                    .await
+            }
         }
     }
 
     /// The arguments of a step, with its variables looked up; as an error if a variable has no
     /// value.
     fn args(&self, step: &Step) -> Result<Args, Args> {
-        let address = |address: &Address, make: fn(Endpoint) -> Args| {
-            match address.resolve(|name| self.ports.get(name).copied()) {
-                Some(found) => Ok(make(found.into())),
-                None => Err(make(Endpoint::new(address.ip.into(), 0))),
-            }
+        let address = |address: &Address, make: fn(Endpoint) -> Args| match address
+            .resolve(|name| self.ports.get(name).copied())
+        {
+            Some(found) => Ok(make(found.into())),
+            None => Err(make(Endpoint::new(address.ip.into(), 0))),
         };
         Ok(match step {
             Step::Set(set) => {
@@ -161,7 +188,10 @@ impl Runner {
             Step::Bind(bind) => address(&bind.at, Args::At)?,
             Step::Connect(connect) => address(&connect.to, Args::To)?,
             Step::Listen(listen) => Args::Backlog(listen.backlog),
-            Step::Accept(accept) => accept.accepted.as_deref().map_or(Args::None, |name| Args::As(name.into())),
+            Step::Accept(accept) => accept
+                .accepted
+                .as_deref()
+                .map_or(Args::None, |name| Args::As(name.into())),
             Step::Send(transfer) | Step::Recv(transfer) => Args::Len(transfer.len),
             Step::Shutdown(shutdown) => Args::How(shutdown.how),
             _ => Args::None,
@@ -195,16 +225,29 @@ impl Runner {
             answer
         };
         let result = self.on(host, set).await;
-        self.scene.result(slot, &socket, result.map(|()| Seen::default()));
+        self.scene
+            .result(slot, &socket, result.map(|()| Seen::default()));
     }
 
     /// Makes a call on a host; `EBADF` if that has crashed.
-    async fn on<R: 'static>(&self, host: usize, call: impl FnOnce() -> io::Result<R> + 'static) -> io::Result<R> {
+    async fn on<R: 'static>(
+        &self,
+        host: usize,
+        call: impl FnOnce() -> io::Result<R> + 'static,
+    ) -> io::Result<R> {
         let result = self.scene.on(host, call).await;
         result.unwrap_or_else(|| Err(io::Error::other("EBADF")))
     }
 
-    async fn perform(&mut self, step: &Step, args: &Args, slot: Slot, host: usize, nonblock: bool, socket: Rc<Socket>) {
+    async fn perform(
+        &mut self,
+        step: &Step,
+        args: &Args,
+        slot: Slot,
+        host: usize,
+        nonblock: bool,
+        socket: Rc<Socket>,
+    ) {
         let s = Rc::clone(&socket);
         let blocks = |result: Outcome| match result {
             Err(e) if errno_of(&e) == Some(Errno::EAGAIN) && !nonblock => None,
@@ -212,16 +255,19 @@ impl Runner {
         };
         let result = match (step, args.clone()) {
             (Step::Set(set), _) => return self.set(slot, host, socket, set.options.clone()).await,
-            (Step::Bind(_), Args::At(at)) => {
-                Some(self.on(host, move || s.bind(at.into()).map(|()| Scene::local(&s))).await)
-            }
-            (Step::Listen(_), Args::Backlog(backlog)) => {
-                Some(self.on(host, move || s.listen(backlog).map(|()| Scene::local(&s))).await)
-            }
+            (Step::Bind(_), Args::At(at)) => Some(
+                self.on(host, move || s.bind(at.into()).map(|()| Scene::local(&s)))
+                    .await,
+            ),
+            (Step::Listen(_), Args::Backlog(backlog)) => Some(
+                self.on(host, move || s.listen(backlog).map(|()| Scene::local(&s)))
+                    .await,
+            ),
             (Step::Connect(_), Args::To(to)) => self.connect(host, s, to, nonblock).await,
             (Step::Accept(accept), _) => {
                 let result = self.on(host, move || s.try_accept_as(0)).await;
-                let result = result.map(|(child, _)| self.accepted(step, accept.accepted.as_deref(), child));
+                let result =
+                    result.map(|(child, _)| self.accepted(step, accept.accepted.as_deref(), child));
                 blocks(result)
             }
             (Step::Send(_), Args::Len(len)) => {
@@ -234,11 +280,15 @@ impl Runner {
             }
             (Step::Shutdown(shutdown), _) => {
                 let how = call::shutdown(shutdown.how);
-                Some(self.on(host, move || s.shutdown(how).map(|()| Seen::default())).await)
+                Some(
+                    self.on(host, move || s.shutdown(how).map(|()| Seen::default()))
+                        .await,
+                )
             }
-            (Step::Disconnect(_), _) => {
-                Some(self.on(host, move || s.disconnect().map(|()| Seen::default())).await)
-            }
+            (Step::Disconnect(_), _) => Some(
+                self.on(host, move || s.disconnect().map(|()| Seen::default()))
+                    .await,
+            ),
             (Step::Close(_), _) => {
                 if let Some(held) = step.socket().and_then(|name| self.sockets.get_mut(name)) {
                     held.socket = None;
@@ -249,13 +299,15 @@ impl Runner {
                     Ok(Seen::default())
                 });
                 let result = closed.await;
-                self.scene.answer(slot, result.map_err(|_| Errno::EINVAL), None);
+                self.scene
+                    .answer(slot, result.map_err(|_| Errno::EINVAL), None);
                 return;
             }
             (Step::Getsockname(_), _) => Some(Ok(Scene::local(&s))),
-            (Step::Getpeername(_), _) => {
-                Some(s.peer_addr().map(|peer| Seen { peer: Some(peer.into()), ..Seen::default() }))
-            }
+            (Step::Getpeername(_), _) => Some(s.peer_addr().map(|peer| Seen {
+                peer: Some(peer.into()),
+                ..Seen::default()
+            })),
             _ => return,
         };
         let Some(result) = result else {
@@ -263,7 +315,11 @@ impl Runner {
             return;
         };
         if let (Some(name), Ok(seen)) = (step.port_as(), &result) {
-            let at = if matches!(step, Step::Getpeername(_)) { seen.peer } else { seen.local };
+            let at = if matches!(step, Step::Getpeername(_)) {
+                seen.peer
+            } else {
+                seen.local
+            };
             if let Some(at) = at {
                 self.ports.insert(name.into(), at.port);
             }
@@ -272,7 +328,13 @@ impl Runner {
     }
 
     /// Connects; nothing when the call is still waiting.
-    async fn connect(&self, host: usize, socket: Rc<Socket>, to: Endpoint, nonblock: bool) -> Option<Outcome> {
+    async fn connect(
+        &self,
+        host: usize,
+        socket: Rc<Socket>,
+        to: Endpoint,
+        nonblock: bool,
+    ) -> Option<Outcome> {
         let s = Rc::clone(&socket);
         let deadline = self.scene.conductor.now() + PATIENCE;
         match self.on(host, move || s.start_connect(to.into())).await {
@@ -290,12 +352,20 @@ impl Runner {
         self.scene.network.idle().await;
         loop {
             if let Some(answer) = socket.connect_result() {
-                return Some(answer.map(|()| Scene::ends(&socket)).map_err(crate::socket::io_error));
+                return Some(
+                    answer
+                        .map(|()| Scene::ends(&socket))
+                        .map_err(crate::socket::io_error),
+                );
             }
             if nonblock {
                 return Some(Err(crate::socket::io_error(Errno::EINPROGRESS)));
             }
-            let next = self.scene.conductor.next_event().filter(|next| *next <= deadline)?;
+            let next = self
+                .scene
+                .conductor
+                .next_event()
+                .filter(|next| *next <= deadline)?;
             self.scene.conductor.advance(next).await;
         }
     }
@@ -306,7 +376,15 @@ impl Runner {
         let listener = step.socket().and_then(|name| self.sockets.get(name));
         match name.zip(listener.map(|l| (l.host, l.process.clone()))) {
             Some((name, (host, process))) => {
-                self.keep(name, Held { socket: Some(child), host, process, nonblock: false });
+                self.keep(
+                    name,
+                    Held {
+                        socket: Some(child),
+                        host,
+                        process,
+                        nonblock: false,
+                    },
+                );
             }
             None => self.unnamed.push(child),
         }
@@ -315,5 +393,8 @@ impl Runner {
 }
 
 fn moved(bytes: usize) -> Seen {
-    Seen { bytes: u32::try_from(bytes).ok(), ..Seen::default() }
+    Seen {
+        bytes: u32::try_from(bytes).ok(),
+        ..Seen::default()
+    }
 }

@@ -35,7 +35,9 @@ pub(super) fn quietly<R>(call: impl FnOnce() -> R) -> Result<R, String> {
 
 fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text").to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a text")
+        .to_owned()
 }
 
 /// Awaits a call of turmoil that may panic.

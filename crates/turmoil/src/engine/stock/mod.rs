@@ -16,7 +16,7 @@ mod steps;
 
 use fourtuple_harness::{Attempt, Cannot, Engine, RunReport, Standing};
 use fourtuple_kernel::profile::Profile;
-use fourtuple_scenario::{Case, Fault, FaultKind, Program};
+use fourtuple_scenario::{Case, Fault, FaultKind};
 use stage::Stage;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -51,14 +51,16 @@ impl Engine for Stock {
 }
 
 fn simulate(case: &Case) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
-    let (mut builder, notes) = stage::builder(case)?;
+    let (builder, notes) = stage::builder(case)?;
     let mut sim = builder.build();
     let stage = Stage::new(case, notes, &mut sim)?;
     for (name, host) in &case.hosts {
         let at = sim.lookup(name.as_str());
         let (stage, listen) = (Rc::clone(&stage), host.listen.clone());
         let name = name.clone();
-        sim.host(at, move || processes::host(Rc::clone(&stage), name.clone(), listen.clone()));
+        sim.host(at, move || {
+            processes::host(Rc::clone(&stage), name.clone(), listen.clone())
+        });
     }
     let conducted = Rc::clone(&stage);
     let steps = case.program.steps().map(<[_]>::to_vec);
@@ -80,23 +82,30 @@ fn simulate(case: &Case) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
                 break;
             }
             Err(panic) => {
-                stage.note(format!("turmoil panics, which ends the simulation: {panic}"));
+                stage.note(format!(
+                    "turmoil panics, which ends the simulation: {panic}"
+                ));
                 break;
             }
         }
     }
     drop(sim);
-    if matches!(case.program, Program::Processes(_)) && stage.failed().is_some() {
-        return Err(stage.failed().expect("just seen"));
+    match stage.failed() {
+        Some(cannot) => Err(cannot),
+        None => Ok(stage.finish()),
     }
-    Ok(stage.finish())
 }
 
 /// Does what is due before turmoil's next step.
 fn happen(sim: &mut Sim<'_>, faults: &mut std::slice::Iter<'_, Fault>) {
     while let Some(fault) = faults.as_slice().first().filter(|f| f.at <= sim.elapsed()) {
         faults.next();
-        let hosts: Vec<IpAddr> = fault.kind.hosts().into_iter().map(|h| sim.lookup(h)).collect();
+        let hosts: Vec<IpAddr> = fault
+            .kind
+            .hosts()
+            .into_iter()
+            .map(|h| sim.lookup(h))
+            .collect();
         match fault.kind {
             FaultKind::Partition(..) => sim.partition(hosts[0], hosts[1]),
             FaultKind::Repair(..) => sim.repair(hosts[0], hosts[1]),

@@ -55,7 +55,8 @@ impl Programs {
         for (waiter, process) in processes.values().enumerate() {
             for name in &process.after {
                 let awaited = processes.get_index_of(name.as_str());
-                let awaited = awaited.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
+                let awaited =
+                    awaited.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
                 list[awaited].waited_by.borrow_mut().push(waiter);
             }
         }
@@ -112,8 +113,14 @@ pub(super) async fn run(stage: &Rc<Stage>) {
 }
 
 /// What runs on a host.
-pub(super) async fn host(stage: Rc<Stage>, name: String, listen: Vec<SocketAddr>) -> turmoil::Result {
-    let Some(here) = stage.host(&name) else { return Ok(()) };
+pub(super) async fn host(
+    stage: Rc<Stage>,
+    name: String,
+    listen: Vec<SocketAddr>,
+) -> turmoil::Result {
+    let Some(here) = stage.host(&name) else {
+        return Ok(());
+    };
     let mut ports = Vec::new();
     for at in listen {
         let place = stage.listen_at(at);
@@ -124,17 +131,31 @@ pub(super) async fn host(stage: Rc<Stage>, name: String, listen: Vec<SocketAddr>
         match call(TcpListener::bind(place)).await {
             Ok(listener) => accept_all(&stage, here, listener),
             Err(failed) => {
-                let cannot = Cannot::new(format!("host {name} cannot listen on {at}: {}", failed.answer()));
+                let cannot = Cannot::new(format!(
+                    "host {name} cannot listen on {at}: {}",
+                    failed.answer()
+                ));
                 stage.fail(cannot);
                 return Err("no listener".into());
             }
         }
         ports.push(place);
     }
-    for (program, p) in stage.programs.0.iter().enumerate().filter(|(_, p)| p.host == here) {
+    for (program, p) in stage
+        .programs
+        .0
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.host == here)
+    {
         for index in 0..p.process.count {
-            let task =
-                Task { stage: Rc::clone(&stage), program, index, kept: Vec::new(), done: false };
+            let task = Task {
+                stage: Rc::clone(&stage),
+                program,
+                index,
+                kept: Vec::new(),
+                done: false,
+            };
             let working = Working::new(&stage);
             tokio::task::spawn_local(task.run(working));
         }
@@ -148,7 +169,10 @@ fn accept_all(stage: &Rc<Stage>, host: usize, listener: TcpListener) {
     tokio::task::spawn_local(async move {
         while let Ok((stream, _)) = call(listener.accept()).await {
             if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
-                stage.accepted.borrow_mut().insert((local, peer), (host, stream));
+                stage
+                    .accepted
+                    .borrow_mut()
+                    .insert((local, peer), (host, stream));
             }
         }
     });
@@ -184,7 +208,11 @@ impl Task {
         if !self.program().begun.get() {
             self.program().begin[self.index as usize].taken().await;
         }
-        let start = self.program().process.start.saturating_sub(turmoil::sim_elapsed().unwrap_or_default());
+        let start = self
+            .program()
+            .process
+            .start
+            .saturating_sub(turmoil::sim_elapsed().unwrap_or_default());
         sleep(start).await;
         let panicked = self.listen().await || self.connect_all().await;
         self.finished();
@@ -209,14 +237,28 @@ impl Task {
         let listen = self.program().process.listen.clone();
         for (n, at) in (0..).zip(listen) {
             let caller = self.caller(self.program().numbering.listener(self.index, n));
-            let slot = self.stage.call(&caller, Op::Bind, Args::At(Endpoint::from(at)));
+            let slot = self
+                .stage
+                .call(&caller, Op::Bind, Args::At(Endpoint::from(at)));
             match call(TcpListener::bind(self.stage.listen_at(at))).await {
                 Ok(listener) => {
                     let port = listener.local_addr().map_or(at.port(), |at| at.port());
                     let local = Some(Endpoint::new(at.ip().into(), port));
-                    self.stage.ok(slot, Seen { local, ..Seen::default() });
+                    self.stage.ok(
+                        slot,
+                        Seen {
+                            local,
+                            ..Seen::default()
+                        },
+                    );
                     let slot = self.stage.call(&caller, Op::Listen, Args::Backlog(4096));
-                    self.stage.ok(slot, Seen { local, ..Seen::default() });
+                    self.stage.ok(
+                        slot,
+                        Seen {
+                            local,
+                            ..Seen::default()
+                        },
+                    );
                     accept_all(&self.stage, self.program().host, listener);
                 }
                 Err(failed) => {
@@ -232,11 +274,20 @@ impl Task {
 
     /// Makes the connections; `true` if that ended the task.
     async fn connect_all(&mut self) -> bool {
-        let (connections, repeat) = (self.program().numbering.connections(), self.program().process.repeat);
-        let (every, options) = (self.program().process.every, self.program().process.options.clone());
+        let (connections, repeat) = (
+            self.program().numbering.connections(),
+            self.program().process.repeat,
+        );
+        let (every, options) = (
+            self.program().process.every,
+            self.program().process.options.clone(),
+        );
         if connections > 0 {
             for option in options.iter() {
-                self.stage.note(format!("turmoil's sockets have no options: {} is left out", option.name()));
+                self.stage.note(format!(
+                    "turmoil's sockets have no options: {} is left out",
+                    option.name()
+                ));
             }
         }
         let mut due = Instant::now();
@@ -262,19 +313,32 @@ impl Task {
 
     /// Makes one connection. Returns what is given when it is closed; an error ends the task.
     async fn connect_one(&mut self, round: u32, connection: u32) -> Result<Option<Rc<Grant>>, ()> {
-        let Program { process, numbering, .. } = self.program();
+        let Program {
+            process, numbering, ..
+        } = self.program();
         let caller = self.caller(numbering.connection(self.index, round, connection));
         if let Some(at) = process.bind_of(self.index, connection) {
-            let slot = self.stage.call(&caller, Op::Bind, Args::At(Endpoint::from(at)));
-            self.stage.note("turmoil cannot bind before connect: the connections are made without".to_owned());
+            let slot = self
+                .stage
+                .call(&caller, Op::Bind, Args::At(Endpoint::from(at)));
+            self.stage.note(
+                "turmoil cannot bind before connect: the connections are made without".to_owned(),
+            );
             self.stage.failed_with(slot, inexpressible());
         }
-        let Some(to) = process.connect_of(self.index, connection) else { return Ok(None) };
+        let Some(to) = process.connect_of(self.index, connection) else {
+            return Ok(None);
+        };
         let (hold, close) = (process.hold, process.close);
-        let slot = self.stage.call(&caller, Op::Connect, Args::To(Endpoint::from(to)));
+        let slot = self
+            .stage
+            .call(&caller, Op::Connect, Args::To(Endpoint::from(to)));
         match call(TcpStream::connect(self.stage.place(to))).await {
             Ok(stream) => {
-                let seen = Seen { peer: Some(Endpoint::from(to)), ..self.stage.ends(&stream) };
+                let seen = Seen {
+                    peer: Some(Endpoint::from(to)),
+                    ..self.stage.ends(&stream)
+                };
                 self.stage.ok(slot, seen);
                 match hold {
                     Hold::Forever => self.kept.push(stream),
@@ -297,7 +361,13 @@ impl Task {
 }
 
 /// Keeps a connection for a time, then closes it.
-fn hold_for(stage: &Rc<Stage>, client: TcpStream, time: Duration, close: Close, closed: &Rc<Grant>) {
+fn hold_for(
+    stage: &Rc<Stage>,
+    client: TcpStream,
+    time: Duration,
+    close: Close,
+    closed: &Rc<Grant>,
+) {
     let working = Working::new(stage);
     let (stage, closed) = (Rc::clone(stage), Rc::clone(closed));
     tokio::task::spawn_local(async move {
@@ -315,7 +385,10 @@ fn hold_for(stage: &Rc<Stage>, client: TcpStream, time: Duration, close: Close, 
             }
             Close::Client | Close::Reset => {
                 if close == Close::Reset {
-                    stage.note("turmoil's sockets have no SO_LINGER: they close instead of resetting".to_owned());
+                    stage.note(
+                        "turmoil's sockets have no SO_LINGER: they close instead of resetting"
+                            .to_owned(),
+                    );
                 }
                 drop(client);
                 sleep(Duration::from_millis(1)).await;

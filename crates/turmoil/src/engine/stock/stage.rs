@@ -49,7 +49,11 @@ fn addresses(case: &Case) -> Vec<IpAddr> {
     match &case.program {
         Program::Processes(processes) => {
             for process in processes.values() {
-                let ends = process.connect.iter().chain(&process.bind).chain(&process.listen);
+                let ends = process
+                    .connect
+                    .iter()
+                    .chain(&process.bind)
+                    .chain(&process.listen);
                 all.extend(ends.map(SocketAddr::ip));
             }
         }
@@ -73,14 +77,19 @@ pub(super) fn builder(case: &Case) -> Result<(turmoil::Builder, Vec<String>), Ca
     let v6 = addresses(case).iter().any(IpAddr::is_ipv6);
     if v6 {
         if addresses(case).iter().any(IpAddr::is_ipv4) {
-            return Err(Cannot::new("turmoil simulates one address family at a time"));
+            return Err(Cannot::new(
+                "turmoil simulates one address family at a time",
+            ));
         }
         builder.ip_version(IpVersion::V6);
     }
     let mut ranges: Vec<&str> = Vec::new();
     for (name, host) in &case.hosts {
         if host.addresses.len() > 1 {
-            notes.push(format!("turmoil gives {name} one address instead of {}", host.addresses.len()));
+            notes.push(format!(
+                "turmoil gives {name} one address instead of {}",
+                host.addresses.len()
+            ));
         }
         for (key, value) in &host.sysctl {
             if key == "net.ipv4.ip_local_port_range" {
@@ -96,7 +105,9 @@ pub(super) fn builder(case: &Case) -> Result<(turmoil::Builder, Vec<String>), Ca
         [] => notes.push("turmoil's range of ports is 49152-65535".to_owned()),
         [first, ..] => {
             if ranges.len() > 1 {
-                notes.push(format!("turmoil has one range of ports for all hosts: {first}"));
+                notes.push(format!(
+                    "turmoil has one range of ports for all hosts: {first}"
+                ));
             }
             if let Some((low, high)) = first.split_once([' ', '-'])
                 && let (Ok(low), Ok(high)) = (low.trim().parse(), high.trim().parse())
@@ -110,7 +121,11 @@ pub(super) fn builder(case: &Case) -> Result<(turmoil::Builder, Vec<String>), Ca
 }
 
 impl Stage {
-    pub(super) fn new(case: &Case, notes: Vec<String>, sim: &mut Sim<'_>) -> Result<Rc<Self>, Cannot> {
+    pub(super) fn new(
+        case: &Case,
+        notes: Vec<String>,
+        sim: &mut Sim<'_>,
+    ) -> Result<Rc<Self>, Cannot> {
         let hosts: Vec<HostInfo> = case
             .hosts
             .iter()
@@ -182,14 +197,20 @@ impl Stage {
             return at;
         }
         self.note("turmoil listens on every address of a host, never on one of them".to_owned());
-        let any = if self.v4 { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let any = if self.v4 {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        };
         SocketAddr::new(any, at.port())
     }
 
     /// A turmoil address as the scenario has it: the first address of the host.
     pub(super) fn shown(&self, at: SocketAddr) -> Endpoint {
         let host = self.hosts.iter().find(|h| h.turmoil == at.ip());
-        let ip = host.and_then(|h| h.addresses.first().copied()).unwrap_or(at.ip());
+        let ip = host
+            .and_then(|h| h.addresses.first().copied())
+            .unwrap_or(at.ip());
         Endpoint::new(Ip::from(ip), at.port())
     }
 

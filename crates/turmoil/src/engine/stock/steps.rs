@@ -47,7 +47,11 @@ struct Runner<'a> {
 
 /// Runs the steps of a case.
 pub(super) async fn run(stage: &Rc<Stage>, steps: &[Spanned<Step>]) {
-    let mut runner = Runner { stage, sockets: BTreeMap::new(), ports: BTreeMap::new() };
+    let mut runner = Runner {
+        stage,
+        sockets: BTreeMap::new(),
+        ports: BTreeMap::new(),
+    };
     // The scenario's own listeners open in turmoil's first tick.
     sleep(Duration::from_millis(1)).await;
     for (n, step) in steps.iter().enumerate() {
@@ -60,7 +64,11 @@ type Local<R> = Pin<Box<dyn Future<Output = R>>>;
 
 impl Runner<'_> {
     /// Runs something on a host, for as long as a step waits.
-    async fn on<R: 'static>(&self, host: usize, make: impl FnOnce() -> Local<R> + 'static) -> Option<R> {
+    async fn on<R: 'static>(
+        &self,
+        host: usize,
+        make: impl FnOnce() -> Local<R> + 'static,
+    ) -> Option<R> {
         let (result, done) = (Rc::new(RefCell::new(None)), Grant::new());
         let (result2, done2) = (Rc::clone(&result), Rc::clone(&done));
         self.stage.on(host, move || {
@@ -93,15 +101,29 @@ impl Runner<'_> {
         match step {
             Step::Sleep(step) => sleep(step.sleep).await,
             Step::Sysctl(step) => {
-                step.sysctl.keys().for_each(|key| self.stage.note(format!("turmoil has no {key}")));
+                step.sysctl
+                    .keys()
+                    .for_each(|key| self.stage.note(format!("turmoil has no {key}")));
             }
             Step::Socket(step) => {
-                let Some(host) = self.stage.host(&step.on) else { return };
-                let listens = rest.iter().any(|s| matches!(&s.value, Step::Listen(l) if l.listen == step.socket));
-                let held = Held { socket: Rc::default(), host, process: step.by.as_str().into(), listens };
+                let Some(host) = self.stage.host(&step.on) else {
+                    return;
+                };
+                let listens = rest
+                    .iter()
+                    .any(|s| matches!(&s.value, Step::Listen(l) if l.listen == step.socket));
+                let held = Held {
+                    socket: Rc::default(),
+                    host,
+                    process: step.by.as_str().into(),
+                    listens,
+                };
                 self.sockets.insert(step.socket.as_str().into(), held);
                 for option in step.options.iter() {
-                    self.stage.note(format!("turmoil's sockets have no options: {} is left out", option.name()));
+                    self.stage.note(format!(
+                        "turmoil's sockets have no options: {} is left out",
+                        option.name()
+                    ));
                 }
                 if !step.implicit {
                     let slot = self.call(&step.socket, Op::Socket, Args::Family(step.family));
@@ -110,7 +132,8 @@ impl Runner<'_> {
             }
             Step::Set(step) => {
                 let names: Vec<&str> = step.options.iter().map(|option| option.name()).collect();
-                let values: Vec<String> = step.options.iter().map(|option| option.value()).collect();
+                let values: Vec<String> =
+                    step.options.iter().map(|option| option.value()).collect();
                 let args = Args::Option(names.join(",").into(), values.join(",").into());
                 let slot = self.call(&step.set, Op::Set, args);
                 self.stage.failed_with(slot, inexpressible());
@@ -120,12 +143,16 @@ impl Runner<'_> {
                 let shown = Endpoint::new(bind.at.ip.into(), at.map_or(0, |at| at.port()));
                 let slot = self.call(&bind.bind, Op::Bind, Args::At(shown));
                 match at {
-                    None => self.stage.failed_with(slot, Answer::Foreign("NOPORT".into())),
+                    None => self
+                        .stage
+                        .failed_with(slot, Answer::Foreign("NOPORT".into())),
                     Some(at) if self.listens(&bind.bind) => {
-                        self.listen(&bind.bind, at, slot, bind.port_as.as_deref()).await;
+                        self.listen(&bind.bind, at, slot, bind.port_as.as_deref())
+                            .await;
                     }
                     Some(_) => {
-                        self.stage.note("turmoil cannot bind before connect".to_owned());
+                        self.stage
+                            .note("turmoil cannot bind before connect".to_owned());
                         self.stage.failed_with(slot, inexpressible());
                     }
                 }
@@ -135,12 +162,27 @@ impl Runner<'_> {
                 match self.listener(&listen.listen) {
                     Some(listener) => {
                         let local = listener.local_addr().ok().map(|at| self.stage.shown(at));
-                        self.stage.ok(slot, Seen { local, ..Seen::default() });
+                        self.stage.ok(
+                            slot,
+                            Seen {
+                                local,
+                                ..Seen::default()
+                            },
+                        );
                     }
                     None => {
-                        let any: IpAddr =
-                            if self.stage.v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-                        self.listen(&listen.listen, (any, 0).into(), slot, listen.port_as.as_deref()).await;
+                        let any: IpAddr = if self.stage.v4 {
+                            Ipv4Addr::UNSPECIFIED.into()
+                        } else {
+                            Ipv6Addr::UNSPECIFIED.into()
+                        };
+                        self.listen(
+                            &listen.listen,
+                            (any, 0).into(),
+                            slot,
+                            listen.port_as.as_deref(),
+                        )
+                        .await;
                     }
                 }
             }
@@ -149,8 +191,13 @@ impl Runner<'_> {
                 let shown = Endpoint::new(connect.to.ip.into(), to.map_or(0, |to| to.port()));
                 let slot = self.call(&connect.connect, Op::Connect, Args::To(shown));
                 match to {
-                    Some(to) => self.connect(&connect.connect, to, slot, connect.port_as.as_deref()).await,
-                    None => self.stage.failed_with(slot, Answer::Foreign("NOPORT".into())),
+                    Some(to) => {
+                        self.connect(&connect.connect, to, slot, connect.port_as.as_deref())
+                            .await
+                    }
+                    None => self
+                        .stage
+                        .failed_with(slot, Answer::Foreign("NOPORT".into())),
                 }
             }
             _ => self.other(step).await,
@@ -170,12 +217,27 @@ impl Runner<'_> {
 
     /// `bind` and `listen`, which are one call on turmoil.
     async fn listen(&mut self, name: &str, at: SocketAddr, slot: Slot, port_as: Option<&str>) {
-        let Some((host, socket)) = self.sockets.get(name).map(|h| (h.host, Rc::clone(&h.socket))) else { return };
+        let Some((host, socket)) = self
+            .sockets
+            .get(name)
+            .map(|h| (h.host, Rc::clone(&h.socket)))
+        else {
+            return;
+        };
         let place = self.stage.listen_at(at);
-        match self.on(host, move || Box::pin(call(TcpListener::bind(place)))).await {
+        match self
+            .on(host, move || Box::pin(call(TcpListener::bind(place))))
+            .await
+        {
             Some(Ok(listener)) => {
                 let port = listener.local_addr().map_or(0, |at| at.port());
-                self.stage.ok(slot, Seen { local: Some(Endpoint::new(at.ip().into(), port)), ..Seen::default() });
+                self.stage.ok(
+                    slot,
+                    Seen {
+                        local: Some(Endpoint::new(at.ip().into(), port)),
+                        ..Seen::default()
+                    },
+                );
                 if let Some(name) = port_as {
                     self.ports.insert(name.into(), port);
                 }
@@ -187,17 +249,31 @@ impl Runner<'_> {
     }
 
     async fn connect(&mut self, name: &str, to: SocketAddr, slot: Slot, port_as: Option<&str>) {
-        let Some((host, socket)) = self.sockets.get(name).map(|h| (h.host, Rc::clone(&h.socket))) else { return };
+        let Some((host, socket)) = self
+            .sockets
+            .get(name)
+            .map(|h| (h.host, Rc::clone(&h.socket)))
+        else {
+            return;
+        };
         if !matches!(*socket.borrow(), Socket::Fresh) {
-            self.stage.note("turmoil's streams cannot connect again".to_owned());
+            self.stage
+                .note("turmoil's streams cannot connect again".to_owned());
             self.stage.failed_with(slot, inexpressible());
             return;
         }
-        let (place, stage, into) = (self.stage.place(to), Rc::clone(self.stage), Rc::clone(&socket));
+        let (place, stage, into) = (
+            self.stage.place(to),
+            Rc::clone(self.stage),
+            Rc::clone(&socket),
+        );
         let connected = self.on(host, move || {
             Box::pin(async move {
                 let stream = call(TcpStream::connect(place)).await?;
-                let seen = Seen { peer: Some(Endpoint::from(to)), ..stage.ends(&stream) };
+                let seen = Seen {
+                    peer: Some(Endpoint::from(to)),
+                    ..stage.ends(&stream)
+                };
                 *into.borrow_mut() = Socket::Stream(stream);
                 Ok::<Seen, Failed>(seen)
             })
@@ -211,28 +287,44 @@ impl Runner<'_> {
             }
             Some(Err(failed)) => self.stage.refused(slot, &failed),
             None => {
-                self.stage.note("turmoil's connect returns only when the server accepts".to_owned());
+                self.stage
+                    .note("turmoil's connect returns only when the server accepts".to_owned());
                 self.stage.failed_with(slot, Answer::Waiting);
             }
         }
     }
 
     async fn other(&mut self, step: &Step) {
-        let (Some(name), Some(op)) = (step.socket(), step.op()) else { return };
+        let (Some(name), Some(op)) = (step.socket(), step.op()) else {
+            return;
+        };
         let args = match step {
-            Step::Accept(accept) => accept.accepted.as_deref().map_or(Args::None, |name| Args::As(name.into())),
+            Step::Accept(accept) => accept
+                .accepted
+                .as_deref()
+                .map_or(Args::None, |name| Args::As(name.into())),
             Step::Send(transfer) | Step::Recv(transfer) => Args::Len(transfer.len),
             Step::Shutdown(shutdown) => Args::How(shutdown.how),
             _ => Args::None,
         };
         let slot = self.call(name, op, args);
-        let Some((host, socket)) = self.sockets.get(name).map(|h| (h.host, Rc::clone(&h.socket))) else { return };
+        let Some((host, socket)) = self
+            .sockets
+            .get(name)
+            .map(|h| (h.host, Rc::clone(&h.socket)))
+        else {
+            return;
+        };
         match step {
-            Step::Accept(accept) => self.accept(name, host, accept.accepted.as_deref(), slot).await,
+            Step::Accept(accept) => {
+                self.accept(name, host, accept.accepted.as_deref(), slot)
+                    .await
+            }
             Step::Close(_) => {
                 let old = std::mem::replace(&mut *socket.borrow_mut(), Socket::Closed);
                 if matches!(old, Socket::Closed) {
-                    self.stage.failed_with(slot, Answer::Foreign("EBADF".into()));
+                    self.stage
+                        .failed_with(slot, Answer::Foreign("EBADF".into()));
                 } else {
                     self.stage.on(host, move || drop(old));
                     self.stage.ok(slot, Seen::default());
@@ -241,9 +333,17 @@ impl Runner<'_> {
             Step::Getsockname(_) | Step::Getpeername(_) => self.names(step, &socket, slot),
             Step::Send(_) | Step::Recv(_) | Step::Shutdown(_) => {
                 let what = step.clone();
-                let done = self.on(host, move || Box::pin(async move { transfer(&what, &socket).await }));
+                let done = self.on(host, move || {
+                    Box::pin(async move { transfer(&what, &socket).await })
+                });
                 match done.await {
-                    Some(Ok(bytes)) => self.stage.ok(slot, Seen { bytes, ..Seen::default() }),
+                    Some(Ok(bytes)) => self.stage.ok(
+                        slot,
+                        Seen {
+                            bytes,
+                            ..Seen::default()
+                        },
+                    ),
                     Some(Err(answer)) => self.stage.failed_with(slot, answer),
                     None => self.stage.failed_with(slot, Answer::Waiting),
                 }
@@ -263,10 +363,21 @@ impl Runner<'_> {
         match accepted.await.flatten() {
             Some(Ok((stream, _))) => {
                 self.stage.ok(slot, self.stage.ends(&stream));
-                let process = self.sockets.get(name).map_or_else(|| "main".into(), |h| h.process.clone());
+                let process = self
+                    .sockets
+                    .get(name)
+                    .map_or_else(|| "main".into(), |h| h.process.clone());
                 let socket = Rc::new(RefCell::new(Socket::Stream(stream)));
                 let child = child.map_or_else(|| format!("{name} child"), str::to_owned);
-                self.sockets.insert(child.as_str().into(), Held { socket, host, process, listens: false });
+                self.sockets.insert(
+                    child.as_str().into(),
+                    Held {
+                        socket,
+                        host,
+                        process,
+                        listens: false,
+                    },
+                );
             }
             Some(Err(failed)) => self.stage.refused(slot, &failed),
             None => self.stage.failed_with(slot, Answer::Waiting),
@@ -278,7 +389,10 @@ impl Runner<'_> {
             Socket::Stream(stream) => Some(self.stage.ends(stream)),
             Socket::Listener(listener) => {
                 let local = listener.local_addr().ok().map(|at| self.stage.shown(at));
-                Some(Seen { local, ..Seen::default() })
+                Some(Seen {
+                    local,
+                    ..Seen::default()
+                })
             }
             _ => None,
         };
@@ -286,8 +400,19 @@ impl Runner<'_> {
         let at = seen.and_then(|seen| if own { seen.local } else { seen.peer });
         match at {
             Some(at) => {
-                let (local, peer) = if own { (Some(at), None) } else { (None, Some(at)) };
-                self.stage.ok(slot, Seen { local, peer, bytes: None });
+                let (local, peer) = if own {
+                    (Some(at), None)
+                } else {
+                    (None, Some(at))
+                };
+                self.stage.ok(
+                    slot,
+                    Seen {
+                        local,
+                        peer,
+                        bytes: None,
+                    },
+                );
                 if let Some(name) = step.port_as() {
                     self.ports.insert(name.into(), at.port);
                 }
@@ -314,7 +439,9 @@ async fn transfer(step: &Step, socket: &RefCell<Socket>) -> Result<Option<u32>, 
     let result = match step {
         Step::Send(transfer) => {
             let bytes = vec![b'.'; transfer.len as usize];
-            call(async { stream.try_write(&bytes) }).await.map(|n| u32::try_from(n).ok())
+            call(async { stream.try_write(&bytes) })
+                .await
+                .map(|n| u32::try_from(n).ok())
         }
         Step::Recv(transfer) => {
             let mut bytes = vec![0; transfer.len as usize];
@@ -334,7 +461,9 @@ async fn transfer(step: &Step, socket: &RefCell<Socket>) -> Result<Option<u32>, 
                 Err(failed) => Err(failed),
             }
         }
-        Step::Shutdown(shutdown) if shutdown.how == How::Write => call(stream.shutdown()).await.map(|()| None),
+        Step::Shutdown(shutdown) if shutdown.how == How::Write => {
+            call(stream.shutdown()).await.map(|()| None)
+        }
         _ => {
             *socket.borrow_mut() = Socket::Stream(stream);
             return Err(inexpressible());

@@ -82,7 +82,7 @@ macro_rules! read_half {
         }
     };
 }
-pub(self) use read_half;
+use read_half;
 
 /// The methods that both writing halves have.
 macro_rules! write_half {
@@ -138,4 +138,4 @@ macro_rules! write_half {
         }
     };
 }
-pub(self) use write_half;
+use write_half;
