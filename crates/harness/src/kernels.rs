@@ -91,6 +91,14 @@ impl Order {
         end(from, |first, place| first <= place) && end(to, |last, place| place <= last)
     }
 
+    /// Where a kernel stands among all, in the order of history; names outside the table come last.
+    #[must_use]
+    pub fn place(&self, name: &str) -> usize {
+        self.places
+            .get(name)
+            .map_or(usize::MAX, |(_, _, overall)| *overall)
+    }
+
     /// See [`compact`].
     #[must_use]
     pub fn compact(&self, names: &[&str]) -> String {

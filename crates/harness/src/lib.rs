@@ -9,7 +9,8 @@
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
 //! - [`runner`]: a scenario on all its kernels and engines; [`group`]: what came out alike
-//! - [`text`], [`json`]: what people and programs read
+//! - [`strip`]: the ports of a host over time
+//! - [`text`], [`json`], [`html`]: what people and programs read
 
 pub mod agreement;
 pub mod attempt;
@@ -19,6 +20,7 @@ pub mod engine;
 pub mod expect;
 pub mod explore;
 pub mod group;
+pub mod html;
 pub mod json;
 pub mod kernels;
 pub mod model;
@@ -26,6 +28,7 @@ pub mod recorder;
 pub mod remedies;
 pub mod report;
 pub mod runner;
+pub mod strip;
 pub mod tally;
 pub mod text;
 pub mod why;

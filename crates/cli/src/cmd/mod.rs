@@ -34,8 +34,10 @@ verbs! {
     explore Explore,
     certify Certify,
     import Import,
+    report Report,
     kernels Kernels,
     new New,
     schema Schema,
     completions Completions,
+    man Man,
 }

@@ -17,6 +17,7 @@ use fourtuple_scenario::{Case, Program};
 use crate::attempt::Attempt;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::report::RunReport;
+use crate::strip::Watch;
 
 /// The port model with virtual time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,9 +34,29 @@ impl Model {
     pub fn simulate<C: Chooser>(
         case: &Case,
         profile: &Profile,
-        mut chooser: impl FnMut(&str) -> C,
+        chooser: impl FnMut(&str) -> C,
     ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
-        let net = net::Net::new(case, profile, &mut chooser)?;
+        Self::simulate_for(case, profile, chooser, None)
+    }
+
+    /// Runs a case while somebody watches the hosts.
+    pub(crate) fn watched<C: Chooser>(
+        case: &Case,
+        profile: &Profile,
+        chooser: impl FnMut(&str) -> C,
+        watch: &Watch,
+    ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+        Self::simulate_for(case, profile, chooser, Some(watch.clone()))
+    }
+
+    fn simulate_for<C: Chooser>(
+        case: &Case,
+        profile: &Profile,
+        mut chooser: impl FnMut(&str) -> C,
+        watch: Option<Watch>,
+    ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+        let mut net = net::Net::new(case, profile, &mut chooser)?;
+        net.watch = watch;
         let (attempts, mut notes) = match &case.program {
             Program::Processes(processes) => processes::run(net, processes)?,
             Program::Steps(steps) => steps::run(net, steps)?,

@@ -10,6 +10,7 @@ use fourtuple_scenario::Case;
 
 use crate::attempt::Name;
 use crate::engine::Cannot;
+use crate::strip::Watch;
 
 /// The backlog of listeners that are there from the start; they accept at once.
 const BACKLOG: u32 = 4096;
@@ -30,6 +31,8 @@ pub(crate) struct Net<C: Chooser> {
     by_address: BTreeMap<Ip, usize>,
     pub(crate) listeners: Vec<(usize, WorldSock, u16)>,
     pub(crate) notes: Vec<String>,
+    /// Who is shown the hosts whenever something has happened.
+    pub(crate) watch: Option<Watch>,
 }
 
 impl<C: Chooser> Net<C> {
@@ -46,6 +49,7 @@ impl<C: Chooser> Net<C> {
             by_address: BTreeMap::new(),
             listeners: Vec::new(),
             notes: Vec::new(),
+            watch: None,
         };
         let mut machines: BTreeMap<&str, MachineId> = BTreeMap::new();
         for (name, host) in &case.hosts {
@@ -150,6 +154,18 @@ impl<C: Chooser> Net<C> {
         self.world.machine_mut(a.machine).close(a.sock);
         // Only this call carries the packets of both.
         self.world.close(b);
+    }
+
+    /// Something has happened: whoever watches may look. `last` is when nothing more will.
+    pub(crate) fn happened(&self, last: bool) {
+        let Some(Ok(mut watch)) = self.watch.as_ref().map(|watch| watch.lock()) else {
+            return;
+        };
+        if watch.is_due(last) {
+            for HostNs { name, ns } in &self.hosts {
+                watch.look(self.elapsed(), name, &self.world.buckets(*ns));
+            }
+        }
     }
 
     /// Time since the start of the scenario.

@@ -28,9 +28,12 @@ pub(super) fn run<C: Chooser>(
         sockets: BTreeMap::new(),
         ports: BTreeMap::new(),
     };
+    runner.net.happened(false);
     for step in steps {
         runner.step(step)?;
+        runner.net.happened(false);
     }
+    runner.net.happened(true);
     Ok((runner.recorder.finish(), runner.net.notes))
 }
 

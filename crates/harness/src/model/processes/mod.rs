@@ -32,8 +32,10 @@ pub(super) fn run<C: Chooser>(
     processes: &IndexMap<String, Process>,
 ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
     let mut sim = Sim::new(net, processes)?;
+    sim.net.happened(false);
     sim.start();
     sim.run();
+    sim.net.happened(true);
     Ok((sim.recorder.finish(), sim.net.notes))
 }
 
@@ -218,6 +220,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
                     self.net.world.advance(at);
                     if let Some(Reverse((_, _, task))) = self.tasks.pop() {
                         self.perform(task);
+                        self.net.happened(false);
                     }
                 }
                 (_, Some(timer)) => self.net.world.advance(timer),

@@ -1,0 +1,63 @@
+//! `fourtuple man`: the manual pages, made of what `--help` says, so that they never differ from it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use clap_mangen::Man;
+
+use crate::output::{Failure, Output, Verdict};
+
+/// Writes manual pages: one for the command and one for each verb.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: fourtuple man ~/.local/share/man/man1 && man fourtuple-run")]
+pub(crate) struct Args {
+    /// The directory to write to, made if it is missing; without it the page of the command goes to standard output.
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        let mut command = crate::Cli::command().disable_help_subcommand(true);
+        command.build();
+        match &self.directory {
+            None => out.write_all(&page(&command)?)?,
+            Some(directory) => {
+                std::fs::create_dir_all(directory).map_err(|error| told(directory, &error))?;
+                write(&command, directory, out)?;
+            }
+        }
+        Ok(Verdict::Good)
+    }
+}
+
+/// Writes the page of a command, then those of its verbs.
+fn write(command: &clap::Command, directory: &Path, out: &mut Output) -> Result<(), Failure> {
+    // A built command calls its verbs `fourtuple-run`.
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    let path = directory.join(format!("{name}.1"));
+    std::fs::write(&path, page(command)?).map_err(|error| told(&path, &error))?;
+    writeln!(out, "{}", path.display())?;
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        write(verb, directory, out)?;
+    }
+    Ok(())
+}
+
+fn page(command: &clap::Command) -> Result<Vec<u8>, Failure> {
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    let mut page = Vec::new();
+    // Without a date: the page depends on nothing but the program.
+    let man = Man::new(command.clone()).title(name).date("");
+    man.render(&mut page)?;
+    Ok(page)
+}
+
+fn told(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Told(format!(
+        "error: {} cannot be written: {}",
+        path.display(),
+        error.kind()
+    ))
+}

@@ -1,0 +1,178 @@
+//! Real programs, recorded by `data/record-strace.sh`, as scenarios: the model gives the recorded answers.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+
+use common::{fourtuple, here, scratch};
+
+fn data(name: &str) -> String {
+    here("data").join(name).display().to_string()
+}
+
+/// Imports a capture with its sysctls; the scenario and what was said about it.
+fn import(what: &str, name: &str) -> (PathBuf, String, String) {
+    let directory = scratch(&format!("import-{what}-{name}"));
+    let (capture, sysctl) = (
+        data(&format!("{name}.{what}")),
+        data(&format!("{name}.sysctl")),
+    );
+    let said = fourtuple(
+        &directory,
+        &[
+            "import",
+            what,
+            &capture,
+            "--sysctl",
+            &sysctl,
+            "-o",
+            "made.yaml",
+        ],
+    );
+    assert_eq!(
+        (said.status, said.out.as_str()),
+        (0, "made.yaml\n"),
+        "{}",
+        said.err
+    );
+    let yaml = fs::read_to_string(directory.join("made.yaml")).expect("the scenario");
+    (directory, yaml, said.err)
+}
+
+fn shows(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_omit_expression(true);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_snapshot_path("snapshots/import");
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// The scenario is kept as a snapshot, and all the recorded answers are those of the model.
+fn recorded(name: &str) {
+    let (directory, yaml, notes) = import("strace", name);
+    for note in notes.lines() {
+        assert!(note.contains(": "), "{note}");
+    }
+    shows(name, &yaml);
+    let said = fourtuple(&directory, &["run", "made.yaml", "--engine", "model"]);
+    assert_eq!(said.status, 0, "{}{}", said.out, said.err);
+}
+
+macro_rules! recorded {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test] fn $test() { recorded($name); })*
+
+        #[test]
+        fn every_recording_is_imported() {
+            let tried = [$($name,)*];
+            for entry in fs::read_dir(here("data")).expect("data/") {
+                let name = entry.expect("an entry").file_name().into_string().expect("text");
+                if let Some(name) = name.strip_suffix(".strace") {
+                    assert!(tried.contains(&name), "{name} is not tried");
+                }
+            }
+        }
+    };
+}
+
+recorded! {
+    curl_binds_and_connects: "curl",
+    a_server_that_forks: "fork",
+    nginx_with_two_workers_and_proxy_bind: "nginx",
+    python_with_threads_options_and_refusals: "python-server",
+    python_follows_the_red_hat_report: "red-hat",
+    redis_serves: "redis",
+}
+
+/// The log alone shows the ports, and that they ran out.
+#[test]
+fn the_report_is_reproduced_without_sysctls() {
+    let directory = scratch("import-red-hat-alone");
+    let said = fourtuple(&directory, &["import", "strace", &data("red-hat.strace")]);
+    assert_eq!(said.status, 0);
+    assert!(said.err.contains("40000-40003"), "{}", said.err);
+    fs::write(directory.join("made.yaml"), &said.out).expect("written");
+    let said = fourtuple(&directory, &["run", "made.yaml"]);
+    assert_eq!(said.status, 0, "{}", said.out);
+    assert!(
+        said.out.contains("plain    connect 3 EADDRNOTAVAIL"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn a_log_comes_from_a_pipe_and_a_file_is_not_overwritten() {
+    let directory = scratch("import-pipe");
+    let mut command = common::command(
+        &directory,
+        &["import", "strace", "-", "--kernel", "rhel-6.5,linux-6.18"],
+    );
+    command.stdin(fs::File::open(data("red-hat.strace")).expect("a log"));
+    let output = command.output().expect("the command runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.contains("kernel: [rhel-6.5, linux-6.18]"), "{text}");
+
+    fs::write(directory.join("mine.yaml"), "mine").expect("written");
+    let said = fourtuple(
+        &directory,
+        &[
+            "import",
+            "strace",
+            &data("red-hat.strace"),
+            "-o",
+            "mine.yaml",
+        ],
+    );
+    assert_eq!(said.status, 2);
+    assert!(said.err.contains("it is there already"), "{}", said.err);
+    assert_eq!(
+        fs::read_to_string(directory.join("mine.yaml")).expect("text"),
+        "mine"
+    );
+}
+
+#[test]
+fn what_is_no_capture_is_refused() {
+    let directory = scratch("import-wrong");
+    fs::write(directory.join("zeros"), [0_u8; 4096]).expect("written");
+    for arguments in [
+        &["import", "strace", "zeros"][..],
+        &["import", "strace", "missing"],
+        &["import", "strace", "."],
+        &["import", "strace", "zeros", "--kernel", "linux-99"],
+        &["import", "ss", "zeros"],
+        &["import"],
+    ] {
+        let said = fourtuple(&directory, arguments);
+        assert_eq!(said.status, 2, "{arguments:?}: {}", said.err);
+        assert_eq!(said.out, "", "{arguments:?}");
+        assert!(!said.err.is_empty());
+    }
+}
+
+/// Four ports that bind() or connect() may have chosen: what a new program gets depends on which it was.
+#[test]
+fn ss_shows_ports_and_the_scenario_asks_both_ways() {
+    let (directory, yaml, _) = import("ss", "red-hat");
+    shows("red-hat-ss", &yaml);
+    let said = fourtuple(&directory, &["run", "made.yaml", "--engine", "model"]);
+    assert_eq!(said.status, 0, "{}", said.out);
+    shows("red-hat-ss-run", &said.out);
+}
+
+/// A kernel that cannot be told which port to choose gets as many connections, on any ports.
+#[test]
+fn ss_for_an_old_kernel_counts_instead_of_naming_ports() {
+    let directory = scratch("import-ss-old");
+    let (table, sysctl) = (data("red-hat.ss"), data("red-hat.sysctl"));
+    let arguments = [
+        "import", "ss", &table, "--sysctl", &sysctl, "--kernel", "rhel-6.5", "-o", "old.yaml",
+    ];
+    let said = fourtuple(&directory, &arguments);
+    assert_eq!(said.status, 0, "{}", said.err);
+    let said = fourtuple(&directory, &["run", "old.yaml", "--engine", "model"]);
+    assert_eq!(said.status, 0, "{}", said.out);
+    shows("red-hat-ss-old-run", &said.out);
+}

@@ -1,0 +1,158 @@
+//! One HTML file about any number of scenarios: for a screen of any size, light or dark, for paper, and for those who
+//! see no pictures. It fetches nothing and runs no script, and the same input gives the same bytes.
+//!
+//! - [`matrix`]: scenarios by kernels
+//! - [`section`]: one scenario: verdict, results, engines, remedies
+//! - [`timeline`]: its calls, as a picture
+//! - [`ports`]: its ports over time, as a picture
+//!
+//! Every picture has a name, a sentence that says what it shows, and a table with the same content.
+
+mod matrix;
+mod ports;
+mod section;
+mod timeline;
+
+use fourtuple_kernel::profile;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::group::Group;
+use crate::kernels::Order;
+use crate::remedies::{self, Remedies};
+use crate::runner::{CaseReport, ScenarioReport};
+use crate::strip::{self, Strip};
+
+const STYLE: &str = include_str!("style.css");
+
+/// Calls of a case for which ways out are tried; each of them is a run of its own.
+const REMEDIED_CALLS: usize = 2_000;
+
+/// A scenario with everything that its part of the page shows.
+#[derive(Debug)]
+pub struct Entry {
+    report: ScenarioReport,
+    /// For each group of cases that came out alike, what its first case shows.
+    groups: Vec<Shown>,
+}
+
+#[derive(Debug, Default)]
+struct Shown {
+    strips: Vec<Strip>,
+    remedies: Option<Remedies>,
+}
+
+impl Entry {
+    /// Looks at the ports and the ways out of a scenario that has run.
+    #[must_use]
+    pub fn new(report: ScenarioReport) -> Self {
+        let groups = Group::all(&report);
+        let groups = groups
+            .iter()
+            .map(|group| Shown::of(group.cases[0]))
+            .collect();
+        Entry { report, groups }
+    }
+
+    /// The scenario.
+    #[must_use]
+    pub fn report(&self) -> &ScenarioReport {
+        &self.report
+    }
+}
+
+impl Shown {
+    fn of(case: &CaseReport) -> Self {
+        let (Some(profile), Some(reference)) = (profile::find(&case.case.kernel), case.reference())
+        else {
+            return Shown::default();
+        };
+        let calls = reference.attempts.len();
+        let strips = strip::record(&case.case, &profile, calls).unwrap_or_default();
+        let refused = remedies::Score::of(&reference.attempts).refused > 0;
+        let remedies = (refused && calls <= REMEDIED_CALLS)
+            .then(|| remedies::examine(&case.case, &profile, &mut |_, _| {}).ok())
+            .flatten();
+        Shown { strips, remedies }
+    }
+}
+
+/// The page.
+#[must_use]
+pub fn page(entries: &[Entry]) -> String {
+    let failed = entries.iter().filter(|entry| entry.report.failed()).count();
+    let title = match entries {
+        [only] => format!("{} · fourtuple", only.report.name),
+        _ => "TCP local ports · fourtuple".to_owned(),
+    };
+    let order = Order::new();
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#content" { "Skip to the scenarios" }
+                header {
+                    h1 { "TCP local ports" }
+                    p.lead { (verdict(entries.len(), failed)) }
+                }
+                main #content {
+                    @if entries.len() > 1 {
+                        nav aria-label="Scenarios" { (contents(entries)) }
+                    }
+                    (matrix::matrix(entries, &order))
+                    @for (n, entry) in entries.iter().enumerate() {
+                        (section::section(entry, n + 1, &order))
+                    }
+                }
+                footer {
+                    p { "Made by fourtuple " (env!("CARGO_PKG_VERSION")) ". Times are those of the scenario, not of any clock." }
+                }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+fn verdict(total: usize, failed: usize) -> Markup {
+    let scenarios = |n: usize| {
+        if n == 1 {
+            "1 scenario".to_owned()
+        } else {
+            format!("{n} scenarios")
+        }
+    };
+    html! {
+        @if failed == 0 {
+            span.badge.good { "as expected" } " " (scenarios(total)) ", all as expected; the engines agree where they must."
+        } @else {
+            span.badge.bad { "not as expected" } " " (failed) " of " (scenarios(total)) " not as expected."
+        }
+    }
+}
+
+fn contents(entries: &[Entry]) -> Markup {
+    html! {
+        h2 { "Scenarios" }
+        ol.contents {
+            @for (n, entry) in entries.iter().enumerate() {
+                li { a href=(format!("#s{}", n + 1)) { (entry.report.name) } }
+            }
+        }
+    }
+}
+
+/// A picture that may be wider than the screen: it is scrolled in its own box, which the keyboard reaches.
+fn scrolled(label: &str, inside: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="group" aria-label=(format!("{label}, scrollable")) { (inside) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The range of ports over time: port by port where they are few, in shares where they are many.
+
+use maud::{Markup, html};
+
+use super::scrolled;
+use crate::strip::{Sample, Strip, Use};
+use crate::text::{ranges, seconds};
+
+const CELL: usize = 22;
+const TOP: usize = 22;
+/// Height of the picture of shares.
+const SHARES: usize = 160;
+/// Rows of the table that says the same.
+const ROWS: usize = 24;
+
+/// The picture, its legend and the table.
+pub(super) fn ports(strip: &Strip, id: &str) -> Markup {
+    let id = format!("{id}p-{}", strip.host);
+    let title = format!("Ports {} of {}", strip.range, strip.host);
+    let small = strip.samples.iter().all(|sample| !sample.uses.is_empty());
+    let last = strip.samples.last().map(words).unwrap_or_default();
+    let label = format!(
+        "{title} over {} moments; in the end: {last}. The table below says the same.",
+        strip.samples.len()
+    );
+    let picture = if small {
+        grid(strip, &id, &label)
+    } else {
+        shares(strip, &id, &label)
+    };
+    let used = |what: &Use| strip.samples.iter().any(|sample| sample.count(*what) > 0);
+    html! {
+        h4 { (title) " over time" }
+        (scrolled(&title, &picture))
+        ul.legend aria-label="Colours of the ports" {
+            @for what in Use::ALL.into_iter().filter(used) {
+                li {
+                    svg width="18" height="18" aria-hidden="true" {
+                        rect class=(class(what)) x="1" y="1" width="16" height="16" {}
+                        text.letter x="9" y="13" text-anchor="middle" { (what.letter()) }
+                    }
+                    " " (what.word())
+                }
+            }
+        }
+        details {
+            summary { (title) ", as a table" }
+            (scrolled(&title, &table(strip, small)))
+        }
+    }
+}
+
+fn class(what: Use) -> &'static str {
+    match what {
+        Use::Free => "free",
+        Use::Connect => "made",
+        Use::Bound => "bound",
+        Use::Poisoned => "poisoned",
+        Use::TimeWait => "waits",
+        Use::Reserved => "reserved",
+    }
+}
+
+/// `4 bound, 2 free`
+fn words(sample: &Sample) -> String {
+    let parts: Vec<String> = Use::ALL
+        .into_iter()
+        .filter(|what| sample.count(*what) > 0)
+        .map(|what| format!("{} {}", sample.count(what), what.word()))
+        .collect();
+    parts.join(", ")
+}
+
+/// Moments whose time gets a label.
+fn times(strip: &Strip, step: usize) -> Vec<(usize, u64)> {
+    let mut kept: Vec<(usize, u64)> = vec![(0, 0)];
+    let mut before = 0;
+    for (n, sample) in strip.samples.iter().enumerate() {
+        let room = kept.last().is_none_or(|last| (n - last.0) * step >= 64);
+        if sample.at_ns > before && room {
+            kept.push((n, sample.at_ns));
+        }
+        before = sample.at_ns;
+    }
+    kept
+}
+
+fn grid(strip: &Strip, id: &str, label: &str) -> Markup {
+    let left = 52;
+    let ports = strip.range.size() as usize;
+    let width = left + CELL * strip.samples.len() + 40;
+    let height = TOP + CELL * ports + 20;
+    html! {
+        svg.ports role="img" aria-labelledby=(format!("{id}t")) width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
+            title id=(format!("{id}t")) { (label) }
+            @for (n, at) in times(strip, CELL) {
+                text.time x=(left + CELL * n) y="14" { (seconds(at)) }
+            }
+            @for (row, port) in (strip.range.low..=strip.range.high).enumerate() {
+                text x=(left - 8) y=(TOP + CELL * row + 15) text-anchor="end" { (port) }
+                @for (n, sample) in strip.samples.iter().enumerate() {
+                    @let what = sample.uses[row];
+                    rect class=(class(what)) x=(left + CELL * n + 1) y=(TOP + CELL * row + 1) width=(CELL - 2) height=(CELL - 2) {}
+                    @if !what.letter().is_empty() {
+                        text.letter x=(left + CELL * n + CELL / 2) y=(TOP + CELL * row + 15) text-anchor="middle" { (what.letter()) }
+                    }
+                }
+            }
+            text.time x=(left) y=(height - 4) { "changes in their order →" }
+        }
+    }
+}
+
+fn shares(strip: &Strip, id: &str, label: &str) -> Markup {
+    let left = 52;
+    let step = (720 / strip.samples.len().max(1)).clamp(4, CELL);
+    let width = left + step * strip.samples.len() + 40;
+    let height = TOP + SHARES + 20;
+    let total = u64::from(strip.range.size().max(1));
+    // From the bottom: what is used stands on the floor, what is free is above.
+    let stack = [
+        Use::Bound,
+        Use::Poisoned,
+        Use::TimeWait,
+        Use::Connect,
+        Use::Reserved,
+        Use::Free,
+    ];
+    html! {
+        svg.ports role="img" aria-labelledby=(format!("{id}t")) width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
+            title id=(format!("{id}t")) { (label) }
+            @for (n, at) in times(strip, step) {
+                text.time x=(left + step * n) y="14" { (seconds(at)) }
+            }
+            text x=(left - 8) y=(TOP + 10) text-anchor="end" { (strip.range.size()) }
+            text x=(left - 8) y=(TOP + SHARES) text-anchor="end" { "0" }
+            @for (n, sample) in strip.samples.iter().enumerate() {
+                @let mut below = 0_u64;
+                @for what in stack {
+                    @let count = u64::from(sample.count(what));
+                    @let low = below * SHARES as u64 / total;
+                    @let high = (below + count) * SHARES as u64 / total;
+                    @if high > low {
+                        rect class=(class(what)) x=(left + step * n) y=(TOP as u64 + SHARES as u64 - high) width=(step) height=(high - low) {}
+                    }
+                    @let _ = { below += count; };
+                }
+            }
+            text.time x=(left) y=(height - 4) { "changes in their order →" }
+        }
+    }
+}
+
+fn table(strip: &Strip, small: bool) -> Markup {
+    let every = strip.samples.len().div_ceil(ROWS).max(1);
+    let last = strip.samples.len().saturating_sub(1);
+    let chosen = strip
+        .samples
+        .iter()
+        .enumerate()
+        .filter(|(n, _)| n.is_multiple_of(every) || *n == last);
+    html! {
+        table {
+            caption { "Ports " (strip.range) " of " (strip.host) " over time" }
+            thead { tr { th scope="col" { "moment" } th scope="col" { "time" } th scope="col" { "ports" } } }
+            tbody {
+                @for (n, sample) in chosen {
+                    tr {
+                        th scope="row" { (n + 1) }
+                        td { (seconds(sample.at_ns)) }
+                        td.words { @if small { (named(strip, sample)) } @else { (words(sample)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `bound: 40000-40002; free: 40003`
+fn named(strip: &Strip, sample: &Sample) -> String {
+    let mut parts = Vec::new();
+    for what in Use::ALL {
+        let ports: Vec<u32> = sample
+            .uses
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| **one == what)
+            .map(|(n, _)| u32::from(strip.range.low) + n as u32)
+            .collect();
+        if !ports.is_empty() {
+            parts.push(format!("{}: {}", what.word(), ranges(&ports)));
+        }
+    }
+    parts.join("; ")
+}

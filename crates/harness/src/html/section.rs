@@ -1,0 +1,262 @@
+//! One scenario: the question, the verdict, and for each group of kernels what happened and why.
+
+use maud::{Markup, html};
+
+use super::{Entry, Shown, ports, scrolled, timeline};
+use crate::group::{self, Group};
+use crate::kernels::Order;
+use crate::remedies::{Effect, Remedies, Score};
+use crate::runner::{CaseReport, EngineRun};
+use crate::tally::tally;
+use crate::text::summary;
+use crate::why::Why;
+
+/// Rows of the story in words.
+const STORY_ROWS: usize = 80;
+/// Different reasons told for one group.
+const REASONS: usize = 4;
+
+/// The part of the page about one scenario.
+pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
+    let report = &entry.report;
+    let groups = Group::all(report);
+    let id = format!("s{number}");
+    html! {
+        section.scenario aria-labelledby=(id) {
+            h2 id=(id) { (report.name) }
+            p.question { (report.about) }
+            @if !report.source.is_empty() {
+                ul.source { @for source in &report.source { li { (source) } } }
+            }
+            p {
+                @if report.failed() { span.badge.bad { "not as expected" } }
+                @else { span.badge.good { "as expected" } }
+                @if groups.len() > 1 { " Kernels give " (groups.len()) " different answers." }
+            }
+            @for (n, (group, shown)) in groups.iter().zip(&entry.groups).enumerate() {
+                (answer(group, shown, &format!("{id}g{}", n + 1), order))
+            }
+            @for case in report.cases.iter().filter(|case| case.reference().is_none()) {
+                h3 { (group::title(&[case], order)) }
+                (engines(&[case], order))
+            }
+        }
+    }
+}
+
+fn answer(group: &Group<'_>, shown: &Shown, id: &str, order: &Order) -> Markup {
+    let first = group.cases[0];
+    let Some(reference) = first.reference() else {
+        return html! {};
+    };
+    let steps = first.case.program.steps().is_some();
+    let score = Score::of(&reference.attempts);
+    let mut story = String::new();
+    group.story.clone().write(&mut story, STORY_ROWS);
+    html! {
+        article aria-labelledby=(id) {
+            h3 id=(id) { (group.title(order)) }
+            p {
+                strong { (score.ok) " of " (score.total) " sockets" } " got what they asked for"
+                @if score.refused > 0 { "; " (score.refused) " found no port" }
+                "."
+            }
+            (results(first))
+            (reasons(first))
+            (timeline::timeline(&reference.attempts, id))
+            @for strip in &shown.strips { (ports::ports(strip, id)) }
+            details {
+                summary { "Every call, in order" }
+                (scrolled("Every call, in order", &html! { pre { (story) } }))
+                @if !steps { p.small { "Calls of one process at one time that were answered alike are one row." } }
+            }
+            (engines(&group.cases, order))
+            (unmet(&group.cases))
+            @if let Some(remedies) = &shown.remedies { (ways_out(remedies)) }
+        }
+    }
+}
+
+fn results(case: &CaseReport) -> Markup {
+    let Some(reference) = case.reference() else {
+        return html! {};
+    };
+    let tallies = tally(&reference.attempts);
+    let table = html! {
+        table {
+            caption { "Results" }
+            thead { tr { th scope="col" { "process" } th scope="col" { "call" } th scope="col" { "results" } } }
+            tbody {
+                @for one in &tallies {
+                    tr {
+                        th scope="row" { (one.process) }
+                        td { (one.op) }
+                        td { (one) }
+                    }
+                }
+            }
+        }
+    };
+    scrolled("Results", &table)
+}
+
+fn reasons(case: &CaseReport) -> Markup {
+    let mut found: Vec<&Why> = Vec::new();
+    let attempts = case.reference().map(|one| one.attempts.as_slice());
+    for why in attempts
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|attempt| attempt.why.as_deref())
+    {
+        if !found.iter().any(|one| one.rule == why.rule) {
+            found.push(why);
+        }
+    }
+    html! {
+        @if !found.is_empty() {
+            h4 { "Why calls were refused" }
+            ul.reasons {
+                @for why in found.iter().take(REASONS) {
+                    li {
+                        (why.rule.text()) " "
+                        @if !why.ports.is_empty() { "(" (why.ports.words()) ") " }
+                        code { (why.rule) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How the engines compare with the model, cases with the same words together.
+fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
+    let mut rows: Vec<(&'static str, String, bool, Vec<&CaseReport>)> = Vec::new();
+    for case in cases {
+        for run in &case.runs {
+            let (engine, words, differs) = match run {
+                EngineRun::Cannot { engine, reason } => {
+                    (*engine, format!("cannot run this: {reason}"), false)
+                }
+                EngineRun::Ran(report) => {
+                    let one = case
+                        .agreement
+                        .iter()
+                        .find(|one| one.engine == report.engine);
+                    let mut words = match one {
+                        None => format!("{} calls", report.attempts.len()),
+                        Some(one) => summary::agreement(one, case.reference(), report),
+                    };
+                    for note in &report.notes {
+                        words.push_str("; ");
+                        words.push_str(note);
+                    }
+                    (report.engine, words, one.is_some_and(|one| one.fails()))
+                }
+            };
+            match rows
+                .iter_mut()
+                .find(|(name, same, _, _)| *name == engine && *same == words)
+            {
+                Some((_, _, _, alike)) => alike.push(case),
+                None => rows.push((engine, words, differs, vec![case])),
+            }
+        }
+    }
+    let table = html! {
+        table.engines {
+            caption { "Engines" }
+            thead { tr { th scope="col" { "engine" } th scope="col" { "compared with the model" } th scope="col" { "on" } } }
+            tbody {
+                @for (engine, words, differs, alike) in &rows {
+                    tr class=[differs.then_some("bad")] {
+                        th scope="row" { (engine) }
+                        td.words { (words) }
+                        td { (group::title(alike, order)) }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        @if rows.len() > 1 {
+            h4 { "Engines" }
+            (scrolled("Engines", &table))
+        }
+    }
+}
+
+/// Expectations that did not come true.
+fn unmet(cases: &[&CaseReport]) -> Markup {
+    let mut lines: Vec<String> = Vec::new();
+    for report in cases.iter().flat_map(|case| case.judged()) {
+        for unmet in &report.expect_failed {
+            let line = unmet
+                .line
+                .map(|line| format!("line {line}: "))
+                .unwrap_or_default();
+            let text = format!(
+                "{line}{} ({}, {})",
+                unmet.text, report.engine, report.kernel
+            );
+            if !lines.contains(&text) {
+                lines.push(text);
+            }
+        }
+    }
+    html! {
+        @if !lines.is_empty() {
+            h4 { "Not as expected" }
+            ul.unmet { @for line in &lines { li { (line) } } }
+        }
+    }
+}
+
+fn ways_out(all: &Remedies) -> Markup {
+    let helps = |effect: Effect| matches!(effect, Effect::Works | Effect::HelpsPartly);
+    let (useful, idle): (Vec<_>, Vec<_>) = all.remedies.iter().partition(|one| helps(one.effect));
+    let useful_table = html! {
+        table.remedies {
+            caption { "Ways out, tried on the model of " (all.kernel) }
+            thead {
+                tr {
+                    th scope="col" { "way out" } th scope="col" { "effect" } th scope="col" { "sockets ok" }
+                    th scope="col" { "who" } th scope="col" { "since" } th scope="col" { "cost" }
+                }
+            }
+            tbody {
+                @for one in &useful {
+                    tr {
+                        th scope="row" { (one.name) br; span.change { (one.change) } }
+                        td { (one.effect.words()) }
+                        td { @if let Some(after) = &one.after { (after) } }
+                        td { (one.who.iter().map(|who| who.word()).collect::<Vec<_>>().join(" and ")) }
+                        td { (one.since) }
+                        td.words { (one.cost) }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        h4 { "Ways out" }
+        @if useful.is_empty() {
+            p { "Nothing that is known works here, alone or in pairs." }
+        } @else {
+            (scrolled("Ways out", &useful_table))
+        }
+        @if !idle.is_empty() {
+            details {
+                summary { "What does not help here" }
+                ul {
+                    @for one in &idle {
+                        li {
+                            strong { (one.name) } ": " (one.effect.words())
+                            @if let Some(why) = &one.why { " – " (why) }
+                            @if let Some(stale) = &one.stale { " – " (stale) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
