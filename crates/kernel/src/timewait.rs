@@ -130,7 +130,8 @@ impl<C: Chooser> Machine<C> {
             .as_ref()
             .and_then(|c| c.syn_count)
             .unwrap_or(self.ns(ns).values.syn_retries);
-        if self.socks[i].retries >= limit {
+        // The repetitions at equal distance come on top.
+        if u32::from(self.socks[i].retries) >= u32::from(limit) + self.b.syn_linear {
             self.socks[i].error = Some(crate::Errno::ETIMEDOUT);
             self.set_close(i);
             self.drop_orphan(i);

@@ -102,6 +102,7 @@ fn simulate(case: &Case, profile: &Profile) -> Result<(Vec<Attempt>, Vec<String>
         return Err(cannot);
     }
     if let Some(error) = error {
+        let error = super::without_task_number(&error);
         scene.note(format!("the simulation ended early: {error}"));
     }
     Ok(scene.finish())

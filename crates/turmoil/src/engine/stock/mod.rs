@@ -78,6 +78,7 @@ fn simulate(case: &Case) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => break,
             Ok(Err(error)) => {
+                let error = super::without_task_number(&error.to_string());
                 stage.note(format!("the simulation ended early: {error}"));
                 break;
             }

@@ -1,0 +1,193 @@
+//! The index of the corpus, `scenarios/README.md`: what each scenario asks and how the kernels answer.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use fourtuple_harness::group::{self, Group};
+use fourtuple_harness::kernels::{self, Order};
+use fourtuple_harness::tally::{Tally, tally};
+use fourtuple_harness::{CaseReport, Engine, Model, ScenarioReport, runner};
+use fourtuple_scenario::{Scenario, expand, load};
+
+use crate::{files, relative, root};
+
+/// Widest list of kernels or points in a cell; longer ones are counted.
+const WIDTH: usize = 150;
+/// Answers shown of one scenario.
+const ANSWERS: usize = 6;
+
+const HEAD: &str = "\
+# Scenarios
+
+This page is generated from the scenarios and from what the model answers; the test `index` keeps it up to date:
+`FOURTUPLE_UPDATE=1 cargo test --test index`.
+
+Each question links to its scenario and each name to its snapshot, where the whole story is told. An answer names the
+kernels or the points of the matrix that it is for, then the calls in which the answers differ. `ALL` is every kernel
+that the scenario asks.
+";
+
+/// The text of the page.
+///
+/// # Panics
+/// When a scenario cannot be read.
+#[must_use]
+pub fn page() -> String {
+    let directory = root().join("scenarios");
+    let paths: Vec<_> = files(&directory)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .collect();
+    let rows = rows(&paths.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+    let mut out = HEAD.to_owned();
+    writeln!(out, "\n{} scenarios.", rows.len()).expect("a string takes everything");
+    let mut topic = "";
+    for (name, row) in &rows {
+        let of = name.split_once('/').map_or("", |(topic, _)| topic);
+        if of != topic {
+            topic = of;
+            let count = rows.iter().filter(|(name, _)| name.starts_with(&format!("{topic}/"))).count();
+            let head = "| question | answer | snapshot |\n|---|---|---|";
+            writeln!(out, "\n## {topic} ({count})\n\n{head}").expect("a string takes everything");
+        }
+        out.push_str(row);
+    }
+    out
+}
+
+/// The scenarios' names and rows, in the order of the paths. Some scenarios are large, so they are shared out.
+fn rows(paths: &[&Path]) -> Vec<(String, String)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut rows: Vec<(usize, (String, String))> = std::thread::scope(|scope| {
+        let work = || {
+            let mut made = Vec::new();
+            loop {
+                let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(path) = paths.get(at) else { return made };
+                made.push((at, row(path)));
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no scenario panics")).collect()
+    });
+    rows.sort();
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn row(path: &Path) -> (String, String) {
+    let scenario = load(path).unwrap_or_else(|errors| panic!("{errors}"));
+    let name = name(path);
+    let report = model(&scenario);
+    let short = name.rsplit('/').next().unwrap_or(&name);
+    let question = cell(&report.about);
+    let answers = answers(&report).join("<br>");
+    (name.clone(), format!("| [{question}]({name}.yaml) | {answers} | [{short}](../snapshots/{name}.snap) |\n"))
+}
+
+/// A scenario's path below `scenarios/`, without the ending.
+#[must_use]
+pub fn name(path: &Path) -> String {
+    let below = relative(path).with_extension("");
+    let below = below.strip_prefix("scenarios").unwrap_or(&below);
+    below.to_string_lossy().replace('\\', "/")
+}
+
+fn model(scenario: &Scenario) -> ScenarioReport {
+    let cases = expand(scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{errors}"));
+    let engines: [&dyn Engine; 1] = [&Model];
+    runner::run(scenario, cases, &engines)
+}
+
+/// A line for each different answer.
+fn answers(report: &ScenarioReport) -> Vec<String> {
+    let order = Order::new();
+    // Cases that differ in time or in reasons only have one line here.
+    let mut told: Vec<(Vec<Tally>, Vec<&CaseReport>)> = Vec::new();
+    for group in Group::all(report) {
+        let Some(run) = group.cases[0].reference() else { continue };
+        let tallies = tally(&run.attempts);
+        match told.iter_mut().find(|(same, _)| *same == tallies) {
+            Some((_, cases)) => cases.extend(group.cases),
+            None => told.push((tallies, group.cases)),
+        }
+    }
+    let tallies: Vec<&[Tally]> = told.iter().map(|(tallies, _)| tallies.as_slice()).collect();
+    let mut lines: Vec<String> = told
+        .iter()
+        .take(ANSWERS)
+        .map(|(of_one, cases)| {
+            let words = what(of_one, &tallies);
+            match told.len() {
+                1 => words,
+                _ => format!("**{}**: {words}", cell(&who(cases, report, &order))),
+            }
+        })
+        .collect();
+    if told.len() > ANSWERS {
+        lines.push(format!("and {} more", told.len() - ANSWERS));
+    }
+    lines
+}
+
+/// The calls in which the answers differ; if none do, those that fail, or the last.
+fn what(tallies: &[Tally], all: &[&[Tally]]) -> String {
+    let everywhere = |tally: &Tally| all.iter().all(|others| others.contains(tally));
+    let failed = |tally: &Tally| tally.answers.iter().any(|(answer, _)| !answer.is_ok());
+    let mut chosen: Vec<&Tally> = tallies.iter().filter(|tally| !everywhere(tally)).collect();
+    if chosen.is_empty() {
+        chosen = tallies.iter().filter(|tally| failed(tally)).collect();
+    }
+    if chosen.is_empty() {
+        chosen = tallies.last().into_iter().collect();
+    }
+    let words = chosen.iter().map(|tally| format!("{} {} {tally}", tally.process, tally.op));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// Which cases these are, as short as can be said.
+fn who(cases: &[&CaseReport], report: &ScenarioReport, order: &Order) -> String {
+    let points = |cases: &mut dyn Iterator<Item = &CaseReport>| {
+        let mut by_point: Vec<(String, Vec<String>)> = Vec::new();
+        for case in cases {
+            let point = group::point(case);
+            let names = case.kernels.iter().map(|name| name.to_string());
+            match by_point.iter_mut().find(|(one, _)| *one == point) {
+                Some((_, kernels)) => kernels.extend(names),
+                None => by_point.push((point, names.collect())),
+            }
+        }
+        for (_, kernels) in &mut by_point {
+            kernels.sort_unstable();
+        }
+        by_point
+    };
+    let all = points(&mut report.cases.iter());
+    let these = points(&mut cases.iter().copied());
+    let short = |kernels: &[String]| order.compact(&kernels.iter().map(String::as_str).collect::<Vec<_>>());
+    let whole = |kernels: &Vec<String>| all.iter().any(|(_, every)| every == kernels);
+    let title = if these.iter().all(|(_, kernels)| whole(kernels)) {
+        let points: Vec<&str> = these.iter().map(|(point, _)| point.as_str()).collect();
+        if these.len() == all.len() { "ALL".to_owned() } else { points.join(" or ") }
+    } else if these.len() == all.len() && these.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+        short(&these[0].1)
+    } else {
+        let parts = these.iter().map(|(point, kernels)| {
+            let kernels = if whole(kernels) { "ALL".to_owned() } else { short(kernels) };
+            if point.is_empty() { kernels } else { format!("{kernels} with {point}") }
+        });
+        parts.collect::<Vec<_>>().join("; ")
+    };
+    if title.chars().count() <= WIDTH {
+        return title;
+    }
+    match these.len() {
+        1 => format!("{} kernels", these[0].1.len()),
+        n => format!("{n} of {} points of the matrix", all.len()),
+    }
+}
+
+/// Text in a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
