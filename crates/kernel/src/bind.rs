@@ -52,11 +52,12 @@ impl<C: Chooser> Machine<C> {
             sock.v6only = true;
         }
         // To inet6_bind() the mapped wildcard is an address like any other: what is accepted there keeps its address.
-        sock.addr_lock = match sock.family {
+        // A lock is only ever set: a later bind() of the wildcard does not take it away.
+        sock.addr_lock |= match sock.family {
             Family::Inet => !at.ip.is_any(),
             Family::Inet6 => at.ip != Ip::ANY6,
         };
-        sock.port_lock = at.port != 0;
+        sock.port_lock |= at.port != 0;
         sock.sport = sock.num;
         sock.daddr = sock.family.any();
         sock.dport = 0;

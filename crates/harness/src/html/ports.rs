@@ -117,15 +117,6 @@ fn shares(strip: &Strip, id: &str, label: &str) -> Markup {
     let width = left + step * strip.samples.len() + 40;
     let height = TOP + SHARES + 20;
     let total = u64::from(strip.range.size().max(1));
-    // From the bottom: what is used stands on the floor, what is free is above.
-    let stack = [
-        Use::Bound,
-        Use::Poisoned,
-        Use::TimeWait,
-        Use::Connect,
-        Use::Reserved,
-        Use::Free,
-    ];
     html! {
         svg.ports role="img" aria-labelledby=(format!("{id}t")) width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
             title id=(format!("{id}t")) { (label) }
@@ -135,20 +126,36 @@ fn shares(strip: &Strip, id: &str, label: &str) -> Markup {
             text x=(left - 8) y=(TOP + 10) text-anchor="end" { (strip.range.size()) }
             text x=(left - 8) y=(TOP + SHARES) text-anchor="end" { "0" }
             @for (n, sample) in strip.samples.iter().enumerate() {
-                @let mut below = 0_u64;
-                @for what in stack {
-                    @let count = u64::from(sample.count(what));
-                    @let low = below * SHARES as u64 / total;
-                    @let high = (below + count) * SHARES as u64 / total;
-                    @if high > low {
-                        rect class=(class(what)) x=(left + step * n) y=(TOP as u64 + SHARES as u64 - high) width=(step) height=(high - low) {}
-                    }
-                    @let _ = { below += count; };
+                @for (what, low, high) in stacked(sample, total) {
+                    rect class=(class(what)) x=(left + step * n) y=(TOP as u64 + SHARES as u64 - high) width=(step) height=(high - low) {}
                 }
             }
             text.time x=(left) y=(height - 4) { "changes in their order →" }
         }
     }
+}
+
+/// The uses of a moment with the lower and upper edge of each, from the bottom: what is used stands on the floor, what is
+/// free is above.
+fn stacked(sample: &Sample, total: u64) -> Vec<(Use, u64, u64)> {
+    let mut below = 0;
+    let mut all = Vec::new();
+    for what in [
+        Use::Bound,
+        Use::Poisoned,
+        Use::TimeWait,
+        Use::Connect,
+        Use::Reserved,
+        Use::Free,
+    ] {
+        let edge = |ports: u64| ports * SHARES as u64 / total;
+        let above = below + u64::from(sample.count(what));
+        if edge(above) > edge(below) {
+            all.push((what, edge(below), edge(above)));
+        }
+        below = above;
+    }
+    all
 }
 
 fn table(strip: &Strip, small: bool) -> Markup {

@@ -31,7 +31,7 @@ pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
             p {
                 @if report.failed() { span.badge.bad { "not as expected" } }
                 @else { span.badge.good { "as expected" } }
-                @if groups.len() > 1 { " Kernels give " (groups.len()) " different answers." }
+                @if groups.len() > 1 { " There are " (groups.len()) " different answers." }
             }
             @for (n, (group, shown)) in groups.iter().zip(&entry.groups).enumerate() {
                 (answer(group, shown, &format!("{id}g{}", n + 1), order))

@@ -66,8 +66,10 @@ pub(super) fn timeline(attempts: &[Attempt], id: &str) -> Markup {
                 text x=(left - 8) y=(TOP + LANE * n + LANE / 2 + 4) text-anchor="end" { (name) }
             }
             text.time x=(left) y="14" { "0 s" }
-            @for (n, at) in spaced(&passed) {
+            @for (n, _) in &passed {
                 line.passed x1=(left + STEP * n) x2=(left + STEP * n) y1="18" y2=(height - 22) {}
+            }
+            @for (n, at) in spaced(&passed) {
                 text.time x=(left + STEP * n) y="14" { (seconds(at)) }
             }
             @for (n, one) in shown.iter().enumerate() {

@@ -218,6 +218,22 @@ pub(super) fn example_15_lost_port(era: Old) {
     assert_eq!(k.connect(a, k.s1), ok(40002));
 }
 
+/// bind() sets the lock of an address and nothing takes it away, not even a later bind() of the
+/// wildcard: disconnecting then keeps the source that connect() chose.
+pub(super) fn address_lock_stays(era: Old) {
+    let mut k = Bench::far(era.kernel());
+    let a = k.tcp();
+    k.bind(a, k.a1, 0).unwrap();
+    k.connect(a, k.s1).unwrap();
+    k.disconnect(a);
+    assert!(!k.holds_port(a));
+    assert!(k.name(a).starts_with("10.0.0.1:"));
+    k.bind(a, "0.0.0.0", 0).unwrap();
+    k.connect(a, k.s1).unwrap();
+    k.disconnect(a);
+    assert!(k.name(a).starts_with("10.0.0.1:"), "{}", k.name(a));
+}
+
 /// When each port becomes free, in tenths of a second since the bench was made.
 fn deaths(k: &mut Bench, ports: &[u16], from_ms: u64) -> Vec<u64> {
     let mut at = vec![None; ports.len()];
@@ -308,6 +324,7 @@ on_old_eras!(
     example_13_listener_gone_child_alive,
     example_14_server_restart,
     example_15_lost_port,
+    address_lock_stays,
     example_17_length_of_time_wait,
     example_18_no_time_wait,
 );
