@@ -34,25 +34,43 @@ fn recipes(page: &str) -> Vec<(String, String)> {
 fn every_recipe_comes_out_as_it_says() {
     let page = std::fs::read_to_string(root().join("docs/cookbook.md")).expect("the cookbook");
     let recipes = recipes(&page);
-    assert!(recipes.len() > 20, "only {} recipes were found", recipes.len());
+    assert!(
+        recipes.len() > 20,
+        "only {} recipes were found",
+        recipes.len()
+    );
     for (heading, yaml) in recipes {
-        let scenario = parse("cookbook.yaml", &yaml).unwrap_or_else(|errors| panic!("{heading}:\n{errors}"));
-        let cases = expand(&scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{heading}:\n{errors}"));
+        let scenario =
+            parse("cookbook.yaml", &yaml).unwrap_or_else(|errors| panic!("{heading}:\n{errors}"));
+        let cases = expand(&scenario, &kernels::names())
+            .unwrap_or_else(|errors| panic!("{heading}:\n{errors}"));
         let engines: [&dyn Engine; 1] = [&Model];
         let report = runner::run(&scenario, cases, &engines);
         let ran = report.cases.iter().all(|case| case.reference().is_some());
         assert!(ran, "{heading}: the model cannot run this");
-        assert!(!report.failed(), "{heading}:\n\n{}", text::summary::summary(&report));
+        assert!(
+            !report.failed(),
+            "{heading}:\n\n{}",
+            text::summary::summary(&report)
+        );
         let asserts = yaml.contains("expect");
-        assert!(asserts, "{heading}: a recipe without an expectation shows nothing");
+        assert!(
+            asserts,
+            "{heading}: a recipe without an expectation shows nothing"
+        );
     }
 }
 
 #[test]
 fn every_heading_has_its_recipe() {
     let page = std::fs::read_to_string(root().join("docs/cookbook.md")).expect("the cookbook");
-    let with: Vec<String> = recipes(&page).into_iter().map(|(heading, _)| heading).collect();
+    let with: Vec<String> = recipes(&page)
+        .into_iter()
+        .map(|(heading, _)| heading)
+        .collect();
     let headings = page.lines().filter_map(|line| line.strip_prefix("## "));
-    let without: Vec<&str> = headings.filter(|one| !with.iter().any(|two| two == one)).collect();
+    let without: Vec<&str> = headings
+        .filter(|one| !with.iter().any(|two| two == one))
+        .collect();
     assert!(without.is_empty(), "no scenario under {without:?}");
 }

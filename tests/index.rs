@@ -14,7 +14,10 @@ fn the_index_is_up_to_date() {
         return;
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = page.lines().zip(kept.lines()).find(|(made, kept)| made != kept);
+    let differs = page
+        .lines()
+        .zip(kept.lines())
+        .find(|(made, kept)| made != kept);
     assert!(
         page == kept,
         "scenarios/README.md is out of date: FOURTUPLE_UPDATE=1 cargo test --test index\nfirst difference: {differs:#?}"
@@ -44,10 +47,17 @@ fn no_two_snapshots_differ_only_by_name() {
         let scenario = load(&path).unwrap_or_else(|errors| panic!("{errors}"));
         let names: Vec<String> = match &scenario.points()[0].body.program {
             Program::Processes(processes) => processes.keys().cloned().collect(),
-            Program::Steps(steps) => steps.iter().filter_map(|step| step.socket().map(str::to_owned)).collect(),
+            Program::Steps(steps) => steps
+                .iter()
+                .filter_map(|step| step.socket().map(str::to_owned))
+                .collect(),
         };
         // What is asked and by whom is a name; what was called and answered is not.
-        let story: String = snapshot.lines().skip_while(|line| !line.starts_with("== ")).map(|line| anonymous(line, &names)).collect();
+        let story: String = snapshot
+            .lines()
+            .skip_while(|line| !line.starts_with("== "))
+            .map(|line| anonymous(line, &names))
+            .collect();
         if let Some(other) = seen.insert(story, name.clone()) {
             panic!("the snapshots of {other} and {name} differ only by name");
         }
@@ -56,10 +66,12 @@ fn no_two_snapshots_differ_only_by_name() {
 
 /// A line without the names that a scenario's author chose.
 fn anonymous(line: &str, names: &[String]) -> String {
-    let words = line.split_whitespace().map(|word| match names.iter().position(|name| name == word) {
-        Some(at) => format!("<{at}>"),
-        None => word.to_owned(),
-    });
+    let words =
+        line.split_whitespace()
+            .map(|word| match names.iter().position(|name| name == word) {
+                Some(at) => format!("<{at}>"),
+                None => word.to_owned(),
+            });
     words.collect::<Vec<_>>().join(" ") + "\n"
 }
 
@@ -70,8 +82,18 @@ fn a_scenario_with_one_answer_says_why_it_is_kept() {
         if name.starts_with("rhel-6.5/") {
             continue;
         }
-        let answers = snapshot.lines().filter(|line| line.starts_with("== ")).count();
-        let comments = text.lines().skip(1).filter(|line| line.starts_with("# ")).count();
-        assert!(answers != 1 || comments > 0, "{name}: one answer for every kernel and point, and no comment says why");
+        let answers = snapshot
+            .lines()
+            .filter(|line| line.starts_with("== "))
+            .count();
+        let comments = text
+            .lines()
+            .skip(1)
+            .filter(|line| line.starts_with("# "))
+            .count();
+        assert!(
+            answers != 1 || comments > 0,
+            "{name}: one answer for every kernel and point, and no comment says why"
+        );
     }
 }

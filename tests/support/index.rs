@@ -46,7 +46,10 @@ pub fn page() -> String {
         let of = name.split_once('/').map_or("", |(topic, _)| topic);
         if of != topic {
             topic = of;
-            let count = rows.iter().filter(|(name, _)| name.starts_with(&format!("{topic}/"))).count();
+            let count = rows
+                .iter()
+                .filter(|(name, _)| name.starts_with(&format!("{topic}/")))
+                .count();
             let head = "| question | answer | snapshot |\n|---|---|---|";
             writeln!(out, "\n## {topic} ({count})\n\n{head}").expect("a string takes everything");
         }
@@ -57,19 +60,26 @@ pub fn page() -> String {
 
 /// The scenarios' names and rows, in the order of the paths. Some scenarios are large, so they are shared out.
 fn rows(paths: &[&Path]) -> Vec<(String, String)> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
     let next = std::sync::atomic::AtomicUsize::new(0);
     let mut rows: Vec<(usize, (String, String))> = std::thread::scope(|scope| {
         let work = || {
             let mut made = Vec::new();
             loop {
                 let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let Some(path) = paths.get(at) else { return made };
+                let Some(path) = paths.get(at) else {
+                    return made;
+                };
                 made.push((at, row(path)));
             }
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("no scenario panics")).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("no scenario panics"))
+            .collect()
     });
     rows.sort();
     rows.into_iter().map(|(_, row)| row).collect()
@@ -82,7 +92,12 @@ fn row(path: &Path) -> (String, String) {
     let short = name.rsplit('/').next().unwrap_or(&name);
     let question = cell(&report.about);
     let answers = answers(&report).join("<br>");
-    (name.clone(), format!("| [{question}]({name}.yaml) | {answers} | [{short}](../snapshots/{name}.snap) |\n"))
+    (
+        name.clone(),
+        format!(
+            "| [{question}]({name}.yaml) | {answers} | [{short}](../snapshots/{name}.snap) |\n"
+        ),
+    )
 }
 
 /// A scenario's path below `scenarios/`, without the ending.
@@ -105,7 +120,9 @@ fn answers(report: &ScenarioReport) -> Vec<String> {
     // Cases that differ in time or in reasons only have one line here.
     let mut told: Vec<(Vec<Tally>, Vec<&CaseReport>)> = Vec::new();
     for group in Group::all(report) {
-        let Some(run) = group.cases[0].reference() else { continue };
+        let Some(run) = group.cases[0].reference() else {
+            continue;
+        };
         let tallies = tally(&run.attempts);
         match told.iter_mut().find(|(same, _)| *same == tallies) {
             Some((_, cases)) => cases.extend(group.cases),
@@ -141,7 +158,9 @@ fn what(tallies: &[Tally], all: &[&[Tally]]) -> String {
     if chosen.is_empty() {
         chosen = tallies.last().into_iter().collect();
     }
-    let words = chosen.iter().map(|tally| format!("{} {} {tally}", tally.process, tally.op));
+    let words = chosen
+        .iter()
+        .map(|tally| format!("{} {} {tally}", tally.process, tally.op));
     words.collect::<Vec<_>>().join("; ")
 }
 
@@ -164,17 +183,30 @@ fn who(cases: &[&CaseReport], report: &ScenarioReport, order: &Order) -> String 
     };
     let all = points(&mut report.cases.iter());
     let these = points(&mut cases.iter().copied());
-    let short = |kernels: &[String]| order.compact(&kernels.iter().map(String::as_str).collect::<Vec<_>>());
+    let short =
+        |kernels: &[String]| order.compact(&kernels.iter().map(String::as_str).collect::<Vec<_>>());
     let whole = |kernels: &Vec<String>| all.iter().any(|(_, every)| every == kernels);
     let title = if these.iter().all(|(_, kernels)| whole(kernels)) {
         let points: Vec<&str> = these.iter().map(|(point, _)| point.as_str()).collect();
-        if these.len() == all.len() { "ALL".to_owned() } else { points.join(" or ") }
+        if these.len() == all.len() {
+            "ALL".to_owned()
+        } else {
+            points.join(" or ")
+        }
     } else if these.len() == all.len() && these.windows(2).all(|pair| pair[0].1 == pair[1].1) {
         short(&these[0].1)
     } else {
         let parts = these.iter().map(|(point, kernels)| {
-            let kernels = if whole(kernels) { "ALL".to_owned() } else { short(kernels) };
-            if point.is_empty() { kernels } else { format!("{kernels} with {point}") }
+            let kernels = if whole(kernels) {
+                "ALL".to_owned()
+            } else {
+                short(kernels)
+            };
+            if point.is_empty() {
+                kernels
+            } else {
+                format!("{kernels} with {point}")
+            }
         });
         parts.collect::<Vec<_>>().join("; ")
     };

@@ -16,10 +16,17 @@ fn all() -> Vec<Box<dyn Engine>> {
 /// The engines with these names, each once.
 pub(crate) fn by_name(names: &[String]) -> Result<Vec<Box<dyn Engine>>, Failure> {
     let mut engines = all();
-    if let Some(name) = names.iter().find(|name| engines.iter().all(|one| one.name() != **name)) {
+    if let Some(name) = names
+        .iter()
+        .find(|name| engines.iter().all(|one| one.name() != **name))
+    {
         let mut message = format!("error: there is no engine `{name}`");
         for engine in &engines {
-            message.push_str(&format!("\n  = help: {}: {}", engine.name(), engine.about()));
+            message.push_str(&format!(
+                "\n  = help: {}: {}",
+                engine.name(),
+                engine.about()
+            ));
         }
         return Err(Failure::Told(message));
     }

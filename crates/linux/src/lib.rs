@@ -15,15 +15,18 @@
 //! ```
 #![cfg_attr(
     not(target_os = "linux"),
-    allow(dead_code, reason = "programs are read and written everywhere, but not run")
+    allow(
+        dead_code,
+        reason = "programs are read and written everywhere, but not run"
+    )
 )]
 
 mod errno;
 mod error;
-mod guest;
-mod hello;
 pub mod fuzz;
 pub mod generate;
+mod guest;
+mod hello;
 pub mod judge;
 mod on;
 pub mod options;
@@ -61,11 +64,11 @@ pub use error::RunError;
 pub use host::{Answers, Host, run_all};
 #[cfg(target_os = "linux")]
 pub use image::Image;
+pub use on::On;
 pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
 pub use program::{
     Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology,
 };
-pub use on::On;
 pub use release::profile_of;
 pub use scenario_text::scenario_text;
 pub use shrink::{Shrunk, shrink};

@@ -83,7 +83,8 @@ impl Engine for Model {
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let seed = case.seed;
-        let (attempts, notes) = Self::simulate(case, profile, |machine| Seeded::new(seed, machine))?;
+        let (attempts, notes) =
+            Self::simulate(case, profile, |machine| Seeded::new(seed, machine))?;
         Ok(RunReport::new(case, profile, Self::NAME, attempts, notes))
     }
 }

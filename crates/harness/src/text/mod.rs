@@ -45,8 +45,15 @@ pub fn labelled(out: &mut String, label: &str, text: &str) {
 /// Adds rows of cells as columns that are as wide as their widest cell, two spaces apart.
 pub fn columns(out: &mut String, indent: usize, rows: &[Vec<String>]) {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..count)
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
     for row in rows {
         let mut line = " ".repeat(indent);
         for (cell, width) in row.iter().zip(&widths) {
@@ -88,10 +95,19 @@ pub fn ranges(numbers: &[u32]) -> String {
     let mut parts: Vec<String> = spans
         .iter()
         .take(SHOWN)
-        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+        .map(|(first, last)| {
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            }
+        })
         .collect();
     if spans.len() > SHOWN {
-        let rest: u64 = spans[SHOWN..].iter().map(|(first, last)| u64::from(last - first) + 1).sum();
+        let rest: u64 = spans[SHOWN..]
+            .iter()
+            .map(|(first, last)| u64::from(last - first) + 1)
+            .sum();
         parts.push(format!("and {rest} more"));
     }
     parts.join(",")
@@ -112,13 +128,23 @@ mod tests {
     fn numbers_join_to_ranges() {
         assert_eq!(ranges(&[1, 2, 3, 5]), "1-3,5");
         assert_eq!(ranges(&[]), "");
-        assert_eq!(ranges(&[1, 3, 5, 7, 9, 11, 13, 14]), "1,3,5,7,9,11,and 2 more");
+        assert_eq!(
+            ranges(&[1, 3, 5, 7, 9, 11, 13, 14]),
+            "1,3,5,7,9,11,and 2 more"
+        );
     }
 
     #[test]
     fn columns_end_without_spaces() {
         let mut out = String::new();
-        columns(&mut out, 2, &[vec!["a".into(), "bc".into()], vec!["abc".into(), String::new()]]);
+        columns(
+            &mut out,
+            2,
+            &[
+                vec!["a".into(), "bc".into()],
+                vec!["abc".into(), String::new()],
+            ],
+        );
         assert_eq!(out, "  a    bc\n  abc\n");
     }
 

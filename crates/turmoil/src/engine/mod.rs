@@ -14,5 +14,9 @@ pub(crate) fn without_task_number(text: &str) -> String {
         return text.to_owned();
     };
     let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-    if rest.len() == after.len() { text.to_owned() } else { format!("{before}a task{rest}") }
+    if rest.len() == after.len() {
+        text.to_owned()
+    } else {
+        format!("{before}a task{rest}")
+    }
 }
