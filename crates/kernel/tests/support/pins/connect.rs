@@ -183,9 +183,9 @@ pub(super) const PINS: &[Pin] = &[
         program: |b| give_up(b, 9),
         answers: &[
             (|b| b.syn_linear = 0, "ETIMEDOUT after 487000 ms"),
-            (|b| b.syn_linear = 1, "ETIMEDOUT after 368000 ms"),
-            (|b| b.syn_linear = 4, "ETIMEDOUT after 67000 ms"),
-            (|b| b.syn_linear = 8, "ETIMEDOUT after 11000 ms"),
+            (|b| b.syn_linear = 1, "ETIMEDOUT after 488000 ms"),
+            (|b| b.syn_linear = 4, "ETIMEDOUT after 491000 ms"),
+            (|b| b.syn_linear = 8, "ETIMEDOUT after 495000 ms"),
         ],
     },
     Pin {
