@@ -124,7 +124,7 @@ fn line(call: &Call, result: Option<Outcome>) -> Option<String> {
 fn option_value(option: &str, value: &OptionValue) -> String {
     match (option, value) {
         ("linger", OptionValue::Bool(false)) => "off".to_owned(),
-        ("linger", OptionValue::Int(n)) => format!("{n}s"),
+        ("linger", OptionValue::Int(n)) => n.to_string(),
         (_, OptionValue::Int(n @ (0 | 1))) if option != "tcp_linger2" => (*n == 1).to_string(),
         (_, OptionValue::Int(n)) => n.to_string(),
         (_, OptionValue::Bool(on)) => on.to_string(),
