@@ -705,7 +705,7 @@ impl State {
                 named.push(self.name(mix(&[4, *host as u64, u64::from(*port)]), *socket));
             }
         }
-        named.sort_unstable_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+        named.sort_unstable_by_key(|a| (a.0, a.1, a.2));
         places.sort_unstable();
         let mut parts = places;
         parts.push(self.net.world.now().nanos());

@@ -134,12 +134,16 @@ impl Chooser for Tape {
         if !even {
             return self.choose(n);
         }
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             return self.choose(n / 2) * 2;
         }
         // An even number modulo an odd one can be anything.
         let start = self.choose(n);
-        if start % 2 == 0 { start } else { start + n }
+        if start.is_multiple_of(2) {
+            start
+        } else {
+            start + n
+        }
     }
 
     fn perturb_cell(&mut self, _index: u32) -> u32 {

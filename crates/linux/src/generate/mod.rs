@@ -361,10 +361,10 @@ impl Maker {
             to,
             wait_ms: Some(PATIENCE_MS),
         });
-        if let Some(listener) = listener {
-            if self.dice.percent(60) {
-                self.accept(listener);
-            }
+        if let Some(listener) = listener
+            && self.dice.percent(60)
+        {
+            self.accept(listener);
         }
     }
 
