@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fourtuple_harness::{Model, runner, text};
 
 use crate::output::{Failure, Output, Verdict};
+use crate::progress::Progress;
 use crate::select::{self, Overrides};
 
 /// Compares kernels on a scenario: groups of kernels with the same answers, and the behaviours that set them apart.
@@ -23,8 +24,12 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let selected = select::one(&self.file, &self.overrides)?;
+        let progress = Progress::new();
+        progress.show(&*selected.scenario.name);
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
-        out.text(&text::compare::compare(&report))?;
+        let text = text::compare::compare(&report);
+        drop(progress);
+        out.text(&text)?;
         Ok(Verdict::Good)
     }
 }

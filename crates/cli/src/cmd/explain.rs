@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fourtuple_harness::{Model, runner, text};
 
 use crate::output::{Failure, Output, Verdict};
+use crate::progress::Progress;
 use crate::select::{self, Overrides};
 
 /// Explains the outcome of a scenario on a kernel: what happened, which rule refused which call, and what the kernel looked at.
@@ -28,8 +29,12 @@ impl Args {
         selected
             .cases
             .retain(|case| Some(&case.kernel) == first.as_ref());
+        let progress = Progress::new();
+        progress.show(&*selected.scenario.name);
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
-        out.text(&text::explain::explain(&report))?;
+        let text = text::explain::explain(&report);
+        drop(progress);
+        out.text(&text)?;
         Ok(Verdict::Good)
     }
 }

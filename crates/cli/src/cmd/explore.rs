@@ -73,8 +73,8 @@ impl Args {
                 continue;
             };
             let found = {
-                let mut progress = Progress::new();
-                let mut say = |done| progress.show(&format!("{}: {done}", case.kernel));
+                let progress = Progress::new();
+                let mut say = |done| progress.show(format!("{}: {done}", case.kernel));
                 explore::explore(case, &profile, budget, &mut say).map_err(told)?
             };
             if let Some(n) = self.witness {

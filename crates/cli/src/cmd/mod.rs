@@ -31,6 +31,7 @@ verbs! {
     explain Explain,
     compare Compare,
     remedies Remedies,
+    capacity Capacity,
     explore Explore,
     certify Certify,
     import Import,

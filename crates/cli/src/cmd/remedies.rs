@@ -48,14 +48,14 @@ impl Args {
         let selected = select::one(&self.file, &self.overrides)?;
         let mut all: Vec<Remedies> = Vec::new();
         {
-            let mut progress = Progress::new();
+            let progress = Progress::new();
             for case in &selected.cases {
                 // Names are checked when a scenario is expanded.
                 let Some(profile) = profile::find(&case.kernel) else {
                     continue;
                 };
                 let mut say =
-                    |done, total| progress.show(&format!("{}: {done}/{total}", case.kernel));
+                    |done, total| progress.show(format!("{}: {done} of {total} tried", case.kernel));
                 let found = remedies::examine(case, &profile, &mut say);
                 all.push(found.map_err(|cannot| {
                     Failure::Told(format!("error: the model cannot run this: {cannot}"))

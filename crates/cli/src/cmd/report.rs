@@ -40,9 +40,9 @@ impl Args {
         let total = selected.len();
         let mut entries = Vec::with_capacity(total);
         {
-            let mut progress = Progress::new();
+            let progress = Progress::of(total);
             for (n, one) in selected.into_iter().enumerate() {
-                progress.show(&format!("{}/{total} {}", n + 1, one.scenario.name));
+                progress.at(n, &*one.scenario.name);
                 entries.push(Entry::new(runner::run(&one.scenario, one.cases, &engines)));
             }
         }

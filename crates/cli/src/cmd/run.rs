@@ -1,15 +1,15 @@
 //! `fourtuple run`: runs scenarios and says what happened.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::mpsc;
 
 use clap::ValueEnum;
 use fourtuple_harness::{Engine, ScenarioReport, json, runner, text};
 
 use crate::output::{Failure, Output, Verdict};
+use crate::progress::Progress;
 use crate::select::{self, Overrides, Selected};
 use crate::{engines, github, junit};
 
@@ -102,15 +102,13 @@ fn in_order(
         }
         drop(sender);
         let mut early: Vec<Option<ScenarioReport>> = (0..total).map(|_| None).collect();
-        let mut progress = Progress::new(total);
+        let progress = Progress::of(total);
         let mut done = 0;
         while done < total {
-            match receiver.recv_timeout(Duration::from_secs(1)) {
+            progress.at(done, &*selected[done].scenario.name);
+            match receiver.recv() {
                 Ok((index, report)) => early[index] = Some(report),
-                Err(RecvTimeoutError::Timeout) => {
-                    progress.show(done, &selected[done].scenario.name)
-                }
-                Err(RecvTimeoutError::Disconnected) => {
+                Err(mpsc::RecvError) => {
                     return Err(Failure::Told(
                         "error: a scenario ended without a result".to_owned(),
                     ));
@@ -118,8 +116,7 @@ fn in_order(
             }
             while let Some(report) = early.get_mut(done).and_then(Option::take) {
                 done += 1;
-                progress.clear();
-                if let Err(failure) = each(report) {
+                if let Err(failure) = progress.aside(|| each(report)) {
                     stop.store(1, Ordering::Relaxed);
                     return Err(failure);
                 }
@@ -127,41 +124,6 @@ fn in_order(
         }
         Ok(())
     })
-}
-
-/// A line on the terminal about what is taking so long.
-struct Progress {
-    total: usize,
-    terminal: bool,
-    shown: bool,
-}
-
-impl Progress {
-    fn new(total: usize) -> Self {
-        Progress {
-            total,
-            terminal: std::io::stderr().is_terminal(),
-            shown: false,
-        }
-    }
-
-    fn show(&mut self, done: usize, name: &str) {
-        if self.terminal {
-            self.shown = true;
-            let _ = write!(
-                std::io::stderr(),
-                "\r\x1b[K{}/{} {name}",
-                done + 1,
-                self.total
-            );
-        }
-    }
-
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
 }
 
 /// Sums over all scenarios.

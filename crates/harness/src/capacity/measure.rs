@@ -4,7 +4,7 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Call, Endpoint, Errno, SockOpt, Time, WorldSock};
 use fourtuple_scenario::{Case, Close, PortRange};
 
-use super::noting::{Noting, looked_at};
+use super::noting::{Noting, Walk, looked_at};
 use super::{Cost, FILLS, Rate, Style};
 use crate::call;
 use crate::engine::Cannot;
@@ -24,7 +24,7 @@ pub(super) struct Bench<'a> {
     net: Net<Noting>,
     style: &'a Style,
     host: usize,
-    scan: fourtuple_kernel::profile::behaviour::ConnectScan,
+    walk: Walk,
     /// Connections so far, for addresses that are taken in turn.
     turn: usize,
 }
@@ -60,12 +60,16 @@ impl<'a> Bench<'a> {
             }
         }
         let kernel = net.world.machine(net.hosts[host].ns.machine).behaviours();
-        let scan = kernel.connect_scan;
+        let own_range = kernel.local_port_range_option && style.options.local_port_range.is_some();
+        let walk = Walk {
+            scan: kernel.connect_scan,
+            by_one: kernel.local_port_range_step_one && own_range,
+        };
         Ok(Bench {
             net,
             style,
             host,
-            scan,
+            walk,
             turn: 0,
         })
     }
@@ -275,7 +279,7 @@ impl<'a> Bench<'a> {
                 let port = pair
                     .as_ref()
                     .map(|pair| self.net.world.local(pair.client).port);
-                let looked = looked_at(self.scan, range, start, port);
+                let looked = looked_at(self.walk, range, start, port);
                 if let Some(pair) = pair {
                     self.close(&pair, Close::Reset);
                 }

@@ -11,7 +11,7 @@ pub mod text;
 use std::net::SocketAddr;
 
 use fourtuple_kernel::Endpoint;
-use fourtuple_kernel::profile::Profile;
+use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program};
 use serde::Serialize;
 
@@ -230,9 +230,17 @@ fn of_style(
     let first = Endpoint::from(style.connect[0]);
     let all: Vec<Endpoint> = everywhere.iter().map(|to| Endpoint::from(*to)).collect();
     let bench = || Bench::new(case, profile, style, &all);
+    // The host may have a kernel of its own.
+    let own = case
+        .hosts
+        .get(&style.host)
+        .and_then(|host| host.kernel.as_ref());
+    let own = own.and_then(|kernel| profile::find(&kernel.value));
+    let profile = own.as_ref().unwrap_or(profile);
+    let of_host = edit::range_of(case, &style.host, profile.behaviours.range_high);
     let range = match style.options.local_port_range {
-        Some(own) if profile.behaviours.local_port_range_option => own,
-        _ => edit::range_of(case, &style.host, profile.behaviours.range_high),
+        Some(own) if profile.behaviours.local_port_range_option => within(of_host, own),
+        _ => of_host,
     };
     let ports = usable(case, style, range);
 
@@ -302,6 +310,14 @@ fn of_style(
         },
         cost,
     })
+}
+
+/// A range of the socket's own: each of its ends counts only inside the host's range.
+fn within(host: PortRange, own: PortRange) -> PortRange {
+    let end = |own: u16, host_end: u16| {
+        if host.contains(own) { own } else { host_end }
+    };
+    PortRange::new(end(own.low, host.low), end(own.high, host.high))
 }
 
 fn distinct(bind: &[SocketAddr]) -> u64 {

@@ -22,12 +22,22 @@ impl Noting {
     }
 }
 
+/// How a connect() search walks through its range.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    /// The order of the kernel.
+    pub(super) scan: ConnectScan,
+    /// Whether the socket's own range makes it go port by port.
+    pub(super) by_one: bool,
+}
+
 /// How many ports a search looked at that began at `start` and took `port`; all that it can look at if it took none.
-pub(super) fn looked_at(scan: ConnectScan, range: PortRange, start: u32, port: Option<u16>) -> u32 {
+pub(super) fn looked_at(walk: Walk, range: PortRange, start: u32, port: Option<u16>) -> u32 {
+    let Walk { scan, by_one } = walk;
     let n = range.size();
     let even_n = if n > 1 { n & !1 } else { n };
     let Some(port) = port else {
-        return if scan == ConnectScan::Parity {
+        return if scan == ConnectScan::Parity && !by_one {
             even_n
         } else {
             n
@@ -42,6 +52,7 @@ pub(super) fn looked_at(scan: ConnectScan, range: PortRange, start: u32, port: O
             steps => steps,
         },
         ConnectScan::EvenStart => ahead(start & !1, offset, n) + 1,
+        ConnectScan::Parity if by_one => ahead(start % n, offset, n) + 1,
         ConnectScan::Parity => {
             let even = (start % even_n) & !1;
             let steps = ahead(even, offset % even_n.max(1), even_n);
@@ -106,7 +117,8 @@ mod tests {
     #[test]
     fn a_search_is_counted_as_the_kernel_walks() {
         let range = PortRange::new(40000, 40007);
-        let count = |scan, start, port| looked_at(scan, range, start, port);
+        let walk = |scan, by_one, start, port| looked_at(Walk { scan, by_one }, range, start, port);
+        let count = |scan, start, port| walk(scan, false, start, port);
         assert_eq!(count(ConnectScan::FromNext, 2, Some(40003)), 1);
         assert_eq!(count(ConnectScan::FromNext, 2, Some(40002)), 8);
         assert_eq!(count(ConnectScan::EvenStart, 3, Some(40002)), 1);
@@ -115,5 +127,21 @@ mod tests {
         assert_eq!(count(ConnectScan::Parity, 2, Some(40003)), 5);
         assert_eq!(count(ConnectScan::Parity, 2, Some(40001)), 8);
         assert_eq!(count(ConnectScan::Parity, 2, None), 8);
+        // A range of the socket's own is walked port by port, from wherever the search begins.
+        assert_eq!(walk(ConnectScan::Parity, true, 3, Some(40003)), 1);
+        assert_eq!(walk(ConnectScan::Parity, true, 3, Some(40002)), 8);
+        let odd = PortRange::new(40000, 40006);
+        let all = |by_one| {
+            looked_at(
+                Walk {
+                    scan: ConnectScan::Parity,
+                    by_one,
+                },
+                odd,
+                0,
+                None,
+            )
+        };
+        assert_eq!((all(true), all(false)), (7, 6));
     }
 }

@@ -1,0 +1,76 @@
+//! `fourtuple capacity`: how many connections a host can make, and what they cost.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use fourtuple_harness::capacity::{self, Capacities};
+use fourtuple_kernel::profile;
+
+use crate::output::{Failure, Output, Verdict};
+use crate::progress::Progress;
+use crate::select::{self, Overrides};
+
+/// Counts how many connections a host can make: at once, to one and to all destinations, and one after the other.
+///
+/// Each program of the scenario is measured alone, on a host where nobody else runs: what it could do, not what it does
+/// beside the others. The table has the count on the model beside the formula, the moment at which ports run out and
+/// the time until one is free again, and how many ports connect() looks at while the range fills.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// The scenario file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// How to write the numbers.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+const AFTER: &str = "\
+Example: fourtuple capacity scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-3.10,linux-6.18
+
+Exit status: 0, or 2 if the scenario or the call is wrong.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables for people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        let selected = select::one(&self.file, &self.overrides)?;
+        let mut all: Vec<Capacities> = Vec::new();
+        {
+            let progress = Progress::new();
+            for case in &selected.cases {
+                // Names are checked when a scenario is expanded.
+                let Some(profile) = profile::find(&case.kernel) else {
+                    continue;
+                };
+                let mut say = |what: &str| progress.show(format!("{}: {what}", case.kernel));
+                let measured = capacity::measure(case, &profile, &mut say);
+                all.push(measured.map_err(|cannot| {
+                    Failure::Told(format!("error: this cannot be measured: {cannot}"))
+                })?);
+            }
+        }
+        match self.format {
+            Format::Text => {
+                let tables: Vec<String> = all.iter().map(capacity::text::report).collect();
+                out.text(&tables.join("\n"))?;
+            }
+            Format::Json => {
+                let document = serde_json::json!({ "format": 1, "capacities": all });
+                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
+                writeln!(out)?;
+            }
+        }
+        Ok(Verdict::Good)
+    }
+}
