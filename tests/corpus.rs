@@ -76,6 +76,27 @@ fn every_scenario_names_the_schema_and_its_source() {
     }
 }
 
+/// What a scenario is there to show, a comment in it allows.
+#[test]
+fn every_scenario_is_free_of_findings_that_are_not_meant() {
+    let names = fourtuple_harness::kernels::names();
+    let mut told = Vec::new();
+    for path in files(&root().join("scenarios")) {
+        if path.extension().is_none_or(|ending| ending != "yaml") {
+            continue;
+        }
+        let scenario = fourtuple_scenario::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+        let findings = fourtuple_harness::lint::check(&scenario, &names, &mut |_| {});
+        let findings = findings.unwrap_or_else(|errors| panic!("{errors}"));
+        told.extend(findings.iter().map(|one| one.diagnostic.to_string()));
+    }
+    assert!(
+        told.is_empty(),
+        "mend these, or allow what is meant with a comment `# lint: allow RULE` above the line:\n\n{}",
+        told.join("\n\n")
+    );
+}
+
 #[test]
 fn snapshots_are_short_and_hold_no_path_of_this_machine() {
     const LINES: usize = 120;

@@ -1,8 +1,10 @@
-//! Annotations for GitHub Actions: an error at the line of the scenario that expected something else.
+//! Annotations for GitHub Actions: an error at the line of the scenario that expected something else, a warning where
+//! a rule has found something.
 
 use std::io::{self, Write as _};
 
 use fourtuple_harness::{ScenarioReport, text};
+use fourtuple_scenario::Diagnostic;
 
 use crate::output::Output;
 
@@ -30,6 +32,28 @@ pub(crate) fn write(out: &mut Output, report: &ScenarioReport) -> io::Result<()>
         }
     }
     Ok(())
+}
+
+/// Writes what a tool has to say about a scenario as a warning.
+pub(crate) fn warning(out: &mut Output, title: &str, one: &Diagnostic) -> io::Result<()> {
+    let (file, title) = (escaped_property(&one.file), escaped_property(title));
+    let place = one.place.as_ref();
+    let (line, column) = place.map_or((1, 1), |place| (place.line, place.column));
+    let mut message = one.message.clone();
+    if let Some(label) = place
+        .map(|place| &place.label)
+        .filter(|label| !label.is_empty())
+    {
+        message.push_str(&format!(": {label}"));
+    }
+    for more in one.notes.iter().chain(&one.help) {
+        message.push_str(&format!("\n{more}"));
+    }
+    writeln!(
+        out,
+        "::warning file={file},line={line},col={column},title={title}::{}",
+        escaped(&message)
+    )
 }
 
 fn annotate(out: &mut Output, file: &str, line: u32, title: &str, message: &str) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 
-use fourtuple_scenario::Errors;
+use fourtuple_scenario::{Diagnostic, Errors};
 
 /// What a command found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,15 @@ impl Output {
             writeln!(self.to, "{}", painted(line))?;
         }
         Ok(())
+    }
+}
+
+impl Output {
+    /// Writes a diagnostic, with its first words in colour.
+    pub(crate) fn diagnostic(&mut self, one: &Diagnostic) -> io::Result<()> {
+        let text = one.to_string();
+        let (words, rest) = text.split_once(": ").unwrap_or(("", &text));
+        writeln!(self.to, "\x1b[1;33m{words}\x1b[0m: {rest}\n")
     }
 }
 

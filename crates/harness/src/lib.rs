@@ -9,6 +9,7 @@
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
 //! - [`runner`]: a scenario on all its kernels and engines; [`group`]: what came out alike
+//! - [`lint`]: what a scenario sets in vain
 //! - [`strip`]: the ports of a host over time
 //! - [`text`], [`json`], [`html`]: what people and programs read
 
@@ -23,6 +24,7 @@ pub mod group;
 pub mod html;
 pub mod json;
 pub mod kernels;
+pub mod lint;
 pub mod model;
 pub mod recorder;
 pub mod remedies;

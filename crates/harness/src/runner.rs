@@ -92,11 +92,13 @@ impl ScenarioReport {
     }
 }
 
-/// Runs the cases of a scenario on engines. Kernels that behave the same in everything run once.
-#[must_use]
-pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> ScenarioReport {
+/// A case, the profile it runs on, and the kernels it stands for.
+pub(crate) type Folded = (Arc<Case>, Profile, Vec<Name>);
+
+/// The cases of a scenario, those kernels together that behave the same in everything.
+pub(crate) fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
     let order = Order::new();
-    let mut folded: Vec<(Arc<Case>, Profile, Vec<Name>)> = Vec::new();
+    let mut folded: Vec<Folded> = Vec::new();
     let mut profiles: Vec<(String, Option<Profile>)> = Vec::new();
     for case in cases {
         let known = profiles.iter().position(|(name, _)| *name == case.kernel);
@@ -129,7 +131,13 @@ pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> Sc
             }
         }
     }
-    let cases = folded
+    folded
+}
+
+/// Runs the cases of a scenario on engines. Kernels that behave the same in everything run once.
+#[must_use]
+pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> ScenarioReport {
+    let cases = fold(scenario, cases)
         .into_iter()
         .map(|(case, profile, kernels)| run_case(case, &profile, kernels, engines));
     ScenarioReport {

@@ -12,6 +12,7 @@ use fourtuple_scenario::{Case, PortRange};
 use crate::attempt::Name;
 use crate::engine::Cannot;
 use crate::model::Model;
+use crate::remedies::edit::port_list;
 
 /// Ranges up to this size are kept port by port; of larger ones only how many ports are used for what.
 pub const PORTS_SHOWN: u32 = 64;
@@ -185,7 +186,7 @@ impl Recorder {
 #[derive(Debug)]
 struct HostRecorder {
     range: PortRange,
-    reserved: Vec<(u16, u16)>,
+    reserved: Vec<PortRange>,
     /// Who came to a port while its bucket was marked: by bind() or listen(). The rest came by connect().
     kinds: BTreeMap<u16, Kinds>,
     samples: Vec<Sample>,
@@ -200,13 +201,9 @@ struct Kinds {
 
 impl HostRecorder {
     fn new(range: PortRange, reserved: &str) -> Self {
-        let part = |part: &str| {
-            let (low, high) = part.split_once('-').unwrap_or((part, part));
-            Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
-        };
         HostRecorder {
             range,
-            reserved: reserved.split(',').filter_map(part).collect(),
+            reserved: port_list(reserved),
             kinds: BTreeMap::new(),
             samples: Vec::new(),
         }
@@ -215,7 +212,7 @@ impl HostRecorder {
     fn look(&mut self, at_ns: u64, buckets: &[BucketView]) {
         let size = self.range.size();
         let mut uses = vec![Use::Free; size as usize];
-        for (low, high) in &self.reserved {
+        for PortRange { low, high } in &self.reserved {
             for port in (*low.max(&self.range.low))..=(*high.min(&self.range.high)) {
                 uses[usize::from(port - self.range.low)] = Use::Reserved;
             }

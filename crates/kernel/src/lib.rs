@@ -57,7 +57,7 @@ pub use profile::{Behaviours, Profile};
 pub use reason::{PortVerdict, Refusal, Rule};
 pub use segment::{SegKind, Segment};
 pub use socket::State;
-pub use sysctl::{sysctl_names, sysctl_scope};
+pub use sysctl::{sysctl_is_default, sysctl_names, sysctl_scope};
 pub use time::Time;
 pub use view::{BucketView, SocketView};
 pub use world::{MachineId, World, WorldNs, WorldSock};

@@ -106,6 +106,14 @@ pub fn sysctl_scope(b: &Behaviours, key: &str) -> Option<Scope> {
     })
 }
 
+/// Whether a freshly booted kernel has this value already.
+#[must_use]
+pub fn sysctl_is_default(b: &Behaviours, key: &str, text: &str) -> bool {
+    let fresh = Values::defaults(b);
+    let mut written = fresh.clone();
+    written.write(b, key, text).is_ok() && written == fresh
+}
+
 impl Values {
     /// What a freshly booted kernel, or a new namespace, has.
     pub(crate) fn defaults(b: &Behaviours) -> Self {

@@ -1,4 +1,4 @@
-//! Errors that point at the file.
+//! Errors, and warnings of tools, that point at the file.
 //!
 //! A scenario is written by hand, so what is wrong with it is shown the way a compiler shows it: file, line and
 //! column, the line itself, what stood there, what was expected, and a way out. Several problems of one file are
@@ -15,9 +15,21 @@ const EXCERPT_CHARS: usize = 160;
 /// Characters kept before the place of the error when a line is cut.
 const EXCERPT_LEAD: usize = 60;
 
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Severity {
+    /// The scenario cannot run.
+    #[default]
+    Error,
+    /// It can run, and a tool has something to say about it by a rule of this name.
+    Warning(&'static str),
+}
+
 /// One problem of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// The path as the user gave it.
     pub file: String,
     /// The place in the file; none when the problem is the file itself (missing, too large, binary).
@@ -51,6 +63,7 @@ impl Diagnostic {
     /// A problem of the file as a whole.
     pub(crate) fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
+            severity: Severity::Error,
             file: file.into(),
             place: None,
             message: message.into(),
@@ -71,12 +84,16 @@ impl Diagnostic {
         made
     }
 
-    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+    /// Adds a way out.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    pub(crate) fn with_note(mut self, note: impl Into<String>) -> Self {
+    /// Adds a further fact.
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
     }
@@ -140,7 +157,10 @@ pub(crate) fn quoted(text: &str) -> String {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = String::new();
-        let _ = writeln!(out, "error: {}", self.message);
+        let _ = match self.severity {
+            Severity::Error => writeln!(out, "error: {}", self.message),
+            Severity::Warning(rule) => writeln!(out, "warning[{rule}]: {}", self.message),
+        };
         let margin = match &self.place {
             None => {
                 let _ = writeln!(out, " --> {}", self.file);

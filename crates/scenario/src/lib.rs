@@ -42,6 +42,7 @@ mod encode;
 mod expand;
 mod kernels;
 mod load;
+mod locate;
 mod model;
 mod schema;
 mod source;
@@ -50,10 +51,11 @@ mod suggest;
 mod value;
 mod yaml;
 
-pub use diagnostic::{Diagnostic, Errors, Place};
+pub use diagnostic::{Diagnostic, Errors, Place, Severity};
 pub use expand::expand;
 pub use kernels::KernelNames;
 pub use load::{discover, load, name_of};
+pub use locate::Segment;
 pub use model::{
     AcceptStep, BindStep, Body, Case, Check, ConnectStep, ExpectBlock, Expected, Fault, FaultKind,
     Host, KernelPattern, KernelSelector, ListenStep, Matrix, NameStep, Network, OnSocketStep,

@@ -32,6 +32,7 @@ verbs! {
     compare Compare,
     remedies Remedies,
     capacity Capacity,
+    lint Lint,
     explore Explore,
     certify Certify,
     import Import,

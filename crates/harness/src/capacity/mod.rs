@@ -239,7 +239,7 @@ fn of_style(
     let profile = own.as_ref().unwrap_or(profile);
     let of_host = edit::range_of(case, &style.host, profile.behaviours.range_high);
     let range = match style.options.local_port_range {
-        Some(own) if profile.behaviours.local_port_range_option => within(of_host, own),
+        Some(own) if profile.behaviours.local_port_range_option => of_host.narrowed_to(own),
         _ => of_host,
     };
     let ports = usable(case, style, range);
@@ -312,14 +312,6 @@ fn of_style(
     })
 }
 
-/// A range of the socket's own: each of its ends counts only inside the host's range.
-fn within(host: PortRange, own: PortRange) -> PortRange {
-    let end = |own: u16, host_end: u16| {
-        if host.contains(own) { own } else { host_end }
-    };
-    PortRange::new(end(own.low, host.low), end(own.high, host.high))
-}
-
 fn distinct(bind: &[SocketAddr]) -> u64 {
     let mut ips: Vec<_> = bind.iter().map(SocketAddr::ip).collect();
     ips.sort_unstable();
@@ -337,20 +329,9 @@ fn usable(case: &Case, style: &Style, range: PortRange) -> u32 {
         .get("net.ipv4.ip_local_reserved_ports")
         .map(String::as_str)
         .unwrap_or_default();
-    let reserved: Vec<(u16, u16)> = reserved
-        .split(',')
-        .filter_map(|part| {
-            let (low, high) = part.split_once('-').unwrap_or((part, part));
-            Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
-        })
-        .collect();
+    let reserved = edit::port_list(reserved);
     let listens = |port: u16| host.listen.iter().any(|at| at.port() == port);
-    let free = |port: &u16| {
-        !listens(*port)
-            && !reserved
-                .iter()
-                .any(|(low, high)| (*low..=*high).contains(port))
-    };
+    let free = |port: &u16| !listens(*port) && !reserved.iter().any(|range| range.contains(*port));
     let count = (range.low..=range.high).filter(free).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }

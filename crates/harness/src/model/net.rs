@@ -12,6 +12,11 @@ use crate::attempt::Name;
 use crate::engine::Cannot;
 use crate::strip::Watch;
 
+/// How the note about a sysctl that the kernel refuses begins; the errno follows.
+pub(crate) fn refusal(host: &str, key: &str, value: &str) -> String {
+    format!("{host}: sysctl {key} = {value} is refused with ")
+}
+
 /// The backlog of listeners that are there from the start; they accept at once.
 const BACKLOG: u32 = 4096;
 
@@ -106,7 +111,7 @@ impl<C: Chooser> Net<C> {
     pub(crate) fn sysctl(&mut self, host: usize, key: &str, value: &str) {
         let HostNs { name, ns } = &self.hosts[host];
         if let Err(errno) = self.world.sysctl(*ns, key, value) {
-            let note = format!("{name}: sysctl {key} = {value} is refused with {errno}");
+            let note = format!("{}{errno}", refusal(name, key, value));
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }

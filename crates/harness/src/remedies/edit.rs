@@ -10,7 +10,7 @@ use fourtuple_scenario::{
 };
 
 /// The sysctl of the port range.
-pub(super) const RANGE: &str = "net.ipv4.ip_local_port_range";
+pub(crate) const RANGE: &str = "net.ipv4.ip_local_port_range";
 
 /// The range of local ports of a host: its own, or the kernel's default with this upper end.
 pub(crate) fn range_of(case: &Case, host: &str, default_high: u16) -> PortRange {
@@ -28,6 +28,18 @@ pub(crate) fn range_of(case: &Case, host: &str, default_high: u16) -> PortRange 
             ))
         });
     written.unwrap_or(PortRange::new(32768, default_high))
+}
+
+/// The ports of a list such as `40000,40002-40005`, as ranges; what is no port is left out.
+pub(crate) fn port_list(text: &str) -> Vec<PortRange> {
+    let range = |part: &str| {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        Some(PortRange::new(
+            low.trim().parse().ok()?,
+            high.trim().parse().ok()?,
+        ))
+    };
+    text.split(',').filter_map(range).collect()
 }
 
 /// Sets a sysctl on hosts; `false` if all of them have that value already.

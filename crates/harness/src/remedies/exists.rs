@@ -4,12 +4,12 @@ use fourtuple_kernel::Behaviours;
 use fourtuple_kernel::profile::{self, Profile};
 
 /// All kernels in the order of history, one entry for each name.
-pub(super) struct History {
+pub(crate) struct History {
     kernels: Vec<(String, Behaviours)>,
 }
 
 impl History {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let profiles: Vec<Profile> = profile::all();
         let behaviours = |name: &str| {
             let found = profiles
@@ -27,7 +27,7 @@ impl History {
 
     /// From which kernel on something exists, in words: the first mainline release, and the distributions that had it
     /// before. `every kernel` and `no kernel` are possible; something that went away has its end named.
-    pub(super) fn since(&self, exists: fn(&Behaviours) -> bool) -> String {
+    pub(crate) fn since(&self, exists: impl Fn(&Behaviours) -> bool) -> String {
         let mainline: Vec<usize> = (0..self.kernels.len())
             .filter(|at| self.kernels[*at].0.starts_with("linux-"))
             .collect();

@@ -11,7 +11,7 @@
 
 mod catalogue;
 pub(crate) mod edit;
-mod exists;
+pub(crate) mod exists;
 mod situation;
 pub mod text;
 mod written;

@@ -26,6 +26,14 @@ impl PortRange {
         (self.low..=self.high).contains(&port)
     }
 
+    /// The part of this range that a socket with a range of its own searches: an end outside of this range, or 0, sets
+    /// no bound.
+    #[must_use]
+    pub fn narrowed_to(self, own: Self) -> Self {
+        let end = |own: u16, end: u16| if self.contains(own) { own } else { end };
+        Self::new(end(own.low, self.low), end(own.high, self.high))
+    }
+
     /// How many ports there are.
     pub fn size(self) -> u32 {
         u32::from(self.high).saturating_sub(u32::from(self.low)) + 1

@@ -1,0 +1,122 @@
+//! `fourtuple lint`: what scenarios set in vain, and what will surprise on a real host.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use fourtuple_harness::lint::{self, Finding, Rule};
+
+use crate::github;
+use crate::output::{Failure, Output, Verdict};
+use crate::progress::Progress;
+use crate::select::{self, Overrides};
+
+/// Looks for settings that do nothing, that a kernel does not have, or that will surprise: with the line and a way out.
+///
+/// "Does nothing" is tried, not guessed: the scenario is run on every kernel that it names, with the setting and without
+/// it. A finding that is meant to be there is allowed by a comment, on its line or on the one above it:
+/// `# lint: allow does-nothing`; for the whole file: `# lint: allow-file does-nothing`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = after_help())]
+pub(crate) struct Args {
+    /// Scenario files, or directories of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// How to write the findings.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+fn after_help() -> String {
+    let mut text = "Rules:\n".to_owned();
+    for rule in Rule::ALL {
+        text.push_str(&format!("  {:<18} {}\n", rule.name(), rule.about()));
+    }
+    text.push_str(
+        "\nExample: fourtuple lint scenarios\n\n\
+         Exit status: 0 if there is nothing to say, 1 if there is, 2 if a scenario or the call is wrong.",
+    );
+    text
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Each finding with its line.
+    Text,
+    /// One JSON document.
+    Json,
+    /// Annotations for GitHub Actions.
+    Github,
+}
+
+impl Args {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        let names = fourtuple_harness::kernels::names();
+        let selected = select::all(&self.paths, &self.overrides)?;
+        let total = selected.len();
+        let mut found: Vec<Finding> = Vec::new();
+        let mut scenarios = 0;
+        {
+            let progress = Progress::of(total);
+            for (n, one) in selected.iter().enumerate() {
+                let name = &one.scenario.name;
+                progress.at(n, &**name);
+                let mut say = |what: &str| progress.show(format!("{name}: {what}"));
+                let findings = lint::check(&one.scenario, &names, &mut say)?;
+                scenarios += usize::from(!findings.is_empty());
+                found.extend(findings);
+            }
+        }
+        let s = |n: usize| if n == 1 { "" } else { "s" };
+        let summary = match found.len() {
+            0 => format!("{total} scenario{}: nothing to say", s(total)),
+            n => format!(
+                "{n} finding{} in {scenarios} of {total} scenario{}",
+                s(n),
+                s(total)
+            ),
+        };
+        match self.format {
+            Format::Text => {
+                for one in &found {
+                    out.diagnostic(&one.diagnostic)?;
+                }
+                out.text(&summary)?;
+            }
+            Format::Json => {
+                let findings: Vec<_> = found.iter().map(json).collect();
+                let document = serde_json::json!({ "format": 1, "findings": findings });
+                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
+                writeln!(out)?;
+            }
+            Format::Github => {
+                for one in &found {
+                    github::warning(out, one.rule.name(), &one.diagnostic)?;
+                }
+                writeln!(out, "{summary}")?;
+            }
+        }
+        Ok(if found.is_empty() {
+            Verdict::Good
+        } else {
+            Verdict::Bad
+        })
+    }
+}
+
+fn json(one: &Finding) -> serde_json::Value {
+    let Finding { rule, diagnostic, .. } = one;
+    let place = diagnostic.place.as_ref();
+    serde_json::json!({
+        "rule": rule.name(),
+        "file": diagnostic.file,
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
+        "message": diagnostic.message,
+        "label": place.map(|place| place.label.as_str()),
+        "notes": diagnostic.notes,
+        "help": diagnostic.help,
+    })
+}

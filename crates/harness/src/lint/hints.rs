@@ -1,0 +1,89 @@
+//! Why a setting does nothing, in words, and which kernels have one.
+
+use fourtuple_kernel::profile::behaviour::Scope;
+use fourtuple_kernel::{sysctl_names, sysctl_scope};
+use fourtuple_scenario::{Case, Program, SocketOption};
+
+use super::settings::Owner;
+use crate::remedies::exists::History;
+
+/// What is worth knowing about a sysctl that did nothing.
+pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<String> {
+    let other = |key: &str| {
+        let host = case.hosts.get(host)?;
+        host.sysctl.get(key).map(String::as_str)
+    };
+    let text = match key {
+        "net.ipv4.tcp_fin_timeout" => {
+            "it is the time of FIN-WAIT-2; TIME-WAIT lasts 60 s whatever it says"
+        }
+        "net.ipv4.tcp_tw_reuse" if other("net.ipv4.tcp_timestamps") == Some("0") => {
+            "it needs net.ipv4.tcp_timestamps"
+        }
+        "net.ipv4.tcp_tw_reuse" if value == "2" => "2 is for loopback connections only",
+        "net.ipv4.tcp_tw_reuse" => {
+            "it helps a connect() without bind to a server whose 4-tuples are all in TIME-WAIT; ports that bind() took, and bind() and listen() themselves, are not its business"
+        }
+        "net.ipv4.tcp_tw_reuse_delay" => "it matters where tcp_tw_reuse takes over a TIME-WAIT",
+        "net.ipv4.tcp_max_tw_buckets" => "there are never that many TIME-WAITs",
+        "net.ipv4.tcp_timestamps" => {
+            "it decides whether a TIME-WAIT may be taken over, and none is asked for"
+        }
+        "net.ipv4.ip_autobind_reuse" => {
+            "it is for bind() to port 0 with SO_REUSEADDR on both sides, once the range is full"
+        }
+        "net.ipv4.ip_local_reserved_ports" => "no search would have taken these ports",
+        "net.ipv4.ip_local_port_range" => "no port of this host is chosen by the kernel",
+        "net.core.somaxconn" => "no listener's queue gets that long",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// What is worth knowing about an option that did nothing.
+pub(super) fn option(case: &Case, owner: &Owner, option: &SocketOption) -> Option<String> {
+    let process = match (owner, &case.program) {
+        (Owner::Process(name), Program::Processes(all)) => all.get(name),
+        _ => None,
+    };
+    let binds = process.is_some_and(|process| !process.bind.is_empty());
+    let named = process.is_some_and(|process| process.bind.iter().all(|at| at.port() != 0));
+    let text = match option {
+        SocketOption::BindAddressNoPort(_) if process.is_some() && !binds => {
+            "the option is about the program's own bind(), and this program does not bind"
+        }
+        SocketOption::BindAddressNoPort(_) if binds && named => {
+            "the option is about bind() to port 0, and this program names its ports"
+        }
+        SocketOption::BindAddressNoPort(_) => {
+            "the option is about the bind() of the one who sets it"
+        }
+        SocketOption::ReuseAddr(_) => {
+            "it matters for a listener whose port is in TIME-WAIT, and for sockets that bind the same port"
+        }
+        SocketOption::ReusePort(_) => {
+            "it matters when sockets of one user bind the same address and port and all have it"
+        }
+        SocketOption::V6Only(_) => "it matters where an IPv6 wildcard meets IPv4 on one port",
+        SocketOption::Linger(_) => "no connection with it is closed in a way that it changes",
+        SocketOption::LocalPortRange(_) => "no port of this socket is chosen by the kernel",
+        SocketOption::TcpLinger2(_) => "it is the time of FIN-WAIT-2, not of TIME-WAIT",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// Which kernels have a setting that some refuse, for those that came or went with a kernel.
+pub(super) fn since(name: &str) -> Option<String> {
+    let history = History::new();
+    let kernels = match name {
+        "bind_address_no_port" => history.since(|b| b.bind_address_no_port),
+        "local_port_range" => history.since(|b| b.local_port_range_option),
+        "reuseport" => history.since(|b| b.reuseport),
+        key if sysctl_names().contains(&key) => {
+            history.since(|b| sysctl_scope(b, key).is_some_and(|scope| scope != Scope::Absent))
+        }
+        _ => return None,
+    };
+    Some(format!("who has it: {kernels}"))
+}

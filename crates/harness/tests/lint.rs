@@ -1,0 +1,267 @@
+//! The rules of `lint`, each on a scenario that breaks it and on one that does not.
+
+use fourtuple_harness::kernels;
+use fourtuple_harness::lint::{Finding, Rule, check};
+use fourtuple_scenario::parse;
+
+fn findings(yaml: &str) -> Vec<Finding> {
+    let scenario = parse("lint.yaml", yaml).unwrap_or_else(|errors| panic!("{errors}"));
+    check(&scenario, &kernels::names(), &mut |_| {}).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// Rules, lines, and the words in the file that the carets are under.
+fn found(yaml: &str) -> Vec<(&'static str, usize, String)> {
+    let told = findings(yaml).into_iter().map(|one| {
+        let place = one.diagnostic.place.expect("a place in the file");
+        let marked = place.excerpt.chars().skip(place.caret_start);
+        (
+            one.rule.name(),
+            place.line,
+            marked.take(place.caret_count).collect(),
+        )
+    });
+    told.collect()
+}
+
+/// The only finding.
+fn one(yaml: &str) -> Finding {
+    let mut told = findings(yaml);
+    assert_eq!(told.len(), 1, "{told:?}");
+    told.remove(0)
+}
+
+/// A declarative scenario with one client host and one server.
+fn client(kernel: &str, sysctl: &str, more: &str) -> String {
+    format!(
+        r#"about: One client
+kernel: {kernel}
+hosts:
+  app:
+    addresses: [192.168.0.12]
+    sysctl:
+      {sysctl}
+  api: {{ addresses: [192.168.0.4], listen: "192.168.0.4:3000" }}
+processes:
+  client: {{ on: app, connect: "192.168.0.4:3000", {more} }}
+"#
+    )
+}
+
+const EVEN: &str = "net.ipv4.ip_local_port_range: 40000-40003";
+
+/// The even range and one more sysctl.
+fn with(sysctl: &str) -> String {
+    format!("{EVEN}\n      {sysctl}")
+}
+
+#[test]
+fn a_scenario_without_faults_has_no_finding() {
+    assert_eq!(found(&client("all", EVEN, "count: 5")), []);
+}
+
+#[test]
+fn odd_ranges_are_for_kernels_that_search_in_steps_of_two() {
+    let odd = "net.ipv4.ip_local_port_range: 40000-40004";
+    assert_eq!(
+        found(&client("linux-6.18", odd, "count: 5")),
+        [("odd-range", 7, odd.to_owned())]
+    );
+    let old = "[rhel-6.5, linux-3.10, linux-4.4]";
+    assert_eq!(found(&client(old, odd, "count: 5")), []);
+    let told = one(&client("[linux-4.4, linux-4.19]", odd, "count: 5"));
+    let note = &told.diagnostic.notes[0];
+    assert!(note.starts_with("on linux-4.19 "), "{note}");
+    // One port is found by every search.
+    let single = "net.ipv4.ip_local_port_range: 40000-40000";
+    assert_eq!(found(&client("linux-6.18", single, "count: 5")), []);
+}
+
+#[test]
+fn listeners_inside_the_range_are_told_unless_their_port_is_reserved() {
+    let listens = r#"listen: "192.168.0.12:40001", count: 1"#;
+    assert_eq!(
+        found(&client("linux-6.18", EVEN, listens)),
+        [(
+            "listener-in-range",
+            10,
+            r#""192.168.0.12:40001""#.to_owned()
+        )]
+    );
+    let reserved = with("net.ipv4.ip_local_reserved_ports: 40001");
+    let rules = |kernel: &str| -> Vec<Rule> {
+        let told = findings(&client(kernel, &reserved, listens));
+        told.iter().map(|one| one.rule).collect()
+    };
+    assert!(!rules("linux-6.18").contains(&Rule::ListenerInRange));
+    // There is no such sysctl there, so that the port is not kept.
+    assert_eq!(
+        rules("linux-2.6.32"),
+        [Rule::UnknownSysctl, Rule::ListenerInRange]
+    );
+    let outside = r#"listen: "192.168.0.12:80", count: 1"#;
+    assert_eq!(found(&client("linux-6.18", EVEN, outside)), []);
+}
+
+#[test]
+fn listeners_of_steps_are_found_where_they_bind() {
+    let yaml = r#"about: A listener in steps
+kernel: linux-6.18
+hosts: { h: { sysctl: { net.ipv4.ip_local_port_range: 40000-40003 } } }
+steps:
+  - { bind: c, at: "127.0.0.1:40002" }
+  - { bind: l, at: "127.0.0.1:40001" }
+  - { listen: l }
+  - { connect: p, to: "127.0.0.1:40001" }
+"#;
+    assert_eq!(
+        found(yaml),
+        [(
+            "listener-in-range",
+            6,
+            r#"at: "127.0.0.1:40001""#.to_owned()
+        )]
+    );
+}
+
+#[test]
+fn settings_that_a_kernel_has_not_are_told_with_its_name() {
+    let delay = with("net.ipv4.tcp_tw_reuse_delay: 1");
+    let told = one(&client("[linux-6.12, linux-6.14]", &delay, "count: 5"));
+    assert_eq!(told.rule, Rule::UnknownSysctl);
+    let message = &told.diagnostic.message;
+    assert!(message.ends_with("on linux-6.12"), "{message}");
+    assert_eq!(
+        told.diagnostic.help.as_deref(),
+        Some("who has it: linux-6.14")
+    );
+
+    let option = r#"bind: "192.168.0.12:0", count: 5, options: { bind_address_no_port: true }"#;
+    let told = one(&client("[linux-4.1, linux-4.2]", EVEN, option));
+    assert_eq!(told.rule, Rule::IgnoredOption);
+    let message = &told.diagnostic.message;
+    assert!(message.contains("ENOPROTOOPT on linux-4.1"), "{message}");
+
+    let nobody = with("net.ipv4.tcp_window_scaling: 0");
+    let told = one(&client("linux-6.18", &nobody, "count: 5"));
+    let message = &told.diagnostic.message;
+    assert!(message.contains("the model does not know"), "{message}");
+
+    let value = with("net.ipv4.tcp_tw_reuse: 3");
+    let told = one(&client("linux-6.18", &value, "count: 5"));
+    assert_eq!(told.rule, Rule::RefusedValue);
+}
+
+#[test]
+fn a_sysctl_that_only_the_first_namespace_has_is_no_sysctl_of_a_container() {
+    let yaml = r#"about: A container of an old kernel sets what belongs to the machine
+kernel: linux-4.4
+hosts:
+  node: { machine: m, addresses: [192.168.0.1] }
+  pod:
+    machine: m
+    addresses: [192.168.0.2]
+    sysctl:
+      net.ipv4.tcp_tw_reuse: 1
+processes:
+  client: { on: node, connect: "192.168.0.2:80" }
+  server: { on: pod, listen: "192.168.0.2:80" }
+"#;
+    let told = one(yaml);
+    assert_eq!(told.rule, Rule::UnknownSysctl);
+    let message = &told.diagnostic.message;
+    assert!(
+        message.contains("belongs to the whole machine"),
+        "{message}"
+    );
+}
+
+#[test]
+fn ends_of_a_slice_outside_of_the_range_are_told() {
+    let slice = |range: &str| format!("count: 5, options: {{ local_port_range: {range} }}");
+    let told = one(&client("linux-6.18", EVEN, &slice("30000-40001")));
+    assert_eq!(told.rule, Rule::IgnoredOption);
+    let message = &told.diagnostic.message;
+    assert!(message.contains("30000, outside"), "{message}");
+    let inside = slice("40000-40001");
+    let told = findings(&client("linux-6.18", EVEN, &inside));
+    let rules: Vec<Rule> = told.iter().map(|one| one.rule).collect();
+    // The slice alone decides now.
+    assert_eq!(rules, [Rule::DoesNothing]);
+}
+
+#[test]
+fn what_does_nothing_is_found_by_trying() {
+    let reuse = with("net.ipv4.tcp_tw_reuse: 1");
+    // Nothing is closed, so that there is no TIME-WAIT to use again.
+    assert_eq!(
+        found(&client("linux-6.18", &reuse, "count: 5")),
+        [("does-nothing", 8, "net.ipv4.tcp_tw_reuse: 1".to_owned())]
+    );
+    // Here there is: the fifth connection needs one of the four ports.
+    let busy = "connections: 5, hold: 1s, every: 2s";
+    assert_eq!(found(&client("linux-6.18", &reuse, busy)), []);
+    // What is written as it is anyway says what is meant.
+    let default = with("net.ipv4.tcp_tw_reuse: 2");
+    assert_eq!(found(&client("linux-6.18", &default, "count: 5")), []);
+    let own = "count: 5, options: { bind_address_no_port: true }";
+    let told = one(&client("linux-6.18", EVEN, own));
+    assert_eq!(told.rule, Rule::DoesNothing);
+    let note = &told.diagnostic.notes[0];
+    assert!(note.contains("does not bind"), "{note}");
+}
+
+#[test]
+fn a_setting_that_matters_at_one_point_of_the_matrix_matters() {
+    let matrix = |holds: &str| {
+        let more = r#"connections: 5, hold: "${hold}", every: 2s"#;
+        let yaml = client("linux-6.18", &with("net.ipv4.tcp_tw_reuse: 1"), more);
+        let matrix = format!("matrix: {{ hold: {holds} }}\nprocesses:");
+        yaml.replace("processes:", &matrix)
+    };
+    assert_eq!(found(&matrix("[1s, forever]")), []);
+    assert_eq!(one(&matrix("[forever]")).rule, Rule::DoesNothing);
+}
+
+#[test]
+fn without_its_network_nothing_is_said_to_do_nothing() {
+    let yaml = client("linux-6.18", &with("net.ipv4.tcp_tw_reuse: 1"), "count: 5");
+    let network = format!("{yaml}network: {{ latency: 10ms }}\n");
+    assert_eq!(found(&network), []);
+}
+
+#[test]
+fn stale_advice_is_named() {
+    let recycle = with("net.ipv4.tcp_tw_recycle: 1");
+    for kernel in ["linux-3.10", "linux-6.18"] {
+        let told = one(&client(kernel, &recycle, "count: 5"));
+        assert_eq!(told.rule, Rule::StaleAdvice, "{kernel}");
+    }
+    let told = one(&client(
+        "linux-6.18",
+        &with("net.ipv4.tcp_fin_timeout: 10"),
+        "count: 5",
+    ));
+    let note = &told.diagnostic.notes[0];
+    assert!(note.contains("FIN-WAIT-2"), "{note}");
+}
+
+#[test]
+fn findings_are_allowed_by_comments_and_comments_do_not_outlive_them() {
+    for sysctl in [
+        "# lint: allow does-nothing: that is the point\n      net.ipv4.tcp_tw_reuse: 1",
+        "net.ipv4.tcp_tw_reuse: 1 # lint: allow does-nothing",
+    ] {
+        let yaml = client("linux-6.18", &with(sysctl), "count: 5");
+        assert_eq!(found(&yaml), [], "{sysctl}");
+    }
+    let yaml = client("linux-6.18", EVEN, "count: 5");
+    assert_eq!(
+        found(&format!(
+            "# lint: allow-file does-nothing, odd-ranges\n{yaml}"
+        )),
+        [
+            ("unused-allow", 1, "does-nothing".to_owned()),
+            ("unused-allow", 1, "odd-ranges".to_owned()),
+        ]
+    );
+}
