@@ -165,6 +165,16 @@ impl Seen {
         }
     }
 
+    /// Whether the answer says which port the call took, or that it took none. A connect that is refused by the other end, for
+    /// one, keeps a port that only a later call tells.
+    fn tells_port(&self, op: &Op) -> bool {
+        match (op, self.end) {
+            (Op::Connect { .. }, End::Err(e)) => e == Errno::EADDRNOTAVAIL,
+            (Op::Bind { .. }, End::Err(e)) => e == Errno::EADDRINUSE,
+            _ => self.port.is_some() || self.name.is_some(),
+        }
+    }
+
     fn of(r: Result<(), Errno>) -> Self {
         Seen::bare(match r {
             Ok(()) => End::Ok,
@@ -249,7 +259,7 @@ impl Follower {
             self.last
         };
         for belief in &self.beliefs {
-            let mut script = Script::new();
+            let mut script = belief.aiming(op, seen);
             loop {
                 let mut b = belief.clone();
                 *b.machine.chooser_mut() = script;
@@ -265,6 +275,9 @@ impl Follower {
                         || (next.len() < MAX_BELIEFS && marks.insert(b.fingerprint()))
                     {
                         next.push(b);
+                    }
+                    if script.only_starts() && seen.tells_port(op) {
+                        break;
                     }
                 } else {
                     allowed.insert(answer);
@@ -307,6 +320,24 @@ impl Belief {
         self.socks.clear();
         // Recorders put machine-wide sysctls back before the next program.
         self.machine.reset_machine_sysctls();
+    }
+
+    /// A script that first tries the searches that lead straight to the port that was seen.
+    fn aiming(&self, op: &Op, seen: &Seen) -> Script {
+        let port = seen.port.or(seen.name.map(|name| name.port));
+        let searches = match op {
+            Op::Bind { sock, .. } | Op::Listen { sock, .. } | Op::Connect { sock, .. } => {
+                self.sock(*sock).zip(port)
+            }
+            _ => None,
+        };
+        match searches {
+            Some((sock, port)) => {
+                let (low, _) = self.machine.port_range(sock.index);
+                Script::aiming(u32::from(port.saturating_sub(low)))
+            }
+            None => Script::new(),
+        }
     }
 
     fn sock(&self, i: usize) -> Option<SockId> {

@@ -10,9 +10,10 @@ pub struct Script {
     /// What to answer, and of how many possibilities.
     answers: Vec<(u32, u32)>,
     at: usize,
-    /// The port that the followed kernel gave, with the range it is searched in: for large ranges
-    /// only starts that can lead to it are tried.
-    target: Option<u16>,
+    /// Where in the searched range the followed kernel found its port: the start that is tried first.
+    aim: u32,
+    /// Whether the run so far has chosen anything but the starts of searches.
+    others: bool,
 }
 
 impl Script {
@@ -22,17 +23,28 @@ impl Script {
         Script::default()
     }
 
-    /// Starts the first run.
-    pub fn rewind(&mut self, target: Option<u16>) {
-        self.answers.clear();
-        self.at = 0;
-        self.target = target;
+    /// A script whose searches start first at this place of their range: with a range of tens of
+    /// thousands of ports the others then need not be tried.
+    #[must_use]
+    pub fn aiming(place: u32) -> Self {
+        Script {
+            aim: place,
+            ..Script::default()
+        }
+    }
+
+    /// Whether the run has only chosen where searches start. The same answer then leaves the same
+    /// state behind, wherever the search came from.
+    #[must_use]
+    pub fn only_starts(&self) -> bool {
+        !self.others
     }
 
     /// Moves on to the next combination; `false` when all have been seen.
     pub fn another(&mut self) -> bool {
         self.answers.truncate(self.at);
         self.at = 0;
+        self.others = false;
         while let Some((answer, of)) = self.answers.last_mut() {
             *answer += 1;
             if answer < of {
@@ -50,6 +62,20 @@ impl Script {
     }
 
     fn choose(&mut self, of: u32) -> u32 {
+        self.others = true;
+        self.next(of)
+    }
+
+    /// One of `of` starts, which are `step` places apart: first the one that is aimed at, then downwards.
+    fn start(&mut self, of: u32, step: u32) -> u32 {
+        let number = self.next(of);
+        if of == 0 {
+            return 0;
+        }
+        (self.aim / step % of + of - number) % of * step
+    }
+
+    fn next(&mut self, of: u32) -> u32 {
         if self.at == self.answers.len() {
             self.answers.push((0, of));
         }
@@ -62,9 +88,9 @@ impl Script {
 impl Chooser for Script {
     fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
         if parity {
-            self.choose(n.div_ceil(2)) * 2
+            self.start(n.div_ceil(2), 2)
         } else {
-            self.choose(n)
+            self.start(n, 1)
         }
     }
 
@@ -78,13 +104,13 @@ impl Chooser for Script {
 
     fn connect_start(&mut self, _base: u32, n: u32, even: bool) -> u32 {
         if !even {
-            return self.choose(n);
+            return self.start(n, 1);
         }
         if n.is_multiple_of(2) {
-            return self.choose(n / 2) * 2;
+            return self.start(n / 2, 2);
         }
         // An even number modulo an odd one can be anything.
-        let r = self.choose(n);
+        let r = self.start(n, 1);
         if r.is_multiple_of(2) { r } else { r + n }
     }
 
