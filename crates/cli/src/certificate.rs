@@ -19,6 +19,9 @@ pub(crate) struct Certificate {
     pub(crate) how: String,
     /// Programs that ran.
     pub(crate) programs: u64,
+    /// Cases of scenarios that ran, where it was scenarios.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) scenarios: u64,
     /// Calls that were judged.
     pub(crate) calls: u64,
     /// Answers that the profile does not allow.
@@ -31,10 +34,30 @@ impl Certificate {
             kernel: kernel.to_owned(),
             how: how.to_owned(),
             programs: 0,
+            scenarios: 0,
             calls: 0,
             disallowed: 0,
         }
     }
+}
+
+impl Certificate {
+    /// What was asked, in which way, and whether by scenarios or by programs.
+    fn key(&self) -> (&str, &str, bool) {
+        (&self.how, &self.kernel, self.scenarios > 0)
+    }
+
+    /// What ran, in words.
+    pub(crate) fn ran(&self) -> String {
+        match self.scenarios {
+            0 => format!("{} programs", self.programs),
+            n => format!("{n} cases of scenarios"),
+        }
+    }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// All certificates by profile.
@@ -67,9 +90,9 @@ impl Certificates {
     /// Replaces what is known from the same kernel by the same way.
     pub(crate) fn put(&mut self, profile: &str, certificate: Certificate) {
         let list = self.0.entry(profile.to_owned()).or_default();
-        list.retain(|c| (&c.kernel, &c.how) != (&certificate.kernel, &certificate.how));
+        list.retain(|c| c.key() != certificate.key());
         list.push(certificate);
-        list.sort_by(|a, b| (&a.how, &a.kernel).cmp(&(&b.how, &b.kernel)));
+        list.sort_by(|a, b| a.key().cmp(&b.key()));
     }
 
     /// Writes the whole file at once.

@@ -1,35 +1,108 @@
 //! The engines there are.
 
-use fourtuple_harness::{Engine, Model};
+use std::time::Duration;
+
+use fourtuple_harness::{Engine, Model, runner};
+use fourtuple_linux::engine::{self, Real};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 use crate::output::Failure;
+use crate::select::Selected;
 
 /// What `run` uses unless it is told otherwise: the engines that need nothing but this program.
 pub(crate) const DEFAULT: [&str; 3] = ["model", "turmoil", "stock"];
 
+/// Options of the engines that have a real kernel.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RealArgs {
+    /// The kernel of the vm engine: a bzImage, or a name such as debian:6.1 for a packaged one.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) kernel_image: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// How long the real clock is waited for.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct WaitArgs {
+    /// Seconds that a scenario may take on the running kernel, whose clock is the real one. What takes longer is left out.
+    #[arg(long, value_name = "SECONDS", default_value_t = engine::MAX_WAIT.as_secs())]
+    pub(crate) max_wait: u64,
+}
+
+impl WaitArgs {
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_secs(self.max_wait)
+    }
+}
+
+/// An engine's name, one line on it, and what makes one.
+type Maker = (
+    &'static str,
+    &'static str,
+    fn(&RealArgs) -> Result<Box<dyn Engine>, Failure>,
+);
+
 /// Every engine. The model comes first: it is what the others are compared with.
-fn all() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(Model), Box::new(Turmoil), Box::new(Stock)]
+fn all() -> Vec<Maker> {
+    vec![
+        (Model::NAME, Model.about(), |_| Ok(Box::new(Model))),
+        (Turmoil.name(), Turmoil.about(), |_| Ok(Box::new(Turmoil))),
+        (Stock.name(), Stock.about(), |_| Ok(Box::new(Stock))),
+        (engine::LINUX.name, engine::LINUX.about, |real| {
+            Ok(Box::new(real_kernel("host", real.wait.limit())?))
+        }),
+        (engine::VM.name, engine::VM.about, |real| {
+            let Some(image) = &real.kernel_image else {
+                return Err(Failure::Told(
+                    "error: the vm engine needs a kernel\n  = help: --kernel-image IMAGE, a bzImage or a name such as debian:6.1"
+                        .to_owned(),
+                ));
+            };
+            Ok(Box::new(real_kernel(image, real.wait.limit())?))
+        }),
+    ]
+}
+
+/// A real kernel to run scenarios on: `host`, or an image.
+pub(crate) fn real_kernel(name: &str, limit: Duration) -> Result<Real, Failure> {
+    Real::named(name, limit).map_err(|e| Failure::Told(format!("error: {e}")))
 }
 
 /// The engines with these names, each once.
-pub(crate) fn by_name(names: &[String]) -> Result<Vec<Box<dyn Engine>>, Failure> {
-    let mut engines = all();
+pub(crate) fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Box<dyn Engine>>, Failure> {
+    let engines = all();
     if let Some(name) = names
         .iter()
-        .find(|name| engines.iter().all(|one| one.name() != **name))
+        .find(|name| engines.iter().all(|one| one.0 != **name))
     {
         let mut message = format!("error: there is no engine `{name}`");
-        for engine in &engines {
-            message.push_str(&format!(
-                "\n  = help: {}: {}",
-                engine.name(),
-                engine.about()
-            ));
+        for (name, about, _) in &engines {
+            message.push_str(&format!("\n  = help: {name}: {about}"));
         }
         return Err(Failure::Told(message));
     }
-    engines.retain(|engine| names.iter().any(|name| engine.name() == name));
-    Ok(engines)
+    engines
+        .into_iter()
+        .filter(|one| names.iter().any(|name| one.0 == name))
+        .map(|(_, _, make)| make(real))
+        .collect()
+}
+
+/// Tells the engines to which many cases at once are cheaper what they will be asked for.
+pub(crate) fn prepare(engines: &[Box<dyn Engine>], selected: &[Selected]) {
+    if !engines.iter().any(|engine| engine.wants_many()) {
+        return;
+    }
+    let folded: Vec<_> = selected
+        .iter()
+        .flat_map(|one| runner::fold(&one.scenario, one.cases.clone()))
+        .collect();
+    let cases: Vec<_> = folded
+        .iter()
+        .map(|(case, profile, _)| (&**case, profile))
+        .collect();
+    for engine in engines.iter().filter(|engine| engine.wants_many()) {
+        engine.prepare(&cases);
+    }
 }

@@ -1,12 +1,13 @@
 //! The comparison of engines: the same calls, the same answers?
 //!
 //! Two outcomes agree when they list the same calls in the same order with the same answers, ports included. Times are
-//! not compared: a simulated network has a tick, the model has none.
+//! not compared: a simulated network has a tick, the model has none. A real kernel is followed instead, see [`crate::followed`].
 
 use serde::{Serialize, Serializer};
 
 use crate::attempt::{Attempt, Name};
 use crate::engine::Standing;
+use crate::followed::Followed;
 use crate::report::RunReport;
 
 /// One engine compared with the model on one kernel and one point of the matrix.
@@ -68,6 +69,9 @@ fn or_null<S: Serializer>(value: &Option<String>, to: S) -> Result<S::Ok, S::Err
 /// Compares an engine's outcome with the reference's.
 #[must_use]
 pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> Agreement {
+    if let Some(followed) = &other.followed {
+        return allowed(reference, other, followed);
+    }
     let (a, b) = (&reference.attempts, &other.attempts);
     let longer = a.len().max(b.len());
     let mut differing = 0;
@@ -97,6 +101,29 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
         attempts: u32::try_from(longer).unwrap_or(u32::MAX),
         differing,
         differing_results,
+        first,
+    }
+}
+
+/// A real kernel agrees when the model allows each of its answers: what the model answered by itself is one way of many.
+fn allowed(reference: &RunReport, other: &RunReport, followed: &Followed) -> Agreement {
+    let first = followed.disallowed.as_ref().map(|one| Difference {
+        n: one.n,
+        call: one.call.clone(),
+        got: Some(one.seen.clone()),
+        reference: Some(one.allowed()),
+    });
+    Agreement {
+        scenario: other.scenario.clone(),
+        kernel: other.kernel.clone(),
+        axes: other.axes.clone(),
+        engine: other.engine,
+        with: reference.engine,
+        agrees: followed.allowed(),
+        required: true,
+        attempts: u32::try_from(other.attempts.len()).unwrap_or(u32::MAX),
+        differing: u32::from(!followed.allowed()),
+        differing_results: u32::from(!followed.allowed()),
         first,
     }
 }

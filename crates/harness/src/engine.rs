@@ -18,6 +18,14 @@ pub trait Engine: Send + Sync {
     /// What the answers of this engine are worth next to the model's on this case.
     fn standing(&self, case: &Case) -> Standing;
 
+    /// Whether many cases at once are cheaper than one by one; such an engine is to be told by [`Engine::prepare`].
+    fn wants_many(&self) -> bool {
+        false
+    }
+
+    /// Gets ready for cases that will be run.
+    fn prepare(&self, _cases: &[(&Case, &Profile)]) {}
+
     /// Runs a case on a kernel.
     ///
     /// # Errors
@@ -32,6 +40,9 @@ pub enum Standing {
     Reference,
     /// Every attempt must be the same as the model's; a difference fails the run.
     MustAgree,
+    /// A real kernel answers, whose ports hang on a secret of its own: the model follows it, and every answer must be one that it
+    /// allows.
+    MustBeAllowed,
     /// A difference is what one wants to see, never a failure.
     Contrast,
 }

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::attempt::{Attempt, Name};
 use crate::expect::{self, Unmet};
+use crate::followed::Followed;
 
 /// The outcome of one case on one kernel and one engine. Serialises to an entry of `runs` in the outcome format.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +35,9 @@ pub struct RunReport {
     /// What the engine left out or has to say, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What came of following the answers of a real kernel with the model; absent for engines that are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followed: Option<Followed>,
 }
 
 pub(crate) fn axes<S: Serializer>(axes: &[(Name, Name)], to: S) -> Result<S::Ok, S::Error> {
@@ -53,6 +57,12 @@ fn below_scenarios(file: &str) -> &str {
 }
 
 impl RunReport {
+    /// Whether a real kernel gave an answer that its profile does not allow.
+    #[must_use]
+    pub fn is_disallowed(&self) -> bool {
+        self.followed.as_ref().is_some_and(|one| !one.allowed())
+    }
+
     /// The report of a run, with the scenario's expectations checked against it.
     #[must_use]
     pub fn new(
@@ -78,6 +88,7 @@ impl RunReport {
             attempts,
             expect_failed,
             notes,
+            followed: None,
         }
     }
 }

@@ -58,6 +58,7 @@ impl CaseReport {
     pub fn failed(&self) -> bool {
         self.judged().any(|report| !report.expect_failed.is_empty())
             || self.agreement.iter().any(Agreement::fails)
+            || self.reports().any(RunReport::is_disallowed)
     }
 
     /// The runs whose expectations count. An engine that is there for contrast is expected to be wrong.
@@ -92,11 +93,12 @@ impl ScenarioReport {
     }
 }
 
-/// A case, the profile it runs on, and the kernels it stands for.
-pub(crate) type Folded = (Arc<Case>, Profile, Vec<Name>);
+/// A case that runs, its kernel's profile, and the names of all kernels that it stands for.
+pub type Folded = (Arc<Case>, Profile, Vec<Name>);
 
-/// The cases of a scenario, those kernels together that behave the same in everything.
-pub(crate) fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
+/// The cases of a scenario that have to run: kernels that behave the same in everything are one.
+#[must_use]
+pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
     let order = Order::new();
     let mut folded: Vec<Folded> = Vec::new();
     let mut profiles: Vec<(String, Option<Profile>)> = Vec::new();

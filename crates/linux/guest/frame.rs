@@ -33,6 +33,10 @@ impl<'a> Operands<'a> {
         u32::from_le_bytes(self.array())
     }
 
+    pub fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.array())
+    }
+
     pub fn i32(&mut self) -> i32 {
         i32::from_le_bytes(self.array())
     }
@@ -64,7 +68,7 @@ impl<'a> Operands<'a> {
 }
 
 /// An IP address and port.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Addr {
     /// 0 (none), 4 or 6.
     pub family: u8,
@@ -81,6 +85,18 @@ impl Addr {
         } else {
             &self.ip
         }
+    }
+
+    /// An IPv4 address that is written as an IPv6 one, as what it is; the scope, which says nothing about who it is, left out.
+    pub fn plain(self) -> Addr {
+        const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+        let mut plain = Addr { scope: 0, ..self };
+        if self.family == 6 && self.ip[..12] == MAPPED {
+            plain.family = 4;
+            plain.ip = [0; 16];
+            plain.ip[..4].copy_from_slice(&self.ip[12..]);
+        }
+        plain
     }
 
     /// The address in the kernel's layout, and its length.
@@ -183,6 +199,37 @@ impl Record {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
+
+    /// A record that another process made.
+    pub fn from_bytes(bytes: &[u8]) -> Record {
+        let mut r = Record {
+            bytes: [0; 32],
+            len: 0,
+        };
+        r.push(&bytes[..bytes.len().min(32)]);
+        r
+    }
+
+    /// 0 where the call worked.
+    pub fn result(&self) -> i16 {
+        i16::from_le_bytes([self.bytes[0], self.bytes[1]])
+    }
+
+    /// The address that it carries; family 0 for none.
+    pub fn addr(&self) -> Addr {
+        let (family, rest) = (self.bytes[10], &self.bytes[11..]);
+        let mut addr = Addr {
+            family,
+            ..Addr::default()
+        };
+        match family {
+            4 => addr.ip[..4].copy_from_slice(&rest[2..6]),
+            6 => addr.ip.copy_from_slice(&rest[2..18]),
+            _ => return Addr::default(),
+        }
+        addr.port = u16::from_le_bytes([rest[0], rest[1]]);
+        addr
+    }
 }
 
 /// The answer to one program, behind room for its length.
@@ -196,9 +243,24 @@ impl<'a> Output<'a> {
         Output { buffer, len: 4 }
     }
 
+    /// What does not fit any more is left out: the other side looks at the length.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
+        if let Some(to) = self.buffer.get_mut(self.len..self.len + bytes.len()) {
+            to.copy_from_slice(bytes);
+            self.len += bytes.len();
+        }
+    }
+
+    /// Leaves room for a `u32` that `close_hole` fills.
+    pub fn hole(&mut self) -> usize {
+        self.push(&[0; 4]);
+        self.len
+    }
+
+    /// Fills a hole with the number of bytes behind it.
+    pub fn close_hole(&mut self, hole: usize) {
+        let n = (self.len - hole) as u32;
+        self.buffer[hole - 4..hole].copy_from_slice(&n.to_le_bytes());
     }
 
     pub fn send(self, fd: i32) -> sys::Res<()> {

@@ -11,6 +11,7 @@ mod exec;
 mod frame;
 mod isolate;
 mod link;
+mod play;
 mod program;
 mod start;
 mod sys;
@@ -18,21 +19,25 @@ mod sys;
 #[allow(dead_code)]
 mod wire;
 
-use wire::{MAX_DATA, MAX_FRAME, MAX_SOCKETS, MAX_STEPS};
+use wire::{MAX_ANSWER, MAX_DATA, MAX_FRAME, MAX_SOCKETS, MAX_STEPS};
 
 /// All memory of the guest. It is zeroed memory of the executable, so a page that is never touched costs nothing.
 pub struct Memory {
     pub input: [u8; MAX_FRAME],
-    pub output: [u8; MAX_STEPS * 32],
+    pub output: [u8; MAX_ANSWER],
     pub sockets: exec::Sockets<MAX_SOCKETS>,
     pub data: [u8; MAX_DATA],
+    pub ports: program::Ports,
+    pub tables: play::Tables,
 }
 
 static mut MEMORY: Memory = Memory {
     input: [0; MAX_FRAME],
-    output: [0; MAX_STEPS * 32],
+    output: [0; MAX_ANSWER],
     sockets: exec::Sockets::NONE,
     data: [0; MAX_DATA],
+    ports: [0; MAX_STEPS],
+    tables: play::Tables::NONE,
 };
 
 pub fn main(_argc: usize) -> ! {

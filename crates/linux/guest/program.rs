@@ -1,12 +1,17 @@
-//! Running programs: frames in, records out, and the workers that stand for the hosts of a topology.
+//! Running programs: frames in, records out, and the processes that stand for the hosts and the processes of a program.
 
 use crate::exec::Executor;
 use crate::frame::{Operands, Output, Record};
-use crate::wire::{MAGIC, MAX_FRAME, MAX_HOSTS, OP_HOST, OP_LINK, STAGE_READY, VERSION};
+use crate::play::{self, Tables};
+use crate::wire::*;
 use crate::{Memory, link, sys};
 
-/// Sent to a worker instead of an operation's place: close everything and end.
+/// Sent to a worker instead of an operation's length: close everything and end.
 const QUIT: u32 = u32::MAX;
+/// The length of an operation's head.
+const HEAD: usize = 6;
+/// The largest operation.
+const MAX_OP: usize = HEAD + u16::MAX as usize;
 
 /// Says who is there, or why it cannot run (`stage` names what failed with `errno`).
 pub fn hello(fd: i32, stage: u8, errno: i32, flags: u8) {
@@ -35,8 +40,19 @@ pub fn serve(memory: &mut Memory, input: i32, output: i32, flags: u8) {
             return;
         }
         let mut out = Output::new(&mut memory.output);
-        let mut executor = Executor::new(&mut memory.sockets, &mut memory.data);
-        run(&memory.input[..n], &mut executor, &mut out);
+        let mut stage = Stage {
+            executor: Executor::new(&mut memory.sockets, &mut memory.data),
+            hosts: [Worker::NONE; MAX_HOSTS],
+            processes: [Worker::NONE; MAX_PROCESSES],
+        };
+        run(
+            &memory.input[..n],
+            &mut stage,
+            &mut memory.ports,
+            &mut memory.tables,
+            &mut out,
+        );
+        stage.end();
         if out.send(output).is_err() {
             return;
         }
@@ -53,29 +69,92 @@ fn fill(fd: i32, mut to: &mut [u8]) -> bool {
     true
 }
 
-/// One operation inside a frame.
-struct Op<'a> {
-    code: u8,
-    host: u8,
-    operands: Operands<'a>,
-    /// Where the next one starts.
-    next: usize,
+/// One operation.
+#[derive(Clone, Copy)]
+pub struct Op<'a> {
+    pub code: u8,
+    pub host: u8,
+    /// 0: the process that has the host's namespace.
+    pub process: u16,
+    pub operands: &'a [u8],
 }
 
-fn op_at(frame: &[u8], at: usize) -> Option<Op<'_>> {
-    let head = frame.get(at..at + 4)?;
-    let next = at + 4 + u16::from_le_bytes([head[2], head[3]]) as usize;
-    let operands = Operands(frame.get(at + 4..next)?);
-    Some(Op {
+impl Op<'_> {
+    fn head(&self) -> [u8; HEAD] {
+        let (process, length) = (
+            self.process.to_le_bytes(),
+            (self.operands.len() as u16).to_le_bytes(),
+        );
+        [
+            self.code, self.host, process[0], process[1], length[0], length[1],
+        ]
+    }
+}
+
+/// The operation at the beginning of `bytes`, and what is behind it.
+fn first_op(bytes: &[u8]) -> Option<(Op<'_>, &[u8])> {
+    let (head, tail) = bytes.split_at_checked(HEAD)?;
+    let length = u16::from_le_bytes([head[4], head[5]]) as usize;
+    let (operands, rest) = tail.split_at_checked(length)?;
+    let op = Op {
         code: head[0],
         host: head[1],
+        process: u16::from_le_bytes([head[2], head[3]]),
         operands,
-        next,
-    })
+    };
+    Some((op, rest))
 }
 
-/// A process that is one host of a topology.
-#[derive(Clone, Copy, Default)]
+/// The ports that calls gave, by the number of their record; 0 for none.
+pub type Ports = [u16; MAX_STEPS];
+
+fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, out: &mut Output) {
+    let mut rest = frame;
+    let mut number = 0;
+    while let Some((op, next)) = first_op(rest) {
+        rest = next;
+        if op.code == OP_PLAY {
+            play::run(op.operands, stage, tables, out);
+            continue;
+        }
+        let record = with_port(op, ports, |op| stage.perform(op));
+        if let Some(port) = ports.get_mut(number) {
+            *port = record.addr().port;
+        }
+        number += 1;
+        out.push(record.bytes());
+    }
+}
+
+/// Puts the port of an earlier call into an operation that asks for one.
+fn with_port(op: Op, ports: &Ports, perform: impl FnOnce(Op) -> Record) -> Record {
+    // The slot comes first, then the address.
+    let asks = matches!(op.code, OP_BIND | OP_CONNECT)
+        && op.operands.get(2).is_some_and(|family| family & PORT_OF != 0);
+    if !asks {
+        return perform(op);
+    }
+    let mut operands = [0; 64];
+    let Some(copy) = operands.get_mut(..op.operands.len()) else {
+        return Record::errno(sys::EINVAL);
+    };
+    copy.copy_from_slice(op.operands);
+    let number = u16::from_le_bytes([copy[3], copy[4]]) as usize;
+    match ports.get(number) {
+        Some(&port) if port > 0 => {
+            copy[2] &= !PORT_OF;
+            copy[3..5].copy_from_slice(&port.to_le_bytes());
+            perform(Op {
+                operands: copy,
+                ..op
+            })
+        }
+        _ => Record::new(RESULT_NOPORT, crate::frame::Detail::None),
+    }
+}
+
+/// A process that is one host, or one process, of a program.
+#[derive(Clone, Copy)]
 struct Worker {
     /// 0: there is none.
     pid: i32,
@@ -83,93 +162,164 @@ struct Worker {
     records: i32,
 }
 
-fn run(frame: &[u8], executor: &mut Executor, out: &mut Output) {
-    let mut workers = [Worker::default(); MAX_HOSTS];
-    let mut at = 0;
-    while let Some(op) = op_at(frame, at) {
+/// What a worker is started for.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    /// A network namespace of its own, and processes in it.
+    Host,
+    /// A process in the namespace of the one that starts it.
+    Process,
+}
+
+/// Where operations are done: here, or in the process that they name.
+pub struct Stage<'a> {
+    executor: Executor<'a>,
+    hosts: [Worker; MAX_HOSTS],
+    processes: [Worker; MAX_PROCESSES],
+}
+
+impl Stage<'_> {
+    /// Does one operation and gives its answer.
+    pub fn perform(&mut self, op: Op) -> Record {
         let host = op.host as usize % MAX_HOSTS;
-        if op.code == OP_HOST && workers[host].pid == 0 {
-            match start_worker(frame, executor) {
+        if op.code == OP_HOST && self.hosts[host].pid == 0 {
+            return match self.start(Role::Host) {
                 Ok(worker) => {
-                    workers[host] = worker;
-                    relay(&worker, out);
+                    self.hosts[host] = worker;
+                    worker.answer()
                 }
-                Err(e) => out.push(Record::errno(e).bytes()),
-            }
-        } else if workers[host].pid != 0 {
-            let peer = if op.code == OP_LINK {
-                workers[op.operands.0[0] as usize % MAX_HOSTS].pid
-            } else {
-                0
+                Err(e) => Record::errno(e),
             };
-            command(&workers[host], at as u32, peer);
-            relay(&workers[host], out);
-        } else {
-            let mut operands = op.operands;
-            out.push(executor.run(op.code, &mut operands, 0).bytes());
         }
-        at = op.next;
-    }
-    executor.close_all();
-    for worker in workers.iter().filter(|w| w.pid != 0) {
-        command(worker, QUIT, 0);
-        let _ = sys::wait(worker.pid);
-        let _ = sys::close(worker.commands);
-        let _ = sys::close(worker.records);
-    }
-}
-
-fn command(worker: &Worker, at: u32, peer: i32) {
-    let mut message = [0; 8];
-    message[..4].copy_from_slice(&at.to_le_bytes());
-    message[4..].copy_from_slice(&peer.to_le_bytes());
-    let _ = sys::write_all(worker.commands, &message);
-}
-
-/// Passes one record on. It is written in one piece, shorter than what a pipe keeps whole.
-fn relay(worker: &Worker, out: &mut Output) {
-    let mut record = [0; 64];
-    match sys::read(worker.records, &mut record) {
-        Ok(n) if n > 0 => out.push(&record[..n]),
-        _ => out.push(Record::errno(sys::EIO).bytes()),
-    }
-}
-
-/// Starts a process with a network namespace of its own. It has a copy of the frame, so it is only told places in it.
-fn start_worker(frame: &[u8], executor: &mut Executor) -> sys::Res<Worker> {
-    let commands = sys::pipe()?;
-    let records = sys::pipe()?;
-    let pid = sys::fork()?;
-    if pid == 0 {
-        work(frame, executor, commands[0], records[1])
-    }
-    let _ = sys::close(commands[0]);
-    let _ = sys::close(records[1]);
-    Ok(Worker {
-        pid,
-        commands: commands[1],
-        records: records[0],
-    })
-}
-
-fn work(frame: &[u8], executor: &mut Executor, commands: i32, records: i32) -> ! {
-    let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);
-    let born = link::fresh_namespace();
-    let _ = sys::write_all(records, Record::of(born).bytes());
-    let mut message = [0; 8];
-    while fill(commands, &mut message) {
-        let (at, peer) = message.split_at(4);
-        let at = u32::from_le_bytes([at[0], at[1], at[2], at[3]]);
-        let peer = i32::from_le_bytes([peer[0], peer[1], peer[2], peer[3]]);
-        if at == QUIT {
-            break;
+        if self.hosts[host].pid == 0 {
+            return self.perform_here(op, 0);
         }
-        let record = match op_at(frame, at as usize) {
-            Some(mut op) => executor.run(op.code, &mut op.operands, peer),
-            None => Record::errno(sys::EINVAL),
+        let peer = match op.code {
+            OP_LINK => self.hosts[op.operands[0] as usize % MAX_HOSTS].pid,
+            _ => 0,
         };
-        let _ = sys::write_all(records, record.bytes());
+        self.hosts[host].ask(op, peer)
     }
-    executor.close_all();
-    sys::exit(0)
+
+    /// Does an operation on the host that this process stands for.
+    fn perform_here(&mut self, op: Op, peer: i32) -> Record {
+        if op.process == 0 {
+            return self.executor.run(op.code, &mut Operands(op.operands), peer);
+        }
+        let place = (op.process as usize - 1) % MAX_PROCESSES;
+        if self.processes[place].pid == 0 {
+            match self.start(Role::Process) {
+                Ok(worker) => self.processes[place] = worker,
+                Err(e) => return Record::errno(e),
+            }
+        }
+        self.processes[place].ask(Op { process: 0, ..op }, peer)
+    }
+
+    fn start(&mut self, role: Role) -> sys::Res<Worker> {
+        let commands = sys::pipe()?;
+        let records = sys::pipe()?;
+        let pid = sys::fork()?;
+        if pid == 0 {
+            self.work(role, commands[0], records[1])
+        }
+        let _ = sys::close(commands[0]);
+        let _ = sys::close(records[1]);
+        Ok(Worker {
+            pid,
+            commands: commands[1],
+            records: records[0],
+        })
+    }
+
+    fn work(&mut self, role: Role, commands: i32, records: i32) -> ! {
+        let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);
+        // What the parent has is the parent's: a socket would outlive its close for as long as somebody else has it as well.
+        self.executor.close_all();
+        self.hosts = [Worker::NONE; MAX_HOSTS];
+        for worker in &mut self.processes {
+            worker.forget();
+        }
+        if role == Role::Host {
+            let born = link::fresh_namespace();
+            let _ = sys::write_all(records, Record::of(born).bytes());
+        }
+        let mut message = [0; 8];
+        let mut buffer = [0; MAX_OP];
+        while fill(commands, &mut message) {
+            let (length, peer) = message.split_at(4);
+            let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]);
+            let peer = i32::from_le_bytes([peer[0], peer[1], peer[2], peer[3]]);
+            if length == QUIT {
+                break;
+            }
+            let Some(op) = buffer.get_mut(..length as usize) else {
+                break;
+            };
+            if !fill(commands, op) {
+                break;
+            }
+            let record = match first_op(op) {
+                Some((op, _)) => self.perform_here(op, peer),
+                None => Record::errno(sys::EINVAL),
+            };
+            let _ = sys::write_all(records, record.bytes());
+        }
+        self.end();
+        sys::exit(0)
+    }
+
+    /// Closes what the program left open and ends its processes.
+    fn end(&mut self) {
+        self.executor.close_all();
+        for worker in self.processes.iter_mut().chain(&mut self.hosts) {
+            worker.quit();
+        }
+    }
+}
+
+impl Worker {
+    const NONE: Worker = Worker {
+        pid: 0,
+        commands: -1,
+        records: -1,
+    };
+
+    fn ask(&self, op: Op, peer: i32) -> Record {
+        let mut message = [0; 8 + HEAD];
+        let length = (HEAD + op.operands.len()) as u32;
+        message[..4].copy_from_slice(&length.to_le_bytes());
+        message[4..8].copy_from_slice(&peer.to_le_bytes());
+        message[8..].copy_from_slice(&op.head());
+        let _ = sys::write_all(self.commands, &message);
+        let _ = sys::write_all(self.commands, op.operands);
+        self.answer()
+    }
+
+    /// The next record. It is written in one piece, shorter than what a pipe keeps whole.
+    fn answer(&self) -> Record {
+        let mut bytes = [0; 64];
+        match sys::read(self.records, &mut bytes) {
+            Ok(n) if n > 0 => Record::from_bytes(&bytes[..n]),
+            _ => Record::errno(sys::EIO),
+        }
+    }
+
+    fn quit(&mut self) {
+        if self.pid != 0 {
+            let mut message = [0; 8];
+            message[..4].copy_from_slice(&QUIT.to_le_bytes());
+            let _ = sys::write_all(self.commands, &message);
+            let _ = sys::wait(self.pid);
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        if self.pid != 0 {
+            let _ = sys::close(self.commands);
+            let _ = sys::close(self.records);
+        }
+        *self = Worker::NONE;
+    }
 }

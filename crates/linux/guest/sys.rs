@@ -241,6 +241,14 @@ pub fn sleep_ms(ms: u32) -> Res<usize> {
     reading(nr::NANOSLEEP, [0; 6], 0, &raw const t as *const u8)
 }
 
+pub fn sleep_ns(ns: u64) -> Res<usize> {
+    let t = Timespec {
+        sec: (ns / 1_000_000_000) as i64,
+        nsec: (ns % 1_000_000_000) as i64,
+    };
+    reading(nr::NANOSLEEP, [0; 6], 0, &raw const t as *const u8)
+}
+
 /// CLOCK_MONOTONIC in microseconds.
 pub fn now_us() -> u64 {
     let mut t = Timespec { sec: 0, nsec: 0 };

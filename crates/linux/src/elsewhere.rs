@@ -1,6 +1,7 @@
 //! The engines on systems other than Linux: they say that they cannot run.
 
 use crate::error::RunError;
+use crate::job::Job;
 use crate::program::Program;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,11 @@ impl Host {
 
     /// Runs one program.
     pub fn run(&mut self, _: &Program) -> Result<Program, RunError> {
+        match self.never {}
+    }
+
+    /// Runs one thing that can be planned.
+    pub(crate) fn run_job<J: Job>(&mut self, _: &J) -> Result<J::Answered, RunError> {
         match self.never {}
     }
 
@@ -106,11 +112,11 @@ pub struct Vm {
 
 /// What came of a boot.
 #[derive(Debug)]
-pub struct VmRun {
+pub struct VmRun<A = Program> {
     /// What uname calls the kernel.
     pub release: String,
     /// The programs with their answers, in order.
-    pub answers: Answers,
+    pub answers: Vec<Result<A, RunError>>,
     /// Everything that the kernel wrote to its console.
     pub console: String,
 }
@@ -128,6 +134,11 @@ impl Vm {
 
     /// Says why it cannot run.
     pub fn run(&self, _: &[Program]) -> Result<VmRun, RunError> {
+        unavailable()
+    }
+
+    /// Says why it cannot run.
+    pub(crate) fn run_jobs<J: Job>(&self, _: &[J]) -> Result<VmRun<J::Answered>, RunError> {
         unavailable()
     }
 }

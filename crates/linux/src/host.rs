@@ -6,6 +6,7 @@
 
 use crate::error::RunError;
 use crate::hello::{self, Hello};
+use crate::job::Job;
 use crate::plan::{AnswerError, Plan};
 use crate::program::Program;
 use crate::{guest, sys};
@@ -81,11 +82,7 @@ impl Host {
 
     /// Runs one program and gives it back with its answers. After [`RunError::Broken`] the guest is of no more use.
     pub fn run(&mut self, program: &Program) -> Result<Program, RunError> {
-        let mut answers = None;
-        self.run_each(std::slice::from_ref(program), |_, answer| {
-            answers = Some(answer)
-        })?;
-        answers.unwrap_or_else(|| Err(RunError::broken("the guest program ended too early")))
+        self.run_job(program)
     }
 
     /// Runs programs in order, sending ahead, and hands over each one as it is done. What is wrong with a single program is handed
@@ -93,9 +90,27 @@ impl Host {
     pub fn run_each(
         &mut self,
         programs: &[Program],
-        mut done: impl FnMut(usize, Result<Program, RunError>),
+        done: impl FnMut(usize, Result<Program, RunError>),
     ) -> Result<(), RunError> {
-        let plans: Vec<_> = programs.iter().map(|p| self.plan(p)).collect();
+        self.run_jobs(programs, done)
+    }
+
+    /// Runs one thing that can be planned.
+    pub(crate) fn run_job<J: Job>(&mut self, job: &J) -> Result<J::Answered, RunError> {
+        let mut answers = None;
+        self.run_jobs(std::slice::from_ref(job), |_, answer| {
+            answers = Some(answer)
+        })?;
+        answers.unwrap_or_else(|| Err(RunError::broken("the guest program ended too early")))
+    }
+
+    /// [`Host::run_each`] for anything that can be planned.
+    pub(crate) fn run_jobs<J: Job>(
+        &mut self,
+        jobs: &[J],
+        mut done: impl FnMut(usize, Result<J::Answered, RunError>),
+    ) -> Result<(), RunError> {
+        let plans: Vec<_> = jobs.iter().map(|p| self.plan(p)).collect();
         let Some(mut input) = self.input.take() else {
             return Err(RunError::broken("the guest program has ended"));
         };
@@ -110,7 +125,7 @@ impl Host {
             let mut result = Ok(());
             for (i, plan) in plans.iter().enumerate() {
                 match plan {
-                    Ok(plan) => match self.answer(plan, &programs[i]) {
+                    Ok(plan) => match self.answer(plan, &jobs[i]) {
                         Err(e @ RunError::Broken { .. }) => {
                             result = Err(e);
                             break;
@@ -131,20 +146,20 @@ impl Host {
         result
     }
 
-    fn plan(&self, program: &Program) -> Result<Plan, Refusal> {
-        let plan = Plan::new(program).map_err(Refusal::Program)?;
+    fn plan(&self, job: &impl Job) -> Result<Plan, Refusal> {
+        let plan = job.plan().map_err(Refusal::Program)?;
         if plan.needs_users() && !self.has_users() {
-            return Err(Refusal::Users(program.program.clone()));
+            return Err(Refusal::Users(job.name().to_owned()));
         }
         Ok(plan)
     }
 
-    fn answer(&mut self, plan: &Plan, program: &Program) -> Result<Program, RunError> {
+    fn answer<J: Job>(&mut self, plan: &Plan, job: &J) -> Result<J::Answered, RunError> {
         let early =
             |e: io::Error| RunError::broken(format!("the guest program ended too early ({e})"));
         let frame = self.frame().map_err(early)?;
-        plan.answers(program, &frame).map_err(|e| match e {
-            AnswerError::Setup(failure) => RunError::setup(&program.program, failure),
+        job.answered(plan, &frame).map_err(|e| match e {
+            AnswerError::Setup(failure) => RunError::setup(job.name(), failure),
             AnswerError::Short => RunError::broken("the guest program left answers out"),
         })
     }

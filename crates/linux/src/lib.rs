@@ -13,6 +13,8 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Scenarios run on the same kernels through the [`engine`]s, which the model follows.
 #![cfg_attr(
     not(target_os = "linux"),
     allow(
@@ -21,12 +23,14 @@
     )
 )]
 
+pub mod engine;
 mod errno;
 mod error;
 pub mod fuzz;
 pub mod generate;
 mod guest;
 mod hello;
+mod job;
 pub mod judge;
 mod on;
 pub mod options;
@@ -34,10 +38,16 @@ mod plan;
 mod program;
 mod release;
 mod scenario_text;
+mod script;
 mod shrink;
 mod step_format;
 pub mod trace;
+#[allow(
+    dead_code,
+    reason = "the guest, which is compiled by itself, uses the rest"
+)]
 mod wire;
+mod words;
 
 #[cfg(target_os = "linux")]
 mod apt;

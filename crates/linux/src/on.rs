@@ -2,6 +2,7 @@
 
 use crate::error::RunError;
 use crate::generate::Kind;
+use crate::job::Job;
 use crate::program::Program;
 use crate::{Answers, Host, Image, Vm};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,6 +114,16 @@ impl On {
         make: &(dyn Fn(usize) -> Program + Sync),
         each: &(dyn Fn(usize, Result<Program, RunError>) + Sync),
     ) -> Result<(), RunError> {
+        self.run_jobs(count, make, each)
+    }
+
+    /// [`On::run`] for anything that can be planned.
+    pub(crate) fn run_jobs<J: Job>(
+        &self,
+        count: usize,
+        make: &(dyn Fn(usize) -> J + Sync),
+        each: &(dyn Fn(usize, Result<J::Answered, RunError>) + Sync),
+    ) -> Result<(), RunError> {
         let next = AtomicUsize::new(0);
         let work = || -> Result<(), RunError> {
             match &self.place {
@@ -123,7 +134,7 @@ impl On {
                         if number >= count {
                             return Ok(());
                         }
-                        match host.run(&make(number)) {
+                        match host.run_job(&make(number)) {
                             Err(e @ RunError::Broken { .. }) => {
                                 next.store(count, Ordering::Relaxed);
                                 return Err(e);
@@ -138,12 +149,12 @@ impl On {
                         return Ok(());
                     }
                     let numbers = first..count.min(first + PER_BOOT);
-                    let programs: Vec<Program> = numbers.clone().map(make).collect();
+                    let jobs: Vec<J> = numbers.clone().map(make).collect();
                     let run = Vm {
                         seed: vm.seed + (first / PER_BOOT) as u32,
                         ..vm.clone()
                     }
-                    .run(&programs)
+                    .run_jobs(&jobs)
                     .inspect_err(|_| next.store(count, Ordering::Relaxed))?;
                     for (number, answer) in numbers.zip(run.answers) {
                         each(number, answer);

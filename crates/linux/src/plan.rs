@@ -14,6 +14,9 @@ pub const WAIT_MS: u32 = 20;
 /// The backlog of a listen that names none.
 pub const BACKLOG: i32 = 128;
 
+/// The most steps of a program.
+pub(crate) const MAX_PROGRAM: usize = MAX_STEPS / 2;
+
 /// How long a new link may take until it carries packets, in milliseconds; seen to be a few where nothing else runs.
 const LINK_MS: u32 = 50;
 
@@ -47,9 +50,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Whether it needs sockets of more than one user.
+    /// Whether it needs sockets of other users than the one that runs it.
     pub(crate) fn needs_users(&self) -> bool {
-        self.uids.len() > 1
+        self.uids.iter().any(|&uid| uid != 0)
     }
 
     pub(crate) fn new(program: &Program) -> Result<Plan, ProgramError> {
@@ -61,46 +64,22 @@ impl Plan {
         let mut builder = Builder::default();
         let begins_with_ns = program.steps.first().is_some_and(|s| s.call == Call::Ns);
         builder
-            .topology(&program.hosts, begins_with_ns)
+            .topology(&program.hosts, &[], begins_with_ns)
             .map_err(|m| wrong(None, m))?;
-        if program.steps.len() > MAX_STEPS / 2 {
-            return Err(wrong(None, format!("more than {} steps", MAX_STEPS / 2)));
-        }
-        let one_user = !program
-            .steps
-            .iter()
-            .any(|s| matches!(s.call, Call::Socket { uid: None, .. }))
-            && program
-                .steps
-                .iter()
-                .any(|s| matches!(s.call, Call::Socket { .. }));
-        if !one_user {
-            builder.uids.insert(0);
+        if program.steps.len() > MAX_PROGRAM {
+            return Err(wrong(None, format!("more than {MAX_PROGRAM} steps")));
         }
         for (i, step) in program.steps.iter().enumerate() {
             builder
-                .step(step, &program.hosts)
+                .step(step, &program.hosts, 0, None)
                 .map_err(|m| wrong(Some(i + 1), m))?;
         }
-        if builder.bytes.len() > MAX_FRAME {
-            return Err(wrong(None, "too large".into()));
-        }
-        let mut frame = (builder.bytes.len() as u32).to_le_bytes().to_vec();
-        frame.append(&mut builder.bytes);
-        Ok(Plan {
-            frame,
-            setup: builder.setup,
-            uids: builder.uids,
-        })
+        builder.finish().map_err(|m| wrong(None, m))
     }
 
-    /// The program with the answers in `records`, the guest's frame for it.
-    pub(crate) fn answers(
-        &self,
-        program: &Program,
-        records: &[u8],
-    ) -> Result<Program, AnswerError> {
-        let mut records = Records(records);
+    /// The records behind those of the setup, which has to have worked.
+    pub(crate) fn records<'a>(&self, frame: &'a [u8]) -> Result<Records<'a>, AnswerError> {
+        let mut records = Records(frame);
         for what in &self.setup {
             let record = records.next().ok_or(AnswerError::Short)?;
             if record.result != 0 {
@@ -111,6 +90,12 @@ impl Plan {
                 }));
             }
         }
+        Ok(records)
+    }
+
+    /// The program with the answers in `frame`, the guest's for it.
+    pub(crate) fn answers(&self, program: &Program, frame: &[u8]) -> Result<Program, AnswerError> {
+        let mut records = self.records(frame)?;
         let mut answered = program.clone();
         for step in &mut answered.steps {
             let record = records.next().ok_or(AnswerError::Short)?;
@@ -128,10 +113,13 @@ pub(crate) enum AnswerError {
     Short,
 }
 
+/// Puts a program together, operation by operation.
 #[derive(Default)]
-struct Builder {
+pub(crate) struct Builder {
     bytes: Vec<u8>,
     setup: Vec<String>,
+    /// Records so far.
+    records: usize,
     slots: HashMap<String, u16>,
     /// The host of each slot.
     homes: Vec<u8>,
@@ -139,20 +127,50 @@ struct Builder {
 }
 
 impl Builder {
-    fn op(&mut self, code: u8, host: u8, operands: &[u8]) -> Result<(), String> {
-        let length = u16::try_from(operands.len()).map_err(|_| "a text is too long".to_owned())?;
+    /// One operation; answers the number of its record.
+    pub(crate) fn op(
+        &mut self,
+        code: u8,
+        host: u8,
+        process: u16,
+        operands: &[u8],
+    ) -> Result<usize, String> {
+        let length =
+            u16::try_from(operands.len()).map_err(|_| "a text or a list is too long".to_owned())?;
         self.bytes.extend([code, host]);
+        self.bytes.extend(process.to_le_bytes());
         self.bytes.extend(length.to_le_bytes());
         self.bytes.extend(operands);
-        Ok(())
+        self.records += 1;
+        Ok(self.records - 1)
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Plan, String> {
+        if self.bytes.len() > MAX_FRAME {
+            return Err("too large".into());
+        }
+        let mut frame = (self.bytes.len() as u32).to_le_bytes().to_vec();
+        frame.append(&mut self.bytes);
+        Ok(Plan {
+            frame,
+            setup: self.setup,
+            uids: self.uids,
+        })
     }
 
     fn setup(&mut self, what: String, code: u8, host: u8, operands: &[u8]) -> Result<(), String> {
         self.setup.push(what);
-        self.op(code, host, operands)
+        self.op(code, host, 0, operands).map(|_| ())
     }
 
-    fn topology(&mut self, hosts: &[HostSpec], begins_with_ns: bool) -> Result<(), String> {
+    /// Makes the hosts, joined, with their addresses. Packets to `nowhere` leave their host and reach nobody; to any other address
+    /// that no host has, there is no route.
+    pub(crate) fn topology(
+        &mut self,
+        hosts: &[HostSpec],
+        nowhere: &[IpAddr],
+        begins_with_ns: bool,
+    ) -> Result<(), String> {
         check_hosts(hosts)?;
         if hosts.len() < 2 {
             // A program that begins by asking for one gets its own answer to that.
@@ -181,6 +199,7 @@ impl Builder {
                 )?;
             }
         }
+        self.routes_to_nowhere(hosts, nowhere)?;
         if hosts.len() > 1 {
             self.routes(hosts)?;
             // A link drops packets until the kernel has noticed, a little later, that its other end is up.
@@ -223,6 +242,27 @@ impl Builder {
         Ok(())
     }
 
+    /// Routes to addresses that nobody has: over any link, whose other end passes nothing on, or into the loopback interface, which
+    /// drops what is not local.
+    fn routes_to_nowhere(&mut self, hosts: &[HostSpec], nowhere: &[IpAddr]) -> Result<(), String> {
+        let interface = if hosts.len() < 2 { "lo" } else { "eth0" };
+        for (place, host) in hosts.iter().enumerate() {
+            for to in nowhere {
+                let same = |source: &&IpAddr| source.is_ipv4() == to.is_ipv4();
+                let Some(source) = host.addresses.iter().find(same) else {
+                    continue;
+                };
+                let mut o = Vec::new();
+                text(&mut o, interface.as_bytes());
+                socket_address(&mut o, &SocketAddr::new(*to, 0));
+                socket_address(&mut o, &SocketAddr::new(*source, 0));
+                let what = format!("the route from {} to {to}", host.name);
+                self.setup(what, OP_ROUTE, place as u8, &o)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A route from every host to each address of every other one.
     fn routes(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
         for (a, b) in pairs(hosts.len()).flat_map(|(a, b)| [(a, b), (b, a)]) {
@@ -250,7 +290,13 @@ impl Builder {
         Ok(())
     }
 
-    fn slot(&mut self, name: &str, home: u8) -> Result<u16, String> {
+    /// How many slots are taken: the first that is free.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot of a socket, which is made if there is none of that name.
+    pub(crate) fn slot(&mut self, name: &str, home: u8) -> Result<u16, String> {
         if let Some(&slot) = self.slots.get(name) {
             self.homes[slot as usize] = home;
             return Ok(slot);
@@ -264,7 +310,15 @@ impl Builder {
         Ok(slot as u16)
     }
 
-    fn step(&mut self, step: &Step, hosts: &[HostSpec]) -> Result<(), String> {
+    /// A step, done by a process; answers the number of its record. With `port_of` the port of its address is the one that the call
+    /// with that record gave.
+    pub(crate) fn step(
+        &mut self,
+        step: &Step,
+        hosts: &[HostSpec],
+        process: u16,
+        port_of: Option<usize>,
+    ) -> Result<usize, String> {
         let host = match &step.host {
             Some(name) if hosts.is_empty() => {
                 return Err(format!(
@@ -292,7 +346,13 @@ impl Builder {
             code = OP_SLEEP;
             o.extend(0u32.to_le_bytes());
         }
-        self.op(code, host, &o)
+        if let Some(record) = port_of {
+            // The slot comes first, then the address: family and port.
+            let number = u16::try_from(record).map_err(|_| "too many steps".to_owned())?;
+            o[2] |= PORT_OF;
+            o[3..5].copy_from_slice(&number.to_le_bytes());
+        }
+        self.op(code, host, process, &o)
     }
 
     fn operands(&mut self, call: &Call, host: u8, o: &mut Vec<u8>) -> Result<u8, String> {
@@ -374,7 +434,8 @@ impl Builder {
         })
     }
 
-    fn user(&mut self, uid: Option<u32>, without: u32) -> Result<u32, String> {
+    /// Notes that sockets of this user are needed.
+    pub(crate) fn user(&mut self, uid: Option<u32>, without: u32) -> Result<u32, String> {
         match uid {
             Some(u32::MAX) => Err("4294967295 is not a user".into()),
             Some(uid) => {
@@ -420,7 +481,7 @@ fn interface(on: usize, to: usize) -> String {
     format!("eth{}", if to > on { to - 1 } else { to })
 }
 
-fn bytes(o: &mut Vec<u8>, value: &[u8]) {
+pub(crate) fn bytes(o: &mut Vec<u8>, value: &[u8]) {
     // Callers' texts are checked to be short; `op` refuses what is too long for a frame.
     o.extend((value.len() as u16).to_le_bytes());
     o.extend(value);
@@ -432,7 +493,7 @@ fn text(o: &mut Vec<u8>, value: &[u8]) {
     o.push(0);
 }
 
-fn socket_address(o: &mut Vec<u8>, a: &SocketAddr) {
+pub(crate) fn socket_address(o: &mut Vec<u8>, a: &SocketAddr) {
     let (family, scope) = match a {
         SocketAddr::V4(_) => (4, 0),
         SocketAddr::V6(a) => (6, a.scope_id()),
@@ -492,9 +553,10 @@ fn length(len: u32) -> Result<u32, String> {
 }
 
 /// The records of a frame, one after the other.
-struct Records<'a>(&'a [u8]);
+pub(crate) struct Records<'a>(pub(crate) &'a [u8]);
 
-struct Record {
+/// What the guest says about one call.
+pub(crate) struct Record {
     result: i16,
     at_us: u64,
     addr: Option<SocketAddr>,
@@ -502,7 +564,7 @@ struct Record {
 }
 
 impl Records<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.0.split_first_chunk()?;
         self.0 = tail;
         Some(*head)
@@ -538,11 +600,12 @@ impl Iterator for Records<'_> {
 }
 
 impl Record {
-    fn answer(self, call: &Call) -> Answer {
+    /// The answer to a call.
+    pub(crate) fn answer(self, call: &Call) -> Answer {
         let result = match self.result {
             0 => Outcome::Ok,
             RESULT_WAITING => Outcome::Waiting,
-            RESULT_NOSOCK => Outcome::NoSock,
+            RESULT_NOSOCK | RESULT_NOPORT => Outcome::NoSock,
             n => Outcome::Errno(Errno(n.unsigned_abs())),
         };
         let (local, peer) = match call {

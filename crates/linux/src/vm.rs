@@ -9,8 +9,8 @@
 
 use crate::error::RunError;
 use crate::hello;
-use crate::host::Answers;
 use crate::image::Image;
+use crate::job::Job;
 use crate::plan::{AnswerError, Plan};
 use crate::program::Program;
 use crate::wire::MAGIC;
@@ -38,11 +38,11 @@ pub struct Vm {
 
 /// What came of a boot.
 #[derive(Debug)]
-pub struct VmRun {
+pub struct VmRun<A = Program> {
     /// What uname calls the kernel.
     pub release: String,
     /// The programs with their answers, in order. Where the machine broke off, the remaining ones have errors.
-    pub answers: Answers,
+    pub answers: Vec<Result<A, RunError>>,
     /// Everything that the kernel wrote to its console.
     pub console: String,
 }
@@ -60,7 +60,12 @@ impl Vm {
 
     /// Boots once and runs the programs in order.
     pub fn run(&self, programs: &[Program]) -> Result<VmRun, RunError> {
-        let plans: Vec<_> = programs.iter().map(Plan::new).collect();
+        self.run_jobs(programs)
+    }
+
+    /// [`Vm::run`] for anything that can be planned.
+    pub(crate) fn run_jobs<J: Job>(&self, jobs: &[J]) -> Result<VmRun<J::Answered>, RunError> {
+        let plans: Vec<_> = jobs.iter().map(Job::plan).collect();
         let initrd = self.initial_files(plans.iter().flatten())?;
         let unavailable = |e: io::Error| {
             RunError::Unavailable(format!("a virtual machine cannot be started: {e}"))
@@ -83,13 +88,13 @@ impl Vm {
         };
         let hello = frames.next().ok_or_else(broken)?;
         let hello = hello::parse(hello).map_err(RunError::broken)?;
-        let mut outcome = Vec::with_capacity(programs.len());
-        for (plan, program) in plans.into_iter().zip(programs) {
+        let mut outcome = Vec::with_capacity(jobs.len());
+        for (plan, job) in plans.into_iter().zip(jobs) {
             outcome.push(match plan {
                 Err(e) => Err(RunError::Program(e)),
                 Ok(plan) => frames.next().ok_or_else(broken).and_then(|frame| {
-                    plan.answers(program, frame).map_err(|e| match e {
-                        AnswerError::Setup(failure) => RunError::setup(&program.program, failure),
+                    job.answered(&plan, frame).map_err(|e| match e {
+                        AnswerError::Setup(failure) => RunError::setup(job.name(), failure),
                         AnswerError::Short => broken(),
                     })
                 }),

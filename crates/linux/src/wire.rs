@@ -4,16 +4,24 @@
 //! `alloc`. Only constants belong here.
 //!
 //! All integers are little-endian. Towards the guest goes one frame for each program, `u32 length` and then its
-//! operations back to back: `u8 opcode`, `u8 host`, `u16 length`, operands (texts are `u16 length` and bytes, NUL at the end). Back comes one frame for each program: `u32 length` and
-//! then one record for each operation, in order: `i16 result`, `u64 microseconds`, `u8 family` (0, 4 or 6; then
-//! `u16 port` and 4 or 16 bytes of address), or `u8 FAMILY_LENGTH` and `u32` for calls that move data.
+//! operations back to back: `u8 opcode`, `u8 host`, `u16 process`, `u16 length`, operands (texts are `u16 length` and bytes,
+//! NUL at the end). Process 0 is the one that made the host's namespace; any other number is a process of its own, started when
+//! it is first named.
+//!
+//! Back comes one frame for each program: `u32 length` and then one record for each operation, in order: `i16 result`,
+//! `u64 microseconds`, `u8 family` (0, 4 or 6; then `u16 port` and 4 or 16 bytes of address), or `u8 FAMILY_LENGTH` and `u32` for
+//! calls that move data. `OP_PLAY` answers with as many entries as there are calls, see there.
+//!
+//! An address is `u8 family`, `u16 port`, `u32 scope` and 16 bytes. With `PORT_OF` in its family the port is that of the record
+//! with that number, counted from 0 over the program; if that call gave none, the operation is not done and answers `RESULT_NOPORT`.
+//!
 //! Before the first program the guest sends one hello frame: magic, `u8 version`, `u8 stage`, `i32 errno`, `u8 flags`, then
 //! the kernel's release as text.
 
 /// Opens every hello frame.
 pub(crate) const MAGIC: [u8; 4] = *b"4TPL";
 /// Changes whenever a frame's layout does.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// The largest frame that the guest takes, in bytes.
 pub(crate) const MAX_FRAME: usize = 8 << 20;
@@ -23,6 +31,10 @@ pub(crate) const MAX_STEPS: usize = 100_000;
 pub(crate) const MAX_SOCKETS: usize = 65_535;
 /// The most hosts of one program.
 pub(crate) const MAX_HOSTS: usize = 16;
+/// The most processes of one program, besides those that stand for its hosts.
+pub(crate) const MAX_PROCESSES: usize = 256;
+/// The most bytes of the guest's answer to one program.
+pub(crate) const MAX_ANSWER: usize = 16 << 20;
 /// The most bytes that one send or recv moves.
 pub(crate) const MAX_DATA: usize = 1 << 20;
 
@@ -30,6 +42,13 @@ pub(crate) const MAX_DATA: usize = 1 << 20;
 pub(crate) const RESULT_WAITING: i16 = -1;
 /// `result` of a call on a socket that does not exist.
 pub(crate) const RESULT_NOSOCK: i16 = -2;
+/// `result` of a call whose port was to come from a call that gave none.
+pub(crate) const RESULT_NOPORT: i16 = -3;
+
+/// Flag of an address's family: the port is that of an earlier record.
+pub(crate) const PORT_OF: u8 = 0x40;
+/// The length of an address.
+pub(crate) const ADDRESS: usize = 23;
 
 /// Marks a record that carries a number of bytes instead of an address.
 pub(crate) const FAMILY_LENGTH: u8 = 255;
@@ -95,3 +114,45 @@ pub(crate) const OP_LINK: u8 = 19;
 pub(crate) const OP_LINK_UP: u8 = 20;
 /// `text interface`, address of the destination, address to prefer as the source (family 0: none).
 pub(crate) const OP_ROUTE: u8 = 21;
+
+/// Plays processes of a scenario's declarative form. Its operands:
+///
+/// `u16 first slot` that is free in every process, `u32 wait_ms` for connects; `u16 n` listeners that are there already, each
+/// `u8 host`, `u16 slot`, `u16 port`; `u16 n` processes, each
+///
+/// - `u8 host`, `u16 process`, `u32 uid`, `u32 count`, `u64 start`, `u32 connections`, `u32 repeat`, `u64 every`, `u64 hold`,
+///   `u8 close` (times in nanoseconds)
+/// - `u16 n` and as many `u16` numbers of processes that it comes after
+/// - `u16 n` and as many addresses to bind; to listen on
+/// - `u16 n` and as many `u8 host` (255: none) and addresses to connect to
+/// - `u16 n` and as many options: `i32 level`, `i32 option`, `u16 length`, value
+///
+/// Instead of one record there are `u32 length` and the entries, each of which is one call: `u8 who`, `u8 opcode`, `u8 detail` (the
+/// number of a process's option), `u16 process` (its place in the list), `u32 instance`, `u32 number`, `u64 nanoseconds` of virtual time, record.
+pub(crate) const OP_PLAY: u8 = 22;
+/// `hold` of connections that are never closed.
+pub(crate) const HOLD_FOREVER: u64 = u64::MAX;
+/// `close`: the side that connected goes first.
+pub(crate) const CLOSE_CLIENT: u8 = 0;
+/// `close`: the side that accepted goes first.
+pub(crate) const CLOSE_SERVER: u8 = 1;
+/// `close`: both, before either has seen the other's.
+pub(crate) const CLOSE_BOTH: u8 = 2;
+/// `close`: with a reset by the side that connected.
+pub(crate) const CLOSE_RESET: u8 = 3;
+/// `detail` of the option that makes a close a reset.
+pub(crate) const DETAIL_RESET: u8 = 255;
+/// `who`: nobody, time has passed.
+pub(crate) const WHO_NOBODY: u8 = 0;
+/// `who`: one of the listeners that were there already, by its place in their list.
+pub(crate) const WHO_STANDING: u8 = 1;
+/// `who`: a listener of an instance, by its place in the process's list.
+pub(crate) const WHO_LISTENER: u8 = 2;
+/// `who`: a connection of an instance, counted over all its rounds.
+pub(crate) const WHO_CONNECTION: u8 = 3;
+/// `who`: an accepted socket, counted over the program in the order in which they were accepted.
+pub(crate) const WHO_ACCEPTED: u8 = 4;
+/// The most instances that can be played, and the most connections of all of them together.
+pub(crate) const MAX_CONNECTIONS: usize = 30_000;
+/// The most listeners of instances.
+pub(crate) const MAX_LISTENERS: usize = 4_000;

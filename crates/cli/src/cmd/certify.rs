@@ -9,58 +9,56 @@ use fourtuple_kernel::profile;
 use fourtuple_linux::judge::{Counterexample, Judge};
 use fourtuple_linux::{scenario_text, trace};
 
+use super::certify_scenarios;
 use crate::certificate::{Certificate, Certificates};
+use crate::engines::WaitArgs;
 use crate::output::{Failure, Output, Verdict};
 
 /// Checks the model against real kernels: every answer of the kernel must be one that its profile allows.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  fourtuple certify --on recordings/*.jsonl\n  fourtuple certify scenarios --on host"
+    after_help = "Examples:\n  fourtuple certify scenarios --on host\n  fourtuple certify scenarios/rhel-6.5 --on debian:6.1\n  fourtuple certify --on recordings/*.jsonl"
 )]
 pub(crate) struct Args {
-    /// Scenarios to run on the kernel; with recordings none are needed.
+    /// Scenarios to run on the kernel, files or directories of them; with recordings none are needed.
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// What to check against: recordings (`*.jsonl`).
-    #[arg(long, num_args = 1.., required = true, value_name = "TRACE")]
+    /// What to check against: `host`, which is the running kernel, a kernel image (a bzImage or a name such as debian:6.1), or recordings
+    /// (`*.jsonl`).
+    #[arg(long, num_args = 1.., required = true, value_name = "host|IMAGE|TRACE")]
     on: Vec<String>,
     /// Takes the result down in this file, from which `fourtuple kernels NAME` tells it.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// Writes what came of each scenario into this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
+
+/// What was found, by profile and kernel.
+pub(super) type Rows = BTreeMap<(String, String), Certificate>;
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
-        let mut rows: BTreeMap<(String, String), Certificate> = BTreeMap::new();
-        let mut bad = 0;
-        for on in &self.on {
-            let file = Path::new(on);
-            let boots = trace::read_file(file).map_err(|e| Failure::Told(format!("error: {e}")))?;
-            for boot in &boots {
-                let Some(header) = &boot.header else {
-                    return Err(Failure::Told(format!(
-                        "error: {on}: the programs have no answers and no header line"
-                    )));
-                };
-                let profile = super::kernels::find(&header.profile)?;
-                let row = rows
-                    .entry((profile.name.clone(), header.kernel.clone()))
-                    .or_insert_with(|| Certificate::new(&header.kernel, "recording"));
-                let mut judge = Judge::new(profile.behaviours);
-                for program in &boot.programs {
-                    row.programs += 1;
-                    let found = judge
-                        .program(program)
-                        .map_err(|e| Failure::Told(format!("error: {on}: {e}")))?;
-                    if let Some(counterexample) = found {
-                        row.disallowed += 1;
-                        bad += 1;
-                        report(out, on, &profile.name, program, &counterexample)?;
-                    }
-                }
-                row.calls += judge.calls();
+        let (recordings, kernels): (Vec<_>, Vec<_>) =
+            self.on.iter().partition(|on| on.ends_with(".jsonl"));
+        let mut rows = Rows::new();
+        let mut bad = false;
+        for on in &recordings {
+            bad |= recording(out, on, &mut rows)?;
+        }
+        if !recordings.is_empty() {
+            table(out, &rows)?;
+        }
+        if !kernels.is_empty() {
+            let found = certify_scenarios::on(out, &self.paths, &kernels, self.wait.limit(), &mut rows)?;
+            bad |= found.bad();
+            if let Some(file) = &self.data {
+                found.write(file)?;
             }
         }
-        table(out, &rows)?;
         if let Some(file) = &self.certificate {
             let mut all = Certificates::read(file)?;
             for ((profile, _), certificate) in rows {
@@ -68,12 +66,39 @@ impl Args {
             }
             all.write(file)?;
         }
-        Ok(if bad == 0 {
-            Verdict::Good
-        } else {
-            Verdict::Bad
-        })
+        Ok(if bad { Verdict::Bad } else { Verdict::Good })
     }
+}
+
+/// Follows a recording; says whether there was an answer that is not allowed.
+fn recording(out: &mut Output, on: &str, rows: &mut Rows) -> Result<bool, Failure> {
+    let boots = trace::read_file(Path::new(on)).map_err(|e| Failure::Told(format!("error: {e}")))?;
+    let mut bad = false;
+    for boot in &boots {
+        let Some(header) = &boot.header else {
+            return Err(Failure::Told(format!(
+                "error: {on}: the programs have no answers and no header line"
+            )));
+        };
+        let profile = super::kernels::find(&header.profile)?;
+        let row = rows
+            .entry((profile.name.clone(), header.kernel.clone()))
+            .or_insert_with(|| Certificate::new(&header.kernel, "recording"));
+        let mut judge = Judge::new(profile.behaviours);
+        for program in &boot.programs {
+            row.programs += 1;
+            let found = judge
+                .program(program)
+                .map_err(|e| Failure::Told(format!("error: {on}: {e}")))?;
+            if let Some(counterexample) = found {
+                row.disallowed += 1;
+                bad = true;
+                report(out, on, &profile.name, program, &counterexample)?;
+            }
+        }
+        row.calls += judge.calls();
+    }
+    Ok(bad)
 }
 
 /// Tells one answer that the profile does not allow, with the smallest prefix that shows it.

@@ -79,8 +79,11 @@ fn show(profile: &Profile) -> String {
             _ => "a virtual machine with",
         };
         let verdict = format!(
-            "against {how} {}: {} programs, {} calls, {} answers that the profile does not allow",
-            c.kernel, c.programs, c.calls, c.disallowed
+            "against {how} {}: {}, {} calls, {} answers that the profile does not allow",
+            c.kernel,
+            c.ran(),
+            c.calls,
+            c.disallowed
         );
         text::labelled(&mut out, "  checked  ", &verdict);
     }

@@ -25,6 +25,9 @@ macro_rules! verbs {
     };
 }
 
+/// `certify` for scenarios.
+mod certify_scenarios;
+
 // The order of `fourtuple --help`.
 verbs! {
     run Run,

@@ -29,14 +29,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = engines::DEFAULT.map(str::to_owned))]
     engine: Vec<String>,
     #[command(flatten)]
+    real: engines::RealArgs,
+    #[command(flatten)]
     overrides: Overrides,
 }
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
-        let engines = engines::by_name(&self.engine)?;
-        let engines: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
+        let engines = engines::by_name(&self.engine, &self.real)?;
         let selected = select::all(&self.paths, &self.overrides)?;
+        engines::prepare(&engines, &selected);
+        let engines: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
         let total = selected.len();
         let mut entries = Vec::with_capacity(total);
         {

@@ -24,6 +24,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = engines::DEFAULT.map(str::to_owned))]
     engine: Vec<String>,
     #[command(flatten)]
+    real: engines::RealArgs,
+    #[command(flatten)]
     overrides: Overrides,
     /// How to write the outcome.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -49,8 +51,9 @@ enum Format {
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
-        let engines = engines::by_name(&self.engine)?;
+        let engines = engines::by_name(&self.engine, &self.real)?;
         let selected = select::all(&self.paths, &self.overrides)?;
+        engines::prepare(&engines, &selected);
         let mut totals = Totals::default();
         let mut writer = Writer::start(self.format, out)?;
         in_order(selected, &engines, self.jobs, |report| {

@@ -5,6 +5,7 @@ use fourtuple_kernel::Rule;
 use super::labelled;
 use crate::agreement::Agreement;
 use crate::attempt::{Attempt, Name};
+use crate::followed::Followed;
 use crate::group::Group;
 use crate::kernels::Order;
 use crate::report::RunReport;
@@ -111,6 +112,9 @@ fn reasons(attempts: &[Attempt]) -> Vec<(&Name, &Why)> {
 #[must_use]
 pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunReport) -> String {
     let calls = one.attempts;
+    if let Some(followed) = &report.followed {
+        return follows(followed);
+    }
     if one.agrees {
         return format!("the same on all {calls} calls");
     }
@@ -154,6 +158,32 @@ pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunRep
     words
 }
 
+/// What following a real kernel came to, in words.
+#[must_use]
+pub fn follows(followed: &Followed) -> String {
+    let Followed {
+        running,
+        profile,
+        calls,
+        ..
+    } = followed;
+    match &followed.disallowed {
+        None => format!("{running}: {calls} calls, each answered as {profile} allows"),
+        Some(one) => {
+            let place = match one.n {
+                0 => String::new(),
+                n => format!("call {n}, "),
+            };
+            format!(
+                "DIFFERS: {running} answered {} to {place}{}, where {profile} allows {}",
+                one.seen,
+                one.call,
+                one.allowed()
+            )
+        }
+    }
+}
+
 fn first(one: &Agreement) -> String {
     let Some(first) = &one.first else {
         return String::new();
@@ -175,6 +205,10 @@ fn engine_lines(report: &ScenarioReport) -> Vec<String> {
         .first()
         .map(|case| case.runs.iter().map(engine_of).collect::<Vec<_>>());
     for engine in engines.unwrap_or_default() {
+        if let Some(of_kernel) = real(report, engine) {
+            lines.extend(of_kernel);
+            continue;
+        }
         let words: Vec<String> = report
             .cases
             .iter()
@@ -199,6 +233,80 @@ fn engine_lines(report: &ScenarioReport) -> Vec<String> {
         lines.insert(0, format!("{} agree on every call", agree.join(" and ")));
     }
     lines
+}
+
+/// The lines of an engine that has a real kernel: what was followed, summed up over the cases, and which cases it has no kernel for.
+fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
+    let runs = || {
+        report
+            .cases
+            .iter()
+            .flat_map(|case| case.runs.iter().map(move |run| (case, run)))
+            .filter(|(_, run)| engine_of(run) == engine)
+    };
+    if !runs().any(|(_, run)| matches!(run, EngineRun::Ran(report) if report.followed.is_some())) {
+        return None;
+    }
+    let mut lines: Vec<String> = Vec::new();
+    // Per kernel and profile: how many cases and calls.
+    let mut good: Vec<(&str, &str, u64, u64)> = Vec::new();
+    let mut notes: Vec<&String> = Vec::new();
+    let mut cannot: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (case, run) in runs() {
+        match run {
+            EngineRun::Cannot { reason, .. } => {
+                let names = case.kernels.iter().map(|name| &**name);
+                match cannot.iter_mut().find(|(same, _)| *same == reason.as_str()) {
+                    Some((_, kernels)) => kernels.extend(names),
+                    None => cannot.push((reason.as_str(), names.collect())),
+                }
+            }
+            EngineRun::Ran(ran) => {
+                notes.extend(ran.notes.iter());
+                let Some(followed) = &ran.followed else {
+                    continue;
+                };
+                if !followed.allowed() {
+                    lines.push(format!("{engine}: {}", follows(followed)));
+                    continue;
+                }
+                let known = good.iter_mut().find(|(running, profile, ..)| {
+                    *running == followed.running && *profile == followed.profile
+                });
+                match known {
+                    Some((.., cases, calls)) => {
+                        *cases += 1;
+                        *calls += followed.calls;
+                    }
+                    None => good.push((&followed.running, &followed.profile, 1, followed.calls)),
+                }
+            }
+        }
+    }
+    for (running, profile, cases, calls) in good {
+        let over = match cases {
+            1 => String::new(),
+            n => format!(" of {n} cases"),
+        };
+        lines.push(format!(
+            "{engine}: {running}: {calls} calls{over}, each answered as {profile} allows"
+        ));
+    }
+    let order = Order::new();
+    for (reason, kernels) in cannot {
+        lines.push(format!(
+            "{engine}: not on {}: {reason}",
+            order.compact(&kernels)
+        ));
+    }
+    let mut told: Vec<&String> = Vec::new();
+    for note in notes {
+        if !told.contains(&note) {
+            lines.push(format!("{engine}: {note}"));
+            told.push(note);
+        }
+    }
+    Some(lines)
 }
 
 fn engine_of(run: &EngineRun) -> &'static str {

@@ -1,0 +1,224 @@
+//! `fourtuple certify` for scenarios: each runs on a real kernel, and the model follows it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fourtuple_harness::{Engine, RunReport, runner, text};
+use fourtuple_kernel::profile::Profile;
+use fourtuple_linux::engine::Real;
+use serde::Serialize;
+
+use super::certify::Rows;
+use crate::certificate::Certificate;
+use crate::engines;
+use crate::output::{Failure, Output};
+use crate::select::{self, Overrides, Selected};
+
+/// What came of scenarios on kernels.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Found {
+    format: u32,
+    kernels: Vec<OnKernel>,
+}
+
+/// What came of them on one kernel.
+#[derive(Debug, Serialize)]
+struct OnKernel {
+    /// What uname calls it.
+    release: String,
+    /// `host` or `vm`.
+    how: &'static str,
+    /// The name it was asked for by.
+    on: String,
+    profile: String,
+    scenarios: Vec<Row>,
+}
+
+/// What came of one scenario.
+#[derive(Debug, Default, Serialize)]
+struct Row {
+    scenario: String,
+    /// Points of its matrix that ran.
+    cases: u64,
+    calls: u64,
+    disallowed: u64,
+    /// Why it did not run, or not all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<String>,
+}
+
+impl Found {
+    /// Whether any answer is not allowed.
+    pub(super) fn bad(&self) -> bool {
+        let mut rows = self.kernels.iter().flat_map(|kernel| &kernel.scenarios);
+        rows.any(|row| row.disallowed > 0)
+    }
+
+    /// Writes it as JSON.
+    pub(super) fn write(&self, file: &Path) -> Result<(), Failure> {
+        let told =
+            |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
+        let mut text = serde_json::to_string_pretty(self).map_err(|e| told(&e))?;
+        text.push('\n');
+        std::fs::write(file, text).map_err(|e| told(&e))
+    }
+}
+
+/// Runs the scenarios under some paths on each of the kernels.
+pub(super) fn on(
+    out: &mut Output,
+    paths: &[PathBuf],
+    kernels: &[&String],
+    limit: Duration,
+    rows: &mut Rows,
+) -> Result<Found, Failure> {
+    if paths.is_empty() {
+        return Err(Failure::Told(
+            "error: there is nothing to run\n  = help: name scenarios, such as `fourtuple certify scenarios --on host`"
+                .to_owned(),
+        ));
+    }
+    let selected = select::all(paths, &Overrides::default())?;
+    let mut found = Found {
+        format: 1,
+        kernels: Vec::new(),
+    };
+    for name in kernels {
+        let real = engines::real_kernel(name, limit)?;
+        let one = on_kernel(out, name, &real, &selected)?;
+        tell(out, &one)?;
+        let mut certificate = Certificate::new(&one.release, one.how);
+        for row in &one.scenarios {
+            certificate.scenarios += row.cases;
+            certificate.calls += row.calls;
+            certificate.disallowed += row.disallowed;
+        }
+        rows.insert((one.profile.clone(), one.release.clone()), certificate);
+        found.kernels.push(one);
+    }
+    Ok(found)
+}
+
+fn on_kernel(
+    out: &mut Output,
+    name: &str,
+    real: &Real,
+    selected: &[Selected],
+) -> Result<OnKernel, Failure> {
+    let own = |profile: &Profile| profile.behaviours == real.profile().behaviours;
+    let folded: Vec<Vec<runner::Folded>> = selected
+        .iter()
+        .map(|one| {
+            let mut cases = runner::fold(&one.scenario, one.cases.clone());
+            cases.retain(|(_, profile, _)| own(profile));
+            cases
+        })
+        .collect();
+    let cases: Vec<_> = folded
+        .iter()
+        .flatten()
+        .map(|(case, profile, _)| (&**case, profile))
+        .collect();
+    real.prepare(&cases);
+    let mut scenarios = Vec::with_capacity(selected.len());
+    for (one, cases) in selected.iter().zip(&folded) {
+        let mut row = Row {
+            scenario: one.scenario.name.clone(),
+            ..Row::default()
+        };
+        if cases.is_empty() {
+            let asked: Vec<String> = one
+                .scenario
+                .kernel
+                .patterns
+                .iter()
+                .map(|pattern| pattern.to_string())
+                .collect();
+            row.left_out = Some(format!("it is for {}", asked.join(", ")));
+        }
+        for (case, profile, _) in cases {
+            match real.run(case, profile) {
+                Ok(report) => {
+                    row.cases += 1;
+                    add(out, &mut row, &report)?;
+                }
+                Err(cannot) => row.left_out = Some(cannot.reason),
+            }
+        }
+        scenarios.push(row);
+    }
+    Ok(OnKernel {
+        release: real.on().release().to_owned(),
+        how: real.on().how(),
+        on: name.to_owned(),
+        profile: real.profile().name.clone(),
+        scenarios,
+    })
+}
+
+/// Adds a case that ran, and tells an answer that is not allowed.
+fn add(out: &mut Output, row: &mut Row, report: &RunReport) -> Result<(), Failure> {
+    let Some(followed) = &report.followed else {
+        return Ok(());
+    };
+    row.calls += followed.calls;
+    if let Some(one) = &followed.disallowed {
+        row.disallowed += 1;
+        let axes: Vec<String> = report
+            .axes
+            .iter()
+            .map(|(name, value)| format!(", {name}={value}"))
+            .collect();
+        writeln!(
+            out,
+            "{}{}: {}",
+            report.scenario,
+            axes.concat(),
+            text::summary::follows(followed)
+        )?;
+        for line in one.scenario.lines() {
+            writeln!(out, "    {line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// The table of one kernel.
+fn tell(out: &mut Output, one: &OnKernel) -> Result<(), Failure> {
+    let mut cells = vec![
+        ["scenario", "cases", "calls", "disallowed", ""]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    let (mut cases, mut calls, mut disallowed, mut ran) = (0, 0, 0, 0);
+    for row in &one.scenarios {
+        cases += row.cases;
+        calls += row.calls;
+        disallowed += row.disallowed;
+        ran += usize::from(row.cases > 0);
+        let number = |n: u64| match row.cases {
+            0 => "-".to_owned(),
+            _ => n.to_string(),
+        };
+        let why = row.left_out.as_deref();
+        cells.push(vec![
+            row.scenario.clone(),
+            number(row.cases),
+            number(row.calls),
+            number(row.disallowed),
+            why.map(|why| format!("left out: {why}"))
+                .unwrap_or_default(),
+        ]);
+    }
+    let mut printed = String::new();
+    text::columns(&mut printed, 0, &cells);
+    out.write_all(printed.as_bytes())?;
+    let left_out = one.scenarios.len() - ran;
+    writeln!(
+        out,
+        "\n{} ({}, profile {}): {ran} scenarios, {cases} cases, {calls} calls: {disallowed} answers that the profile does not allow; {left_out} scenarios left out",
+        one.release, one.how, one.profile
+    )?;
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! What came of following a real kernel: the model goes along with every answer that it allows, and stops at the first that it
+//! does not.
+
+use serde::Serialize;
+
+/// A run on a real kernel, followed by the model with the profile of the run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Followed {
+    /// The kernel that answered, in words.
+    pub running: String,
+    /// The profile that it was followed with: its own.
+    pub profile: String,
+    /// Calls that were followed: those of the scenario, and those that engines make besides, such as accepting.
+    pub calls: u64,
+    /// The first answer that the profile does not allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disallowed: Option<Disallowed>,
+}
+
+/// An answer that the profile does not allow.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Disallowed {
+    /// The attempt that it belongs to, counted from 1; 0 if it is none of the scenario's own calls.
+    pub n: u32,
+    /// The call, for example `plain.1 connect 192.168.0.5:3000`.
+    pub call: String,
+    /// What the kernel answered, in words.
+    pub seen: String,
+    /// What the profile allows, in words.
+    pub allowed: Vec<String>,
+    /// The smallest scenario of the step form that shows it.
+    pub scenario: String,
+}
+
+impl Followed {
+    /// Whether every answer is allowed.
+    #[must_use]
+    pub fn allowed(&self) -> bool {
+        self.disallowed.is_none()
+    }
+}
+
+impl Disallowed {
+    /// What is allowed, in one piece.
+    #[must_use]
+    pub fn allowed(&self) -> String {
+        self.allowed.join(", or ")
+    }
+}

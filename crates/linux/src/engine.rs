@@ -1,0 +1,299 @@
+//! The engines that have a real kernel: `linux`, the running one, and `vm`, an image in a virtual machine.
+//!
+//! A real kernel's ports hang on a secret of its own. Its outcomes are therefore not compared with the model's: the model follows,
+//! with the profile of that very kernel, and every answer must be one that the profile allows. A case for kernels that behave
+//! otherwise is not run.
+
+use crate::error::RunError;
+use crate::fuzz::has_history;
+use crate::judge::{Counterexample, Judge};
+use crate::on::On;
+use crate::release::profile_of;
+use crate::scenario_text::scenario_text;
+use crate::script::{Answered, Script};
+use crate::shrink::shrink;
+use crate::words;
+use fourtuple_harness::{Cannot, Disallowed, Engine, Followed, Model, RunReport, Standing};
+use fourtuple_kernel::Seeded;
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::{Case, Program, Step};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a scenario may wait on the running kernel, unless it is said otherwise: its clock is the real one.
+pub const MAX_WAIT: Duration = Duration::from_secs(10);
+/// The most calls of a scenario that are followed. The model keeps every state that explains what it has seen, and each call costs as
+/// much as there are sockets.
+const MOST_CALLS: usize = 4_000;
+/// How long a connect is waited for where waiting takes no time. Kernels give up after two minutes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A real kernel that runs scenarios.
+pub struct Real {
+    on: On,
+    profile: Profile,
+    max_wait: Duration,
+    /// What has been run ahead, by [`key`].
+    ready: Mutex<BTreeMap<String, Result<Ran, Cannot>>>,
+}
+
+/// A case that has run and been followed.
+#[derive(Clone, Debug)]
+struct Ran {
+    answered: Answered,
+    followed: Followed,
+}
+
+impl Real {
+    /// `host`, or an image as [`crate::Image::named`] takes it; `max_wait` is how long a scenario may wait on `host`.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be used, or has no profile, in one line.
+    pub fn named(name: &str, max_wait: Duration) -> Result<Real, RunError> {
+        let on = On::named(name, None)?;
+        let profile = profile_of(on.release()).ok_or_else(|| {
+            let name = on.name();
+            RunError::Unavailable(format!("there is no profile for {name}"))
+        })?;
+        Ok(Real {
+            on,
+            profile,
+            max_wait,
+            ready: Mutex::default(),
+        })
+    }
+
+    /// The profile of its kernel.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The kernel.
+    pub fn on(&self) -> &On {
+        &self.on
+    }
+
+    /// The case as its guest runs it.
+    fn script(&self, case: &Case, profile: &Profile) -> Result<Script, Cannot> {
+        if profile.behaviours != self.profile.behaviours {
+            return Err(Cannot::new(format!(
+                "{} has the profile {}",
+                self.on.name(),
+                self.profile.name
+            )));
+        }
+        let (calls, needed) = foreseen(case, profile)?;
+        if calls > MOST_CALLS {
+            return Err(Cannot::new(format!(
+                "it makes {calls} calls, and the model follows a real kernel through {MOST_CALLS} at most"
+            )));
+        }
+        if self.on.kind().virtual_time {
+            return Script::of(case, PATIENCE);
+        }
+        if needed > self.max_wait {
+            return Err(Cannot::new(format!(
+                "it takes {} s by the real clock, and the limit is {} s; the vm engine has a clock of its own",
+                needed.as_secs_f64().ceil(),
+                self.max_wait.as_secs_f64()
+            )));
+        }
+        Script::of(case, self.max_wait)
+    }
+
+    /// Runs cases and follows them.
+    fn run_all(&self, cases: &[(&Case, &Profile)]) -> Vec<Result<Ran, Cannot>> {
+        let mut results: Vec<Option<Result<Ran, Cannot>>> = cases.iter().map(|_| None).collect();
+        let mut scripts: Vec<(usize, Script)> = Vec::new();
+        for (place, (case, profile)) in cases.iter().enumerate() {
+            match self.script(case, profile) {
+                Ok(script) => scripts.push((place, script)),
+                Err(cannot) => results[place] = Some(Err(cannot)),
+            }
+        }
+        let answers = Mutex::new(BTreeMap::new());
+        let history = has_history(&self.profile.behaviours);
+        let on = match history {
+            true => self.on.clone().in_order(),
+            false => self.on.clone(),
+        };
+        let ended = on.run_jobs(
+            scripts.len(),
+            &|n| scripts[n].1.clone(),
+            &|n, answered: Result<Answered, RunError>| {
+                lock(&answers).insert(n, answered);
+            },
+        );
+        let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut judge = Judge::new(self.profile.behaviours);
+        for (n, answered) in answers {
+            if !history || on.begins_boot(n) {
+                judge = Judge::new(self.profile.behaviours);
+            }
+            let place = scripts[n].0;
+            results[place] = Some(match answered {
+                Ok(answered) => self.follow(answered, &mut judge),
+                Err(e) => Err(Cannot::new(one_line(&e))),
+            });
+        }
+        let unfinished = match ended {
+            Ok(()) => Cannot::new("it was not run"),
+            Err(e) => Cannot::new(one_line(&e)),
+        };
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(|| Err(unfinished.clone())))
+            .collect()
+    }
+
+    fn follow(&self, answered: Answered, judge: &mut Judge) -> Result<Ran, Cannot> {
+        if let Some(why) = &answered.not_listening {
+            return Err(Cannot::new(why.clone()));
+        }
+        let before = judge.calls();
+        let found = judge
+            .program(&answered.program)
+            .map_err(|e| Cannot::new(format!("the model cannot follow it: {e}")))?;
+        let followed = Followed {
+            running: self.on.name(),
+            profile: self.profile.name.clone(),
+            calls: judge.calls() - before,
+            disallowed: found.map(|found| self.disallowed(&answered, &found)),
+        };
+        Ok(Ran { answered, followed })
+    }
+
+    /// What is wrong, with the smallest scenario that the kernel shows it with.
+    fn disallowed(&self, answered: &Answered, found: &Counterexample) -> Disallowed {
+        let step = &answered.program.steps[found.step];
+        let shrunk = shrink(&self.on, self.profile.behaviours, &answered.program, found);
+        // A kernel that does not do it again has still done it.
+        let (program, found) = match shrunk {
+            Ok(Some(shrunk)) => (shrunk.program, shrunk.found),
+            _ => (answered.program.clone(), found.clone()),
+        };
+        let profile = &self.profile.name;
+        let allowed = found.allowed.join(", or ");
+        let about = format!(
+            "The kernel answered {} to the last step. {profile} allows {allowed}",
+            found.seen
+        );
+        Disallowed {
+            n: answered.owners.get(found.step).copied().unwrap_or(0),
+            call: words::call(&step.call),
+            seen: found.seen.clone(),
+            scenario: scenario_text(&program, found.step + 1, profile, &about, true),
+            allowed: found.allowed,
+        }
+    }
+}
+
+impl Engine for Real {
+    fn name(&self) -> &'static str {
+        match self.on.kind().virtual_time {
+            true => VM.name,
+            false => LINUX.name,
+        }
+    }
+
+    fn about(&self) -> &'static str {
+        match self.on.kind().virtual_time {
+            true => VM.about,
+            false => LINUX.about,
+        }
+    }
+
+    fn standing(&self, _case: &Case) -> Standing {
+        Standing::MustBeAllowed
+    }
+
+    fn wants_many(&self) -> bool {
+        true
+    }
+
+    fn prepare(&self, cases: &[(&Case, &Profile)]) {
+        let results = self.run_all(cases);
+        let mut ready = lock(&self.ready);
+        for ((case, profile), result) in cases.iter().zip(results) {
+            ready.insert(key(case, profile), result);
+        }
+    }
+
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+        let ahead = lock(&self.ready).remove(&key(case, profile));
+        let ran = match ahead {
+            Some(ran) => ran,
+            None => self
+                .run_all(&[(case, profile)])
+                .pop()
+                .unwrap_or_else(|| Err(Cannot::new("it was not run"))),
+        };
+        let Ran { answered, followed } = ran?;
+        let mut report = RunReport::new(
+            case,
+            &self.profile,
+            self.name(),
+            answered.attempts,
+            answered.notes,
+        );
+        report.kernel = profile.name.as_str().into();
+        report.followed = Some(followed);
+        Ok(report)
+    }
+}
+
+/// What an engine is called and what it is, before there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Its name.
+    pub name: &'static str,
+    /// One line on what it runs.
+    pub about: &'static str,
+}
+
+/// The running kernel.
+pub const LINUX: Kind = Kind {
+    name: "linux",
+    about: "the running kernel, in network namespaces of its own; the model follows its answers",
+};
+
+/// A kernel image.
+pub const VM: Kind = Kind {
+    name: "vm",
+    about: "a kernel image in a virtual machine with a virtual clock; the model follows its answers",
+};
+
+/// What tells a case from all others of one call of the program.
+fn key(case: &Case, profile: &Profile) -> String {
+    format!(
+        "{}\n{}\n{:?}\n{}",
+        case.file, profile.name, case.axes, case.seed
+    )
+}
+
+/// How many calls a case makes and how long it waits, by the model.
+fn foreseen(case: &Case, profile: &Profile) -> Result<(usize, Duration), Cannot> {
+    let (attempts, _) = Model::simulate(case, profile, |machine| Seeded::new(case.seed, machine))?;
+    let last = attempts.iter().map(|attempt| attempt.at_ns).max();
+    let sleeps = match &case.program {
+        Program::Processes(_) => Duration::ZERO,
+        Program::Steps(steps) => steps
+            .iter()
+            .map(|step| match &step.value {
+                Step::Sleep(sleep) => sleep.sleep,
+                _ => Duration::ZERO,
+            })
+            .sum(),
+    };
+    let waits = sleeps.max(Duration::from_nanos(last.unwrap_or(0)));
+    Ok((attempts.len(), waits))
+}
+
+fn one_line(e: &RunError) -> String {
+    e.to_string().lines().collect::<Vec<_>>().join(" | ")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

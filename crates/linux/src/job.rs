@@ -1,0 +1,35 @@
+//! What a guest can be given to do: a program, or a scenario.
+
+use crate::plan::{AnswerError, Plan, ProgramError};
+use crate::program::Program;
+
+/// Something that becomes one frame for the guest, whose answer becomes something again.
+pub(crate) trait Job: Sync {
+    /// It, with what the kernel answered.
+    type Answered: Send;
+
+    /// Its name, for messages.
+    fn name(&self) -> &str;
+
+    /// The operations.
+    fn plan(&self) -> Result<Plan, ProgramError>;
+
+    /// Puts the guest's answer back.
+    fn answered(&self, plan: &Plan, frame: &[u8]) -> Result<Self::Answered, AnswerError>;
+}
+
+impl Job for Program {
+    type Answered = Program;
+
+    fn name(&self) -> &str {
+        &self.program
+    }
+
+    fn plan(&self) -> Result<Plan, ProgramError> {
+        Plan::new(self)
+    }
+
+    fn answered(&self, plan: &Plan, frame: &[u8]) -> Result<Program, AnswerError> {
+        plan.answers(self, frame)
+    }
+}

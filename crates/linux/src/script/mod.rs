@@ -1,0 +1,369 @@
+//! Scenarios as guests run them.
+//!
+//! A [`Script`] is a case of a scenario with everything that it needs of a kernel: hosts, sysctls, listeners that are there from the
+//! start, and then either steps, one after the other, or processes, which the guest plays itself because what they do hangs on
+//! the answers. What comes back is an [`Answered`]: the scenario's attempts, and the calls that were really made, as a
+//! [`Program`] that the model can follow.
+//!
+//! - `options`: socket options in the guest's words
+//! - `steps`: the step form
+//! - `processes`: the declarative form
+
+mod options;
+mod processes;
+mod steps;
+
+use crate::job::Job;
+use crate::plan::{AnswerError, Builder, MAX_PROGRAM, Plan, ProgramError, Records};
+use crate::program::{Call, Family, HostSpec, Outcome, Program, Step};
+use crate::wire::MAX_HOSTS;
+use fourtuple_harness::attempt::Attempt;
+use fourtuple_harness::{Cannot, model};
+use fourtuple_scenario as scenario;
+use fourtuple_scenario::Case;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Backlog of the listeners that are there from the start.
+const BACKLOG: i32 = 4096;
+/// A record that is none of the program's, and therefore has no port.
+const NO_RECORD: usize = u16::MAX as usize;
+/// TIME-WAIT of every kernel.
+const TIME_WAIT: Duration = Duration::from_secs(60);
+
+/// A step and the process that makes it.
+#[derive(Clone, Debug)]
+struct Placed {
+    step: Step,
+    /// 0: the one that stands for the host.
+    process: u16,
+    /// The call, counted over the script, whose port is used; the step's own says nothing then.
+    port_of: Option<usize>,
+}
+
+/// A case of a scenario, ready to be run on a kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    name: String,
+    hosts: Vec<HostSpec>,
+    /// Addresses that the scenario connects to and no host has.
+    nowhere: Vec<IpAddr>,
+    /// Sysctls, and listeners that are there from the start.
+    prelude: Vec<Placed>,
+    body: Body,
+    notes: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Steps(steps::Steps),
+    Processes(processes::Play),
+}
+
+/// A script that has run.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    /// The calls that were made, with their answers, in order.
+    pub(crate) program: Program,
+    /// The attempts of the scenario.
+    pub(crate) attempts: Vec<Attempt>,
+    /// Which attempt each call belongs to, counted from 1; 0 for none.
+    pub(crate) owners: Vec<u32>,
+    /// What there is to say, such as sysctls that the kernel has not got.
+    pub(crate) notes: Vec<String>,
+    /// A listener that was to be there from the start, and is not.
+    pub(crate) not_listening: Option<String>,
+}
+
+impl Script {
+    /// A case as a script. `wait` is how long a connect waits for an answer.
+    ///
+    /// # Errors
+    /// In one line, what of it a real kernel cannot do.
+    pub(crate) fn of(case: &Case, wait: Duration) -> Result<Script, Cannot> {
+        possible(case)?;
+        let hosts: Vec<HostSpec> = case
+            .hosts
+            .iter()
+            .map(|(name, host)| HostSpec {
+                name: name.clone(),
+                addresses: of_its_own(&host.addresses),
+                sysctls: Default::default(),
+            })
+            .collect();
+        let mut prelude = Vec::new();
+        for (name, host) in &case.hosts {
+            for (key, value) in &host.sysctl {
+                prelude.push(sysctl(name, key, value));
+            }
+        }
+        let mut standing = Vec::new();
+        for (place, (name, host)) in case.hosts.iter().enumerate() {
+            for at in &host.listen {
+                let sock = format!("listener.{}", standing.len() + 1);
+                prelude.extend(listener(name, &sock, *at));
+                standing.push(processes::Standing {
+                    host: place,
+                    sock,
+                    port: at.port(),
+                });
+            }
+        }
+        let mut notes = Vec::new();
+        if !case.network.is_ideal() {
+            notes.push(model::left_out(case));
+        }
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let body = match &case.program {
+            scenario::Program::Steps(of_case) => {
+                Body::Steps(steps::Steps::of(case, of_case, prelude.len(), wait_ms)?)
+            }
+            scenario::Program::Processes(of_case) => {
+                if of_case
+                    .values()
+                    .any(|one| one.close == scenario::Close::Both)
+                {
+                    notes.push(
+                        "`close: both` is one side after the other: packets take no time".into(),
+                    );
+                }
+                Body::Processes(processes::Play::of(case, of_case, standing, wait_ms)?)
+            }
+        };
+        Ok(Script {
+            name: case.scenario.clone(),
+            nowhere: nowhere(case),
+            hosts,
+            prelude,
+            body,
+            notes,
+        })
+    }
+}
+
+/// Says what no real kernel can do for a case.
+fn possible(case: &Case) -> Result<(), Cannot> {
+    if case.time_wait.is_some_and(|time| time != TIME_WAIT) {
+        return Err(Cannot::new(
+            "TIME-WAIT is 60 s in every kernel, and nothing sets it",
+        ));
+    }
+    if case
+        .hosts
+        .keys()
+        .any(|name| case.kernel_of(name) != case.kernel)
+    {
+        return Err(Cannot::new("its hosts have different kernels"));
+    }
+    if case.hosts.len() > MAX_HOSTS {
+        return Err(Cannot::new(format!("it has more than {MAX_HOSTS} hosts")));
+    }
+    Ok(())
+}
+
+/// A host's addresses without those that every host has.
+fn of_its_own(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let mut own = Vec::new();
+    for ip in addresses {
+        if !ip.is_loopback() && !ip.is_unspecified() && !own.contains(ip) {
+            own.push(*ip);
+        }
+    }
+    own
+}
+
+/// What is connected to and belongs to nobody.
+fn nowhere(case: &Case) -> Vec<IpAddr> {
+    let hosts = case.hosts.values().flat_map(|host| host.addresses.iter());
+    let somewhere: BTreeSet<IpAddr> = hosts.copied().collect();
+    let connects: BTreeSet<IpAddr> = match &case.program {
+        scenario::Program::Steps(steps) => steps
+            .iter()
+            .filter_map(|step| match &step.value {
+                scenario::Step::Connect(connect) => Some(connect.to.ip),
+                _ => None,
+            })
+            .collect(),
+        scenario::Program::Processes(processes) => processes
+            .values()
+            .flat_map(|process| process.connect.iter().map(SocketAddr::ip))
+            .collect(),
+    };
+    let reaches_nobody = |ip: &IpAddr| {
+        let mapped = matches!(ip, IpAddr::V6(six) if six.to_ipv4_mapped().is_some());
+        let other = ip.is_multicast() || ip.is_unspecified() || ip.is_loopback();
+        !somewhere.contains(ip) && !mapped && !other && *ip != IpAddr::from([255; 4])
+    };
+    connects.into_iter().filter(reaches_nobody).collect()
+}
+
+fn placed(host: &str, call: Call) -> Placed {
+    Placed {
+        step: Step {
+            host: Some(host.to_owned()),
+            ..Step::new(call)
+        },
+        process: 0,
+        port_of: None,
+    }
+}
+
+fn sysctl(host: &str, key: &str, value: &str) -> Placed {
+    let (key, value) = (key.to_owned(), value.to_owned());
+    placed(host, Call::Sysctl { key, value })
+}
+
+/// A listener of the scenario itself.
+fn listener(host: &str, sock: &str, at: SocketAddr) -> [Placed; 4] {
+    let sock = sock.to_owned();
+    let calls = [
+        Call::Socket {
+            sock: sock.clone(),
+            family: family_of(at),
+            uid: None,
+            nonblock: true,
+        },
+        Call::Set {
+            sock: sock.clone(),
+            option: "reuseaddr".into(),
+            value: true.into(),
+        },
+        Call::Bind {
+            sock: sock.clone(),
+            at,
+        },
+        Call::Listen {
+            sock,
+            backlog: Some(BACKLOG),
+        },
+    ];
+    calls.map(|call| placed(host, call))
+}
+
+fn family_of(at: SocketAddr) -> Family {
+    if at.is_ipv4() {
+        Family::Inet
+    } else {
+        Family::Inet6
+    }
+}
+
+impl Job for Script {
+    type Answered = Answered;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn plan(&self) -> Result<Plan, ProgramError> {
+        let wrong = |message: String| ProgramError {
+            program: self.name.clone(),
+            step: None,
+            message,
+        };
+        let mut builder = Builder::default();
+        builder
+            .topology(&self.hosts, &self.nowhere, false)
+            .map_err(wrong)?;
+        let mut records = Vec::new();
+        let own: &[Placed] = match &self.body {
+            Body::Steps(steps) => steps.placed(),
+            Body::Processes(_) => &[],
+        };
+        if self.prelude.len() + own.len() > MAX_PROGRAM {
+            return Err(wrong(format!("more than {MAX_PROGRAM} calls")));
+        }
+        for one in self.prelude.iter().chain(own) {
+            let port_of = one
+                .port_of
+                .map(|call| records.get(call).copied().unwrap_or(NO_RECORD));
+            let record = builder.step(&one.step, &self.hosts, one.process, port_of);
+            records.push(record.map_err(wrong)?);
+        }
+        if let Body::Processes(play) = &self.body {
+            play.plan(&mut builder).map_err(wrong)?;
+        }
+        builder.finish().map_err(wrong)
+    }
+
+    fn answered(&self, plan: &Plan, frame: &[u8]) -> Result<Answered, AnswerError> {
+        let mut records = plan.records(frame)?;
+        let mut answered = Answered {
+            program: Program {
+                program: self.name.clone(),
+                hosts: self.hosts.clone(),
+                steps: Vec::new(),
+            },
+            attempts: Vec::new(),
+            owners: Vec::new(),
+            notes: self.notes.clone(),
+            not_listening: None,
+        };
+        for one in &self.prelude {
+            let step = answer(one, &mut records, &[])?;
+            answered.keep(step, 0);
+        }
+        match &self.body {
+            Body::Steps(steps) => steps.answered(&mut records, &mut answered)?,
+            Body::Processes(play) => play.answered(&mut records, &mut answered)?,
+        }
+        Ok(answered)
+    }
+}
+
+impl Answered {
+    /// Keeps a call that was made, and what there is to say about it.
+    fn keep(&mut self, step: Step, owner: u32) {
+        let host = step.host.as_deref().unwrap_or_default();
+        if let Some(answer) = &step.answer
+            && answer.result != Outcome::Ok
+        {
+            match &step.call {
+                Call::Sysctl { key, value } => {
+                    let errno = answer.result;
+                    let note = format!("{host}: sysctl {key} = {value} is refused with {errno}");
+                    if !self.notes.contains(&note) {
+                        self.notes.push(note);
+                    }
+                }
+                Call::Bind { sock, at } if owner == 0 && sock.starts_with("listener.") => {
+                    self.not_listening = Some(format!(
+                        "host {host} cannot listen on {at}: {}",
+                        answer.result
+                    ));
+                }
+                _ => {}
+            }
+        }
+        let mut step = step;
+        if let Call::Socket { nonblock, .. } = &mut step.call {
+            // Listeners that only take what is there already. Whoever makes the calls again, in their order, need not know.
+            *nonblock = false;
+        }
+        self.program.steps.push(step);
+        self.owners.push(owner);
+    }
+}
+
+/// A call with its answer, and with the port that it was really made with. `calls` are all calls before it.
+fn answer(one: &Placed, records: &mut Records, calls: &[Step]) -> Result<Step, AnswerError> {
+    let record = records.next().ok_or(AnswerError::Short)?;
+    let mut step = one.step.clone();
+    if let Some(port) = one.port_of.and_then(|call| port_of(calls.get(call)?)) {
+        match &mut step.call {
+            Call::Bind { at, .. } => at.set_port(port),
+            Call::Connect { to, .. } => to.set_port(port),
+            _ => {}
+        }
+    }
+    step.answer = Some(record.answer(&step.call));
+    Ok(step)
+}
+
+/// The port that a call gave.
+fn port_of(step: &Step) -> Option<u16> {
+    let answer = step.answer.as_ref()?;
+    let address = answer.local.or(answer.peer)?;
+    (address.port() != 0).then(|| address.port())
+}

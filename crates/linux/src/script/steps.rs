@@ -1,0 +1,441 @@
+//! The step form: every step is one call, or a few.
+
+use super::{Answered, Placed, answer, options, placed, port_of, sysctl};
+use crate::plan::{AnswerError, Records};
+use crate::program::{Answer, Call, Family, How, OptionValue, Outcome, Step};
+use crate::wire::MAX_PROCESSES;
+use fourtuple_harness::attempt::{Args, Name, SocketName};
+use fourtuple_harness::{Answer as Word, Caller, Cannot, Recorder, Seen};
+use fourtuple_kernel::Errno;
+use fourtuple_scenario as scenario;
+use fourtuple_scenario::{Address, Case, PortRef, Spanned};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+/// The steps of a case as calls.
+#[derive(Clone, Debug)]
+pub(super) struct Steps {
+    placed: Vec<Placed>,
+    noted: Vec<Noted>,
+    /// Calls of the script before these.
+    before: usize,
+}
+
+/// A step that is an attempt.
+#[derive(Clone, Debug)]
+struct Noted {
+    step: scenario::Step,
+    caller: Caller,
+    at_ns: u64,
+    /// Its calls, counted over the steps. The first is its own, or all are options.
+    calls: Range<usize>,
+}
+
+/// A socket of the steps. It keeps its owner when it is closed, for calls that come too late.
+#[derive(Clone)]
+struct Held {
+    host: Name,
+    process: Name,
+    number: u16,
+}
+
+struct Planner<'a> {
+    case: &'a Case,
+    out: Steps,
+    sockets: BTreeMap<String, Held>,
+    processes: BTreeMap<(String, String), u16>,
+    /// The call that gives each port its value.
+    ports: BTreeMap<String, usize>,
+    at_ns: u64,
+    wait_ms: u32,
+    nameless: u32,
+}
+
+impl Steps {
+    /// `before` is how many calls the script makes before these.
+    pub(super) fn of(
+        case: &Case,
+        steps: &[Spanned<scenario::Step>],
+        before: usize,
+        wait_ms: u32,
+    ) -> Result<Steps, Cannot> {
+        let mut planner = Planner {
+            case,
+            out: Steps {
+                placed: Vec::new(),
+                noted: Vec::new(),
+                before,
+            },
+            sockets: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            at_ns: 0,
+            wait_ms,
+            nameless: 0,
+        };
+        for step in steps {
+            planner.step(step)?;
+        }
+        Ok(planner.out)
+    }
+
+    pub(super) fn placed(&self) -> &[Placed] {
+        &self.placed
+    }
+
+    /// Puts the answers into attempts.
+    pub(super) fn answered(
+        &self,
+        records: &mut Records,
+        to: &mut Answered,
+    ) -> Result<(), AnswerError> {
+        let mut made: Vec<Step> = to.program.steps.clone();
+        for one in &self.placed {
+            let step = answer(one, records, &made)?;
+            made.push(step);
+        }
+        let own = &made[self.before..];
+        let mut owners = vec![0; own.len()];
+        let mut recorder = Recorder::with_capacity(self.noted.len());
+        for (n, noted) in (1..).zip(&self.noted) {
+            owners[noted.calls.clone()].fill(n);
+            let no_port = self.placed[noted.calls.start]
+                .port_of
+                .is_some_and(|call| made.get(call).and_then(port_of).is_none());
+            noted.attempt(&own[noted.calls.clone()], no_port, &mut recorder);
+        }
+        to.attempts = recorder.finish();
+        for (step, owner) in made.drain(self.before..).zip(owners) {
+            to.keep(step, owner);
+        }
+        Ok(())
+    }
+}
+
+impl Planner<'_> {
+    fn push(&mut self, one: Placed) -> usize {
+        self.out.placed.push(one);
+        self.out.placed.len() - 1
+    }
+
+    fn note(&mut self, step: &scenario::Step, held: &Held, name: &str, calls: Range<usize>) {
+        self.out.noted.push(Noted {
+            step: step.clone(),
+            caller: Caller {
+                host: held.host.clone(),
+                process: held.process.clone(),
+                instance: 1,
+                socket: SocketName::Named(name.into()),
+            },
+            at_ns: self.at_ns,
+            calls,
+        });
+    }
+
+    /// The number of the real process that a process of the scenario is.
+    fn process(&mut self, host: &str, name: &str) -> u16 {
+        let next = 1 + self.processes.len() % MAX_PROCESSES;
+        let key = (host.to_owned(), name.to_owned());
+        *self
+            .processes
+            .entry(key)
+            .or_insert(u16::try_from(next).unwrap_or(1))
+    }
+
+    fn step(&mut self, step: &scenario::Step) -> Result<(), Cannot> {
+        match step {
+            scenario::Step::Sleep(sleep) => {
+                let ms = sleep.sleep.as_nanos().div_ceil(1_000_000);
+                let ms = u32::try_from(ms).unwrap_or(u32::MAX);
+                self.at_ns += nanos(sleep.sleep);
+                let host = self.case.hosts.keys().next().cloned().unwrap_or_default();
+                self.push(placed(&host, Call::Sleep { ms }));
+            }
+            scenario::Step::Sysctl(of) => {
+                for (key, value) in &of.sysctl {
+                    self.push(sysctl(&of.on, key, value));
+                }
+            }
+            scenario::Step::Socket(socket) => {
+                if socket.nonblock {
+                    return Err(Cannot::new("it has a socket that does not block"));
+                }
+                let held = Held {
+                    host: socket.on.as_str().into(),
+                    process: socket.by.as_str().into(),
+                    number: self.process(&socket.on, &socket.by),
+                };
+                let start = self.out.placed.len();
+                let call = Call::Socket {
+                    sock: socket.socket.clone(),
+                    family: match socket.family {
+                        scenario::Family::Inet => Family::Inet,
+                        scenario::Family::Inet6 => Family::Inet6,
+                    },
+                    uid: Some(socket.uid),
+                    nonblock: socket.nonblock,
+                };
+                self.push(placed_in(&held, call));
+                self.set(&held, &socket.socket, &socket.options)?;
+                if !socket.implicit {
+                    let calls = start..self.out.placed.len();
+                    self.note(step, &held, &socket.socket, calls);
+                }
+                self.sockets.insert(socket.socket.clone(), held);
+            }
+            _ => self.call(step)?,
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, held: &Held, sock: &str, options: &scenario::Options) -> Result<(), Cannot> {
+        for (option, value) in options::of(options, self.case.hosts.len())? {
+            let sock = sock.to_owned();
+            self.push(placed_in(
+                held,
+                Call::Set {
+                    sock,
+                    option,
+                    value,
+                },
+            ));
+        }
+        Ok(())
+    }
+
+    /// An address, and the call that its port comes from.
+    fn address(&self, address: &Address) -> (SocketAddr, Option<usize>) {
+        match &address.port {
+            PortRef::Number(port) => (SocketAddr::new(address.ip, *port), None),
+            PortRef::Variable(name) => {
+                // A port that no call before gives: that of a call that gives none, so that this one is not made.
+                let call = self.ports.get(name).copied().unwrap_or(usize::MAX);
+                (SocketAddr::new(address.ip, 0), Some(call))
+            }
+        }
+    }
+
+    fn call(&mut self, step: &scenario::Step) -> Result<(), Cannot> {
+        let Some(name) = step.socket() else {
+            return Ok(());
+        };
+        let sock = name.to_owned();
+        let held = match self.sockets.get(name) {
+            Some(held) => held.clone(),
+            None => Held {
+                host: self
+                    .case
+                    .hosts
+                    .keys()
+                    .next()
+                    .map_or("", String::as_str)
+                    .into(),
+                process: "main".into(),
+                number: 0,
+            },
+        };
+        let start = self.out.placed.len();
+        let mut from = None;
+        let call = match step {
+            scenario::Step::Set(set) => {
+                self.set(&held, name, &set.options)?;
+                self.note(step, &held, name, start..self.out.placed.len());
+                return Ok(());
+            }
+            scenario::Step::Bind(bind) => {
+                let (at, port) = self.address(&bind.at);
+                from = port;
+                Call::Bind { sock, at }
+            }
+            scenario::Step::Connect(connect) => {
+                let (to, port) = self.address(&connect.to);
+                from = port;
+                let wait_ms = Some(self.wait_ms);
+                Call::Connect { sock, to, wait_ms }
+            }
+            scenario::Step::Listen(listen) => Call::Listen {
+                sock,
+                backlog: Some(i32::try_from(listen.backlog).unwrap_or(i32::MAX)),
+            },
+            scenario::Step::Accept(accept) => {
+                let new = accept.accepted.clone().unwrap_or_else(|| {
+                    self.nameless += 1;
+                    format!("nameless.{}", self.nameless)
+                });
+                self.sockets.insert(new.clone(), held.clone());
+                Call::Accept {
+                    sock,
+                    new,
+                    uid: None,
+                    wait_ms: None,
+                }
+            }
+            scenario::Step::Send(transfer) => Call::Send {
+                sock,
+                len: transfer.len,
+                wait_ms: None,
+            },
+            scenario::Step::Recv(transfer) => Call::Recv {
+                sock,
+                len: transfer.len,
+                wait_ms: None,
+            },
+            scenario::Step::Shutdown(shutdown) => Call::Shutdown {
+                sock,
+                how: match shutdown.how {
+                    scenario::How::Read => How::Read,
+                    scenario::How::Write => How::Write,
+                    scenario::How::Both => How::Both,
+                },
+            },
+            scenario::Step::Disconnect(_) => Call::Disconnect { sock },
+            scenario::Step::Close(_) => Call::Close { sock },
+            scenario::Step::Getsockname(_) => Call::Getsockname { sock },
+            scenario::Step::Getpeername(_) => Call::Getpeername { sock },
+            scenario::Step::Socket(_) | scenario::Step::Sysctl(_) | scenario::Step::Sleep(_) => {
+                return Ok(());
+            }
+        };
+        let accepted = match &call {
+            Call::Accept { new, .. } => Some(new.clone()),
+            _ => None,
+        };
+        let own = self.push(Placed {
+            port_of: from.map(|call| call.min(self.out.before + start)),
+            ..placed_in(&held, call)
+        });
+        if let Some(sock) = accepted {
+            // An accept tells who connected, not to which address.
+            self.push(placed_in(&held, Call::Getsockname { sock }));
+        }
+        if let Some(port) = step.port_as() {
+            self.ports.insert(port.to_owned(), self.out.before + own);
+        }
+        self.note(step, &held, name, start..self.out.placed.len());
+        Ok(())
+    }
+}
+
+fn placed_in(held: &Held, call: Call) -> Placed {
+    Placed {
+        process: held.number,
+        ..placed(&held.host, call)
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Noted {
+    /// Adds the attempt that the step is.
+    fn attempt(&self, calls: &[Step], no_port: bool, recorder: &mut Recorder) {
+        let slot = recorder.call(
+            self.at_ns,
+            &self.caller,
+            self.step.op().unwrap_or(scenario::Op::Set),
+            self.args(calls),
+        );
+        if no_port {
+            return recorder.failed(slot, Word::Foreign("NOPORT".into()), None);
+        }
+        let options = matches!(
+            self.step,
+            scenario::Step::Socket(_) | scenario::Step::Set(_)
+        );
+        let mut answers = calls.iter().filter_map(|step| step.answer.as_ref());
+        let own = if options {
+            // The first refusal is the answer.
+            let refused = answers.find(|answer| answer.result != Outcome::Ok);
+            match refused {
+                Some(answer) => answer,
+                None => return recorder.ok(slot, Seen::default()),
+            }
+        } else {
+            match answers.next() {
+                Some(answer) => answer,
+                None => return,
+            }
+        };
+        match word(own.result) {
+            Word::Ok => recorder.ok(slot, self.seen(calls, own)),
+            other => recorder.failed(slot, other, None),
+        }
+    }
+
+    fn seen(&self, calls: &[Step], own: &Answer) -> Seen {
+        let mut seen = Seen {
+            local: own.local.map(Into::into),
+            peer: own.peer.map(Into::into),
+            bytes: None,
+        };
+        match (&self.step, calls.first().map(|step| &step.call)) {
+            (scenario::Step::Connect(_), Some(Call::Connect { to, .. })) => {
+                seen.peer = Some(peer_of(*to, own.local).into());
+            }
+            (scenario::Step::Accept(_), _) => {
+                let local = calls.get(1).and_then(|step| step.answer.as_ref()?.local);
+                seen.local = local.map(Into::into);
+            }
+            (scenario::Step::Send(_) | scenario::Step::Recv(_), _) => seen.bytes = own.moved,
+            _ => {}
+        }
+        seen
+    }
+
+    fn args(&self, calls: &[Step]) -> Args {
+        let call = calls.first().map(|step| &step.call);
+        match (&self.step, call) {
+            (scenario::Step::Socket(socket), _) => Args::Family(socket.family),
+            (scenario::Step::Set(set), _) => {
+                let names: Vec<&str> = set.options.iter().map(|one| one.name()).collect();
+                let values: Vec<String> = set.options.iter().map(|one| one.value()).collect();
+                Args::Option(names.join(",").into(), values.join(",").into())
+            }
+            (_, Some(Call::Bind { at, .. })) => Args::At((*at).into()),
+            (_, Some(Call::Connect { to, .. })) => Args::To((*to).into()),
+            (scenario::Step::Listen(listen), _) => Args::Backlog(listen.backlog),
+            (scenario::Step::Accept(accept), _) => accept
+                .accepted
+                .as_deref()
+                .map_or(Args::None, |name| Args::As(name.into())),
+            (scenario::Step::Send(transfer) | scenario::Step::Recv(transfer), _) => {
+                Args::Len(transfer.len)
+            }
+            (scenario::Step::Shutdown(shutdown), _) => Args::How(shutdown.how),
+            _ => Args::None,
+        }
+    }
+}
+
+/// The other end of a connection to `to`: an address that means this host is the one that the socket got itself.
+pub(super) fn peer_of(to: SocketAddr, local: Option<SocketAddr>) -> SocketAddr {
+    match local {
+        Some(local) if to.ip().is_unspecified() => SocketAddr::new(local.ip(), to.port()),
+        _ => to,
+    }
+}
+
+/// An outcome in the words of attempts.
+pub(super) fn word(outcome: Outcome) -> Word {
+    match outcome {
+        Outcome::Ok => Word::Ok,
+        Outcome::Waiting => Word::Waiting,
+        Outcome::NoSock => Word::Foreign("EBADF".into()),
+        Outcome::Errno(errno) => {
+            let name = errno.to_string();
+            match Errno::from_name(&name) {
+                Some(known) => Word::Errno(known),
+                None => Word::Foreign(name.as_str().into()),
+            }
+        }
+    }
+}
+
+impl From<bool> for OptionValue {
+    fn from(on: bool) -> OptionValue {
+        OptionValue::Bool(on)
+    }
+}
