@@ -37,7 +37,7 @@ pub struct RunReport {
     pub notes: Vec<String>,
     /// What came of following the answers of a real kernel with the model; absent for engines that are none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub followed: Option<Followed>,
+    pub followed: Option<Box<Followed>>,
 }
 
 pub(crate) fn axes<S: Serializer>(axes: &[(Name, Name)], to: S) -> Result<S::Ok, S::Error> {

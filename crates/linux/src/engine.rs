@@ -238,7 +238,7 @@ impl Engine for Real {
             answered.notes,
         );
         report.kernel = profile.name.as_str().into();
-        report.followed = Some(followed);
+        report.followed = Some(Box::new(followed));
         Ok(report)
     }
 }

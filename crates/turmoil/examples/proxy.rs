@@ -6,7 +6,7 @@
 //! `cargo test` runs the same as tests.
 
 use fourtuple_turmoil::net::{LinuxSocketExt, TcpListener, TcpSocket, TcpStream};
-use fourtuple_turmoil::{BuildLinux, Errno, Linux};
+use fourtuple_turmoil::{BuildLinux, Linux};
 use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -95,7 +95,7 @@ fn main() -> turmoil::Result {
 
 #[test]
 fn bound_connections_take_a_port_each() {
-    let in_use = Some(Errno::EADDRINUSE.number());
+    let in_use = Some(fourtuple_turmoil::Errno::EADDRINUSE.number());
     let expected = vec![None, None, None, None, in_use, in_use, in_use, in_use];
     assert_eq!(serve("linux-6.18", false).unwrap(), expected);
 }
@@ -107,6 +107,6 @@ fn with_the_option_destinations_share_ports() {
 
 #[test]
 fn old_kernels_do_not_know_the_option() {
-    let unknown = Some(Errno::ENOPROTOOPT.number());
+    let unknown = Some(fourtuple_turmoil::Errno::ENOPROTOOPT.number());
     assert_eq!(serve("rhel-6.5", true).unwrap(), vec![unknown; 8]);
 }

@@ -46,7 +46,7 @@ fn differences(case: &Case) -> Vec<String> {
 #[test]
 fn every_scenario_on_an_ideal_network() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
-    let files = discover(&[&root]).expect("there are scenarios");
+    let files = discover([&root]).expect("there are scenarios");
     assert!(!files.is_empty());
     let only = std::env::var("ONLY").unwrap_or_default();
     let mut wrong = Vec::new();

@@ -223,7 +223,10 @@ fn a_crash_leaves_the_peer_its_sockets_and_no_time_wait() -> Result {
         stream.write_u8(1).await?;
         pending().await
     });
-    sim.client("watch", async { Ok(sleep(20 * SECOND).await) });
+    sim.client("watch", async {
+        sleep(20 * SECOND).await;
+        Ok(())
+    });
     for _ in 0..1000 {
         sim.step()?;
     }

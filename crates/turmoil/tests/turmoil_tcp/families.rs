@@ -1,6 +1,6 @@
 //! Addresses, families and loopback.
 
-use super::{assert_error_kind, bind, bind_to_v4, bind_to_v6};
+use super::{assert_error_kind, bind_to_v4, bind_to_v6};
 use fourtuple_turmoil::net::{TcpListener, TcpStream};
 use fourtuple_turmoil::{BuildLinux, Linux};
 use std::io;

@@ -22,8 +22,11 @@ fn body(port: u16, kind: SegKind) -> Body {
     )
 }
 
-/// What a channel writes: the hello, the frames, the acknowledgement.
-fn written(c: &mut Channel) -> (Option<(u64, u64)>, Vec<(u64, Body)>, Option<u64>) {
+/// The hello, the frames, the acknowledgement.
+type Written = (Option<(u64, u64)>, Vec<(u64, Body)>, Option<u64>);
+
+/// What a channel writes.
+fn written(c: &mut Channel) -> Written {
     let (mut hello, mut frames, mut ack) = (None, Vec::new(), None);
     c.take(NOW, |m| match m {
         Message::Hello { boot, first } => hello = Some((*boot, *first)),
