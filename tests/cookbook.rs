@@ -1,5 +1,7 @@
 //! The scenarios of docs/cookbook.md: each is read and run, and comes out as it says.
 
+use std::collections::BTreeSet;
+
 use fourtuple_harness::{Engine, Model, kernels, runner, text};
 use fourtuple_scenario::{expand, parse};
 use fourtuple_suite::root;
@@ -73,4 +75,36 @@ fn every_heading_has_its_recipe() {
         .filter(|one| !with.iter().any(|two| two == one))
         .collect();
     assert!(without.is_empty(), "no scenario under {without:?}");
+}
+
+/// The names of all fields that a scenario may have, from the schema.
+fn fields() -> BTreeSet<String> {
+    let schema = fourtuple_scenario::schema();
+    let parts = schema["$defs"].as_object().expect("definitions").values();
+    let objects = parts
+        .chain([&schema])
+        .filter_map(|part| part["properties"].as_object());
+    objects.flat_map(|fields| fields.keys().cloned()).collect()
+}
+
+#[test]
+fn every_field_of_the_format_is_used_by_a_recipe() {
+    let page = std::fs::read_to_string(root().join("docs/cookbook.md")).expect("the cookbook");
+    let mut used: BTreeSet<String> = BTreeSet::new();
+    for (_, yaml) in recipes(&page) {
+        // A question is prose: its words are no fields.
+        for line in yaml.lines() {
+            let line = if line.starts_with("about: ") {
+                "about"
+            } else {
+                line
+            };
+            let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            used.extend(words.map(str::to_owned));
+        }
+    }
+    let fields = fields();
+    assert!(fields.len() > 60, "only {} fields were found", fields.len());
+    let unused: Vec<&String> = fields.difference(&used).collect();
+    assert!(unused.is_empty(), "no recipe shows {unused:?}");
 }

@@ -9,10 +9,8 @@ use fourtuple_harness::tally::{Tally, tally};
 use fourtuple_harness::{CaseReport, Engine, Model, ScenarioReport, runner};
 use fourtuple_scenario::{Scenario, expand, load};
 
-use crate::{files, relative, root};
+use crate::{relative, scenarios};
 
-/// Widest list of kernels or points in a cell; longer ones are counted.
-const WIDTH: usize = 150;
 /// Answers shown of one scenario.
 const ANSWERS: usize = 6;
 
@@ -23,8 +21,7 @@ This page is generated from the scenarios and from what the model answers; the t
 `FOURTUPLE_UPDATE=1 cargo test --test index`.
 
 Each question links to its scenario and each name to its snapshot, where the whole story is told. An answer names the
-kernels or the points of the matrix that it is for, then the calls in which the answers differ. `ALL` is every kernel
-that the scenario asks.
+kernels and the points of the matrix that it is for, then the calls in which the answers differ.
 ";
 
 /// The text of the page.
@@ -33,11 +30,7 @@ that the scenario asks.
 /// When a scenario cannot be read.
 #[must_use]
 pub fn page() -> String {
-    let directory = root().join("scenarios");
-    let paths: Vec<_> = files(&directory)
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
-        .collect();
+    let paths = scenarios();
     let rows = rows(&paths.iter().map(AsRef::as_ref).collect::<Vec<_>>());
     let mut out = HEAD.to_owned();
     writeln!(out, "\n{} scenarios.", rows.len()).expect("a string takes everything");
@@ -108,7 +101,12 @@ pub fn name(path: &Path) -> String {
     below.to_string_lossy().replace('\\', "/")
 }
 
-fn model(scenario: &Scenario) -> ScenarioReport {
+/// What the model answers to a scenario.
+///
+/// # Panics
+/// When the scenario asks for a kernel that there is not.
+#[must_use]
+pub fn model(scenario: &Scenario) -> ScenarioReport {
     let cases = expand(scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{errors}"));
     let engines: [&dyn Engine; 1] = [&Model];
     runner::run(scenario, cases, &engines)
@@ -137,7 +135,10 @@ fn answers(report: &ScenarioReport) -> Vec<String> {
             let words = what(of_one, &tallies);
             match told.len() {
                 1 => words,
-                _ => format!("**{}**: {words}", cell(&who(cases, report, &order))),
+                _ => format!(
+                    "**{}**: {words}",
+                    cell(&group::title(cases, &report.cases, &order))
+                ),
             }
         })
         .collect();
@@ -162,61 +163,6 @@ fn what(tallies: &[Tally], all: &[&[Tally]]) -> String {
         .iter()
         .map(|tally| format!("{} {} {tally}", tally.process, tally.op));
     words.collect::<Vec<_>>().join("; ")
-}
-
-/// Which cases these are, as short as can be said.
-fn who(cases: &[&CaseReport], report: &ScenarioReport, order: &Order) -> String {
-    let points = |cases: &mut dyn Iterator<Item = &CaseReport>| {
-        let mut by_point: Vec<(String, Vec<String>)> = Vec::new();
-        for case in cases {
-            let point = group::point(case);
-            let names = case.kernels.iter().map(|name| name.to_string());
-            match by_point.iter_mut().find(|(one, _)| *one == point) {
-                Some((_, kernels)) => kernels.extend(names),
-                None => by_point.push((point, names.collect())),
-            }
-        }
-        for (_, kernels) in &mut by_point {
-            kernels.sort_unstable();
-        }
-        by_point
-    };
-    let all = points(&mut report.cases.iter());
-    let these = points(&mut cases.iter().copied());
-    let short =
-        |kernels: &[String]| order.compact(&kernels.iter().map(String::as_str).collect::<Vec<_>>());
-    let whole = |kernels: &Vec<String>| all.iter().any(|(_, every)| every == kernels);
-    let title = if these.iter().all(|(_, kernels)| whole(kernels)) {
-        let points: Vec<&str> = these.iter().map(|(point, _)| point.as_str()).collect();
-        if these.len() == all.len() {
-            "ALL".to_owned()
-        } else {
-            points.join(" or ")
-        }
-    } else if these.len() == all.len() && these.windows(2).all(|pair| pair[0].1 == pair[1].1) {
-        short(&these[0].1)
-    } else {
-        let parts = these.iter().map(|(point, kernels)| {
-            let kernels = if whole(kernels) {
-                "ALL".to_owned()
-            } else {
-                short(kernels)
-            };
-            if point.is_empty() {
-                kernels
-            } else {
-                format!("{kernels} with {point}")
-            }
-        });
-        parts.collect::<Vec<_>>().join("; ")
-    };
-    if title.chars().count() <= WIDTH {
-        return title;
-    }
-    match these.len() {
-        1 => format!("{} kernels", these[0].1.len()),
-        n => format!("{n} of {} points of the matrix", all.len()),
-    }
 }
 
 /// Text in a cell of a table.

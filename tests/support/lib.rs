@@ -1,6 +1,7 @@
 //! What the regression suite shares. The suite lives in `tests/`; this package exists so that its snapshots sit at the
 //! top of the repository, where `cargo insta review` finds them.
 
+pub mod certified;
 pub mod index;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,17 @@ pub fn run(path: &Path) -> ScenarioReport {
     let engines = engines();
     let engines: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
     runner::run(&scenario, cases, &engines)
+}
+
+/// Every scenario of the corpus, sorted by path.
+///
+/// # Panics
+/// When a directory cannot be read.
+#[must_use]
+pub fn scenarios() -> Vec<PathBuf> {
+    let mut found = files(&root().join("scenarios"));
+    found.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+    found
 }
 
 /// Every file below a directory, sorted.

@@ -2,6 +2,7 @@
 //!
 //! - [`cmd`]: one file for each verb
 //! - [`select`]: scenario files to cases
+//! - [`corpus`]: the scenarios to start from
 //! - [`engines`]: the engines there are
 //! - [`output`]: where answers and messages go, and the exit status
 //! - [`progress`]: a line about long work
@@ -9,6 +10,7 @@
 
 mod certificate;
 mod cmd;
+mod corpus;
 mod engines;
 mod github;
 mod junit;

@@ -184,6 +184,64 @@ fn a_new_scenario_runs_as_it_is() {
 }
 
 #[test]
+fn a_new_scenario_starts_from_one_of_the_corpus() {
+    let directory = scratch("from");
+    let said = fourtuple(
+        &directory,
+        &["new", "--from", "rhel-6.5/connect-after-bind"],
+    );
+    assert_eq!(
+        (said.status, said.out.as_str()),
+        (0, "connect-after-bind.yaml\n"),
+        "{}",
+        said.err
+    );
+    let made = std::fs::read_to_string(directory.join("connect-after-bind.yaml")).expect("text");
+    let kept = root().join("scenarios/rhel-6.5/connect-after-bind.yaml");
+    let kept = std::fs::read_to_string(kept).expect("text");
+    let (schema, rest) = kept.split_once('\n').expect("lines");
+    assert!(schema.starts_with("# yaml-language-server:"), "{schema}");
+    // The file is the same but for the line about the schema, which is not there to be found.
+    assert_eq!(made, rest);
+    let said = fourtuple(
+        &directory,
+        &["run", "connect-after-bind.yaml", "--engine", "model"],
+    );
+    assert_eq!(said.status, 0, "{}{}", said.out, said.err);
+}
+
+#[test]
+fn a_new_scenario_names_the_schema_where_there_is_one() {
+    let directory = scratch("from-schema");
+    std::fs::write(directory.join("scenario.schema.json"), "{}").expect("written");
+    let from = ["new", "mine/deep/one", "--from", "capacity/one-port"];
+    assert_eq!(fourtuple(&directory, &from).status, 0);
+    let made = std::fs::read_to_string(directory.join("mine/deep/one.yaml")).expect("text");
+    let schema = "# yaml-language-server: $schema=../../scenario.schema.json\nabout: ";
+    assert!(made.starts_with(schema), "{made}");
+}
+
+#[test]
+fn a_scenario_that_is_not_in_the_corpus_is_answered_with_the_nearest() {
+    let directory = scratch("from-unknown");
+    let ask = |name: &str| fourtuple(&directory, &["new", "x", "--from", name]);
+    for (asked, near) in [
+        ("rhel-6.5/conect-after-bind", "rhel-6.5/connect-after-bind"),
+        ("connect-after-bind", "rhel-6.5/connect-after-bind"),
+        ("capacity/connect-after-bind", "rhel-6.5/connect-after-bind"),
+        ("capacity", "capacity/one-port"),
+        ("zzzz", "timewait"),
+    ] {
+        let said = ask(asked);
+        assert_eq!(said.status, 2, "{asked}");
+        assert!(said.err.contains(near), "{asked}: {}", said.err);
+        assert!(!directory.join("x.yaml").exists());
+    }
+    let ending = ask("scenarios/capacity/one-port.yaml");
+    assert_eq!(ending.status, 0, "{}", ending.err);
+}
+
+#[test]
 fn schema_is_the_one_in_the_repository() {
     let said = fourtuple(&root(), &["schema"]);
     let kept =

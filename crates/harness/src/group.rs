@@ -1,5 +1,6 @@
 //! Cases that came out alike, ports apart.
 
+use crate::cover;
 use crate::kernels::Order;
 use crate::runner::{CaseReport, ScenarioReport};
 use crate::text::events::Story;
@@ -11,6 +12,8 @@ pub struct Group<'a> {
     pub story: Story,
     /// The cases; never empty.
     pub cases: Vec<&'a CaseReport>,
+    /// All cases of the scenario.
+    all: &'a [CaseReport],
 }
 
 impl<'a> Group<'a> {
@@ -28,6 +31,7 @@ impl<'a> Group<'a> {
                 None => groups.push(Group {
                     story,
                     cases: vec![case],
+                    all: &report.cases,
                 }),
             }
         }
@@ -37,53 +41,24 @@ impl<'a> Group<'a> {
     /// Which cases these are: `rhel-6.5, linux-6.18` or `rhel-6.5, linux-6.18 with tw_reuse=1`.
     #[must_use]
     pub fn title(&self, order: &Order) -> String {
-        title(&self.cases, order)
+        title(&self.cases, self.all, order)
     }
 }
 
-/// Cases by the points of the matrix that they are about, kernels written short.
+/// Which of all cases of a report these are, kernels written short, axes that make no difference left out.
 #[must_use]
-pub fn title(cases: &[&CaseReport], order: &Order) -> String {
-    // Points with the same kernels share a line, kernels with the same points as well.
-    let mut by_point: Vec<(String, Vec<&str>)> = Vec::new();
-    for case in cases {
-        let point = point(case);
-        let names = case.kernels.iter().map(|name| &**name);
-        match by_point.iter_mut().find(|(one, _)| *one == point) {
-            Some((_, kernels)) => kernels.extend(names),
-            None => by_point.push((point, names.collect())),
-        }
-    }
-    let mut by_kernels: Vec<(String, Vec<String>)> = Vec::new();
-    for (point, kernels) in by_point {
-        let kernels = order.compact(&kernels);
-        match by_kernels.iter_mut().find(|(one, _)| *one == kernels) {
-            Some((_, points)) => points.push(point),
-            None => by_kernels.push((kernels, vec![point])),
-        }
-    }
-    let parts = by_kernels
-        .into_iter()
-        .map(|(kernels, points)| match points.as_slice() {
-            [only] if only.is_empty() => kernels,
-            _ => format!("{kernels} with {}", points.join(" or ")),
-        });
-    parts.collect::<Vec<_>>().join("; ")
+pub fn title(cases: &[&CaseReport], all: &[CaseReport], order: &Order) -> String {
+    let all: Vec<&CaseReport> = all.iter().collect();
+    cover::words(cases, &all, cover::All::Told, order)
 }
 
-/// Some of the cases of a section, whose title has told the point of the matrix if there is only one.
+/// Which of the cases of a section these are; what all of the section have in common is left out.
 #[must_use]
 pub fn title_within(cases: &[&CaseReport], section: &[&CaseReport], order: &Order) -> String {
-    let first = section.first().map(|case| point(case));
-    if section.iter().any(|case| Some(point(case)) != first) {
-        return title(cases, order);
+    match cover::words(cases, section, cover::All::LeftOut, order) {
+        words if words.is_empty() => "all of these".to_owned(),
+        words => words,
     }
-    let names: Vec<&str> = cases
-        .iter()
-        .flat_map(|case| &case.kernels)
-        .map(|name| &**name)
-        .collect();
-    order.compact(&names)
 }
 
 /// A point of the matrix: `tw_reuse=1 hold=2s`; empty without a matrix.

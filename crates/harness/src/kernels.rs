@@ -91,6 +91,13 @@ impl Order {
         end(from, |first, place| first <= place) && end(to, |last, place| place <= last)
     }
 
+    /// How many kernels there are.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there are always some")]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// Where a kernel stands among all, in the order of history; names outside the table come last.
     #[must_use]
     pub fn place(&self, name: &str) -> usize {

@@ -17,6 +17,7 @@ pub mod agreement;
 pub mod attempt;
 pub mod call;
 pub mod capacity;
+mod cover;
 pub mod engine;
 pub mod expect;
 pub mod explore;

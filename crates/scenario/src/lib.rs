@@ -64,6 +64,7 @@ pub use model::{
 };
 pub use schema::{schema, schema_text};
 pub use span::{Span, Spanned};
+pub use suggest::nearest_few;
 pub use value::{
     Address, Answer, Close, ERRNO_NAMES, Family, Hold, How, Latency, Linger, Loss, Op, PortRange,
     PortRef, format_duration,

@@ -10,11 +10,8 @@ pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
     ranked(word, names).into_iter().next()
 }
 
-/// The names near to `word`, nearest first, at most three.
-pub(crate) fn nearest_few<'a>(
-    word: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Vec<&'a str> {
+/// The names that are so near to `word` that it may be a slip of the hand for them, nearest first, at most three.
+pub fn nearest_few<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut found = ranked(word, names);
     found.truncate(3);
     found

@@ -4,33 +4,78 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::corpus;
 use crate::output::{Failure, Output, Verdict};
 
-/// Writes a new scenario that runs as it is, with a comment on each setting.
+/// Writes a new scenario that runs as it is: a short one with a comment on each setting, or one of the corpus.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple new scenarios/mine/first.yaml && fourtuple run scenarios/mine"
+    after_help = "Example: fourtuple new scenarios/mine/first.yaml && fourtuple run scenarios/mine\n         \
+                  fourtuple new mine.yaml --from timewait/who-closes-first\n         \
+                  fourtuple new --from timewait    (says which scenarios that topic has)"
 )]
 pub(crate) struct Args {
-    /// The file to write; an ending is added if it has none. A file that is there already is left alone.
-    name: PathBuf,
+    /// The file to write; an ending is added if it has none. A file that is there already is left alone. With `--from`
+    /// it may be left out: then it is the scenario's own name, here.
+    #[arg(required_unless_present = "from")]
+    name: Option<PathBuf>,
+    /// The scenario of the corpus to start from.
+    #[arg(long, value_name = "TOPIC/NAME")]
+    from: Option<String>,
 }
 
 const TEMPLATE: &str = include_str!("new.yaml");
+/// The file that editors read the format from.
+const SCHEMA: &str = "scenario.schema.json";
+/// How far above a scenario the schema is looked for.
+const LEVELS: usize = 4;
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
-        let mut path = self.name;
+        let text = match &self.from {
+            Some(from) => corpus::find(from)?,
+            None => TEMPLATE,
+        };
+        let own = || self.from.as_deref().and_then(|from| Path::new(from).file_name());
+        let mut path = self
+            .name
+            .or_else(|| own().map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from("scenario"));
         if !matches!(
             path.extension().and_then(|ending| ending.to_str()),
             Some("yaml" | "yml")
         ) {
             path.as_mut_os_string().push(".yaml");
         }
-        write_new(&path, TEMPLATE)?;
+        write_new(&path, &format!("{}{text}", modeline(&path)))?;
         writeln!(out, "{}", path.display())?;
         Ok(Verdict::Good)
     }
+}
+
+/// The line that tells editors where the schema is, if there is one in a directory above the file.
+fn modeline(path: &Path) -> String {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let up = |level: usize| format!("{}{SCHEMA}", "../".repeat(level));
+    (0..LEVELS)
+        .map(up)
+        .find(|below| plain(directory, below).is_file())
+        .map_or_else(String::new, |below| {
+            format!("# yaml-language-server: $schema={below}\n")
+        })
+}
+
+/// A path below a directory that need not exist yet, so that `..` cannot be left to the system.
+fn plain(directory: &Path, below: &str) -> PathBuf {
+    let mut path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    for part in below.split('/') {
+        if part == ".." {
+            path.pop();
+        } else {
+            path.push(part);
+        }
+    }
+    path
 }
 
 /// Writes a file that is not there yet, and the directories that lead to it.

@@ -37,7 +37,7 @@ pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
                 (answer(group, shown, &format!("{id}g{}", n + 1), order))
             }
             @for case in report.cases.iter().filter(|case| case.reference().is_none()) {
-                h3 { (group::title(&[case], order)) }
+                h3 { (group::title(&[case], &report.cases, order)) }
                 (engines(&[case], order))
             }
         }
@@ -171,7 +171,7 @@ fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
                     tr class=[differs.then_some("bad")] {
                         th scope="row" { (engine) }
                         td.words { (words) }
-                        td { (group::title(alike, order)) }
+                        td { (group::title_within(alike, cases, order)) }
                     }
                 }
             }

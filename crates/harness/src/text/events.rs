@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fourtuple_kernel::Ip;
+use fourtuple_kernel::{Ip, Rule};
 use fourtuple_scenario::Op;
 
 use super::{columns, ranges, seconds, wrap};
@@ -195,6 +195,11 @@ impl Story {
 
     /// Adds the story as a table of at most `limit` rows, with the reason below each refused call.
     pub fn write(&self, out: &mut String, limit: usize) {
+        self.write_telling(out, limit, &mut Vec::new());
+    }
+
+    /// The same after other stories: rules that were `told` there are only named.
+    pub fn write_telling(&self, out: &mut String, limit: usize, told: &mut Vec<Rule>) {
         let processes: std::collections::BTreeSet<&Name> =
             self.rows_in_order().map(|row| &row.process).collect();
         let show_process = self.steps && processes.len() > 1;
@@ -235,12 +240,11 @@ impl Story {
                 .max()
                 .unwrap_or(0)
             + 2;
-        let mut told: Vec<&Why> = Vec::new();
         for (line, why) in text.lines().zip(whys) {
             out.push_str(line);
             out.push('\n');
             if let Some(why) = why {
-                reason(out, indent, why, &mut told);
+                reason(out, indent, why, told);
             }
         }
         if left_out > 0 {
@@ -293,9 +297,9 @@ fn close(blocks: &mut Vec<Block>, at: u64, rows: Vec<Row>, steps: bool) {
 }
 
 /// Adds a reason; one that was told before is only named.
-fn reason<'a>(out: &mut String, indent: usize, why: &'a Why, told: &mut Vec<&'a Why>) {
+fn reason(out: &mut String, indent: usize, why: &Why, told: &mut Vec<Rule>) {
     let pad = " ".repeat(indent);
-    let before = told.iter().any(|one| one.rule == why.rule);
+    let before = told.contains(&why.rule);
     let mut text = if before {
         format!("because {}, as above", why.rule)
     } else {
@@ -308,6 +312,6 @@ fn reason<'a>(out: &mut String, indent: usize, why: &'a Why, told: &mut Vec<&'a 
         out.push_str(&format!("{pad}{line}\n"));
     }
     if !before {
-        told.push(why);
+        told.push(why.rule);
     }
 }

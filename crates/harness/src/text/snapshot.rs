@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use fourtuple_kernel::Rule;
+
 use super::{WIDTH, columns, labelled, ports};
 use crate::attempt::Name;
 use crate::group::{self, Group};
@@ -14,6 +16,15 @@ use crate::tally::{Tally, tally};
 
 /// The ports of each process, and the cases in which they were the same.
 type Choice<'a> = (Vec<(Name, String)>, Vec<&'a CaseReport>);
+
+/// What a snapshot has told already: mostly it is the same in each of its sections.
+#[derive(Default)]
+struct Told {
+    /// Notes of engines.
+    notes: BTreeSet<(&'static str, Vec<String>)>,
+    /// Rules by which calls were refused.
+    rules: Vec<Rule>,
+}
 
 /// Rows of events in one snapshot, over all its sections.
 const ROWS: usize = 60;
@@ -32,10 +43,11 @@ pub fn snapshot(report: &ScenarioReport) -> String {
     for source in &report.source {
         labelled(&mut out, "source    ", source);
     }
-    labelled(&mut out, "asked of  ", &verdict(report, &groups));
+    labelled(&mut out, "asked of  ", &verdict(report, &groups, &order));
     let limit = (ROWS / groups.len().max(1)).max(LEAST_ROWS);
+    let mut told = Told::default();
     for group in &groups {
-        section(&mut out, group, limit, &order);
+        section(&mut out, group, limit, &order, &mut told);
     }
     for case in report
         .cases
@@ -43,14 +55,14 @@ pub fn snapshot(report: &ScenarioReport) -> String {
         .filter(|case| case.reference().is_none())
     {
         out.push('\n');
-        rule(&mut out, &group::title(&[case], &order));
-        engines(&mut out, &[case], &order);
+        rule(&mut out, &group::title(&[case], &report.cases, &order));
+        engines(&mut out, &[case], &order, &mut told);
     }
     out
 }
 
 /// Who was asked, and how many different answers came.
-fn verdict(report: &ScenarioReport, groups: &[Group<'_>]) -> String {
+fn verdict(report: &ScenarioReport, groups: &[Group<'_>], order: &Order) -> String {
     let kernels: BTreeSet<&str> = report
         .cases
         .iter()
@@ -60,6 +72,8 @@ fn verdict(report: &ScenarioReport, groups: &[Group<'_>]) -> String {
     let points: BTreeSet<String> = report.cases.iter().map(group::point).collect();
     let mut over = match kernels.len() {
         1 => "1 kernel".to_owned(),
+        // A count would change every snapshot whenever a kernel is added.
+        n if n == order.len() => "all kernels".to_owned(),
         n => format!("{n} kernels"),
     };
     if points.len() > 1 {
@@ -73,18 +87,22 @@ fn verdict(report: &ScenarioReport, groups: &[Group<'_>]) -> String {
     }
 }
 
+/// A heading. It may take several lines, the last of which is filled up.
 fn rule(out: &mut String, title: &str) {
     let lines = super::wrap(title, WIDTH - 4);
     for (n, line) in lines.iter().enumerate() {
-        let (lead, fill) = if n == 0 { ("==", '=') } else { ("  ", ' ') };
-        let rest = WIDTH.saturating_sub(line.chars().count() + 4);
-        let fill: String = std::iter::repeat_n(fill, rest).collect();
-        out.push_str(format!("{lead} {line} {fill}").trim_end());
+        let lead = if n == 0 { "==" } else { "  " };
+        out.push_str(&format!("{lead} {line}"));
+        if n + 1 == lines.len() {
+            let rest = WIDTH.saturating_sub(line.chars().count() + 4);
+            let fill: String = std::iter::repeat_n('=', rest).collect();
+            out.push_str(format!(" {fill}").trim_end());
+        }
         out.push('\n');
     }
 }
 
-fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order) {
+fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order, told: &mut Told) {
     out.push('\n');
     rule(out, &group.title(order));
     let first = group.cases[0];
@@ -97,10 +115,10 @@ fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order) {
         results(out, &tally(&reference.attempts));
     }
     out.push('\n');
-    group.story.write(out, limit);
+    group.story.write_telling(out, limit, &mut told.rules);
     out.push('\n');
     port_choices(out, &group.cases, steps, order);
-    engines(out, &group.cases, order);
+    engines(out, &group.cases, order, told);
     remarks(out, &group.cases, order);
 }
 
@@ -180,7 +198,7 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
 }
 
 /// How each engine compares with the model, in a line for each way in which cases came out, with its notes below.
-fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
+fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, told: &mut Told) {
     let mut lines: Vec<(EngineWords, Vec<&CaseReport>)> = Vec::new();
     for case in cases {
         for words in engine_words(case) {
@@ -213,8 +231,13 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order) {
             &format!("    {engine:width$}  "),
             &format!("{on}{}", words.verdict),
         );
+        let label = format!("    {:width$}  - ", "");
+        if words.notes.len() > 1 && !told.notes.insert((engine, words.notes.clone())) {
+            labelled(out, &label, "what was noted above");
+            continue;
+        }
         for note in &words.notes {
-            labelled(out, &format!("    {:width$}  - ", ""), note);
+            labelled(out, &label, note);
         }
     }
 }

@@ -116,6 +116,9 @@ impl JsonSchema for ExpectDocument {
     }
 }
 
+/// A matrix axis within a word.
+const AXIS: &str = r"\$\{[A-Za-z_][A-Za-z0-9_-]*\}";
+
 /// The JSON Schema of scenario files (draft 2020-12).
 pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
@@ -123,6 +126,7 @@ pub fn schema() -> Value {
     RecursiveTransform(drop_noise).transform(&mut schema);
     RecursiveTransform(allow_axes).transform(&mut schema);
     let mut schema = schema.to_value();
+    allow_axis_keys(&mut schema["$defs"]);
     // `h:` with nothing after it is a host without addresses of its own.
     let host = schema["properties"]["hosts"]["additionalProperties"].take();
     schema["properties"]["hosts"]["additionalProperties"] =
@@ -130,7 +134,7 @@ pub fn schema() -> Value {
     schema["$defs"]["Axis"] = json!({
         "description": "A value out of the matrix: `${name}`, alone or within a word.",
         "type": "string",
-        "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_-]*\}",
+        "pattern": AXIS,
     });
     schema["oneOf"] = json!([{ "required": ["processes"] }, { "required": ["steps"] }]);
     in_order(schema)
@@ -189,6 +193,15 @@ fn allow_axes(schema: &mut Schema) {
         object.insert("description".into(), description);
     }
     object.insert("anyOf".into(), json!([inner, { "$ref": "#/$defs/Axis" }]));
+}
+
+/// A field may be named by an axis, as in `options: { "${option}": true }`. Of what value it then has nothing is known.
+fn allow_axis_keys(definitions: &mut Value) {
+    for (_, definition) in definitions.as_object_mut().into_iter().flatten() {
+        if definition["additionalProperties"] == false {
+            definition["patternProperties"] = json!({ AXIS: true });
+        }
+    }
 }
 
 /// Takes out what Rust's types bring along: formats such as `uint32`, which are none of JSON Schema, and `null` for a

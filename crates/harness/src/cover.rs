@@ -1,0 +1,286 @@
+//! Some of the cases of a report in few words: kernels written short, and axes left out that make no difference.
+
+use crate::kernels::Order;
+use crate::runner::CaseReport;
+
+/// Longest list of kernels that is written out where all of them are meant.
+const SHORT: usize = 40;
+
+/// How a list of all the kernels that were asked is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum All {
+    /// In words: by name if the names are few, else `all kernels`.
+    Told,
+    /// Not at all, because a title above has told it.
+    LeftOut,
+}
+
+/// The kernel, then the values of the matrix, as places in their axes.
+type Point = Vec<usize>;
+/// A set of points that is every combination of its values; for each axis, which values it has.
+type Block = Vec<Vec<bool>>;
+
+/// Every kernel and every value that a set of cases has.
+struct Space<'a> {
+    kernels: Vec<&'a str>,
+    axes: Vec<(&'a str, Vec<String>)>,
+}
+
+/// Which of `among` the `cases` are. Nothing is said of them if they are all of it and that may be left out.
+pub(crate) fn words(
+    cases: &[&CaseReport],
+    among: &[&CaseReport],
+    all: All,
+    order: &Order,
+) -> String {
+    let space = Space::of(among);
+    let these = space.points(cases);
+    let mut rest = space.everything();
+    rest.retain(|point| these.binary_search(point).is_err());
+    let mut axes: Vec<usize> = (0..=space.axes.len()).collect();
+    let mut best: Option<String> = None;
+    // Which way is shortest depends on what the cases have in common, so all are tried.
+    for _ in 0..2 {
+        for apart in [false, true] {
+            let words = space.tell(&space.cover(&these, &rest, &axes, apart), all, order);
+            let shorter = |best: &String| words.chars().count() < best.chars().count();
+            if best.as_ref().is_none_or(shorter) {
+                best = Some(words);
+            }
+        }
+        axes.rotate_left(1);
+    }
+    best.unwrap_or_default()
+}
+
+impl<'a> Space<'a> {
+    fn of(among: &[&'a CaseReport]) -> Self {
+        let mut kernels: Vec<&str> = Vec::new();
+        let mut axes: Vec<(&str, Vec<String>)> = Vec::new();
+        for case in among {
+            for name in &case.kernels {
+                if !kernels.contains(&&**name) {
+                    kernels.push(name);
+                }
+            }
+            for (name, value) in &case.case.axes {
+                match axes.iter_mut().find(|(one, _)| one == name) {
+                    Some((_, values)) if values.contains(value) => {}
+                    Some((_, values)) => values.push(value.clone()),
+                    None => axes.push((name, vec![value.clone()])),
+                }
+            }
+        }
+        Space { kernels, axes }
+    }
+
+    /// The points of some cases, sorted.
+    fn points(&self, cases: &[&CaseReport]) -> Vec<Point> {
+        let mut points = Vec::new();
+        for case in cases {
+            let values = self.axes.iter().map(|(name, values)| {
+                let value = case.case.axes.get(*name);
+                values.iter().position(|one| Some(one) == value)
+            });
+            let values: Vec<usize> = values.flatten().collect();
+            for name in &case.kernels {
+                let kernel = self.kernels.iter().position(|one| **one == **name);
+                points.extend(kernel.map(|kernel| [&[kernel], values.as_slice()].concat()));
+            }
+        }
+        points.sort_unstable();
+        points.dedup();
+        points
+    }
+
+    /// Every combination of the values, sorted.
+    fn everything(&self) -> Vec<Point> {
+        let mut points = vec![Point::new()];
+        let sizes = self.axes.iter().map(|(_, values)| values.len());
+        for size in std::iter::once(self.kernels.len()).chain(sizes) {
+            points = points
+                .into_iter()
+                .flat_map(|point| (0..size).map(move |value| [point.as_slice(), &[value]].concat()))
+                .collect();
+        }
+        points
+    }
+
+    /// Blocks that together hold each of `these` and none of `rest`. Each is as large as can be, growing along the axes
+    /// in the order given. Blocks may overlap unless they are to be kept `apart`.
+    fn cover(&self, these: &[Point], rest: &[Point], axes: &[usize], apart: bool) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut taken = rest.to_vec();
+        for point in these {
+            if blocks.iter().any(|block| holds(block, point)) {
+                continue;
+            }
+            let block = self.grown(point, &taken, axes);
+            if apart {
+                taken.extend(these.iter().filter(|one| holds(&block, one)).cloned());
+            }
+            blocks.push(block);
+        }
+        // A later block may have made an earlier one needless.
+        let mut n = 0;
+        while n < blocks.len() {
+            let needless = these.iter().all(|point| {
+                let mut others = blocks.iter().enumerate().filter(|(other, _)| *other != n);
+                !holds(&blocks[n], point) || others.any(|(_, block)| holds(block, point))
+            });
+            if needless {
+                blocks.remove(n);
+            } else {
+                n += 1;
+            }
+        }
+        blocks
+    }
+
+    fn grown(&self, point: &Point, taken: &[Point], axes: &[usize]) -> Block {
+        let sizes =
+            std::iter::once(self.kernels.len()).chain(self.axes.iter().map(|(_, of)| of.len()));
+        let one = |(size, at): (usize, &usize)| (0..size).map(|value| value == *at).collect();
+        let mut block: Block = sizes.zip(point).map(one).collect();
+        for axis in axes {
+            let mut free = vec![true; block[*axis].len()];
+            for other in taken {
+                let elsewhere = |(n, at): (usize, &usize)| n == *axis || block[n][*at];
+                if other.iter().enumerate().all(elsewhere) {
+                    free[other[*axis]] = false;
+                }
+            }
+            block[*axis] = free;
+        }
+        block
+    }
+
+    fn tell(&self, blocks: &[Block], all: All, order: &Order) -> String {
+        let mut by_kernels: Vec<(String, Vec<String>)> = Vec::new();
+        for block in blocks {
+            let kernels = self.kernels_of(&block[0], all, order);
+            let point = self.point_of(block, all);
+            match by_kernels.iter_mut().find(|(one, _)| *one == kernels) {
+                Some((_, points)) => points.push(point),
+                None => by_kernels.push((kernels, vec![point])),
+            }
+        }
+        let parts = by_kernels.into_iter().map(|(kernels, points)| {
+            let points = points.join(" or ");
+            match (kernels.is_empty(), points.is_empty()) {
+                (true, _) => points,
+                (_, true) => kernels,
+                _ => format!("{kernels} with {points}"),
+            }
+        });
+        parts.collect::<Vec<_>>().join("; ")
+    }
+
+    fn kernels_of(&self, chosen: &[bool], all: All, order: &Order) -> String {
+        let names = self.kernels.iter().zip(chosen);
+        let names: Vec<&str> = names
+            .filter_map(|(name, chosen)| chosen.then_some(*name))
+            .collect();
+        let whole = names.len() == self.kernels.len();
+        if whole && all == All::LeftOut {
+            return String::new();
+        }
+        let words = order.compact(&names);
+        if whole && words.chars().count() > SHORT {
+            return "all kernels".to_owned();
+        }
+        words
+    }
+
+    fn point_of(&self, block: &Block, all: All) -> String {
+        let told = self.axes.iter().zip(&block[1..]).filter(|(axis, chosen)| {
+            let only = axis.1.len() == 1 && all == All::Told;
+            only || chosen.contains(&false)
+        });
+        let words = told.map(|((name, values), chosen)| {
+            let values = values.iter().zip(chosen);
+            let values = values.filter_map(|(value, chosen)| chosen.then_some(value.as_str()));
+            format!("{name}={}", joined(&values.collect::<Vec<_>>()))
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn holds(block: &Block, point: &Point) -> bool {
+    block.iter().zip(point).all(|(values, at)| values[*at])
+}
+
+/// Values in a list; three whole numbers or more that follow each other are a range.
+fn joined(values: &[&str]) -> String {
+    let follows = |a: &&str, b: &&str| match (a.parse::<u64>(), b.parse::<u64>()) {
+        (Ok(a), Ok(b)) => a.checked_add(1) == Some(b),
+        _ => false,
+    };
+    let parts = values.chunk_by(follows).map(|run| match run {
+        [first, _, .., last] => format!("{first}..{last}"),
+        _ => run.join(","),
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Engine, Model, kernels, runner};
+
+    /// The words for the cases of a scenario with these axes that a condition holds for.
+    fn of(kernel: &str, all: All, fits: impl Fn(&str, &[&str]) -> bool) -> String {
+        let text = format!(
+            "about: A test?\nkernel: {kernel}\nmatrix: {{ a: [0, 1], b: [1, 2, 3, 4], c: [x, y] }}\n\
+             hosts: {{ h: {{ addresses: [127.0.0.1] }} }}\n\
+             steps:\n  - {{ socket: s, by: \"p${{a}}${{b}}${{c}}\" }}\n"
+        );
+        let scenario = fourtuple_scenario::parse("test.yaml", &text).expect("a scenario");
+        let cases = fourtuple_scenario::expand(&scenario, &kernels::names()).expect("cases");
+        let report = runner::run(&scenario, cases, &[&Model as &dyn Engine]);
+        let among: Vec<&CaseReport> = report.cases.iter().collect();
+        let mut cases = among.clone();
+        cases.retain(|case| {
+            let values: Vec<&str> = case.case.axes.values().map(String::as_str).collect();
+            fits(&case.kernels[0], &values)
+        });
+        words(&cases, &among, all, &Order::new())
+    }
+
+    #[test]
+    fn axes_that_make_no_difference_are_left_out() {
+        let kernels = "[rhel-6.5, linux-6.18]";
+        let title = of(kernels, All::Told, |_, values| values[0] == "1");
+        assert_eq!(title, "rhel-6.5, linux-6.18 with a=1");
+        let title = of(kernels, All::LeftOut, |_, values| values[0] == "1");
+        assert_eq!(title, "a=1");
+        let title = of("all", All::Told, |_, values| values[2] == "y");
+        assert_eq!(title, "all kernels with c=y");
+        let title = of(kernels, All::Told, |kernel, _| kernel == "rhel-6.5");
+        assert_eq!(title, "rhel-6.5");
+    }
+
+    #[test]
+    fn what_is_no_single_block_is_told_in_few() {
+        let either = |kernel: &str, values: &[&str]| kernel == "rhel-6.5" || values[1] == "4";
+        assert_eq!(
+            of("[rhel-6.5, linux-6.18]", All::Told, either),
+            "rhel-6.5; linux-6.18 with b=4"
+        );
+        let corner = |_: &str, values: &[&str]| values[0] == "0" || values[2] == "x";
+        assert_eq!(
+            of("[rhel-6.5, linux-6.18]", All::LeftOut, corner),
+            "c=x or a=0"
+        );
+    }
+
+    #[test]
+    fn values_that_follow_each_other_are_a_range() {
+        let title = of("linux-6.18", All::Told, |_, values| values[1] != "4");
+        assert_eq!(title, "linux-6.18 with b=1..3");
+        let title = of("linux-6.18", All::Told, |_, values| {
+            "13".contains(values[1])
+        });
+        assert_eq!(title, "linux-6.18 with b=1,3");
+    }
+}

@@ -1,0 +1,169 @@
+//! The page `docs/certified.md`: which scenarios ran on which real kernels, and what came of it.
+//!
+//! It is made from `docs/certified.json`, which `fourtuple certify scenarios --data` writes where those kernels are.
+
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+
+use crate::{root, scenarios};
+
+/// What came of the corpus on real kernels.
+#[derive(Debug, Deserialize)]
+pub struct Certified {
+    /// The kernels, in the order in which they were asked.
+    pub kernels: Vec<OnKernel>,
+}
+
+/// What came of it on one kernel.
+#[derive(Debug, Deserialize)]
+pub struct OnKernel {
+    /// What the kernel calls itself.
+    pub release: String,
+    /// `host` or `vm`.
+    pub how: String,
+    /// The profile that it was followed with.
+    pub profile: String,
+    /// A row for each scenario.
+    pub scenarios: Vec<Row>,
+}
+
+/// What came of one scenario.
+#[derive(Debug, Deserialize)]
+pub struct Row {
+    /// Its name.
+    pub scenario: String,
+    /// Points of its matrix that ran.
+    pub cases: u64,
+    /// Calls that were judged.
+    pub calls: u64,
+    /// Answers that the profile does not allow.
+    pub disallowed: u64,
+    /// Why it did not run, or not all of it.
+    pub left_out: Option<String>,
+}
+
+impl OnKernel {
+    fn sum(&self, of: impl Fn(&Row) -> u64) -> u64 {
+        self.scenarios.iter().map(of).sum()
+    }
+
+    /// How many scenarios ran.
+    #[must_use]
+    pub fn ran(&self) -> usize {
+        self.scenarios.iter().filter(|row| row.cases > 0).count()
+    }
+
+    /// The row of a scenario.
+    #[must_use]
+    pub fn row(&self, scenario: &str) -> Option<&Row> {
+        self.scenarios.iter().find(|row| row.scenario == scenario)
+    }
+}
+
+/// What is kept of the last time that the corpus ran on real kernels.
+///
+/// # Panics
+/// When the file is not there or not what it should be.
+#[must_use]
+pub fn kept() -> Certified {
+    let text = std::fs::read_to_string(root().join("docs/certified.json")).expect("the results");
+    serde_json::from_str(&text).expect("results as `certify --data` writes them")
+}
+
+const HEAD: &str = "\
+# Scenarios on real kernels
+
+Every scenario of the corpus that a kernel can express ran on it with real sockets, and the port model followed: each
+answer of the kernel had to be one that its profile allows. Port numbers hang on secrets of a kernel and are never compared
+by number; [what certify means](../README.md#what-it-answers) is that the whole run has an explanation in the model.
+
+This page is generated from `certified.json`; the test `certified` keeps it up to date (`FOURTUPLE_UPDATE=1 cargo test
+--test certified`) and finds scenarios that have no row. Where those kernels are at hand the data is made anew with
+
+```sh
+fourtuple certify scenarios --on host --data docs/certified.json
+```
+
+A number is how many calls were followed, over all points of the matrix. A letter says why a scenario was left out, or a
+part of it.
+";
+
+/// The text of the page.
+///
+/// # Panics
+/// Never: a string takes everything.
+#[must_use]
+pub fn page(found: &Certified) -> String {
+    let mut out = HEAD.to_owned();
+    out.push_str("\n| kernel | profile | how | scenarios | cases | calls | not allowed |\n|---|---|---|---|---|---|---|\n");
+    for one in &found.kernels {
+        let (ran, all) = (one.ran(), one.scenarios.len());
+        let cases = one.sum(|row| row.cases);
+        let calls = one.sum(|row| row.calls);
+        let disallowed = one.sum(|row| row.disallowed);
+        let (release, profile, how) = (&one.release, &one.profile, &one.how);
+        writeln!(
+            out,
+            "| {release} | {profile} | {how} | {ran} of {all} | {cases} | {calls} | {disallowed} |"
+        )
+        .expect("a string takes everything");
+    }
+    out.push_str("\n| scenario |");
+    found
+        .kernels
+        .iter()
+        .for_each(|one| out.push_str(&format!(" {} |", one.release)));
+    out.push_str("\n|---|");
+    found.kernels.iter().for_each(|_| out.push_str("---|"));
+    out.push('\n');
+    let mut reasons: Vec<&str> = Vec::new();
+    for path in scenarios() {
+        let name = crate::index::name(&path);
+        write!(out, "| [{name}](../scenarios/{name}.yaml) |").expect("a string takes everything");
+        for one in &found.kernels {
+            let cell = one
+                .row(&name)
+                .map_or("not asked".to_owned(), |row| cell(row, &mut reasons));
+            write!(out, " {cell} |").expect("a string takes everything");
+        }
+        out.push('\n');
+    }
+    if !reasons.is_empty() {
+        out.push_str("\n## Why left out\n\n");
+    }
+    for (n, reason) in reasons.iter().enumerate() {
+        writeln!(out, "- **{}**: {reason}", letter(n)).expect("a string takes everything");
+    }
+    out
+}
+
+fn cell<'a>(row: &'a Row, reasons: &mut Vec<&'a str>) -> String {
+    let mut words: Vec<String> = Vec::new();
+    if row.cases > 0 {
+        words.push(row.calls.to_string());
+    }
+    if row.disallowed > 0 {
+        words.push(format!("**{} not allowed**", row.disallowed));
+    }
+    if let Some(reason) = &row.left_out {
+        let place = reasons
+            .iter()
+            .position(|one| one == reason)
+            .unwrap_or_else(|| {
+                reasons.push(reason);
+                reasons.len() - 1
+            });
+        words.push(letter(place));
+    }
+    words.join(" ")
+}
+
+/// A, B, ..., Z, AA, AB, ...
+fn letter(n: usize) -> String {
+    let last = char::from(b'A' + u8::try_from(n % 26).expect("below 26"));
+    match n / 26 {
+        0 => last.to_string(),
+        more => letter(more - 1) + &last.to_string(),
+    }
+}
