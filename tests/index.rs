@@ -89,10 +89,11 @@ fn idle_axes(report: &ScenarioReport) -> Vec<String> {
         .flat_map(|case| case.case.axes.keys())
         .collect();
     let idle = axes.into_iter().filter(|axis| {
-        let mut seen: BTreeMap<(String, Vec<(&String, &String)>), Vec<Tally>> = BTreeMap::new();
+        let mut seen: BTreeMap<String, Vec<Tally>> = BTreeMap::new();
         report.cases.iter().all(|case| {
             let others = case.case.axes.iter().filter(|(name, _)| name != axis);
-            let point = (case.kernels[0].to_string(), others.collect());
+            let others: Vec<_> = others.collect();
+            let point = format!("{} {others:?}", case.kernels[0]);
             let answers = answers(case);
             *seen.entry(point).or_insert_with(|| answers.clone()) == answers
         })
