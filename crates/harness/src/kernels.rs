@@ -145,8 +145,18 @@ impl Order {
     }
 }
 
+/// The family of the releases that all others are made of.
+pub(crate) const MAINLINE: &str = "linux";
+
+/// Whether a mainline kernel is a stable release that is listed beside its series: `linux-6.17.13`.
+#[must_use]
+pub fn is_stable(name: &str) -> bool {
+    let dots = name.bytes().filter(|byte| *byte == b'.').count();
+    family(name) == MAINLINE && dots > if name.starts_with("linux-2.") { 2 } else { 1 }
+}
+
 /// What stands before the version: `linux`, `rhel`.
-fn family(name: &str) -> &str {
+pub(crate) fn family(name: &str) -> &str {
     let end = name
         .find(|c: char| c.is_ascii_digit())
         .unwrap_or(name.len());

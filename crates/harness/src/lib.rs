@@ -8,7 +8,8 @@
 //! - [`call`]: what engines share when they make a scenario's calls
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
-//! - [`runner`]: a scenario on all its kernels and engines; [`group`]: what came out alike
+//! - [`runner`]: a scenario on all its kernels and engines; [`group`]: what came out alike;
+//!   [`changes`]: from which release on
 //! - [`lint`]: what a scenario sets in vain
 //! - [`strip`]: the ports of a host over time
 //! - [`text`], [`json`], [`html`]: what people and programs read
@@ -17,6 +18,7 @@ pub mod agreement;
 pub mod attempt;
 pub mod call;
 pub mod capacity;
+pub mod changes;
 mod cover;
 pub mod engine;
 pub mod expect;

@@ -137,13 +137,8 @@ fn mainline() -> Vec<Profile> {
     profile::names()
         .iter()
         .filter(|name| {
-            name.starts_with("linux-") && name.bytes().filter(|b| *b == b'.').count() <= limit(name)
+            name.starts_with("linux-") && !kernels::is_stable(name)
         })
         .filter_map(|name| profile::find(name))
         .collect()
-}
-
-/// Dots in the name of a mainline kernel: `linux-2.6.32` has two, `linux-6.1` one.
-fn limit(name: &str) -> usize {
-    if name.starts_with("linux-2.") { 2 } else { 1 }
 }

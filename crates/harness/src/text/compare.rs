@@ -4,6 +4,7 @@ use fourtuple_kernel::profile::{self, Profile};
 
 use super::events::Story;
 use super::{columns, labelled};
+use crate::changes::{self, History};
 use crate::engine::Engine as _;
 use crate::group::Group;
 use crate::kernels::Order;
@@ -42,10 +43,41 @@ pub fn compare(report: &ScenarioReport) -> String {
         );
         return out;
     }
+    for history in changes::histories(report, &groups) {
+        labelled(&mut out, "", &told(&history));
+    }
+    out.push('\n');
     for (n, pair) in groups.windows(2).enumerate() {
         difference(&mut out, n + 1, &pair[0], &pair[1]);
     }
     out
+}
+
+/// A history in a sentence: where the answers change first, and what comes when.
+fn told(history: &History) -> String {
+    let mut words = format!("First change: {}", history.first_change());
+    if !history.point.is_empty() {
+        words.push_str(&format!(" (with {})", history.point));
+    }
+    words.push_str(". In the order of release: ");
+    let parts: Vec<String> = history
+        .stretches
+        .iter()
+        .map(|stretch| {
+            let kernels = if stretch.first == stretch.last {
+                stretch.first.clone()
+            } else {
+                format!("{}..{}", stretch.first, stretch.last)
+            };
+            match stretch.group {
+                Some(group) => format!("{kernels} as in {}", group + 1),
+                None => format!("{kernels} as in none of these"),
+            }
+        })
+        .collect();
+    words.push_str(&parts.join(", then "));
+    words.push('.');
+    words
 }
 
 /// Names the behaviours that make the difference: those which, changed alone in a kernel of the first group to what
