@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::{fourtuple, root, scratch};
@@ -21,8 +21,8 @@ fn chromium() -> Option<&'static str> {
         })
 }
 
-/// What the browser makes of a page.
-fn document(browser: &str, directory: &Path, page: &Path) -> String {
+/// Runs the browser on a page, without a screen, without a network, with a profile of its own.
+fn browse(browser: &str, directory: &Path, page: &Path, more: &[&str]) -> Vec<u8> {
     let output = Command::new(browser)
         .args([
             "--headless",
@@ -33,8 +33,9 @@ fn document(browser: &str, directory: &Path, page: &Path) -> String {
             "--disable-component-update",
             "--disable-sync",
             "--no-first-run",
-            "--dump-dom",
+            "--hide-scrollbars",
         ])
+        .args(more)
         .arg(format!(
             "--user-data-dir={}",
             directory.join("profile").display()
@@ -43,7 +44,120 @@ fn document(browser: &str, directory: &Path, page: &Path) -> String {
         .stderr(Stdio::null())
         .output()
         .expect("the browser starts");
-    String::from_utf8(output.stdout).expect("text")
+    output.stdout
+}
+
+/// What the browser makes of a page.
+fn document(browser: &str, directory: &Path, page: &Path, more: &[&str]) -> String {
+    let more = [more, &["--dump-dom"]].concat();
+    String::from_utf8(browse(browser, directory, page, &more)).expect("text")
+}
+
+/// A picture of the page as the browser shows it: its width, and the brightness of its pixels, from 0 to 255.
+fn picture(
+    browser: &str,
+    directory: &Path,
+    page: &Path,
+    name: &str,
+    more: &[&str],
+) -> (u32, Vec<u8>) {
+    let path = directory.join(format!("{name}.png"));
+    let to = format!("--screenshot={}", path.display());
+    browse(browser, directory, page, &[more, &[&to]].concat());
+    let file = std::fs::File::open(&path).expect("a screenshot");
+    let mut reader = png::Decoder::new(std::io::BufReader::new(file))
+        .read_info()
+        .expect("a picture");
+    let mut bytes = vec![0; reader.output_buffer_size().expect("a size")];
+    let info = reader.next_frame(&mut bytes).expect("pixels");
+    let samples = info.color_type.samples();
+    assert!(samples >= 3, "colours");
+    let pixels = bytes[..info.buffer_size()].chunks_exact(samples);
+    let brightness = |pixel: &[u8]| {
+        let sum: u32 = pixel[..3].iter().map(|part| u32::from(*part)).sum();
+        u8::try_from(sum / 3).expect("a mean of bytes")
+    };
+    (info.width, pixels.map(brightness).collect())
+}
+
+/// The share of pixels, in percent, whose brightness is in a range.
+fn share(pixels: &[u8], range: std::ops::RangeInclusive<u8>) -> usize {
+    pixels.iter().filter(|pixel| range.contains(pixel)).count() * 100 / pixels.len()
+}
+
+/// A report of a few scenarios in a directory of its own.
+fn report(name: &str) -> (PathBuf, PathBuf) {
+    let directory = scratch(name);
+    let page = directory.join("report.html");
+    let path = page.display().to_string();
+    let arguments = [
+        "report",
+        "scenarios/rhel-6.5/connect-after-bind.yaml",
+        "scenarios/rhel-6.5/way-out-3-tw-reuse-after-connect.yaml",
+        "scenarios/rhel-6.5/way-out-4-bind-own-address.yaml",
+        "-o",
+        &path,
+    ];
+    let said = fourtuple(&root(), &arguments);
+    assert_eq!(said.status, 0, "{}", said.err);
+    (directory, page)
+}
+
+#[test]
+fn it_is_readable_light_dark_and_on_a_phone() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: there is no chromium to look at the page with");
+        return;
+    };
+    let (directory, page) = report("report-pictures");
+    let look = |name: &str, more: &[&str]| picture(browser, &directory, &page, name, more);
+    let wide = "--window-size=1100,1500";
+    let (width, light) = look("light", &[wide, "--blink-settings=preferredColorScheme=1"]);
+    assert_eq!(width, 1100);
+    // Paper and ink, and neither alone.
+    assert!(
+        share(&light, 230..=255) > 60,
+        "{}",
+        share(&light, 230..=255)
+    );
+    assert!(share(&light, 0..=90) > 0, "no text");
+    let (_, dark) = look("dark", &[wide, "--blink-settings=preferredColorScheme=0"]);
+    assert!(share(&dark, 0..=70) > 60, "{}", share(&dark, 0..=70));
+    assert!(share(&dark, 200..=255) > 0, "no text");
+    let (width, phone) = look("phone", &["--window-size=390,1500"]);
+    assert_eq!(width, 390);
+    assert!(share(&phone, 0..=90) > 0, "no text");
+
+    // On a phone nothing but the boxes that scroll by themselves is wider than the screen. A copy of the page says so.
+    let measured = directory.join("measured.html");
+    let script = "<script>document.title = document.documentElement.scrollWidth <= innerWidth ? 'fits' : 'too wide'</script>";
+    let text = std::fs::read_to_string(&page).expect("the page");
+    assert!(!text.contains("<script"), "the page itself runs nothing");
+    std::fs::write(&measured, format!("{text}{script}")).expect("a copy");
+    let dom = document(browser, &directory, &measured, &["--window-size=390,844"]);
+    assert!(
+        dom.contains("<title>fits</title>"),
+        "the page is wider than a phone"
+    );
+}
+
+#[test]
+fn the_ways_out_are_those_of_the_oldest_and_of_the_newest_kernel() {
+    let (_, page) = report("report-ways-out");
+    let text = std::fs::read_to_string(page).expect("the page");
+    let section = |from: &str| {
+        let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("{from}"));
+        rest.split("What does not help here")
+            .next()
+            .unwrap_or(rest)
+            .to_owned()
+    };
+    let old = section("Ways out on rhel-6.5");
+    assert!(
+        old.contains("connect without bind")
+            && !old.contains("IP_BIND_ADDRESS_NO_PORT on the binder")
+    );
+    assert!(section("Ways out on linux-6.18").contains("IP_BIND_ADDRESS_NO_PORT on the binder"));
 }
 
 #[test]
@@ -77,7 +191,7 @@ fn a_browser_finds_everything_on_the_page() {
         eprintln!("skipped: there is no chromium to look at the page with");
         return;
     };
-    let dom = document(browser, &directory, &page);
+    let dom = document(browser, &directory, &page, &[]);
     for wanted in [
         "<h1>TCP local ports</h1>",
         "4 EADDRNOTAVAIL",

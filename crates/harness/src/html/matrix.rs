@@ -72,7 +72,7 @@ pub(super) fn matrix(entries: &[Entry], order: &Order) -> Markup {
             thead {
                 tr {
                     th scope="col" { "scenario" }
-                    @for (names, _) in &columns { th scope="col" { (order.compact(names)) } }
+                    @for (names, _) in &columns { th scope="col" { (whole(&order.compact(names))) } }
                 }
             }
             tbody {
@@ -100,6 +100,16 @@ pub(super) fn matrix(entries: &[Entry], order: &Order) -> Markup {
         section aria-labelledby="matrix" {
             h2 #matrix { "Scenarios by kernels" }
             (scrolled("Scenarios by kernels", &table))
+        }
+    }
+}
+
+/// A list of names that breaks between them only.
+fn whole(names: &str) -> Markup {
+    html! {
+        @for (n, name) in names.split(", ").enumerate() {
+            @if n > 0 { ", " }
+            span.whole { (name) }
         }
     }
 }

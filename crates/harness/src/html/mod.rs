@@ -38,7 +38,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 struct Shown {
     strips: Vec<Strip>,
-    remedies: Option<Remedies>,
+    /// The ways out on the first kernel of the group, and on the last if they are others there.
+    remedies: Vec<Remedies>,
 }
 
 impl Entry {
@@ -46,10 +47,7 @@ impl Entry {
     #[must_use]
     pub fn new(report: ScenarioReport) -> Self {
         let groups = Group::all(&report);
-        let groups = groups
-            .iter()
-            .map(|group| Shown::of(group.cases[0]))
-            .collect();
+        let groups = groups.iter().map(|group| Shown::of(&group.cases)).collect();
         Entry { report, groups }
     }
 
@@ -61,7 +59,8 @@ impl Entry {
 }
 
 impl Shown {
-    fn of(case: &CaseReport) -> Self {
+    fn of(cases: &[&CaseReport]) -> Self {
+        let case = cases[0];
         let (Some(profile), Some(reference)) = (profile::find(&case.case.kernel), case.reference())
         else {
             return Shown::default();
@@ -69,11 +68,22 @@ impl Shown {
         let calls = reference.attempts.len();
         let strips = strip::record(&case.case, &profile, calls).unwrap_or_default();
         let refused = remedies::Score::of(&reference.attempts).refused > 0;
-        let remedies = (refused && calls <= REMEDIED_CALLS)
-            .then(|| remedies::examine(&case.case, &profile, &mut |_, _| {}).ok())
-            .flatten();
+        let mut remedies = Vec::new();
+        if refused && calls <= REMEDIED_CALLS {
+            remedies.extend(examine(case));
+            let last = cases.iter().rev().find(|last| {
+                last.case.axes == case.case.axes && last.case.kernel != case.case.kernel
+            });
+            let other = last.and_then(|last| examine(last));
+            remedies.extend(other.filter(|other| remedies.iter().all(|one| !one.same_rows(other))));
+        }
         Shown { strips, remedies }
     }
+}
+
+fn examine(case: &CaseReport) -> Option<Remedies> {
+    let profile = profile::find(&case.case.kernel)?;
+    remedies::examine(&case.case, &profile, &mut |_, _| {}).ok()
 }
 
 /// The page.

@@ -72,7 +72,7 @@ fn answer(group: &Group<'_>, shown: &Shown, id: &str, order: &Order) -> Markup {
             }
             (engines(&group.cases, order))
             (unmet(&group.cases))
-            @if let Some(remedies) = &shown.remedies { (ways_out(remedies)) }
+            @for remedies in &shown.remedies { (ways_out(remedies, shown.remedies.len() > 1)) }
         }
     }
 }
@@ -164,8 +164,8 @@ fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
     }
     let table = html! {
         table.engines {
-            caption { "Engines" }
-            thead { tr { th scope="col" { "engine" } th scope="col" { "compared with the model" } th scope="col" { "on" } } }
+            caption { "Engines compared with the model" }
+            thead { tr { th scope="col" { "engine" } th scope="col" { "answers" } th scope="col" { "on" } } }
             tbody {
                 @for (engine, words, differs, alike) in &rows {
                     tr class=[differs.then_some("bad")] {
@@ -211,7 +211,8 @@ fn unmet(cases: &[&CaseReport]) -> Markup {
     }
 }
 
-fn ways_out(all: &Remedies) -> Markup {
+/// The ways out on one kernel, which the heading names when there are others.
+fn ways_out(all: &Remedies, several: bool) -> Markup {
     let helps = |effect: Effect| matches!(effect, Effect::Works | Effect::HelpsPartly);
     let (useful, idle): (Vec<_>, Vec<_>) = all.remedies.iter().partition(|one| helps(one.effect));
     let useful_table = html! {
@@ -231,21 +232,24 @@ fn ways_out(all: &Remedies) -> Markup {
                         td { @if let Some(after) = &one.after { (after) } }
                         td { (one.who.iter().map(|who| who.word()).collect::<Vec<_>>().join(" and ")) }
                         td { (one.since) }
-                        td.words { (one.cost) }
+                        td.words {
+                            (one.cost)
+                            @if let Some(stale) = &one.stale { br; strong.bad { (stale) } }
+                        }
                     }
                 }
             }
         }
     };
     html! {
-        h4 { "Ways out" }
+        h4 { "Ways out" @if several { " on " (all.kernel) } }
         @if useful.is_empty() {
             p { "Nothing that is known works here, alone or in pairs." }
         } @else {
             (scrolled("Ways out", &useful_table))
         }
         @if !idle.is_empty() {
-            details {
+            details.idle {
                 summary { "What does not help here" }
                 ul {
                     @for one in &idle {

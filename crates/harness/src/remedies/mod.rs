@@ -127,6 +127,17 @@ impl Remedies {
     pub fn needed(&self) -> bool {
         self.before.refused > 0
     }
+
+    /// Whether the same ways out did the same.
+    #[must_use]
+    pub fn same_rows(&self, other: &Remedies) -> bool {
+        let rows = |all: &Remedies| -> Vec<_> {
+            let rows = all.remedies.iter();
+            rows.map(|one| (one.id.clone(), one.effect, one.after))
+                .collect()
+        };
+        rows(self) == rows(other)
+    }
 }
 
 /// Tries everything on a case. `progress` hears how many of how many experiments are done.
