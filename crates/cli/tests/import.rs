@@ -85,6 +85,52 @@ recorded! {
     redis_serves: "redis",
 }
 
+/// Each bind and connect of the log, read without the importer, has the answer that the model gives in the same place.
+#[test]
+fn the_report_has_the_recorded_answers_call_by_call() {
+    let log = fs::read_to_string(data("red-hat.strace")).expect("a log");
+    let mut recorded: Vec<(&str, &str)> = Vec::new();
+    for line in log.lines() {
+        for call in ["bind", "connect"] {
+            if !line.contains(&format!(" {call}(")) {
+                continue;
+            }
+            let (_, answer) = line.rsplit_once(") = ").expect("an answer");
+            let mut words = answer.split_whitespace();
+            let result = match words.next() {
+                Some("0") => "ok",
+                _ => words.next().expect("an errno"),
+            };
+            recorded.push((call, result));
+        }
+    }
+    assert_eq!(recorded.len(), 11, "{recorded:?}");
+    assert_eq!(
+        recorded
+            .iter()
+            .filter(|one| one.1 == "EADDRNOTAVAIL")
+            .count(),
+        3
+    );
+
+    let (directory, _, _) = import("strace", "red-hat");
+    let arguments = ["run", "made.yaml", "--engine", "model", "--format", "json"];
+    let said = fourtuple(&directory, &arguments);
+    assert_eq!(said.status, 0, "{}", said.err);
+    let document: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let attempts = document["runs"][0]["attempts"]
+        .as_array()
+        .expect("attempts");
+    let modelled: Vec<(&str, &str)> = attempts
+        .iter()
+        .map(|one| {
+            let text = |field: &str| one[field].as_str().expect("text");
+            (text("op"), text("result"))
+        })
+        .collect();
+    assert_eq!(modelled, recorded);
+}
+
 /// The log alone shows the ports, and that they ran out.
 #[test]
 fn the_report_is_reproduced_without_sysctls() {

@@ -48,6 +48,32 @@ fn every_verb_has_help_with_an_example() {
     }
 }
 
+/// What follows `fourtuple ` in a page, where that is a verb: not in options, and not in prose.
+fn named(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(page)).expect("a page");
+    let calls = ["`fourtuple ", "$ fourtuple "];
+    let calls = calls.iter().flat_map(|start| text.split(start).skip(1));
+    let words = calls.filter_map(|rest| rest.split([' ', '`', '\n']).next());
+    let words = words.filter(|word| !word.starts_with('-'));
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_pages_name_every_verb_and_no_other() {
+    let verbs = verbs();
+    for page in ["README.md", "docs/outage.md"] {
+        for word in named(page) {
+            assert!(verbs.contains(&word), "{page} names `fourtuple {word}`");
+        }
+    }
+    let readme = named("README.md");
+    let plumbing = ["schema", "completions", "man"];
+    for verb in verbs {
+        let told = readme.contains(&verb) || plumbing.contains(&verb.as_str());
+        assert!(told, "{verb} is not in README.md");
+    }
+}
+
 #[test]
 fn the_exit_status_is_documented() {
     let said = fourtuple(&root(), &["--help"]);
