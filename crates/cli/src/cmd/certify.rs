@@ -13,11 +13,12 @@ use super::certify_scenarios;
 use crate::certificate::{Certificate, Certificates};
 use crate::engines::WaitArgs;
 use crate::output::{Failure, Output, Verdict};
+use crate::select::{self, Overrides};
 
 /// Checks the model against real kernels: every answer of the kernel must be one that its profile allows.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  fourtuple certify scenarios --on host\n  fourtuple certify scenarios/rhel-6.5 --on debian:6.1\n  fourtuple certify --on recordings/*.jsonl"
+    after_help = "Examples:\n  fourtuple certify scenarios --on host\n  fourtuple certify scenarios --on debian:6.1 --kernel debian-12\n  fourtuple certify --on recordings/*.jsonl"
 )]
 pub(crate) struct Args {
     /// Scenarios to run on the kernel, files or directories of them; with recordings none are needed.
@@ -35,6 +36,8 @@ pub(crate) struct Args {
     data: Option<PathBuf>,
     #[command(flatten)]
     wait: WaitArgs,
+    #[command(flatten)]
+    overrides: Overrides,
 }
 
 /// What was found, by profile and kernel.
@@ -53,7 +56,14 @@ impl Args {
             table(out, &rows)?;
         }
         if !kernels.is_empty() {
-            let found = certify_scenarios::on(out, &self.paths, &kernels, self.wait.limit(), &mut rows)?;
+            if self.paths.is_empty() {
+                return Err(Failure::Told(
+                    "error: there is nothing to run\n  = help: name scenarios, such as `fourtuple certify scenarios --on host`"
+                        .to_owned(),
+                ));
+            }
+            let selected = select::all(&self.paths, &self.overrides)?;
+            let found = certify_scenarios::on(out, &selected, &kernels, self.wait.limit(), &mut rows)?;
             bad |= found.bad();
             if let Some(file) = &self.data {
                 found.write(file)?;

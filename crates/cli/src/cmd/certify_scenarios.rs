@@ -1,7 +1,7 @@
 //! `fourtuple certify` for scenarios: each runs on a real kernel, and the model follows it.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use fourtuple_harness::{Engine, RunReport, runner, text};
@@ -13,7 +13,7 @@ use super::certify::Rows;
 use crate::certificate::Certificate;
 use crate::engines;
 use crate::output::{Failure, Output};
-use crate::select::{self, Overrides, Selected};
+use crate::select::Selected;
 
 /// What came of scenarios on kernels.
 #[derive(Debug, Default, Serialize)]
@@ -65,28 +65,21 @@ impl Found {
     }
 }
 
-/// Runs the scenarios under some paths on each of the kernels.
+/// Runs scenarios on each of the kernels.
 pub(super) fn on(
     out: &mut Output,
-    paths: &[PathBuf],
+    selected: &[Selected],
     kernels: &[&String],
     limit: Duration,
     rows: &mut Rows,
 ) -> Result<Found, Failure> {
-    if paths.is_empty() {
-        return Err(Failure::Told(
-            "error: there is nothing to run\n  = help: name scenarios, such as `fourtuple certify scenarios --on host`"
-                .to_owned(),
-        ));
-    }
-    let selected = select::all(paths, &Overrides::default())?;
     let mut found = Found {
         format: 1,
         kernels: Vec::new(),
     };
     for name in kernels {
         let real = engines::real_kernel(name, limit)?;
-        let one = on_kernel(out, name, &real, &selected)?;
+        let one = on_kernel(out, name, &real, selected)?;
         tell(out, &one)?;
         let mut certificate = Certificate::new(&one.release, one.how);
         for row in &one.scenarios {
