@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use fourtuple_harness::{Engine, Model, runner};
+use fourtuple_kernel::profile::Profile;
+use fourtuple_linux::RunError;
 use fourtuple_linux::engine::{self, Real};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
@@ -50,7 +52,7 @@ fn all() -> Vec<Maker> {
         (Turmoil.name(), Turmoil.about(), |_| Ok(Box::new(Turmoil))),
         (Stock.name(), Stock.about(), |_| Ok(Box::new(Stock))),
         (engine::LINUX.name, engine::LINUX.about, |real| {
-            Ok(Box::new(real_kernel("host", real.wait.limit())?))
+            Ok(Box::new(real_kernel("host", None, real.wait.limit())?))
         }),
         (engine::VM.name, engine::VM.about, |real| {
             let Some(image) = &real.kernel_image else {
@@ -59,14 +61,26 @@ fn all() -> Vec<Maker> {
                         .to_owned(),
                 ));
             };
-            Ok(Box::new(real_kernel(image, real.wait.limit())?))
+            Ok(Box::new(real_kernel(image, None, real.wait.limit())?))
         }),
     ]
 }
 
-/// A real kernel to run scenarios on: `host`, or an image.
-pub(crate) fn real_kernel(name: &str, limit: Duration) -> Result<Real, Failure> {
-    Real::named(name, limit).map_err(|e| Failure::Told(format!("error: {e}")))
+/// A real kernel to run scenarios on: `host`, or an image. It is followed with `profile`, or with its own.
+pub(crate) fn real_kernel(
+    name: &str,
+    profile: Option<Profile>,
+    limit: Duration,
+) -> Result<Real, Failure> {
+    Real::named(name, profile, limit).map_err(|e| {
+        let help = match e {
+            RunError::NoProfile(_) => {
+                "\n  = help: `fourtuple certify --profile NAME` follows it with a profile of your choice"
+            }
+            _ => "",
+        };
+        Failure::Told(format!("error: {e}{help}"))
+    })
 }
 
 /// The engines with these names, each once.

@@ -46,16 +46,20 @@ struct Ran {
 }
 
 impl Real {
-    /// `host`, or an image as [`crate::Image::named`] takes it; `max_wait` is how long a scenario may wait on `host`.
+    /// `host`, or an image as [`crate::Image::named`] takes it; `max_wait` is how long a scenario may wait on `host`. The kernel is
+    /// believed to have `profile`, or without one the profile that its release stands for.
     ///
     /// # Errors
     /// Where the kernel cannot be used, or has no profile, in one line.
-    pub fn named(name: &str, max_wait: Duration) -> Result<Real, RunError> {
+    pub fn named(
+        name: &str,
+        profile: Option<Profile>,
+        max_wait: Duration,
+    ) -> Result<Real, RunError> {
         let on = On::named(name, None)?;
-        let profile = profile_of(on.release()).ok_or_else(|| {
-            let name = on.name();
-            RunError::Unavailable(format!("there is no profile for {name}"))
-        })?;
+        let profile = profile
+            .or_else(|| profile_of(on.release()))
+            .ok_or_else(|| RunError::NoProfile(on.name()))?;
         Ok(Real {
             on,
             profile,
@@ -166,7 +170,8 @@ impl Real {
 
     /// What is wrong, with the smallest scenario that the kernel shows it with.
     fn disallowed(&self, answered: &Answered, found: &Counterexample) -> Disallowed {
-        let step = &answered.program.steps[found.step];
+        let call = words::call(&answered.program.steps[found.step].call);
+        let n = answered.owners.get(found.step).copied().unwrap_or(0);
         let shrunk = shrink(&self.on, self.profile.behaviours, &answered.program, found);
         // A kernel that does not do it again has still done it.
         let (program, found) = match shrunk {
@@ -180,8 +185,8 @@ impl Real {
             found.seen
         );
         Disallowed {
-            n: answered.owners.get(found.step).copied().unwrap_or(0),
-            call: words::call(&step.call),
+            n,
+            call,
             seen: found.seen.clone(),
             scenario: scenario_text(&program, found.step + 1, profile, &about, true),
             allowed: found.allowed,

@@ -9,6 +9,9 @@ pub enum RunError {
     /// This machine cannot run them; the text is one line.
     #[error("{0}")]
     Unavailable(String),
+    /// The model knows no kernel of that release.
+    #[error("no profile is known to be that of {0}")]
+    NoProfile(String),
     /// A program cannot be run anywhere.
     #[error(transparent)]
     Program(#[from] ProgramError),

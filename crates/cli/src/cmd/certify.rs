@@ -9,7 +9,7 @@ use fourtuple_kernel::profile;
 use fourtuple_linux::judge::{Counterexample, Judge};
 use fourtuple_linux::{scenario_text, trace};
 
-use super::certify_scenarios;
+use super::certify_scenarios::{self, Following};
 use crate::certificate::{Certificate, Certificates};
 use crate::engines::WaitArgs;
 use crate::output::{Failure, Output, Verdict};
@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Writes what came of each scenario into this file, as JSON.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// The profile to follow a kernel with, instead of the one that its release stands for.
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -62,8 +65,10 @@ impl Args {
                         .to_owned(),
                 ));
             }
+            let profile = self.profile.as_deref().map(super::kernels::find);
+            let profile = profile.transpose()?;
             let selected = select::all(&self.paths, &self.overrides)?;
-            let found = certify_scenarios::on(out, &selected, &kernels, self.wait.limit(), &mut rows)?;
+            let found = certify_scenarios::on(out, &selected, &kernels, &Following { profile, limit: self.wait.limit() }, &mut rows)?;
             bad |= found.bad();
             if let Some(file) = &self.data {
                 found.write(file)?;

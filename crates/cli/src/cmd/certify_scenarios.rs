@@ -65,12 +65,21 @@ impl Found {
     }
 }
 
+/// How kernels are followed.
+#[derive(Debug)]
+pub(super) struct Following {
+    /// With this profile instead of their own.
+    pub(super) profile: Option<Profile>,
+    /// How long a scenario may take by the real clock.
+    pub(super) limit: Duration,
+}
+
 /// Runs scenarios on each of the kernels.
 pub(super) fn on(
     out: &mut Output,
     selected: &[Selected],
     kernels: &[&String],
-    limit: Duration,
+    following: &Following,
     rows: &mut Rows,
 ) -> Result<Found, Failure> {
     let mut found = Found {
@@ -78,7 +87,7 @@ pub(super) fn on(
         kernels: Vec::new(),
     };
     for name in kernels {
-        let real = engines::real_kernel(name, limit)?;
+        let real = engines::real_kernel(name, following.profile.clone(), following.limit)?;
         let one = on_kernel(out, name, &real, selected)?;
         tell(out, &one)?;
         let mut certificate = Certificate::new(&one.release, one.how);

@@ -1,0 +1,153 @@
+//! Nothing stays behind when the command is killed in the middle of a scenario: no process, no namespace, no interface, no sysctl.
+//! Where namespaces are not permitted the test says so and checks nothing.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{command, fourtuple, root, scratch};
+
+/// Two hosts with processes and settings of their own, and a wait that nobody lives to see the end of.
+const SCENARIO: &str = "\
+about: Who tidies up when nobody is left?
+kernel: all
+hosts:
+  app:
+    addresses: [192.168.0.12]
+    sysctl: { net.ipv4.ip_local_port_range: 40000-40003, net.ipv4.tcp_tw_reuse: 0 }
+  api: { addresses: [192.168.0.4], listen: 192.168.0.4:3000 }
+processes:
+  first: { on: app, count: 2, connect: 192.168.0.4:3000 }
+  second: { on: app, uid: 0, start: 1h, connect: 192.168.0.4:3000 }
+  server: { on: api, listen: 192.168.0.4:80 }
+";
+
+/// Every process and its parent, but for those that have ended.
+fn processes() -> Vec<(u32, u32)> {
+    let entries = fs::read_dir("/proc").expect("it is mounted").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it may contain anything.
+        let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = rest.next()?;
+        let parent = rest.next()?.parse().ok()?;
+        (state != "Z").then_some((pid, parent))
+    })
+    .collect()
+}
+
+fn descendants(of: u32) -> BTreeSet<u32> {
+    let all = processes();
+    let mut found = BTreeSet::from([of]);
+    while let Some((pid, _)) = all
+        .iter()
+        .find(|(pid, parent)| found.contains(parent) && !found.contains(pid))
+    {
+        found.insert(*pid);
+    }
+    found.remove(&of);
+    found
+}
+
+fn namespaces(of: impl IntoIterator<Item = u32>) -> BTreeSet<String> {
+    let links = of
+        .into_iter()
+        .filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok());
+    links.map(|link| link.display().to_string()).collect()
+}
+
+/// What a run could leave on the machine itself: interfaces, named namespaces, settings.
+fn machine() -> Vec<String> {
+    let mut all = Vec::new();
+    for directory in ["/sys/class/net", "/run/netns"] {
+        let mut names: Vec<String> = fs::read_dir(directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| format!("{directory}/{}", entry.file_name().display()))
+            .collect();
+        names.sort();
+        all.extend(names);
+    }
+    for key in [
+        "ip_local_port_range",
+        "tcp_tw_reuse",
+        "ip_local_reserved_ports",
+    ] {
+        let value = fs::read_to_string(format!("/proc/sys/net/ipv4/{key}"));
+        all.push(format!("{key} {}", value.unwrap_or_default().trim()));
+    }
+    all
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn start(file: &str) -> Child {
+    let arguments = ["certify", file, "--on", "host", "--max-wait", "100000"];
+    command(&root(), &arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts")
+}
+
+/// Ends the command as `signal` does and waits until nothing is left of all that it had started.
+fn end(mut victim: Child, signal: &str, family: &BTreeSet<u32>) {
+    let own = namespaces([std::process::id()]);
+    let inside: BTreeSet<String> = namespaces(family.iter().copied())
+        .difference(&own)
+        .cloned()
+        .collect();
+    let sent = Command::new("kill")
+        .args([signal, &victim.id().to_string()])
+        .status();
+    assert!(sent.expect("kill is there").success());
+    let status = victim.wait().expect("it has ended");
+    assert!(!status.success(), "it was in the middle of a run");
+    wait_until("its processes are gone", || {
+        processes().iter().all(|(pid, _)| !family.contains(pid))
+    });
+    let left = namespaces(processes().iter().map(|(pid, _)| *pid));
+    assert!(left.is_disjoint(&inside), "a namespace is still in use");
+}
+
+#[test]
+fn nothing_stays_after_a_hundred_kills() {
+    let directory = scratch("killed");
+    let file = directory.join("wait.yaml");
+    fs::write(&file, SCENARIO).expect("a scratch file");
+    let file = file.display().to_string();
+    // With the usual limit the scenario is left out, so that this only asks whether there is a kernel to run on.
+    let can = fourtuple(&root(), &["certify", &file, "--on", "host"]);
+    if can.status == 2 {
+        eprintln!("skipped: {}", can.err.trim());
+        return;
+    }
+    let before = machine();
+    for round in 0..100 {
+        let victim = start(&file);
+        // From the first process of its own to the whole family: the watcher, the one inside, two hosts, two or three processes.
+        let at_least = [6, 1, 3, 6][round % 4];
+        let mut family = BTreeSet::new();
+        wait_until("the scenario runs", || {
+            family.extend(descendants(victim.id()));
+            family.len() >= at_least
+        });
+        let signal = if round % 10 == 9 { "-INT" } else { "-KILL" };
+        end(victim, signal, &family);
+    }
+    assert_eq!(machine(), before);
+}
