@@ -7,65 +7,89 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An IPv4 (stored v4-mapped) or IPv6 address.
+///
+/// Two halves instead of one `u128`, which would align everything that holds an address to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ip(u128);
+pub struct Ip {
+    high: u64,
+    low: u64,
+}
 
-const MAPPED: u128 = 0xffff_0000_0000;
+const MAPPED: u64 = 0xffff_0000_0000;
 
 impl Ip {
     /// `::`, the wildcard of an `AF_INET6` socket.
-    pub const ANY6: Ip = Ip(0);
+    pub const ANY6: Ip = Ip::of(0);
     /// `0.0.0.0`, the wildcard of an `AF_INET` socket.
-    pub const ANY4: Ip = Ip(MAPPED);
+    pub const ANY4: Ip = Ip::mapped(0);
     /// `127.0.0.1`.
-    pub const LOOPBACK4: Ip = Ip(MAPPED | 0x7f00_0001);
+    pub const LOOPBACK4: Ip = Ip::mapped(0x7f00_0001);
     /// `::1`.
-    pub const LOOPBACK6: Ip = Ip(1);
+    pub const LOOPBACK6: Ip = Ip::of(1);
+
+    const fn of(bits: u128) -> Self {
+        Ip {
+            high: (bits >> 64) as u64,
+            low: bits as u64,
+        }
+    }
+
+    const fn mapped(v4: u32) -> Self {
+        Ip {
+            high: 0,
+            low: MAPPED | v4 as u64,
+        }
+    }
 
     /// `true` for IPv4 addresses, also when they were written as `::ffff:a.b.c.d`.
     #[must_use]
     pub const fn is_v4(self) -> bool {
-        self.0 >> 32 == 0xffff
+        self.high == 0 && self.low >> 32 == 0xffff
     }
 
     /// `true` for `::` and for `0.0.0.0` (also written `::ffff:0.0.0.0`).
     #[must_use]
     pub const fn is_any(self) -> bool {
-        self.0 == 0 || self.0 == MAPPED
+        self.high == 0 && (self.low == 0 || self.low == MAPPED)
     }
 
     /// `true` for 127.0.0.0/8 and `::1`.
     #[must_use]
     pub const fn is_loopback(self) -> bool {
-        self.0 == 1 || (self.is_v4() && (self.0 >> 24) & 0xff == 127)
+        (self.high == 0 && self.low == 1) || (self.is_v4() && (self.low >> 24) & 0xff == 127)
     }
 
     /// `true` for 224.0.0.0/4 and ff00::/8.
     #[must_use]
     pub const fn is_multicast(self) -> bool {
         if self.is_v4() {
-            (self.0 >> 28) & 0xf == 0xe
+            (self.low >> 28) & 0xf == 0xe
         } else {
-            self.0 >> 120 == 0xff
+            self.high >> 56 == 0xff
         }
     }
 
     /// `true` for 255.255.255.255.
     #[must_use]
     pub const fn is_broadcast(self) -> bool {
-        self.0 == MAPPED | 0xffff_ffff
+        self.high == 0 && self.low == MAPPED | 0xffff_ffff
     }
 
     /// `true` for fe80::/10, which needs a scope.
     #[must_use]
     pub const fn is_link_local6(self) -> bool {
-        self.0 >> 118 == 0x3fa
+        self.high >> 54 == 0x3fa
     }
 
     /// The value as 128 bits in host order.
     #[must_use]
     pub const fn bits(self) -> u128 {
-        self.0
+        (self.high as u128) << 64 | self.low as u128
+    }
+
+    /// The upper and the lower 64 bits.
+    pub(crate) const fn halves(self) -> (u64, u64) {
+        (self.high, self.low)
     }
 
     /// The IPv4 address that IPv4 code sees when it looks at a socket with this address: the
@@ -73,8 +97,8 @@ impl Ip {
     #[must_use]
     pub const fn shadow4(self) -> u32 {
         if self.is_v4() {
-            self.0 as u32
-        } else if self.0 == 0 {
+            self.low as u32
+        } else if self.high == 0 && self.low == 0 {
             0
         } else {
             0x7f00_0006
@@ -85,8 +109,8 @@ impl Ip {
 impl From<IpAddr> for Ip {
     fn from(ip: IpAddr) -> Self {
         match ip {
-            IpAddr::V4(v4) => Ip(MAPPED | u128::from(u32::from(v4))),
-            IpAddr::V6(v6) => Ip(u128::from(v6)),
+            IpAddr::V4(v4) => Ip::mapped(v4.into()),
+            IpAddr::V6(v6) => Ip::of(v6.into()),
         }
     }
 }
@@ -106,9 +130,9 @@ impl From<Ipv6Addr> for Ip {
 impl From<Ip> for IpAddr {
     fn from(ip: Ip) -> Self {
         if ip.is_v4() {
-            IpAddr::V4(Ipv4Addr::from(ip.0 as u32))
+            IpAddr::V4(Ipv4Addr::from(ip.low as u32))
         } else {
-            IpAddr::V6(Ipv6Addr::from(ip.0))
+            IpAddr::V6(Ipv6Addr::from(ip.bits()))
         }
     }
 }

@@ -109,12 +109,12 @@ impl Chooser for Seeded {
     }
 
     fn port_hash(&mut self, input: PortHashInput) -> u64 {
-        let mut h = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
-        h.write(&input.saddr.bits().to_le_bytes());
-        h.write(&input.daddr.bits().to_le_bytes());
-        h.write(&input.dport.to_le_bytes());
-        h.write(&input.epoch.to_le_bytes());
-        h.finish()
+        let mut bytes = [0u8; 42];
+        bytes[..16].copy_from_slice(&input.saddr.bits().to_le_bytes());
+        bytes[16..32].copy_from_slice(&input.daddr.bits().to_le_bytes());
+        bytes[32..34].copy_from_slice(&input.dport.to_le_bytes());
+        bytes[34..].copy_from_slice(&input.epoch.to_le_bytes());
+        SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(&bytes)
     }
 
     fn connect_start(&mut self, base: u32, _n: u32, _even: bool) -> u32 {

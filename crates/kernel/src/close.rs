@@ -37,7 +37,7 @@ impl<C: Chooser> Machine<C> {
                 self.set_close(i);
                 self.destroy(i);
             }
-            _ if self.socks[i].linger == Some(0) => {
+            _ if self.socks[i].aborts => {
                 self.tcp_disconnect(i);
                 self.destroy(i);
             }

@@ -435,7 +435,14 @@ impl<C: Chooser> Machine<C> {
                 let Some((port, place)) = run.next(from, &passed) else {
                     break;
                 };
-                if let Some(recycle) = self.usable(i, port) {
+                // The index knows all entries of the destination: a port that is not in it is free.
+                let known = taken.is_some_and(|t| !t.taken.contains(port));
+                let usable = if known {
+                    Some(None)
+                } else {
+                    self.usable(i, port)
+                };
+                if let Some(recycle) = usable {
                     return Some(Pick {
                         port,
                         steps: first + (before + place) * step,

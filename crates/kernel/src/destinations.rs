@@ -5,7 +5,9 @@
 //! each.
 
 use crate::addr::Ip;
+use crate::ns::mix;
 use crate::portset::PortSet;
+use hashbrown::HashTable;
 
 /// Source address, destination address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +15,12 @@ pub(crate) struct Destination {
     pub(crate) saddr: Ip,
     pub(crate) daddr: Ip,
     pub(crate) dport: u16,
+}
+
+impl Destination {
+    fn hash(&self) -> u64 {
+        mix([self.saddr, self.daddr], u64::from(self.dport))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +46,8 @@ const MAX: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Destinations {
     list: Vec<InUse>,
+    /// Places in the list by destination.
+    places: HashTable<usize>,
     next: usize,
     /// The one that was asked for last: bursts go to one destination.
     last: usize,
@@ -52,7 +62,9 @@ impl Destinations {
         if self.list.get(self.last).is_some_and(|d| d.to == to) {
             return Some(self.last);
         }
-        self.list.iter().position(|d| d.to == to)
+        self.places
+            .find(to.hash(), |&place| self.list[place].to == to)
+            .copied()
     }
 
     pub(crate) fn get(&self, place: usize) -> &InUse {
@@ -80,13 +92,21 @@ impl Destinations {
             soft: PortSet::EMPTY,
             soft_count: 0,
         };
-        if self.list.len() < MAX {
+        let place = if self.list.len() < MAX {
             self.list.push(entry);
-            return self.list.len() - 1;
-        }
-        let place = self.next;
-        self.next = (self.next + 1) % MAX;
-        self.list[place] = entry;
+            self.list.len() - 1
+        } else {
+            let place = self.next;
+            self.next = (self.next + 1) % MAX;
+            let former = std::mem::replace(&mut self.list[place], entry);
+            if let Ok(found) = self.places.find_entry(former.to.hash(), |&p| p == place) {
+                found.remove();
+            }
+            place
+        };
+        let list = &self.list;
+        self.places
+            .insert_unique(to.hash(), place, |&place| list[place].to.hash());
         place
     }
 }

@@ -45,10 +45,14 @@ impl<C: Chooser> Machine<C> {
         self.nss[usize::from(ns)]
             .established
             .insert_unique(tuple.hash(), owner, |&o| tuple_of(socks, tws, o).hash());
+        let mut plain = false;
         if let Who::Sock(i) = owner.who() {
-            self.socks[i].hashed = true;
+            let sock = &mut self.socks[i];
+            sock.hashed = true;
+            plain = sock.dev == 0;
         }
-        self.note_destination(ns, tuple);
+        // A socket without a device gives way to nobody, whatever else has the 4-tuple.
+        self.note_destination(ns, tuple, plain.then_some((true, false)));
     }
 
     pub(crate) fn hash_remove(&mut self, ns: u16, owner: Owner) {
@@ -62,11 +66,12 @@ impl<C: Chooser> Machine<C> {
         if let Who::Sock(i) = owner.who() {
             self.socks[i].hashed = false;
         }
-        self.note_destination(ns, tuple);
+        self.note_destination(ns, tuple, None);
     }
 
-    /// Keeps the index of ports in use towards a destination, if there is one, up to date.
-    fn note_destination(&mut self, ns: u16, tuple: Tuple) {
+    /// Keeps the index of ports in use towards a destination, if there is one, up to date. `entries`:
+    /// what the 4-tuple has now, if the caller knows.
+    fn note_destination(&mut self, ns: u16, tuple: Tuple, entries: Option<(bool, bool)>) {
         if self.ns(ns).destinations.is_empty() {
             return;
         }
@@ -78,7 +83,7 @@ impl<C: Chooser> Machine<C> {
         let Some(place) = self.ns(ns).destinations.place(to) else {
             return;
         };
-        let (taken, soft) = self.entries(ns, tuple);
+        let (taken, soft) = entries.unwrap_or_else(|| self.entries(ns, tuple));
         self.ns_mut(ns)
             .destinations
             .put(place, tuple.local.port, taken, soft);
@@ -214,15 +219,15 @@ impl<C: Chooser> Machine<C> {
                 )
             }
             TwAge::NextSecond => {
-                let early = now.saturating_sub(SLACK) / SEC > (stamp + SLACK) / SEC;
-                let late = (now + SLACK) / SEC > stamp.saturating_sub(SLACK) / SEC;
+                let early = now.saturating_sub(SLACK) / SEC > stamp.saturating_add(SLACK) / SEC;
+                let late = now.saturating_add(SLACK) / SEC > stamp.saturating_sub(SLACK) / SEC;
                 (now / SEC > stamp / SEC, early == late)
             }
             TwAge::Millis => {
                 let delay = u64::from(self.ns(ns).values.tw_reuse_delay_ms) * MS;
                 let age = now.saturating_sub(entered);
                 (
-                    now / MS > (entered + delay) / MS,
+                    now / MS > entered.saturating_add(delay) / MS,
                     age.abs_diff(delay) > SLACK,
                 )
             }

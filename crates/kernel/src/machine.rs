@@ -324,7 +324,8 @@ impl<C: Chooser> Machine<C> {
             // The port's owners have been compared with the old value; it must not change now.
             SockOpt::V6Only(_) if sock.num != 0 => bad = Some(Errno::EINVAL),
             SockOpt::V6Only(on) => sock.v6only = on,
-            SockOpt::Linger(l) => sock.linger = l,
+            // Any other time changes how long close() takes, which nobody here waits for.
+            SockOpt::Linger(l) => sock.aborts = l == Some(0),
             SockOpt::BindToDevice(dev) => match u16::try_from(dev) {
                 Ok(dev) => {
                     sock.dev = dev;

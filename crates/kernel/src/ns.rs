@@ -191,20 +191,21 @@ pub(crate) struct Tuple {
 
 impl Tuple {
     pub(crate) fn hash(&self) -> u64 {
-        // A fixed mix: lookups only, never iterated, so any good hash gives the same answers.
-        let mut h = 0x9e37_79b9_7f4a_7c15_u64;
-        for word in [
-            self.local.ip.bits() as u64,
-            (self.local.ip.bits() >> 64) as u64,
-            self.remote.ip.bits() as u64,
-            (self.remote.ip.bits() >> 64) as u64,
-            u64::from(self.local.port) << 16 | u64::from(self.remote.port),
-        ] {
-            h = (h ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
-            h ^= h >> 32;
-        }
-        h
+        let ports = u64::from(self.local.port) << 16 | u64::from(self.remote.port);
+        mix([self.local.ip, self.remote.ip], ports)
     }
+}
+
+/// A hash of two addresses and ports. A fixed mix: hashes serve lookups only and are never iterated
+/// over, so that any good one gives the same answers.
+pub(crate) fn mix(ips: [Ip; 2], ports: u64) -> u64 {
+    let mut h = 0x9e37_79b9_7f4a_7c15_u64;
+    let [a, b] = ips.map(Ip::halves);
+    for word in [a.1, a.0, b.1, b.0, ports] {
+        h = (h ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        h ^= h >> 32;
+    }
+    h
 }
 
 pub(crate) fn tuple_of(socks: &Slab<Sock>, tws: &Slab<Tw>, owner: Owner) -> Tuple {

@@ -17,6 +17,24 @@ struct Bits {
     full_odd: [u64; WORDS / 64],
 }
 
+/// What an empty set looks like inside.
+static NONE: Bits = Bits {
+    words: [0; WORDS],
+    full_even: [0; WORDS / 64],
+    full_odd: [0; WORDS / 64],
+};
+
+impl Bits {
+    /// Bit `i` of the answer: word `64 * index + i` has all ports of the lanes.
+    fn full(&self, index: usize, lanes: u64) -> u64 {
+        match lanes {
+            EVEN => self.full_even[index],
+            ODD => self.full_odd[index],
+            _ => self.full_even[index] & self.full_odd[index],
+        }
+    }
+}
+
 /// A set of ports. An empty one takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PortSet(Option<Box<Bits>>);
@@ -68,14 +86,8 @@ impl PortSet {
         self.0.as_ref().map_or(0, |b| b.words[index])
     }
 
-    /// Bit `i` of the answer: word `64 * index + i` has all ports of the lanes.
-    fn full(&self, index: usize, lanes: u64) -> u64 {
-        let Some(b) = &self.0 else { return 0 };
-        match lanes {
-            EVEN => b.full_even[index],
-            ODD => b.full_odd[index],
-            _ => b.full_even[index] & b.full_odd[index],
-        }
+    fn bits(&self) -> &Bits {
+        self.0.as_deref().unwrap_or(&NONE)
     }
 }
 
@@ -85,25 +97,6 @@ pub(crate) struct Passed<'a> {
     pub(crate) sets: [&'a PortSet; 4],
     /// Exceptions from the last set: ports to look at all the same.
     pub(crate) except: Option<&'a PortSet>,
-}
-
-impl Passed<'_> {
-    fn word(&self, i: usize) -> u64 {
-        let [a, b, c, d] = self.sets;
-        let last = d.word(i) & !self.except.map_or(0, |e| e.word(i));
-        a.word(i) | b.word(i) | c.word(i) | last
-    }
-
-    /// Which of 64 words certainly have nothing left in these lanes.
-    fn full(&self, index: usize, lanes: u64) -> u64 {
-        let [a, b, c, d] = self.sets;
-        let last = if self.except.is_some() {
-            0
-        } else {
-            d.full(index, lanes)
-        };
-        a.full(index, lanes) | b.full(index, lanes) | c.full(index, lanes) | last
-    }
 }
 
 /// A run of ports in the order in which a search visits them: `first`, `first + step`, ... `count`
@@ -136,31 +129,40 @@ impl Run {
             (2, _) => ODD,
             _ => !0,
         };
-        let (mut i, end) = ((start / 64) as usize, (last / 64) as usize);
-        let mut mask = !0u64 << (start % 64);
-        while i <= end {
-            // Jump over words that the summary knows to be full.
-            let open = !passed.full(i / 64, lanes) >> (i % 64);
-            if open & 1 == 0 {
-                let skip = if open == 0 {
-                    64 - i % 64
-                } else {
-                    open.trailing_zeros() as usize
-                };
-                i += skip;
-                mask = !0;
-                continue;
+        let [a, b, c, d] = passed.sets.map(PortSet::bits);
+        let except = passed.except.map(PortSet::bits);
+        let (begin, end) = ((start / 64) as usize, (last / 64) as usize);
+        for group in begin / 64..=end / 64 {
+            // Words that the summaries know to be full are not looked at.
+            let certain = if except.is_none() {
+                d.full(group, lanes)
+            } else {
+                0
+            };
+            let full = a.full(group, lanes) | b.full(group, lanes) | c.full(group, lanes) | certain;
+            let mut open = !full;
+            if group == begin / 64 {
+                open &= !0 << (begin % 64);
             }
-            let mut left = !passed.word(i) & lanes & mask;
-            if i == end {
-                left &= !0 >> (63 - last % 64);
+            if group == end / 64 {
+                open &= !0 >> (63 - end % 64);
             }
-            if left != 0 {
-                let port = i as u32 * 64 + left.trailing_zeros();
-                return Some((port as u16, self.place(port)));
+            while open != 0 {
+                let i = group * 64 + open.trailing_zeros() as usize;
+                open &= open - 1;
+                let last_set = d.words[i] & !except.map_or(0, |e| e.words[i]);
+                let mut left = !(a.words[i] | b.words[i] | c.words[i] | last_set) & lanes;
+                if i == begin {
+                    left &= !0 << (start % 64);
+                }
+                if i == end {
+                    left &= !0 >> (63 - last % 64);
+                }
+                if left != 0 {
+                    let port = i as u32 * 64 + left.trailing_zeros();
+                    return Some((port as u16, self.place(port)));
+                }
             }
-            i += 1;
-            mask = !0;
         }
         None
     }

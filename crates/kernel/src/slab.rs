@@ -50,12 +50,14 @@ impl<T> Slab<T> {
 
 impl<T> std::ops::Index<u32> for Slab<T> {
     type Output = T;
+    #[inline]
     fn index(&self, i: u32) -> &T {
         self.items[i as usize].as_ref().expect("the item is there")
     }
 }
 
 impl<T> std::ops::IndexMut<u32> for Slab<T> {
+    #[inline]
     fn index_mut(&mut self, i: u32) -> &mut T {
         self.items[i as usize].as_mut().expect("the item is there")
     }

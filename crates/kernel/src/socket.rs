@@ -94,7 +94,6 @@ pub(crate) struct Sock {
     pub(crate) uid: u32,
     /// Bytes received and not read.
     pub(crate) unread: u32,
-    pub(crate) linger: Option<u32>,
     pub(crate) cold: Option<Box<Cold>>,
     pub(crate) ns: u16,
     /// Bound local port, 0 if there is none (`inet_num`).
@@ -115,6 +114,8 @@ pub(crate) struct Sock {
     pub(crate) group: bool,
     pub(crate) v6only: bool,
     pub(crate) no_port: bool,
+    /// `SO_LINGER` with no time: close() sends a reset.
+    pub(crate) aborts: bool,
     pub(crate) freebind: bool,
     pub(crate) transparent: bool,
     /// `SOCK_BINDADDR_LOCK`
@@ -162,7 +163,6 @@ impl Sock {
             place: 0,
             uid,
             unread: 0,
-            linger: None,
             cold: None,
             ns,
             num: 0,
@@ -179,6 +179,7 @@ impl Sock {
             group: false,
             v6only: false,
             no_port: false,
+            aborts: false,
             freebind: false,
             transparent: false,
             addr_lock: false,

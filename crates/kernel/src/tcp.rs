@@ -199,7 +199,7 @@ impl<C: Chooser> Machine<C> {
         child.dev = l.dev;
         child.addr_lock = l.addr_lock;
         child.no_port = l.no_port;
-        child.linger = l.linger;
+        child.aborts = l.aborts;
         child.freebind = l.freebind;
         child.transparent = l.transparent;
         child.mapped_ops = l.family == Family::Inet6 && seg.dst.ip.is_v4();

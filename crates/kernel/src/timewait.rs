@@ -224,9 +224,9 @@ impl<C: Chooser> Machine<C> {
         let slack = self.chooser.slack();
         let nominal = self.clock.after(delay);
         self.timers.arm(Timer {
-            earliest: Time(nominal.0 - early - slack.min(delay - early)),
+            earliest: Time(nominal.0.saturating_sub(early + slack.min(delay - early))),
             nominal,
-            latest: Time(nominal.0 - early + late + slack),
+            latest: Time(nominal.0.saturating_sub(early)).after(late + slack),
             seq: 0,
             kind: TimerKind::TimeWait,
             target,
@@ -248,7 +248,10 @@ impl<C: Chooser> Machine<C> {
         let now = i128::from(self.clock.nanos() / tick) - i128::from(300 * hz);
         let expiry = now + i128::from(jiffies);
         let at = (expiry.div_euclid(i128::from(level)) + 1) * i128::from(level);
-        let fires = u64::try_from(at + i128::from(300 * hz)).unwrap_or(0) * tick;
+        // The clock ends after 584 years, and so does whatever would fire later.
+        let fires = u64::try_from(at + i128::from(300 * hz))
+            .unwrap_or(0)
+            .saturating_mul(tick);
         (
             fires.saturating_sub(self.clock.nanos()).max(timeout),
             level * tick,

@@ -1,0 +1,144 @@
+//! A machine to measure: one namespace with the default range of Linux, and a network beyond it that
+//! answers every SYN and every FIN at once without keeping anything, so that only the machine that is
+//! measured costs something.
+
+use fourtuple_kernel::{
+    Call, Endpoint, Errno, Family, Ip, Machine, NsId, SegKind, Segment, SockId, SockOpt, profile,
+};
+use std::net::Ipv4Addr;
+
+/// The default range, 32768-60999.
+pub(crate) const RANGE: usize = 28_232;
+
+/// The address that everything is bound to and connects from.
+pub(crate) const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+/// The n-th destination.
+pub(crate) fn destination(n: usize) -> Endpoint {
+    let [.., high, low] = n.to_be_bytes();
+    Endpoint::new(Ipv4Addr::new(10, 1, high, low).into(), 3000)
+}
+
+/// How many ports are this percentage of the range.
+pub(crate) fn share(percent: usize) -> usize {
+    RANGE * percent / 100
+}
+
+/// The machine.
+#[derive(Clone)]
+pub(crate) struct Bench {
+    /// The kernel that is measured.
+    pub(crate) machine: Machine,
+    /// Its namespace.
+    pub(crate) ns: NsId,
+}
+
+impl Bench {
+    /// A machine with nothing on it.
+    pub(crate) fn new(kernel: &str) -> Self {
+        let profile = profile::find(kernel).expect("a kernel that the model knows");
+        let chooser = fourtuple_kernel::Seeded::new(1, "bench");
+        let mut machine = Machine::new(profile.behaviours, chooser);
+        let ns = machine.add_namespace();
+        machine.add_address(ns, SOURCE.into());
+        machine.set_routed(ns, true);
+        machine
+            .sysctl(ns, "net.ipv4.ip_local_port_range", "32768 60999")
+            .expect("every kernel takes the default range");
+        Bench { machine, ns }
+    }
+
+    /// A machine with this many connections, spread evenly over so many destinations.
+    pub(crate) fn connected(kernel: &str, connections: usize, destinations: usize) -> Self {
+        let mut bench = Self::new(kernel);
+        for n in 0..connections {
+            bench
+                .connect(destination(n % destinations))
+                .expect("there is a port");
+        }
+        bench
+    }
+
+    /// A machine on which bind() to port 0 has taken this many ports, so that no connect() without
+    /// bind() may use them.
+    pub(crate) fn poisoned(kernel: &str, ports: usize) -> Self {
+        let mut bench = Self::new(kernel);
+        for _ in 0..ports {
+            bench.bind().expect("there is a port");
+        }
+        bench
+    }
+
+    /// A new socket.
+    pub(crate) fn socket(&mut self) -> SockId {
+        self.machine.socket(self.ns, Family::Inet, 0)
+    }
+
+    /// socket() and bind() to port 0 of the machine's own address.
+    pub(crate) fn bind(&mut self) -> Result<SockId, Errno> {
+        let sock = self.socket();
+        let at = Endpoint::new(Ip::from(SOURCE), 0);
+        match self.machine.bind(sock, at) {
+            Ok(()) => Ok(sock),
+            Err(errno) => {
+                self.machine.close(sock);
+                Err(errno)
+            }
+        }
+    }
+
+    /// socket() and connect(), up to the established connection.
+    pub(crate) fn connect(&mut self, to: Endpoint) -> Result<SockId, Errno> {
+        let sock = self.socket();
+        let mut answer = self.machine.connect(sock, to);
+        if answer == Call::Waiting {
+            self.answer();
+            answer = self.machine.connect_result(sock);
+        }
+        match answer {
+            Call::Done(Ok(())) => Ok(sock),
+            Call::Done(Err(errno)) => {
+                self.machine.close(sock);
+                Err(errno)
+            }
+            Call::Waiting => unreachable!("the network answers every SYN"),
+        }
+    }
+
+    /// close(), which leaves a TIME-WAIT.
+    pub(crate) fn close(&mut self, sock: SockId) {
+        self.machine.close(sock);
+        self.answer();
+    }
+
+    /// close() with `SO_LINGER` and no time: a reset, and nothing is left.
+    pub(crate) fn abort(&mut self, sock: SockId) {
+        self.machine
+            .set(sock, SockOpt::Linger(Some(0)))
+            .expect("every kernel knows the option");
+        self.machine.close(sock);
+        self.answer();
+    }
+
+    /// Lets the network answer what the machine has sent.
+    fn answer(&mut self) {
+        while let Some((ns, segment)) = self.machine.segment() {
+            match segment.kind {
+                SegKind::Syn => self.machine.deliver(ns, segment.reply(SegKind::SynAck)),
+                SegKind::Fin => {
+                    let fin = Segment {
+                        saw_fin: true,
+                        ..segment.reply(SegKind::Fin)
+                    };
+                    self.machine.deliver(ns, segment_of(fin, SegKind::Ack));
+                    self.machine.deliver(ns, fin);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn segment_of(segment: Segment, kind: SegKind) -> Segment {
+    Segment { kind, ..segment }
+}
