@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::{self, Existing};
 use crate::output::Failure;
 
 /// What this program was built with.
@@ -101,8 +102,6 @@ impl Certificates {
             |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
         let mut text = serde_json::to_string_pretty(self).map_err(|e| told(&e))?;
         text.push('\n');
-        let temporary = file.with_extension("json.tmp");
-        std::fs::write(&temporary, text).map_err(|e| told(&e))?;
-        std::fs::rename(&temporary, file).map_err(|e| told(&e))
+        files::write(file, text, Existing::Replace)
     }
 }

@@ -4,6 +4,7 @@
 //! - [`select`]: scenario files to cases
 //! - [`corpus`]: the scenarios to start from
 //! - [`engines`]: the engines there are
+//! - [`files`]: files that verbs write, whole or not at all
 //! - [`output`]: where answers and messages go, and the exit status
 //! - [`progress`]: a line about long work
 //! - [`junit`], [`github`]: reports for build servers
@@ -12,6 +13,7 @@ mod certificate;
 mod cmd;
 mod corpus;
 mod engines;
+mod files;
 mod github;
 mod junit;
 mod output;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::certify::Rows;
 use crate::certificate::Certificate;
 use crate::engines;
+use crate::files::{self, Existing};
 use crate::output::{Failure, Output};
 use crate::select::Selected;
 
@@ -61,7 +62,7 @@ impl Found {
             |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
         let mut text = serde_json::to_string_pretty(self).map_err(|e| told(&e))?;
         text.push('\n');
-        std::fs::write(file, text).map_err(|e| told(&e))
+        files::write(file, text, Existing::Replace)
     }
 }
 

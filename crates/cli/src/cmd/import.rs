@@ -8,6 +8,7 @@ use clap::Subcommand;
 use fourtuple_kernel::profile;
 use fourtuple_scenario::import::{self, ImportError, Imported, MAX_CAPTURE_BYTES, Settings};
 
+use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 
 /// Makes a scenario of what strace or ss captured on a real machine.
@@ -82,7 +83,7 @@ impl Args {
         match &capture.output {
             None => out.write_all(made.yaml.as_bytes())?,
             Some(path) => {
-                super::new::write_new(path, &made.yaml)?;
+                files::write(path, &made.yaml, Existing::Keep)?;
                 writeln!(out, "{}", path.display())?;
             }
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory as _;
 use clap_mangen::Man;
 
+use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 
 /// Writes manual pages: one for the command and one for each verb.
@@ -23,10 +24,7 @@ impl Args {
         command.build();
         match &self.directory {
             None => out.write_all(&page(&command)?)?,
-            Some(directory) => {
-                std::fs::create_dir_all(directory).map_err(|error| told(directory, &error))?;
-                write(&command, directory, out)?;
-            }
+            Some(directory) => write(&command, directory, out)?,
         }
         Ok(Verdict::Good)
     }
@@ -37,7 +35,7 @@ fn write(command: &clap::Command, directory: &Path, out: &mut Output) -> Result<
     // A built command calls its verbs `fourtuple-run`.
     let name = command.get_display_name().unwrap_or(command.get_name());
     let path = directory.join(format!("{name}.1"));
-    std::fs::write(&path, page(command)?).map_err(|error| told(&path, &error))?;
+    files::write(&path, page(command)?, Existing::Replace)?;
     writeln!(out, "{}", path.display())?;
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         write(verb, directory, out)?;
@@ -52,12 +50,4 @@ fn page(command: &clap::Command) -> Result<Vec<u8>, Failure> {
     let man = Man::new(command.clone()).title(name).date("");
     man.render(&mut page)?;
     Ok(page)
-}
-
-fn told(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Told(format!(
-        "error: {} cannot be written: {}",
-        path.display(),
-        error.kind()
-    ))
 }

@@ -1,10 +1,10 @@
 //! `fourtuple new`: a scenario to start from.
 
-use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::corpus;
+use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 
 /// Writes a new scenario that runs as it is: a short one with a comment on each setting, or one of the corpus.
@@ -47,7 +47,8 @@ impl Args {
         ) {
             path.as_mut_os_string().push(".yaml");
         }
-        write_new(&path, &format!("{}{text}", modeline(&path)))?;
+        let text = format!("{}{text}", modeline(&path));
+        files::write(&path, text, Existing::Keep)?;
         writeln!(out, "{}", path.display())?;
         Ok(Verdict::Good)
     }
@@ -76,30 +77,4 @@ fn plain(directory: &Path, below: &str) -> PathBuf {
         }
     }
     path
-}
-
-/// Writes a file that is not there yet, and the directories that lead to it.
-pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
-    let told = |error: std::io::Error| {
-        let reason = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => "it is there already".to_owned(),
-            kind => kind.to_string(),
-        };
-        Failure::Told(format!(
-            "error: {} cannot be written: {reason}",
-            path.display()
-        ))
-    };
-    if let Some(directory) = path
-        .parent()
-        .filter(|directory| !directory.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(directory).map_err(told)?;
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .map_err(told)?;
-    file.write_all(text.as_bytes()).map_err(told)
 }

@@ -1,6 +1,5 @@
 //! `fourtuple remedies`: every known way out, tried on the scenario at hand.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use clap::ValueEnum;
 use fourtuple_harness::remedies::{self, Remedies};
 use fourtuple_kernel::profile;
 
+use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
@@ -102,14 +102,6 @@ impl Args {
 /// Writes a scenario for each row that changes one: `rhel-6.5-01-connect-without-bind.yaml`.
 fn write(dir: &Path, all: &[Remedies], source: &[String]) -> Result<Vec<PathBuf>, Failure> {
     let names = fourtuple_harness::kernels::names();
-    let told = |path: &Path, error: std::io::Error| {
-        Failure::Told(format!(
-            "error: {} cannot be written: {}",
-            path.display(),
-            error.kind()
-        ))
-    };
-    fs::create_dir_all(dir).map_err(|error| told(dir, error))?;
     let mut written = Vec::new();
     for one in all {
         let point: String = one
@@ -127,7 +119,7 @@ fn write(dir: &Path, all: &[Remedies], source: &[String]) -> Result<Vec<PathBuf>
                 n + 1,
                 remedy.id
             ));
-            fs::write(&path, text).map_err(|error| told(&path, error))?;
+            files::write(&path, text, Existing::Replace)?;
             written.push(path);
         }
     }

@@ -7,6 +7,7 @@ use fourtuple_harness::html::{self, Entry};
 use fourtuple_harness::{Engine, runner};
 
 use crate::engines;
+use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
@@ -53,13 +54,7 @@ impl Args {
         match &self.output {
             None => out.write_all(page.as_bytes())?,
             Some(path) => {
-                std::fs::write(path, page).map_err(|error| {
-                    let kind = error.kind();
-                    Failure::Told(format!(
-                        "error: {} cannot be written: {kind}",
-                        path.display()
-                    ))
-                })?;
+                files::write(path, page, Existing::Replace)?;
                 writeln!(out, "{}", path.display())?;
             }
         }
