@@ -153,17 +153,20 @@ impl Flat {
         let Some(result) = &self.result else {
             return Ok(None);
         };
-        let mut local = self.local;
-        if let (Call::Bind { at, .. }, Some(port)) = (call, self.port) {
-            local = Some(SocketAddr::new(at.ip(), port));
-        }
+        // Only what is written for this op counts, so that what is read is what will be written again.
+        let (local, peer, port, moved) = match call {
+            Call::Bind { at, .. } => {
+                let local = self.port.map(|port| SocketAddr::new(at.ip(), port));
+                (local, None, self.port, None)
+            }
+            Call::Listen { .. } => (None, None, self.port, None),
+            _ => (self.local, self.peer, None, self.moved),
+        };
         let result = result
             .parse::<Outcome>()
             .map_err(|e| format!("`result`: {e}"))?;
-        let (at_us, peer, port, moved) =
-            (self.at_us.unwrap_or(0), self.peer, self.port, self.moved);
         Ok(Some(Answer {
-            at_us,
+            at_us: self.at_us.unwrap_or(0),
             result,
             local,
             peer,

@@ -193,7 +193,9 @@ impl fmt::Display for Diagnostic {
         if let Some(help) = &self.help {
             let _ = writeln!(out, "{pad} = help: {help}");
         }
-        f.write_str(out.trim_end())
+        // Any part may quote the file, and a file is not to steer the terminal.
+        let tame = |c: char| if hides(c) && c != '\n' { '\u{fffd}' } else { c };
+        f.write_str(&out.trim_end().chars().map(tame).collect::<String>())
     }
 }
 

@@ -87,8 +87,19 @@ fn clean(name: &str, value: &str, notes: &mut Notes) -> Option<String> {
         };
         return Some(format!("{} {}", range.low, range.high));
     }
-    if value.len() > 1024 || value.chars().any(|c| c.is_control() || !c.is_ascii()) {
+    if value.len() > 1024 {
         notes.left_out(format!("{name}, whose value is too long"));
+        return None;
+    }
+    // Numbers, and lists and ranges of them. Anything else, such as `${`, would mean something in a scenario.
+    if !value
+        .chars()
+        .all(|c| c.is_ascii_digit() || " ,-".contains(c))
+    {
+        notes.left_out(format!(
+            "{name} = {}, which is no value of it",
+            shown(&value)
+        ));
         return None;
     }
     Some(value)

@@ -186,6 +186,8 @@ impl Reader {
         };
         match self.tables.get(call.pid, fd) {
             Err(_) if self.tolerant => Ok(None),
+            // A descriptor that outlived its socket contradicts the log: it is as good as unknown.
+            Ok(Some(Fd::Tcp(sock))) if self.socks[sock].closed => Ok(None),
             answer => answer,
         }
     }

@@ -1,0 +1,28 @@
+State      Recv-Q Send-Q Local Address:Port  Peer Address:Port Process                  
+LISTEN     0      64       192.168.0.4:3000       0.0.0.0:*                             
+LISTEN     0      64       192.168.0.5:3000       0.0.0.0:*                             
+CLOSE-WAIT 1      0        192.168.0.4:3000  192.168.0.12:40002                         
+FIN-WAIT-2 0      0       192.168.0.12:40000  192.168.0.4:3000  timer:(timewait,59sec,0)
+FIN-WAIT-2 0      0       192.168.0.12:40001  192.168.0.4:3000  timer:(timewait,59sec,0)
+FIN-WAIT-2 0      0       192.168.0.12:40002  192.168.0.4:3000  timer:(timewait,59sec,0)
+FIN-WAIT-2 0      0       192.168.0.12:40003  192.168.0.4:3000  timer:(timewait,59sec,0)
+CLOSE-WAIT 1      0        192.168.0.4:3000  192.168.0.12:40001                         
+CLOSE-WAIT 1      0        192.168.0.4:3000  192.168.0.12:40003                         
+CLOSE-WAIT 1      0        192.168.0.4:3000  192.168.0.12:40000                         
+
+--- sysctl -a
+net.core.somaxconn = 4096
+net.ipv4.ip_autobind_reuse = 0
+net.ipv4.ip_local_port_range = 40000	40003
+net.ipv4.ip_local_reserved_ports = 
+net.ipv4.ip_nonlocal_bind = 0
+net.ipv4.ip_unprivileged_port_start = 1024
+net.ipv4.tcp_fin_timeout = 60
+net.ipv4.tcp_max_tw_buckets = 131072
+net.ipv4.tcp_rfc1337 = 0
+net.ipv4.tcp_syn_retries = 6
+net.ipv4.tcp_timestamps = 1
+net.ipv4.tcp_tw_reuse = 2
+net.ipv4.tcp_tw_reuse_delay = 1000
+net.ipv6.bindv6only = 0
+net.ipv6.ip_nonlocal_bind = 0
