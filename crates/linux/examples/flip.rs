@@ -6,17 +6,15 @@
 //! ```
 //!
 //! `--table` writes `docs/flags.md`. `--kills` prints, for every boot that notices a changed
-//! behaviour, how much of the boot it takes, for choosing a small share of the recordings.
+//! behaviour, which program does, for choosing a small share of the recordings.
 
-#[path = "../../harness/src/trace.rs"]
-#[allow(dead_code, missing_docs, unreachable_pub)]
-mod trace;
-
-#[path = "../tests/support/mod.rs"]
+// The pinned programs belong to the tests of the kernel crate, which know no recordings.
+#[path = "../../kernel/tests/support/mod.rs"]
 mod support;
 
-use fourtuple_kernel::follow::Follower;
 use fourtuple_kernel::profile::{Behaviours, find};
+use fourtuple_linux::judge::Judge;
+use fourtuple_linux::{Program, trace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -28,8 +26,7 @@ use support::pins::{self, shown};
 struct Boot {
     file: String,
     number: usize,
-    /// Programs with the bytes that they and all before them take in the file.
-    programs: Vec<(usize, Vec<trace::Call>)>,
+    programs: Vec<Program>,
 }
 
 /// One changed behaviour of one kernel.
@@ -42,8 +39,8 @@ struct Mutant {
 
 /// Who noticed a mutant.
 struct Verdict {
-    /// File, boot, program and bytes up to its end.
-    kills: Vec<(String, usize, usize, usize)>,
+    /// File, boot and program.
+    kills: Vec<(String, usize, usize)>,
     pinned: bool,
 }
 
@@ -88,9 +85,9 @@ fn run() -> Result<Vec<String>, String> {
     let verdicts = judge(&boots, &mutants, jobs, kills);
     if kills {
         for (m, v) in mutants.iter().zip(&verdicts) {
-            for (file, boot, program, bytes) in &v.kills {
+            for (file, boot, program) in &v.kills {
                 println!(
-                    "{}\t{}\t{}\t{file}\t{boot}\t{program}\t{bytes}",
+                    "{}\t{}\t{}\t{file}\t{boot}\t{program}",
                     m.profile, m.name, m.value
                 );
             }
@@ -111,41 +108,24 @@ fn run() -> Result<Vec<String>, String> {
         .collect())
 }
 
-/// Reads the recordings, by profile.
+/// Reads the recordings, by profile, short boots first.
 fn read(files: &[String]) -> Result<BTreeMap<String, Vec<Boot>>, String> {
     let mut boots: BTreeMap<String, Vec<Boot>> = BTreeMap::new();
     for file in files {
-        let text = std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
-        let mut lines = text.lines().map(|l| l.len() + 1);
-        for (number, boot) in trace::read(&text)
-            .map_err(|e| format!("{file}: {e}"))?
-            .iter()
-            .enumerate()
-        {
-            let mut bytes = lines.next().unwrap_or(0);
-            let mut programs = Vec::new();
-            for program in &boot.programs {
-                bytes += lines.next().unwrap_or(0);
-                let mut names = trace::Names::default();
-                let mut calls = Vec::new();
-                for step in &program.steps {
-                    calls.extend(step.call(&mut names)?);
-                }
-                programs.push((bytes, calls));
-            }
-            let name = file.rsplit('/').next().unwrap_or(file);
-            boots
-                .entry(boot.header.profile.clone())
-                .or_default()
-                .push(Boot {
-                    file: name.to_owned(),
-                    number,
-                    programs,
-                });
+        let read = trace::read_file(file.as_ref()).map_err(|e| e.to_string())?;
+        for (number, boot) in read.into_iter().enumerate() {
+            let header = boot
+                .header
+                .ok_or_else(|| format!("{file}: the programs have no header line"))?;
+            boots.entry(header.profile).or_default().push(Boot {
+                file: file.rsplit('/').next().unwrap_or(file).to_owned(),
+                number,
+                programs: boot.programs,
+            });
         }
     }
     for list in boots.values_mut() {
-        list.sort_by_key(|b| b.programs.last().map(|p| p.0));
+        list.sort_by_key(|b| b.programs.iter().map(|p| p.steps.len()).sum::<usize>());
     }
     Ok(boots)
 }
@@ -217,16 +197,13 @@ fn judge(
 const MOST_STATES: usize = 400;
 
 /// The first program of a boot with an answer that the behaviours do not allow.
-fn first_disallowed(boot: &Boot, b: Behaviours) -> Option<(String, usize, usize, usize)> {
-    let mut follower = Follower::new(b);
-    for (n, (bytes, calls)) in boot.programs.iter().enumerate() {
-        for c in calls {
-            if follower.step(c.at, &c.op, &c.seen).is_err() {
-                return Some((boot.file.clone(), boot.number, n, *bytes));
-            }
-            if follower.beliefs() > MOST_STATES {
-                return None;
-            }
+fn first_disallowed(boot: &Boot, b: Behaviours) -> Option<(String, usize, usize)> {
+    let mut judge = Judge::new(b);
+    for (n, program) in boot.programs.iter().enumerate() {
+        match judge.program(program) {
+            Ok(None) if judge.most_beliefs() <= MOST_STATES => {}
+            Ok(Some(_)) => return Some((boot.file.clone(), boot.number, n)),
+            _ => return None,
         }
     }
     None
@@ -253,7 +230,7 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
          recordings of that kernel are followed with the changed kernel. `2/3` means that the\n\
          recordings refuse two of three other values. A pinned test is the program of\n\
          `flag_<behaviour>` in `crates/kernel/tests/flags.rs`, whose answer is given for each value.\n\
-         Made by `cargo run --release -p fourtuple-kernel --example flip -- --table TRACES`.\n\n\
+         Made by `cargo run --release -p fourtuple-linux --example flip -- --table TRACES`.\n\n\
          | behaviour | noticed by recordings of | pinned tests | noticed by nothing |\n\
          |---|---|---|---|\n",
     );
