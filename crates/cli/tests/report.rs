@@ -229,6 +229,7 @@ fn a_browser_finds_everything_on_the_page() {
 #[test]
 fn a_page_that_cannot_be_written_is_told() {
     let directory = scratch("report-wrong");
+    std::fs::write(directory.join("taken"), "a file, no directory").expect("a scratch file");
     let scenario = root()
         .join("scenarios/rhel-6.5/connect-after-bind.yaml")
         .display()
@@ -241,7 +242,7 @@ fn a_page_that_cannot_be_written_is_told() {
             "--engine",
             "model",
             "-o",
-            "missing/report.html",
+            "taken/report.html",
         ],
     );
     assert_eq!(said.status, 2);

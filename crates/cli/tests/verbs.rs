@@ -45,6 +45,7 @@ fn every_verb_has_help_with_an_example() {
             after.contains(&format!("fourtuple {verb}")),
             "{verb}: {after}"
         );
+        assert!(after.contains("Exit status: 0"), "{verb}: {after}");
     }
 }
 

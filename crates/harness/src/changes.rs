@@ -56,7 +56,10 @@ pub fn histories(report: &ScenarioReport, groups: &[Group<'_>]) -> Vec<History> 
             groups,
             case: &cases[0].case,
             others: Vec::new(),
-            known: Vec::new(),
+            known: cases
+                .iter()
+                .filter_map(|case| known(groups, case))
+                .collect(),
         };
         for path in paths(&cases) {
             let stretches = walk.along(&path);
@@ -112,6 +115,14 @@ fn paths(cases: &[&CaseReport]) -> Vec<Vec<String>> {
         return vec![between(kernels::MAINLINE, &asked)];
     }
     walked
+}
+
+/// What a case that has run says of its kernel.
+fn known(groups: &[Group<'_>], case: &CaseReport) -> Option<(Behaviours, usize)> {
+    let holds = |group: &Group<'_>| group.cases.iter().any(|one| std::ptr::eq(*one, case));
+    let group = groups.iter().position(holds)?;
+    let profile = profile::find(&case.case.kernel)?;
+    Some((profile.behaviours, group))
 }
 
 struct Walk<'a> {

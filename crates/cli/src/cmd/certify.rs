@@ -18,7 +18,7 @@ use crate::select::{self, Overrides};
 /// Checks the model against real kernels: every answer of the kernel must be one that its profile allows.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  fourtuple certify scenarios --on host\n  fourtuple certify scenarios --on debian:6.1 --kernel debian-12\n  fourtuple certify --on recordings/*.jsonl"
+    after_help = "Examples:\n  fourtuple certify scenarios --on host\n  fourtuple certify scenarios --on debian:6.1 --kernel debian-12\n  fourtuple certify --on recordings/*.jsonl\n\nExit status: 0 if the profiles allow every answer, 1 if not, 2 if a scenario, a recording or the call is wrong."
 )]
 pub(crate) struct Args {
     /// Scenarios to run on the kernel, files or directories of them; with recordings none are needed.

@@ -11,7 +11,7 @@ use crate::select::{self, Overrides};
 /// Compares kernels on a scenario: groups of kernels with the same answers, and the behaviours that set them apart.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple compare scenarios/rhel-6.5/connect-after-bind.yaml --kernel all"
+    after_help = "Example: fourtuple compare scenarios/rhel-6.5/connect-after-bind.yaml --kernel all\n\nExit status: 0, or 2 if the scenario or the call is wrong."
 )]
 pub(crate) struct Args {
     /// The scenario file.

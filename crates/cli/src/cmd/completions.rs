@@ -10,7 +10,7 @@ use crate::output::{Failure, Output, Verdict};
 /// Prints a script that makes a shell complete the command.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple completions bash > ~/.local/share/bash-completion/completions/fourtuple"
+    after_help = "Example: fourtuple completions bash > ~/.local/share/bash-completion/completions/fourtuple\n\nExit status: 0, or 2 if the call is wrong."
 )]
 pub(crate) struct Args {
     /// The shell.

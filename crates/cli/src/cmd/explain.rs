@@ -11,7 +11,7 @@ use crate::select::{self, Overrides};
 /// Explains the outcome of a scenario on a kernel: what happened, which rule refused which call, and what the kernel looked at.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple explain scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18"
+    after_help = "Example: fourtuple explain scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18\n\nExit status: 0, or 2 if the scenario or the call is wrong."
 )]
 pub(crate) struct Args {
     /// The scenario file.

@@ -14,7 +14,7 @@ use crate::output::{Failure, Output, Verdict, complain};
 /// Makes a scenario of what strace or ss captured on a real machine.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: strace -f -ttt -e trace=network,close -o app.log ./app && fourtuple import strace app.log -o app.yaml"
+    after_help = "Example: strace -f -ttt -e trace=network,close -o app.log ./app && fourtuple import strace app.log -o app.yaml\n\nExit status: 0, or 2 if the capture or the call is wrong."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -11,7 +11,7 @@ use crate::output::{Failure, Output, Verdict};
 
 /// Lists the kernels whose ports are modelled, or shows the behaviours of one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple kernels rhel-6.5")]
+#[command(after_help = "Example: fourtuple kernels rhel-6.5\n\nExit status: 0, or 2 if the call is wrong.")]
 pub(crate) struct Args {
     /// The kernel to show; without it all are listed.
     name: Option<String>,

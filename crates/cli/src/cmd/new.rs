@@ -12,7 +12,7 @@ use crate::output::{Failure, Output, Verdict};
 #[command(
     after_help = "Example: fourtuple new scenarios/mine/first.yaml && fourtuple run scenarios/mine\n         \
                   fourtuple new mine.yaml --from timewait/who-closes-first\n         \
-                  fourtuple new --from timewait    (says which scenarios that topic has)"
+                  fourtuple new --from timewait    (says which scenarios that topic has)\n\nExit status: 0, or 2 if the call is wrong or the file is there already."
 )]
 pub(crate) struct Args {
     /// The file to write; an ending is added if it has none. A file that is there already is left alone. With `--from`
