@@ -8,6 +8,7 @@ use fourtuple_harness::kernels::{self, Order};
 use fourtuple_harness::tally::{Tally, tally};
 use fourtuple_harness::{CaseReport, Engine, Model, ScenarioReport, runner};
 use fourtuple_scenario::{Scenario, expand, load};
+use fourtuple_turmoil::engine::Turmoil;
 
 use crate::{relative, scenarios};
 
@@ -108,8 +109,10 @@ pub fn name(path: &Path) -> String {
 #[must_use]
 pub fn model(scenario: &Scenario) -> ScenarioReport {
     let cases = expand(scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{errors}"));
-    let engines: [&dyn Engine; 1] = [&Model];
-    runner::run(scenario, cases, &engines)
+    // The model has no network: where the scenario asks for one, the answers are turmoil's.
+    let engines: [&dyn Engine; 2] = [&Model, &Turmoil];
+    let ideal = cases.iter().all(|case| case.network.is_ideal());
+    runner::run(scenario, cases, &engines[usize::from(!ideal)..][..1])
 }
 
 /// A line for each different answer.

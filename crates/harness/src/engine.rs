@@ -15,7 +15,7 @@ pub trait Engine: Send + Sync {
     /// One line on what it runs.
     fn about(&self) -> &'static str;
 
-    /// What the answers of this engine are worth next to the model's on this case.
+    /// What the answers of this engine are worth next to those of others on this case.
     fn standing(&self, case: &Case) -> Standing;
 
     /// Whether many cases at once are cheaper than one by one; such an engine is to be told by [`Engine::prepare`].
@@ -26,6 +26,11 @@ pub trait Engine: Send + Sync {
     /// Gets ready for cases that will be run.
     fn prepare(&self, _cases: &[(&Case, &Profile)]) {}
 
+    /// Whether the outcome depends on the kernel. An engine that knows nothing of kernels runs once for all of them.
+    fn asks_kernel(&self) -> bool {
+        true
+    }
+
     /// Runs a case on a kernel.
     ///
     /// # Errors
@@ -33,17 +38,18 @@ pub trait Engine: Send + Sync {
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot>;
 }
 
-/// How an engine's answers relate to the model's.
+/// How an engine's answers relate to those of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is what others are compared with. Only the model is.
+    /// It is what others are compared with: the model, or where the network has latency, loss or faults, the engine
+    /// that has such a network.
     Reference,
-    /// Every attempt must be the same as the model's; a difference fails the run.
+    /// Every attempt must be the same as the reference's; a difference fails the run.
     MustAgree,
     /// A real kernel answers, whose ports hang on a secret of its own: the model follows it, and every answer must be one that it
     /// allows.
     MustBeAllowed,
-    /// A difference is what one wants to see, never a failure.
+    /// A difference is what one wants to see, never a failure, and the scenario's expectations are not about it.
     Contrast,
 }
 

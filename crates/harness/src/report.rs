@@ -57,6 +57,13 @@ fn below_scenarios(file: &str) -> &str {
 }
 
 impl RunReport {
+    /// The same outcome as that of another kernel, with this case's expectations checked against it.
+    #[must_use]
+    pub(crate) fn on(&self, case: &Case, profile: &Profile) -> Self {
+        let (attempts, notes) = (self.attempts.clone(), self.notes.clone());
+        RunReport::new(case, profile, self.engine, attempts, notes)
+    }
+
     /// Whether a real kernel gave an answer that its profile does not allow.
     #[must_use]
     pub fn is_disallowed(&self) -> bool {

@@ -7,7 +7,7 @@ use fourtuple_scenario::{Case, Scenario};
 
 use crate::agreement::{self, Agreement};
 use crate::attempt::Name;
-use crate::engine::{Engine, Standing};
+use crate::engine::{Cannot, Engine, Standing};
 use crate::kernels::Order;
 use crate::report::RunReport;
 
@@ -25,6 +25,17 @@ pub enum EngineRun {
     },
 }
 
+impl EngineRun {
+    /// The report, if it ran.
+    #[must_use]
+    pub fn report(&self) -> Option<&RunReport> {
+        match self {
+            EngineRun::Ran(report) => Some(report),
+            EngineRun::Cannot { .. } => None,
+        }
+    }
+}
+
 /// One case with what every engine made of it.
 #[derive(Clone, Debug)]
 pub struct CaseReport {
@@ -34,23 +45,28 @@ pub struct CaseReport {
     pub kernels: Vec<Name>,
     /// The engines, in the order in which they were asked for.
     pub runs: Vec<EngineRun>,
-    /// Every engine compared with the model.
+    /// What each run is worth, in the same order.
+    pub standings: Vec<Standing>,
+    /// Every engine compared with the reference.
     pub agreement: Vec<Agreement>,
 }
 
 impl CaseReport {
-    /// The run that others are compared with: the model's, else the first that ran.
+    /// The run that others are compared with; without one, the first that ran.
     #[must_use]
     pub fn reference(&self) -> Option<&RunReport> {
-        self.reports().next()
+        let found = self
+            .standings
+            .iter()
+            .position(|one| *one == Standing::Reference);
+        found
+            .and_then(|at| self.runs[at].report())
+            .or_else(|| self.reports().next())
     }
 
     /// The runs of the engines that were able to run it.
     pub fn reports(&self) -> impl Iterator<Item = &RunReport> {
-        self.runs.iter().filter_map(|run| match run {
-            EngineRun::Ran(report) => Some(report),
-            EngineRun::Cannot { .. } => None,
-        })
+        self.runs.iter().filter_map(EngineRun::report)
     }
 
     /// Whether an expectation failed, or engines differ that must not.
@@ -63,10 +79,14 @@ impl CaseReport {
 
     /// The runs whose expectations count. An engine that is there for contrast is expected to be wrong.
     pub fn judged(&self) -> impl Iterator<Item = &RunReport> {
-        self.reports().filter(|report| {
-            let contrast = |one: &&Agreement| one.engine == report.engine && !one.required;
-            !self.agreement.iter().any(|one| contrast(&one))
+        let runs = self.runs.iter().zip(&self.standings);
+        runs.filter(|(_, standing)| match standing {
+            Standing::Reference | Standing::MustAgree => true,
+            // Where there is a reference, its answers are judged, and these followed.
+            Standing::MustBeAllowed => self.agreement.is_empty() && self.case.network.is_ideal(),
+            Standing::Contrast => false,
         })
+        .filter_map(|(run, _)| run.report())
     }
 }
 
@@ -139,29 +159,42 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
 /// Runs the cases of a scenario on engines. Kernels that behave the same in everything run once.
 #[must_use]
 pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> ScenarioReport {
-    let cases = fold(scenario, cases)
-        .into_iter()
-        .map(|(case, profile, kernels)| run_case(case, &profile, kernels, engines));
+    let mut cases_run: Vec<CaseReport> = Vec::new();
+    for (case, profile, kernels) in fold(scenario, cases) {
+        let before = cases_run
+            .iter()
+            .find(|before| before.case.axes == case.axes);
+        let report = run_case(case, &profile, kernels, engines, before);
+        cases_run.push(report);
+    }
     ScenarioReport {
         name: scenario.name.as_str().into(),
         file: scenario.file.as_str().into(),
         about: scenario.about.clone(),
         source: scenario.source.clone(),
-        cases: cases.collect(),
+        cases: cases_run,
     }
 }
 
+/// Runs a case. `before` is the same case on another kernel.
 fn run_case(
     case: Arc<Case>,
     profile: &Profile,
     kernels: Vec<Name>,
     engines: &[&dyn Engine],
+    before: Option<&CaseReport>,
 ) -> CaseReport {
     let mut runs: Vec<EngineRun> = Vec::with_capacity(engines.len());
     let mut standings: Vec<Standing> = Vec::with_capacity(engines.len());
-    for engine in engines {
+    for (at, engine) in engines.iter().enumerate() {
         standings.push(engine.standing(&case));
-        runs.push(match engine.run(&case, profile) {
+        let before = before.filter(|_| !engine.asks_kernel());
+        let run = match before.map(|before| &before.runs[at]) {
+            None => engine.run(&case, profile),
+            Some(EngineRun::Ran(same)) => Ok(same.on(&case, profile)),
+            Some(EngineRun::Cannot { reason, .. }) => Err(Cannot::new(reason.as_str())),
+        };
+        runs.push(match run {
             Ok(mut report) => {
                 report.also = kernels[1..].to_vec();
                 EngineRun::Ran(report)
@@ -175,10 +208,7 @@ fn run_case(
     let reference = standings
         .iter()
         .position(|standing| *standing == Standing::Reference);
-    let reference = reference.and_then(|at| match &runs[at] {
-        EngineRun::Ran(report) => Some(report),
-        EngineRun::Cannot { .. } => None,
-    });
+    let reference = reference.and_then(|at| runs[at].report());
     let agreement = match reference {
         None => Vec::new(),
         Some(reference) => runs
@@ -196,6 +226,7 @@ fn run_case(
         case,
         kernels,
         runs,
+        standings,
         agreement,
     }
 }

@@ -19,6 +19,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What the application's connector looks like. The only line that a test changes is the import of
@@ -153,6 +154,9 @@ struct Outcome {
     explanation: String,
 }
 
+/// Time between two requests.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Makes twenty requests, with `idle` connections kept for later requests.
 fn requests(kernel: &str, idle: usize) -> turmoil::Result<Outcome> {
     let mut sim = turmoil::Builder::new()
@@ -171,6 +175,8 @@ fn requests(kernel: &str, idle: usize) -> turmoil::Result<Outcome> {
             .build(Connector);
         for _ in 0..20 {
             let request = Request::get("http://api/").body(Empty::new())?;
+            // By the next request the last connection has been closed on both ends.
+            tokio::time::sleep(PAUSE).await;
             match client.request(request).await {
                 Ok(response) => {
                     assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod carrier;
+mod clock;
 mod config;
 pub mod engine;
 mod explain;

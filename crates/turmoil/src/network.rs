@@ -1,7 +1,8 @@
 //! What all Linux hosts of one simulation share: who has which address, the clock, and how much is
 //! under way.
 
-use crate::host::Kernel;
+use crate::clock::Clock;
+use crate::host::{Kernel, START};
 use fourtuple_kernel::Ip;
 use fourtuple_kernel::time::Time;
 use std::collections::BTreeMap;
@@ -9,20 +10,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 /// Locks, also after a panic elsewhere: the state is only ever changed by whole calls.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What the kernels' clocks follow.
-#[derive(Clone, Copy, Debug)]
-enum Pace {
-    /// turmoil's clock.
-    Turmoil,
-    /// Somebody who sets them.
-    Set(Duration),
 }
 
 /// See the module's documentation.
@@ -30,6 +21,8 @@ enum Pace {
 pub(crate) struct Network {
     shared: Mutex<Shared>,
     boots: AtomicU64,
+    /// The clock of all kernels.
+    pub(crate) clock: Clock,
 }
 
 #[derive(Debug)]
@@ -41,7 +34,6 @@ struct Shared {
     /// Names by turmoil's address, and the order in which hosts came.
     hosts: BTreeMap<IpAddr, (String, usize)>,
     kernels: BTreeMap<String, Arc<Kernel>>,
-    pace: Pace,
     in_flight: u64,
     idle: Vec<Waker>,
 }
@@ -54,11 +46,11 @@ impl Network {
                 names: BTreeMap::new(),
                 hosts: BTreeMap::new(),
                 kernels: BTreeMap::new(),
-                pace: Pace::Turmoil,
                 in_flight: 0,
                 idle: Vec::new(),
             }),
             boots: AtomicU64::new(0),
+            clock: Clock::new(),
         })
     }
 
@@ -73,6 +65,15 @@ impl Network {
             .entry(own)
             .or_insert_with(|| (name.to_owned(), order));
         s.names.insert(name.to_owned(), addresses.to_vec());
+        // The others listen for this one as well.
+        s.kernels
+            .values()
+            .for_each(|kernel| kernel.pump.notify_one());
+    }
+
+    /// How many hosts there are.
+    pub(crate) fn hosts(&self) -> usize {
+        lock(&self.shared).hosts.len()
     }
 
     /// The turmoil host that has an address.
@@ -115,34 +116,15 @@ impl Network {
         }
     }
 
-    /// The kernels' time since the start of the simulation. None outside a running host.
-    pub(crate) fn elapsed(&self) -> Option<Duration> {
-        let pace = lock(&self.shared).pace;
-        match pace {
-            Pace::Turmoil => turmoil_elapsed(),
-            Pace::Set(at) => Some(at),
-        }
-    }
-
-    /// The same on the clock of a kernel.
+    /// The present time on the clock of a kernel that is at work. None outside a running host.
     pub(crate) fn now(&self) -> Option<Time> {
-        self.elapsed().map(|e| crate::host::START + e)
+        self.clock.touch().map(|elapsed| START + elapsed)
     }
 
-    /// Sets the kernels' clocks, which from now on follow nobody else. Nothing happens on the
-    /// kernels until somebody calls them.
-    pub(crate) fn set_clock(&self, at: Duration) {
-        lock(&self.shared).pace = Pace::Set(at);
-    }
-
-    /// How long turmoil has to run until the kernels' clocks show `at`; none if they do not
-    /// follow it.
-    pub(crate) fn until(&self, at: Time) -> Option<Duration> {
-        let pace = lock(&self.shared).pace;
-        match pace {
-            Pace::Set(_) => None,
-            Pace::Turmoil => Some((at - crate::host::START).saturating_sub(turmoil_elapsed()?)),
-        }
+    /// Sleeps until the clocks of the kernels show `at`; for ever where they are set by somebody,
+    /// or without a time.
+    pub(crate) async fn sleep_until(&self, at: Option<Time>) {
+        self.clock.sleep_until(at.map(|at| at - START)).await;
     }
 
     /// Notes segments that have left a kernel.
@@ -178,10 +160,4 @@ impl Network {
         })
         .await;
     }
-}
-
-/// turmoil's clock; none where it would fall back to the wall clock.
-fn turmoil_elapsed() -> Option<Duration> {
-    tokio::runtime::Handle::try_current().ok()?;
-    turmoil::sim_elapsed()
 }

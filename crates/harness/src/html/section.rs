@@ -164,7 +164,7 @@ fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
     }
     let table = html! {
         table.engines {
-            caption { "Engines compared with the model" }
+            caption { "Engines" }
             thead { tr { th scope="col" { "engine" } th scope="col" { "answers" } th scope="col" { "on" } } }
             tbody {
                 @for (engine, words, differs, alike) in &rows {

@@ -1,6 +1,7 @@
 //! The `model` engine: the scenario on the kernel model, with virtual time and a network on which packets take no time.
 //!
-//! It is the reference for all others: a pure function of scenario, profile and seed.
+//! It is the reference for all others: a pure function of scenario, profile and seed. It has no network: where a
+//! scenario asks for one, its answers show what the network changes.
 //!
 //! - `net`: hosts become namespaces of a [`World`](fourtuple_kernel::World)
 //! - `processes`: the declarative form, as a queue of tasks in virtual time
@@ -77,8 +78,12 @@ impl Engine for Model {
         "the port model with virtual time; packets take no time"
     }
 
-    fn standing(&self, _case: &Case) -> Standing {
-        Standing::Reference
+    fn standing(&self, case: &Case) -> Standing {
+        if case.network.is_ideal() {
+            Standing::Reference
+        } else {
+            Standing::Contrast
+        }
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {

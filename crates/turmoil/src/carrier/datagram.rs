@@ -15,15 +15,39 @@ const LARGEST: usize = 64 * 1024;
 /// How many segments one datagram takes.
 const SEGMENTS: usize = LARGEST / 42;
 
-/// Opens the carrier's ports on this host. Returns the socket to send from.
-pub(crate) async fn listen(kernel: &Arc<Kernel>, any: IpAddr) -> io::Result<UdpSocket> {
-    for port in FIRST_PORT..FIRST_PORT + PORTS {
-        let udp = UdpSocket::bind((any, port)).await?;
-        tokio::task::spawn_local(receive(Arc::clone(kernel), udp));
-        let tcp = TcpListener::bind((any, port)).await?;
-        tokio::task::spawn_local(accept(Arc::clone(kernel), tcp));
+/// The carrier's ports on a host: one for each host of the simulation, up to [`PORTS`].
+pub(crate) struct Ports {
+    any: IpAddr,
+    open: u16,
+    sender: UdpSocket,
+}
+
+impl Ports {
+    /// Opens the ports.
+    pub(crate) async fn open(kernel: &Arc<Kernel>, any: IpAddr) -> io::Result<Self> {
+        let sender = UdpSocket::bind((any, FIRST_PORT + PORTS)).await?;
+        let mut ports = Ports {
+            any,
+            open: 0,
+            sender,
+        };
+        ports.open_more(kernel).await?;
+        Ok(ports)
     }
-    UdpSocket::bind((any, FIRST_PORT + PORTS)).await
+
+    /// Opens those that are missing since hosts have joined the simulation.
+    pub(crate) async fn open_more(&mut self, kernel: &Arc<Kernel>) -> io::Result<()> {
+        let hosts = u16::try_from(kernel.network.hosts()).unwrap_or(PORTS);
+        while self.open < hosts.min(PORTS) {
+            let at = (self.any, FIRST_PORT + self.open);
+            self.open += 1;
+            let udp = UdpSocket::bind(at).await?;
+            tokio::task::spawn_local(receive(Arc::clone(kernel), udp));
+            let tcp = TcpListener::bind(at).await?;
+            tokio::task::spawn_local(accept(Arc::clone(kernel), tcp));
+        }
+        Ok(())
+    }
 }
 
 /// The port on which `to` hears this host.
@@ -58,7 +82,7 @@ async fn accept(kernel: Arc<Kernel>, listener: TcpListener) {
 }
 
 /// Sends the datagrams that wait, and starts the tasks of new pipes.
-pub(crate) fn flush(kernel: &Arc<Kernel>, sender: &UdpSocket) {
+pub(crate) fn flush(kernel: &Arc<Kernel>, ports: &Ports) {
     let (own, datagrams, new) = kernel.enter(|s| (s.own, s.peers.datagrams(), s.peers.unstarted()));
     for host in new {
         pipe::start(kernel, host);
@@ -67,7 +91,9 @@ pub(crate) fn flush(kernel: &Arc<Kernel>, sender: &UdpSocket) {
     for (host, segments) in datagrams {
         for some in segments.chunks(SEGMENTS) {
             // An error means that the host is not on the network: the datagram is lost.
-            let _ = sender.try_send_to(&datagram(some), SocketAddr::new(host, port));
+            let _ = ports
+                .sender
+                .try_send_to(&datagram(some), SocketAddr::new(host, port));
         }
     }
 }

@@ -18,12 +18,13 @@ mod peers;
 mod pipe;
 pub(crate) mod wire;
 
-pub(crate) use datagram::{flush, listen};
+pub(crate) use datagram::{Ports, flush};
 pub(crate) use peers::Peers;
 
-/// First of the turmoil ports that carriers listen on, on every Linux host, for UDP and TCP.
+/// First of the turmoil ports that carriers listen on, on every Linux host, for UDP and TCP. A host
+/// sends to the port that has its number, counted in the order in which hosts were registered.
 pub(crate) const FIRST_PORT: u16 = 48_000;
 
-/// How many ports there are. turmoil drops datagrams, and panics on connections, that come faster
+/// How many ports there are at most. turmoil drops datagrams, and panics on connections, that come faster
 /// than a queue of one port takes them, so that hosts are spread over several.
 pub(crate) const PORTS: u16 = 16;

@@ -93,13 +93,13 @@ impl Writer {
             self.collect();
             let deadline = self.decide();
             self.take();
-            let wait = deadline.and_then(|at| self.kernel.network.until(at));
+            let network = &self.kernel.network;
             tokio::select! {
                 biased;
                 () = notify.notified() => {}
                 opened = optional(self.connecting.as_mut()) => self.opened(opened),
                 written = write(self.streams.last_mut(), &self.out) => self.written(written),
-                () = sleep(wait) => {}
+                () = network.sleep_until(deadline) => {}
             }
         }
     }
@@ -253,13 +253,6 @@ async fn write(stream: Option<&mut Stream>, out: &BytesMut) -> io::Result<usize>
     match stream {
         Some(stream) if !out.is_empty() => stream.writer.write(out).await,
         _ => pending().await,
-    }
-}
-
-async fn sleep(wait: Option<std::time::Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep(wait.max(std::time::Duration::from_millis(1))).await,
-        None => pending().await,
     }
 }
 

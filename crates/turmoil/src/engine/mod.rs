@@ -1,5 +1,6 @@
 //! Two engines for scenarios: `turmoil` on this crate's sockets, and `stock` on turmoil's own.
 
+mod drive;
 mod grant;
 mod linux;
 mod stock;

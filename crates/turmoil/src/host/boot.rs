@@ -2,16 +2,13 @@
 
 use super::kernel::{Kernel, Registration};
 use super::state::Spec;
-use crate::carrier;
+use crate::carrier::{self, Ports};
 use crate::network::Network;
-use fourtuple_kernel::Time;
+use fourtuple_kernel::time::MS;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-use tokio::time::Instant;
-use turmoil::net::UdpSocket;
 
 /// What is the same for all boots of a host.
 #[derive(Debug)]
@@ -61,48 +58,40 @@ pub(crate) async fn boot<F: Future>(board: Arc<Board>, software: F) -> F::Output
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    match carrier::listen(&kernel, any).await {
-        Ok(sender) => {
-            tokio::task::spawn_local(pump(Arc::clone(&kernel), sender, registration));
-        }
-        Err(error) => panic!(
-            "{}: the carrier cannot use its turmoil ports: {error}",
-            kernel.name
-        ),
-    }
+    let ports = Ports::open(&kernel, any).await;
+    let ports = ports.unwrap_or_else(|error| no_ports(&kernel, &error));
+    tokio::task::spawn_local(pump(Arc::clone(&kernel), ports, registration));
     let output = software.await;
     power.finished = true;
     output
 }
 
+/// The software of the host uses turmoil's own sockets on the carrier's ports: a fault of the test.
+fn no_ports(kernel: &Kernel, error: &std::io::Error) -> ! {
+    panic!(
+        "{}: the carrier cannot use its turmoil ports: {error}",
+        kernel.name
+    )
+}
+
 /// Sends what the kernel has to send and wakes it for its timers.
-async fn pump(kernel: Arc<Kernel>, sender: UdpSocket, registration: Registration) {
+async fn pump(kernel: Arc<Kernel>, mut ports: Ports, registration: Registration) {
     let _registration = registration;
     loop {
+        if let Err(error) = ports.open_more(&kernel).await {
+            no_ports(&kernel, &error);
+        }
         kernel.enter(|_| ());
-        carrier::flush(&kernel, &sender);
-        let wait = kernel
-            .enter(super::State::next_event)
-            .and_then(|at| until(&kernel, at));
+        carrier::flush(&kernel, &ports);
+        let next = kernel.enter(|s| {
+            // A timer that is due and did nothing must not spin.
+            let soon = s.machine.now().after(MS);
+            s.next_event().map(|at| at.max(soon))
+        });
         tokio::select! {
             biased;
             () = kernel.pump.notified() => {}
-            () = sleep(wait) => {}
+            () = kernel.network.sleep_until(next) => {}
         }
-    }
-}
-
-/// How long until an instant of the kernel's clock; none if that follows
-/// somebody else's.
-fn until(kernel: &Kernel, at: Time) -> Option<Duration> {
-    let wait = kernel.network.until(at)?;
-    // A timer that is due and did nothing must not spin.
-    Some(wait.max(Duration::from_millis(1)))
-}
-
-async fn sleep(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep_until(Instant::now() + wait).await,
-        None => std::future::pending().await,
     }
 }

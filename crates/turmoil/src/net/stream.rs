@@ -22,6 +22,14 @@ pub struct TcpStream {
     pub(super) socket: Socket,
 }
 
+/// tokio answers from what it knows about readiness, so that its `WouldBlock` has no errno.
+fn would_block<T>(result: io::Result<T>) -> io::Result<T> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::WouldBlock.into(),
+        _ => error,
+    })
+}
+
 impl TcpStream {
     /// Opens a connection, to the first address that answers.
     ///
@@ -160,7 +168,7 @@ impl TcpStream {
         if buf.is_empty() {
             Ok(0)
         } else {
-            self.socket.recv(buf)
+            would_block(self.socket.recv(buf))
         }
     }
 
@@ -171,7 +179,7 @@ impl TcpStream {
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut total = 0;
         for buf in bufs.iter_mut().filter(|b| !b.is_empty()) {
-            match self.socket.recv(buf) {
+            match self.try_read(buf) {
                 Ok(n) => {
                     total += n;
                     if n < buf.len() {
@@ -214,7 +222,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if there is no room, and as `send`.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.socket.send(buf)
+        would_block(self.socket.send(buf))
     }
 
     /// Tries to write several buffers, without waiting.
@@ -224,7 +232,7 @@ impl TcpStream {
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut total = 0;
         for buf in bufs.iter().filter(|b| !b.is_empty()) {
-            match self.socket.send(buf) {
+            match self.try_write(buf) {
                 Ok(n) => {
                     total += n;
                     if n < buf.len() {

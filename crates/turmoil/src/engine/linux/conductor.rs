@@ -6,10 +6,12 @@
 //! a turn is just a moment in turmoil's time.
 
 use super::scene::Scene;
+use crate::engine::drive::aftermath;
 use crate::engine::grant::Grant;
 use crate::network::Network;
 use crate::{Errno, Socket};
 use fourtuple_harness::{Seen, Slot};
+use fourtuple_scenario::Case;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -45,17 +47,21 @@ struct Inner {
 pub(super) struct Conductor {
     network: Arc<Network>,
     ideal: bool,
+    /// Until when the scenario's faults may give somebody something to do.
+    aftermath: Option<Duration>,
     inner: RefCell<Inner>,
 }
 
 impl Conductor {
-    pub(super) fn new(network: Arc<Network>, ideal: bool) -> Self {
+    pub(super) fn new(network: Arc<Network>, case: &Case) -> Self {
+        let ideal = case.network.is_ideal();
         if ideal {
-            network.set_clock(Duration::ZERO);
+            network.clock.set(Duration::ZERO);
         }
         Conductor {
             network,
             ideal,
+            aftermath: aftermath(case),
             inner: RefCell::default(),
         }
     }
@@ -66,7 +72,7 @@ impl Conductor {
 
     /// The time of the kernels since the start.
     pub(super) fn now(&self) -> Duration {
-        self.network.elapsed().unwrap_or_default()
+        self.network.clock.elapsed().unwrap_or_default()
     }
 
     fn next_sequence(&self) -> u64 {
@@ -154,6 +160,8 @@ impl Conductor {
     /// Gives turns when they are due, and waits until nobody has anything left to do.
     async fn watch(&self) {
         loop {
+            // Whoever gets a turn now is not at work before turmoil's next step.
+            self.network.clock.touch();
             let due = {
                 let mut inner = self.inner.borrow_mut();
                 let due = inner
@@ -170,14 +178,14 @@ impl Conductor {
                 let inner = self.inner.borrow();
                 (inner.queue.keys().next().map(|(at, _)| *at), inner.tasks)
             };
-            if next.is_none() && tasks == 0 {
+            let aftermath = self.aftermath.filter(|at| *at > self.now());
+            if next.is_none() && tasks == 0 && aftermath.is_none() {
                 return;
             }
-            let pause = next.map(|at| at.saturating_sub(self.now()).max(Duration::from_millis(1)));
             tokio::select! {
                 biased;
                 () = self.woken() => {}
-                () = sleep(pause) => {}
+                () = self.network.clock.sleep_until(next.into_iter().chain(aftermath).min()) => {}
             }
         }
     }
@@ -275,23 +283,14 @@ impl Conductor {
         self.jump(to.max(self.now())).await;
     }
 
+    /// Sets the kernels' clocks. turmoil's clock stands still meanwhile: it counts the ticks that
+    /// packets need, and a minute of TIME-WAIT would be sixty thousand ticks in which nothing happens.
     async fn jump(&self, to: Duration) {
-        let pause = to.saturating_sub(self.now());
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
-        self.network.set_clock(to);
+        self.network.clock.set(to);
         for kernel in self.network.kernels() {
             kernel.enter(|_| ());
         }
         self.network.idle().await;
-    }
-}
-
-async fn sleep(pause: Option<Duration>) {
-    match pause {
-        Some(pause) => tokio::time::sleep(pause).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -331,11 +330,10 @@ impl Player {
     /// Gives back the turn and waits for another one, not before `at`.
     pub(super) async fn turn(&mut self, at: Duration) {
         if !self.conductor().ideal {
-            let pause = at.saturating_sub(self.conductor().now());
-            if pause.is_zero() {
+            if at <= self.conductor().now() {
                 tokio::task::yield_now().await;
             } else {
-                tokio::time::sleep(pause).await;
+                self.scene.network.clock.sleep_until(Some(at)).await;
             }
             return;
         }

@@ -18,18 +18,14 @@ mod processes;
 mod scene;
 mod steps;
 
-use crate::sim::LinuxSim;
+use super::drive::{LONGEST, drive};
 use crate::{BuildLinux, Linux};
 use fourtuple_harness::{Attempt, Cannot, Engine, RunReport, Standing};
 use fourtuple_kernel::profile::Profile;
-use fourtuple_scenario::{Case, Fault, FaultKind};
+use fourtuple_scenario::Case;
 use scene::Scene;
-use std::net::IpAddr;
-use std::rc::Rc;
-use std::time::{Duration, SystemTime};
-
-/// The longest virtual time that a run takes, in case somebody waits for ever.
-const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
+use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A datagram queue that a burst of handshakes does not overflow.
 const QUEUE: usize = 65_536;
@@ -56,7 +52,7 @@ impl Engine for Turmoil {
         if case.network.is_ideal() {
             Standing::MustAgree
         } else {
-            Standing::Contrast
+            Standing::Reference
         }
     }
 
@@ -88,74 +84,35 @@ fn simulate(case: &Case, profile: &Profile) -> Result<(Vec<Attempt>, Vec<String>
     let mut sim =
         builder(case).build_linux(Linux::with_behaviours(&profile.name, profile.behaviours));
     let scene = Scene::new(case, profile, &mut sim)?;
-    let mut faults = Faults::new(case, &scene);
-    let error = loop {
-        faults.happen(&mut sim, &scene);
-        match sim.step() {
-            Ok(false) => {}
-            Ok(true) => break None,
-            Err(error) => break Some(error.to_string()),
-        }
-    };
+    note_left_out(case, &scene);
+    let network = Arc::clone(sim.network());
+    let host = |name: &str| scene.turmoil_host(name);
+    let ended = drive(sim.raw(), &network.clock, case, host, |sim| {
+        sim.step().map_err(|error| {
+            let error = super::without_task_number(&error.to_string());
+            format!("the simulation ended early: {error}")
+        })
+    });
     drop(sim);
     if let Some(cannot) = scene.failed() {
         return Err(cannot);
     }
-    if let Some(error) = error {
-        let error = super::without_task_number(&error);
-        scene.note(format!("the simulation ended early: {error}"));
+    if let Err(early) = ended {
+        scene.note(early);
     }
     Ok(scene.finish())
 }
 
-/// The scenario's faults, in the order in which they happen.
-struct Faults<'a> {
-    left: std::slice::Iter<'a, Fault>,
-}
-
-impl<'a> Faults<'a> {
-    fn new(case: &'a Case, scene: &Rc<Scene>) -> Self {
-        for fault in &case.network.faults {
-            if let [a, b] = fault.kind.hosts()[..]
-                && scene.turmoil_host(a) == scene.turmoil_host(b)
-            {
-                scene.note(format!(
-                    "{} of {a} and {b} is left out: they are one machine",
-                    fault.kind.as_str()
-                ));
-            }
-        }
-        Faults {
-            left: case.network.faults.iter(),
-        }
-    }
-
-    /// Does what is due before turmoil's next step.
-    fn happen(&mut self, sim: &mut LinuxSim<'_>, scene: &Rc<Scene>) {
-        while let Some(fault) = self
-            .left
-            .as_slice()
-            .first()
-            .filter(|f| f.at <= sim.elapsed())
+/// Notes the faults between hosts that have no network between them.
+fn note_left_out(case: &Case, scene: &Scene) {
+    for fault in &case.network.faults {
+        if let [a, b] = fault.kind.hosts()[..]
+            && scene.turmoil_host(a) == scene.turmoil_host(b)
         {
-            self.left.next();
-            let hosts: Vec<IpAddr> = fault
-                .kind
-                .hosts()
-                .into_iter()
-                .map(|h| scene.turmoil_host(h))
-                .collect();
-            if hosts.len() == 2 && hosts[0] == hosts[1] {
-                continue;
-            }
-            match fault.kind {
-                FaultKind::Partition(..) => sim.partition(hosts[0], hosts[1]),
-                FaultKind::Repair(..) => sim.repair(hosts[0], hosts[1]),
-                FaultKind::Hold(..) => sim.hold(hosts[0], hosts[1]),
-                FaultKind::Release(..) => sim.release(hosts[0], hosts[1]),
-                FaultKind::Crash(_) => sim.crash(hosts[0]),
-                FaultKind::Bounce(_) => sim.bounce(hosts[0]),
-            }
+            scene.note(format!(
+                "{} of {a} and {b} is left out: they are one machine",
+                fault.kind.as_str()
+            ));
         }
     }
 }

@@ -121,7 +121,7 @@ impl Scene {
                 .map(|(name, ..)| (name.clone(), Default::default()))
                 .collect(),
             network: Arc::clone(sim.network()),
-            conductor: Conductor::new(Arc::clone(sim.network()), case.network.is_ideal()),
+            conductor: Conductor::new(Arc::clone(sim.network()), case),
             programs,
             recorder: RefCell::default(),
             notes: RefCell::default(),
@@ -221,7 +221,7 @@ impl Scene {
         op: fourtuple_scenario::Op,
         args: fourtuple_harness::Args,
     ) -> Slot {
-        let at = self.network.elapsed().unwrap_or_default();
+        let at = self.network.clock.elapsed().unwrap_or_default();
         let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         self.recorder.borrow_mut().call(at, caller, op, args)
     }
@@ -260,6 +260,12 @@ impl Scene {
         if self.conductor.is_ideal() {
             self.network.idle().await;
         }
+    }
+
+    /// Sleeps on a network where time passes by itself.
+    pub(super) async fn pause(&self, time: Duration) {
+        let end = self.conductor.now() + time;
+        self.network.clock.sleep_until(Some(end)).await;
     }
 
     /// Makes a call on the machine of a host, from a task of that machine. None if it is down.

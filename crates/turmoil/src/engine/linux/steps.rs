@@ -55,7 +55,8 @@ impl Runner {
         if self.scene.conductor.is_ideal() {
             self.scene.network.idle().await;
         } else {
-            tokio::time::sleep(self.scene.latency * 4 + Duration::from_millis(4)).await;
+            let settled = self.scene.latency * 4 + Duration::from_millis(4);
+            self.scene.pause(settled).await;
         }
     }
 
@@ -74,7 +75,7 @@ impl Runner {
                         .advance(self.scene.conductor.now() + sleep.sleep)
                         .await;
                 } else {
-                    tokio::time::sleep(sleep.sleep).await;
+                    self.scene.pause(sleep.sleep).await;
                 }
             }
             Step::Sysctl(sysctl) => {
@@ -345,8 +346,11 @@ impl Runner {
             if nonblock {
                 return Some(Err(crate::socket::io_error(Errno::EINPROGRESS)));
             }
-            let connected = poll_fn(|cx| socket.poll_connect(cx));
-            let result = tokio::time::timeout(PATIENCE, connected).await.ok()?;
+            let result = tokio::select! {
+                biased;
+                result = poll_fn(|cx| socket.poll_connect(cx)) => result,
+                () = self.scene.network.clock.sleep_until(Some(deadline)) => return None,
+            };
             return Some(result.map(|()| Scene::ends(&socket)));
         }
         self.scene.network.idle().await;

@@ -14,13 +14,13 @@ mod processes;
 mod stage;
 mod steps;
 
+use super::drive::drive;
+use fourtuple_harness::call::Numbering;
 use fourtuple_harness::{Attempt, Cannot, Engine, RunReport, Standing};
 use fourtuple_kernel::profile::Profile;
-use fourtuple_scenario::{Case, Fault, FaultKind};
+use fourtuple_scenario::Case;
 use stage::Stage;
-use std::net::IpAddr;
 use std::rc::Rc;
-use turmoil::Sim;
 
 /// turmoil's own sockets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,13 +44,39 @@ impl Engine for Stock {
         Standing::Contrast
     }
 
+    fn asks_kernel(&self) -> bool {
+        false
+    }
+
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let (attempts, notes) = simulate(case)?;
         Ok(RunReport::new(case, profile, Self::NAME, attempts, notes))
     }
 }
 
+/// turmoil looks through all sockets of a host for each port that it gives. This many connections
+/// take it a second, and twice as many four.
+const CONNECTIONS: u64 = 30_000;
+
+/// An upper bound of the connections that a case has open at once.
+fn connections(case: &Case) -> u64 {
+    let processes = case
+        .program
+        .processes()
+        .into_iter()
+        .flat_map(|p| p.values());
+    processes
+        .map(|p| u64::from(p.count) * u64::from(Numbering::of(p).connections()))
+        .sum()
+}
+
 fn simulate(case: &Case) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+    let connections = connections(case);
+    if connections > CONNECTIONS {
+        return Err(Cannot::new(format!(
+            "turmoil's search for a port is too slow for {connections} connections"
+        )));
+    }
     let (builder, notes) = stage::builder(case)?;
     let mut sim = builder.build();
     let stage = Stage::new(case, notes, &mut sim)?;
@@ -71,49 +97,31 @@ fn simulate(case: &Case) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
         }
         Ok(())
     });
-    let mut faults = case.network.faults.iter();
-    loop {
-        happen(&mut sim, &mut faults);
-        match calls::quietly(|| sim.step()) {
-            Ok(Ok(false)) => {}
-            Ok(Ok(true)) => break,
+    let hosts = |name: &str| stage.turmoil_host(name);
+    let ended = drive(
+        &mut sim,
+        &stage.clock,
+        case,
+        hosts,
+        |sim| match calls::quietly(|| sim.step()) {
+            Ok(Ok(finished)) => Ok(finished),
             Ok(Err(error)) => {
                 let error = super::without_task_number(&error.to_string());
-                stage.note(format!("the simulation ended early: {error}"));
-                break;
+                Err(format!("the simulation ended early: {error}"))
             }
-            Err(panic) => {
-                stage.note(format!(
-                    "turmoil panics, which ends the simulation: {panic}"
-                ));
-                break;
-            }
-        }
-    }
+            Err(panic) => Err(format!(
+                "turmoil panics, which ends the simulation: {panic}"
+            )),
+        },
+    );
+    // Sockets that only the stage still has go with it, after turmoil: on the wrong host, or on
+    // none, turmoil panics when one is dropped.
     drop(sim);
+    if let Err(early) = ended {
+        stage.note(early);
+    }
     match stage.failed() {
         Some(cannot) => Err(cannot),
         None => Ok(stage.finish()),
-    }
-}
-
-/// Does what is due before turmoil's next step.
-fn happen(sim: &mut Sim<'_>, faults: &mut std::slice::Iter<'_, Fault>) {
-    while let Some(fault) = faults.as_slice().first().filter(|f| f.at <= sim.elapsed()) {
-        faults.next();
-        let hosts: Vec<IpAddr> = fault
-            .kind
-            .hosts()
-            .into_iter()
-            .map(|h| sim.lookup(h))
-            .collect();
-        match fault.kind {
-            FaultKind::Partition(..) => sim.partition(hosts[0], hosts[1]),
-            FaultKind::Repair(..) => sim.repair(hosts[0], hosts[1]),
-            FaultKind::Hold(..) => sim.hold(hosts[0], hosts[1]),
-            FaultKind::Release(..) => sim.release(hosts[0], hosts[1]),
-            FaultKind::Crash(_) => sim.crash(hosts[0]),
-            FaultKind::Bounce(_) => sim.bounce(hosts[0]),
-        }
     }
 }

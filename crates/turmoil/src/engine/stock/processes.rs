@@ -12,7 +12,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use turmoil::net::{TcpListener, TcpStream};
 
 /// A process of the scenario.
@@ -107,7 +107,7 @@ pub(super) async fn run(stage: &Rc<Stage>) {
             stage.programs.begin(index);
         }
     }
-    while stage.tasks.get() > 0 {
+    while stage.tasks.get() > 0 || stage.aftermath.is_some_and(|end| stage.now() < end) {
         sleep(Duration::from_millis(1)).await;
     }
 }
@@ -189,6 +189,8 @@ struct Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
+        let kept = std::mem::take(&mut self.kept);
+        kept.into_iter().for_each(|stream| self.stage.close(stream));
         self.finished();
     }
 }
@@ -208,12 +210,8 @@ impl Task {
         if !self.program().begun.get() {
             self.program().begin[self.index as usize].taken().await;
         }
-        let start = self
-            .program()
-            .process
-            .start
-            .saturating_sub(turmoil::sim_elapsed().unwrap_or_default());
-        sleep(start).await;
+        let start = self.program().process.start;
+        self.stage.clock.sleep_until(Some(start)).await;
         let panicked = self.listen().await || self.connect_all().await;
         self.finished();
         drop(working);
@@ -290,12 +288,12 @@ impl Task {
                 ));
             }
         }
-        let mut due = Instant::now();
+        let mut due = self.stage.now();
         for round in 0..repeat {
             let mut open = Vec::new();
             for connection in 0..connections {
-                sleep_until(due).await;
-                due = Instant::now() + every;
+                self.stage.clock.sleep_until(Some(due)).await;
+                due = self.stage.now() + every;
                 match self.connect_one(round, connection).await {
                     Ok(Some(held)) => open.push(held),
                     Ok(None) => {}
@@ -333,7 +331,7 @@ impl Task {
         let slot = self
             .stage
             .call(&caller, Op::Connect, Args::To(Endpoint::from(to)));
-        match call(TcpStream::connect(self.stage.place(to))).await {
+        match self.stage.connect(self.program().host, to).await {
             Ok(stream) => {
                 let seen = Seen {
                     peer: Some(Endpoint::from(to)),
@@ -371,16 +369,16 @@ fn hold_for(
     let working = Working::new(stage);
     let (stage, closed) = (Rc::clone(stage), Rc::clone(closed));
     tokio::task::spawn_local(async move {
-        sleep(time).await;
+        stage.pause(time).await;
         let ends = client.peer_addr().ok().zip(client.local_addr().ok());
         match close {
             Close::Server => {
                 stage.close_server(ends);
-                sleep(Duration::from_millis(1)).await;
-                drop(client);
+                stage.pause(Duration::from_millis(1)).await;
+                stage.close(client);
             }
             Close::Both => {
-                drop(client);
+                stage.close(client);
                 stage.close_server(ends);
             }
             Close::Client | Close::Reset => {
@@ -390,8 +388,8 @@ fn hold_for(
                             .to_owned(),
                     );
                 }
-                drop(client);
-                sleep(Duration::from_millis(1)).await;
+                stage.close(client);
+                stage.pause(Duration::from_millis(1)).await;
                 stage.close_server(ends);
             }
         }

@@ -1,14 +1,20 @@
 //! What the tasks of a run on turmoil's own sockets share.
 
+use super::calls::{Failed, call};
 use super::processes::Programs;
+use crate::clock::Clock;
+use crate::engine::drive::aftermath;
 use crate::engine::linux;
 use fourtuple_harness::{Answer, Args, Attempt, Caller, Cannot, Name, Recorder, Seen, Slot};
 use fourtuple_kernel::{Endpoint, Ip};
 use fourtuple_scenario::{Case, Op, Program, Step};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use turmoil::net::TcpStream;
 use turmoil::{IpVersion, Sim};
@@ -37,6 +43,15 @@ pub(super) struct Stage {
     jobs: Vec<(RefCell<Vec<Job>>, Notify)>,
     /// Tasks that have something left to do.
     pub(super) tasks: Cell<usize>,
+    pub(super) clock: Clock,
+    /// Until when the scenario's faults may give somebody something to do.
+    pub(super) aftermath: Option<Duration>,
+    /// When a host had no port left, how much had been closed by then, and turmoil's words for it.
+    exhausted: RefCell<BTreeMap<usize, (Duration, u64, String)>>,
+    closes: Rc<Cell<u64>>,
+    /// The sockets of the steps. turmoil's may be dropped on their own host only, or when the
+    /// simulation is gone, as these are.
+    pub(super) sockets: RefCell<Vec<Rc<dyn Any>>>,
 }
 
 /// All addresses that a case mentions.
@@ -152,7 +167,41 @@ impl Stage {
             failed: RefCell::default(),
             accepted: RefCell::default(),
             tasks: Cell::new(0),
+            clock: Clock::new(),
+            aftermath: aftermath(case),
+            exhausted: RefCell::default(),
+            closes: Rc::default(),
+            sockets: RefCell::default(),
         }))
+    }
+
+    /// turmoil's address of a host of the scenario.
+    pub(super) fn turmoil_host(&self, name: &str) -> IpAddr {
+        let found = self.host(name).map(|host| self.hosts[host].turmoil);
+        found.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    /// The time since the start.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.elapsed().unwrap_or_default()
+    }
+
+    /// Sleeps for a time.
+    pub(super) async fn pause(&self, time: Duration) {
+        self.clock.sleep_until(Some(self.now() + time)).await;
+    }
+
+    /// Waits for something, but no longer than a time.
+    pub(super) async fn within<R>(
+        &self,
+        time: Duration,
+        what: impl Future<Output = R>,
+    ) -> Option<R> {
+        tokio::select! {
+            biased;
+            result = what => Some(result),
+            () = self.pause(time) => None,
+        }
     }
 
     pub(super) fn host(&self, name: &str) -> Option<usize> {
@@ -161,6 +210,7 @@ impl Stage {
 
     /// Has something done on a host.
     pub(super) fn on(&self, host: usize, job: impl FnOnce() + 'static) {
+        self.clock.touch();
         let (jobs, notify) = &self.jobs[host];
         jobs.borrow_mut().push(Box::new(job));
         notify.notify_one();
@@ -177,11 +227,41 @@ impl Stage {
         }
     }
 
+    /// Connects from a host. turmoil looks through all sockets for every port before it says that
+    /// there is none, so it is asked once only as long as nothing can have changed.
+    pub(super) async fn connect(&self, host: usize, to: SocketAddr) -> Result<TcpStream, Failed> {
+        let state = (self.now(), self.closes.get());
+        if let Some((at, closes, text)) = self.exhausted.borrow().get(&host)
+            && (*at, *closes) == state
+        {
+            return Err(Failed::Panic(text.clone()));
+        }
+        let connected = call(TcpStream::connect(self.place(to))).await;
+        if let Err(Failed::Panic(text)) = &connected
+            && text.ends_with("ports exhausted")
+        {
+            let (at, closes) = state;
+            let found = (at, closes, text.clone());
+            self.exhausted.borrow_mut().insert(host, found);
+        }
+        connected
+    }
+
+    /// Closes a stream on its own host, which is that of the calling task.
+    pub(super) fn close(&self, stream: TcpStream) {
+        self.closes.set(self.closes.get() + 1);
+        drop(stream);
+    }
+
     /// Closes the server's end of a connection.
     pub(super) fn close_server(&self, ends: Option<(SocketAddr, SocketAddr)>) {
         let found = ends.and_then(|ends| self.accepted.borrow_mut().remove(&ends));
         if let Some((host, stream)) = found {
-            self.on(host, move || drop(stream));
+            let closes = Rc::clone(&self.closes);
+            self.on(host, move || {
+                closes.set(closes.get() + 1);
+                drop(stream);
+            });
         }
     }
 
@@ -235,22 +315,24 @@ impl Stage {
     }
 
     pub(super) fn call(&self, caller: &Caller, op: Op, args: Args) -> Slot {
-        let at = turmoil::sim_elapsed().unwrap_or_default();
+        let at = self.clock.touch().unwrap_or_default();
         let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         self.recorder.borrow_mut().call(at, caller, op, args)
     }
 
     pub(super) fn ok(&self, slot: Slot, seen: Seen) {
+        self.clock.touch();
         self.recorder.borrow_mut().ok(slot, seen);
     }
 
     pub(super) fn failed_with(&self, slot: Slot, answer: Answer) {
+        self.clock.touch();
         self.recorder.borrow_mut().failed(slot, answer, None);
     }
 
     /// Notes how a call of turmoil failed.
-    pub(super) fn refused(&self, slot: Slot, failed: &super::calls::Failed) {
-        if let super::calls::Failed::Panic(text) = failed {
+    pub(super) fn refused(&self, slot: Slot, failed: &Failed) {
+        if let Failed::Panic(text) = failed {
             self.note(format!("turmoil panics, which ends the task: {text}"));
         }
         self.failed_with(slot, failed.answer());

@@ -6,6 +6,7 @@ use crate::engine::grant::Grant;
 use fourtuple_harness::{Answer, Args, Caller, Name, Seen, Slot, SocketName};
 use fourtuple_kernel::Endpoint;
 use fourtuple_scenario::{Address, How, Op, Spanned, Step};
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -15,7 +16,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::time::{sleep, timeout};
 use turmoil::net::{TcpListener, TcpStream};
 
 /// How long a step waits for the network.
@@ -53,10 +53,10 @@ pub(super) async fn run(stage: &Rc<Stage>, steps: &[Spanned<Step>]) {
         ports: BTreeMap::new(),
     };
     // The scenario's own listeners open in turmoil's first tick.
-    sleep(Duration::from_millis(1)).await;
+    stage.pause(Duration::from_millis(1)).await;
     for (n, step) in steps.iter().enumerate() {
         runner.step(step, &steps[n..]).await;
-        sleep(Duration::from_millis(3)).await;
+        stage.pause(Duration::from_millis(3)).await;
     }
 }
 
@@ -78,7 +78,7 @@ impl Runner<'_> {
                 done2.give();
             });
         });
-        timeout(PATIENCE, done.taken()).await.ok()?;
+        self.stage.within(PATIENCE, done.taken()).await?;
         result.take()
     }
 
@@ -93,13 +93,20 @@ impl Runner<'_> {
         self.stage.call(&caller, op, args)
     }
 
+    /// Gives a socket a name. The stage has it too, so that it outlives this task, which is on another host.
+    fn keep(&mut self, name: &str, held: Held) {
+        let socket: Rc<dyn Any> = Rc::clone(&held.socket) as Rc<dyn Any>;
+        self.stage.sockets.borrow_mut().push(socket);
+        self.sockets.insert(name.into(), held);
+    }
+
     fn resolve(&self, address: &Address) -> Option<SocketAddr> {
         address.resolve(|name| self.ports.get(name).copied())
     }
 
     async fn step(&mut self, step: &Step, rest: &[Spanned<Step>]) {
         match step {
-            Step::Sleep(step) => sleep(step.sleep).await,
+            Step::Sleep(step) => self.stage.pause(step.sleep).await,
             Step::Sysctl(step) => {
                 step.sysctl
                     .keys()
@@ -118,7 +125,7 @@ impl Runner<'_> {
                     process: step.by.as_str().into(),
                     listens,
                 };
-                self.sockets.insert(step.socket.as_str().into(), held);
+                self.keep(&step.socket, held);
                 for option in step.options.iter() {
                     self.stage.note(format!(
                         "turmoil's sockets have no options: {} is left out",
@@ -357,8 +364,9 @@ impl Runner<'_> {
             self.stage.failed_with(slot, inexpressible());
             return;
         };
+        let stage = Rc::clone(self.stage);
         let accepted = self.on(host, move || {
-            Box::pin(async move { timeout(PATIENCE / 2, call(listener.accept())).await.ok() })
+            Box::pin(async move { stage.within(PATIENCE / 2, call(listener.accept())).await })
         });
         match accepted.await.flatten() {
             Some(Ok((stream, _))) => {
@@ -369,8 +377,8 @@ impl Runner<'_> {
                     .map_or_else(|| "main".into(), |h| h.process.clone());
                 let socket = Rc::new(RefCell::new(Socket::Stream(stream)));
                 let child = child.map_or_else(|| format!("{name} child"), str::to_owned);
-                self.sockets.insert(
-                    child.as_str().into(),
+                self.keep(
+                    &child,
                     Held {
                         socket,
                         host,
