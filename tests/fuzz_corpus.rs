@@ -1,6 +1,7 @@
 //! Every input that the fuzzers keep, through the same functions, without a fuzzer.
 
 #[path = "../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "it is a library of its own there")]
 mod fuzz;
 
 use fourtuple_suite::{files, root};

@@ -159,7 +159,7 @@ impl Scene {
         let op = bytes.byte() % 18;
         let host = self.hosts[usize::from(bytes.byte() % 3)];
         if op < 3 {
-            let family = if bytes.byte() % 3 == 0 {
+            let family = if bytes.byte().is_multiple_of(3) {
                 Family::Inet6
             } else {
                 Family::Inet

@@ -5,8 +5,6 @@
 //! `cargo run -p fourtuple-turmoil --example proxy` prints how many connections fit;
 //! `cargo test` runs the same as tests.
 
-#[cfg(test)]
-use fourtuple_turmoil::Errno;
 use fourtuple_turmoil::net::{LinuxSocketExt, TcpListener, TcpSocket, TcpStream};
 use fourtuple_turmoil::{BuildLinux, Linux};
 use std::cell::RefCell;
