@@ -1,0 +1,37 @@
+//! TIME-WAIT ends on the step of the timer wheel on which the model says that it does, to the tick. Set FOURTUPLE_VM_IMAGE to one or more
+//! images, with commas between (files or names such as debian:6.1), of kernels from 4.8 on; otherwise this says so and checks nothing.
+#![cfg(target_os = "linux")]
+
+#[path = "../examples/time_wait/measure.rs"]
+mod measure;
+
+use fourtuple_linux::{Image, Vm};
+
+#[test]
+fn a_minute_ends_on_the_wheels_step_after_it() {
+    let Ok(images) = std::env::var("FOURTUPLE_VM_IMAGE") else {
+        eprintln!("skipped: FOURTUPLE_VM_IMAGE names no kernel image");
+        return;
+    };
+    for name in images.split(',') {
+        let image = Image::named(name).expect("the image can be had");
+        let found = measure::measure(&Vm::new(image)).expect("it boots");
+        // Looking every millisecond adds one, and the call itself a little.
+        let exact = found.tick + 2_000;
+        assert!(found.off_the_grid() <= exact, "{found:?}");
+        assert!(found.off_the_model() <= exact, "{found:?}");
+        for one in &found.all {
+            let most = 60_000_000 + found.step() + exact;
+            assert!((60_000_000..=most).contains(&one.lasted()), "{found:?}");
+        }
+        let lasted = |one: &measure::Measured| one.lasted() / 100_000;
+        assert!(
+            found
+                .all
+                .windows(2)
+                .any(|two| lasted(&two[0]) != lasted(&two[1])),
+            "they are all as long, so that the step has not been seen: {found:?}"
+        );
+        assert!(!found.release.is_empty() && !found.profile.is_empty());
+    }
+}
