@@ -1,5 +1,7 @@
 //! A scenario in a few lines, for the terminal.
 
+use std::collections::BTreeSet;
+
 use fourtuple_kernel::Rule;
 
 use super::labelled;
@@ -244,7 +246,15 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
             .flat_map(|case| case.runs.iter().map(move |run| (case, run)))
             .filter(|(_, run)| engine_of(run) == engine)
     };
-    if !runs().any(|(_, run)| matches!(run, EngineRun::Ran(report) if report.followed.is_some())) {
+    let follows = |run: &EngineRun| matches!(run, EngineRun::Ran(ran) if ran.followed.is_some());
+    let reasons: BTreeSet<&str> = runs()
+        .filter_map(|(_, run)| match run {
+            EngineRun::Cannot { reason, .. } => Some(reason.as_str()),
+            EngineRun::Ran(_) => None,
+        })
+        .collect();
+    let never = runs().all(|(_, run)| matches!(run, EngineRun::Cannot { .. }));
+    if !runs().any(|(_, run)| follows(run)) && !(never && reasons.len() > 1) {
         return None;
     }
     let mut lines: Vec<String> = Vec::new();
@@ -267,7 +277,7 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
                     continue;
                 };
                 if !followed.allowed() {
-                    lines.push(format!("{engine}: {}", follows(followed)));
+                    lines.push(format!("{engine}: {}", self::follows(followed)));
                     continue;
                 }
                 let known = good.iter_mut().find(|(running, profile, ..)| {
