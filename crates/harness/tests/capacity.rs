@@ -64,6 +64,31 @@ fn a_plain_program_has_the_range_for_every_destination() {
 }
 
 #[test]
+fn each_family_is_counted_by_itself() {
+    let yaml = r#"
+about: A client of each family
+kernel: linux-6.18
+hosts:
+  app: { addresses: [192.168.0.12, "fd00::12"], sysctl: { net.ipv4.ip_local_port_range: 40000-40009 } }
+  api: { addresses: [192.168.0.4, "fd00::4"], listen: ["192.168.0.4:3000", "192.168.0.4:3001", "[fd00::4]:3000"] }
+processes:
+  old: { on: app, bind: "192.168.0.12:0", options: { bind_address_no_port: true }, connect: ["192.168.0.4:3000", "192.168.0.4:3001"] }
+  new: { on: app, bind: "[fd00::12]:0", options: { bind_address_no_port: true }, connect: "[fd00::4]:3000" }
+"#;
+    let scenario = parse("capacity.yaml", yaml).expect("it reads");
+    let cases = expand(&scenario, &kernels::names()).expect("the kernel exists");
+    let profile = profile::find("linux-6.18").expect("the kernel exists");
+    let all = measure(&cases[0], &profile, &mut |_| {}).expect("it can be measured");
+    let counted: Vec<(u32, u32)> = all
+        .programs
+        .iter()
+        .map(|one| (one.destinations, one.to_all.counted))
+        .collect();
+    assert_eq!(counted, [(2, 20), (1, 10)]);
+    assert_eq!(text::report(&all).matches("to all").count(), 1);
+}
+
+#[test]
 fn bind_takes_the_ports_from_all_destinations_together() {
     for kernel in ["rhel-6.5", "linux-6.18"] {
         let all = measured(kernel, RANGE, "bind: \"192.168.0.12:0\"");

@@ -39,13 +39,13 @@ fn program(out: &mut String, one: &Capacity) {
             .map(str::to_owned)
             .to_vec(),
     ];
-    for (name, held) in [
-        ("at once, to one destination".to_owned(), &one.to_one),
-        (
-            format!("at once, to all {} destinations", one.destinations),
-            &one.to_all,
-        ),
-    ] {
+    let mut counts = vec![("at once, to one destination".to_owned(), &one.to_one)];
+    // With a single destination it would be the same line again.
+    if one.destinations > 1 {
+        let name = format!("at once, to all {} destinations", one.destinations);
+        counts.push((name, &one.to_all));
+    }
+    for (name, held) in counts {
         rows.push(vec![
             name,
             held.counted.to_string(),

@@ -107,9 +107,8 @@ pub(super) fn matrix(entries: &[Entry], order: &Order) -> Markup {
 /// A list of names that breaks between them only.
 fn whole(names: &str) -> Markup {
     html! {
-        @for (n, name) in names.split(", ").enumerate() {
-            @if n > 0 { ", " }
-            span.whole { (name) }
+        @for name in names.split_inclusive(", ") {
+            span.whole { (name.trim_end()) } " "
         }
     }
 }
