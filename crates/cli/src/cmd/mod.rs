@@ -38,6 +38,7 @@ verbs! {
     lint Lint,
     explore Explore,
     certify Certify,
+    fuzz Fuzz,
     import Import,
     report Report,
     kernels Kernels,
