@@ -31,6 +31,11 @@ impl<C: Chooser> Machine<C> {
                 self.set_close(i);
                 self.destroy(i);
             }
+            _ if self.socks[i].repair() => {
+                // Nothing is sent.
+                self.tcp_disconnect(i);
+                self.destroy(i);
+            }
             _ if self.socks[i].unread > 0 => {
                 // Data that nobody read turns the close into a reset.
                 self.send(i, SegKind::Rst);
@@ -48,7 +53,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Sends a FIN where the state asks for one (`tcp_close_state`).
-    fn send_fin(&mut self, i: u32) {
+    pub(crate) fn send_fin(&mut self, i: u32) {
         let next = match self.socks[i].state {
             State::Established | State::SynRecv => State::FinWait1,
             State::CloseWait => State::LastAck,
@@ -113,17 +118,26 @@ impl<C: Chooser> Machine<C> {
 
     pub(crate) fn tcp_disconnect(&mut self, i: u32) {
         let state = self.socks[i].state;
-        if state != State::Close {
-            if matches!(
-                state,
-                State::Established
-                    | State::CloseWait
-                    | State::FinWait1
-                    | State::FinWait2
-                    | State::SynRecv
-            ) {
+        let open = matches!(
+            state,
+            State::Established
+                | State::CloseWait
+                | State::FinWait1
+                | State::FinWait2
+                | State::SynRecv
+        );
+        // What the next send() or recv() finds.
+        let error = match state {
+            State::Listen => self.socks[i].error,
+            _ if self.socks[i].repair() => Some(Errno::ECONNABORTED),
+            State::SynSent => Some(Errno::ECONNRESET),
+            _ if open => {
                 self.send(i, SegKind::Rst);
+                Some(Errno::ECONNRESET)
             }
+            _ => self.socks[i].error,
+        };
+        if state != State::Close {
             self.set_close(i);
             if state == State::Listen {
                 self.abort_queue(i);
@@ -140,7 +154,7 @@ impl<C: Chooser> Machine<C> {
         sock.fin_in = false;
         sock.shut_read = false;
         sock.shut_write = false;
-        sock.error = None;
+        sock.error = error;
     }
 
     /// Enters state CLOSE (`tcp_set_state`): out of the tables, and out of the port unless the
@@ -341,19 +355,32 @@ impl<C: Chooser> Machine<C> {
             return Call::Done(Err(Errno::ENOTCONN));
         };
         let sock = &mut self.socks[i];
+        if sock.repair() && sock.state != State::Listen {
+            return Call::Done(self.refuse(
+                Errno::EPERM,
+                Rule::ConnectState,
+                &["sys_recvfrom", "tcp_recvmsg"],
+            ));
+        }
         if sock.unread > 0 {
             let got = sock.unread.min(len);
             sock.unread -= got;
             return Call::Done(Ok(got));
         }
-        if let Some(e) = sock.error.take() {
+        // The end of the stream stays the end, whatever came after it; a listener does not look at errors.
+        if sock.fin_in {
+            return Call::Done(Ok(0));
+        }
+        if sock.state != State::Listen
+            && let Some(e) = sock.error.take()
+        {
             return Call::Done(self.refuse(
                 e,
                 Rule::ConnectionReset,
                 &["sys_recvfrom", "tcp_recvmsg"],
             ));
         }
-        if sock.fin_in || sock.shut_read {
+        if sock.shut_read && sock.state != State::Listen {
             return Call::Done(Ok(0));
         }
         match sock.state {

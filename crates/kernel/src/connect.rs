@@ -105,12 +105,32 @@ impl<C: Chooser> Machine<C> {
     /// Everything up to the SYN (`tcp_v4_connect`, `tcp_v6_connect`).
     fn start_connect(&mut self, i: u32, to: Endpoint) -> Result<(), Errno> {
         let to = self.destination(i, to)?;
+        let started = self.connect_to(i, to);
+        if started.is_err() && to.ip.is_v4() {
+            // tcp_v6_connect() goes back to IPv6 operations, whatever the socket had before.
+            self.socks[i].mapped_ops = false;
+        }
+        started
+    }
+
+    fn connect_to(&mut self, i: u32, to: Endpoint) -> Result<(), Errno> {
+        if to.ip.is_multicast() || to.ip.is_broadcast() {
+            let path = &["sys_connect", "tcp_v4_connect", "ip_route_connect"];
+            return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, path);
+        }
         let sock = &self.socks[i];
         let (ns, old) = (sock.ns, sock.rcv_saddr);
         if old.is_any() || sock.saddr_unset {
             let src = self.source(ns, to.ip)?;
             self.socks[i].saddr_unset = false;
             self.move_address(i, src);
+        } else if old.is_v4() && !self.ns(ns).is_local(old) && !sock.transparent {
+            // IP_FREEBIND and ip_nonlocal_bind are for bind(); as a source only IP_TRANSPARENT lets such an address pass.
+            return self.refuse(
+                self.b.foreign_source.errno(),
+                Rule::ConnectUnreachable,
+                &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
+            );
         } else if old.is_v4()
             && old.is_loopback()
             && !self.ns(ns).is_local(to.ip)
@@ -133,7 +153,6 @@ impl<C: Chooser> Machine<C> {
         sock.daddr = to.ip;
         sock.dport = to.port;
         sock.state = State::SynSent;
-        sock.error = None;
         if to.ip.is_v4() && sock.family == Family::Inet6 {
             sock.mapped_ops = true;
         }
@@ -145,11 +164,11 @@ impl<C: Chooser> Machine<C> {
             return Err(Errno::EADDRNOTAVAIL);
         }
         let sock = &mut self.socks[i];
+        // What shutdown() has set on the unconnected socket stays.
         sock.link = Link::Connecting;
+        sock.error = None;
         sock.retries = 0;
         sock.fin_in = false;
-        sock.shut_read = false;
-        sock.shut_write = false;
         sock.unread = 0;
         self.send(i, SegKind::Syn);
         self.arm_syn_retry(i);
@@ -199,13 +218,14 @@ impl<C: Chooser> Machine<C> {
             }
             let mapped_source = sock.rcv_saddr.is_v4();
             if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused {
+                // The route is looked up first (`ip6_dst_lookup_tail`).
+                if !self.ns(sock.ns).is_local(to.ip) && !self.ns(sock.ns).routed {
+                    return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, path);
+                }
                 return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
             }
             let unanswered = !to.ip.is_v4() && (mapped_source || sock.mapped_ops);
             self.socks[i].unanswered = unanswered;
-        }
-        if to.ip.is_multicast() || to.ip.is_broadcast() {
-            return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, path);
         }
         Ok(to)
     }

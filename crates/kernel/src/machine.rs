@@ -326,6 +326,9 @@ impl<C: Chooser> Machine<C> {
             SockOpt::V6Only(on) => sock.v6only = on,
             // Any other time changes how long close() takes, which nobody here waits for.
             SockOpt::Linger(l) => sock.aborts = l == Some(0),
+            SockOpt::BindToDevice(_) if sock.uid != 0 && (sock.dev != 0 || !b.device_for_users) => {
+                bad = Some(Errno::EPERM);
+            }
             SockOpt::BindToDevice(dev) => match u16::try_from(dev) {
                 Ok(dev) => {
                     sock.dev = dev;
@@ -343,7 +346,10 @@ impl<C: Chooser> Machine<C> {
             SockOpt::Repair(_) if !matches!(sock.state, State::Close | State::Established) => {
                 bad = Some(Errno::EPERM);
             }
-            SockOpt::Repair(on) => sock.reuse = if on { 2 } else { 0 },
+            SockOpt::Repair(on) => {
+                sock.cold().repair = on;
+                sock.reuse = if on { 2 } else { 0 };
+            }
             // Only a socket that already has SO_REUSEPORT or no port can start a group.
             SockOpt::AttachReuseportBpf => sock.group = true,
             SockOpt::SynCount(0) => bad = Some(Errno::EINVAL),

@@ -72,6 +72,8 @@ pub(crate) enum Link {
 pub(crate) struct Cold {
     pub(crate) range: (u16, u16),
     pub(crate) linger2: i32,
+    /// Under `TCP_REPAIR`.
+    pub(crate) repair: bool,
     pub(crate) syn_count: Option<u8>,
     pub(crate) backlog: u32,
     /// Children that nobody has accepted yet.
@@ -223,6 +225,10 @@ impl Sock {
 
     pub(crate) fn range(&self) -> (u16, u16) {
         self.cold.as_ref().map_or((0, 0), |c| c.range)
+    }
+
+    pub(crate) fn repair(&self) -> bool {
+        self.cold.as_ref().is_some_and(|c| c.repair)
     }
 
     pub(crate) fn linger2(&self) -> i32 {

@@ -1,7 +1,7 @@
 //! Segments that arrive: handshake, FIN and RST (`tcp_v4_rcv`, `tcp_rcv_state_process`).
 
 use crate::Errno;
-use crate::addr::{Endpoint, Family};
+use crate::addr::{Endpoint, Family, Ip};
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
@@ -109,9 +109,17 @@ impl<C: Chooser> Machine<C> {
             SegKind::Rst | SegKind::Refuse => {}
             SegKind::Syn => match self.find_listener(ns, seg.dst) {
                 Some(l) => self.receive_syn(ns, l, seg),
-                None => self.transmit(ns, seg.reply(SegKind::Refuse)),
+                None => self.answer_without_socket(ns, seg.reply(SegKind::Refuse)),
             },
-            _ => self.transmit(ns, seg.reply(SegKind::Rst)),
+            _ => self.answer_without_socket(ns, seg.reply(SegKind::Rst)),
+        }
+    }
+
+    /// An answer that no socket sends. It leaves by the interface of the address that was asked; from there ::1 is not reached
+    /// (`tcp_v6_send_response`).
+    pub(crate) fn answer_without_socket(&mut self, ns: u16, answer: Segment) {
+        if answer.dst.ip != Ip::LOOPBACK6 || answer.src.ip == Ip::LOOPBACK6 {
+            self.transmit(ns, answer);
         }
     }
 
@@ -213,6 +221,8 @@ impl<C: Chooser> Machine<C> {
         child.queued = true;
         child.timestamps = request.timestamps;
         child.stamp = self.clock;
+        child.shut_read = l.shut_read;
+        child.shut_write = l.shut_write;
         let i = self.socks.insert(child);
         self.link(Owner::sock(i), bucket);
         if self.b.child_counted {
@@ -220,6 +230,7 @@ impl<C: Chooser> Machine<C> {
         }
         self.hash_insert(ns, Owner::sock(i));
         self.socks[request.listener].cold().queue.push_back(i);
+        self.late_fin(i);
         Some(i)
     }
 
@@ -227,7 +238,10 @@ impl<C: Chooser> Machine<C> {
         match self.socks[i].state {
             State::SynSent => self.receive_syn_sent(i, seg),
             State::SynRecv => match seg.kind {
-                SegKind::SynAck | SegKind::Ack => self.establish(i, seg),
+                SegKind::SynAck | SegKind::Ack => {
+                    self.establish(i, seg);
+                    self.late_fin(i);
+                }
                 SegKind::Rst => self.reset(i),
                 _ => {}
             },
@@ -242,6 +256,13 @@ impl<C: Chooser> Machine<C> {
         sock.timestamps = seg.timestamps;
         sock.stamp = now;
         sock.timer = 0;
+    }
+
+    /// A socket that a SYN from outside has opened, and that was shut down for writing before.
+    fn late_fin(&mut self, i: u32) {
+        if self.b.shutdown_after_handshake && self.socks[i].shut_write {
+            self.send_fin(i);
+        }
     }
 
     /// `tcp_rcv_synsent_state_process`
@@ -307,11 +328,11 @@ impl<C: Chooser> Machine<C> {
     fn receive_data(&mut self, i: u32, len: u32, seg: Segment) {
         let sock = &mut self.socks[i];
         let orphan = !sock.has_file && !sock.queued;
-        if orphan || sock.shut_read {
-            // Nobody will read it any more.
+        let half_closed = matches!(sock.state, State::FinWait1 | State::FinWait2);
+        if orphan || (half_closed && sock.shut_read) {
+            // Nobody will read it any more. While this end is open, shutdown() of reading alone refuses nothing.
             self.send(i, SegKind::Rst);
-            self.set_close(i);
-            self.drop_orphan(i);
+            self.reset(i);
             return;
         }
         if !sock.fin_in {

@@ -293,11 +293,11 @@ impl<C: Chooser> Machine<C> {
             (SegKind::Refuse | SegKind::SynAck, _) => {}
             (SegKind::Syn, true) => {
                 self.kill_tw(t);
-                self.transmit(ns, seg.reply(SegKind::Refuse));
+                self.answer_without_socket(ns, seg.reply(SegKind::Refuse));
             }
             (SegKind::Data(_), true) => {
                 self.kill_tw(t);
-                self.transmit(ns, seg.reply(SegKind::Rst));
+                self.answer_without_socket(ns, seg.reply(SegKind::Rst));
             }
             (SegKind::Ack | SegKind::Challenge, true) => {}
             (SegKind::Fin, true) => {
@@ -317,7 +317,7 @@ impl<C: Chooser> Machine<C> {
                         len
                     },
                 );
-                self.transmit(ns, answer);
+                self.answer_without_socket(ns, answer);
             }
             (SegKind::Syn, false) => {
                 if self.find_listener(ns, seg.dst).is_some() {
@@ -325,13 +325,13 @@ impl<C: Chooser> Machine<C> {
                     self.receive_unknown(ns, seg);
                 } else {
                     answer.kind = SegKind::Challenge;
-                    self.transmit(ns, answer);
+                    self.answer_without_socket(ns, answer);
                 }
             }
             (SegKind::Ack | SegKind::Challenge, false) => self.schedule_tw(t, len),
             (SegKind::Fin | SegKind::Data(_), false) => {
                 self.schedule_tw(t, len);
-                self.transmit(ns, answer);
+                self.answer_without_socket(ns, answer);
             }
         }
     }

@@ -73,6 +73,7 @@ flags! {
     flag_connect_resets_address = "connect_resets_address";
     flag_source_preferred = "source_preferred";
     flag_mapped_source_refused = "mapped_source_refused";
+    flag_foreign_source = "foreign_source";
     flag_bhash2 = "bhash2";
     flag_recompute_on_release = "recompute_on_release";
     flag_child_counted = "child_counted";
@@ -89,6 +90,8 @@ flags! {
     flag_syn_linear = "syn_linear";
     flag_syn_quick_retry = "syn_quick_retry";
     flag_syn_mute = "syn_mute";
+    flag_shutdown_after_handshake = "shutdown_after_handshake";
+    flag_device_for_users = "device_for_users";
     flag_range_high = "range_high";
     flag_range_scope = "range_scope";
     flag_range_above_unprivileged = "range_above_unprivileged";

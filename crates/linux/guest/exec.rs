@@ -58,6 +58,7 @@ impl<'a> Executor<'a> {
                 ))
             }
             OP_LINK_UP => Record::of(link::up(o.text(), link::IFF_NOARP)),
+            OP_LINK_READY => Record::of(link::ready(o.text())),
             OP_ROUTE => Record::of(link::add_route(o.text(), &o.addr(), &o.addr())),
             OP_SOCKET => self.socket(o),
             _ => {
@@ -170,7 +171,10 @@ impl<'a> Executor<'a> {
         let (raw, len) = o.addr().raw();
         set_wait(fd, SO_SNDTIMEO, o.u32());
         match sys::connect(fd, &raw[..len]) {
-            Err(sys::EINPROGRESS) if !self.sockets.nonblock[slot] => Record::waiting(),
+            // The second one where an earlier connect() has not come to an end either.
+            Err(sys::EINPROGRESS | sys::EALREADY) if !self.sockets.nonblock[slot] => {
+                Record::waiting()
+            }
             r => with_local(fd, r),
         }
     }

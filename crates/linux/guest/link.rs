@@ -39,14 +39,21 @@ fn with_socket<T>(f: impl FnOnce(i32) -> Res<T>) -> Res<T> {
     r
 }
 
-/// Takes an interface up, with these flags besides.
-pub fn up(name: &[u8], flags: u16) -> Res<()> {
+fn flags_of(name: &[u8]) -> Res<u16> {
     const SIOCGIFFLAGS: usize = 0x8913;
-    const SIOCSIFFLAGS: usize = 0x8914;
     with_socket(|fd| {
         let mut r = IfReq::new(name);
         sys::ioctl(fd, SIOCGIFFLAGS, &mut r)?;
-        let now = u16::from_ne_bytes([r.data[0], r.data[1]]);
+        Ok(u16::from_ne_bytes([r.data[0], r.data[1]]))
+    })
+}
+
+/// Takes an interface up, with these flags besides.
+pub fn up(name: &[u8], flags: u16) -> Res<()> {
+    const SIOCSIFFLAGS: usize = 0x8914;
+    let now = flags_of(name)?;
+    with_socket(|fd| {
+        let mut r = IfReq::new(name);
         r.data[..2].copy_from_slice(&(now | IFF_UP | flags).to_ne_bytes());
         sys::ioctl(fd, SIOCSIFFLAGS, &mut r).map(|_| ())
     })
@@ -166,7 +173,45 @@ pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
     );
     r.attribute(IFA_LOCAL, a.ip());
     r.attribute(IFA_ADDRESS, a.ip());
-    r.send()
+    r.send()?;
+    if a.family == 6 {
+        // The kernel makes the route to it later, in a worker of its own.
+        until(|| Ok(reaches(a)))?;
+    }
+    Ok(())
+}
+
+/// How long the kernel may take for what it does later, in milliseconds.
+const PATIENCE_MS: u32 = 5000;
+
+/// Waits until something has come true.
+fn until(holds: impl Fn() -> Res<bool>) -> Res<()> {
+    for _ in 0..PATIENCE_MS {
+        if holds()? {
+            return Ok(());
+        }
+        sys::sleep_ms(1)?;
+    }
+    Err(sys::ETIMEDOUT)
+}
+
+/// Whether there is a route to an address. Connecting a datagram socket asks, and sends nothing.
+fn reaches(a: &Addr) -> bool {
+    let (raw, len) = a.raw();
+    let Ok(fd) = sys::socket(sys::AF_INET6, sys::SOCK_DGRAM, 0) else {
+        return false;
+    };
+    let r = sys::connect(fd, &raw[..len]);
+    let _ = sys::close(fd);
+    r.is_ok()
+}
+
+/// Waits until a link carries packets. The kernel notices in a worker of its own that its other end is up, and drops what is sent before.
+pub fn ready(name: &[u8]) -> Res<()> {
+    const IFF_RUNNING: u16 = 0x40;
+    until(|| Ok(flags_of(name)? & IFF_RUNNING != 0))?;
+    // The worker may be in the middle of it; changing flags waits for the lock that it holds.
+    up(name, 0)
 }
 
 /// A route to one address that is at the other end of `interface`.

@@ -13,6 +13,8 @@ pub const EINVAL: Errno = 22;
 pub const EPERM: Errno = 1;
 pub const EIO: Errno = 5;
 pub const EMFILE: Errno = 24;
+pub const ETIMEDOUT: Errno = 110;
+pub const EALREADY: Errno = 114;
 pub const EINPROGRESS: Errno = 115;
 
 #[cfg(target_arch = "x86_64")]

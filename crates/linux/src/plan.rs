@@ -17,9 +17,6 @@ pub const BACKLOG: i32 = 128;
 /// The most steps of a program.
 pub(crate) const MAX_PROGRAM: usize = MAX_STEPS / 2;
 
-/// How long a new link may take until it carries packets, in milliseconds; seen to be a few where nothing else runs.
-const LINK_MS: u32 = 50;
-
 /// A program that cannot be run anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("program `{program}`{}: {message}", .step.map(|n| format!(", step {n}")).unwrap_or_default())]
@@ -202,13 +199,7 @@ impl Builder {
         self.routes_to_nowhere(hosts, nowhere)?;
         if hosts.len() > 1 {
             self.routes(hosts)?;
-            // A link drops packets until the kernel has noticed, a little later, that its other end is up.
-            self.setup(
-                "links that are ready".into(),
-                OP_SLEEP,
-                0,
-                &LINK_MS.to_le_bytes(),
-            )?;
+            self.wait_for_links(hosts)?;
         }
         for (i, host) in hosts.iter().enumerate() {
             for (key, value) in &host.sysctls {
@@ -259,6 +250,20 @@ impl Builder {
                 let what = format!("the route from {} to {to}", host.name);
                 self.setup(what, OP_ROUTE, place as u8, &o)?;
             }
+        }
+        Ok(())
+    }
+
+    /// A link drops packets until the kernel has noticed, a little later, that its other end is up.
+    fn wait_for_links(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
+        for (a, b) in pairs(hosts.len()).flat_map(|(a, b)| [(a, b), (b, a)]) {
+            let mut o = Vec::new();
+            text(&mut o, interface(a, b).as_bytes());
+            let what = format!(
+                "a link from {} to {} that is ready",
+                hosts[a].name, hosts[b].name
+            );
+            self.setup(what, OP_LINK_READY, a as u8, &o)?;
         }
         Ok(())
     }

@@ -112,6 +112,8 @@ pub(crate) const OP_HOST: u8 = 18;
 pub(crate) const OP_LINK: u8 = 19;
 /// `text interface`: up, without address resolution.
 pub(crate) const OP_LINK_UP: u8 = 20;
+/// `text interface`: waits until it carries packets.
+pub(crate) const OP_LINK_READY: u8 = 22;
 /// `text interface`, address of the destination, address to prefer as the source (family 0: none).
 pub(crate) const OP_ROUTE: u8 = 21;
 

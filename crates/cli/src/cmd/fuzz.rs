@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Keeps the scenario of each finding in this directory, under the name of its program.
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
+    /// Tells findings as they are, without a search for a shorter program that shows the same.
+    #[arg(long)]
+    whole: bool,
     /// How many programs, or virtual machines, run at a time; what suits the machine if left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -57,6 +60,16 @@ struct Told {
     program: Program,
     found: Counterexample,
     shrunk: bool,
+}
+
+impl Told {
+    fn whole(program: &Program, found: &Counterexample) -> Told {
+        Told {
+            program: program.clone(),
+            found: found.clone(),
+            shrunk: false,
+        }
+    }
 }
 
 impl Args {
@@ -93,6 +106,7 @@ impl Args {
             self.first,
             self.first + u64::from(self.count) - 1
         )?;
+        out.flush()?;
         let campaign = Campaign {
             on,
             behaviours: profile.behaviours,
@@ -127,7 +141,11 @@ impl Args {
         let mut progress = Progress::new();
         for (n, (program, found)) in findings.disallowed.iter().enumerate() {
             progress.show(&format!("shortening finding {} of {all}", n + 1));
-            let finding = shortest(campaign, program, found)?;
+            let finding = if self.whole {
+                Told::whole(program, found)
+            } else {
+                shortest(campaign, program, found)?
+            };
             let scenario = self.scenario(campaign, profile, &finding);
             writeln!(
                 out,
@@ -138,7 +156,7 @@ impl Args {
                 profile.name,
                 found.allowed.join(", or ")
             )?;
-            if !finding.shrunk {
+            if !finding.shrunk && !self.whole {
                 writeln!(
                     out,
                     "the kernel did not answer so again; this is the program up to that step"
@@ -209,11 +227,7 @@ fn shortest(
             found: shrunk.found,
             shrunk: true,
         },
-        None => Told {
-            program: program.clone(),
-            found: found.clone(),
-            shrunk: false,
-        },
+        None => Told::whole(program, found),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Every rule of the model that is not the same on all kernels is one field here, with the kernel
 //! function that it stands for. Algorithms look at these fields and never at a version number.
 
+use crate::Errno;
 use std::fmt;
 
 /// A value that a behaviour can have.
@@ -229,6 +230,27 @@ choice! {
 }
 
 choice! {
+    /// What connect() from an IPv4 address that the host does not have answers.
+    ForeignSource {
+        /// `EINVAL`
+        Invalid = "EINVAL",
+        /// `ENETUNREACH`
+        Unreachable = "ENETUNREACH",
+    }
+}
+
+impl ForeignSource {
+    /// The answer.
+    #[must_use]
+    pub const fn errno(self) -> Errno {
+        match self {
+            ForeignSource::Invalid => Errno::EINVAL,
+            ForeignSource::Unreachable => Errno::ENETUNREACH,
+        }
+    }
+}
+
+choice! {
     /// Where a sysctl lives.
     Scope {
         /// The kernel does not have it.
@@ -351,6 +373,8 @@ behaviours! {
     source_preferred: bool, "ip_route_output_key";
     /// native IPv6 destination from a socket bound to a mapped address is refused at once
     mapped_source_refused: bool, "tcp_v6_connect";
+    /// connect() from a bound IPv4 address that is not local, without IP_TRANSPARENT
+    foreign_source: ForeignSource, "ip_route_output_key";
     /// owners are kept by address as well
     bhash2: Bhash2, "inet_bhash2_conflict";
     /// a bucket's state is recomputed when an owner leaves
@@ -387,6 +411,10 @@ behaviours! {
     syn_mute: bool, "tcp_validate_incoming";
     /// default upper end of ip_local_port_range
     range_high: u16, "sysctl_local_ports";
+    /// shutdown() before the connection was there sends its FIN once a SYN that came in has opened it
+    shutdown_after_handshake: bool, "tcp_rcv_state_process";
+    /// any user may bind a socket to a device, once
+    device_for_users: bool, "sock_setbindtodevice";
     /// where ip_local_port_range lives
     range_scope: Scope, "inet_get_local_port_range";
     /// an ip_local_port_range below ip_unprivileged_port_start is refused

@@ -64,6 +64,7 @@ pub const BASE: Behaviours = Behaviours {
     connect_resets_address: false,
     source_preferred: false,
     mapped_source_refused: false,
+    foreign_source: ForeignSource::Invalid,
     bhash2: Bhash2::None,
     recompute_on_release: false,
     child_counted: false,
@@ -81,6 +82,8 @@ pub const BASE: Behaviours = Behaviours {
     syn_linear: 0,
     syn_quick_retry: false,
     syn_mute: false,
+    shutdown_after_handshake: false,
+    device_for_users: false,
     range_high: 61000,
     range_scope: Scope::Machine,
     range_above_unprivileged: false,
@@ -341,6 +344,12 @@ pub const CHANGES: &[Change] = &[
         apply: |b| b.somaxconn = 4096,
     },
     Change {
+        since: release(5, 4, 0),
+        backports: &[],
+        what: "ipv4: Return -ENETUNREACH if we can't create route but saddr is valid",
+        apply: |b| b.foreign_source = ForeignSource::Unreachable,
+    },
+    Change {
         since: release(5, 7, 0),
         backports: &[],
         what: "tcp: bind(0) remove the SO_REUSEADDR restriction when ephemeral ports are exhausted",
@@ -354,6 +363,12 @@ pub const CHANGES: &[Change] = &[
         backports: &[release(5, 4, 214)],
         what: "reuseport snapshot: a wildcard newcomer does not match a specific address",
         apply: |b| b.reuseport_match = ReuseportMatch::SnapshotCovers,
+    },
+    Change {
+        since: release(5, 7, 0),
+        backports: &[],
+        what: "net: core: enable SO_BINDTODEVICE for non-root users",
+        apply: |b| b.device_for_users = true,
     },
     Change {
         since: release(5, 12, 0),
@@ -428,6 +443,19 @@ pub const CHANGES: &[Change] = &[
             b.touch = Touch::NeverFirst;
             b.local_port_range_step_one = true;
         },
+    },
+    Change {
+        since: release(6, 9, 0),
+        backports: &[
+            release(4, 19, 314),
+            release(5, 4, 276),
+            release(5, 10, 217),
+            release(5, 15, 159),
+            release(6, 1, 91),
+            release(6, 6, 31),
+        ],
+        what: "tcp: defer shutdown(SEND_SHUTDOWN) for TCP_SYN_RECV sockets",
+        apply: |b| b.shutdown_after_handshake = true,
     },
     Change {
         since: release(6, 12, 0),

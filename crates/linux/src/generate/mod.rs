@@ -502,7 +502,11 @@ impl Maker {
     }
 
     fn shutdown(&mut self) {
-        if let Some(index) = self.some(|s| matches!(s.guess, Guess::Connected | Guess::Listening)) {
+        // A shutdown of a socket that is not connected fails, and is remembered.
+        let any = self.dice.percent(25);
+        if let Some(index) =
+            self.some(|s| any || matches!(s.guess, Guess::Connected | Guess::Listening))
+        {
             let how = self.dice.pick(&[How::Write, How::Both, How::Read]);
             let socket = &mut self.sockets[index];
             if socket.guess == Guess::Listening && how != How::Write {
@@ -526,7 +530,9 @@ impl Maker {
     }
 
     fn transfer(&mut self) {
-        if let Some(index) = self.some(|s| s.guess == Guess::Connected) {
+        // Sockets that are not connected have errors to tell.
+        let any = self.dice.percent(25);
+        if let Some(index) = self.some(|s| any || s.guess == Guess::Connected) {
             let sock = self.sockets[index].name.clone();
             let len = self.dice.between(1, 20);
             let call = if self.dice.percent(60) {

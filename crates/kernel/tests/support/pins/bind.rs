@@ -413,6 +413,21 @@ pub(super) const PINS: &[Pin] = &[
             ),
         ],
     },
+    Pin {
+        behaviour: "device_for_users",
+        kernel: "linux-6.18",
+        program: |b| {
+            let mut k = Bench::local_with(b);
+            let s = k.tcp_as(1000);
+            let first = outcome(k.try_set(s, SockOpt::BindToDevice(1)));
+            let second = outcome(k.try_set(s, SockOpt::BindToDevice(0)));
+            format!("{first} {second}")
+        },
+        answers: &[
+            (|b| b.device_for_users = true, "ok EPERM"),
+            (|b| b.device_for_users = false, "EPERM EPERM"),
+        ],
+    },
 ];
 
 /// Several binds to port 0 of one address.

@@ -3,7 +3,7 @@
 use super::super::Bench;
 use super::{Pin, list, outcome, text};
 use fourtuple_kernel::profile::behaviour::*;
-use fourtuple_kernel::{Errno, SockOpt};
+use fourtuple_kernel::{Errno, Shutdown, SockOpt};
 
 pub(super) const PINS: &[Pin] = &[
     Pin {
@@ -129,6 +129,44 @@ pub(super) const PINS: &[Pin] = &[
         answers: &[
             (|b| b.mapped_source_refused = true, "EAFNOSUPPORT"),
             (|b| b.mapped_source_refused = false, "EINPROGRESS"),
+        ],
+    },
+    Pin {
+        behaviour: "foreign_source",
+        kernel: "linux-6.18",
+        program: |b| {
+            let mut k = Bench::local_with(b);
+            let s = k.tcp();
+            k.w.set(s, SockOpt::FreeBind(true)).unwrap();
+            k.bind(s, "10.99.0.1", 40000).unwrap();
+            text(k.connect(s, k.s1))
+        },
+        answers: &[
+            (|b| b.foreign_source = ForeignSource::Invalid, "EINVAL"),
+            (
+                |b| b.foreign_source = ForeignSource::Unreachable,
+                "ENETUNREACH",
+            ),
+        ],
+    },
+    Pin {
+        behaviour: "shutdown_after_handshake",
+        kernel: "linux-6.18",
+        program: |b| {
+            let mut k = Bench::local_with(b);
+            let s = k.tcp();
+            k.bind(s, "127.0.0.1", 40000).unwrap();
+            let shut = outcome(k.w.shutdown(s, Shutdown::Write));
+            // To itself: its SYN comes in to it.
+            let connected = text(k.connect(s, "127.0.0.1:40000"));
+            format!("{shut} {connected}")
+        },
+        answers: &[
+            (
+                |b| b.shutdown_after_handshake = true,
+                "ENOTCONN ECONNABORTED",
+            ),
+            (|b| b.shutdown_after_handshake = false, "ENOTCONN 40000"),
         ],
     },
     Pin {

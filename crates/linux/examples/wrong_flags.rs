@@ -1,0 +1,175 @@
+//! Shows that fuzzing finds a profile that is wrong in a single behaviour.
+//!
+//! Runs random programs once, judges their answers by every profile that differs from the kernel's own in one behaviour, and shortens
+//! the first program that notices each.
+//!
+//! ```text
+//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--table FILE]
+//! ```
+//!
+//! `--table docs/wrong-flags.md` writes the table that is kept in the project.
+
+use fourtuple_kernel::Behaviours;
+use fourtuple_linux::fuzz::{self, Campaign, Flip};
+use fourtuple_linux::{Call, On, Program, RunError, Shrunk, profile_of, shrink};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+struct Args {
+    on: String,
+    count: usize,
+    seed: u64,
+    table: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match args().and_then(|args| run(&args).map_err(|e| e.to_string())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("wrong_flags: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn args() -> Result<Args, String> {
+    let mut all = Args {
+        on: "host".into(),
+        count: 1000,
+        seed: 1,
+        table: None,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or(format!("{word} needs a value"))?;
+        let number = || {
+            value
+                .parse()
+                .map_err(|_| format!("{word} {value}: not a number"))
+        };
+        match word.as_str() {
+            "--on" => all.on = value,
+            "--count" => all.count = number()? as usize,
+            "--seed" => all.seed = number()?,
+            "--table" => all.table = Some(value),
+            _ => return Err(format!("{word} is not known")),
+        }
+    }
+    Ok(all)
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    let on = On::named(&args.on, None)?;
+    let profile =
+        profile_of(on.release()).ok_or_else(|| format!("no profile is known for {}", on.name()))?;
+    let campaign = Campaign {
+        on: on.clone(),
+        behaviours: profile.behaviours,
+        seed: args.seed,
+        first: 0,
+        count: args.count,
+        keep: true,
+    };
+    let findings = fuzz::run(&campaign, &|_| {})?;
+    if let Some((program, _)) = findings.disallowed.first() {
+        return Err(format!(
+            "{} itself does not allow what {} answered to {}; `fourtuple fuzz` tells more",
+            profile.name,
+            on.name(),
+            program.program
+        )
+        .into());
+    }
+    let programs: Vec<Program> = findings.kept.into_iter().map(|(_, p)| p).collect();
+    let flips = fuzz::flip(&profile.behaviours, &programs, &|n, of| {
+        eprintln!("judged {n} of {of}")
+    });
+    let mut rows = Vec::new();
+    for flip in &flips {
+        let shortest = shortest(&on, flip, &programs)?;
+        if let Some(shrunk) = &shortest {
+            eprintln!(
+                "{} = {}: {} steps",
+                flip.name,
+                flip.value,
+                length(&shrunk.program)
+            );
+        }
+        rows.push((flip, shortest));
+    }
+    let text = table(args, &on, &profile.name, &profile.behaviours, &rows);
+    match &args.table {
+        Some(file) => std::fs::write(file, text).map_err(|e| format!("{file}: {e}"))?,
+        None => print!("{text}"),
+    }
+    Ok(())
+}
+
+/// The program that noticed a wrong behaviour, shortened.
+fn shortest(on: &On, flip: &Flip, programs: &[Program]) -> Result<Option<Shrunk>, RunError> {
+    match &flip.noticed {
+        None => Ok(None),
+        Some((n, found)) => shrink(on, flip.behaviours, &programs[*n], found),
+    }
+}
+
+/// Steps as a scenario has them: its namespace is there from the start.
+fn length(program: &Program) -> usize {
+    let step = |s: &&fourtuple_linux::Step| s.call != Call::Ns;
+    program.steps.iter().filter(step).count()
+}
+
+fn table(
+    args: &Args,
+    on: &On,
+    profile: &str,
+    right: &Behaviours,
+    rows: &[(&Flip, Option<Shrunk>)],
+) -> String {
+    let mut out = format!(
+        "# Wrong behaviours that fuzzing finds\n\n\
+         {} random programs (seed {}) ran once on {}. Their answers were judged by `{profile}` with one behaviour changed at a time.\n\
+         *Program* is the number of the first one with an answer that the changed profile does not allow, *steps* how many steps are left\n\
+         of it once it is shortened on that kernel, the port range among them.\n\
+         Made by `cargo run --release -p fourtuple-linux --example wrong_flags -- --table docs/wrong-flags.md`.\n\n\
+         | behaviour | right | wrong | program | steps |\n|---|---|---|---|---|\n",
+        args.count,
+        args.seed,
+        on.name()
+    );
+    let rights: BTreeMap<&str, String> = right
+        .rows()
+        .into_iter()
+        .map(|r| (r.name, r.value))
+        .collect();
+    let (mut found, mut short) = (0, 0);
+    let mut unseen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (flip, shrunk) in rows {
+        let Some((n, _)) = &flip.noticed else {
+            unseen.entry(flip.name).or_default().push(&flip.value);
+            continue;
+        };
+        found += 1;
+        let steps = shrunk.as_ref().map(|s| length(&s.program));
+        short += usize::from(steps.is_some_and(|n| n <= 8));
+        let steps = steps.map_or("not seen again".to_owned(), |n| n.to_string());
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {n} | {steps} |",
+            flip.name, rights[flip.name], flip.value
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n{found} of {} wrong values are found, {short} of them in at most 8 steps.",
+        rows.len()
+    );
+    if !unseen.is_empty() {
+        out.push_str("\nNot met by these programs on this kernel:\n\n");
+        for (name, values) in unseen {
+            let _ = writeln!(out, "- `{name}`: {}", values.join("; "));
+        }
+    }
+    out
+}
