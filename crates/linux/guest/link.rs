@@ -39,21 +39,14 @@ fn with_socket<T>(f: impl FnOnce(i32) -> Res<T>) -> Res<T> {
     r
 }
 
-fn flags_of(name: &[u8]) -> Res<u16> {
+/// Takes an interface up, with these flags besides.
+pub fn up(name: &[u8], flags: u16) -> Res<()> {
     const SIOCGIFFLAGS: usize = 0x8913;
+    const SIOCSIFFLAGS: usize = 0x8914;
     with_socket(|fd| {
         let mut r = IfReq::new(name);
         sys::ioctl(fd, SIOCGIFFLAGS, &mut r)?;
-        Ok(u16::from_ne_bytes([r.data[0], r.data[1]]))
-    })
-}
-
-/// Takes an interface up, with these flags besides.
-pub fn up(name: &[u8], flags: u16) -> Res<()> {
-    const SIOCSIFFLAGS: usize = 0x8914;
-    let now = flags_of(name)?;
-    with_socket(|fd| {
-        let mut r = IfReq::new(name);
+        let now = u16::from_ne_bytes([r.data[0], r.data[1]]);
         r.data[..2].copy_from_slice(&(now | IFF_UP | flags).to_ne_bytes());
         sys::ioctl(fd, SIOCSIFFLAGS, &mut r).map(|_| ())
     })
@@ -77,19 +70,21 @@ struct Request {
 }
 
 impl Request {
-    fn new(kind: u16, body: &[u8]) -> Request {
-        const REQUEST: u16 = 1;
+    /// One that makes something.
+    fn make(kind: u16, body: &[u8]) -> Request {
         const ACK: u16 = 4;
         const EXCL: u16 = 0x200;
         const CREATE: u16 = 0x400;
+        Request::new(kind, ACK | EXCL | CREATE, body)
+    }
+
+    fn new(kind: u16, flags: u16, body: &[u8]) -> Request {
+        const REQUEST: u16 = 1;
         let mut r = Request {
             bytes: [0; 512],
             len: 4,
         };
-        let (kind, flags) = (
-            kind.to_ne_bytes(),
-            (REQUEST | ACK | EXCL | CREATE).to_ne_bytes(),
-        );
+        let (kind, flags) = (kind.to_ne_bytes(), (REQUEST | flags).to_ne_bytes());
         r.push(&[kind[0], kind[1], flags[0], flags[1]]);
         // The number of the request and the sender, neither of which matters.
         r.push(&[0; 8]);
@@ -124,15 +119,20 @@ impl Request {
         self.bytes[at..at + 2].copy_from_slice(&n.to_ne_bytes());
     }
 
-    /// Sends the request and waits for the kernel's word on it.
-    fn send(&mut self) -> Res<()> {
+    /// Sends the request and takes the kernel's answer, as far as there is room for it.
+    fn exchange(&mut self, answer: &mut [u8]) -> Res<usize> {
         let n = self.len as u32;
         self.bytes[..4].copy_from_slice(&n.to_ne_bytes());
         let fd = sys::socket(sys::AF_NETLINK, sys::SOCK_RAW, 0)?;
-        let mut answer = [0u8; 1024];
-        let r = sys::send(fd, &self.bytes[..self.len]).and_then(|_| sys::recv(fd, &mut answer));
+        let r = sys::send(fd, &self.bytes[..self.len]).and_then(|_| sys::recv(fd, answer));
         let _ = sys::close(fd);
-        if r? < 20 {
+        r
+    }
+
+    /// Sends the request and waits for the kernel's word on it.
+    fn send(&mut self) -> Res<()> {
+        let mut answer = [0u8; 1024];
+        if self.exchange(&mut answer)? < 20 {
             return Err(sys::EIO);
         }
         match i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]) {
@@ -158,7 +158,7 @@ pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
     const IFA_F_NODAD: u8 = 2;
     let flags = if a.family == 6 { IFA_F_NODAD } else { 0 };
     let index = index(interface)?.to_ne_bytes();
-    let mut r = Request::new(
+    let mut r = Request::make(
         RTM_NEWADDR,
         &[
             af(a),
@@ -208,10 +208,30 @@ fn reaches(a: &Addr) -> bool {
 
 /// Waits until a link carries packets. The kernel notices in a worker of its own that its other end is up, and drops what is sent before.
 pub fn ready(name: &[u8]) -> Res<()> {
-    const IFF_RUNNING: u16 = 0x40;
-    until(|| Ok(flags_of(name)? & IFF_RUNNING != 0))?;
+    until(|| works(name))?;
     // The worker may be in the middle of it; changing flags waits for the lock that it holds.
     up(name, 0)
+}
+
+/// Whether the worker has seen the interface come up. (Its flags say so of a new one, too.)
+fn works(name: &[u8]) -> Res<bool> {
+    const RTM_GETLINK: u16 = 18;
+    const IFLA_OPERSTATE: u16 = 16;
+    const IF_OPER_UP: u8 = 6;
+    let mut body = [0; 16];
+    body[4..8].copy_from_slice(&index(name)?.to_ne_bytes());
+    let mut answer = [0; 1024];
+    let n = Request::new(RTM_GETLINK, 0, &body).exchange(&mut answer)?;
+    // Two headers of 16 bytes, then attributes.
+    let mut rest = answer.get(32..n).unwrap_or(&[]);
+    while let [l0, l1, k0, k1, value @ ..] = rest {
+        if u16::from_ne_bytes([*k0, *k1]) == IFLA_OPERSTATE {
+            return Ok(value.first() == Some(&IF_OPER_UP));
+        }
+        let len = u16::from_ne_bytes([*l0, *l1]).max(4) as usize;
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or(&[]);
+    }
+    Ok(false)
 }
 
 /// A route to one address that is at the other end of `interface`.
@@ -240,7 +260,7 @@ pub fn add_route(interface: &[u8], to: &Addr, source: &Addr) -> Res<()> {
         0,
         0,
     ];
-    let mut r = Request::new(RTM_NEWROUTE, &head);
+    let mut r = Request::make(RTM_NEWROUTE, &head);
     r.attribute(RTA_DST, to.ip());
     r.attribute(RTA_OIF, &index(interface)?.to_ne_bytes());
     if source.family == to.family {
@@ -260,7 +280,7 @@ pub fn add_veth(name: &[u8], peer_name: &[u8], hardware: &[u8; 6], peer: i32) ->
     const INFO_DATA: u16 = 2;
     const VETH_INFO_PEER: u16 = 1;
     let ifinfomsg = [0; 16];
-    let mut r = Request::new(RTM_NEWLINK, &ifinfomsg);
+    let mut r = Request::make(RTM_NEWLINK, &ifinfomsg);
     r.attribute(IFLA_IFNAME, name);
     r.attribute(IFLA_ADDRESS, hardware);
     let info = r.begin(IFLA_LINKINFO);

@@ -28,6 +28,8 @@ fn name_of(release: &str) -> Option<String> {
     // itself does not say its patch level.
     if rest.contains("deb") || rest.ends_with("-amd64") {
         match (major, minor) {
+            // Debian counts its builds of this branch; 32 is 5.10.223, 46 is 5.10.262, which has more from later kernels.
+            (5, 10) if build_of(rest).is_some_and(|n| n >= 46) => return Some("linux-5.10".into()),
             (5, 10) => return Some("debian-11".into()),
             (6, 1) => return Some("debian-12".into()),
             (6, 12) => return Some("debian-13".into()),
@@ -42,12 +44,16 @@ fn name_of(release: &str) -> Option<String> {
     Some(format!("linux-{major}.{minor}{patch}"))
 }
 
+/// The number that follows the version: 431 of `-431.el6.x86_64`.
+fn build_of(rest: &str) -> Option<u32> {
+    let digits = rest.trim_start_matches('-');
+    let end = digits.find(|c: char| !c.is_ascii_digit())?;
+    digits[..end].parse().ok()
+}
+
 /// `-431.el6.x86_64` and the like.
 fn red_hat(rest: &str) -> Option<String> {
-    let digits = rest.trim_start_matches('-');
-    let build: u32 = digits[..digits.find(|c: char| !c.is_ascii_digit())?]
-        .parse()
-        .ok()?;
+    let build = build_of(rest)?;
     let name = if rest.contains(".el6") {
         if build >= 642 { "rhel-6.8" } else { "rhel-6.5" }
     } else if rest.contains(".el7") {
@@ -76,6 +82,7 @@ mod tests {
             ("6.18.5", "linux-6.18"),
             ("6.18.5-fc-1", "linux-6.18"),
             ("5.10.0-32-cloud-amd64", "debian-11"),
+            ("5.10.0-46-cloud-amd64", "linux-5.10"),
             ("6.1.0-56-cloud-amd64", "debian-12"),
             ("6.12.95+deb13-cloud-amd64", "debian-13"),
             ("6.17.13+deb13-cloud-amd64", "linux-6.17.13"),

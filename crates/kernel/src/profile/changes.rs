@@ -459,7 +459,7 @@ pub const CHANGES: &[Change] = &[
     },
     Change {
         since: release(6, 12, 0),
-        backports: &[release(6, 1, 192)],
+        backports: &[release(5, 10, 262), release(6, 1, 192)],
         what: "tcp: a FIN_WAIT2 stand-in is never reused by connect()",
         apply: |b| b.tw_reuse_not_fin_wait2 = true,
     },

@@ -85,8 +85,8 @@ pub(super) const DISTROS: &[Distro] = &[
     },
     Distro {
         names: &["debian-11"],
-        about: "Debian 11 (5.10.223)",
-        base: release(5, 10, u16::MAX),
+        about: "Debian 11 (5.10.223); its last kernels are linux-5.10",
+        base: release(5, 10, 223),
         patch: |_| {},
     },
     Distro {
