@@ -176,7 +176,7 @@ pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
     r.send()?;
     if a.family == 6 {
         // The kernel makes the route to it later, in a worker of its own.
-        until(|| Ok(reaches(a)))?;
+        until(|| is_local(a))?;
     }
     Ok(())
 }
@@ -195,15 +195,21 @@ fn until(holds: impl Fn() -> Res<bool>) -> Res<()> {
     Err(sys::ETIMEDOUT)
 }
 
-/// Whether there is a route to an address. Connecting a datagram socket asks, and sends nothing.
-fn reaches(a: &Addr) -> bool {
-    let (raw, len) = a.raw();
-    let Ok(fd) = sys::socket(sys::AF_INET6, sys::SOCK_DGRAM, 0) else {
-        return false;
-    };
-    let r = sys::connect(fd, &raw[..len]);
-    let _ = sys::close(fd);
-    r.is_ok()
+/// Whether packets to an address stay on this host.
+fn is_local(a: &Addr) -> Res<bool> {
+    const RTM_NEWROUTE: u16 = 24;
+    const RTM_GETROUTE: u16 = 26;
+    const RTA_DST: u16 = 1;
+    const RTN_LOCAL: u8 = 2;
+    let mut head = [0; 12];
+    (head[0], head[1]) = (af(a), a.ip().len() as u8 * 8);
+    let mut answer = [0; 1024];
+    let mut r = Request::new(RTM_GETROUTE, 0, &head);
+    r.attribute(RTA_DST, a.ip());
+    r.exchange(&mut answer)?;
+    // Until the route is there the kernel answers with an error, or with the route of the address's prefix.
+    let kind = u16::from_ne_bytes([answer[4], answer[5]]);
+    Ok(kind == RTM_NEWROUTE && answer[16 + 7] == RTN_LOCAL)
 }
 
 /// Waits until a link carries packets. The kernel notices in a worker of its own that its other end is up, and drops what is sent before.

@@ -4,6 +4,7 @@
 //! and then makes one that does not.
 
 mod dice;
+mod directed;
 mod setting;
 
 use crate::program::{Call, Family, How, OptionValue, Program, Step};
@@ -95,6 +96,9 @@ impl Maker {
     }
 
     fn act(&mut self) {
+        if self.dice.percent(4) {
+            return self.directed();
+        }
         match self.dice.below(100) {
             0..26 => self.client(),
             26..40 => self.binder(),
@@ -109,12 +113,26 @@ impl Maker {
             86..89 => self.ask(),
             89..92 => self.accept_any(),
             92..94 => {
-                let call = any_sysctl(&mut self.dice, self.kind);
-                self.push(call);
+                if let Call::Sysctl { key, value } = any_sysctl(&mut self.dice, self.kind) {
+                    self.sysctl(&key, &value);
+                }
             }
             94..97 => self.again(),
             _ => self.sleep(),
         }
+    }
+
+    /// Writes a sysctl on one of the hosts.
+    fn sysctl(&mut self, key: &str, value: &str) {
+        let host = self.dice.below(self.setting.hosts.len().max(1));
+        self.steps.push(Step {
+            host: self.setting.hosts.get(host).map(|h| h.name.clone()),
+            call: Call::Sysctl {
+                key: key.into(),
+                value: value.into(),
+            },
+            answer: None,
+        });
     }
 
     fn socket(&mut self, v6: bool) -> usize {
@@ -425,6 +443,19 @@ impl Maker {
         self.push(Call::Close { sock });
     }
 
+    /// Where to connect to for reaching a socket.
+    fn place_of(&mut self, index: usize, v6: bool) -> SocketAddr {
+        let at = self.sockets[index]
+            .local
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let mut to = seen_from(at, v6);
+        if to.ip().is_unspecified() {
+            let host = self.sockets[index].host;
+            to.set_ip(self.setting.own(&mut self.dice, host, v6));
+        }
+        to
+    }
+
     /// A connection with both its ends closed, one after the other.
     fn pair_ends(&mut self) {
         let Some(listener) = self.some(|s| s.guess == Guess::Listening) else {
@@ -440,23 +471,8 @@ impl Maker {
             let port = self.some_port();
             self.bind(client, port);
         }
-        let at = self.sockets[listener]
-            .local
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000)));
-        let mut to = seen_from(at, v6);
-        if to.ip().is_unspecified() {
-            to.set_ip(
-                self.setting
-                    .own(&mut self.dice, self.sockets[listener].host, v6),
-            );
-        }
+        self.connect_to(client, listener);
         let sock = self.sockets[client].name.clone();
-        self.push(Call::Connect {
-            sock: sock.clone(),
-            to,
-            wait_ms: Some(PATIENCE_MS),
-        });
-        self.sockets[client].guess = Guess::Connected;
         let child = self.accept(listener);
         let child_name = self.sockets[child].name.clone();
         if self.dice.percent(15) {

@@ -156,6 +156,20 @@ pub(super) fn any_sysctl(dice: &mut Dice, kind: Kind) -> Call {
         (1, ("net.ipv4.tcp_rfc1337", &["1"])),
         (1, ("net.ipv6.bindv6only", &["0", "1"])),
         (1, ("net.core.somaxconn", &["1", "2", "128"])),
+        (
+            1,
+            (
+                "net.ipv4.ip_unprivileged_port_start",
+                &["0", "80", "81", "1024"],
+            ),
+        ),
+        (
+            1,
+            (
+                "net.ipv4.ip_local_port_range",
+                &["40000 40001", "32768 32769", "1000 1002", "70 60", "0 5"],
+            ),
+        ),
         (1, ("net.ipv4.ip_local_port_step_width", &["0", "2", "3"])),
         (
             if kind.virtual_time { 3 } else { 1 },

@@ -1,0 +1,126 @@
+//! Situations that calls made at random seldom come to, each with its own chances inside.
+
+use super::{Maker, PATIENCE_MS};
+use crate::program::{Call, How, OptionValue};
+
+impl Maker {
+    pub(super) fn directed(&mut self) {
+        match self.dice.below(4) {
+            0 => self.shut_down_first(),
+            1 | 2 => self.crowd(),
+            _ => self.half_closed(),
+        }
+    }
+
+    /// A socket that is shut down before it connects to itself, or listens.
+    fn shut_down_first(&mut self) {
+        let v6 = self.family();
+        let index = self.socket(v6);
+        let port = self.setting.port_in_range(&mut self.dice);
+        self.bind(index, port);
+        let sock = self.sockets[index].name.clone();
+        let how = self.dice.pick(&[How::Write, How::Both, How::Read]);
+        self.push(Call::Shutdown { sock, how });
+        if self.dice.percent(50) {
+            self.listen(index);
+            let client = self.socket(v6);
+            self.connect_to(client, index);
+        } else {
+            self.connect_to(index, index);
+        }
+    }
+
+    /// Several sockets of several users on one port, some of which share it; they change their minds, connect and go.
+    fn crowd(&mut self) {
+        let port = self.setting.port_in_range(&mut self.dice);
+        let options: &[&str] = self.dice.pick(&[
+            ["reuseaddr"].as_slice(),
+            &["reuseport"],
+            &["reuseport"],
+            &["reuseaddr", "reuseport"],
+        ]);
+        for _ in 0..self.dice.between(2, 5) {
+            let v6 = self.dice.percent(20);
+            let index = self.socket(v6);
+            for option in options {
+                if self.dice.percent(85) {
+                    self.set(index, option, 1);
+                }
+            }
+            let port = if self.dice.percent(85) { port } else { 0 };
+            self.bind(index, port);
+            match self.dice.below(8) {
+                0 | 1 => {
+                    for option in options {
+                        self.set(index, option, 0);
+                    }
+                }
+                2 => self.listen(index),
+                3 | 4 => self.connect(index),
+                5 => {
+                    self.connect(index);
+                    self.close(index);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A connection of which one end is closed, and another connection to the same place a little later.
+    fn half_closed(&mut self) {
+        let Some(listener) = self.some(|s| s.guess == super::Guess::Listening) else {
+            return self.listener();
+        };
+        let v6 = self.sockets[listener].v6;
+        for (key, value) in [
+            ("net.ipv4.tcp_tw_reuse", "1"),
+            ("net.ipv4.tcp_tw_reuse_delay", "1"),
+        ] {
+            if self.dice.percent(70) {
+                self.sysctl(key, value);
+            }
+        }
+        let client = self.socket(v6);
+        self.connect_to(client, listener);
+        let child = self.accept(listener);
+        let (first, second) = if self.dice.percent(70) {
+            (client, child)
+        } else {
+            (child, client)
+        };
+        self.close(first);
+        let ms = if self.kind.virtual_time {
+            self.dice.pick(&[20, 70, 1100, 2500])
+        } else {
+            self.dice.pick(&[20, 70, 120])
+        };
+        self.push(Call::Sleep { ms });
+        let again = self.socket(v6);
+        self.connect_to(again, listener);
+        if self.dice.percent(50) {
+            self.close(second);
+        }
+    }
+
+    /// Connects to the place where another socket is, or the same one.
+    pub(super) fn connect_to(&mut self, index: usize, other: usize) {
+        let v6 = self.sockets[index].v6;
+        let at = self.place_of(other, v6);
+        let sock = self.sockets[index].name.clone();
+        self.sockets[index].guess = super::Guess::Connected;
+        self.push(Call::Connect {
+            sock,
+            to: at,
+            wait_ms: Some(PATIENCE_MS),
+        });
+    }
+
+    fn set(&mut self, index: usize, option: &str, value: i64) {
+        let sock = self.sockets[index].name.clone();
+        self.push(Call::Set {
+            sock,
+            option: option.into(),
+            value: OptionValue::Int(value),
+        });
+    }
+}
