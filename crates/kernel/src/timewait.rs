@@ -58,16 +58,18 @@ impl<C: Chooser> Machine<C> {
     /// Lets time pass: fires every timer up to then, in order.
     pub fn advance(&mut self, to: Time) {
         let mut undecided: Vec<Timer> = Vec::new();
-        while let Some(timer) = self.timers.pop_due(to) {
+        while let Some(mut timer) = self.timers.pop_due(to) {
             if !self.timer_valid(&timer) {
                 continue;
             }
+            let in_order = !self.any_order(&timer);
             if timer.latest > to {
                 // Timers of one kind and length fire in the order in which they were armed: behind
                 // one that has not fired, none of a later moment has.
-                let skip = undecided
-                    .iter()
-                    .any(|u| u.kind == timer.kind && u.nominal <= timer.nominal);
+                let skip = in_order
+                    && undecided
+                        .iter()
+                        .any(|u| u.kind == timer.kind && u.nominal <= timer.nominal);
                 if skip || !self.chooser.timer_fired(timer.nominal.nanos(), to.nanos()) {
                     undecided.push(timer);
                     continue;
@@ -81,6 +83,14 @@ impl<C: Chooser> Machine<C> {
                 self.clock = now;
                 continue;
             }
+            if !in_order
+                && let Some(rival) = self.rival(&timer)
+                && self.chooser.uncertain(false)
+            {
+                timer.earliest = rival.after(1);
+                self.timers.put_back(timer);
+                continue;
+            }
             self.clock = self.clock.max(timer.nominal.min(to));
             self.fire(timer);
             self.settle();
@@ -90,6 +100,30 @@ impl<C: Chooser> Machine<C> {
         }
         self.clock = self.clock.max(to);
         self.tidy_timers();
+    }
+
+    /// Whether a timer may fire before ones that were armed earlier, and that makes a difference. How
+    /// long an acknowledgement is delayed is each connection's own matter; whose comes first gets
+    /// the last stand-in where their number is limited.
+    fn any_order(&self, t: &Timer) -> bool {
+        if t.kind != TimerKind::DelayedAck || self.chooser.slack() == 0 {
+            return false;
+        }
+        let ns = self.socks[t.target].ns;
+        // Every socket may become a stand-in.
+        let most = self.tws.iter().count() + self.socks.iter().count();
+        most > self.ns(ns).values.max_tw as usize
+    }
+
+    /// When the next acknowledgement of a later moment can come, which may overtake this one.
+    fn rival(&self, timer: &Timer) -> Option<Time> {
+        let rivals = self.timers.iter().filter(|t| {
+            t.kind == timer.kind
+                && t.seq > timer.seq
+                && t.earliest < timer.latest
+                && self.timer_valid(t)
+        });
+        rivals.map(|t| t.earliest.max(timer.earliest)).min()
     }
 
     fn fire(&mut self, t: Timer) {
