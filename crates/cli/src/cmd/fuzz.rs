@@ -1,16 +1,16 @@
 //! `fourtuple fuzz`: random socket programs on a real kernel, each answer checked against the kernel's profile.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, Findings};
 use fourtuple_linux::judge::Counterexample;
 use fourtuple_linux::{On, Program, RunError, profile_of, scenario_text, shrink, trace};
 
+use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::progress::Progress;
 
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// The number of the first program, to share the work between machines.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000_000_000_000))]
     first: u64,
     /// The profile to check against; the one of the kernel's release if left out.
     #[arg(long, value_name = "NAME")]
@@ -80,10 +80,11 @@ impl Args {
             .map(super::kernels::find)
             .transpose()?;
         // Better told now than after all programs have run.
-        if let Some(file) = &self.record {
-            File::create(file).map_err(|e| cannot_write(file, &e))?;
-        }
-        if let Some(directory) = &self.save {
+        let directories = [
+            self.record.as_deref().and_then(Path::parent),
+            self.save.as_deref(),
+        ];
+        for directory in directories.into_iter().flatten() {
             fs::create_dir_all(directory).map_err(|e| cannot_write(directory, &e))?;
         }
         let on = On::named(&self.on, self.jobs.map(usize::from)).map_err(told)?;
@@ -116,11 +117,8 @@ impl Args {
             keep: self.record.is_some(),
         };
         let findings = {
-            let progress = Mutex::new(Progress::new());
-            let say = |done: usize| {
-                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-                progress.show(&format!("{done} of {} programs", self.count));
-            };
+            let progress = Progress::of(campaign.count);
+            let say = |done| progress.at(done, "programs");
             fuzz::run(&campaign, &say).map_err(told)?
         };
         if let Some(file) = &self.record {
@@ -138,38 +136,38 @@ impl Args {
         findings: &Findings,
     ) -> Result<Verdict, Failure> {
         let all = findings.disallowed.len();
-        let mut progress = Progress::new();
+        let progress = Progress::of(all);
         for (n, (program, found)) in findings.disallowed.iter().enumerate() {
-            progress.show(&format!("shortening finding {} of {all}", n + 1));
+            progress.at(n, format!("shortening {}", program.program));
             let finding = if self.whole {
                 Told::whole(program, found)
             } else {
                 shortest(campaign, program, found)?
             };
             let scenario = self.scenario(campaign, profile, &finding);
-            writeln!(
-                out,
-                "\n{}, step {}: answered {}; {} allows {}",
+            let allowed = found.allowed.join(", or ");
+            let mut text = format!(
+                "\n{}, step {}: answered {}; {} allows {allowed}\n",
                 found.program,
                 found.step + 1,
                 found.seen,
                 profile.name,
-                found.allowed.join(", or ")
-            )?;
+            );
             if !finding.shrunk && !self.whole {
-                writeln!(
-                    out,
-                    "the kernel did not answer so again; this is the program up to that step"
-                )?;
+                text.push_str(
+                    "the kernel did not answer so again; this is the program up to that step\n",
+                );
             }
             for line in scenario.lines() {
-                writeln!(out, "    {line}")?;
+                text.push_str("    ");
+                text.push_str(line);
+                text.push('\n');
             }
+            progress.aside(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
             if let Some(directory) = &self.save {
                 let file = directory.join(format!("{}.yaml", found.program));
-                fs::write(&file, &scenario).map_err(|e| cannot_write(&file, &e))?;
+                files::write(&file, &scenario, Existing::Replace)?;
             }
-            out.flush()?;
         }
         drop(progress);
         // Many programs may be left out for one reason.
@@ -246,7 +244,9 @@ fn record(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Resul
             boot.programs.push(program.clone());
         }
     }
-    trace::write_file(file, &boots).map_err(|e| Failure::Told(format!("error: {e}")))
+    let mut lines = Vec::new();
+    trace::write(&mut lines, &boots)?;
+    files::write(file, lines, Existing::Replace)
 }
 
 fn told(error: RunError) -> Failure {

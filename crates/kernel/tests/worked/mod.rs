@@ -132,6 +132,7 @@ macro_rules! on_new_eras {
     )* };
 }
 
+mod found;
 mod new_bind;
 mod new_buckets;
 mod new_tables;

@@ -1,0 +1,90 @@
+//! The verb `fuzz`. Where namespaces are not permitted, what needs the running kernel says so and checks nothing.
+
+mod common;
+
+use common::{fourtuple, root, scratch};
+use std::fs;
+
+/// Whether the running kernel can be asked, and has a profile.
+fn no_kernel(said: &common::Said) -> bool {
+    let none = said.status == 2
+        && (said.err.contains("cannot be used") || said.err.contains("no profile is known"));
+    if none {
+        println!("skipped: {}", said.err);
+    }
+    none
+}
+
+#[test]
+fn the_same_seed_asks_the_same_and_the_record_can_be_certified() {
+    let dir = scratch("fuzz-record");
+    let run = |file: &str| {
+        fourtuple(
+            &dir,
+            &[
+                "fuzz", "--on", "host", "--count", "12", "--seed", "3", "--record", file,
+            ],
+        )
+    };
+    let said = run("one.jsonl");
+    if no_kernel(&said) {
+        return;
+    }
+    assert_eq!(said.status, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("12 programs, "), "{}", said.out);
+    assert_eq!(run("two.jsonl").status, 0);
+    let calls = |file: &str| -> Vec<Vec<String>> {
+        let text = fs::read_to_string(dir.join(file)).expect("it is there");
+        let programs = text.lines().skip(1).map(|line| {
+            let program: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let steps = program["steps"].as_array().expect("steps").clone();
+            steps.iter().map(|s| s["op"].to_string()).collect()
+        });
+        programs.collect()
+    };
+    let first = calls("one.jsonl");
+    assert_eq!(first.len(), 12);
+    assert_eq!(first, calls("two.jsonl"));
+    let certified = fourtuple(&dir, &["certify", "--on", "one.jsonl"]);
+    assert_eq!(certified.status, 0, "{}{}", certified.out, certified.err);
+}
+
+#[test]
+fn a_wrong_profile_is_found_and_saved_as_a_scenario_that_runs() {
+    let dir = scratch("fuzz-wrong");
+    let said = fourtuple(
+        &dir,
+        &[
+            "fuzz", "--on", "host", "--count", "1", "--seed", "3", "--kernel", "rhel-6.5",
+            "--save", "findings",
+        ],
+    );
+    if no_kernel(&said) {
+        return;
+    }
+    assert_eq!(said.status, 1, "{}{}", said.out, said.err);
+    let saved = dir.join("findings/fuzz-3-0.yaml");
+    assert!(saved.exists(), "{}", said.out);
+    let run = fourtuple(&root(), &["run", &saved.display().to_string()]);
+    assert_ne!(run.status, 2, "{}", run.err);
+}
+
+#[test]
+fn what_cannot_be_asked_is_told() {
+    let dir = scratch("fuzz-bad");
+    for (on, words) in [
+        ("nowhere", "neither a file nor a name"),
+        ("debian:", "debian:"),
+    ] {
+        let said = fourtuple(&dir, &["fuzz", "--on", on, "--count", "1"]);
+        assert_eq!(said.status, 2, "{}", said.out);
+        assert!(said.err.contains(words), "{}", said.err);
+    }
+    let said = fourtuple(&dir, &["fuzz", "--on", "host", "--kernel", "linux-6.81"]);
+    assert_eq!(said.status, 2);
+    assert!(said.err.contains("unknown kernel"), "{}", said.err);
+    assert_eq!(
+        fourtuple(&dir, &["fuzz", "--on", "host", "--count", "0"]).status,
+        2
+    );
+}
