@@ -7,7 +7,7 @@ pub mod index;
 use std::path::{Path, PathBuf};
 
 use fourtuple_harness::{Engine, Model, ScenarioReport, kernels, runner};
-use fourtuple_scenario::{expand, load};
+use fourtuple_scenario::{Case, expand, load};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 /// The top of the repository.
@@ -16,10 +16,28 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The engines that every scenario runs on.
+/// Sockets of a scenario at full size. What such a scenario asks is decided by the port model; to simulate every packet
+/// of tens of thousands of connections would take the suite longer than all other scenarios together.
+const FULL_SIZE: u64 = 5_000;
+
+/// The engines that scenarios run on here: all that need nothing but Rust, or the model alone at full size. `fourtuple
+/// run` has all engines for all of them.
 #[must_use]
-pub fn engines() -> Vec<Box<dyn Engine>> {
+pub fn engines(cases: &[Case]) -> Vec<Box<dyn Engine>> {
+    if cases.iter().map(sockets).max() > Some(FULL_SIZE) {
+        return vec![Box::new(Model)];
+    }
     vec![Box::new(Model), Box::new(Turmoil), Box::new(Stock)]
+}
+
+/// How many sockets the processes of a case make.
+fn sockets(case: &Case) -> u64 {
+    let processes = case.program.processes().into_iter().flat_map(|all| all.values());
+    let of_one = processes.map(|one| {
+        let connections = u64::from(one.connections) * u64::from(one.repeat);
+        u64::from(one.count) * (connections + one.listen.len() as u64)
+    });
+    of_one.sum()
 }
 
 /// A scenario's path below the top of the repository.
@@ -28,7 +46,7 @@ pub fn relative(path: &Path) -> PathBuf {
     path.strip_prefix(root()).unwrap_or(path).to_owned()
 }
 
-/// Runs a scenario file on all engines.
+/// Runs a scenario file on its engines.
 ///
 /// # Panics
 /// When the file is no valid scenario.
@@ -38,7 +56,7 @@ pub fn run(path: &Path) -> ScenarioReport {
     // Snapshots are the same wherever the repository lies.
     scenario.file = relative(path).to_string_lossy().replace('\\', "/");
     let cases = expand(&scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{errors}"));
-    let engines = engines();
+    let engines = engines(&cases);
     let engines: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
     runner::run(&scenario, cases, &engines)
 }

@@ -1,0 +1,50 @@
+//! What is said about the corpus on real kernels. The kernels themselves are not at hand here; what can be checked is that
+//! nothing is missing, nothing is wrong, and the page says what the data says.
+
+use fourtuple_suite::{certified, index, root, scenarios};
+
+#[test]
+fn the_page_is_up_to_date() {
+    let path = root().join("docs/certified.md");
+    let page = certified::page(&certified::kept());
+    if std::env::var_os("FOURTUPLE_UPDATE").is_some() {
+        std::fs::write(&path, page).expect("the page can be written");
+        return;
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        page == kept,
+        "docs/certified.md is out of date: FOURTUPLE_UPDATE=1 cargo test --test certified"
+    );
+}
+
+#[test]
+fn every_scenario_was_asked_of_every_kernel_and_no_answer_is_wrong() {
+    let names: Vec<String> = scenarios().iter().map(|path| index::name(path)).collect();
+    let found = certified::kept();
+    assert!(found.kernels.len() >= 3, "the host and two images at least");
+    for kernel in &found.kernels {
+        let release = &kernel.release;
+        for name in &names {
+            let row = kernel.row(name).unwrap_or_else(|| {
+                panic!("{name} was not asked of {release}: fourtuple certify scenarios --on ... --data docs/certified.json")
+            });
+            assert_eq!(row.disallowed, 0, "{name} on {release}");
+            assert!(
+                row.cases > 0 && row.calls > 0 || row.left_out.is_some(),
+                "{name} on {release}: neither ran nor says why not"
+            );
+        }
+        let gone = kernel
+            .scenarios
+            .iter()
+            .find(|row| !names.contains(&row.scenario));
+        assert!(gone.is_none(), "{release}: {gone:?} is no scenario");
+        // What is left out is the exception.
+        assert!(
+            kernel.ran() * 2 > names.len(),
+            "{release}: only {} ran",
+            kernel.ran()
+        );
+    }
+}
