@@ -1,6 +1,6 @@
 //! The page `docs/certified.md`: which scenarios ran on which real kernels, and what came of it.
 //!
-//! It is made from `docs/certified.json`, which `fourtuple certify scenarios --data` writes where those kernels are.
+//! It is made from `docs/certified.json`: what `fourtuple certify scenarios --data` writes where those kernels are.
 
 use std::fmt::Write as _;
 
@@ -76,14 +76,18 @@ const HEAD: &str = "\
 
 Every scenario of the corpus that a kernel can express ran on it with real sockets, and the port model followed: each
 answer of the kernel had to be one that its profile allows. Port numbers hang on secrets of a kernel and are never compared
-by number; [what certify means](../README.md#what-it-answers) is that the whole run has an explanation in the model.
+by number. What network faults a scenario has are left out: these are real networks, and nothing goes wrong in them.
 
 This page is generated from `certified.json`; the test `certified` keeps it up to date (`FOURTUPLE_UPDATE=1 cargo test
---test certified`) and finds scenarios that have no row. Where those kernels are at hand the data is made anew with
+--test certified`) and finds scenarios that have no row. The data comes from one command for each kernel, whose `kernels`
+are put together in the file:
 
 ```sh
-fourtuple certify scenarios --on host --data docs/certified.json
+fourtuple certify scenarios --on debian:6.1 --kernel debian-12 --data FILE
+fourtuple certify scenarios --on host --kernel linux-6.18 --data FILE
 ```
+
+`--kernel` makes scenarios run that ask for other kernels too.
 
 A number is how many calls were followed, over all points of the matrix. A letter says why a scenario was left out, or a
 part of it.

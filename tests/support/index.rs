@@ -1,7 +1,9 @@
 //! The index of the corpus, `scenarios/README.md`: what each scenario asks and how the kernels answer.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fourtuple_harness::group::{self, Group};
 use fourtuple_harness::kernels::{self, Order};
@@ -31,8 +33,10 @@ kernels and the points of the matrix that it is for, then the calls in which the
 /// When a scenario cannot be read.
 #[must_use]
 pub fn page() -> String {
-    let paths = scenarios();
-    let rows = rows(&paths.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+    let rows: Vec<_> = reports()
+        .iter()
+        .map(|(path, report)| row(path, report))
+        .collect();
     let mut out = HEAD.to_owned();
     writeln!(out, "\n{} scenarios.", rows.len()).expect("a string takes everything");
     let mut topic = "";
@@ -52,40 +56,44 @@ pub fn page() -> String {
     out
 }
 
-/// The scenarios' names and rows, in the order of the paths. Some scenarios are large, so they are shared out.
-fn rows(paths: &[&Path]) -> Vec<(String, String)> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(8);
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let mut rows: Vec<(usize, (String, String))> = std::thread::scope(|scope| {
-        let work = || {
-            let mut made = Vec::new();
-            loop {
-                let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let Some(path) = paths.get(at) else {
-                    return made;
-                };
-                made.push((at, row(path)));
-            }
-        };
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().expect("no scenario panics"))
-            .collect()
-    });
-    rows.sort();
-    rows.into_iter().map(|(_, row)| row).collect()
+/// What the model answers to each scenario of the corpus, by path. Some are large, so they are shared out among threads,
+/// and asked only once.
+///
+/// # Panics
+/// When a scenario cannot be read.
+pub fn reports() -> &'static [(PathBuf, ScenarioReport)] {
+    static REPORTS: OnceLock<Vec<(PathBuf, ScenarioReport)>> = OnceLock::new();
+    REPORTS.get_or_init(|| {
+        let paths = scenarios();
+        let threads = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(8);
+        let next = AtomicUsize::new(0);
+        let mut reports: Vec<(PathBuf, ScenarioReport)> = std::thread::scope(|scope| {
+            let work = || {
+                let mut made = Vec::new();
+                while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let scenario = load(path).unwrap_or_else(|errors| panic!("{errors}"));
+                    made.push((path.clone(), model(&scenario)));
+                }
+                made
+            };
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .flat_map(|worker| worker.join().expect("no scenario panics"))
+                .collect()
+        });
+        reports.sort_by(|(a, _), (b, _)| a.cmp(b));
+        reports
+    })
 }
 
-fn row(path: &Path) -> (String, String) {
-    let scenario = load(path).unwrap_or_else(|errors| panic!("{errors}"));
+fn row(path: &Path, report: &ScenarioReport) -> (String, String) {
     let name = name(path);
-    let report = model(&scenario);
     let short = name.rsplit('/').next().unwrap_or(&name);
     let question = cell(&report.about);
-    let answers = answers(&report).join("<br>");
+    let answers = answers(report).join("<br>");
     (
         name.clone(),
         format!(
@@ -102,12 +110,7 @@ pub fn name(path: &Path) -> String {
     below.to_string_lossy().replace('\\', "/")
 }
 
-/// What the model answers to a scenario.
-///
-/// # Panics
-/// When the scenario asks for a kernel that there is not.
-#[must_use]
-pub fn model(scenario: &Scenario) -> ScenarioReport {
+fn model(scenario: &Scenario) -> ScenarioReport {
     let cases = expand(scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{errors}"));
     // The model has no network: where the scenario asks for one, the answers are turmoil's.
     let engines: [&dyn Engine; 2] = [&Model, &Turmoil];

@@ -24,15 +24,25 @@ const FULL_SIZE: u64 = 5_000;
 /// run` has all engines for all of them.
 #[must_use]
 pub fn engines(cases: &[Case]) -> Vec<Box<dyn Engine>> {
-    if cases.iter().map(sockets).max() > Some(FULL_SIZE) {
+    if is_full_size(cases) {
         return vec![Box::new(Model)];
     }
     vec![Box::new(Model), Box::new(Turmoil), Box::new(Stock)]
 }
 
+/// Whether a scenario is at full size: tens of thousands of connections.
+#[must_use]
+pub fn is_full_size(cases: &[Case]) -> bool {
+    cases.iter().map(sockets).max() > Some(FULL_SIZE)
+}
+
 /// How many sockets the processes of a case make.
 fn sockets(case: &Case) -> u64 {
-    let processes = case.program.processes().into_iter().flat_map(|all| all.values());
+    let processes = case
+        .program
+        .processes()
+        .into_iter()
+        .flat_map(|all| all.values());
     let of_one = processes.map(|one| {
         let connections = u64::from(one.connections) * u64::from(one.repeat);
         u64::from(one.count) * (connections + one.listen.len() as u64)
