@@ -254,7 +254,8 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
         })
         .collect();
     let never = runs().all(|(_, run)| matches!(run, EngineRun::Cannot { .. }));
-    if !runs().any(|(_, run)| follows(run)) && !(never && reasons.len() > 1) {
+    let told = runs().any(|(_, run)| follows(run)) || never && reasons.len() > 1;
+    if !told {
         return None;
     }
     let mut lines: Vec<String> = Vec::new();
