@@ -36,6 +36,8 @@ pub struct Real {
     max_wait: Duration,
     /// What has been run ahead, by [`key`].
     ready: Mutex<BTreeMap<String, Result<Ran, Cannot>>>,
+    /// The first run that broke off, which is nobody's fault but this program's or the machine's.
+    broken: Mutex<Option<String>>,
 }
 
 /// A case that has run and been followed.
@@ -65,6 +67,7 @@ impl Real {
             profile,
             max_wait,
             ready: Mutex::default(),
+            broken: Mutex::default(),
         })
     }
 
@@ -76,6 +79,20 @@ impl Real {
     /// The kernel.
     pub fn on(&self) -> &On {
         &self.on
+    }
+
+    /// Why a run broke off, if one has: then what was left out says nothing about the scenarios.
+    pub fn broken(&self) -> Option<String> {
+        lock(&self.broken).clone()
+    }
+
+    /// What is left of an error: the reason why a case has not run.
+    fn cannot(&self, e: &RunError) -> Cannot {
+        let line = one_line(e);
+        if let RunError::Broken { .. } = e {
+            lock(&self.broken).get_or_insert_with(|| line.clone());
+        }
+        Cannot::new(line)
     }
 
     /// The case as its guest runs it.
@@ -138,12 +155,12 @@ impl Real {
             let place = scripts[n].0;
             results[place] = Some(match answered {
                 Ok(answered) => self.follow(answered, &mut judge),
-                Err(e) => Err(Cannot::new(one_line(&e))),
+                Err(e) => Err(self.cannot(&e)),
             });
         }
         let unfinished = match ended {
             Ok(()) => Cannot::new("it was not run"),
-            Err(e) => Cannot::new(one_line(&e)),
+            Err(e) => self.cannot(&e),
         };
         results
             .into_iter()

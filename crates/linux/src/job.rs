@@ -33,3 +33,21 @@ impl Job for Program {
         plan.answers(self, frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The compiler does not notice two operations of one number, and the guest takes one for the other.
+    #[test]
+    fn operations_have_numbers_of_their_own() {
+        let numbers: Vec<u8> = include_str!("wire.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub(crate) const OP_")?.split_once(" = "))
+            .map(|(_, number)| number.trim_end_matches(';').parse().expect("a number"))
+            .collect();
+        assert!(numbers.len() > 20, "{numbers:?}");
+        let distinct: BTreeSet<u8> = numbers.iter().copied().collect();
+        assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
+    }
+}
