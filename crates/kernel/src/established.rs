@@ -214,7 +214,7 @@ impl<C: Chooser> Machine<C> {
             TwAge::OverOneSecond => {
                 let age = now.saturating_sub(stamp);
                 (
-                    now / SEC - stamp / SEC > 1,
+                    (now / SEC).saturating_sub(stamp / SEC) > 1,
                     age + SLACK < SEC || age > 2 * SEC + SLACK,
                 )
             }
