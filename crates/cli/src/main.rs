@@ -5,6 +5,7 @@
 //! - [`corpus`]: the scenarios to start from
 //! - [`engines`]: the engines there are
 //! - [`files`]: files that verbs write, whole or not at all
+//! - [`shard`]: a part of a sweep, for several machines
 //! - [`output`]: where answers and messages go, and the exit status
 //! - [`progress`]: a line about long work
 //! - [`junit`], [`github`]: reports for build servers
@@ -19,6 +20,7 @@ mod junit;
 mod output;
 mod progress;
 mod select;
+mod shard;
 
 use std::io::Write as _;
 use std::process::ExitCode;

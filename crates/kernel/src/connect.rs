@@ -16,9 +16,6 @@ use crate::segment::SegKind;
 use crate::socket::{Link, State};
 use crate::time::SEC;
 
-/// After this many 4-tuples found taken in one search the destination is indexed.
-const ENOUGH: u32 = 16;
-
 /// A port that the search has settled on.
 struct Pick {
     port: u16,
@@ -471,7 +468,7 @@ impl<C: Chooser> Machine<C> {
                 }
                 from = place + 1;
                 in_vain += 1;
-                if in_vain == ENOUGH && index.is_none() {
+                if index.is_none() && in_vain == self.ns(ns).destinations.enough() {
                     index = Some(self.index_destination(i));
                 }
             }

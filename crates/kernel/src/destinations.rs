@@ -41,7 +41,7 @@ impl InUse {
 }
 
 /// How many destinations are kept; one more replaces the oldest.
-const MAX: usize = 256;
+const MAX: usize = 4096;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Destinations {
@@ -54,6 +54,12 @@ pub(crate) struct Destinations {
 }
 
 impl Destinations {
+    /// After how many 4-tuples found taken in one search its destination is worth to be kept. Where another one has to
+    /// go for it, only a search that costs as much as the making of the index does.
+    pub(crate) fn enough(&self) -> u32 {
+        if self.list.len() < MAX { 16 } else { 4096 }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

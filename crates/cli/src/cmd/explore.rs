@@ -9,6 +9,7 @@ use fourtuple_kernel::profile;
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
+use crate::shard::Shard;
 use crate::select::{self, Overrides};
 
 /// Explores every order of the calls and every choice of a port: which answers come always, sometimes or never.
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// How many threads to use; as many as there are processors if left out. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Explore only one part of the cases (kernels and points of the matrix), such as the second of five. Parts one after
+    /// the other, in json-lines, are the whole.
+    #[arg(long, value_name = "K/N", default_value = "1/1", hide_default_value = true)]
+    shard: Shard,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -49,11 +54,14 @@ enum Format {
     Text,
     /// One JSON document.
     Json,
+    /// A JSON object on each line, for each case.
+    JsonLines,
 }
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
-        let selected = select::one(&self.file, &self.overrides)?;
+        let mut selected = select::one(&self.file, &self.overrides)?;
+        self.shard.keep(&mut selected.cases);
         let processors = || std::thread::available_parallelism().map_or(1, Into::into);
         let budget = Budget {
             states: self.budget as usize,
@@ -107,6 +115,22 @@ impl Args {
         };
         match self.format {
             Format::Text => out.text(&texts.join("\n"))?,
+            Format::JsonLines => {
+                let mut line = |value: serde_json::Value| -> Result<(), Failure> {
+                    serde_json::to_writer(&mut *out, &value).map_err(std::io::Error::from)?;
+                    writeln!(out)?;
+                    Ok(())
+                };
+                if self.witness.is_some() {
+                    for witness in &replays {
+                        line(serde_json::json!({ "format": 1, "witness": witness }))?;
+                    }
+                } else {
+                    for exploration in &all {
+                        line(serde_json::json!({ "format": 1, "exploration": exploration }))?;
+                    }
+                }
+            }
             Format::Json => {
                 let document = match self.witness {
                     Some(_) => serde_json::json!({ "format": 1, "witnesses": replays }),

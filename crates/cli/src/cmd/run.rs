@@ -10,6 +10,7 @@ use fourtuple_harness::{Engine, ScenarioReport, json, runner, text};
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
+use crate::shard::Shard;
 use crate::select::{self, Overrides, Selected};
 use crate::{engines, github, junit};
 
@@ -33,6 +34,10 @@ pub(crate) struct Args {
     /// How many scenarios to run at a time; as many as there are processors if left out. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Run only one part of the scenarios, such as the second of five. Parts one after the other, in json-lines, are the
+    /// whole.
+    #[arg(long, value_name = "K/N", default_value = "1/1", hide_default_value = true)]
+    shard: Shard,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,7 +57,8 @@ enum Format {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let engines = engines::by_name(&self.engine, &self.real)?;
-        let selected = select::all(&self.paths, &self.overrides)?;
+        let mut selected = select::all(&self.paths, &self.overrides)?;
+        self.shard.keep(&mut selected);
         engines::prepare(&engines, &selected);
         let mut totals = Totals::default();
         let mut writer = Writer::start(self.format, out)?;

@@ -5,7 +5,7 @@
 //! ports, a bind() that closes ports to everybody else.
 
 mod measure;
-mod noting;
+pub mod noting;
 pub mod text;
 
 use std::net::SocketAddr;

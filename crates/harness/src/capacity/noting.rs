@@ -7,14 +7,16 @@ use fourtuple_scenario::PortRange;
 
 /// Seeded chance that remembers the start of a search.
 #[derive(Clone, Debug)]
-pub(super) struct Noting {
+pub struct Noting {
     seeded: Seeded,
     /// Where the last search of a connect() started.
-    pub(super) start: Option<u32>,
+    pub start: Option<u32>,
 }
 
 impl Noting {
-    pub(super) fn new(seed: u64, machine: &str) -> Self {
+    /// Chance for a machine, as [`Seeded::new`] makes it.
+    #[must_use]
+    pub fn new(seed: u64, machine: &str) -> Self {
         Noting {
             seeded: Seeded::new(seed, machine),
             start: None,
@@ -24,15 +26,16 @@ impl Noting {
 
 /// How a connect() search walks through its range.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Walk {
+pub struct Walk {
     /// The order of the kernel.
-    pub(super) scan: ConnectScan,
+    pub scan: ConnectScan,
     /// Whether the socket's own range makes it go port by port.
-    pub(super) by_one: bool,
+    pub by_one: bool,
 }
 
 /// How many ports a search looked at that began at `start` and took `port`; all that it can look at if it took none.
-pub(super) fn looked_at(walk: Walk, range: PortRange, start: u32, port: Option<u16>) -> u32 {
+#[must_use]
+pub fn looked_at(walk: Walk, range: PortRange, start: u32, port: Option<u16>) -> u32 {
     let Walk { scan, by_one } = walk;
     let n = range.size();
     let even_n = if n > 1 { n & !1 } else { n };

@@ -1,0 +1,67 @@
+//! The port model by itself.
+
+use crate::clock::best;
+use crate::machine::{Bench, RANGE, destination, share};
+use crate::memory;
+
+/// One kernel of each way in which connect() searches.
+pub(crate) const KERNELS: [&str; 3] = ["rhel-6.5", "linux-4.4", "linux-6.18"];
+
+/// Nanoseconds per call while the whole range is taken, from a machine that has just booted.
+pub(crate) fn whole_range(kernel: &str) -> (f64, f64) {
+    let connect = best(15, || Bench::connected(kernel, RANGE, 1)) / RANGE as f64;
+    let bind = best(15, || Bench::poisoned(kernel, RANGE)) / RANGE as f64;
+    (connect, bind)
+}
+
+/// Nanoseconds of a connect() that finds no port: each is taken towards the destination, or each was
+/// bound.
+pub(crate) fn refused(kernel: &str) -> (f64, f64) {
+    const CALLS: usize = 1000;
+    let refuse = |mut bench: Bench| {
+        best(15, || {
+            for _ in 0..CALLS {
+                let refused = bench.connect(destination(0));
+                assert!(refused.is_err(), "there is no port");
+            }
+        }) / CALLS as f64
+    };
+    let full = refuse(Bench::connected(kernel, RANGE, 1));
+    let poisoned = refuse(Bench::poisoned(kernel, RANGE));
+    (full, poisoned)
+}
+
+/// Nanoseconds of a connect() to one destination when this percentage of the range is taken.
+pub(crate) fn at_fill(kernel: &str, percent: usize) -> f64 {
+    const CALLS: usize = 64;
+    let mut bench = Bench::connected(kernel, share(percent).min(RANGE - CALLS), 1);
+    let mut all = Vec::new();
+    for _ in 0..200 {
+        let mut socks = Vec::with_capacity(CALLS);
+        let took = best(1, || {
+            for _ in 0..CALLS {
+                socks.push(bench.connect(destination(0)).expect("there is a port"));
+            }
+        });
+        all.push(took / CALLS as f64);
+        for sock in socks {
+            bench.abort(sock);
+        }
+    }
+    // The least of so short times would be what the clock makes of them.
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 4]
+}
+
+/// Bytes per connection, and nanoseconds per connect(), of so many connections over so many
+/// destinations.
+pub(crate) fn held(connections: usize, destinations: usize) -> (f64, f64) {
+    let before = memory::used();
+    let mut bench = None;
+    let took = best(1, || {
+        bench = Some(Bench::connected("linux-6.18", connections, destinations));
+    });
+    let bytes = memory::used() - before;
+    drop(bench);
+    (bytes as f64 / connections as f64, took / connections as f64)
+}

@@ -1,0 +1,250 @@
+//! The page that is written.
+
+use crate::kernel::{self, KERNELS};
+use crate::machine::RANGE;
+use crate::{command, plot, real, sockets};
+use std::fmt::Write as _;
+use std::path::Path;
+
+const HEAD: &str = "\
+# Performance
+
+This page is written by `cargo run --release -p fourtuple-bench` (after `cargo build --release`); do not edit it. Times
+are processor time of the thread, the least of several runs; figures of other machines differ, the ratios hardly.
+`cargo bench -p fourtuple-kernel` measures single calls with criterion, `cargo bench -p fourtuple-turmoil` whole
+simulations.
+";
+
+/// One line of a table.
+fn row(page: &mut String, cells: &[String]) {
+    let _ = writeln!(page, "| {} |", cells.join(" | "));
+}
+
+fn table(page: &mut String, heads: &[&str]) {
+    row(
+        page,
+        &heads.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>(),
+    );
+    let rule: Vec<String> = (0..heads.len())
+        .map(|n| if n == 0 { "---" } else { "---:" }.to_owned())
+        .collect();
+    row(page, &rule);
+}
+
+/// Measures everything and writes the page and its picture.
+pub(crate) fn write(top: &Path) -> Result<(), String> {
+    // Before anything else: the most memory of a process counts what it had of this one when it started.
+    let processes = whole_process(top)?;
+    let mut page = HEAD.to_owned();
+    let _ = writeln!(page, "\nMeasured on {}.", machine());
+    model(&mut page);
+    held(&mut page);
+    side_by_side(&mut page, top)?;
+    page += &processes;
+    let file = top.join("docs/performance.md");
+    std::fs::write(&file, page).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// What it was measured on, in words.
+fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("an unknown processor", |(_, name)| name);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{count} processors of the kind {model}, {}", kernel_name())
+}
+
+/// The running kernel without what its builder appended.
+fn kernel_name() -> String {
+    let release = release();
+    let version = release.split('-').next().unwrap_or_default();
+    format!("Linux {version}")
+}
+
+fn release() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    text.trim().to_owned()
+}
+
+fn model(page: &mut String) {
+    page.push_str("\n## The model: nanoseconds per call\n\nA call is socket() and connect() up to the established connection, or socket() and bind() to port 0. *Whole range*\nis the mean over all 28,232 ports from a machine that has just booted, page faults of new memory included.\n\n");
+    table(
+        page,
+        &[
+            "kernel",
+            "connect, whole range",
+            "in all",
+            "bind, whole range",
+            "connect refused, full",
+            "connect refused, all bound",
+        ],
+    );
+    for name in KERNELS {
+        let (connect, bind) = kernel::whole_range(name);
+        let (full, poisoned) = kernel::refused(name);
+        row(
+            page,
+            &[
+                name.to_owned(),
+                format!("{connect:.0}"),
+                format!("{:.1} ms", connect * RANGE as f64 / 1e6),
+                format!("{bind:.0}"),
+                format!("{full:.0}"),
+                format!("{poisoned:.0}"),
+            ],
+        );
+    }
+    page.push_str("\nA connect() to one destination when so much of the range is taken by connections to it:\n\n");
+    table(
+        page,
+        &["kernel", "0 %", "50 %", "90 %", "99 %", "the last 64 ports"],
+    );
+    for name in KERNELS {
+        let mut cells = vec![name.to_owned()];
+        cells
+            .extend([0, 50, 90, 99, 100].map(|fill| format!("{:.0}", kernel::at_fill(name, fill))));
+        row(page, &cells);
+    }
+}
+
+fn held(page: &mut String) {
+    page.push_str("\n## Growth\n\nConnections that one machine of the model holds, evenly over the destinations. Bytes are all that is allocated.\n\n");
+    table(
+        page,
+        &[
+            "connections",
+            "destinations",
+            "bytes each",
+            "nanoseconds each",
+        ],
+    );
+    let sizes = [
+        (1_000, 64),
+        (10_000, 64),
+        (100_000, 64),
+        (1_000_000, 64),
+        (10_000_000, 640),
+    ];
+    for (connections, destinations) in sizes {
+        let (bytes, time) = kernel::held(connections, destinations);
+        row(
+            page,
+            &[
+                connections.to_string(),
+                destinations.to_string(),
+                format!("{bytes:.0}"),
+                format!("{time:.0}"),
+            ],
+        );
+    }
+}
+
+fn side_by_side(page: &mut String, top: &Path) -> Result<(), String> {
+    page.push_str("\n## Side by side\n\nThe same calls in one run: connections from one host to one listener until all 28,232 ports are taken (28,000 on\nturmoil, where they are accepted as well), each held, then 1,000 connects that find no port.\n\n");
+    let profile = fourtuple_linux::profile_of(&release())
+        .ok_or("the model does not know the running kernel")?;
+    let model = sockets::model(&profile);
+    let (stock, linux) = sockets::turmoil_sockets();
+    let kernel = real::measure(5);
+    table(
+        page,
+        &[
+            "what runs",
+            "ns per connection",
+            "times the model",
+            "ns per refused connect",
+            "times the model",
+        ],
+    );
+    let with = |fill: f64, refused: Option<f64>| {
+        let ratio = |a: f64, b: f64| format!("{:.1}", a / b);
+        let none = || "-".to_owned();
+        [
+            format!("{fill:.0}"),
+            ratio(fill, model.fill),
+            refused.map_or_else(none, |r| format!("{r:.0}")),
+            refused.map_or_else(none, |r| ratio(r, model.refused)),
+        ]
+    };
+    let mut line = |name: String, fill: f64, refused: Option<f64>| {
+        let mut cells = vec![name];
+        cells.extend(with(fill, refused));
+        row(page, &cells);
+    };
+    line(
+        format!("model of {}", profile.name),
+        model.fill,
+        Some(model.refused),
+    );
+    if let Ok(kernel) = &kernel {
+        let name = format!("{} in a namespace", kernel_name());
+        line(name, kernel.cost.fill, Some(kernel.cost.refused));
+    }
+    line("turmoil's own sockets".to_owned(), stock, None);
+    line("fourtuple's sockets for turmoil".to_owned(), linux, None);
+    let _ = writeln!(
+        page,
+        "\nfourtuple's sockets take {:.2} times what turmoil's own take.",
+        linux / stock
+    );
+    match kernel {
+        Err(reason) => {
+            let _ = writeln!(page, "\nThe running kernel was not measured: {reason}.");
+        }
+        Ok(kernel) => {
+            let looked_at = sockets::looked_at_by_each(&profile);
+            let file = top.join("docs/connect-cost.svg");
+            plot::draw(&file, &profile.name, &looked_at, &kernel.each)
+                .map_err(|e| e.to_string())?;
+            let _ = writeln!(
+                page,
+                "\n![Ports looked at as the model predicts, and microseconds as measured](connect-cost.svg)\n\nThe model also says what a connect() costs the kernel: how many ports its search looks at. Over the fill the two\ncurves go together with a correlation of {:.2}.",
+                plot::correlation(&looked_at, &kernel.each)
+            );
+        }
+    }
+    Ok(())
+}
+
+fn whole_process(top: &Path) -> Result<String, String> {
+    let mut page = String::from("\n## The command\n\nWhole processes, from start to end.\n\n");
+    table(
+        &mut page,
+        &[
+            "`fourtuple run ... --engine model`",
+            "ms",
+            "ms of processors",
+            "MiB",
+        ],
+    );
+    let runs: [(&str, &[&str], usize); 3] = [
+        (
+            "`scenarios/rhel-6.5/connect-after-bind.yaml`",
+            &["scenarios/rhel-6.5/connect-after-bind.yaml"],
+            20,
+        ),
+        (
+            "`scenarios/rhel-6.5/full-size.yaml`",
+            &["scenarios/rhel-6.5/full-size.yaml"],
+            10,
+        ),
+        ("`scenarios`", &["scenarios"], 1),
+    ];
+    for (name, arguments, times) in runs {
+        let mut all = vec!["run", "--engine", "model"];
+        all.extend(arguments);
+        let took = command::run(top, &all, times)?;
+        row(
+            &mut page,
+            &[
+                name.to_owned(),
+                format!("{:.0}", took.wall),
+                format!("{:.0}", took.processor),
+                format!("{:.0}", took.memory),
+            ],
+        );
+    }
+    Ok(page)
+}

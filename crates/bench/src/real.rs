@@ -1,0 +1,126 @@
+//! The kernel of this machine, in a network namespace of its own: this program starts itself there again.
+
+use crate::machine::RANGE;
+use crate::sockets::{Cost, REFUSED};
+use cpu_time::ThreadTime;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+
+/// The argument that makes this program the one inside.
+pub(crate) const INSIDE: &str = "inside-a-namespace";
+/// The argument that makes it one of the processes there that connect.
+pub(crate) const PART: &str = "part-of-a-fill";
+/// What such a process says once it holds its connections.
+const HELD: &str = "held";
+/// How many of them there are.
+const PARTS: usize = 3;
+const SERVER: &str = "127.0.0.1:80";
+
+/// What the kernel took.
+pub(crate) struct Measured {
+    pub(crate) cost: Cost,
+    /// Nanoseconds of each connect of the fill.
+    pub(crate) each: Vec<f64>,
+}
+
+/// Fills the range of a new namespace, several times; the least of each.
+pub(crate) fn measure(runs: usize) -> Result<Measured, String> {
+    let this = std::env::current_exe().map_err(|e| e.to_string())?;
+    let mut least: Option<Vec<f64>> = None;
+    for _ in 0..runs {
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "--net", "sh", "-c"])
+            .arg(format!("ip link set lo up && exec \"$0\" {INSIDE}"))
+            .arg(&this)
+            .output()
+            .map_err(|e| format!("unshare does not start: {e}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(said.lines().next().unwrap_or("no message").to_owned());
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let times: Vec<f64> = text.lines().filter_map(|n| n.parse().ok()).collect();
+        if times.len() != RANGE + 1 {
+            return Err(format!(
+                "{} measurements instead of {}",
+                times.len(),
+                RANGE + 1
+            ));
+        }
+        least = Some(match least {
+            None => times,
+            Some(old) => old.iter().zip(&times).map(|(a, b)| a.min(*b)).collect(),
+        });
+    }
+    let mut each = least.ok_or("no run was asked for")?;
+    let refused = each.pop().unwrap_or_default();
+    let fill = each.iter().sum::<f64>() / RANGE as f64;
+    Ok(Measured {
+        cost: Cost { fill, refused },
+        each,
+    })
+}
+
+/// Inside: prints the nanoseconds of each connect, then those of one that is refused.
+///
+/// The connections are shared out over processes, because a process may not have as many files as there are ports.
+/// Nobody accepts them: they wait in the listener's queue.
+pub(crate) fn inside() -> Result<(), std::io::Error> {
+    std::fs::write("/proc/sys/net/core/somaxconn", "65535")?;
+    let _listener = TcpListener::bind(SERVER)?;
+    let this = std::env::current_exe()?;
+    let mut parts = Vec::new();
+    for part in 0..PARTS {
+        let count = (part + 1) * RANGE / PARTS - part * RANGE / PARTS;
+        let mut child = Command::new(&this)
+            .args([PART, &count.to_string(), &(part + 1 == PARTS).to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        for line in lines {
+            let line = line?;
+            if line == HELD {
+                break;
+            }
+            println!("{line}");
+        }
+        parts.push(child);
+    }
+    for mut part in parts {
+        drop(part.stdin.take());
+        part.wait()?;
+    }
+    Ok(())
+}
+
+/// One of the processes: connects so many times, holds everything until its input ends. The last one goes on to what
+/// is refused.
+pub(crate) fn part(count: Option<String>, last: Option<String>) -> Result<(), std::io::Error> {
+    let count = count.and_then(|n| n.parse().ok()).unwrap_or(0);
+    rlimit::increase_nofile_limit(count + 100)?;
+    let mut held = Vec::new();
+    let mut times = Vec::new();
+    for _ in 0..count {
+        // socket(), connect(), and what the other end does: the loopback interface has it done in the same call.
+        let start = ThreadTime::now();
+        let client = TcpStream::connect(SERVER)?;
+        times.push(start.elapsed());
+        held.push(client);
+    }
+    if last.as_deref() == Some("true") {
+        let start = ThreadTime::now();
+        for _ in 0..REFUSED {
+            let refused = TcpStream::connect(SERVER);
+            assert!(refused.is_err(), "the range is full");
+        }
+        times.push(start.elapsed() / REFUSED as u32);
+    }
+    for time in times {
+        println!("{}", time.as_nanos());
+    }
+    println!("{HELD}");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The same sequence of socket calls on everything that has sockets: connections from one host to one listener until
+//! the range is full, then some more that find no port.
+
+use crate::clock::best;
+use crate::machine::RANGE;
+use fourtuple_harness::capacity::noting::{Noting, Walk, looked_at};
+use fourtuple_kernel::profile::Profile;
+use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SockId};
+use fourtuple_scenario::PortRange;
+use fourtuple_turmoil::{BuildLinux, Linux};
+use std::time::{Duration, SystemTime};
+
+/// How many connects are made on a full range.
+pub(crate) const REFUSED: usize = 1000;
+
+/// Nanoseconds per connection of a whole fill, and per connect on a full range.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    pub(crate) fill: f64,
+    pub(crate) refused: f64,
+}
+
+/// Client and server on one host of the model, as on the loopback interface.
+struct Loopback<C: Chooser> {
+    machine: Machine<C>,
+    ns: NsId,
+    to: Endpoint,
+}
+
+impl<C: Chooser> Loopback<C> {
+    fn new(profile: &Profile, chooser: C) -> Self {
+        let mut machine = Machine::new(profile.behaviours, chooser);
+        let ns = machine.add_namespace();
+        let to = Endpoint::new(Ip::LOOPBACK4, 80);
+        let listener = machine.socket(ns, Family::Inet, 0);
+        machine.bind(listener, to).expect("the port is free");
+        machine
+            .sysctl(ns, "net.core.somaxconn", "65535")
+            .expect("every kernel has it");
+        machine.listen(listener, 65_535).expect("it is bound");
+        Loopback { machine, ns, to }
+    }
+
+    fn connect(&mut self) -> Result<SockId, Errno> {
+        let sock = self.machine.socket(self.ns, Family::Inet, 0);
+        match self.machine.connect(sock, self.to) {
+            Call::Done(Ok(())) => Ok(sock),
+            Call::Done(Err(errno)) => {
+                self.machine.close(sock);
+                Err(errno)
+            }
+            Call::Waiting => unreachable!("the loopback interface answers at once"),
+        }
+    }
+}
+
+/// The model.
+pub(crate) fn model(profile: &Profile) -> Cost {
+    let fill = || {
+        let mut host = Loopback::new(profile, Seeded::new(1, "bench"));
+        for _ in 0..RANGE {
+            host.connect().expect("there is a port");
+        }
+        host
+    };
+    let mut full = fill();
+    let refused = best(15, || {
+        for _ in 0..REFUSED {
+            assert_eq!(full.connect(), Err(Errno::EADDRNOTAVAIL));
+        }
+    });
+    Cost {
+        fill: best(15, fill) / RANGE as f64,
+        refused: refused / REFUSED as f64,
+    }
+}
+
+/// How many ports each connect of a fill looks at on this kernel, as the model predicts it.
+pub(crate) fn looked_at_by_each(profile: &Profile) -> Vec<u32> {
+    let mut host = Loopback::new(profile, Noting::new(1, "bench"));
+    let walk = Walk {
+        scan: profile.behaviours.connect_scan,
+        by_one: false,
+    };
+    (0..RANGE)
+        .map(|_| {
+            let sock = host.connect().expect("there is a port");
+            let start = host.machine.chooser_mut().start.expect("a search was made");
+            let port = host.machine.local(sock).port;
+            looked_at(walk, PortRange::new(32_768, 60_999), start, Some(port))
+        })
+        .collect()
+}
+
+fn builder() -> turmoil::Builder {
+    let mut builder = turmoil::Builder::new();
+    builder
+        .epoch(SystemTime::UNIX_EPOCH)
+        .rng_seed(1)
+        .simulation_duration(Duration::from_secs(3600))
+        .min_message_latency(Duration::ZERO)
+        .max_message_latency(Duration::ZERO)
+        .ephemeral_ports(32_768..=60_999);
+    builder
+}
+
+/// A program of a turmoil test, with either kind of sockets.
+macro_rules! hold {
+    ($sim:expr, $net:path) => {{
+        use $net::{TcpListener, TcpStream};
+        let mut sim = $sim;
+        sim.host("server", || async {
+            let listener = TcpListener::bind("0.0.0.0:80").await?;
+            let mut accepted = Vec::new();
+            loop {
+                accepted.push(listener.accept().await?);
+            }
+        });
+        sim.client("client", async {
+            let mut held = Vec::new();
+            for _ in 0..HELD {
+                held.push(TcpStream::connect("server:80").await?);
+            }
+            Ok(())
+        });
+        sim.run().expect("every connect finds a port");
+    }};
+}
+
+/// Turmoil's own sockets give out one port less than there are.
+const HELD: usize = 28_000;
+
+/// Nanoseconds per held connection on turmoil's own sockets and on those with Linux's ports.
+pub(crate) fn turmoil_sockets() -> (f64, f64) {
+    let stock = best(5, || hold!(builder().build(), turmoil::net));
+    let linux = best(5, || {
+        hold!(
+            builder().build_linux(Linux::default()),
+            fourtuple_turmoil::net
+        )
+    });
+    (stock / HELD as f64, linux / HELD as f64)
+}
