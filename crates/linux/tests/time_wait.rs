@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 #[path = "../examples/time_wait/measure.rs"]
+#[allow(dead_code, reason = "the example prints more than the test looks at")]
 mod measure;
 
 use fourtuple_linux::{Image, Vm};
