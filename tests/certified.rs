@@ -19,7 +19,7 @@ fn the_page_is_up_to_date() {
 }
 
 #[test]
-fn every_scenario_was_asked_of_every_kernel_and_no_answer_is_wrong() {
+fn every_scenario_was_asked_of_every_kernel_and_what_is_wrong_is_told() {
     let names: Vec<String> = scenarios().iter().map(|path| index::name(path)).collect();
     let found = certified::kept();
     assert!(found.kernels.len() >= 3, "the host and two images at least");
@@ -29,7 +29,15 @@ fn every_scenario_was_asked_of_every_kernel_and_no_answer_is_wrong() {
             let row = kernel.row(name).unwrap_or_else(|| {
                 panic!("{name} was not asked of {release}: fourtuple certify scenarios --on ... --data docs/certified.json")
             });
-            assert_eq!(row.disallowed, 0, "{name} on {release}");
+            let known = certified::UNEXPLAINED.iter();
+            let known = known
+                .filter(|(on, of, _)| on == release && of == name)
+                .count();
+            assert_eq!(
+                row.disallowed > 0,
+                known > 0,
+                "{name} on {release}: an answer that is not allowed is told of"
+            );
             assert!(
                 row.cases > 0 && row.calls > 0 || row.left_out.is_some(),
                 "{name} on {release}: neither ran nor says why not"
