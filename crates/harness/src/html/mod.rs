@@ -1,10 +1,10 @@
 //! One HTML file about any number of scenarios: for a screen of any size, light or dark, for paper, and for those who
 //! see no pictures. It fetches nothing and runs no script, and the same input gives the same bytes.
 //!
-//! - [`matrix`]: scenarios by kernels
-//! - [`section`]: one scenario: verdict, results, engines, remedies
-//! - [`timeline`]: its calls, as a picture
-//! - [`ports`]: its ports over time, as a picture
+//! - `matrix`: scenarios by kernels
+//! - `section`: one scenario: verdict, results, engines, remedies
+//! - `timeline`: its calls, as a picture
+//! - `ports`: its ports over time, as a picture
 //!
 //! Every picture has a name, a sentence that says what it shows, and a table with the same content.
 

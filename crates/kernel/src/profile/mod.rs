@@ -1,7 +1,7 @@
 //! Profiles: which behaviours a named kernel has.
 //!
 //! `linux-A.B` and `linux-A.B.C` come from the dated table in [`changes`]; distributions are in
-//! [`distro`]. Names with equal behaviours are one profile.
+//! `distro`. Names with equal behaviours are one profile.
 
 pub mod behaviour;
 pub mod changes;
