@@ -3,8 +3,9 @@
 use crate::machine::RANGE;
 use crate::sockets::{Cost, REFUSED};
 use cpu_time::ThreadTime;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::process::{Command, Stdio};
 
 /// The argument that makes this program the one inside.
@@ -15,7 +16,7 @@ pub(crate) const PART: &str = "part-of-a-fill";
 const HELD: &str = "held";
 /// How many of them there are.
 const PARTS: usize = 3;
-const SERVER: &str = "127.0.0.1:80";
+const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80);
 
 /// What the kernel took.
 pub(crate) struct Measured {
@@ -68,7 +69,9 @@ pub(crate) fn measure(runs: usize) -> Result<Measured, String> {
 /// Nobody accepts them: they wait in the listener's queue.
 pub(crate) fn inside() -> Result<(), std::io::Error> {
     std::fs::write("/proc/sys/net/core/somaxconn", "65535")?;
-    let _listener = TcpListener::bind(SERVER)?;
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    listener.bind(&SockAddr::from(SERVER))?;
+    listener.listen(65_535)?;
     let this = std::env::current_exe()?;
     let mut parts = Vec::new();
     for part in 0..PARTS {
