@@ -157,7 +157,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn bare(end: End) -> Self {
+    pub(crate) fn bare(end: End) -> Self {
         Seen {
             end,
             port: None,
@@ -175,7 +175,7 @@ impl Seen {
         }
     }
 
-    fn of(r: Result<(), Errno>) -> Self {
+    pub(crate) fn of(r: Result<(), Errno>) -> Self {
         Seen::bare(match r {
             Ok(()) => End::Ok,
             Err(e) => End::Err(e),

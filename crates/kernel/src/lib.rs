@@ -29,6 +29,7 @@ mod established;
 mod explain;
 pub mod follow;
 mod held;
+pub mod journal;
 mod machine;
 mod ns;
 mod option;

@@ -3,6 +3,8 @@
 use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
 use crate::chooser::{Chooser, Seeded};
+use crate::follow::{Op, Seen};
+use crate::journal::{Journal, end_of};
 use crate::machine::{Call, Machine, NsId, Shutdown, SockId};
 use crate::option::SockOpt;
 use crate::profile::Behaviours;
@@ -40,6 +42,8 @@ pub struct World<C: Chooser = Seeded> {
     machines: Vec<Machine<C>>,
     addresses: BTreeMap<Ip, WorldNs>,
     clock: Time,
+    /// Where calls are taken down, if somebody asked for it.
+    journal: Option<Box<Journal>>,
 }
 
 impl<C: Chooser> Default for World<C> {
@@ -59,6 +63,26 @@ impl<C: Chooser> World<C> {
             machines: Vec::new(),
             addresses: BTreeMap::new(),
             clock: Self::START,
+            journal: None,
+        }
+    }
+
+    /// Takes down every call from now on. Meant for worlds without namespaces as yet: those that exist are not known to the journal.
+    pub fn keep_journal(&mut self) {
+        self.journal = Some(Box::default());
+    }
+
+    /// The calls so far, where they are taken down.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_deref()
+    }
+
+    /// Takes a call down.
+    fn note(&mut self, op: impl FnOnce(&mut Journal) -> Op, seen: impl FnOnce() -> Seen) {
+        if let Some(journal) = &mut self.journal {
+            let op = op(journal);
+            journal.add(self.clock, op, seen());
         }
     }
 
@@ -74,13 +98,20 @@ impl<C: Chooser> World<C> {
     pub fn add_namespace(&mut self, machine: MachineId) -> WorldNs {
         let ns = self.machines[machine.0].add_namespace();
         self.machines[machine.0].set_routed(ns, true);
-        WorldNs { machine, ns }
+        let made = WorldNs { machine, ns };
+        if let Some(journal) = &mut self.journal {
+            journal.namespace(made);
+        }
+        made
     }
 
     /// Gives a namespace an address. The first one to have an address gets its packets.
     pub fn add_address(&mut self, ns: WorldNs, ip: Ip) {
         self.machines[ns.machine.0].add_address(ns.ns, ip);
         self.addresses.entry(ip).or_insert(ns);
+        if let Some(journal) = &mut self.journal {
+            journal.address(ns, ip);
+        }
     }
 
     /// A machine, for what this type has no call for.
@@ -156,7 +187,14 @@ impl<C: Chooser> World<C> {
     /// # Errors
     /// As there.
     pub fn sysctl(&mut self, ns: WorldNs, key: &str, value: &str) -> Result<(), Errno> {
-        self.machines[ns.machine.0].sysctl(ns.ns, key, value)
+        let r = self.machines[ns.machine.0].sysctl(ns.ns, key, value);
+        let op = |journal: &mut Journal| Op::Sysctl {
+            host: journal.host(ns),
+            key: key.to_owned(),
+            value: value.to_owned(),
+        };
+        self.note(op, || Seen::of(r));
+        r
     }
 
     /// [`Machine::set_time_wait`]
@@ -166,10 +204,18 @@ impl<C: Chooser> World<C> {
 
     /// [`Machine::socket`]
     pub fn socket(&mut self, ns: WorldNs, family: Family, uid: u32) -> WorldSock {
-        WorldSock {
+        let made = WorldSock {
             machine: ns.machine,
             sock: self.machines[ns.machine.0].socket(ns.ns, family, uid),
-        }
+        };
+        let op = |journal: &mut Journal| Op::Socket {
+            host: journal.host(ns),
+            sock: journal.sock(made),
+            family,
+            uid,
+        };
+        self.note(op, || Seen::of(Ok(())));
+        made
     }
 
     /// [`Machine::set`]
@@ -177,7 +223,13 @@ impl<C: Chooser> World<C> {
     /// # Errors
     /// As there.
     pub fn set(&mut self, s: WorldSock, opt: SockOpt) -> Result<(), Errno> {
-        self.machines[s.machine.0].set(s.sock, opt)
+        let r = self.machines[s.machine.0].set(s.sock, opt);
+        let op = |journal: &mut Journal| Op::Set {
+            sock: journal.sock(s),
+            opt,
+        };
+        self.note(op, || Seen::of(r));
+        r
     }
 
     /// [`Machine::bind`]
@@ -185,7 +237,18 @@ impl<C: Chooser> World<C> {
     /// # Errors
     /// As there.
     pub fn bind(&mut self, s: WorldSock, at: Endpoint) -> Result<(), Errno> {
-        self.machines[s.machine.0].bind(s.sock, at)
+        let r = self.machines[s.machine.0].bind(s.sock, at);
+        if self.journal.is_some() {
+            let seen = self.with_port(s, r);
+            self.note(
+                |journal| Op::Bind {
+                    sock: journal.sock(s),
+                    at,
+                },
+                || seen,
+            );
+        }
+        r
     }
 
     /// [`Machine::listen`]
@@ -193,48 +256,121 @@ impl<C: Chooser> World<C> {
     /// # Errors
     /// As there.
     pub fn listen(&mut self, s: WorldSock, backlog: u32) -> Result<(), Errno> {
-        self.machines[s.machine.0].listen(s.sock, backlog)
+        let r = self.machines[s.machine.0].listen(s.sock, backlog);
+        if self.journal.is_some() {
+            let seen = self.with_port(s, r);
+            self.note(
+                |journal| Op::Listen {
+                    sock: journal.sock(s),
+                    backlog,
+                },
+                || seen,
+            );
+        }
+        r
     }
 
     /// [`Machine::connect`]; the whole handshake has happened when this returns.
     pub fn connect(&mut self, s: WorldSock, to: Endpoint) -> Call<()> {
-        match self.machines[s.machine.0].connect(s.sock, to) {
-            Call::Waiting => {
-                self.settle();
-                self.connect_result(s)
-            }
-            done => done,
+        let mut r = self.machines[s.machine.0].connect(s.sock, to);
+        if r == Call::Waiting {
+            self.settle();
+            r = self.ask_connect_result(s);
         }
+        if self.journal.is_some() {
+            let seen = self.with_name(s, r);
+            self.note(
+                |journal| Op::Connect {
+                    sock: journal.sock(s),
+                    to,
+                },
+                || seen,
+            );
+        }
+        r
     }
 
-    /// [`Machine::connect_result`]
-    pub fn connect_result(&mut self, s: WorldSock) -> Call<()> {
+    fn ask_connect_result(&mut self, s: WorldSock) -> Call<()> {
         let r = self.machines[s.machine.0].connect_result(s.sock);
         self.settle();
         r
     }
 
+    /// What is seen of a bind or listen.
+    fn with_port(&self, s: WorldSock, r: Result<(), Errno>) -> Seen {
+        Seen {
+            port: r.is_ok().then(|| self.local(s).port),
+            ..Seen::of(r)
+        }
+    }
+
+    /// What is seen of a connect.
+    fn with_name(&self, s: WorldSock, r: Call<()>) -> Seen {
+        Seen {
+            name: matches!(r, Call::Done(Ok(()))).then(|| self.local(s)),
+            ..Seen::bare(end_of(&r))
+        }
+    }
+
+    /// [`Machine::connect_result`]
+    pub fn connect_result(&mut self, s: WorldSock) -> Call<()> {
+        let r = self.ask_connect_result(s);
+        if self.journal.is_some() && r != Call::Waiting {
+            let (at, seen) = (self.clock, self.with_name(s, r));
+            if let Some(journal) = &mut self.journal {
+                journal.connected(at, s, seen);
+            }
+        }
+        r
+    }
+
     /// [`Machine::accept`]
     pub fn accept(&mut self, s: WorldSock, uid: u32) -> Call<WorldSock> {
-        match self.machines[s.machine.0].accept(s.sock, uid) {
+        let machine = s.machine;
+        let r = match self.machines[machine.0].accept(s.sock, uid) {
             Call::Waiting => Call::Waiting,
-            Call::Done(r) => Call::Done(r.map(|sock| WorldSock {
-                machine: s.machine,
-                sock,
-            })),
+            Call::Done(r) => Call::Done(r.map(|sock| WorldSock { machine, sock })),
+        };
+        if self.journal.is_some() {
+            let child = match r {
+                Call::Done(Ok(child)) => Some(child),
+                _ => None,
+            };
+            let seen = Seen {
+                name: child.map(|child| self.machines[machine.0].remote_of(child.sock)),
+                ..Seen::bare(end_of(&r))
+            };
+            let op = |journal: &mut Journal| Op::Accept {
+                sock: journal.sock(s),
+                new: child.map_or(journal.next_sock(), |child| journal.sock(child)),
+                uid,
+            };
+            self.note(op, || seen);
         }
+        r
     }
 
     /// [`Machine::send_bytes`]
     pub fn send(&mut self, s: WorldSock, len: u32) -> Call<u32> {
         let r = self.machines[s.machine.0].send_bytes(s.sock, len);
         self.settle();
+        let op = |journal: &mut Journal| Op::Send {
+            sock: journal.sock(s),
+            len,
+        };
+        self.note(op, || Seen::bare(end_of(&r)));
         r
     }
 
     /// [`Machine::recv_bytes`]
     pub fn recv(&mut self, s: WorldSock, len: u32) -> Call<u32> {
-        self.machines[s.machine.0].recv_bytes(s.sock, len)
+        let r = self.machines[s.machine.0].recv_bytes(s.sock, len);
+        let op = |journal: &mut Journal| Op::Recv {
+            sock: journal.sock(s),
+            len,
+        };
+        self.note(op, || Seen::bare(end_of(&r)));
+        r
     }
 
     /// [`Machine::shutdown`]
@@ -244,6 +380,11 @@ impl<C: Chooser> World<C> {
     pub fn shutdown(&mut self, s: WorldSock, how: Shutdown) -> Result<(), Errno> {
         let r = self.machines[s.machine.0].shutdown(s.sock, how);
         self.settle();
+        let op = |journal: &mut Journal| Op::Shutdown {
+            sock: journal.sock(s),
+            how,
+        };
+        self.note(op, || Seen::of(r));
         r
     }
 
@@ -254,6 +395,10 @@ impl<C: Chooser> World<C> {
     pub fn disconnect(&mut self, s: WorldSock) -> Result<(), Errno> {
         let r = self.machines[s.machine.0].disconnect(s.sock);
         self.settle();
+        let op = |journal: &mut Journal| Op::Disconnect {
+            sock: journal.sock(s),
+        };
+        self.note(op, || Seen::of(r));
         r
     }
 
@@ -261,6 +406,10 @@ impl<C: Chooser> World<C> {
     pub fn close(&mut self, s: WorldSock) {
         self.machines[s.machine.0].close(s.sock);
         self.settle();
+        let op = |journal: &mut Journal| Op::Close {
+            sock: journal.sock(s),
+        };
+        self.note(op, || Seen::of(Ok(())));
     }
 
     /// [`Machine::crash`]

@@ -11,8 +11,9 @@ pub(crate) mod net;
 mod processes;
 mod steps;
 
+use fourtuple_kernel::journal::Journal;
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Chooser, Seeded};
+use fourtuple_kernel::{Chooser, Seeded, World};
 use fourtuple_scenario::{Case, Program};
 
 use crate::attempt::Attempt;
@@ -58,16 +59,36 @@ impl Model {
     ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
         let mut net = net::Net::new(case, profile, &mut chooser)?;
         net.watch = watch;
-        let (attempts, mut notes) = match &case.program {
-            Program::Processes(processes) => processes::run(net, processes)?,
-            Program::Steps(steps) => steps::run(net, steps)?,
-        };
+        let (attempts, mut notes, _) = Self::play(net, case)?;
         if !case.network.is_ideal() {
             notes.push(left_out(case));
         }
         Ok((attempts, notes))
     }
+
+    fn play<C: Chooser>(net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
+        match &case.program {
+            Program::Processes(processes) => processes::run(net, processes),
+            Program::Steps(steps) => steps::run(net, steps),
+        }
+    }
+
+    /// Runs a case and takes down its calls, from those that set the hosts up to the last. The network is left out.
+    ///
+    /// # Errors
+    /// When the case cannot be set up.
+    pub fn journal(case: &Case, profile: &Profile) -> Result<Journal, Cannot> {
+        let mut world = World::new();
+        world.keep_journal();
+        let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
+        let net = net::Net::within(world, case, profile, &mut chooser)?;
+        let (_, _, world) = Self::play(net, case)?;
+        Ok(world.journal().cloned().unwrap_or_default())
+    }
 }
+
+/// What came of a case: its attempts, what there is to say, and the world at the end.
+type Played<C> = (Vec<Attempt>, Vec<String>, World<C>);
 
 impl Engine for Model {
     fn name(&self) -> &'static str {

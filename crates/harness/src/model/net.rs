@@ -47,8 +47,18 @@ impl<C: Chooser> Net<C> {
         profile: &Profile,
         chooser: &mut dyn FnMut(&str) -> C,
     ) -> Result<Self, Cannot> {
+        Self::within(World::new(), case, profile, chooser)
+    }
+
+    /// Builds the hosts in a world that has none.
+    pub(crate) fn within(
+        world: World<C>,
+        case: &Case,
+        profile: &Profile,
+        chooser: &mut dyn FnMut(&str) -> C,
+    ) -> Result<Self, Cannot> {
         let mut net = Net {
-            world: World::new(),
+            world,
             hosts: Vec::new(),
             by_name: BTreeMap::new(),
             by_address: BTreeMap::new(),

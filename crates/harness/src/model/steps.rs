@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Family, WorldSock};
 use fourtuple_scenario::{Address, Spanned, Step};
 
+use super::Played;
 use super::net::Net;
-use crate::attempt::{Answer, Args, Attempt, Name, SocketName};
+use crate::attempt::{Answer, Args, Name, SocketName};
 use crate::call;
 use crate::engine::Cannot;
 use crate::recorder::{Caller, Recorder, Seen, Slot};
@@ -18,10 +19,7 @@ use crate::recorder::{Caller, Recorder, Seen, Slot};
 const PATIENCE: u64 = 300_000_000_000;
 
 /// Runs the steps of a case.
-pub(super) fn run<C: Chooser>(
-    net: Net<C>,
-    steps: &[Spanned<Step>],
-) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+pub(super) fn run<C: Chooser>(net: Net<C>, steps: &[Spanned<Step>]) -> Result<Played<C>, Cannot> {
     let mut runner = Runner {
         net,
         recorder: Recorder::with_capacity(steps.len()),
@@ -34,7 +32,8 @@ pub(super) fn run<C: Chooser>(
         runner.net.happened(false);
     }
     runner.net.happened(true);
-    Ok((runner.recorder.finish(), runner.net.notes))
+    let Net { world, notes, .. } = runner.net;
+    Ok((runner.recorder.finish(), notes, world))
 }
 
 /// A socket of the steps. It keeps its name and owner when it is closed, for calls that come too late.

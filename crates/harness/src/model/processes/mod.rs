@@ -17,8 +17,9 @@ use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Time, WorldSock};
 use fourtuple_scenario::{Hold, Process};
 use indexmap::IndexMap;
 
+use super::Played;
 use super::net::Net;
-use crate::attempt::{Attempt, Name};
+use crate::attempt::Name;
 use crate::call::Numbering;
 use crate::engine::Cannot;
 use crate::recorder::{Recorder, Slot};
@@ -30,13 +31,14 @@ const BACKLOG: u32 = 4096;
 pub(super) fn run<C: Chooser>(
     net: Net<C>,
     processes: &IndexMap<String, Process>,
-) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+) -> Result<Played<C>, Cannot> {
     let mut sim = Sim::new(net, processes)?;
     sim.net.happened(false);
     sim.start();
     sim.run();
     sim.net.happened(true);
-    Ok((sim.recorder.finish(), sim.net.notes))
+    let Net { world, notes, .. } = sim.net;
+    Ok((sim.recorder.finish(), notes, world))
 }
 
 /// Something to do at a point in time.

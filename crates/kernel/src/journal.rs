@@ -1,0 +1,122 @@
+//! What a [`World`](crate::World) was asked to do and what it answered, in the words of [`follow`](crate::follow).
+//!
+//! A journal of the model is followed as a recording of a real kernel is: whatever kernel a profile stands for, the model's
+//! own answers must be among those that the profile allows.
+
+use crate::addr::Ip;
+use crate::follow::{End, Op, Seen};
+use crate::machine::Call;
+use crate::time::Time;
+use crate::world::{WorldNs, WorldSock};
+use std::collections::BTreeMap;
+
+/// One call and its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// When it had returned.
+    pub at: Time,
+    /// The call.
+    pub op: Op,
+    /// What was seen of it.
+    pub seen: Seen,
+}
+
+/// The calls of a world so far, its namespaces taken as the hosts of one kernel.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    hosts: Vec<(WorldNs, Vec<Ip>)>,
+    socks: BTreeMap<WorldSock, usize>,
+    entries: Vec<Entry>,
+    last: Option<Time>,
+    concurrent: bool,
+}
+
+impl Journal {
+    /// Everything in order, beginning with the hosts.
+    #[must_use]
+    pub fn entries(&self, start: Time) -> Vec<Entry> {
+        let addresses = self.hosts.iter().map(|(_, addresses)| addresses.clone());
+        let hosts = Entry {
+            at: start,
+            op: Op::Hosts(addresses.collect()),
+            seen: Seen::bare(End::Ok),
+        };
+        std::iter::once(hosts)
+            .chain(self.entries.iter().cloned())
+            .collect()
+    }
+
+    /// Whether a connect went on while other calls were made. Who follows takes one call after the other and cannot follow that.
+    #[must_use]
+    pub fn is_concurrent(&self) -> bool {
+        self.concurrent
+    }
+
+    pub(crate) fn namespace(&mut self, ns: WorldNs) {
+        self.hosts.push((ns, Vec::new()));
+    }
+
+    pub(crate) fn address(&mut self, ns: WorldNs, ip: Ip) {
+        if let Some((_, addresses)) = self.hosts.iter_mut().find(|(of, _)| *of == ns) {
+            addresses.push(ip);
+        }
+    }
+
+    /// The number of a host.
+    pub(crate) fn host(&self, ns: WorldNs) -> usize {
+        let place = self.hosts.iter().position(|(of, _)| *of == ns);
+        place.unwrap_or(usize::MAX)
+    }
+
+    /// The number of a socket, a new one for a socket that was not seen before.
+    pub(crate) fn sock(&mut self, sock: WorldSock) -> usize {
+        let next = self.socks.len();
+        *self.socks.entry(sock).or_insert(next)
+    }
+
+    /// The number of the socket that the next accept makes, if it makes one.
+    pub(crate) fn next_sock(&self) -> usize {
+        self.socks.len()
+    }
+
+    /// Takes down a call that has returned.
+    pub(crate) fn add(&mut self, at: Time, op: Op, seen: Seen) {
+        if self.last.is_some_and(|last| last < at) {
+            self.entries.push(Entry {
+                at,
+                op: Op::Sleep,
+                seen: Seen::bare(End::Ok),
+            });
+        }
+        self.last = Some(at);
+        self.entries.push(Entry { at, op, seen });
+    }
+
+    /// A connect that was waiting has ended.
+    pub(crate) fn connected(&mut self, at: Time, sock: WorldSock, answer: Seen) {
+        let number = self.sock(sock);
+        let is_its = |op: &Op| matches!(op, Op::Connect { sock, .. } if *sock == number);
+        match self.entries.last_mut() {
+            Some(last) if is_its(&last.op) => {
+                if last.seen.end == End::Waiting {
+                    (last.at, last.seen) = (at, answer);
+                    self.last = Some(at);
+                }
+            }
+            // The caller asks again about a connect that has long ended, or one that others went past.
+            _ => {
+                let connect = self.entries.iter().rev().find(|entry| is_its(&entry.op));
+                self.concurrent |= connect.is_some_and(|entry| entry.seen.end == End::Waiting);
+            }
+        }
+    }
+}
+
+/// How a call that may wait has ended.
+pub(crate) fn end_of<T>(call: &Call<T>) -> End {
+    match call {
+        Call::Waiting => End::Waiting,
+        Call::Done(Ok(_)) => End::Ok,
+        Call::Done(Err(errno)) => End::Err(*errno),
+    }
+}
