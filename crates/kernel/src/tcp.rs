@@ -280,9 +280,10 @@ impl<C: Chooser> Machine<C> {
                 self.send(i, SegKind::SynAck);
             }
             SegKind::Challenge | SegKind::Ack | SegKind::Data(_) | SegKind::Fin => {
-                // An old connection's other end answers: it is reset, and the SYN is tried again.
+                // An old connection's other end answers: it is reset, and the SYN is tried again. Only the first is repeated
+                // at once: where the reset does not help (tcp_rfc1337), the others come at their usual distance.
                 self.send(i, SegKind::Rst);
-                if self.b.syn_quick_retry {
+                if self.b.syn_quick_retry && self.socks[i].retries == 0 {
                     let two_ticks = 2_000 * MS / u64::from(self.b.hz);
                     let timer = self.arm(TimerKind::SynRetry, i, two_ticks, 0);
                     self.socks[i].timer = timer;

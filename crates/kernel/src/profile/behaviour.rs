@@ -405,7 +405,7 @@ behaviours! {
     syn_rto_ms: u32, "tcp_retransmit_timer";
     /// how many repetitions of a SYN come before their distance doubles
     syn_linear: u32, "tcp_retransmit_timer";
-    /// a challenged SYN is repeated after two ticks instead of the full timeout
+    /// the first repetition of a challenged SYN comes after two ticks instead of the full timeout
     syn_quick_retry: bool, "tcp_rcv_synsent_state_process";
     /// a SYN that meets the open other end of an old connection is dropped
     syn_mute: bool, "tcp_validate_incoming";

@@ -331,11 +331,8 @@ pub const CHANGES: &[Change] = &[
     Change {
         since: release(5, 0, 0),
         backports: &[],
-        what: "a challenged SYN is repeated quickly (seen on 5.10, not on 4.19); HZ 250 as distributed",
-        apply: |b| {
-            b.syn_quick_retry = true;
-            b.hz = 250;
-        },
+        what: "HZ 250 as distributed",
+        apply: |b| b.hz = 250,
     },
     Change {
         since: release(5, 4, 0),
@@ -348,6 +345,12 @@ pub const CHANGES: &[Change] = &[
         backports: &[],
         what: "ipv4: Return -ENETUNREACH if we can't create route but saddr is valid",
         apply: |b| b.foreign_source = ForeignSource::Unreachable,
+    },
+    Change {
+        since: release(5, 6, 0),
+        backports: &[],
+        what: "tcp: Reduce SYN resend delay if a suspicous ACK is received",
+        apply: |b| b.syn_quick_retry = true,
     },
     Change {
         since: release(5, 7, 0),

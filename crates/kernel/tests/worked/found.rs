@@ -110,3 +110,38 @@ fn a_socket_under_repair_is_silent(#[case] name: &str) {
     k.disconnect(s);
     assert_eq!(send(&mut k, s), Err(Errno::ECONNABORTED));
 }
+
+/// A client gets the port of an old connection again, whose stand-in is at the server's end and has no listener any more.
+/// The answer to the challenge ends the stand-in, and the SYN is repeated at once; under tcp_rfc1337 it does not, and only the first repetition comes at once.
+#[apply(fuzzed)]
+fn a_stand_in_that_a_reset_does_not_end(#[case] name: &str) {
+    let refused = |rfc1337: &str, every_ms: u64| {
+        let mut k = bench(name);
+        k.range("40000 40000").with("tcp_rfc1337", rfc1337);
+        let l = k.serve("127.0.0.1:7000");
+        let s = k.unbound_pair("127.0.0.1:7000");
+        let c = k.peer(s);
+        k.close(c);
+        k.close(s);
+        k.close(l);
+        let again = k.tcp();
+        let mut answer = k.connect(again, "127.0.0.1:7000");
+        let mut ms = 0;
+        while answer == Err(Errno::EINPROGRESS) {
+            k.wait_ms(every_ms);
+            ms += every_ms;
+            answer = k.connected(again);
+        }
+        assert_eq!(answer, Err(Errno::ECONNREFUSED), "{name}, {rfc1337}");
+        ms
+    };
+    assert_eq!(refused("0", 1), 8);
+    // The first repetition of an unanswered SYN that finds the stand-in gone: the distances are 1, 2, 4 ... s, on newer kernels
+    // 1, 1, 1, 1, 2, 4 ... s.
+    let linear = kernel(name).syn_linear > 0;
+    assert_eq!(
+        refused("1", 500),
+        if linear { 66_500 } else { 62_500 },
+        "{name}"
+    );
+}
