@@ -1,5 +1,7 @@
 //! Cases that came out alike, ports apart.
 
+use std::sync::Arc;
+
 use crate::cover;
 use crate::kernels::Order;
 use crate::runner::{CaseReport, ScenarioReport};
@@ -25,6 +27,15 @@ impl<'a> Group<'a> {
             let Some(reference) = case.reference() else {
                 continue;
             };
+            // Kernels for which one run stands share its attempts.
+            let same = |one: &&CaseReport| {
+                one.reference()
+                    .is_some_and(|known| Arc::ptr_eq(&known.attempts, &reference.attempts))
+            };
+            if let Some(group) = groups.iter_mut().find(|group| group.cases.iter().any(same)) {
+                group.cases.push(case);
+                continue;
+            }
             let story = Story::of(&reference.attempts, case.case.program.steps().is_some());
             match groups.iter_mut().find(|group| group.story.is_like(&story)) {
                 Some(group) => group.cases.push(case),

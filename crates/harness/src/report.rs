@@ -1,5 +1,8 @@
 //! What one engine said about one case: the outcome, with everything that names it.
 
+use std::sync::Arc;
+
+use fourtuple_kernel::Asked;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -28,8 +31,9 @@ pub struct RunReport {
     /// The point of the matrix.
     #[serde(serialize_with = "axes")]
     pub axes: Vec<(Name, Name)>,
-    /// Every socket call and its answer.
-    pub attempts: Vec<Attempt>,
+    /// Every socket call and its answer; kernels for which one run stands share them.
+    #[serde(serialize_with = "listed")]
+    pub attempts: Arc<Vec<Attempt>>,
     /// The expectations of the scenario that did not come true.
     pub expect_failed: Vec<Unmet>,
     /// What the engine left out or has to say, one line each.
@@ -38,6 +42,13 @@ pub struct RunReport {
     /// What came of following the answers of a real kernel with the model; absent for engines that are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followed: Option<Box<Followed>>,
+    /// The behaviours of the kernel that everything above hangs on: kernels that are alike in these have the same outcome.
+    #[serde(skip)]
+    pub asked: Asked,
+}
+
+fn listed<S: Serializer>(attempts: &Arc<Vec<Attempt>>, to: S) -> Result<S::Ok, S::Error> {
+    attempts.serialize(to)
 }
 
 pub(crate) fn axes<S: Serializer>(axes: &[(Name, Name)], to: S) -> Result<S::Ok, S::Error> {
@@ -60,8 +71,10 @@ impl RunReport {
     /// The same outcome as that of another kernel, with this case's expectations checked against it.
     #[must_use]
     pub(crate) fn on(&self, case: &Case, profile: &Profile) -> Self {
-        let (attempts, notes) = (self.attempts.clone(), self.notes.clone());
-        RunReport::new(case, profile, self.engine, attempts, notes)
+        let (attempts, notes) = (Arc::clone(&self.attempts), self.notes.clone());
+        let mut report = RunReport::sharing(case, profile, self.engine, attempts, notes);
+        report.asked = self.asked;
+        report
     }
 
     /// Whether a real kernel gave an answer that its profile does not allow.
@@ -77,6 +90,16 @@ impl RunReport {
         profile: &Profile,
         engine: &'static str,
         attempts: Vec<Attempt>,
+        notes: Vec<String>,
+    ) -> Self {
+        Self::sharing(case, profile, engine, Arc::new(attempts), notes)
+    }
+
+    fn sharing(
+        case: &Case,
+        profile: &Profile,
+        engine: &'static str,
+        attempts: Arc<Vec<Attempt>>,
         notes: Vec<String>,
     ) -> Self {
         let expect_failed = expect::check(case, &attempts);
@@ -96,6 +119,7 @@ impl RunReport {
             expect_failed,
             notes,
             followed: None,
+            asked: Asked::ALL,
         }
     }
 }

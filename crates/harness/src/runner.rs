@@ -160,12 +160,14 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
 #[must_use]
 pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> ScenarioReport {
     let mut cases_run: Vec<CaseReport> = Vec::new();
+    let mut profiles: Vec<Profile> = Vec::new();
     for (case, profile, kernels) in fold(scenario, cases) {
-        let before = cases_run
-            .iter()
-            .find(|before| before.case.axes == case.axes);
-        let report = run_case(case, &profile, kernels, engines, before);
+        let before: Vec<Before<'_>> = (cases_run.iter().zip(&profiles))
+            .filter(|(before, _)| before.case.axes == case.axes)
+            .collect();
+        let report = run_case(case, &profile, kernels, engines, &before);
         cases_run.push(report);
+        profiles.push(profile);
     }
     ScenarioReport {
         name: scenario.name.as_str().into(),
@@ -176,26 +178,56 @@ pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> Sc
     }
 }
 
-/// Runs a case. `before` is the same case on another kernel.
+/// The same case on another kernel.
+type Before<'a> = (&'a CaseReport, &'a Profile);
+
+/// What an engine made of the same case on a kernel on which it would have done the same: one that is alike in all
+/// behaviours that the run asked for.
+fn same_run<'a>(
+    engine: &dyn Engine,
+    at: usize,
+    profile: &Profile,
+    before: &[Before<'a>],
+) -> Option<&'a EngineRun> {
+    let mut runs = before.iter().map(|(case, other)| (&case.runs[at], other));
+    if !engine.asks_kernel() {
+        return runs.next().map(|(run, _)| run);
+    }
+    let alike = |run: &EngineRun, other: &Profile| {
+        run.report()
+            .is_some_and(|report| profile.behaviours.alike(&other.behaviours, report.asked))
+    };
+    runs.find(|(run, other)| alike(run, other))
+        .map(|(run, _)| run)
+}
+
+/// Runs a case. `before` is the same case on other kernels.
 fn run_case(
     case: Arc<Case>,
     profile: &Profile,
     kernels: Vec<Name>,
     engines: &[&dyn Engine],
-    before: Option<&CaseReport>,
+    before: &[Before<'_>],
 ) -> CaseReport {
     let mut runs: Vec<EngineRun> = Vec::with_capacity(engines.len());
     let mut standings: Vec<Standing> = Vec::with_capacity(engines.len());
     for (at, engine) in engines.iter().enumerate() {
         standings.push(engine.standing(&case));
-        let before = before.filter(|_| !engine.asks_kernel());
-        let run = match before.map(|before| &before.runs[at]) {
+        let run = match same_run(*engine, at, profile, before) {
             None => engine.run(&case, profile),
             Some(EngineRun::Ran(same)) => Ok(same.on(&case, profile)),
             Some(EngineRun::Cannot { reason, .. }) => Err(Cannot::new(reason.as_str())),
         };
         runs.push(match run {
             Ok(mut report) => {
+                // What came out the same is kept once, whatever it hangs on.
+                let known = before.iter().filter_map(|(case, _)| case.runs[at].report());
+                if let Some(known) = known
+                    .map(|one| &one.attempts)
+                    .find(|one| **one == report.attempts)
+                {
+                    report.attempts = Arc::clone(known);
+                }
                 report.also = kernels[1..].to_vec();
                 EngineRun::Ran(report)
             }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{case, report};
 use fourtuple_harness::{Answer, Standing, agreement::compare};
 use fourtuple_kernel::Errno;
@@ -13,7 +15,7 @@ fn times_and_reasons_are_not_compared() {
     let reference = report(&case(REST));
     let mut other = reference.clone();
     other.engine = "other";
-    for attempt in &mut other.attempts {
+    for attempt in Arc::make_mut(&mut other.attempts) {
         attempt.at_ns += 1_000_000;
     }
     let found = compare(&reference, &other, Standing::MustAgree);
@@ -26,9 +28,10 @@ fn a_difference_fails_unless_it_is_there_for_contrast() {
     let reference = report(&case(REST));
     let mut other = reference.clone();
     other.engine = "other";
-    other.attempts[1].result = Answer::Errno(Errno::EADDRINUSE);
-    other.attempts[1].local = None;
-    other.attempts[2].local = other.attempts[0].local;
+    let attempts = Arc::make_mut(&mut other.attempts);
+    attempts[1].result = Answer::Errno(Errno::EADDRINUSE);
+    attempts[1].local = None;
+    attempts[2].local = attempts[0].local;
     let found = compare(&reference, &other, Standing::MustAgree);
     assert!(found.fails());
     assert_eq!((found.differing, found.differing_results), (2, 1));
@@ -44,7 +47,7 @@ fn a_difference_fails_unless_it_is_there_for_contrast() {
 fn a_missing_call_is_a_difference() {
     let reference = report(&case(REST));
     let mut other = reference.clone();
-    other.attempts.pop();
+    Arc::make_mut(&mut other.attempts).pop();
     let found = compare(&reference, &other, Standing::MustAgree);
     assert_eq!(
         (found.attempts, found.differing, found.differing_results),

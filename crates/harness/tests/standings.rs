@@ -48,7 +48,7 @@ impl Engine for Other {
             case,
             profile,
             self.name(),
-            report.attempts,
+            report.attempts.to_vec(),
             Vec::new(),
         ))
     }

@@ -13,6 +13,7 @@ use crate::held::Held;
 use crate::machine::Machine;
 use crate::portset::{Passed, PortSet, Run, runs_by_one, runs_by_two};
 use crate::profile::behaviour::{Bhash2, BindScan, HalfRange, PairRule};
+use crate::socket::Sock;
 
 /// How often an old kernel starts its search again after the remembered port was refused.
 const RESCANS: u32 = 5;
@@ -28,7 +29,7 @@ enum Found {
 impl<C: Chooser> Machine<C> {
     /// Searches and takes a port for the socket; `false` is `EADDRINUSE`.
     pub(crate) fn search_port(&mut self, sk: u32) -> bool {
-        let found = match self.b.bind_scan {
+        let found = match self.b.bind_scan() {
             BindScan::Sequential | BindScan::ParityShare => self.search_sharing(sk),
             BindScan::Parity => self.search_parity(sk),
         };
@@ -43,8 +44,8 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn port_range(&self, sk: u32) -> (u16, u16) {
         let sock = &self.socks[sk];
         let (mut low, mut high) = self.ns(sock.ns).values.range;
-        if self.b.local_port_range_option {
-            let (want_low, want_high) = sock.range();
+        let (want_low, want_high) = sock.range();
+        if (want_low, want_high) != (0, 0) && self.b.local_port_range_option() {
             let inside = low..=high;
             if want_low != 0 && inside.contains(&want_low) {
                 low = want_low;
@@ -58,11 +59,13 @@ impl<C: Chooser> Machine<C> {
 
     /// Whether the socket searches the lower half first.
     fn halves(&self, sk: u32) -> bool {
-        match self.b.half_range {
-            HalfRange::No => false,
-            HalfRange::AnyReuse => self.socks[sk].reuse != 0,
-            HalfRange::Reuse => self.socks[sk].reuse == 1,
-        }
+        let reuse = self.socks[sk].reuse;
+        reuse != 0
+            && match self.b.half_range() {
+                HalfRange::No => false,
+                HalfRange::AnyReuse => true,
+                HalfRange::Reuse => reuse == 1,
+            }
     }
 
     fn is_reserved(&self, ns: u16, port: u16) -> bool {
@@ -96,7 +99,7 @@ impl<C: Chooser> Machine<C> {
     /// one-pass generation keeps that in mind.
     fn scan_sharing(&mut self, sk: u32, best: &mut Option<u16>, upper: &mut bool) -> Found {
         let (low, high) = self.port_range(sk);
-        let parity = self.b.bind_scan == BindScan::ParityShare;
+        let parity = self.b.bind_scan() == BindScan::ParityShare;
         let split = self.halves(sk) && (!parity || high - low >= 3);
         if !split {
             return self.scan_part(sk, low, high, best);
@@ -125,7 +128,7 @@ impl<C: Chooser> Machine<C> {
         if self.socks[sk].reuse == 0 && !self.socks[sk].reuseport {
             return self.scan_plain(sk, low, high);
         }
-        if self.b.bind_scan == BindScan::Sequential {
+        if self.b.bind_scan() == BindScan::Sequential {
             let start = self.chooser.bind_start(n, false);
             for i in 0..n {
                 let port = low + ((start + i) % n) as u16;
@@ -179,14 +182,15 @@ impl<C: Chooser> Machine<C> {
             *fewest = bucket.num_owners;
             // An owner count of -1 reads as "nothing remembered", as in the kernel.
             *best = (*fewest != -1).then_some(port);
-            if self.b.bind_scan == BindScan::Sequential
+            if self.b.bind_scan() == BindScan::Sequential
                 && i64::from(self.bsockets) > i64::from(n)
-                && (!self.b.bsockets_check || self.conflict(sk, &bucket, Mode::Automatic).is_none())
+                && (!self.b.bsockets_check()
+                    || self.conflict(sk, &bucket, Mode::Automatic).is_none())
             {
                 found = Some(Found::Port(port));
             }
         }
-        let shares = self.b.bind_shares || self.b.bind_scan == BindScan::ParityShare;
+        let shares = self.b.bind_shares() || self.b.bind_scan() == BindScan::ParityShare;
         if found.is_none() && shares && self.conflict(sk, &bucket, Mode::Automatic).is_none() {
             found = Some(Found::Port(port));
         }
@@ -207,7 +211,9 @@ impl<C: Chooser> Machine<C> {
                 }
             }
             let ns = self.socks[sk].ns;
-            if mode == Mode::Automatic && self.b.autobind_reuse && self.ns(ns).values.autobind_reuse
+            if mode == Mode::Automatic
+                && self.ns(ns).values.autobind_reuse
+                && self.b.autobind_reuse()
             {
                 mode = Mode::Autobind;
             } else {
@@ -241,7 +247,7 @@ impl<C: Chooser> Machine<C> {
     /// which no bucket is worth remembering.
     fn scan_plain(&mut self, sk: u32, low: u16, high: u16) -> Found {
         let n = u32::from(high - low) + 1;
-        let found = if self.b.bind_scan == BindScan::Sequential {
+        let found = if self.b.bind_scan() == BindScan::Sequential {
             let start = self.chooser.bind_start(n, false);
             let [a, b] = runs_by_one(low, high, start);
             self.first_without_conflict(sk, &[a, b], Mode::Automatic)
@@ -259,11 +265,11 @@ impl<C: Chooser> Machine<C> {
 
     /// The first port of the runs that is free or has no owner in conflict.
     fn first_without_conflict(&mut self, sk: u32, runs: &[Run], mode: Mode) -> Option<u16> {
-        if self.socks[sk].reuseport && !self.b.tw_copies_reuseport {
+        if self.socks[sk].reuseport && !self.b.tw_copies_reuseport() {
             self.settle_garbage_of(sk, runs);
         }
         let n = self.ns(self.socks[sk].ns);
-        let never_shares = self.b.bind_scan == BindScan::Sequential && !self.b.bind_shares;
+        let never_shares = self.b.bind_scan() == BindScan::Sequential && !self.b.bind_shares();
         let certain = if never_shares {
             [&n.used, Held::nothing(), Held::nothing()]
         } else {
@@ -300,15 +306,22 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
+    /// Whether there are TIME-WAITs that the binder is not compared with, although they hold ports.
+    fn misses_time_waits(&self, s: &Sock) -> bool {
+        self.ns(s.ns).tw_count > 0 && self.b.bhash2() == Bhash2::SameFamilyNoTw
+    }
+
     /// Ports whose owners conflict with this binder for sure, whatever their options: an owner with
     /// an overlapping address is enough wherever the options cannot share.
-    fn certain_conflicts(&self, sk: u32, mode: Mode) -> [&PortSet; 3] {
+    pub(crate) fn certain_conflicts(&self, sk: u32, mode: Mode) -> [&PortSet; 3] {
         let (s, none) = (&self.socks[sk], Held::nothing());
-        let strict = self.b.pair_rule != PairRule::Single
-            && (s.family == Family::Inet || self.b.pair_rule_v6_strict);
-        let options_matter = (s.reuse != 0 && !(strict && mode == Mode::Automatic))
-            || (s.reuseport && self.b.reuseport);
-        if options_matter || s.dev != 0 || self.b.bhash2 == Bhash2::SameFamilyNoTw {
+        let strict = || {
+            mode == Mode::Automatic
+                && self.b.pair_rule() != PairRule::Single
+                && (s.family == Family::Inet || self.b.pair_rule_v6_strict())
+        };
+        let options_matter = (s.reuse != 0 && !strict()) || (s.reuseport && self.b.reuseport());
+        if options_matter || s.dev != 0 || self.misses_time_waits(s) {
             return [none; 3];
         }
         let held = &self.ns(s.ns).held;
@@ -346,7 +359,7 @@ impl<C: Chooser> Machine<C> {
 /// Ports of one parity pass: `rem / 2` of them (at least one), two apart, from `offset` on. Past the
 /// end the walk steps back by `rem`, not by the size of the range, so that in a range of odd size
 /// the window slides and one port is missed.
-pub(crate) fn walk_by_two(low: u16, high: u16, offset: u32, rem: u32) -> impl Iterator<Item = u16> {
+fn walk_by_two(low: u16, high: u16, offset: u32, rem: u32) -> impl Iterator<Item = u16> {
     let end = u32::from(high) + 1;
     let mut port = u32::from(low) + offset;
     (0..rem.div_ceil(2)).map(move |_| {

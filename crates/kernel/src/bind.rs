@@ -34,7 +34,7 @@ impl<C: Chooser> Machine<C> {
         let at = self.check_bind(i, at)?;
         let only_before = self.socks[i].v6only;
         let native = self.socks[i].family == Family::Inet6 && !at.ip.is_v4() && at.ip != Ip::ANY6;
-        if native && self.b.v6only_before_check {
+        if native && self.b.v6only_before_check() {
             self.socks[i].v6only = true;
         }
         let sock = &mut self.socks[i];
@@ -74,7 +74,7 @@ impl<C: Chooser> Machine<C> {
             &["sys_bind", "inet_bind"]
         };
         if !inet6 && !at.ip.is_v4() {
-            match self.b.bind_family {
+            match self.b.bind_family() {
                 // The bytes where the IPv4 address would be are the flow label: zero.
                 BindFamily::Ignored => at.ip = Ip::ANY4,
                 BindFamily::Invalid => return self.refuse(Errno::EINVAL, Rule::BindNotLocal, path),
@@ -84,12 +84,11 @@ impl<C: Chooser> Machine<C> {
             }
         }
         let n = self.ns(sock.ns);
-        let first_free = if self.b.unprivileged_port_scope == Scope::Absent {
-            1024
-        } else {
-            n.values.unprivileged_start
+        let first_free = || match self.b.unprivileged_port_scope() {
+            Scope::Absent => 1024,
+            _ => n.values.unprivileged_start,
         };
-        let privileged = at.port != 0 && at.port < first_free && sock.uid != 0;
+        let privileged = at.port != 0 && sock.uid != 0 && at.port < first_free();
         let busy = sock.state != State::Close || sock.num != 0;
         let foreign = !self.may_bind(sock, n, at.ip);
         if inet6 {
@@ -137,7 +136,7 @@ impl<C: Chooser> Machine<C> {
                 || sock.freebind
                 || sock.transparent;
         }
-        match self.b.v6_foreign_bind {
+        match self.b.v6_foreign_bind() {
             V6Foreign::None => false,
             V6Foreign::Transparent => sock.transparent,
             V6Foreign::Freebind => sock.transparent || sock.freebind,
@@ -183,18 +182,18 @@ impl<C: Chooser> Machine<C> {
     /// Decides about a port that has owners, and touches the bucket if the socket may join.
     fn judge(&mut self, sk: u32, bucket: &mut Bucket, mode: Mode, best: Option<u16>) -> Taken {
         self.settle_garbage(sk, bucket);
-        let force = self.b.force_reuse && self.socks[sk].reuse == 2;
+        let force = self.socks[sk].reuse == 2 && self.b.force_reuse();
         let reuses = self.socks[sk].reuses();
         let fast = (bucket.fastreuse > 0 && reuses) || self.reuseport_match(sk, bucket);
-        if self.b.touch == Touch::Owners {
+        if self.b.touch() == Touch::Owners {
             if force || (best.is_none() && fast) {
                 return Taken::Yes;
             }
             if self.conflict(sk, bucket, mode).is_some() {
-                let reuseport = self.socks[sk].reuseport && self.b.reuseport;
+                let reuseport = self.socks[sk].reuseport && self.b.reuseport();
                 let rescan = reuses
                     || (reuseport
-                        && (bucket.fastreuseport > 0 || self.b.rescan_any_uid)
+                        && (bucket.fastreuseport > 0 || self.b.rescan_any_uid())
                         && self.uid_matches(bucket, sk));
                 return if rescan && best.is_some() {
                     Taken::Again
@@ -226,7 +225,7 @@ impl<C: Chooser> Machine<C> {
         let index = self.ns_mut(ns).create_bucket(port, 0);
         let mut bucket =
             std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
-        if self.b.fastuid_zeroed {
+        if self.b.fastuid_zeroed() {
             bucket.fastuid = Some(0);
         }
         self.touch(sk, &mut bucket, true);
@@ -239,9 +238,9 @@ impl<C: Chooser> Machine<C> {
     /// (`inet_csk_update_fastreuse`). `empty`: the bucket has no owner yet.
     fn touch(&mut self, sk: u32, bucket: &mut Bucket, empty: bool) {
         let reuses = self.socks[sk].reuses();
-        let reuseport = self.b.reuseport && self.socks[sk].reuseport;
+        let reuseport = self.socks[sk].reuseport && self.b.reuseport();
         let uid = self.uid_of(&self.socks[sk]);
-        if self.b.touch == Touch::Owners {
+        if self.b.touch() == Touch::Owners {
             if empty {
                 bucket.fastreuse = i8::from(reuses);
                 bucket.fastreuseport = i8::from(reuseport);
@@ -253,18 +252,18 @@ impl<C: Chooser> Machine<C> {
             if bucket.fastreuse != 0 && !reuses {
                 bucket.fastreuse = 0;
             }
-            if self.b.reuseport
-                && bucket.fastreuseport != 0
+            if bucket.fastreuseport != 0
+                && self.b.reuseport()
                 && !(reuseport && self.uid_matches(bucket, sk))
             {
                 bucket.fastreuseport = frp::NO;
-                if self.b.fastuid_zeroed {
+                if self.b.fastuid_zeroed() {
                     bucket.fastuid = Some(0);
                 }
             }
             return;
         }
-        let first = match self.b.touch {
+        let first = match self.b.touch() {
             Touch::Owners | Touch::Every => empty,
             Touch::Inverted => !empty,
             Touch::NeverFirst => false,
@@ -287,11 +286,12 @@ impl<C: Chooser> Machine<C> {
         if reuseport {
             let s = &self.socks[sk];
             bucket.fastuid = Some(uid);
-            bucket.snapshot = (self.b.reuseport_match != ReuseportMatch::Uid).then_some(Snapshot {
-                addr: s.rcv_saddr,
-                inet6: s.family == Family::Inet6,
-                v6only: s.v6only,
-            });
+            bucket.snapshot =
+                (self.b.reuseport_match() != ReuseportMatch::Uid).then_some(Snapshot {
+                    addr: s.rcv_saddr,
+                    inet6: s.family == Family::Inet6,
+                    v6only: s.v6only,
+                });
         }
     }
 
@@ -303,7 +303,7 @@ impl<C: Chooser> Machine<C> {
             self.link(Owner::sock(sk), bucket);
             self.count_owner(sk, bucket);
         }
-        if self.b.recompute_on_release {
+        if self.b.recompute_on_release() {
             let (ns, addr) = (self.socks[sk].ns, self.socks[sk].rcv_saddr);
             let b = &mut self.ns_mut(ns).buckets[bucket];
             let values = (b.fastreuse, b.fastreuseport);
@@ -345,7 +345,7 @@ impl<C: Chooser> Machine<C> {
             return;
         }
         let (family, connect) = (sock.family, sock.connect_bind);
-        let recompute = self.b.recompute_on_release;
+        let recompute = self.b.recompute_on_release();
         let n = self.ns_mut(ns);
         // The bucket itself is not recomputed here, which leaves the hole that the kernel has.
         n.leave_address(bucket, old, family, connect, recompute);

@@ -128,7 +128,7 @@ impl<C: Chooser> Machine<C> {
     ///
     /// Kernels that do not copy `SO_REUSEPORT` into a TIME-WAIT leave the bit as they found it.
     pub(crate) fn settle_garbage(&mut self, sk: u32, bucket: &Bucket) {
-        if self.b.tw_copies_reuseport || !self.b.reuseport || !self.socks[sk].reuseport {
+        if !self.socks[sk].reuseport || self.b.tw_copies_reuseport() || !self.b.reuseport() {
             return;
         }
         for owner in &bucket.owners {
@@ -161,23 +161,24 @@ impl<C: Chooser> Machine<C> {
     /// Whether the options of the two forbid sharing, given that they overlap.
     fn pair_conflicts(&self, n: &Sock, o: &Other, mode: Mode) -> bool {
         let relax = mode != Mode::Automatic;
-        let rpok = match self.b.pair_rule {
+        let rpok = match self.b.pair_rule() {
             PairRule::Single | PairRule::StrictRelaxed => true,
             PairRule::ReuseportExplicitOnly | PairRule::Split => mode == Mode::Explicit,
         };
-        let member = self.b.reuseport_group_term && n.group;
-        let same_uid = o.state == State::TimeWait || o.uid == self.uid_of(n);
-        let both_reuseport = self.b.reuseport && n.reuseport && o.reuseport && !member && same_uid;
+        let member = n.group && self.b.reuseport_group_term();
+        let same_uid = || o.state == State::TimeWait || o.uid == self.uid_of(n);
+        let both_reuseport =
+            n.reuseport && o.reuseport && self.b.reuseport() && !member && same_uid();
         let listening =
-            o.state == State::Listen || (self.b.close_conflicts && o.state == State::Close);
+            o.state == State::Listen || (self.b.close_conflicts() && o.state == State::Close);
         let both_reuse = n.reuse != 0 && o.reuse && !listening;
-        match self.b.pair_rule {
+        match self.b.pair_rule() {
             PairRule::Single => !both_reuse && !both_reuseport,
             PairRule::StrictRelaxed | PairRule::ReuseportExplicitOnly => {
                 let shares = both_reuse || (rpok && both_reuseport);
                 // The strict clause looks at LISTEN only and wins even where SO_REUSEPORT shares.
                 let strict = !relax
-                    && (n.family == Family::Inet || self.b.pair_rule_v6_strict)
+                    && (n.family == Family::Inet || self.b.pair_rule_v6_strict())
                     && n.reuse != 0
                     && o.reuse
                     && o.state != State::Listen;
@@ -196,7 +197,7 @@ impl<C: Chooser> Machine<C> {
     /// Whether the binder is compared with this owner at all, and their addresses overlap.
     fn meets(&self, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
         let mapped = n.is_mapped();
-        let full_scan = match self.b.bhash2 {
+        let full_scan = match self.b.bhash2() {
             Bhash2::None => true,
             // The address table takes over only for specific addresses, and before 6.8 not for
             // v4-mapped ones.
@@ -209,7 +210,7 @@ impl<C: Chooser> Machine<C> {
         if full_scan {
             return overlap(n.side(), o.side(), true, true);
         }
-        if self.b.bhash2 == Bhash2::SameFamilyNoTw && o.state == State::TimeWait {
+        if self.b.bhash2() == Bhash2::SameFamilyNoTw && o.state == State::TimeWait {
             return false;
         }
         let inet = n.family == Family::Inet;
@@ -220,7 +221,7 @@ impl<C: Chooser> Machine<C> {
         let own_any = same_family && (any6 || (any4 && inet));
         // Which wildcard entries of the port are looked at, and whether ipv6only owners in them
         // are passed over.
-        let (wildcard, skip_v6only, exact) = match self.b.bhash2 {
+        let (wildcard, skip_v6only, exact) = match self.b.bhash2() {
             Bhash2::None | Bhash2::SameFamilyNoTw | Bhash2::SameFamily => {
                 (own_any, inet, same_family)
             }
@@ -247,8 +248,10 @@ impl<C: Chooser> Machine<C> {
     /// (`sk_reuseport_match`, and the inlined test before 4.11).
     pub(crate) fn reuseport_match(&mut self, sk: u32, bucket: &Bucket) -> bool {
         let n = &self.socks[sk];
-        let member = self.b.reuseport_group_term && n.group;
-        if !self.b.reuseport || bucket.fastreuseport <= 0 || !n.reuseport || member {
+        if !n.reuseport || bucket.fastreuseport <= 0 || !self.b.reuseport() {
+            return false;
+        }
+        if n.group && self.b.reuseport_group_term() {
             return false;
         }
         if !self.uid_matches(bucket, sk) {
@@ -260,7 +263,7 @@ impl<C: Chooser> Machine<C> {
                 return true;
             };
             // While the emptiness test was inverted the snapshot's family was not written either.
-            let inet6 = snap.inet6 && self.b.touch != Touch::Inverted;
+            let inet6 = snap.inet6 && self.b.touch() != Touch::Inverted;
             overlap(
                 Side {
                     addr: snap.addr,
@@ -272,7 +275,7 @@ impl<C: Chooser> Machine<C> {
                 b_wild,
             )
         };
-        match self.b.reuseport_match {
+        match self.b.reuseport_match() {
             ReuseportMatch::Uid => true,
             _ if bucket.fastreuseport == frp::ANY => true,
             ReuseportMatch::SnapshotEitherWild => covers(true),

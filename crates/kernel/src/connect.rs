@@ -124,7 +124,7 @@ impl<C: Chooser> Machine<C> {
         } else if old.is_v4() && !self.ns(ns).is_local(old) && !sock.transparent {
             // IP_FREEBIND and ip_nonlocal_bind are for bind(); as a source only IP_TRANSPARENT lets such an address pass.
             return self.refuse(
-                self.b.foreign_source.errno(),
+                self.b.foreign_source().errno(),
                 Rule::ConnectUnreachable,
                 &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
             );
@@ -214,7 +214,7 @@ impl<C: Chooser> Machine<C> {
                 return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
             }
             let mapped_source = sock.rcv_saddr.is_v4();
-            if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused {
+            if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
                 // The route is looked up first (`ip6_dst_lookup_tail`).
                 if !self.ns(sock.ns).is_local(to.ip) && !self.ns(sock.ns).routed {
                     return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, path);
@@ -235,7 +235,7 @@ impl<C: Chooser> Machine<C> {
                 return Ok(to);
             }
             // 127/8 belongs to one interface address, which newer kernels prefer as the source.
-            return Ok(if self.b.source_preferred && to.is_loopback() {
+            return Ok(if self.b.source_preferred() && to.is_loopback() {
                 Ip::LOOPBACK4
             } else {
                 to
@@ -254,10 +254,9 @@ impl<C: Chooser> Machine<C> {
     /// Ends a connect() that failed before the SYN.
     fn after_failed_connect(&mut self, i: u32) {
         self.set_close(i);
-        let resets = self.b.connect_resets_address;
         let sock = &mut self.socks[i];
         sock.dport = 0;
-        if resets && !sock.addr_lock {
+        if !sock.addr_lock && self.b.connect_resets_address() {
             let any = sock.family.any();
             self.move_address(i, any);
         }
@@ -317,14 +316,14 @@ impl<C: Chooser> Machine<C> {
 
     /// Whether the search may step over one port after the other: with `IP_LOCAL_PORT_RANGE` on
     /// kernels that have a step of one for it.
-    fn steps_by_one(&self, i: u32) -> bool {
-        self.b.local_port_range_step_one && self.socks[i].range() != (0, 0)
+    pub(crate) fn steps_by_one(&self, i: u32) -> bool {
+        self.socks[i].range() != (0, 0) && self.b.local_port_range_step_one()
     }
 
     /// The start of the search: keyed hash plus hint or cell.
     pub(crate) fn scan_start(&mut self, i: u32, low: u16, high: u16) -> Start {
         let s = &self.socks[i];
-        let epoch = if self.b.perturb == Perturb::Cells65536 {
+        let epoch = if self.b.perturb() == Perturb::Cells65536 {
             self.clock.nanos() / (10 * SEC)
         } else {
             0
@@ -335,7 +334,7 @@ impl<C: Chooser> Machine<C> {
             dport: s.dport,
             epoch,
         });
-        let (cell, base) = match self.b.perturb {
+        let (cell, base) = match self.b.perturb() {
             Perturb::Hint => (None, self.hint.wrapping_add(hash as u32)),
             Perturb::Cells256 => {
                 // The cell is chosen by the top of a second hash of the same value.
@@ -351,7 +350,7 @@ impl<C: Chooser> Machine<C> {
             }
         };
         let n = u32::from(high - low) + 1;
-        let (n, even) = match self.b.connect_scan {
+        let (n, even) = match self.b.connect_scan() {
             ConnectScan::FromNext => (n, false),
             ConnectScan::EvenStart => (n, true),
             ConnectScan::Parity if self.steps_by_one(i) => (n, false),
@@ -380,7 +379,7 @@ impl<C: Chooser> Machine<C> {
         let n = u32::from(high - low) + 1;
         // Where the kernel's 32-bit sum wraps inside the search its order jumps; walk it literally.
         let wraps = |base: u32| base.checked_add(n).is_none();
-        match self.b.connect_scan {
+        match self.b.connect_scan() {
             ConnectScan::FromNext if wraps(start.offset) => {
                 self.walk_literally(i, low, n, start.offset, 1)
             }
@@ -500,9 +499,9 @@ impl<C: Chooser> Machine<C> {
     /// Moves the start of later searches after a success.
     fn advance_start(&mut self, i: u32, start: Start, steps: u32) {
         let by_one = self.steps_by_one(i);
-        match self.b.perturb {
+        match self.b.perturb() {
             Perturb::Hint => {
-                let add = match self.b.connect_scan {
+                let add = match self.b.connect_scan() {
                     ConnectScan::FromNext => steps,
                     ConnectScan::EvenStart => (steps + 2) & !1,
                     ConnectScan::Parity => steps + 2,

@@ -128,7 +128,7 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn search_may_recycle(&self, sk: u32) -> bool {
         let s = &self.socks[sk];
         let setting = self.ns(s.ns).values.tw_reuse;
-        match self.b.tw_reuse {
+        match self.b.tw_reuse() {
             TwReuse::NonZero => setting != 0,
             TwReuse::Loopback => {
                 setting == 1
@@ -175,7 +175,7 @@ impl<C: Chooser> Machine<C> {
         }
         let t = &self.tws[tw];
         let setting = self.ns(ns).values.tw_reuse;
-        let on = match self.b.tw_reuse {
+        let on = match self.b.tw_reuse() {
             TwReuse::NonZero => setting != 0,
             TwReuse::Loopback => {
                 let loopback = |ip: Ip| ip.is_loopback();
@@ -183,7 +183,7 @@ impl<C: Chooser> Machine<C> {
                     || (setting == 2 && (t.dev == 1 || loopback(t.local) || loopback(t.remote)))
             }
         };
-        if !on || (self.b.tw_reuse_not_fin_wait2 && t.fin_wait2) {
+        if !on || (self.b.tw_reuse_not_fin_wait2() && t.fin_wait2) {
             return false;
         }
         self.old_enough(ns, tw)
@@ -191,7 +191,7 @@ impl<C: Chooser> Machine<C> {
 
     /// On kernels with a monotonic stamp, one from the first second after boot reads as "none".
     fn stamp_is_zero(&mut self, tw: u32) -> bool {
-        if !self.b.tw_stamp_monotonic {
+        if !self.b.tw_stamp_monotonic() {
             return false;
         }
         let stamp = self.tws[tw].stamp.nanos();
@@ -209,7 +209,7 @@ impl<C: Chooser> Machine<C> {
         let now = self.clock.nanos();
         let t = &self.tws[tw];
         let (stamp, entered) = (t.stamp.nanos(), t.entered.nanos());
-        let (nominal, certain) = match self.b.tw_age {
+        let (nominal, certain) = match self.b.tw_age() {
             // Whole seconds of the wall clock, whose phase nobody outside knows.
             TwAge::OverOneSecond => {
                 let age = now.saturating_sub(stamp);

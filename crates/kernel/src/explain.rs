@@ -2,23 +2,29 @@
 
 use crate::Errno;
 use crate::addr::Family;
-use crate::autoport::walk_by_two;
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::conflict::Mode;
 use crate::connect::Start;
+use crate::destinations::Destination;
 use crate::established::Check;
+use crate::held::Held;
 use crate::machine::Machine;
-use crate::profile::Behaviours;
+use crate::portset::{PortSet, Run, ports_of, runs_by_one, runs_by_two};
 use crate::profile::behaviour::{BindScan, ConnectScan};
+use crate::profile::{Behaviours, Watched};
 use crate::reason::{PortRefusal, PortVerdict, Refusal, Rule};
 use crate::socket::State;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The kernel functions that a call goes through, outermost first, up to the place where its port
 /// is decided.
 #[must_use]
 pub fn call_path(b: &Behaviours, op: &str, family: Family, bound: bool) -> Vec<&'static str> {
+    path_of(&Watched::new(*b), op, family, bound)
+}
+
+fn path_of(b: &Watched, op: &str, family: Family, bound: bool) -> Vec<&'static str> {
     let v4 = family == Family::Inet;
     let mut path = Vec::new();
     match op {
@@ -29,10 +35,10 @@ pub fn call_path(b: &Behaviours, op: &str, family: Family, bound: bool) -> Vec<&
                 path.extend(["sys_listen", "inet_listen", "inet_csk_listen_start"]);
             }
             path.push("inet_csk_get_port");
-            if b.bind_scan == BindScan::Parity && !bound {
+            if b.bind_scan() == BindScan::Parity && !bound {
                 path.push("inet_csk_find_open_port");
             }
-            let old_v6 = !v4 && b.bind_scan != BindScan::Parity;
+            let old_v6 = !v4 && b.bind_scan() != BindScan::Parity;
             path.push(if old_v6 {
                 "inet6_csk_bind_conflict"
             } else {
@@ -60,6 +66,60 @@ pub fn call_path(b: &Behaviours, op: &str, family: Family, bound: bool) -> Vec<&
     path
 }
 
+/// How many ports were refused for which reason.
+#[derive(Default)]
+struct Counts(BTreeMap<PortVerdict, u32>);
+
+impl Counts {
+    fn add(&mut self, verdict: PortVerdict, ports: u32) {
+        if ports > 0 {
+            *self.0.entry(verdict).or_insert(0) += ports;
+        }
+    }
+
+    /// Ports that the search came to.
+    fn looked_at(&self) -> u32 {
+        self.0
+            .iter()
+            .filter(|(v, _)| **v != PortVerdict::NotVisited)
+            .map(|(_, n)| n)
+            .sum()
+    }
+
+    /// The reasons there were.
+    fn kinds(&self) -> Vec<PortVerdict> {
+        self.0
+            .keys()
+            .copied()
+            .filter(|v| *v != PortVerdict::NotVisited)
+            .collect()
+    }
+}
+
+/// The order in which a connect() search visited ports.
+enum Order {
+    Runs(Vec<Run>),
+    /// From a start so high that the kernel's 32-bit sum wraps inside the search.
+    Wrapping {
+        low: u16,
+        n: u32,
+        first: u32,
+    },
+}
+
+impl Order {
+    fn ports(&self) -> impl Iterator<Item = u16> {
+        let (runs, wrapping) = match self {
+            Order::Runs(runs) => (&runs[..], None),
+            Order::Wrapping { low, n, first } => (&[][..], Some((*low, *n, *first))),
+        };
+        let literally = wrapping.into_iter().flat_map(|(low, n, first)| {
+            (0..n).map(move |k| low + (first.wrapping_add(k) % n) as u16)
+        });
+        runs.iter().flat_map(Run::ports).chain(literally)
+    }
+}
+
 impl<C: Chooser> Machine<C> {
     fn is_listening(&self, sk: u32) -> bool {
         self.socks[sk].state == State::Listen
@@ -71,7 +131,7 @@ impl<C: Chooser> Machine<C> {
         } else {
             "bind"
         };
-        call_path(&self.b, op, self.socks[sk].family, bound)
+        path_of(&self.b, op, self.socks[sk].family, bound)
     }
 
     /// Why bind() or listen() could not have the port it named.
@@ -98,30 +158,55 @@ impl<C: Chooser> Machine<C> {
             Rule::BindNoFreePort
         };
         let (low, high) = self.port_range(sk);
+        let n = self.ns(self.socks[sk].ns);
+        let shares = self.b.bind_shares() || self.b.bind_scan() != BindScan::Sequential;
+        let certain = if shares {
+            (
+                self.certain_conflicts(sk, Mode::Automatic),
+                PortVerdict::Conflict,
+            )
+        } else {
+            (
+                [&n.used, Held::nothing(), Held::nothing()],
+                PortVerdict::HasBucket,
+            )
+        };
+        let mut counts = Counts::default();
+        let range = runs_by_one(low, high, 0)[0];
+        for (i, mask) in range.words() {
+            let reserved = mask & n.values.reserved.word(i);
+            let open = mask & !reserved;
+            let sure = certain.0.iter().fold(0, |bits, set| bits | set.word(i)) & open;
+            counts.add(PortVerdict::Reserved, reserved.count_ones());
+            counts.add(certain.1, sure.count_ones());
+            for port in ports_of(i, open & !sure) {
+                counts.add(self.search_verdict(sk, port, certain), 1);
+            }
+        }
+        let first: Vec<_> = (low..=high)
+            .take(Refusal::MAX_PORTS)
+            .map(|port| (port, self.search_verdict(sk, port, certain)))
+            .collect();
+        let path = self.bind_path(sk, false);
         let ns = self.socks[sk].ns;
-        let shares = self.b.bind_shares || self.b.bind_scan != BindScan::Sequential;
-        let verdicts = (low..=high).map(|port| {
-            let n = self.ns(ns);
-            let verdict = match n.bucket(port) {
-                _ if n.values.any_reserved && n.values.reserved.contains(port) => {
-                    PortVerdict::Reserved
-                }
-                Some(_) if !shares => PortVerdict::HasBucket,
-                Some(b) if self.conflict(sk, b, Mode::Automatic).is_some() => PortVerdict::Conflict,
-                // Free all the same: the walk of an odd-sized range did not come here.
-                _ => PortVerdict::NotVisited,
-            };
-            (port, verdict)
-        });
-        let verdicts: Vec<_> = verdicts.collect();
-        let refusal = self.summary(
-            Errno::EADDRINUSE,
-            rule,
-            self.bind_path(sk, false),
-            ns,
-            &verdicts,
-        );
-        self.refusal = Some(refusal);
+        self.refusal = Some(self.summary(Errno::EADDRINUSE, rule, path, ns, counts, &first));
+    }
+
+    /// Why the automatic search did not take a port. `certain`: ports that it does not look at, and why.
+    fn search_verdict(
+        &self,
+        sk: u32,
+        port: u16,
+        certain: ([&PortSet; 3], PortVerdict),
+    ) -> PortVerdict {
+        let n = self.ns(self.socks[sk].ns);
+        match n.bucket(port) {
+            _ if n.values.reserved.contains(port) => PortVerdict::Reserved,
+            _ if certain.0.iter().any(|set| set.contains(port)) => certain.1,
+            Some(b) if self.conflict(sk, b, Mode::Automatic).is_some() => PortVerdict::Conflict,
+            // Free all the same: the walk of an odd-sized range did not come here.
+            _ => PortVerdict::NotVisited,
+        }
     }
 
     /// Why a socket with a port of its own could not connect.
@@ -131,7 +216,7 @@ impl<C: Chooser> Machine<C> {
             Check::TimeWait => (Rule::ConnectBoundTimeWait, PortVerdict::TupleTimeWait),
             _ => (Rule::ConnectBoundTuple, PortVerdict::TupleInUse),
         };
-        let path = call_path(&self.b, "connect", s.family, true);
+        let path = path_of(&self.b, "connect", s.family, true);
         let mut refusal = Refusal::plain(Errno::EADDRNOTAVAIL, rule, path);
         refusal.tried = 1;
         refusal.counts.insert(verdict, 1);
@@ -148,69 +233,111 @@ impl<C: Chooser> Machine<C> {
         start: Start,
     ) -> Box<Refusal> {
         let order = self.visiting_order(low, high, start, sk);
-        let ns = self.socks[sk].ns;
-        let mut verdicts = Vec::with_capacity(order.len());
-        for &port in &order {
-            let n = self.ns(ns);
-            let verdict = if n.values.any_reserved && n.values.reserved.contains(port) {
-                PortVerdict::Reserved
-            } else if n.blocked.contains(port) {
-                PortVerdict::Fastreuse
-            } else {
-                match self.check_established(sk, port, true) {
-                    Check::TimeWait => PortVerdict::TupleTimeWait,
-                    _ => PortVerdict::TupleInUse,
+        let mut counts = Counts::default();
+        match &order {
+            Order::Runs(runs) => {
+                for run in runs {
+                    self.count_refused(sk, run, &mut counts);
                 }
-            };
-            verdicts.push((port, verdict));
+            }
+            Order::Wrapping { .. } => {
+                for port in order.ports() {
+                    counts.add(self.connect_verdict(sk, port), 1);
+                }
+            }
         }
-        if order.len() < usize::from(high - low) + 1 {
-            let seen: BTreeSet<u16> = order.iter().copied().collect();
-            verdicts.extend(
-                (low..=high)
-                    .filter(|p| !seen.contains(p))
-                    .map(|p| (p, PortVerdict::NotVisited)),
-            );
-        }
-        let path = call_path(&self.b, "connect", self.socks[sk].family, false);
-        let mut refusal = self.summary(
-            Errno::EADDRNOTAVAIL,
-            Rule::ConnectNoPort,
-            path,
-            ns,
-            &verdicts,
-        );
-        let kinds: Vec<PortVerdict> = refusal
-            .counts
-            .keys()
-            .copied()
-            .filter(|v| *v != PortVerdict::NotVisited)
+        let mut first: Vec<_> = (order.ports().take(Refusal::MAX_PORTS))
+            .map(|port| (port, self.connect_verdict(sk, port)))
             .collect();
-        refusal.rule = match kinds[..] {
+        if let Order::Runs(runs) = &order {
+            let passed = |port: &u16| !runs.iter().any(|run| run.visits(*port));
+            let visited: u32 = runs.iter().map(|run| run.count).sum();
+            let missed = u32::from(high - low) + 1 - visited;
+            counts.add(PortVerdict::NotVisited, missed);
+            // They come last, so that they show in small ranges only.
+            let room = (Refusal::MAX_PORTS - first.len()).min(missed as usize);
+            let missed = (low..=high).filter(passed).take(room);
+            first.extend(missed.map(|port| (port, PortVerdict::NotVisited)));
+        }
+        let rule = match counts.kinds()[..] {
             [PortVerdict::Fastreuse] => Rule::ConnectSkipFastreuse,
             [PortVerdict::TupleInUse] => Rule::ConnectTupleTaken,
             [PortVerdict::TupleTimeWait] => Rule::ConnectTupleTimeWait,
             [PortVerdict::Reserved] => Rule::ConnectReserved,
             _ => Rule::ConnectNoPort,
         };
-        refusal
+        let path = path_of(&self.b, "connect", self.socks[sk].family, false);
+        let ns = self.socks[sk].ns;
+        self.summary(Errno::EADDRNOTAVAIL, rule, path, ns, counts, &first)
     }
 
-    fn visiting_order(&self, low: u16, high: u16, start: Start, sk: u32) -> Vec<u16> {
+    /// Counts the reasons of the ports of a run: a word at a time where sets of ports tell them.
+    fn count_refused(&mut self, sk: u32, run: &Run, counts: &mut Counts) {
+        let s = &self.socks[sk];
+        let ns = s.ns;
+        let place = self.ns(ns).destinations.place(Destination {
+            saddr: s.rcv_saddr,
+            daddr: s.daddr,
+            dport: s.dport,
+        });
+        // With sockets that are bound to devices it matters who asks.
+        let place = place.filter(|_| !self.ns(ns).devices);
+        for (i, mask) in run.words() {
+            let n = self.ns(ns);
+            let reserved = mask & n.values.reserved.word(i);
+            let fastreuse = mask & !reserved & n.blocked.word(i);
+            let open = mask & !reserved & !fastreuse;
+            let (taken, soft) = place.map_or((0, 0), |p| {
+                let to = n.destinations.get(p);
+                (to.taken.word(i), to.soft().map_or(0, |set| set.word(i)))
+            });
+            counts.add(PortVerdict::Reserved, reserved.count_ones());
+            counts.add(PortVerdict::Fastreuse, fastreuse.count_ones());
+            counts.add(
+                PortVerdict::TupleTimeWait,
+                (open & taken & soft).count_ones(),
+            );
+            counts.add(PortVerdict::TupleInUse, (open & taken & !soft).count_ones());
+            for port in ports_of(i, open & !taken) {
+                counts.add(self.connect_verdict(sk, port), 1);
+            }
+        }
+    }
+
+    /// Why an unbound connect() did not take a port that its search visited.
+    fn connect_verdict(&mut self, sk: u32, port: u16) -> PortVerdict {
+        let n = self.ns(self.socks[sk].ns);
+        if n.values.reserved.contains(port) {
+            PortVerdict::Reserved
+        } else if n.blocked.contains(port) {
+            PortVerdict::Fastreuse
+        } else {
+            match self.check_established(sk, port, true) {
+                Check::TimeWait => PortVerdict::TupleTimeWait,
+                _ => PortVerdict::TupleInUse,
+            }
+        }
+    }
+
+    fn visiting_order(&self, low: u16, high: u16, start: Start, sk: u32) -> Order {
         let n = u32::from(high - low) + 1;
-        let from = |first: u32| (0..n).map(move |k| low + (first.wrapping_add(k) % n) as u16);
-        let by_one = self.b.local_port_range_step_one && self.socks[sk].range() != (0, 0);
-        match self.b.connect_scan {
-            ConnectScan::FromNext => from(start.offset.wrapping_add(1)).collect(),
-            ConnectScan::EvenStart => from(start.offset & !1).collect(),
-            ConnectScan::Parity if by_one => from(start.offset % n).collect(),
+        let by_one = |first: u32| {
+            if first.checked_add(n).is_none() {
+                Order::Wrapping { low, n, first }
+            } else {
+                Order::Runs(runs_by_one(low, high, first % n).to_vec())
+            }
+        };
+        match self.b.connect_scan() {
+            ConnectScan::FromNext => by_one(start.offset.wrapping_add(1)),
+            ConnectScan::EvenStart => by_one(start.offset & !1),
+            ConnectScan::Parity if self.steps_by_one(sk) => by_one(start.offset % n),
             ConnectScan::Parity => {
                 let rem = if n > 1 { n & !1 } else { n };
                 let even = (start.offset % rem) & !1;
                 let passes = if rem > 1 { 2 } else { 1 };
-                (0..passes)
-                    .flat_map(|p| walk_by_two(low, high, even + p, rem))
-                    .collect()
+                let runs = (0..passes).flat_map(|p| runs_by_two(low, high, even + p, rem));
+                Order::Runs(runs.collect())
             }
         }
     }
@@ -221,25 +348,17 @@ impl<C: Chooser> Machine<C> {
         rule: Rule,
         path: Vec<&'static str>,
         ns: u16,
-        verdicts: &[(u16, PortVerdict)],
+        counts: Counts,
+        first: &[(u16, PortVerdict)],
     ) -> Box<Refusal> {
-        let mut counts = BTreeMap::new();
-        for (_, v) in verdicts {
-            *counts.entry(*v).or_insert(0) += 1;
-        }
-        let skipped = counts.get(&PortVerdict::NotVisited).copied().unwrap_or(0);
-        let ports = verdicts
-            .iter()
-            .take(Refusal::MAX_PORTS)
-            .map(|&(p, v)| self.port_refusal(ns, p, v))
-            .collect();
+        let ports = first.iter().map(|&(p, v)| self.port_refusal(ns, p, v));
         Box::new(Refusal {
             errno,
             rule,
             path,
-            tried: verdicts.len() as u32 - skipped,
-            counts,
-            ports,
+            tried: counts.looked_at(),
+            ports: ports.collect(),
+            counts: counts.0,
         })
     }
 

@@ -54,7 +54,7 @@ pub use errno::Errno;
 pub use explain::call_path;
 pub use machine::{Call, Machine, NsId, Shutdown, SockId};
 pub use option::SockOpt;
-pub use profile::{Behaviours, Profile};
+pub use profile::{Asked, Behaviours, Profile};
 pub use reason::{PortVerdict, Refusal, Rule};
 pub use segment::{SegKind, Segment};
 pub use socket::State;

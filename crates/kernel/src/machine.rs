@@ -6,13 +6,13 @@ use crate::bucket::{Owner, Who};
 use crate::chooser::{Chooser, Seeded};
 use crate::ns::Ns;
 use crate::option::SockOpt;
-use crate::profile::Behaviours;
 use crate::profile::behaviour::Scope;
+use crate::profile::{Asked, Behaviours, Watched};
 use crate::reason::{Refusal, Rule};
 use crate::segment::Segment;
 use crate::slab::Slab;
 use crate::socket::{NONE, Sock, State, Tw};
-use crate::sysctl::{Values, sysctl_scope};
+use crate::sysctl::{Values, scope_of, sysctl_names};
 use crate::time::Time;
 use crate::timers::Timers;
 use crate::wheel::Wheel;
@@ -55,7 +55,7 @@ pub enum Shutdown {
 /// delivered inside; all others wait in an outbox ([`Machine::segment`]).
 #[derive(Clone)]
 pub struct Machine<C: Chooser = Seeded> {
-    pub(crate) b: Behaviours,
+    pub(crate) b: Watched,
     pub(crate) chooser: C,
     pub(crate) clock: Time,
     pub(crate) socks: Slab<Sock>,
@@ -89,15 +89,16 @@ impl<C: Chooser> Machine<C> {
     /// A machine that has just booted.
     #[must_use]
     pub fn new(behaviours: Behaviours, chooser: C) -> Self {
+        let b = Watched::new(behaviours);
         Machine {
-            b: behaviours,
             chooser,
             clock: Self::START,
             socks: Slab::default(),
             tws: Slab::default(),
             nss: Vec::new(),
             generation: 0,
-            values: Values::defaults(&behaviours),
+            values: Values::defaults(&b),
+            b,
             hint: 0,
             cells: BTreeMap::new(),
             bsockets: 0,
@@ -115,7 +116,14 @@ impl<C: Chooser> Machine<C> {
     /// The behaviours that this machine was made with.
     #[must_use]
     pub fn behaviours(&self) -> &Behaviours {
-        &self.b
+        self.b.table()
+    }
+
+    /// The behaviours that its answers until now hang on: any kernel that is alike in all of them
+    /// would have given the same.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        self.b.asked()
     }
 
     /// The chooser, for followers that steer it.
@@ -127,12 +135,15 @@ impl<C: Chooser> Machine<C> {
     /// machine is its initial namespace.
     pub fn add_namespace(&mut self) -> NsId {
         let mut values = Values::defaults(&self.b);
-        for key in crate::sysctl::sysctl_names() {
-            if matches!(
-                sysctl_scope(&self.b, key),
-                Some(Scope::Machine | Scope::MachineHidden)
-            ) {
-                values.copy(&self.values, key);
+        // As long as nobody has written to one of the machine, it does not matter which these are.
+        if self.values != values {
+            for key in sysctl_names() {
+                if matches!(
+                    scope_of(&self.b, key),
+                    Some(Scope::Machine | Scope::MachineHidden)
+                ) {
+                    values.copy(&self.values, key);
+                }
             }
         }
         self.nss.push(Ns::new(values));
@@ -220,7 +231,7 @@ impl<C: Chooser> Machine<C> {
     /// `ENOENT` if the kernel does not have the key or does not show it in this namespace,
     /// `EINVAL` if it refuses the value.
     pub fn sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), Errno> {
-        let scope = sysctl_scope(&self.b, key).unwrap_or(Scope::Absent);
+        let scope = scope_of(&self.b, key).unwrap_or(Scope::Absent);
         match scope {
             Scope::Absent => self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"]),
             Scope::MachineHidden if ns.0 != 0 => {
@@ -228,8 +239,9 @@ impl<C: Chooser> Machine<C> {
             }
             Scope::Machine | Scope::MachineHidden => self.sysctl_machine(key, value),
             Scope::Netns => {
-                let b = self.b;
-                let r = self.nss[usize::from(ns.0)].values.write(&b, key, value);
+                let r = self.nss[usize::from(ns.0)]
+                    .values
+                    .write(&self.b, key, value);
                 r.or_else(|e| self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]))
             }
         }
@@ -240,8 +252,7 @@ impl<C: Chooser> Machine<C> {
     /// # Errors
     /// As [`Machine::sysctl`].
     pub fn sysctl_machine(&mut self, key: &str, value: &str) -> Result<(), Errno> {
-        let b = self.b;
-        if let Err(e) = self.values.write(&b, key, value) {
+        if let Err(e) = self.values.write(&self.b, key, value) {
             return self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]);
         }
         for n in &mut self.nss {
@@ -253,9 +264,9 @@ impl<C: Chooser> Machine<C> {
     /// Puts every machine-wide sysctl back to its default.
     pub fn reset_machine_sysctls(&mut self) {
         let defaults = Values::defaults(&self.b);
-        for key in crate::sysctl::sysctl_names() {
+        for key in sysctl_names() {
             if matches!(
-                sysctl_scope(&self.b, key),
+                scope_of(&self.b, key),
                 Some(Scope::Machine | Scope::MachineHidden)
             ) {
                 self.values.copy(&defaults, key);
@@ -295,15 +306,15 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
-        let b = self.b;
+        let b = &self.b;
         let sock = &mut self.socks[i];
         let unknown = match opt {
-            SockOpt::ReusePort(_) | SockOpt::AttachReuseportBpf if !b.reuseport => true,
-            SockOpt::AttachReuseportBpf => !b.reuseport_group_term,
-            SockOpt::BindAddressNoPort(_) => !b.bind_address_no_port,
-            SockOpt::LocalPortRange(..) => !b.local_port_range_option,
+            SockOpt::ReusePort(_) | SockOpt::AttachReuseportBpf if !b.reuseport() => true,
+            SockOpt::AttachReuseportBpf => !b.reuseport_group_term(),
+            SockOpt::BindAddressNoPort(_) => !b.bind_address_no_port(),
+            SockOpt::LocalPortRange(..) => !b.local_port_range_option(),
             SockOpt::V6Only(_) => sock.family == Family::Inet,
-            SockOpt::Repair(_) => !b.force_reuse,
+            SockOpt::Repair(_) => !b.force_reuse(),
             _ => false,
         };
         if unknown {
@@ -326,7 +337,9 @@ impl<C: Chooser> Machine<C> {
             SockOpt::V6Only(on) => sock.v6only = on,
             // Any other time changes how long close() takes, which nobody here waits for.
             SockOpt::Linger(l) => sock.aborts = l == Some(0),
-            SockOpt::BindToDevice(_) if sock.uid != 0 && (sock.dev != 0 || !b.device_for_users) => {
+            SockOpt::BindToDevice(_)
+                if sock.uid != 0 && (sock.dev != 0 || !b.device_for_users()) =>
+            {
                 bad = Some(Errno::EPERM);
             }
             SockOpt::BindToDevice(dev) => match u16::try_from(dev) {
@@ -401,7 +414,7 @@ impl<C: Chooser> Machine<C> {
     /// The uid that conflict checks see (`sock_i_uid`): on kernels that read it from the file, a
     /// socket without one counts as root's.
     pub(crate) fn uid_of(&self, sock: &Sock) -> u32 {
-        if sock.has_file || self.b.uid_kept {
+        if sock.has_file || self.b.uid_kept() {
             sock.uid
         } else {
             0
@@ -493,7 +506,7 @@ impl<C: Chooser> Machine<C> {
                 old
             }
         };
-        let recompute = self.b.recompute_on_release;
+        let recompute = self.b.recompute_on_release();
         let n = &mut self.nss[usize::from(ns)];
         let b = &mut n.buckets[bucket];
         b.owners.swap_remove(place as usize);

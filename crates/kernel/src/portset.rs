@@ -118,17 +118,54 @@ impl Run {
         (port - self.first) / self.step
     }
 
+    /// The ports in the order of the run.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + use<> {
+        let Run { first, count, step } = *self;
+        (0..count).map(move |k| (first + k * step) as u16)
+    }
+
+    /// Whether the run comes to a port.
+    pub(crate) fn visits(&self, port: u16) -> bool {
+        let port = u32::from(port);
+        self.count > 0
+            && (self.first..=self.last()).contains(&port)
+            && (port - self.first).is_multiple_of(self.step)
+    }
+
+    /// The ports of the run as bits, word by word: the word's number in a set, and its bits.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (usize, u64)> + use<> {
+        let (first, last) = (self.first, if self.count > 0 { self.last() } else { 0 });
+        let lanes = self.lanes(first);
+        let (begin, end) = ((first / 64) as usize, (last / 64) as usize);
+        let words = if self.count > 0 { begin..end + 1 } else { 0..0 };
+        words.map(move |i| {
+            let mut mask = lanes;
+            if i == begin {
+                mask &= !0 << (first % 64);
+            }
+            if i == end {
+                mask &= !0 >> (63 - last % 64);
+            }
+            (i, mask)
+        })
+    }
+
+    /// The bits of a word that a run which comes to `port` may visit.
+    fn lanes(&self, port: u32) -> u64 {
+        match (self.step, port % 2) {
+            (2, 0) => EVEN,
+            (2, _) => ODD,
+            _ => !0,
+        }
+    }
+
     /// The first port at or behind place `from` that is not passed over, with its place.
     pub(crate) fn next(&self, from: u32, passed: &Passed<'_>) -> Option<(u16, u32)> {
         if from >= self.count {
             return None;
         }
         let (start, last) = (self.first + from * self.step, self.last());
-        let lanes = match (self.step, start % 2) {
-            (2, 0) => EVEN,
-            (2, _) => ODD,
-            _ => !0,
-        };
+        let lanes = self.lanes(start);
         let [a, b, c, d] = passed.sets.map(PortSet::bits);
         let except = passed.except.map(PortSet::bits);
         let (begin, end) = ((start / 64) as usize, (last / 64) as usize);
@@ -166,6 +203,17 @@ impl Run {
         }
         None
     }
+}
+
+/// The ports whose bits are set in the word with this number.
+pub(crate) fn ports_of(word: usize, mut bits: u64) -> impl Iterator<Item = u16> {
+    std::iter::from_fn(move || {
+        (bits != 0).then(|| {
+            let port = word as u32 * 64 + bits.trailing_zeros();
+            bits &= bits - 1;
+            port as u16
+        })
+    })
 }
 
 /// One pass over every second port of a range: the window slides back by `rem` at the end, so in a
@@ -283,6 +331,21 @@ mod tests {
                     walk(low, high, offset, rem),
                     "{n} ports from {offset}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_run_have_its_ports() {
+        for first in 990..1100u32 {
+            for (step, count) in [(1, 0), (2, 0), (1, 1), (2, 1), (1, 33), (2, 900), (1, 900)] {
+                let run = Run { first, count, step };
+                let mut walked: Vec<u16> = run.ports().collect();
+                let by_words: Vec<u16> = run.words().flat_map(|(i, w)| ports_of(i, w)).collect();
+                walked.sort_unstable();
+                assert_eq!(by_words, walked, "{run:?}");
+                let visited: Vec<u16> = (0..4000).filter(|port| run.visits(*port)).collect();
+                assert_eq!(visited, walked, "{run:?}");
             }
         }
     }

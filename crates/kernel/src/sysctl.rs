@@ -2,8 +2,8 @@
 
 use crate::Errno;
 use crate::portset::PortSet;
-use crate::profile::Behaviours;
 use crate::profile::behaviour::{Scope, TwAge, TwReuse};
+use crate::profile::{Behaviours, Watched};
 
 /// The values that hold in one network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,32 +83,37 @@ pub fn sysctl_names() -> Vec<&'static str> {
 /// Where a kernel keeps a sysctl; `None` for a key that the model does not know at all.
 #[must_use]
 pub fn sysctl_scope(b: &Behaviours, key: &str) -> Option<Scope> {
+    scope_of(&Watched::new(*b), key)
+}
+
+pub(crate) fn scope_of(b: &Watched, key: &str) -> Option<Scope> {
     let key = KEYS.iter().find(|(name, _)| *name == key)?.1;
     let when = |present: bool| if present { Scope::Netns } else { Scope::Absent };
     Some(match key {
-        Key::Range => b.range_scope,
-        Key::Reserved => b.reserved_ports,
-        Key::NonlocalBind => b.nonlocal_bind_scope,
+        Key::Range => b.range_scope(),
+        Key::Reserved => b.reserved_ports(),
+        Key::NonlocalBind => b.nonlocal_bind_scope(),
         Key::NonlocalBind6 => {
-            when(b.v6_foreign_bind == crate::profile::behaviour::V6Foreign::Sysctl)
+            when(b.v6_foreign_bind() == crate::profile::behaviour::V6Foreign::Sysctl)
         }
-        Key::UnprivilegedStart => b.unprivileged_port_scope,
-        Key::AutobindReuse => when(b.autobind_reuse),
-        Key::TwReuse => b.tw_reuse_scope,
-        Key::TwReuseDelay => when(b.tw_age == TwAge::Millis),
-        Key::TwRecycle => b.tw_recycle_scope,
-        Key::Timestamps => b.timestamps_scope,
-        Key::FinTimeout | Key::SynRetries => b.fin_timeout_scope,
-        Key::MaxTw => b.max_tw_scope,
-        Key::Rfc1337 => b.rfc1337_scope,
+        Key::UnprivilegedStart => b.unprivileged_port_scope(),
+        Key::AutobindReuse => when(b.autobind_reuse()),
+        Key::TwReuse => b.tw_reuse_scope(),
+        Key::TwReuseDelay => when(b.tw_age() == TwAge::Millis),
+        Key::TwRecycle => b.tw_recycle_scope(),
+        Key::Timestamps => b.timestamps_scope(),
+        Key::FinTimeout | Key::SynRetries => b.fin_timeout_scope(),
+        Key::MaxTw => b.max_tw_scope(),
+        Key::Rfc1337 => b.rfc1337_scope(),
         Key::Somaxconn | Key::BindV6Only => Scope::Netns,
-        Key::StepWidth => when(b.port_step_width),
+        Key::StepWidth => when(b.port_step_width()),
     })
 }
 
 /// Whether a freshly booted kernel has this value already.
 #[must_use]
 pub fn sysctl_is_default(b: &Behaviours, key: &str, text: &str) -> bool {
+    let b = &Watched::new(*b);
     let fresh = Values::defaults(b);
     let mut written = fresh.clone();
     written.write(b, key, text).is_ok() && written == fresh
@@ -116,16 +121,16 @@ pub fn sysctl_is_default(b: &Behaviours, key: &str, text: &str) -> bool {
 
 impl Values {
     /// What a freshly booted kernel, or a new namespace, has.
-    pub(crate) fn defaults(b: &Behaviours) -> Self {
+    pub(crate) fn defaults(b: &Watched) -> Self {
         Values {
-            range: (32768, b.range_high),
+            range: (32768, b.range_high()),
             reserved: PortSet::default(),
             any_reserved: false,
             nonlocal_bind: false,
             nonlocal_bind6: false,
             unprivileged_start: 1024,
             autobind_reuse: false,
-            tw_reuse: if b.tw_reuse == TwReuse::Loopback {
+            tw_reuse: if b.tw_reuse() == TwReuse::Loopback {
                 2
             } else {
                 0
@@ -137,8 +142,8 @@ impl Values {
             // Half of the established table's buckets: 65536 of them on a machine of a few GiB.
             max_tw: 32768 * 4,
             rfc1337: false,
-            syn_retries: if b.syn_rto_ms == 1000 { 6 } else { 5 },
-            somaxconn: b.somaxconn,
+            syn_retries: if b.syn_rto_ms() == 1000 { 6 } else { 5 },
+            somaxconn: b.somaxconn(),
             bindv6only: false,
             step_width: 0,
         }
@@ -148,7 +153,7 @@ impl Values {
     ///
     /// # Errors
     /// `EINVAL` for what the kernel refuses; `ENOENT` for a key nobody knows.
-    pub(crate) fn write(&mut self, b: &Behaviours, key: &str, text: &str) -> Result<(), Errno> {
+    pub(crate) fn write(&mut self, b: &Watched, key: &str, text: &str) -> Result<(), Errno> {
         let key = KEYS
             .iter()
             .find(|(name, _)| *name == key)
@@ -170,7 +175,7 @@ impl Values {
                 if low == 0 || high < low {
                     return Err(Errno::EINVAL);
                 }
-                if b.range_above_unprivileged && low < self.unprivileged_start {
+                if low < self.unprivileged_start && b.range_above_unprivileged() {
                     return Err(Errno::EINVAL);
                 }
                 self.range = (low, high);
@@ -185,14 +190,14 @@ impl Values {
             Key::UnprivilegedStart => {
                 let start = number(0, 65535)? as u16;
                 // A range may not begin below the first unprivileged port, from either side.
-                if b.range_above_unprivileged && self.range.0 < start {
+                if self.range.0 < start && b.range_above_unprivileged() {
                     return Err(Errno::EINVAL);
                 }
                 self.unprivileged_start = start;
             }
             Key::AutobindReuse => self.autobind_reuse = number(0, 1)? != 0,
             Key::TwReuse => {
-                self.tw_reuse = match b.tw_reuse {
+                self.tw_reuse = match b.tw_reuse() {
                     TwReuse::Loopback => number(0, 2)?,
                     TwReuse::NonZero => int()?,
                 } as i32;

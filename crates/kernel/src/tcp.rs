@@ -225,7 +225,7 @@ impl<C: Chooser> Machine<C> {
         child.shut_write = l.shut_write;
         let i = self.socks.insert(child);
         self.link(Owner::sock(i), bucket);
-        if self.b.child_counted {
+        if self.b.child_counted() {
             self.count_owner(i, bucket);
         }
         self.hash_insert(ns, Owner::sock(i));
@@ -260,7 +260,7 @@ impl<C: Chooser> Machine<C> {
 
     /// A socket that a SYN from outside has opened, and that was shut down for writing before.
     fn late_fin(&mut self, i: u32) {
-        if self.b.shutdown_after_handshake && self.socks[i].shut_write {
+        if self.socks[i].shut_write && self.b.shutdown_after_handshake() {
             self.send_fin(i);
         }
     }
@@ -283,8 +283,8 @@ impl<C: Chooser> Machine<C> {
                 // An old connection's other end answers: it is reset, and the SYN is tried again. Only the first is repeated
                 // at once: where the reset does not help (tcp_rfc1337), the others come at their usual distance.
                 self.send(i, SegKind::Rst);
-                if self.b.syn_quick_retry && self.socks[i].retries == 0 {
-                    let two_ticks = 2_000 * MS / u64::from(self.b.hz);
+                if self.socks[i].retries == 0 && self.b.syn_quick_retry() {
+                    let two_ticks = 2_000 * MS / u64::from(self.b.hz());
                     let timer = self.arm(TimerKind::SynRetry, i, two_ticks, 0);
                     self.socks[i].timer = timer;
                 }
@@ -298,7 +298,7 @@ impl<C: Chooser> Machine<C> {
     fn receive_open(&mut self, i: u32, seg: Segment) {
         match seg.kind {
             SegKind::Syn => {
-                if !self.b.syn_mute {
+                if !self.b.syn_mute() {
                     self.send(i, SegKind::Challenge);
                 }
             }
@@ -366,7 +366,7 @@ impl<C: Chooser> Machine<C> {
                 self.socks[i].fin_in = true;
                 self.socks[i].state = State::CloseWait;
                 self.socks[i].ack_pending = true;
-                let delay = u64::from(self.b.delayed_ack_ms) * MS;
+                let delay = u64::from(self.b.delayed_ack_ms()) * MS;
                 let timer = self.arm(TimerKind::DelayedAck, i, delay, delay);
                 self.socks[i].timer = timer;
             }

@@ -150,9 +150,9 @@ impl<C: Chooser> Machine<C> {
     /// newer kernels repeat the first few at the same distance.
     pub(crate) fn arm_syn_retry(&mut self, i: u32) {
         let doublings = u32::from(self.socks[i].retries)
-            .saturating_sub(self.b.syn_linear)
+            .saturating_sub(self.b.syn_linear())
             .min(16);
-        let delay = (u64::from(self.b.syn_rto_ms) * crate::time::MS) << doublings;
+        let delay = (u64::from(self.b.syn_rto_ms()) * crate::time::MS) << doublings;
         let timer = self.arm(TimerKind::SynRetry, i, delay.min(120 * SEC), 0);
         self.socks[i].timer = timer;
     }
@@ -165,7 +165,7 @@ impl<C: Chooser> Machine<C> {
             .and_then(|c| c.syn_count)
             .unwrap_or(self.ns(ns).values.syn_retries);
         // The repetitions at equal distance come on top.
-        if u32::from(self.socks[i].retries) >= u32::from(limit) + self.b.syn_linear {
+        if u32::from(self.socks[i].retries) >= u32::from(limit) + self.b.syn_linear() {
             self.socks[i].error = Some(crate::Errno::ETIMEDOUT);
             self.set_close(i);
             self.drop_orphan(i);
@@ -182,7 +182,7 @@ impl<C: Chooser> Machine<C> {
         let s = &self.socks[i];
         let ns = s.ns;
         let n = self.ns(ns);
-        let count = if self.b.max_tw_scope == Scope::Netns {
+        let count = if self.b.max_tw_scope() == Scope::Netns {
             n.tw_count
         } else {
             self.tw_count
@@ -210,7 +210,7 @@ impl<C: Chooser> Machine<C> {
                 dev: s.dev,
                 family: s.family,
                 reuse: s.reuse != 0,
-                reuseport: self.b.tw_copies_reuseport.then_some(s.reuseport),
+                reuseport: self.b.tw_copies_reuseport().then_some(s.reuseport),
                 v6only: s.v6only,
                 connect_bind: s.connect_bind,
                 timestamps: s.timestamps,
@@ -229,7 +229,7 @@ impl<C: Chooser> Machine<C> {
     /// Starts, or starts again, the countdown of a stand-in.
     pub(crate) fn schedule_tw(&mut self, t: u32, timeout: u64) {
         self.unschedule_tw(t);
-        match self.b.tw_timer {
+        match self.b.tw_timer() {
             TwTimer::SlotWheel | TwTimer::SlotWheelQuick => self.wheel_schedule(t, timeout),
             TwTimer::Exact => {
                 let timer = self.arm(TimerKind::TimeWait, t, timeout, 0);
@@ -271,7 +271,7 @@ impl<C: Chooser> Machine<C> {
     /// granularity that lies strictly behind its expiry. Returns the delay from now, and the
     /// granularity, in nanoseconds.
     fn grid_delay(&self, timeout: u64) -> (u64, u64) {
-        let hz = u64::from(self.b.hz);
+        let hz = u64::from(self.b.hz());
         let tick = SEC / hz;
         let jiffies = timeout.div_ceil(tick);
         let mut level = 1;

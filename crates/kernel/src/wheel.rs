@@ -79,12 +79,12 @@ impl Default for Wheel {
 impl<C: Chooser> Machine<C> {
     /// The calendar's step: a power of two of jiffies.
     fn quantum(&self) -> u64 {
-        let jiffies: u64 = match self.b.hz {
+        let jiffies: u64 = match self.b.hz() {
             0..=100 => 16,
             101..=250 => 32,
             _ => 128,
         };
-        jiffies * SEC / u64::from(self.b.hz)
+        jiffies * SEC / u64::from(self.b.hz())
     }
 
     pub(crate) fn wheel_schedule(&mut self, t: u32, timeout: u64) {
@@ -126,7 +126,7 @@ impl<C: Chooser> Machine<C> {
             .map(|e| e.0)
             .collect();
         let over = live.len() >= QUOTA;
-        let quick = self.b.tw_timer == TwTimer::SlotWheelQuick && live.len() >= 2 * QUOTA;
+        let quick = self.b.tw_timer() == TwTimer::SlotWheelQuick && live.len() >= 2 * QUOTA;
         for t in live {
             self.kill_tw(t);
         }

@@ -7,7 +7,7 @@ use crate::follow::{Op, Seen};
 use crate::journal::{Journal, end_of};
 use crate::machine::{Call, Machine, NsId, Shutdown, SockId};
 use crate::option::SockOpt;
-use crate::profile::Behaviours;
+use crate::profile::{Asked, Behaviours};
 use crate::reason::Refusal;
 use crate::socket::State;
 use crate::time::Time;
@@ -92,6 +92,12 @@ impl<C: Chooser> World<C> {
         m.set_clock(self.clock);
         self.machines.push(m);
         MachineId(self.machines.len() - 1)
+    }
+
+    /// [`Machine::asked`]
+    #[must_use]
+    pub fn asked(&self, machine: MachineId) -> Asked {
+        self.machines[machine.0].asked()
     }
 
     /// Adds a network namespace that has a route to all addresses of the world.

@@ -13,7 +13,7 @@ mod steps;
 
 use fourtuple_kernel::journal::Journal;
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Chooser, Seeded, World};
+use fourtuple_kernel::{Asked, Chooser, Seeded, World};
 use fourtuple_scenario::{Case, Program};
 
 use crate::attempt::Attempt;
@@ -38,7 +38,8 @@ impl Model {
         profile: &Profile,
         chooser: impl FnMut(&str) -> C,
     ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
-        Self::simulate_for(case, profile, chooser, None)
+        let (attempts, notes, _) = Self::simulate_for(case, profile, chooser, None)?;
+        Ok((attempts, notes))
     }
 
     /// Runs a case while somebody watches the hosts.
@@ -48,7 +49,8 @@ impl Model {
         chooser: impl FnMut(&str) -> C,
         watch: &Watch,
     ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
-        Self::simulate_for(case, profile, chooser, Some(watch.clone()))
+        let (attempts, notes, _) = Self::simulate_for(case, profile, chooser, Some(watch.clone()))?;
+        Ok((attempts, notes))
     }
 
     fn simulate_for<C: Chooser>(
@@ -56,14 +58,15 @@ impl Model {
         profile: &Profile,
         mut chooser: impl FnMut(&str) -> C,
         watch: Option<Watch>,
-    ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+    ) -> Result<(Vec<Attempt>, Vec<String>, Asked), Cannot> {
         let mut net = net::Net::new(case, profile, &mut chooser)?;
         net.watch = watch;
-        let (attempts, mut notes, _) = Self::play(net, case)?;
+        let (attempts, net) = Self::play(net, case)?;
+        let (asked, mut notes) = (net.asked(), net.notes);
         if !case.network.is_ideal() {
             notes.push(left_out(case));
         }
-        Ok((attempts, notes))
+        Ok((attempts, notes, asked))
     }
 
     fn play<C: Chooser>(net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
@@ -82,13 +85,13 @@ impl Model {
         world.keep_journal();
         let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
         let net = net::Net::within(world, case, profile, &mut chooser)?;
-        let (_, _, world) = Self::play(net, case)?;
-        Ok(world.journal().cloned().unwrap_or_default())
+        let (_, net) = Self::play(net, case)?;
+        Ok(net.world.journal().cloned().unwrap_or_default())
     }
 }
 
-/// What came of a case: its attempts, what there is to say, and the world at the end.
-type Played<C> = (Vec<Attempt>, Vec<String>, World<C>);
+/// What came of a case: its attempts, and the hosts at the end.
+type Played<C> = (Vec<Attempt>, net::Net<C>);
 
 impl Engine for Model {
     fn name(&self) -> &'static str {
@@ -109,9 +112,11 @@ impl Engine for Model {
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let seed = case.seed;
-        let (attempts, notes) =
-            Self::simulate(case, profile, |machine| Seeded::new(seed, machine))?;
-        Ok(RunReport::new(case, profile, Self::NAME, attempts, notes))
+        let chooser = |machine: &str| Seeded::new(seed, machine);
+        let (attempts, notes, asked) = Self::simulate_for(case, profile, chooser, None)?;
+        let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
+        report.asked = asked;
+        Ok(report)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Chooser, Endpoint, Family, Ip, MachineId, SockOpt, World, WorldNs, WorldSock,
+    Asked, Chooser, Endpoint, Family, Ip, MachineId, SockOpt, World, WorldNs, WorldSock,
 };
 use fourtuple_scenario::Case;
 
@@ -31,6 +31,8 @@ pub(crate) struct HostNs {
 #[derive(Clone)]
 pub(crate) struct Net<C: Chooser> {
     pub(crate) world: World<C>,
+    /// The machines that run the kernel of the case, not one of their own.
+    plain: Vec<MachineId>,
     pub(crate) hosts: Vec<HostNs>,
     by_name: BTreeMap<Name, usize>,
     by_address: BTreeMap<Ip, usize>,
@@ -59,6 +61,7 @@ impl<C: Chooser> Net<C> {
     ) -> Result<Self, Cannot> {
         let mut net = Net {
             world,
+            plain: Vec::new(),
             hosts: Vec::new(),
             by_name: BTreeMap::new(),
             by_address: BTreeMap::new(),
@@ -85,6 +88,9 @@ impl<C: Chooser> Net<C> {
                     };
                     let id = net.world.add_machine(behaviours, chooser(machine));
                     machines.insert(machine, id);
+                    if host.kernel.is_none() {
+                        net.plain.push(id);
+                    }
                     id
                 }
             };
@@ -115,6 +121,12 @@ impl<C: Chooser> Net<C> {
             }
         }
         Ok(net)
+    }
+
+    /// The behaviours of the case's kernel that everything until now hangs on.
+    pub(crate) fn asked(&self) -> Asked {
+        let machines = self.plain.iter().map(|id| self.world.asked(*id));
+        machines.fold(Asked::default(), Asked::and)
     }
 
     /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see it.

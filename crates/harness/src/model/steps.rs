@@ -32,8 +32,7 @@ pub(super) fn run<C: Chooser>(net: Net<C>, steps: &[Spanned<Step>]) -> Result<Pl
         runner.net.happened(false);
     }
     runner.net.happened(true);
-    let Net { world, notes, .. } = runner.net;
-    Ok((runner.recorder.finish(), notes, world))
+    Ok((runner.recorder.finish(), runner.net))
 }
 
 /// A socket of the steps. It keeps its name and owner when it is closed, for calls that come too late.

@@ -16,6 +16,8 @@ mod situation;
 pub mod text;
 mod written;
 
+use std::sync::Arc;
+
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, Spanned};
 use serde::Serialize;
@@ -95,7 +97,7 @@ pub struct Remedy {
     pub case: Option<Case>,
     /// What the changed case came to.
     #[serde(skip)]
-    pub attempts: Vec<Attempt>,
+    pub attempts: Arc<Vec<Attempt>>,
 }
 
 /// All that was tried on one case.
@@ -212,7 +214,7 @@ struct Lab<'a> {
 struct Trial {
     words: String,
     case: Case,
-    attempts: Vec<Attempt>,
+    attempts: Arc<Vec<Attempt>>,
     notes: Vec<String>,
     score: Score,
 }
@@ -345,7 +347,7 @@ impl Lab<'_> {
                 .find_map(|entry| entry.stale)
                 .map(str::to_owned),
             case: None,
-            attempts: Vec::new(),
+            attempts: Arc::default(),
         }
     }
 
@@ -435,7 +437,7 @@ fn another_kernel(case: &Case, situation: &Situation, profile: &Profile) -> Reme
         why: None,
         stale: None,
         case: None,
-        attempts: Vec::new(),
+        attempts: Arc::default(),
     };
     let mut tried = 0;
     for other in newer.chain(older) {

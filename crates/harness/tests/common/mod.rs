@@ -17,7 +17,12 @@ hosts:
 
 /// The case of a scenario with the hosts above.
 pub(crate) fn case(rest: &str) -> Case {
-    whole_case(&format!("{HOSTS}{rest}"))
+    whole_case(&text(rest))
+}
+
+/// The text of a scenario with the hosts above.
+pub(crate) fn text(rest: &str) -> String {
+    format!("{HOSTS}{rest}")
 }
 
 /// The case of a whole scenario.

@@ -129,7 +129,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Whether a key is machine-wide and shown in the first namespace only.
     pub(crate) fn is_hidden(&self, key: &str) -> bool {
-        crate::sysctl::sysctl_scope(&self.b, key) == Some(Scope::MachineHidden)
+        crate::sysctl::scope_of(&self.b, key) == Some(Scope::MachineHidden)
     }
 
     /// The remote end of a connection, also of one that has been reset since.

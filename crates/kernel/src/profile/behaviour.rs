@@ -3,6 +3,7 @@
 //! Every rule of the model that is not the same on all kernels is one field here, with the kernel
 //! function that it stands for. Algorithms look at these fields and never at a version number.
 
+use super::asked::{Asked, Watched};
 use crate::Errno;
 use std::fmt;
 
@@ -308,6 +309,12 @@ macro_rules! behaviours {
                 names
             }
 
+            /// Whether two kernels are alike in all behaviours of a set.
+            #[must_use]
+            pub fn alike(&self, other: &Behaviours, in_all_of: Asked) -> bool {
+                $((self.$field == other.$field || !in_all_of.has(Place::$field as u32)))&&*
+            }
+
             /// Copies with one behaviour changed, for each other value it can have. An unknown
             /// name gives none.
             #[must_use]
@@ -318,6 +325,22 @@ macro_rules! behaviours {
                     _ => Vec::new(),
                 }
             }
+        }
+
+        /// Places in the table.
+        #[allow(non_camel_case_types)]
+        enum Place { $($field,)* }
+
+        // A set of behaviours is one word.
+        const _: () = assert!(Behaviours::NAMES.len() <= 64);
+
+        impl Watched {
+            $(
+                #[inline]
+                pub(crate) fn $field(&self) -> $ty {
+                    self.ask(Place::$field as u32).$field
+                }
+            )*
         }
     };
 }

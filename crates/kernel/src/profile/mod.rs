@@ -3,10 +3,13 @@
 //! `linux-A.B` and `linux-A.B.C` come from the dated table in [`changes`]; distributions are in
 //! `distro`. Names with equal behaviours are one profile.
 
+mod asked;
 pub mod behaviour;
 pub mod changes;
 mod distro;
 
+pub use asked::Asked;
+pub(crate) use asked::Watched;
 pub use behaviour::{Behaviours, Row};
 
 use changes::{LONGTERM, MINORS, Release, behaviours_of, release};

@@ -37,8 +37,7 @@ pub(super) fn run<C: Chooser>(
     sim.start();
     sim.run();
     sim.net.happened(true);
-    let Net { world, notes, .. } = sim.net;
-    Ok((sim.recorder.finish(), notes, world))
+    Ok((sim.recorder.finish(), sim.net))
 }
 
 /// Something to do at a point in time.
