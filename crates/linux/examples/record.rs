@@ -57,5 +57,7 @@ fn record(
             programs,
         });
     }
-    Ok(trace::write_file(Path::new(to), &recorded)?)
+    let mut text = Vec::new();
+    trace::write(&mut text, &recorded)?;
+    Ok(std::fs::write(to, text)?)
 }

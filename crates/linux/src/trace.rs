@@ -2,11 +2,17 @@
 
 use crate::program::Program;
 use serde::{Deserialize, Serialize};
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 /// The format that this crate reads and writes.
 const FORMAT: u32 = 1;
+/// Largest file, in bytes.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Longest line, in bytes without its end: one program with its answers.
+pub const MAX_LINE_BYTES: u64 = 1 << 20;
+/// Most programs in a file.
+pub const MAX_PROGRAMS: usize = 100_000;
 
 /// One boot of one kernel. What the whole machine shares, such as the hint where the search for a port begins, carries over from one
 /// of its programs to the next.
@@ -44,10 +50,10 @@ impl Header {
     }
 }
 
-/// Why a trace could not be read or written.
+/// Why a trace could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// The file cannot be read or written.
+    /// The file cannot be read.
     #[error("{}: {source}", file.display())]
     Io {
         /// The file.
@@ -76,19 +82,43 @@ pub fn read_file(file: &Path) -> Result<Vec<Boot>, TraceError> {
     read(io::BufReader::new(open), file)
 }
 
-/// Reads programs; `file` is only named in errors.
-pub fn read(from: impl BufRead, file: &Path) -> Result<Vec<Boot>, TraceError> {
+/// Reads programs; `file` is only named in errors. No more is read than the limits allow.
+pub fn read(mut from: impl BufRead, file: &Path) -> Result<Vec<Boot>, TraceError> {
     let mut boots: Vec<Boot> = Vec::new();
-    for (i, line) in from.split(b'\n').enumerate() {
-        let line = line.map_err(|source| TraceError::Io {
-            file: file.to_owned(),
-            source,
-        })?;
+    let (mut bytes, mut programs) = (0, 0);
+    let mut line = Vec::new();
+    for number in 1.. {
         let wrong = |message: String| TraceError::Line {
             file: file.to_owned(),
-            line: i + 1,
+            line: number,
             message,
         };
+        line.clear();
+        // Room for the end of the line, and for one byte that is too many.
+        let read = (&mut from)
+            .take(MAX_LINE_BYTES + 2)
+            .read_until(b'\n', &mut line)
+            .map_err(|source| TraceError::Io {
+                file: file.to_owned(),
+                source,
+            })?;
+        if read == 0 {
+            break;
+        }
+        bytes += read as u64;
+        if bytes > MAX_FILE_BYTES {
+            return Err(wrong(format!(
+                "the file is larger than the limit of {MAX_FILE_BYTES} bytes; split it where a boot begins"
+            )));
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        if line.len() as u64 > MAX_LINE_BYTES {
+            return Err(wrong(format!(
+                "the line is longer than the limit of {MAX_LINE_BYTES} bytes; is this a recording?"
+            )));
+        }
         let text = std::str::from_utf8(&line)
             .map_err(|_| wrong("not UTF-8".into()))?
             .trim();
@@ -101,6 +131,12 @@ pub fn read(from: impl BufRead, file: &Path) -> Result<Vec<Boot>, TraceError> {
                 programs: Vec::new(),
             });
             continue;
+        }
+        programs += 1;
+        if programs > MAX_PROGRAMS {
+            return Err(wrong(format!(
+                "there are more programs than the limit of {MAX_PROGRAMS}; split the file where a boot begins"
+            )));
         }
         let program = serde_json::from_str(text).map_err(|e| wrong(one_line(&e)))?;
         if boots.is_empty() {
@@ -160,14 +196,4 @@ pub fn write(mut to: impl Write, boots: &[Boot]) -> io::Result<()> {
         }
     }
     to.flush()
-}
-
-/// Writes a file; an existing one is replaced.
-pub fn write_file(file: &Path, boots: &[Boot]) -> Result<(), TraceError> {
-    let wrong = |source| TraceError::Io {
-        file: file.to_owned(),
-        source,
-    };
-    let open = std::fs::File::create(file).map_err(wrong)?;
-    write(io::BufWriter::new(open), boots).map_err(wrong)
 }

@@ -94,7 +94,9 @@ fn lines<'a>(text: &'a str, notes: &mut Notes) -> Vec<(usize, &'a str)> {
         }
         if line.len() > MAX_LINE_BYTES {
             notes.count(
-                "lines longer than 64 KiB, which no capture of socket calls has",
+                format!(
+                    "lines longer than {MAX_LINE_BYTES} bytes, which no capture of socket calls has"
+                ),
                 n + 1,
             );
             continue;
