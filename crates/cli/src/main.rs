@@ -10,6 +10,7 @@
 //! - [`progress`]: a line about long work
 //! - [`junit`], [`github`]: reports for build servers
 
+mod budget;
 mod certificate;
 mod cmd;
 mod corpus;
@@ -19,6 +20,7 @@ mod github;
 mod junit;
 mod output;
 mod progress;
+mod room;
 mod select;
 mod shard;
 

@@ -6,10 +6,11 @@ use fourtuple_scenario::{
     Case, Errors, KernelNames, KernelSelector, Scenario, discover, expand, load,
 };
 
+use crate::budget::Budget;
 use crate::output::Failure;
 
-/// Options that change what a scenario says.
-#[derive(Clone, Debug, Default, clap::Args)]
+/// Options that change what a scenario says, and how much it may take.
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Overrides {
     /// Kernels to run on instead of the scenario's own: names, ranges such as linux-4.2..linux-6.1, or all.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -17,6 +18,8 @@ pub(crate) struct Overrides {
     /// Seed of everything that is random, instead of the scenario's own.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) budget: Budget,
 }
 
 /// A scenario with its cases.

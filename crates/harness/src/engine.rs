@@ -3,6 +3,7 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
+use crate::budget::{Need, Rate};
 use crate::report::RunReport;
 
 /// Something that runs one case of a scenario and says what every socket call returned.
@@ -29,6 +30,12 @@ pub trait Engine: Send + Sync {
     /// Whether the outcome depends on the kernel. An engine that knows nothing of kernels runs once for all of them.
     fn asks_kernel(&self) -> bool {
         true
+    }
+
+    /// What running this case takes at most, by its counts. An engine that is not told otherwise costs as much as the
+    /// model.
+    fn need(&self, case: &Case) -> Need {
+        Need::of(case, Rate::MODEL)
     }
 
     /// Runs a case on a kernel.

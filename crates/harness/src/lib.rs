@@ -11,11 +11,13 @@
 //! - [`runner`]: a scenario on all its kernels and engines; [`group`]: what came out alike;
 //!   [`changes`]: from which release on
 //! - [`lint`]: what a scenario sets in vain
+//! - [`budget`]: what a run will need, before it starts
 //! - [`strip`]: the ports of a host over time
 //! - [`text`], [`json`], [`html`]: what people and programs read
 
 pub mod agreement;
 pub mod attempt;
+pub mod budget;
 pub mod call;
 pub mod capacity;
 pub mod changes;
@@ -41,6 +43,7 @@ pub mod why;
 
 pub use agreement::Agreement;
 pub use attempt::{Answer, Args, Attempt, Name, SocketName};
+pub use budget::{Need, Rate};
 pub use engine::{Cannot, Engine, Standing};
 pub use expect::Unmet;
 pub use followed::{Disallowed, Followed};

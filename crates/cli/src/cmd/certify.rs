@@ -68,6 +68,7 @@ impl Args {
             let profile = self.profile.as_deref().map(super::kernels::find);
             let profile = profile.transpose()?;
             let selected = select::all(&self.paths, &self.overrides)?;
+            self.overrides.budget.check_model(&selected, kernels.len() as u64)?;
             let found = certify_scenarios::on(out, &selected, &kernels, &Following { profile, limit: self.wait.limit() }, &mut rows)?;
             bad |= found.bad();
             if let Some(file) = &self.data {

@@ -62,6 +62,7 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
         self.shard.keep(&mut selected.cases);
+        self.overrides.budget.check_model(std::slice::from_ref(&selected), self.samples.into())?;
         let processors = || std::thread::available_parallelism().map_or(1, Into::into);
         let budget = Budget {
             states: self.budget as usize,

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use fourtuple_harness::lint::{self, Finding, Rule};
 
 use crate::github;
+use crate::budget::TRIED;
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
@@ -55,6 +56,7 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let names = fourtuple_harness::kernels::names();
         let selected = select::all(&self.paths, &self.overrides)?;
+        self.overrides.budget.check_model(&selected, TRIED)?;
         let total = selected.len();
         let mut found: Vec<Finding> = Vec::new();
         let mut scenarios = 0;

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use fourtuple_harness::remedies::{self, Remedies};
 use fourtuple_kernel::profile;
 
+use crate::budget::TRIED;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
@@ -46,6 +47,7 @@ enum Format {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let selected = select::one(&self.file, &self.overrides)?;
+        self.overrides.budget.check_model(std::slice::from_ref(&selected), TRIED)?;
         let mut all: Vec<Remedies> = Vec::new();
         {
             let progress = Progress::new();

@@ -39,15 +39,16 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let engines = engines::by_name(&self.engine, &self.real)?;
         let selected = select::all(&self.paths, &self.overrides)?;
+        let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
+        self.overrides.budget.check(&selected, &asked)?;
         engines::prepare(&engines, &selected);
-        let engines: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
         let total = selected.len();
         let mut entries = Vec::with_capacity(total);
         {
             let progress = Progress::of(total);
             for (n, one) in selected.into_iter().enumerate() {
                 progress.at(n, &*one.scenario.name);
-                entries.push(Entry::new(runner::run(&one.scenario, one.cases, &engines)));
+                entries.push(Entry::new(runner::run(&one.scenario, one.cases, &asked)));
             }
         }
         let page = html::page(&entries);

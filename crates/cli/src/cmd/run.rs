@@ -2,14 +2,15 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
 
 use clap::ValueEnum;
-use fourtuple_harness::{Engine, ScenarioReport, json, runner, text};
+use fourtuple_harness::{Engine, Need, ScenarioReport, json, runner, text};
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
+use crate::room::Room;
 use crate::shard::Shard;
 use crate::select::{self, Overrides, Selected};
 use crate::{engines, github, junit};
@@ -59,10 +60,15 @@ impl Args {
         let engines = engines::by_name(&self.engine, &self.real)?;
         let mut selected = select::all(&self.paths, &self.overrides)?;
         self.shard.keep(&mut selected);
+        let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
+        let budget = self.overrides.budget;
+        let needs = budget.check(&selected, &asked)?;
+        let needs: Vec<u64> = needs.into_iter().map(Need::memory).collect();
         engines::prepare(&engines, &selected);
         let mut totals = Totals::default();
         let mut writer = Writer::start(self.format, out)?;
-        in_order(selected, &engines, self.jobs, |report| {
+        let room = Room::new(budget.memory());
+        in_order(selected, &asked, self.jobs, (&room, &needs), |report| {
             totals.add(&report);
             writer.add(out, &report)
         })?;
@@ -75,30 +81,40 @@ impl Args {
     }
 }
 
-/// Runs scenarios on several threads and hands their reports over in the order of the scenarios.
+/// Runs scenarios on several threads, as many at a time as there is room for what they need, and hands their reports over in the order of the scenarios.
 fn in_order(
     selected: Vec<Selected>,
-    engines: &[Box<dyn Engine>],
+    engines: &[&dyn Engine],
     jobs: Option<usize>,
+    (room, needs): (&Room, &[u64]),
     mut each: impl FnMut(ScenarioReport) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let engines: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
     let total = selected.len();
     let processors = || std::thread::available_parallelism().map_or(1, Into::into);
     let jobs = jobs.unwrap_or_else(processors).clamp(1, total.max(1));
-    let next = AtomicUsize::new(0);
-    let stop = AtomicUsize::new(0);
+    let next = Mutex::new(0);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel::<(usize, ScenarioReport)>();
         for _ in 0..jobs {
             let sender = sender.clone();
-            let (selected, engines, next, stop) = (&selected, &engines, &next, &stop);
+            let (selected, next, stop) = (&selected, &next, &stop);
             scope.spawn(move || {
+                let _guard = Leaving { room, stop };
                 loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let index = {
+                        // Room is taken in the order of the scenarios: what is waited for is never behind what waits.
+                        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+                        let index = *next;
+                        *next += 1;
+                        if let Some(need) = needs.get(index) {
+                            room.take(*need);
+                        }
+                        index
+                    };
                     let Some(one) = selected
                         .get(index)
-                        .filter(|_| stop.load(Ordering::Relaxed) == 0)
+                        .filter(|_| !stop.load(Ordering::Relaxed))
                     else {
                         return;
                     };
@@ -124,15 +140,33 @@ fn in_order(
                 }
             }
             while let Some(report) = early.get_mut(done).and_then(Option::take) {
+                let told = progress.aside(|| each(report));
+                room.give(needs[done]);
                 done += 1;
-                if let Err(failure) = progress.aside(|| each(report)) {
-                    stop.store(1, Ordering::Relaxed);
+                if let Err(failure) = told {
+                    stop.store(true, Ordering::Relaxed);
+                    room.open();
                     return Err(failure);
                 }
             }
         }
         Ok(())
     })
+}
+
+/// Lets the others go on when a thread panics: what it had room for is never given back.
+struct Leaving<'a> {
+    room: &'a Room,
+    stop: &'a AtomicBool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.stop.store(true, Ordering::Relaxed);
+            self.room.open();
+        }
+    }
 }
 
 /// Sums over all scenarios.

@@ -18,9 +18,9 @@ mod processes;
 mod scene;
 mod steps;
 
-use super::drive::{LONGEST, drive};
+use super::drive::{LONGEST, drive, ticking};
 use crate::{BuildLinux, Linux};
-use fourtuple_harness::{Attempt, Cannot, Engine, RunReport, Standing};
+use fourtuple_harness::{Attempt, Cannot, Engine, Need, Rate, RunReport, Standing, budget};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use scene::Scene;
@@ -29,6 +29,12 @@ use std::time::SystemTime;
 
 /// A datagram queue that a burst of handshakes does not overflow.
 const QUEUE: usize = 65_536;
+
+/// Streams with their tasks and buffers on both hosts, and every packet on its way through turmoil.
+const RATE: Rate = Rate {
+    bytes: 3_500,
+    nanos: 60_000,
+};
 
 /// Scenarios as async code on turmoil hosts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +60,15 @@ impl Engine for Turmoil {
         } else {
             Standing::Reference
         }
+    }
+
+    fn need(&self, case: &Case) -> Need {
+        let mut need = Need::of(case, RATE);
+        need.working = need.working.saturating_add(budget::sent(case));
+        if !case.network.is_ideal() {
+            need.nanos = need.nanos.saturating_add(ticking(case));
+        }
+        need
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {

@@ -14,9 +14,9 @@ mod processes;
 mod stage;
 mod steps;
 
-use super::drive::drive;
+use super::drive::{drive, ticking};
 use fourtuple_harness::call::Numbering;
-use fourtuple_harness::{Attempt, Cannot, Engine, RunReport, Standing};
+use fourtuple_harness::{Attempt, Cannot, Engine, Need, Rate, RunReport, Standing, budget};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use stage::Stage;
@@ -48,11 +48,31 @@ impl Engine for Stock {
         false
     }
 
+    fn need(&self, case: &Case) -> Need {
+        if connections(case) > CONNECTIONS {
+            // It says that it cannot, which costs nothing.
+            return Need {
+                runs: 1,
+                ..Need::default()
+            };
+        }
+        let mut need = Need::of(case, RATE);
+        need.working = need.working.saturating_add(budget::sent(case));
+        need.nanos = need.nanos.saturating_add(ticking(case));
+        need
+    }
+
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let (attempts, notes) = simulate(case)?;
         Ok(RunReport::new(case, profile, Self::NAME, attempts, notes))
     }
 }
+
+/// turmoil's streams with their buffers on both hosts, and its search for a port, which grows with the sockets.
+const RATE: Rate = Rate {
+    bytes: 6_000,
+    nanos: 60_000,
+};
 
 /// turmoil looks through all sockets of a host for each port that it gives. This many connections
 /// take it a second, and twice as many four.
