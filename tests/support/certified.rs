@@ -33,6 +33,8 @@ pub struct OnKernel {
 pub struct Row {
     /// Its name.
     pub scenario: String,
+    /// What its file was like then.
+    pub digest: String,
     /// Points of its matrix that ran.
     pub cases: u64,
     /// Calls that were judged.
@@ -98,7 +100,7 @@ fourtuple certify scenarios --on host --kernel linux-6.18 --data FILE
 `--kernel` makes scenarios run that ask for other kernels too.
 
 A number is how many calls were followed, over all points of the matrix. A letter says why a scenario was left out, or a
-part of it.
+part of it. A star is a scenario that has changed since.
 ";
 
 /// The text of the page.
@@ -132,11 +134,13 @@ pub fn page(found: &Certified) -> String {
     let mut reasons: Vec<&str> = Vec::new();
     for path in scenarios() {
         let name = crate::index::name(&path);
+        let text = std::fs::read_to_string(&path).expect("a scenario");
+        let digest = fourtuple_scenario::digest(&text);
         write!(out, "| [{name}](../scenarios/{name}.yaml) |").expect("a string takes everything");
         for one in &found.kernels {
-            let cell = one
-                .row(&name)
-                .map_or("not asked".to_owned(), |row| cell(row, &mut reasons));
+            let cell = one.row(&name).map_or("not asked".to_owned(), |row| {
+                cell(row, &digest, &mut reasons)
+            });
             write!(out, " {cell} |").expect("a string takes everything");
         }
         out.push('\n');
@@ -156,7 +160,7 @@ pub fn page(found: &Certified) -> String {
     out
 }
 
-fn cell<'a>(row: &'a Row, reasons: &mut Vec<&'a str>) -> String {
+fn cell<'a>(row: &'a Row, digest: &str, reasons: &mut Vec<&'a str>) -> String {
     let mut words: Vec<String> = Vec::new();
     if row.cases > 0 {
         words.push(row.calls.to_string());
@@ -173,6 +177,9 @@ fn cell<'a>(row: &'a Row, reasons: &mut Vec<&'a str>) -> String {
                 reasons.len() - 1
             });
         words.push(letter(place));
+    }
+    if row.digest != digest {
+        words.push("\\*".to_owned());
     }
     words.join(" ")
 }

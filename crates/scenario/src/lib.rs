@@ -38,6 +38,7 @@ pub mod limits;
 mod check;
 mod decode;
 mod diagnostic;
+mod digest;
 mod encode;
 mod expand;
 mod kernels;
@@ -52,6 +53,7 @@ mod value;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Errors, Place, Severity};
+pub use digest::digest;
 pub use expand::expand;
 pub use kernels::KernelNames;
 pub use load::{discover, load, name_of};

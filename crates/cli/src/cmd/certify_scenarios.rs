@@ -40,6 +40,8 @@ struct OnKernel {
 #[derive(Debug, Default, Serialize)]
 struct Row {
     scenario: String,
+    /// What its file was like, see [`fourtuple_scenario::digest`].
+    digest: String,
     /// Points of its matrix that ran.
     cases: u64,
     calls: u64,
@@ -132,6 +134,7 @@ fn on_kernel(
     for (one, cases) in selected.iter().zip(&folded) {
         let mut row = Row {
             scenario: one.scenario.name.clone(),
+            digest: digest(&one.scenario.file)?,
             ..Row::default()
         };
         if cases.is_empty() {
@@ -162,6 +165,12 @@ fn on_kernel(
         profile: real.profile().name.clone(),
         scenarios,
     })
+}
+
+fn digest(file: &str) -> Result<String, Failure> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Failure::Told(format!("error: {file}: {e}")))?;
+    Ok(fourtuple_scenario::digest(&text))
 }
 
 /// Adds a case that ran, and tells an answer that is not allowed.
