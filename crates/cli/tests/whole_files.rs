@@ -96,6 +96,47 @@ fn a_full_disk_is_told() {
     }
 }
 
+/// A disk of 8 KiB, in a mount namespace of its own, on which there is a page already.
+#[test]
+fn a_disk_that_is_full_half_way_keeps_what_was_there() {
+    let directory = scratch("whole-full");
+    let script = "mount -t tmpfs -o size=8k none \"$1\" || exit 77
+        echo 'what was there' > \"$1/report.html\"
+        \"$2\" report \"$3\" -o \"$1/report.html\"
+        echo \"status $?\"
+        ls -A \"$1\"
+        cat \"$1/report.html\"";
+    let output = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .arg(&directory)
+        .args([env!("CARGO_BIN_EXE_fourtuple"), SCENARIO])
+        .current_dir(root())
+        .output();
+    let output = match output {
+        Ok(output) if ![Some(1), Some(77)].contains(&output.status.code()) => output,
+        other => {
+            eprintln!("not tested: no disk can be made here ({other:?})");
+            return;
+        }
+    };
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        err.starts_with("error: ")
+            && err.ends_with("report.html cannot be written: no storage space\n"),
+        "{err}"
+    );
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(out, "status 2\nreport.html\nwhat was there\n");
+}
+
 #[test]
 fn a_directory_that_may_not_be_written_to_is_told_and_left_alone() {
     let directory = scratch("whole-read-only");
