@@ -10,6 +10,18 @@ use crate::ns::{Tuple, tuple_of};
 use crate::profile::behaviour::{TwAge, TwReuse};
 use crate::time::{MS, SEC};
 
+/// An entry of the table, with the hash of its 4-tuple: a growing table asks no socket for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    owner: Owner,
+    hash: u32,
+}
+
+/// The hash as the table wants it: it looks at the top and at the bottom.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// What the check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
@@ -34,17 +46,20 @@ impl<C: Chooser> Machine<C> {
         let hash = tuple.hash();
         self.ns(ns)
             .established
-            .iter_hash(hash)
-            .copied()
+            .iter_hash(spread(hash))
+            .filter(|entry| entry.hash == hash)
+            .map(|entry| entry.owner)
             .find(|&o| tuple_of(&self.socks, &self.tws, o) == tuple && pass(o))
     }
 
     pub(crate) fn hash_insert(&mut self, ns: u16, owner: Owner) {
         let tuple = tuple_of(&self.socks, &self.tws, owner);
-        let (socks, tws) = (&self.socks, &self.tws);
-        self.nss[usize::from(ns)]
-            .established
-            .insert_unique(tuple.hash(), owner, |&o| tuple_of(socks, tws, o).hash());
+        let hash = tuple.hash();
+        self.nss[usize::from(ns)].established.insert_unique(
+            spread(hash),
+            Entry { owner, hash },
+            |entry| spread(entry.hash),
+        );
         let mut plain = false;
         if let Who::Sock(i) = owner.who() {
             let sock = &mut self.socks[i];
@@ -59,7 +74,7 @@ impl<C: Chooser> Machine<C> {
         let tuple = tuple_of(&self.socks, &self.tws, owner);
         if let Ok(entry) = self.nss[usize::from(ns)]
             .established
-            .find_entry(tuple.hash(), |&o| o == owner)
+            .find_entry(spread(tuple.hash()), |entry| entry.owner == owner)
         {
             entry.remove();
         }

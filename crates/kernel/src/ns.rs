@@ -4,6 +4,7 @@ use crate::addr::Family;
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::{Bucket, ByAddr, Owner, Who};
 use crate::destinations::Destinations;
+use crate::established::Entry;
 use crate::held::Held;
 use crate::portset::{PortMap, PortSet};
 use crate::slab::Slab;
@@ -37,7 +38,7 @@ pub(crate) struct Ns {
     /// Ports in use towards destinations that were searched for in vain.
     pub(crate) destinations: Destinations,
     /// Sockets and stand-ins by 4-tuple.
-    pub(crate) established: HashTable<Owner>,
+    pub(crate) established: HashTable<Entry>,
     /// Some socket was bound to a device, so that a 4-tuple may be there twice.
     pub(crate) devices: bool,
     pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
@@ -190,9 +191,9 @@ pub(crate) struct Tuple {
 }
 
 impl Tuple {
-    pub(crate) fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u32 {
         let ports = u64::from(self.local.port) << 16 | u64::from(self.remote.port);
-        mix([self.local.ip, self.remote.ip], ports)
+        (mix([self.local.ip, self.remote.ip], ports) >> 32) as u32
     }
 }
 
