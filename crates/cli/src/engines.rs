@@ -1,5 +1,6 @@
 //! The engines there are.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use fourtuple_harness::{Engine, Model, runner};
@@ -8,7 +9,7 @@ use fourtuple_linux::RunError;
 use fourtuple_linux::engine::{self, Real};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
-use crate::output::Failure;
+use crate::output::{Failure, Output};
 use crate::select::Selected;
 
 /// What `run` uses unless it is told otherwise: the engines that need nothing but this program.
@@ -119,4 +120,24 @@ pub(crate) fn prepare(engines: &[Box<dyn Engine>], selected: &[Selected]) {
     for engine in engines.iter().filter(|engine| engine.wants_many()) {
         engine.prepare(&cases);
     }
+}
+
+/// Fails where the run of an engine broke off; what has been found out until then is written first.
+pub(crate) fn all_came_to_an_end(
+    out: &mut Output,
+    engines: &[Box<dyn Engine>],
+) -> Result<(), Failure> {
+    for engine in engines {
+        came_to_an_end(out, engine.as_ref())?;
+    }
+    Ok(())
+}
+
+/// The same for one engine.
+pub(crate) fn came_to_an_end(out: &mut Output, engine: &dyn Engine) -> Result<(), Failure> {
+    let Some(why) = engine.broken() else {
+        return Ok(());
+    };
+    out.flush()?;
+    Err(Failure::Told(format!("error: a run broke off: {why}")))
 }

@@ -153,3 +153,46 @@ fn nothing_stays_after_a_hundred_kills() {
     }
     assert_eq!(machine(), before);
 }
+
+/// The command lives on and says that the run says nothing, with the status of a call that could not be answered.
+#[test]
+fn a_run_that_breaks_off_is_no_answer() {
+    let directory = scratch("broken-off");
+    let file = directory.join("wait.yaml");
+    fs::write(&file, SCENARIO).expect("a scratch file");
+    let file = file.display().to_string();
+    let can = fourtuple(&root(), &["certify", &file, "--on", "host"]);
+    if can.status == 2 {
+        eprintln!("skipped: {}", can.err.trim());
+        return;
+    }
+    let run = ["run", &file, "--engine", "linux"];
+    let certify = ["certify", &file, "--on", "host"];
+    for verb in [run, certify] {
+        let arguments = [&verb, ["--max-wait", "100000"].as_slice()].concat();
+        let command = command(&root(), &arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        // Two hosts, and a process of its own for each process of the scenario.
+        let own = namespaces([std::process::id()]);
+        let mut family = BTreeSet::new();
+        wait_until("the scenario runs", || {
+            family = descendants(command.id());
+            namespaces(family.iter().copied()).difference(&own).count() >= 2
+        });
+        for pid in &family {
+            // The first takes others with it.
+            let _ = Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+        let said = command.wait_with_output().expect("it ends");
+        let err = String::from_utf8_lossy(&said.stderr);
+        assert_eq!(said.status.code(), Some(2), "{verb:?}: {err}");
+        assert!(err.starts_with("error: a run broke off: "), "{err}");
+    }
+}

@@ -43,6 +43,11 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the engine is unable to run this case at all. What it merely leaves out, it says in the report's notes.
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot>;
+
+    /// Why a run broke off, if one has: what its engine then did not run says nothing about the scenarios.
+    fn broken(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How an engine's answers relate to those of others.

@@ -81,15 +81,10 @@ impl Real {
         &self.on
     }
 
-    /// Why a run broke off, if one has: then what was left out says nothing about the scenarios.
-    pub fn broken(&self) -> Option<String> {
-        lock(&self.broken).clone()
-    }
-
     /// What is left of an error: the reason why a case has not run.
     fn cannot(&self, e: &RunError) -> Cannot {
         let line = one_line(e);
-        if let RunError::Broken { .. } = e {
+        if e.breaks_off() {
             lock(&self.broken).get_or_insert_with(|| line.clone());
         }
         Cannot::new(line)
@@ -212,6 +207,10 @@ impl Real {
 }
 
 impl Engine for Real {
+    fn broken(&self) -> Option<String> {
+        lock(&self.broken).clone()
+    }
+
     fn name(&self) -> &'static str {
         match self.on.kind().virtual_time {
             true => VM.name,

@@ -41,6 +41,9 @@ pub enum RunError {
     },
 }
 
+/// What a kernel answers that has no more of something to give.
+const SCARCE: [&str; 6] = ["ENOMEM", "ENOSPC", "EMFILE", "ENFILE", "EAGAIN", "ENOBUFS"];
+
 fn console_text(console: &str) -> String {
     if console.is_empty() {
         String::new()
@@ -50,6 +53,16 @@ fn console_text(console: &str) -> String {
 }
 
 impl RunError {
+    /// Whether the machine, not the program, is why it did not run to its end: the run broke off, or there was not enough of
+    /// something for its hosts.
+    pub fn breaks_off(&self) -> bool {
+        match self {
+            RunError::Broken { .. } => true,
+            RunError::Setup { errno, .. } => SCARCE.contains(&errno.to_string().as_str()),
+            _ => false,
+        }
+    }
+
     pub(crate) fn setup(program: &str, failure: SetupFailure) -> RunError {
         RunError::Setup {
             program: program.to_owned(),

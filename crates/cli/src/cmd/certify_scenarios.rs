@@ -93,10 +93,7 @@ pub(super) fn on(
         let real = engines::real_kernel(name, following.profile.clone(), following.limit)?;
         let one = on_kernel(out, name, &real, selected)?;
         tell(out, &one)?;
-        if let Some(why) = real.broken() {
-            out.flush()?;
-            return Err(Failure::Told(format!("error: a run broke off: {why}")));
-        }
+        engines::came_to_an_end(out, &real)?;
         let mut certificate = Certificate::new(&one.release, one.how);
         for row in &one.scenarios {
             certificate.scenarios += row.cases;

@@ -17,7 +17,7 @@ use crate::{engines, github, junit};
 
 /// Runs scenarios on engines and says what happened, why, and whether it was expected.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18\n\nExit status: 0 if all is as expected and the engines agree, 1 if not, 2 if a scenario or the call is wrong.")]
+#[command(after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18\n\nExit status: 0 if all is as expected and the engines agree, 1 if not, 2 if a scenario or the call is wrong or a real kernel's run broke off.")]
 pub(crate) struct Args {
     /// Scenario files, or directories of them.
     #[arg(required = true, value_name = "PATH")]
@@ -73,6 +73,7 @@ impl Args {
             writer.add(out, &report)
         })?;
         writer.finish(out, &totals)?;
+        engines::all_came_to_an_end(out, &engines)?;
         Ok(if totals.failed == 0 {
             Verdict::Good
         } else {
