@@ -121,14 +121,15 @@ pub struct Flip {
     pub value: String,
     /// The changed profile.
     pub behaviours: Behaviours,
-    /// Which of the programs, from 0, is the first to get an answer that this profile does not allow.
-    pub noticed: Option<(usize, Counterexample)>,
+    /// Which of the programs, from 0, get an answer that this profile does not allow: the first few.
+    pub noticed: Vec<(usize, Counterexample)>,
 }
 
-/// Judges the same answers by every profile that differs from the right one in a single behaviour.
+/// Judges the same answers by every profile that differs from the right one in a single behaviour, until `most` programs have noticed.
 pub fn flip(
     right: &Behaviours,
     programs: &[Program],
+    most: usize,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Flip> {
     let mut flips: Vec<Flip> = Vec::new();
@@ -140,12 +141,12 @@ pub fn flip(
                 name,
                 value,
                 behaviours,
-                noticed: None,
+                noticed: Vec::new(),
             });
         }
     }
     let next = AtomicUsize::new(0);
-    let noticed = Mutex::new(vec![None; flips.len()]);
+    let noticed = Mutex::new(vec![Vec::new(); flips.len()]);
     let work = || {
         while let Some(flip) = flips.get(next.fetch_add(1, Ordering::Relaxed)) {
             let at = flips
@@ -153,7 +154,7 @@ pub fn flip(
                 .position(|f| std::ptr::eq(f, flip))
                 .unwrap_or(0);
             progress(at, flips.len());
-            lock(&noticed)[at] = notices(flip.behaviours, programs);
+            lock(&noticed)[at] = notices(flip.behaviours, programs, most);
         }
     };
     thread::scope(|scope| {
@@ -170,17 +171,19 @@ pub fn flip(
     flips
 }
 
-fn notices(behaviours: Behaviours, programs: &[Program]) -> Option<(usize, Counterexample)> {
+fn notices(
+    behaviours: Behaviours,
+    programs: &[Program],
+    most: usize,
+) -> Vec<(usize, Counterexample)> {
     let mut judge = Judge::new(behaviours);
     let history = has_history(&behaviours);
-    programs.iter().enumerate().find_map(|(n, program)| {
+    let judged = programs.iter().enumerate().filter_map(|(n, program)| {
         if !history {
             judge = Judge::new(behaviours);
         }
-        judge
-            .program(program)
-            .ok()
-            .flatten()
-            .map(|found| (n, found))
-    })
+        let found = judge.program(program).ok().flatten()?;
+        Some((n, found))
+    });
+    judged.take(most).collect()
 }

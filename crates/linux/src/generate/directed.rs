@@ -2,13 +2,19 @@
 
 use super::{Maker, PATIENCE_MS};
 use crate::program::{Call, How, OptionValue};
+use std::net::SocketAddr;
 
 impl Maker {
     pub(super) fn directed(&mut self) {
-        match self.dice.below(4) {
-            0 => self.shut_down_first(),
-            1 | 2 => self.crowd(),
-            _ => self.half_closed(),
+        if self.setting.hosts.len() > 1 && self.dice.percent(80) {
+            return self.two_settings();
+        }
+        match self.dice.below(20) {
+            0..4 => self.shut_down_first(),
+            4..10 => self.crowd(),
+            10..14 => self.half_closed(),
+            14..16 => self.full_range(),
+            _ => self.end_of_a_connection(),
         }
     }
 
@@ -66,6 +72,45 @@ impl Maker {
         }
     }
 
+    /// More sockets with the same options than the range has ports, the kernel choosing.
+    fn full_range(&mut self) {
+        let host = self.any_host();
+        let (low, high) = self.setting.range;
+        let autobind = self.dice.pick(&["0", "1"]);
+        self.sysctl_on(host, "net.ipv4.ip_autobind_reuse", autobind);
+        let options: &[&str] = self.dice.pick(&[
+            ["reuseaddr"].as_slice(),
+            &["reuseport"],
+            &["reuseaddr", "reuseport"],
+        ]);
+        let uid = self.dice.pick(self.setting.uids);
+        for _ in 0..(high - low + 2).min(4) {
+            let index = self.socket_on(host, false, uid);
+            for option in options {
+                self.set(index, option, 1);
+            }
+            self.bind_to(index, SocketAddr::from(([127, 0, 0, 1], 0)));
+        }
+    }
+
+    /// A range that nobody has set ends where the kernel ends it: ports around that are asked for.
+    pub(super) fn end_of_the_range(&mut self) {
+        let range = self
+            .dice
+            .pick(&["60999-61000", "60999-61000", "60998-61001"]);
+        for _ in 0..self.dice.between(2, 4) {
+            let v6 = self.family();
+            let index = self.socket(v6);
+            let sock = self.sockets[index].name.clone();
+            self.push(Call::Set {
+                sock,
+                option: "local_port_range".into(),
+                value: OptionValue::Text(range.into()),
+            });
+            self.bind(index, 0);
+        }
+    }
+
     /// A connection of which one end is closed, and another connection to the same place a little later.
     fn half_closed(&mut self) {
         let Some(listener) = self.some(|s| s.guess == super::Guess::Listening) else {
@@ -115,7 +160,7 @@ impl Maker {
         });
     }
 
-    fn set(&mut self, index: usize, option: &str, value: i64) {
+    pub(super) fn set(&mut self, index: usize, option: &str, value: i64) {
         let sock = self.sockets[index].name.clone();
         self.push(Call::Set {
             sock,

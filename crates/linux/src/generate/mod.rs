@@ -5,7 +5,9 @@
 
 mod dice;
 mod directed;
+mod ends;
 mod setting;
+mod settings;
 
 use crate::program::{Call, Family, How, OptionValue, Program, Step};
 use dice::Dice;
@@ -83,6 +85,9 @@ const PATIENCE_MS: u32 = 400;
 
 impl Maker {
     fn program(&mut self) {
+        if self.setting.fresh_range {
+            return self.end_of_the_range();
+        }
         for _ in 0..self.dice.weighted(&[(1, 0), (5, 1), (3, 2)]) {
             self.listener();
         }
@@ -96,7 +101,7 @@ impl Maker {
     }
 
     fn act(&mut self) {
-        if self.dice.percent(4) {
+        if self.dice.percent(6) {
             return self.directed();
         }
         match self.dice.below(100) {
@@ -124,7 +129,15 @@ impl Maker {
 
     /// Writes a sysctl on one of the hosts.
     fn sysctl(&mut self, key: &str, value: &str) {
-        let host = self.dice.below(self.setting.hosts.len().max(1));
+        let host = self.any_host();
+        self.sysctl_on(host, key, value);
+    }
+
+    fn any_host(&mut self) -> usize {
+        self.dice.below(self.setting.hosts.len().max(1))
+    }
+
+    fn sysctl_on(&mut self, host: usize, key: &str, value: &str) {
         self.steps.push(Step {
             host: self.setting.hosts.get(host).map(|h| h.name.clone()),
             call: Call::Sysctl {
@@ -136,10 +149,14 @@ impl Maker {
     }
 
     fn socket(&mut self, v6: bool) -> usize {
+        let host = self.any_host();
+        let uid = self.dice.pick(self.setting.uids);
+        self.socket_on(host, v6, uid)
+    }
+
+    fn socket_on(&mut self, host: usize, v6: bool, uid: u32) -> usize {
         let index = self.sockets.len();
         let name = format!("s{index}");
-        let host = self.dice.below(self.setting.hosts.len().max(1));
-        let uid = self.dice.pick(self.setting.uids);
         self.sockets.push(Socket {
             name: name.clone(),
             host,
@@ -235,7 +252,10 @@ impl Maker {
                 .pick(&[Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED])
                 .into();
         }
-        let at = SocketAddr::new(ip, port);
+        self.bind_to(index, SocketAddr::new(ip, port));
+    }
+
+    fn bind_to(&mut self, index: usize, at: SocketAddr) {
         let socket = &mut self.sockets[index];
         if socket.guess == Guess::Fresh {
             socket.guess = Guess::Bound;

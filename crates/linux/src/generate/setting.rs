@@ -28,6 +28,8 @@ pub(super) struct Setting {
     /// The range of local ports.
     pub(super) range: (u16, u16),
     pub(super) uids: &'static [u32],
+    /// The range is the one that a new namespace has.
+    pub(super) fresh_range: bool,
 }
 
 impl Setting {
@@ -51,8 +53,13 @@ impl Setting {
             } else {
                 &[0]
             },
+            fresh_range: false,
         };
-        if kind.links && dice.percent(6) {
+        if dice.percent(2) {
+            setting.fresh_range = true;
+            return setting;
+        }
+        if kind.links && dice.percent(10) {
             setting.hosts = two_hosts();
             for host in &mut setting.hosts {
                 let (low, high) = setting.range;
@@ -71,6 +78,11 @@ impl Setting {
         let (low, high) = self.range;
         if self.hosts.is_empty() {
             steps.push(Call::Ns);
+        }
+        if self.fresh_range {
+            return steps;
+        }
+        if self.hosts.is_empty() {
             steps.push(sysctl(
                 "net.ipv4.ip_local_port_range",
                 format!("{low} {high}"),
@@ -154,6 +166,7 @@ pub(super) fn any_sysctl(dice: &mut Dice, kind: Kind) -> Call {
         ),
         (1, ("net.ipv4.tcp_max_tw_buckets", &["0", "1", "2"])),
         (1, ("net.ipv4.tcp_rfc1337", &["1"])),
+        (1, ("net.ipv4.tcp_tw_recycle", &["0", "1"])),
         (1, ("net.ipv6.bindv6only", &["0", "1"])),
         (1, ("net.core.somaxconn", &["1", "2", "128"])),
         (

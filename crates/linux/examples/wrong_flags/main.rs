@@ -1,13 +1,15 @@
 //! Shows that fuzzing finds a profile that is wrong in a single behaviour.
 //!
 //! Runs random programs once, judges their answers by every profile that differs from the kernel's own in one behaviour, and shortens
-//! the first program that notices each.
+//! the first programs that notice each.
 //!
 //! ```text
 //! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--table FILE]
 //! ```
 //!
 //! `--table docs/wrong-flags.md` writes the table that is kept in the project.
+
+mod reasons;
 
 use fourtuple_kernel::Behaviours;
 use fourtuple_linux::fuzz::{self, Campaign, Flip};
@@ -82,7 +84,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         .into());
     }
     let programs: Vec<Program> = findings.kept.into_iter().map(|(_, p)| p).collect();
-    let flips = fuzz::flip(&profile.behaviours, &programs, &|n, of| {
+    let flips = fuzz::flip(&profile.behaviours, &programs, MOST, &|n, of| {
         eprintln!("judged {n} of {of}")
     });
     let mut rows = Vec::new();
@@ -106,12 +108,25 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The program that noticed a wrong behaviour, shortened.
+/// So many programs that noticed a wrong behaviour are shortened, until one is short: what shows it plainly need not come first.
+const MOST: usize = 4;
+/// What counts as short.
+const SHORT: usize = 8;
+
+/// The shortest of the programs that noticed a wrong behaviour, shortened.
 fn shortest(on: &On, flip: &Flip, programs: &[Program]) -> Result<Option<Shrunk>, RunError> {
-    match &flip.noticed {
-        None => Ok(None),
-        Some((n, found)) => shrink(on, flip.behaviours, &programs[*n], found),
+    let mut best: Option<Shrunk> = None;
+    for (n, found) in &flip.noticed {
+        let shrunk = shrink(on, flip.behaviours, &programs[*n], found)?;
+        best = best
+            .into_iter()
+            .chain(shrunk)
+            .min_by_key(|s| length(&s.program));
+        if best.as_ref().is_some_and(|s| length(&s.program) <= SHORT) {
+            break;
+        }
     }
+    Ok(best)
 }
 
 /// Steps as a scenario has them: its namespace is there from the start.
@@ -132,8 +147,8 @@ fn table(
     let mut out = format!(
         "# Wrong behaviours that fuzzing finds\n\n\
          {} random programs (seed {}) ran once on Linux {version}. Their answers were judged by `{profile}` with one behaviour changed at a time.\n\
-         *Program* is the number of the first one with an answer that the changed profile does not allow, *steps* how many steps are left\n\
-         of it once it is shortened on that kernel, the port range among them.\n\
+         *Program* is the number of the first one with an answer that the changed profile does not allow. *Steps* is the least number of\n\
+         steps, the port range among them, that are left of the first {MOST} such programs once they are shortened on that kernel.\n\
          Made by `cargo run --release -p fourtuple-linux --example wrong_flags -- --table docs/wrong-flags.md`.\n\n\
          | behaviour | right | wrong | program | steps |\n|---|---|---|---|---|\n",
         args.count, args.seed,
@@ -144,15 +159,19 @@ fn table(
         .map(|r| (r.name, r.value))
         .collect();
     let (mut found, mut short) = (0, 0);
-    let mut unseen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut unseen: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for (flip, shrunk) in rows {
-        let Some((n, _)) = &flip.noticed else {
-            unseen.entry(flip.name).or_default().push(&flip.value);
+        let Some((n, _)) = flip.noticed.first() else {
+            let why = reasons::reason(flip.name, &flip.value).unwrap_or("not known");
+            unseen
+                .entry((flip.name, why))
+                .or_default()
+                .push(&flip.value);
             continue;
         };
         found += 1;
         let steps = shrunk.as_ref().map(|s| length(&s.program));
-        short += usize::from(steps.is_some_and(|n| n <= 8));
+        short += usize::from(steps.is_some_and(|n| n <= SHORT));
         let steps = steps.map_or("not seen again".to_owned(), |n| n.to_string());
         let _ = writeln!(
             out,
@@ -162,13 +181,15 @@ fn table(
     }
     let _ = writeln!(
         out,
-        "\n{found} of {} wrong values are found, {short} of them in at most 8 steps.",
+        "\n{found} of {} wrong values are found, {short} of them in at most {SHORT} steps.",
         rows.len()
     );
     if !unseen.is_empty() {
-        out.push_str("\nNot met by these programs on this kernel:\n\n");
-        for (name, values) in unseen {
-            let _ = writeln!(out, "- `{name}`: {}", values.join("; "));
+        out.push_str(
+            "\n## Not met by these programs on this kernel\n\n| behaviour | wrong | why |\n|---|---|---|\n",
+        );
+        for ((name, why), values) in unseen {
+            let _ = writeln!(out, "| `{name}` | {} | {why} |", values.join("; "));
         }
     }
     out
