@@ -78,6 +78,7 @@ flags! {
     flag_recompute_on_release = "recompute_on_release";
     flag_child_counted = "child_counted";
     flag_uid_kept = "uid_kept";
+    flag_v6only_before_check = "v6only_before_check";
     flag_tw_copies_reuseport = "tw_copies_reuseport";
     flag_tw_reuse = "tw_reuse";
     flag_tw_reuse_not_fin_wait2 = "tw_reuse_not_fin_wait2";

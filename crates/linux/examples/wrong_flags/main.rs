@@ -4,16 +4,17 @@
 //! the first programs that notice each.
 //!
 //! ```text
-//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--table FILE]
+//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--only BEHAVIOUR] [--table FILE]
 //! ```
 //!
-//! `--table docs/wrong-flags.md` writes the table that is kept in the project.
+//! `--table docs/wrong-flags.md` writes the table that is kept in the project. `--only` asks about one behaviour; each shortened program goes
+//! to standard error as a scenario.
 
 mod reasons;
 
 use fourtuple_kernel::Behaviours;
 use fourtuple_linux::fuzz::{self, Campaign, Flip};
-use fourtuple_linux::{Call, On, Program, RunError, Shrunk, profile_of, shrink};
+use fourtuple_linux::{Call, On, Program, RunError, Shrunk, profile_of, scenario_text, shrink};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ struct Args {
     count: usize,
     seed: u64,
     table: Option<String>,
+    only: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn args() -> Result<Args, String> {
         count: 1000,
         seed: 1,
         table: None,
+        only: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -54,6 +57,7 @@ fn args() -> Result<Args, String> {
             "--on" => all.on = value,
             "--count" => all.count = number()? as usize,
             "--seed" => all.seed = number()?,
+            "--only" => all.only = Some(value),
             "--table" => all.table = Some(value),
             _ => return Err(format!("{word} is not known")),
         }
@@ -84,18 +88,22 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         .into());
     }
     let programs: Vec<Program> = findings.kept.into_iter().map(|(_, p)| p).collect();
-    let flips = fuzz::flip(&profile.behaviours, &programs, MOST, &|n, of| {
+    let mut flips = fuzz::flip(&profile.behaviours, &programs, MOST, &|n, of| {
         eprintln!("judged {n} of {of}")
     });
+    if let Some(only) = &args.only {
+        flips.retain(|flip| flip.name == only);
+    }
     let mut rows = Vec::new();
     for flip in &flips {
         let shortest = shortest(&on, flip, &programs)?;
         if let Some(shrunk) = &shortest {
             eprintln!(
-                "{} = {}: {} steps",
+                "{} = {}: {} steps\n{}",
                 flip.name,
                 flip.value,
-                length(&shrunk.program)
+                length(&shrunk.program),
+                scenario(shrunk, flip, &profile.name)
             );
         }
         rows.push((flip, shortest));
@@ -127,6 +135,20 @@ fn shortest(on: &On, flip: &Flip, programs: &[Program]) -> Result<Option<Shrunk>
         }
     }
     Ok(best)
+}
+
+fn scenario(shrunk: &Shrunk, flip: &Flip, profile: &str) -> String {
+    let about = format!(
+        "{} to the last step, which a kernel whose {} is \"{}\" does not answer",
+        shrunk.found.seen, flip.name, flip.value
+    );
+    scenario_text(
+        &shrunk.program,
+        shrunk.found.step + 1,
+        profile,
+        &about,
+        true,
+    )
 }
 
 /// Steps as a scenario has them: its namespace is there from the start.

@@ -99,11 +99,6 @@ const REASONS: &[Reason] = &[
         None,
         "TIME-WAIT lasts a minute, and programs on the running kernel sleep for a few seconds at most; the virtual machine's measure it to the tick",
     ),
-    (
-        "v6only_before_check",
-        None,
-        "the binder's own IPV6_V6ONLY is looked at only for the wildcard, and this is about other addresses",
-    ),
 ];
 
 /// Why a wrong value is not found, where that is known.

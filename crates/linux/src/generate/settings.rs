@@ -13,6 +13,9 @@ impl Maker {
                     let index = maker.socket_on(host, false, 0);
                     let port = maker.setting.range.0;
                     maker.bind_to(index, SocketAddr::from(([10, 99, 0, 1], port)));
+                    maker.close(index);
+                    // The model's hosts reach every address there is, the runner's only each other's: nobody is to connect there.
+                    maker.sockets[index].local = None;
                 });
             }
             1 => {

@@ -292,6 +292,26 @@ pub(super) const PINS: &[Pin] = &[
         ],
     },
     Pin {
+        behaviour: "v6only_before_check",
+        kernel: "linux-6.18",
+        program: |b| {
+            let mut k = Bench::local_with(b);
+            let first = k.tcp6();
+            k.bind(first, "::1", 40000).unwrap();
+            let any = k.rp();
+            k.bind(any, "0.0.0.0", 40000).unwrap();
+            // The port is shared without a look at its owners if the IPv4 wildcard covers the newcomer, which it does
+            // not once the newcomer is for IPv6 only.
+            let next = k.tcp6();
+            k.set(next, SockOpt::ReusePort(true));
+            text(k.bind(next, "::1", 40000))
+        },
+        answers: &[
+            (|b| b.v6only_before_check = true, "EADDRINUSE"),
+            (|b| b.v6only_before_check = false, "40000"),
+        ],
+    },
+    Pin {
         behaviour: "bhash2",
         kernel: "linux-6.8",
         program: bhash2,

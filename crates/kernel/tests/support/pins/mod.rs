@@ -23,11 +23,6 @@ pub const UNSEEN: &[(&str, &str)] = &[
         "fastuid_zeroed",
         "the uid is compared only while fastreuseport is not 0, and then it has been written",
     ),
-    (
-        "v6only_before_check",
-        "the binder's own IPV6_V6ONLY is looked at only for the wildcard address, and this is \
-         about native ones",
-    ),
 ];
 
 /// Two values of one behaviour that give the same answers to every program: the code of those
