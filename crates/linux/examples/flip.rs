@@ -234,10 +234,10 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
          | behaviour | noticed by recordings of | pinned tests | noticed by nothing |\n\
          |---|---|---|---|\n",
     );
-    let mut totals = (0, 0, 0, 0);
+    let mut totals = (0, 0, 0, 0, 0);
     for &name in Behaviours::NAMES {
         let mut by_profile: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        let (mut pinned, mut all) = (0, 0);
+        let (mut pinned, mut all, mut alike) = (0, 0, false);
         let mut nothing = BTreeSet::new();
         for (m, v) in mutants.iter().zip(verdicts).filter(|(m, _)| m.name == name) {
             let cell = by_profile.entry(&m.profile).or_default();
@@ -249,8 +249,13 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
             totals.1 += usize::from(!v.kills.is_empty());
             totals.2 += usize::from(v.pinned);
             if v.kills.is_empty() && !v.pinned {
-                totals.3 += 1;
-                nothing.insert(m.profile.as_str());
+                if unseen(m) {
+                    totals.4 += 1;
+                    alike = true;
+                } else {
+                    totals.3 += 1;
+                    nothing.insert(m.profile.as_str());
+                }
             }
         }
         if all == 0 {
@@ -274,7 +279,10 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
             n => format!("{n}/{all}"),
         };
         let nothing = match pins::UNSEEN.iter().find(|(n, _)| *n == name) {
-            Some(_) if !nothing.is_empty() => "cannot be seen by any program".to_owned(),
+            Some((_, why)) if alike => format!("cannot be seen: {why}"),
+            _ if alike && nothing.is_empty() => {
+                "two values are one rule in other words, see `alike`".to_owned()
+            }
             _ => dash(Vec::from_iter(nothing).join(", ")),
         };
         let recordings = dash(recordings.join(", "));
@@ -282,8 +290,9 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
     }
     let _ = writeln!(
         out,
-        "\n{} changed kernels: {} are refused by recordings, {} by pinned tests, {} by neither.",
-        totals.0, totals.1, totals.2, totals.3
+        "\n{} changed kernels: {} are refused by recordings, {} by pinned tests. {} can be told by no \
+         program, for the reasons above. {} others go unnoticed.",
+        totals.0, totals.1, totals.2, totals.4, totals.3
     );
     out
 }
