@@ -24,7 +24,9 @@ fn every_behaviour_has_a_row_and_somebody_who_notices_it() {
             "{row:?}"
         );
         assert!(
-            nothing == "–" || nothing.starts_with("cannot be seen: ") || nothing.starts_with("two values are one rule"),
+            nothing == "–"
+                || nothing.starts_with("cannot be seen: ")
+                || nothing.starts_with("two values are one rule"),
             "a changed behaviour goes unnoticed: {row:?}"
         );
     }

@@ -10,6 +10,7 @@ use fourtuple_linux::fuzz::{self, Campaign, Findings};
 use fourtuple_linux::judge::Counterexample;
 use fourtuple_linux::{On, Program, RunError, profile_of, scenario_text, shrink, trace};
 
+use crate::certificate::{Certificate, Certificates};
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::progress::Progress;
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// Keeps all programs with their answers in this file, for `fourtuple certify --on FILE`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Takes the result down in this file, from which `fourtuple kernels NAME` tells it.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// Keeps the scenario of each finding in this directory, under the name of its program.
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
@@ -82,6 +86,7 @@ impl Args {
         // Better told now than after all programs have run.
         let directories = [
             self.record.as_deref().and_then(Path::parent),
+            self.certificate.as_deref().and_then(Path::parent),
             self.save.as_deref(),
         ];
         for directory in directories.into_iter().flatten() {
@@ -123,6 +128,9 @@ impl Args {
         };
         if let Some(file) = &self.record {
             record(file, &campaign.on, &profile, &findings)?;
+        }
+        if let Some(file) = &self.certificate {
+            certify(file, &campaign.on, &profile, &findings)?;
         }
         self.tell(out, &campaign, &profile, &findings)
     }
@@ -227,6 +235,19 @@ fn shortest(
         },
         None => Told::whole(program, found),
     })
+}
+
+/// Takes down what was found about the kernel.
+fn certify(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Result<(), Failure> {
+    let mut all = Certificates::read(file)?;
+    let certificate = Certificate {
+        programs: findings.programs as u64,
+        calls: findings.calls,
+        disallowed: findings.disallowed.len() as u64,
+        ..Certificate::new(on.release(), on.how())
+    };
+    all.put(&profile.name, certificate);
+    all.write(file)
 }
 
 /// Writes the programs, each boot of the kernel with a header of its own.
