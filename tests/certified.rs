@@ -33,9 +33,8 @@ fn every_scenario_was_asked_of_every_kernel_and_what_is_wrong_is_told() {
             let known = known
                 .filter(|(on, of, _)| on == release && of == name)
                 .count();
-            assert_eq!(
-                row.disallowed > 0,
-                known > 0,
+            assert!(
+                row.disallowed == 0 || known > 0,
                 "{name} on {release}: an answer that is not allowed is told of"
             );
             assert!(

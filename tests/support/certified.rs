@@ -45,13 +45,23 @@ pub struct Row {
     pub left_out: Option<String>,
 }
 
-/// Answers that no profile allows and that nobody has explained: kernel, scenario, what was seen.
-pub const UNEXPLAINED: &[(&str, &str, &str)] = &[(
-    "6.18.44",
-    "timewait/tw-reuse-delay",
-    "With a delay of 3 s a port in TIME-WAIT was taken again 0.3 s after the close, on a machine under heavy load. It was \
-     seen in one of three runs of the whole corpus, and not again in eight runs of this scenario.",
-)];
+/// Answers that no profile allows, that were seen in one run and not in others, and that nobody has explained: kernel,
+/// scenario, what was seen. They stay here when the kept run is one without.
+pub const UNEXPLAINED: &[(&str, &str, &str)] = &[
+    (
+        "6.12.117+deb12-cloud-amd64",
+        "proxy/haproxy-retries-while-exhausted",
+        "Without tcp_tw_reuse one of four ports in TIME-WAIT was taken again 10 s after the close. It was seen in one run of \
+         the whole corpus, and not again in three runs of this scenario.",
+    ),
+    (
+        "6.18.44",
+        "timewait/tw-reuse-delay",
+        "With a delay of 3 s a port in TIME-WAIT was taken again 0.3 s after the close, on a machine under heavy load. It \
+         was seen in one of three runs of the whole corpus, and not again in eight runs of this scenario, nor in a run of \
+         the corpus on a quiet machine.",
+    ),
+];
 
 impl OnKernel {
     fn sum(&self, of: impl Fn(&Row) -> u64) -> u64 {
@@ -146,7 +156,7 @@ pub fn page(found: &Certified) -> String {
         out.push('\n');
     }
     if !UNEXPLAINED.is_empty() {
-        out.push_str("\n## Not explained\n\n");
+        out.push_str("\n## Seen once, not explained\n\n");
     }
     for (release, scenario, what) in UNEXPLAINED {
         writeln!(out, "- {scenario} on {release}: {what}").expect("a string takes everything");
