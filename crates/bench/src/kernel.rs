@@ -31,19 +31,46 @@ pub(crate) fn refused(kernel: &str) -> (f64, f64) {
     (full, poisoned)
 }
 
+/// Nanoseconds of a connect() that is made at half of the range, and of one that is refused, with or without somebody who asks for
+/// the reasons of refusals.
+pub(crate) fn reasons(kernel: &str, asked: bool) -> (f64, f64) {
+    let mut bench = Bench::connected(kernel, share(50), 1);
+    bench.machine.explain(asked);
+    let made = lower_quartile(&mut bench);
+    let mut bench = Bench::connected(kernel, RANGE, 1);
+    bench.machine.explain(asked);
+    const CALLS: usize = 100;
+    let refused = best(15, || {
+        for _ in 0..CALLS {
+            assert!(bench.connect(destination(0)).is_err(), "there is no port");
+        }
+    });
+    (made, refused / CALLS as f64)
+}
+
 /// Nanoseconds of a connect() to one destination when this percentage of the range is taken.
 pub(crate) fn at_fill(kernel: &str, percent: usize) -> f64 {
-    const CALLS: usize = 64;
-    let mut bench = Bench::connected(kernel, share(percent).min(RANGE - CALLS), 1);
+    lower_quartile(&mut Bench::connected(
+        kernel,
+        share(percent).min(RANGE - BATCH),
+        1,
+    ))
+}
+
+/// Connects that are made between two looks at the clock.
+const BATCH: usize = 64;
+
+/// Nanoseconds of a connect(), the lower quartile of batches after each of which all is as before.
+fn lower_quartile(bench: &mut Bench) -> f64 {
     let mut all = Vec::new();
     for _ in 0..200 {
-        let mut socks = Vec::with_capacity(CALLS);
+        let mut socks = Vec::with_capacity(BATCH);
         let took = best(1, || {
-            for _ in 0..CALLS {
+            for _ in 0..BATCH {
                 socks.push(bench.connect(destination(0)).expect("there is a port"));
             }
         });
-        all.push(took / CALLS as f64);
+        all.push(took / BATCH as f64);
         for sock in socks {
             bench.abort(sock);
         }

@@ -39,6 +39,7 @@ pub(crate) fn write(top: &Path) -> Result<(), String> {
     let mut page = HEAD.to_owned();
     let _ = writeln!(page, "\nMeasured on {}.", machine());
     model(&mut page);
+    reasons(&mut page);
     held(&mut page);
     side_by_side(&mut page, top)?;
     page += &processes;
@@ -107,6 +108,26 @@ fn model(page: &mut String) {
         cells
             .extend([0, 50, 90, 99, 100].map(|fill| format!("{:.0}", kernel::at_fill(name, fill))));
         row(page, &cells);
+    }
+}
+
+fn reasons(page: &mut String) {
+    page.push_str("\nThe model can say of each port why it was refused. What that costs a connect() when nobody asks, and when somebody does:\n\n");
+    table(
+        page,
+        &[
+            "kernel",
+            "made, nobody asks",
+            "made, asked",
+            "refused, nobody asks",
+            "refused, asked",
+        ],
+    );
+    for name in KERNELS {
+        let (made, refused) = kernel::reasons(name, false);
+        let (made_asked, refused_asked) = kernel::reasons(name, true);
+        let cells = [made, made_asked, refused, refused_asked].map(|ns| format!("{ns:.0}"));
+        row(page, &[vec![name.to_owned()], cells.to_vec()].concat());
     }
 }
 
