@@ -241,7 +241,7 @@ fn shortest(
 fn certify(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Result<(), Failure> {
     let mut all = Certificates::read(file)?;
     let certificate = Certificate {
-        programs: findings.programs as u64,
+        programs: findings.programs,
         calls: findings.calls,
         disallowed: findings.disallowed.len() as u64,
         ..Certificate::new(on.release(), on.how())

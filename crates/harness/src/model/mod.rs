@@ -3,7 +3,7 @@
 //! It is the reference for all others: a pure function of scenario, profile and seed. It has no network: where a
 //! scenario asks for one, its answers show what the network changes.
 //!
-//! - `net`: hosts become namespaces of a [`World`](fourtuple_kernel::World)
+//! - `net`: hosts become namespaces of a [`World`]
 //! - `processes`: the declarative form, as a queue of tasks in virtual time
 //! - `steps`: the step form, one call after the other
 
