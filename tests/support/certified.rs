@@ -105,7 +105,7 @@ are put together in the file:
 
 ```sh
 fourtuple certify scenarios --on debian:6.1 --kernel debian-12 --data FILE
-fourtuple certify scenarios --on host --kernel linux-6.18 --data FILE
+fourtuple certify scenarios --on host --kernel linux-6.18 --max-wait 200 --data FILE
 ```
 
 `--kernel` makes scenarios run that ask for other kernels too.
