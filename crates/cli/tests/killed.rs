@@ -126,18 +126,25 @@ fn end(mut victim: Child, signal: &str, family: &BTreeSet<u32>) {
     });
 }
 
-#[test]
-fn nothing_stays_after_a_hundred_kills() {
-    let directory = scratch("killed");
-    let file = directory.join("wait.yaml");
+/// The file of a scenario that waits, or nothing where there is no kernel to run it on.
+fn waiting(name: &str) -> Option<String> {
+    let file = scratch(name).join("wait.yaml");
     fs::write(&file, SCENARIO).expect("a scratch file");
     let file = file.display().to_string();
     // With the usual limit the scenario is left out, so that this only asks whether there is a kernel to run on.
     let can = fourtuple(&root(), &["certify", &file, "--on", "host"]);
     if can.status == 2 {
         eprintln!("skipped: {}", can.err.trim());
-        return;
+        return None;
     }
+    Some(file)
+}
+
+#[test]
+fn nothing_stays_after_a_hundred_kills() {
+    let Some(file) = waiting("killed") else {
+        return;
+    };
     let before = machine();
     for round in 0..100 {
         let victim = start(&file);
@@ -157,15 +164,9 @@ fn nothing_stays_after_a_hundred_kills() {
 /// The command lives on and says that the run says nothing, with the status of a call that could not be answered.
 #[test]
 fn a_run_that_breaks_off_is_no_answer() {
-    let directory = scratch("broken-off");
-    let file = directory.join("wait.yaml");
-    fs::write(&file, SCENARIO).expect("a scratch file");
-    let file = file.display().to_string();
-    let can = fourtuple(&root(), &["certify", &file, "--on", "host"]);
-    if can.status == 2 {
-        eprintln!("skipped: {}", can.err.trim());
+    let Some(file) = waiting("broken-off") else {
         return;
-    }
+    };
     let run = ["run", &file, "--engine", "linux"];
     let certify = ["certify", &file, "--on", "host"];
     for verb in [run, certify] {

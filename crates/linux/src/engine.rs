@@ -129,8 +129,7 @@ impl Real {
             }
         }
         let answers = Mutex::new(BTreeMap::new());
-        let history = has_history(&self.profile.behaviours);
-        let on = match history {
+        let on = match has_history(&self.profile.behaviours) {
             true => self.on.clone().in_order(),
             false => self.on.clone(),
         };
@@ -144,7 +143,7 @@ impl Real {
         let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut judge = Judge::new(self.profile.behaviours);
         for (n, answered) in answers {
-            if !history || on.begins_boot(n) {
+            if on.begins_boot(n) {
                 judge = Judge::new(self.profile.behaviours);
             }
             let place = scripts[n].0;

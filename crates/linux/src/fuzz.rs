@@ -177,11 +177,7 @@ fn notices(
     most: usize,
 ) -> Vec<(usize, Counterexample)> {
     let mut judge = Judge::new(behaviours);
-    let history = has_history(&behaviours);
     let judged = programs.iter().enumerate().filter_map(|(n, program)| {
-        if !history {
-            judge = Judge::new(behaviours);
-        }
         let found = judge.program(program).ok().flatten()?;
         Some((n, found))
     });

@@ -1,6 +1,7 @@
 //! Judges answers of real kernels: follows a program with the port model, call by call, and says where an answer is not one
 //! that the kernel's profile allows.
 
+use crate::fuzz::has_history;
 use crate::program::{Call, Family, How, OptionValue, Outcome, Program, Step};
 use fourtuple_kernel as model;
 use fourtuple_kernel::follow::{End, Follower, Op, Seen};
@@ -8,10 +9,13 @@ use fourtuple_kernel::{Behaviours, Endpoint, SockOpt, Time};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// Follows one boot of one kernel, program after program.
+/// Follows one boot of one kernel, program after program. Where the kernel remembers nothing of one namespace in another, each
+/// program is followed from the start: those that ran side by side come in the order of their numbers, not of time.
 pub struct Judge {
+    behaviours: Behaviours,
     follower: Follower,
     calls: u64,
+    most: usize,
 }
 
 /// An answer that the profile does not allow.
@@ -43,8 +47,10 @@ impl Judge {
     /// Starts at the boot of a kernel with these behaviours.
     pub fn new(behaviours: Behaviours) -> Judge {
         Judge {
+            behaviours,
             follower: Follower::new(behaviours),
             calls: 0,
+            most: 1,
         }
     }
 
@@ -55,7 +61,7 @@ impl Judge {
 
     /// The most states of the kernel that explained all answers at once, a measure of what cannot be seen from outside.
     pub fn most_beliefs(&self) -> usize {
-        self.follower.most_beliefs()
+        self.most.max(self.follower.most_beliefs())
     }
 
     /// Follows one program that has answers. After a counterexample the rest of the program is left out, and the state goes on as
@@ -64,6 +70,10 @@ impl Judge {
     /// # Errors
     /// A step that cannot be followed at all.
     pub fn program(&mut self, program: &Program) -> Result<Option<Counterexample>, NotFollowed> {
+        if !has_history(&self.behaviours) {
+            self.most = self.most_beliefs();
+            self.follower = Follower::new(self.behaviours);
+        }
         let mut names = Names::of(program);
         let mut begun = false;
         for (i, step) in program.steps.iter().enumerate() {

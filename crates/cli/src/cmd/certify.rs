@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use fourtuple_harness::text;
 use fourtuple_kernel::profile;
-use fourtuple_linux::fuzz::has_history;
 use fourtuple_linux::judge::{Counterexample, Judge};
 use fourtuple_linux::{scenario_text, trace};
 
@@ -101,16 +100,9 @@ fn recording(out: &mut Output, on: &str, rows: &mut Rows) -> Result<bool, Failur
         let row = rows
             .entry((profile.name.clone(), header.kernel.clone()))
             .or_insert_with(|| Certificate::new(&header.kernel, "recording"));
-        // Programs that ran side by side were recorded in the order of their numbers. Only kernels that remember one namespace
-        // in another are followed through a whole boot.
-        let history = has_history(&profile.behaviours);
         let mut judge = Judge::new(profile.behaviours);
         for program in &boot.programs {
             row.programs += 1;
-            if !history {
-                row.calls += judge.calls();
-                judge = Judge::new(profile.behaviours);
-            }
             let found = judge
                 .program(program)
                 .map_err(|e| Failure::Told(format!("error: {on}: {e}")))?;

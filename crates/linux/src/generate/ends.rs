@@ -1,6 +1,6 @@
 //! Ends of connections with one port in the range, so that what is left of one meets the next.
 
-use super::{Guess, Maker, PATIENCE_MS};
+use super::Maker;
 use crate::program::Call;
 use std::net::SocketAddr;
 
@@ -62,14 +62,7 @@ impl Maker {
 
     fn client_of(&mut self, host: usize, to: SocketAddr) -> usize {
         let client = self.socket_on(host, false, 0);
-        let socket = &mut self.sockets[client];
-        socket.guess = Guess::Connected;
-        let sock = socket.name.clone();
-        self.push(Call::Connect {
-            sock,
-            to,
-            wait_ms: Some(PATIENCE_MS),
-        });
+        self.connect_at(client, to);
         client
     }
 

@@ -356,6 +356,20 @@ impl Maker {
         self.connect(index);
     }
 
+    /// Connects a socket, which a fresh or bound one then is.
+    fn connect_at(&mut self, index: usize, to: SocketAddr) {
+        let socket = &mut self.sockets[index];
+        if matches!(socket.guess, Guess::Fresh | Guess::Bound) {
+            socket.guess = Guess::Connected;
+        }
+        let sock = socket.name.clone();
+        self.push(Call::Connect {
+            sock,
+            to,
+            wait_ms: Some(PATIENCE_MS),
+        });
+    }
+
     fn connect(&mut self, index: usize) {
         if self.sockets[index].repair || self.sockets[index].device {
             return;
@@ -389,16 +403,7 @@ impl Maker {
                 SocketAddr::new(self.setting.remote(&mut self.dice, host, v6), port)
             }
         };
-        let socket = &mut self.sockets[index];
-        if matches!(socket.guess, Guess::Fresh | Guess::Bound) {
-            socket.guess = Guess::Connected;
-        }
-        let sock = socket.name.clone();
-        self.push(Call::Connect {
-            sock,
-            to,
-            wait_ms: Some(PATIENCE_MS),
-        });
+        self.connect_at(index, to);
         if let Some(listener) = listener
             && self.dice.percent(60)
         {
