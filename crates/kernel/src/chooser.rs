@@ -70,6 +70,8 @@ pub struct Seeded {
     listener: ChaCha8Rng,
     cell_key: u64,
     hash_key: (u64, u64),
+    /// The port hash that was asked for last: bursts go to one destination.
+    last_hash: Option<(PortHashInput, u64)>,
 }
 
 impl Seeded {
@@ -94,6 +96,7 @@ impl Seeded {
             listener: stream("reuseport-group"),
             cell_key: keys.next_u64(),
             hash_key: (keys.next_u64(), keys.next_u64()),
+            last_hash: None,
         }
     }
 }
@@ -109,12 +112,19 @@ impl Chooser for Seeded {
     }
 
     fn port_hash(&mut self, input: PortHashInput) -> u64 {
+        if let Some((last, hash)) = self.last_hash
+            && last == input
+        {
+            return hash;
+        }
         let mut bytes = [0u8; 42];
         bytes[..16].copy_from_slice(&input.saddr.bits().to_le_bytes());
         bytes[16..32].copy_from_slice(&input.daddr.bits().to_le_bytes());
         bytes[32..34].copy_from_slice(&input.dport.to_le_bytes());
         bytes[34..].copy_from_slice(&input.epoch.to_le_bytes());
-        SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(&bytes)
+        let hash = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(&bytes);
+        self.last_hash = Some((input, hash));
+        hash
     }
 
     fn connect_start(&mut self, base: u32, _n: u32, _even: bool) -> u32 {

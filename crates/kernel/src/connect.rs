@@ -289,7 +289,7 @@ impl<C: Chooser> Machine<C> {
                 .explaining
                 .then(|| self.explain_connect(i, low, high, start)));
         };
-        self.advance_start(i, start, pick.steps);
+        self.advance_start(start, pick.steps);
         let ns = self.socks[i].ns;
         let bucket = match self.ns(ns).by_port.get(pick.port) {
             Some(b) => b,
@@ -350,15 +350,17 @@ impl<C: Chooser> Machine<C> {
             }
         };
         let n = u32::from(high - low) + 1;
+        let by_one = self.steps_by_one(i);
         let (n, even) = match self.b.connect_scan() {
             ConnectScan::FromNext => (n, false),
             ConnectScan::EvenStart => (n, true),
-            ConnectScan::Parity if self.steps_by_one(i) => (n, false),
+            ConnectScan::Parity if by_one => (n, false),
             ConnectScan::Parity => (if n > 1 { n & !1 } else { n }, n > 1),
         };
         Start {
             cell,
             offset: self.chooser.connect_start(base, n, even),
+            by_one,
         }
     }
 
@@ -392,7 +394,7 @@ impl<C: Chooser> Machine<C> {
             ConnectScan::EvenStart => {
                 self.scan_runs(i, &runs_by_one(low, high, (start.offset & !1) % n), 0, 1)
             }
-            ConnectScan::Parity if self.steps_by_one(i) => {
+            ConnectScan::Parity if start.by_one => {
                 self.scan_runs(i, &runs_by_one(low, high, start.offset % n), 0, 1)
             }
             ConnectScan::Parity => {
@@ -429,7 +431,6 @@ impl<C: Chooser> Machine<C> {
             dport: s.dport,
         };
         let mut index = self.ns(ns).destinations.place(to);
-        let may_recycle = self.search_may_recycle(i);
         let mut in_vain = 0;
         let mut before = 0;
         for run in runs {
@@ -445,18 +446,21 @@ impl<C: Chooser> Machine<C> {
                         taken.map_or(Held::nothing(), |t| &t.taken),
                     ],
                     except: taken
-                        .filter(|_| may_recycle || n.devices)
-                        .and_then(|t| t.soft()),
+                        .and_then(|t| t.soft())
+                        .filter(|_| n.devices || self.search_may_recycle(i)),
                 };
                 let Some((port, place)) = run.next(from, &passed) else {
                     break;
                 };
                 // The index knows all entries of the destination: a port that is not in it is free.
-                let known = taken.is_some_and(|t| !t.taken.contains(port));
-                let usable = if known {
+                let free = match taken {
+                    Some(t) => !t.taken.contains(port),
+                    None => !n.used.contains(port),
+                };
+                let usable = if free {
                     Some(None)
                 } else {
-                    self.usable(i, port)
+                    self.tuple_usable(i, port)
                 };
                 if let Some(recycle) = usable {
                     return Some(Pick {
@@ -489,6 +493,11 @@ impl<C: Chooser> Machine<C> {
         if !n.used.contains(port) {
             return Some(None);
         }
+        self.tuple_usable(i, port)
+    }
+
+    /// The same of a port whose bucket was only ever used by connect().
+    fn tuple_usable(&mut self, i: u32, port: u16) -> Option<Option<u32>> {
         match self.check_established(i, port, true) {
             Check::Free => Some(None),
             Check::Recycle(tw) => Some(Some(tw)),
@@ -497,8 +506,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Moves the start of later searches after a success.
-    fn advance_start(&mut self, i: u32, start: Start, steps: u32) {
-        let by_one = self.steps_by_one(i);
+    fn advance_start(&mut self, start: Start, steps: u32) {
         match self.b.perturb() {
             Perturb::Hint => {
                 let add = match self.b.connect_scan() {
@@ -517,7 +525,7 @@ impl<C: Chooser> Machine<C> {
                 self.move_cell(start.cell, steps + 2);
             }
             Perturb::Cells65536 => {
-                let step = if by_one { 1 } else { 2 };
+                let step = if start.by_one { 1 } else { 2 };
                 let steps = steps.max(self.chooser.perturb_step(8) * step);
                 self.move_cell(start.cell, steps + step);
             }
@@ -536,4 +544,6 @@ impl<C: Chooser> Machine<C> {
 pub(crate) struct Start {
     cell: Option<u32>,
     pub(crate) offset: u32,
+    /// The search steps over one port after the other where others step over two.
+    pub(crate) by_one: bool,
 }

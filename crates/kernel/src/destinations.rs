@@ -5,7 +5,7 @@
 //! each.
 
 use crate::addr::Ip;
-use crate::ns::mix;
+use crate::ns::fold;
 use crate::portset::PortSet;
 use hashbrown::HashTable;
 
@@ -19,7 +19,12 @@ pub(crate) struct Destination {
 
 impl Destination {
     fn hash(&self) -> u64 {
-        mix([self.saddr, self.daddr], u64::from(self.dport))
+        let ((a, b), (c, d)) = (self.saddr.halves(), self.daddr.halves());
+        let source = a.rotate_left(32) ^ b ^ u64::from(self.dport) << 48;
+        fold(
+            source ^ 0x9e37_79b9_7f4a_7c15,
+            c ^ d ^ 0xff51_afd7_ed55_8ccd,
+        )
     }
 }
 
@@ -40,6 +45,8 @@ impl InUse {
     }
 }
 
+/// So many destinations cost little memory.
+const FEW: usize = 64;
 /// How many destinations are kept; one more replaces the oldest.
 const MAX: usize = 4096;
 
@@ -54,10 +61,15 @@ pub(crate) struct Destinations {
 }
 
 impl Destinations {
-    /// After how many 4-tuples found taken in one search its destination is worth to be kept. Where another one has to
-    /// go for it, only a search that costs as much as the making of the index does.
+    /// After how many 4-tuples found taken in one search its destination is worth to be kept. The first ones always are: early,
+    /// few ports have to be asked for. Where another one has to go for it, only a search that costs as much as the making of
+    /// the index does.
     pub(crate) fn enough(&self) -> u32 {
-        if self.list.len() < MAX { 16 } else { 4096 }
+        match self.list.len() {
+            ..FEW => 1,
+            FEW..MAX => 16,
+            _ => 4096,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,26 +1,16 @@
-//! The established table (`ehash`): sockets and TIME-WAIT stand-ins by 4-tuple, and the check that
-//! a 4-tuple is free (`__inet_check_established`).
+//! What goes into the established table and out of it, and the check that a 4-tuple is free
+//! (`__inet_check_established`).
 
-use crate::addr::{Endpoint, Ip};
+use crate::addr::Ip;
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::destinations::Destination;
 use crate::machine::Machine;
-use crate::ns::{Tuple, tuple_of};
+use crate::ns::tuple_of;
+use crate::portset::{WORDS, ports_of};
 use crate::profile::behaviour::{TwAge, TwReuse};
 use crate::time::{MS, SEC};
-
-/// An entry of the table, with the hash of its 4-tuple: a growing table asks no socket for it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    owner: Owner,
-    hash: u32,
-}
-
-/// The hash as the table wants it: it looks at the top and at the bottom.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
+use crate::tuples::{Pair, Tuple};
 
 /// What the check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,30 +26,9 @@ pub(crate) enum Check {
 pub(crate) const SLACK: u64 = 60 * MS;
 
 impl<C: Chooser> Machine<C> {
-    /// Finds an owner by 4-tuple that passes the filter.
-    pub(crate) fn lookup(
-        &self,
-        ns: u16,
-        tuple: Tuple,
-        mut pass: impl FnMut(Owner) -> bool,
-    ) -> Option<Owner> {
-        let hash = tuple.hash();
-        self.ns(ns)
-            .established
-            .iter_hash(spread(hash))
-            .filter(|entry| entry.hash == hash)
-            .map(|entry| entry.owner)
-            .find(|&o| tuple_of(&self.socks, &self.tws, o) == tuple && pass(o))
-    }
-
     pub(crate) fn hash_insert(&mut self, ns: u16, owner: Owner) {
         let tuple = tuple_of(&self.socks, &self.tws, owner);
-        let hash = tuple.hash();
-        self.nss[usize::from(ns)].established.insert_unique(
-            spread(hash),
-            Entry { owner, hash },
-            |entry| spread(entry.hash),
-        );
+        self.ns_mut(ns).established.insert(&tuple, owner);
         let mut plain = false;
         if let Who::Sock(i) = owner.who() {
             let sock = &mut self.socks[i];
@@ -67,47 +36,46 @@ impl<C: Chooser> Machine<C> {
             plain = sock.dev == 0;
         }
         // A socket without a device gives way to nobody, whatever else has the 4-tuple.
-        self.note_destination(ns, tuple, plain.then_some((true, false)));
+        self.note_destination(ns, &tuple, plain.then_some((true, false)));
     }
 
     pub(crate) fn hash_remove(&mut self, ns: u16, owner: Owner) {
         let tuple = tuple_of(&self.socks, &self.tws, owner);
-        if let Ok(entry) = self.nss[usize::from(ns)]
-            .established
-            .find_entry(spread(tuple.hash()), |entry| entry.owner == owner)
-        {
-            entry.remove();
-        }
+        self.ns_mut(ns).established.remove(&tuple, owner);
         if let Who::Sock(i) = owner.who() {
             self.socks[i].hashed = false;
         }
-        self.note_destination(ns, tuple, None);
+        self.note_destination(ns, &tuple, None);
     }
 
     /// Keeps the index of ports in use towards a destination, if there is one, up to date. `entries`:
     /// what the 4-tuple has now, if the caller knows.
-    fn note_destination(&mut self, ns: u16, tuple: Tuple, entries: Option<(bool, bool)>) {
+    fn note_destination(&mut self, ns: u16, tuple: &Tuple, entries: Option<(bool, bool)>) {
         if self.ns(ns).destinations.is_empty() {
             return;
         }
         let to = Destination {
-            saddr: tuple.local.ip,
-            daddr: tuple.remote.ip,
-            dport: tuple.remote.port,
+            saddr: tuple.local,
+            daddr: tuple.remote,
+            dport: tuple.rport,
         };
         let Some(place) = self.ns(ns).destinations.place(to) else {
             return;
         };
-        let (taken, soft) = entries.unwrap_or_else(|| self.entries(ns, tuple));
+        let (taken, soft) = entries.unwrap_or_else(|| {
+            let pair = self.ns(ns).established.pair(tuple.local, tuple.remote);
+            let in_use = |pair| self.in_use(ns, pair, tuple.lport, tuple.rport);
+            pair.map_or((false, false), in_use)
+        });
         self.ns_mut(ns)
             .destinations
-            .put(place, tuple.local.port, taken, soft);
+            .put(place, tuple.lport, taken, soft);
     }
 
     /// Whether a 4-tuple has entries, and whether all of them may give way to another socket.
-    fn entries(&self, ns: u16, tuple: Tuple) -> (bool, bool) {
+    fn in_use(&self, ns: u16, pair: Pair, lport: u16, rport: u16) -> (bool, bool) {
         let (mut taken, mut hard) = (false, false);
-        self.lookup(ns, tuple, |o| {
+        self.ns(ns).established.find_of(pair, lport, rport, |o| {
             taken = true;
             hard = matches!(o.who(), Who::Sock(i) if self.socks[i].dev == 0);
             hard
@@ -118,23 +86,24 @@ impl<C: Chooser> Machine<C> {
     /// Starts to index the ports in use towards the destination of a socket.
     pub(crate) fn index_destination(&mut self, sk: u32) -> usize {
         let s = &self.socks[sk];
-        let (ns, saddr, remote) = (s.ns, s.rcv_saddr, s.remote());
+        let (ns, dport) = (s.ns, s.dport);
         let to = Destination {
-            saddr,
-            daddr: remote.ip,
-            dport: remote.port,
+            saddr: s.rcv_saddr,
+            daddr: s.daddr,
+            dport,
         };
         let place = self.ns_mut(ns).destinations.add(to);
-        let ports: Vec<u16> = self.ns(ns).buckets.iter().map(|(_, b)| b.port).collect();
-        for port in ports {
-            let (taken, soft) = self.entries(
-                ns,
-                Tuple {
-                    local: Endpoint::new(saddr, port),
-                    remote,
-                },
-            );
-            self.ns_mut(ns).destinations.put(place, port, taken, soft);
+        let Some(pair) = self.ns(ns).established.pair(to.saddr, to.daddr) else {
+            return place;
+        };
+        // One port after the other: neighbours are neighbours in the table.
+        for word in 0..WORDS {
+            for port in ports_of(word, self.ns(ns).used.word(word)) {
+                let (taken, soft) = self.in_use(ns, pair, port, dport);
+                if taken {
+                    self.ns_mut(ns).destinations.put(place, port, taken, soft);
+                }
+            }
         }
         place
     }
@@ -159,12 +128,14 @@ impl<C: Chooser> Machine<C> {
         let s = &self.socks[sk];
         let (ns, dev) = (s.ns, s.dev);
         let tuple = Tuple {
-            local: Endpoint::new(s.rcv_saddr, port),
-            remote: s.remote(),
+            local: s.rcv_saddr,
+            remote: s.daddr,
+            lport: port,
+            rport: s.dport,
         };
         // A device on the newcomer does not make it different from an entry without one, but a
         // device on the entry does.
-        let found = self.lookup(ns, tuple, |o| {
+        let found = self.ns(ns).established.find(&tuple, |o| {
             let bound = match o.who() {
                 Who::Sock(i) => self.socks[i].dev,
                 Who::Tw(i) => self.tws[i].dev,

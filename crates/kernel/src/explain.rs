@@ -232,7 +232,7 @@ impl<C: Chooser> Machine<C> {
         high: u16,
         start: Start,
     ) -> Box<Refusal> {
-        let order = self.visiting_order(low, high, start, sk);
+        let order = self.visiting_order(low, high, start);
         let mut counts = Counts::default();
         match &order {
             Order::Runs(runs) => {
@@ -319,7 +319,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    fn visiting_order(&self, low: u16, high: u16, start: Start, sk: u32) -> Order {
+    fn visiting_order(&self, low: u16, high: u16, start: Start) -> Order {
         let n = u32::from(high - low) + 1;
         let by_one = |first: u32| {
             if first.checked_add(n).is_none() {
@@ -331,7 +331,7 @@ impl<C: Chooser> Machine<C> {
         match self.b.connect_scan() {
             ConnectScan::FromNext => by_one(start.offset.wrapping_add(1)),
             ConnectScan::EvenStart => by_one(start.offset & !1),
-            ConnectScan::Parity if self.steps_by_one(sk) => by_one(start.offset % n),
+            ConnectScan::Parity if start.by_one => by_one(start.offset % n),
             ConnectScan::Parity => {
                 let rem = if n > 1 { n & !1 } else { n };
                 let even = (start.offset % rem) & !1;

@@ -44,6 +44,7 @@ mod tcp;
 pub mod time;
 mod timers;
 mod timewait;
+mod tuples;
 mod view;
 mod wheel;
 mod world;

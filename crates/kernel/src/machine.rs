@@ -9,7 +9,7 @@ use crate::option::SockOpt;
 use crate::profile::behaviour::Scope;
 use crate::profile::{Asked, Behaviours, Watched};
 use crate::reason::{Refusal, Rule};
-use crate::segment::Segment;
+use crate::segment::Packet;
 use crate::slab::Slab;
 use crate::socket::{NONE, Sock, State, Tw};
 use crate::sysctl::{Values, scope_of, sysctl_names};
@@ -74,8 +74,8 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
     /// Local segments that have not been delivered yet.
-    pub(crate) inbox: VecDeque<(u16, Segment)>,
-    pub(crate) outbox: VecDeque<(u16, Segment)>,
+    pub(crate) inbox: VecDeque<Packet>,
+    pub(crate) outbox: VecDeque<Packet>,
     /// Namespaces of this machine reach each other.
     pub(crate) bridged: bool,
     pub(crate) explaining: bool,
@@ -174,8 +174,8 @@ impl<C: Chooser> Machine<C> {
             }
             self.socks.remove(s);
         }
-        self.inbox.retain(|(n, _)| *n != ns.0);
-        self.outbox.retain(|(n, _)| *n != ns.0);
+        self.inbox.retain(|p| p.ns != ns.0);
+        self.outbox.retain(|p| p.ns != ns.0);
         let mut gone = Ns::new(self.nss[usize::from(ns.0)].values.clone());
         gone.alive = false;
         self.nss[usize::from(ns.0)] = gone;

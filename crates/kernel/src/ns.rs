@@ -4,13 +4,12 @@ use crate::addr::Family;
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::{Bucket, ByAddr, Owner, Who};
 use crate::destinations::Destinations;
-use crate::established::Entry;
 use crate::held::Held;
 use crate::portset::{PortMap, PortSet};
 use crate::slab::Slab;
 use crate::socket::{Sock, Tw};
 use crate::sysctl::Values;
-use hashbrown::HashTable;
+use crate::tuples::{Tuple, Tuples};
 use std::collections::BTreeMap;
 
 /// A connection request that a listener has answered and that is not yet a child.
@@ -38,7 +37,7 @@ pub(crate) struct Ns {
     /// Ports in use towards destinations that were searched for in vain.
     pub(crate) destinations: Destinations,
     /// Sockets and stand-ins by 4-tuple.
-    pub(crate) established: HashTable<Entry>,
+    pub(crate) established: Tuples,
     /// Some socket was bound to a device, so that a 4-tuple may be there twice.
     pub(crate) devices: bool,
     pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
@@ -61,7 +60,7 @@ impl Ns {
             used: PortSet::default(),
             held: Held::default(),
             destinations: Destinations::default(),
-            established: HashTable::new(),
+            established: Tuples::default(),
             devices: false,
             listeners: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -183,43 +182,31 @@ impl Ns {
     }
 }
 
-/// A 4-tuple as seen from one end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tuple {
-    pub(crate) local: Endpoint,
-    pub(crate) remote: Endpoint,
-}
-
-impl Tuple {
-    pub(crate) fn hash(&self) -> u32 {
-        let ports = u64::from(self.local.port) << 16 | u64::from(self.remote.port);
-        (mix([self.local.ip, self.remote.ip], ports) >> 32) as u32
-    }
-}
-
-/// A hash of two addresses and ports. A fixed mix: hashes serve lookups only and are never iterated
-/// over, so that any good one gives the same answers.
-pub(crate) fn mix(ips: [Ip; 2], ports: u64) -> u64 {
-    let mut h = 0x9e37_79b9_7f4a_7c15_u64;
-    let [a, b] = ips.map(Ip::halves);
-    for word in [a.1, a.0, b.1, b.0, ports] {
-        h = (h ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        h ^= h >> 32;
-    }
-    h
+/// Mixes two words: both halves of their product. Hashes serve lookups only and are never iterated over, so that any good
+/// one gives the same answers.
+pub(crate) const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
 }
 
 pub(crate) fn tuple_of(socks: &Slab<Sock>, tws: &Slab<Tw>, owner: Owner) -> Tuple {
     match owner.who() {
-        Who::Sock(i) => Tuple {
-            local: socks[i].local(),
-            remote: socks[i].remote(),
-        },
+        Who::Sock(i) => {
+            let s = &socks[i];
+            Tuple {
+                local: s.rcv_saddr,
+                remote: s.daddr,
+                lport: s.num,
+                rport: s.dport,
+            }
+        }
         Who::Tw(i) => {
             let t = &tws[i];
             Tuple {
-                local: Endpoint::new(t.local, t.lport),
-                remote: Endpoint::new(t.remote, t.rport),
+                local: t.local,
+                remote: t.remote,
+                lport: t.lport,
+                rport: t.rport,
             }
         }
     }

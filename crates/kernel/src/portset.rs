@@ -8,29 +8,58 @@ pub(crate) const EVEN: u64 = 0x5555_5555_5555_5555;
 /// Bits of odd ports in a word.
 pub(crate) const ODD: u64 = !EVEN;
 
+/// Words that one bit of the upper summary stands for.
+const GROUP: usize = 64;
+const GROUPS: usize = WORDS / GROUP;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bits {
     words: [u64; WORDS],
-    /// Which words have all even ports.
-    full_even: [u64; WORDS / 64],
-    /// Which words have all odd ports.
-    full_odd: [u64; WORDS / 64],
+    /// Of even ports, then of odd ones.
+    full: [Full; 2],
+}
+
+/// What is full, of the ports of one parity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Full {
+    /// Which words have all of them, a group of words to a value.
+    words: [u64; GROUPS],
+    /// Which groups have full words only.
+    groups: u16,
 }
 
 /// What an empty set looks like inside.
-static NONE: Bits = Bits {
-    words: [0; WORDS],
-    full_even: [0; WORDS / 64],
-    full_odd: [0; WORDS / 64],
-};
+static NONE: Bits = Bits::EMPTY;
 
 impl Bits {
-    /// Bit `i` of the answer: word `64 * index + i` has all ports of the lanes.
-    fn full(&self, index: usize, lanes: u64) -> u64 {
+    const EMPTY: Bits = {
+        const NOTHING: Full = Full {
+            words: [0; GROUPS],
+            groups: 0,
+        };
+        Bits {
+            words: [0; WORDS],
+            full: [NOTHING; 2],
+        }
+    };
+
+    /// Bit `i` of the answer: word `GROUP * group + i` has all ports of the lanes.
+    fn full(&self, group: usize, lanes: u64) -> u64 {
+        let [even, odd] = &self.full;
         match lanes {
-            EVEN => self.full_even[index],
-            ODD => self.full_odd[index],
-            _ => self.full_even[index] & self.full_odd[index],
+            EVEN => even.words[group],
+            ODD => odd.words[group],
+            _ => even.words[group] & odd.words[group],
+        }
+    }
+
+    /// Bit `i` of the answer: all words of group `i` have all ports of the lanes.
+    fn full_groups(&self, lanes: u64) -> u16 {
+        let [even, odd] = &self.full;
+        match lanes {
+            EVEN => even.groups,
+            ODD => odd.groups,
+            _ => even.groups & odd.groups,
         }
     }
 }
@@ -43,29 +72,24 @@ impl PortSet {
     pub(crate) const EMPTY: PortSet = PortSet(None);
 
     pub(crate) fn insert(&mut self, port: u16) {
-        let bits = self.0.get_or_insert_with(|| {
-            Box::new(Bits {
-                words: [0; WORDS],
-                full_even: [0; WORDS / 64],
-                full_odd: [0; WORDS / 64],
-            })
-        });
+        let bits = self.0.get_or_insert_with(|| Box::new(Bits::EMPTY));
         let i = usize::from(port) / 64;
         bits.words[i] |= 1 << (port % 64);
-        bits.full_even[i / 64] |= u64::from(bits.words[i] & EVEN == EVEN) << (i % 64);
-        bits.full_odd[i / 64] |= u64::from(bits.words[i] & ODD == ODD) << (i % 64);
+        let parity = usize::from(port % 2);
+        if bits.words[i] | [ODD, EVEN][parity] == !0 {
+            let full = &mut bits.full[parity];
+            full.words[i / GROUP] |= 1 << (i % GROUP);
+            full.groups |= u16::from(full.words[i / GROUP] == !0) << (i / GROUP);
+        }
     }
 
     pub(crate) fn remove(&mut self, port: u16) {
         if let Some(bits) = &mut self.0 {
             let i = usize::from(port) / 64;
             bits.words[i] &= !(1 << (port % 64));
-            let full = if port.is_multiple_of(2) {
-                &mut bits.full_even
-            } else {
-                &mut bits.full_odd
-            };
-            full[i / 64] &= !(1 << (i % 64));
+            let full = &mut bits.full[usize::from(port % 2)];
+            full.words[i / GROUP] &= !(1 << (i % GROUP));
+            full.groups &= !(1 << (i / GROUP));
         }
     }
 
@@ -115,7 +139,8 @@ impl Run {
 
     /// Number of the port within the run.
     fn place(&self, port: u32) -> u32 {
-        (port - self.first) / self.step
+        // A step is 1 or 2.
+        (port - self.first) >> (self.step - 1)
     }
 
     /// The ports in the order of the run.
@@ -166,43 +191,62 @@ impl Run {
         }
         let (start, last) = (self.first + from * self.step, self.last());
         let lanes = self.lanes(start);
+        let (begin, end) = ((start / 64) as usize, (last / 64) as usize);
         let [a, b, c, d] = passed.sets.map(PortSet::bits);
         let except = passed.except.map(PortSet::bits);
-        let (begin, end) = ((start / 64) as usize, (last / 64) as usize);
-        for group in begin / 64..=end / 64 {
-            // Words that the summaries know to be full are not looked at.
-            let certain = if except.is_none() {
-                d.full(group, lanes)
-            } else {
-                0
-            };
-            let full = a.full(group, lanes) | b.full(group, lanes) | c.full(group, lanes) | certain;
-            let mut open = !full;
-            if group == begin / 64 {
-                open &= !0 << (begin % 64);
+        let found = |i: usize| {
+            let last_set = d.words[i] & !except.map_or(0, |e| e.words[i]);
+            let mut left = !(a.words[i] | b.words[i] | c.words[i] | last_set) & lanes;
+            if i == begin {
+                left &= !0 << (start % 64);
             }
-            if group == end / 64 {
-                open &= !0 >> (63 - end % 64);
+            if i == end {
+                left &= !0 >> (63 - last % 64);
+            }
+            (left != 0).then(|| {
+                let port = i as u32 * 64 + left.trailing_zeros();
+                (port as u16, self.place(port))
+            })
+        };
+        // Mostly there is one near by.
+        if let Some(found) = found(begin) {
+            return Some(found);
+        }
+        if begin == end {
+            return None;
+        }
+        let begin = begin + 1;
+        // Groups and words that the summaries know to be full are not looked at.
+        let certain = |of_last: u64| if except.is_none() { of_last } else { 0 };
+        let full = a.full_groups(lanes) | b.full_groups(lanes) | c.full_groups(lanes);
+        let full = u64::from(full) | certain(u64::from(d.full_groups(lanes)));
+        let mut groups = !full & bits_between(begin / GROUP, end / GROUP);
+        while groups != 0 {
+            let group = groups.trailing_zeros() as usize;
+            groups &= groups - 1;
+            let full = a.full(group, lanes) | b.full(group, lanes) | c.full(group, lanes);
+            let mut open = !(full | certain(d.full(group, lanes)));
+            if group == begin / GROUP {
+                open &= !0 << (begin % GROUP);
+            }
+            if group == end / GROUP {
+                open &= !0 >> (GROUP - 1 - end % GROUP);
             }
             while open != 0 {
-                let i = group * 64 + open.trailing_zeros() as usize;
+                let i = group * GROUP + open.trailing_zeros() as usize;
                 open &= open - 1;
-                let last_set = d.words[i] & !except.map_or(0, |e| e.words[i]);
-                let mut left = !(a.words[i] | b.words[i] | c.words[i] | last_set) & lanes;
-                if i == begin {
-                    left &= !0 << (start % 64);
-                }
-                if i == end {
-                    left &= !0 >> (63 - last % 64);
-                }
-                if left != 0 {
-                    let port = i as u32 * 64 + left.trailing_zeros();
-                    return Some((port as u16, self.place(port)));
+                if let Some(found) = found(i) {
+                    return Some(found);
                 }
             }
         }
         None
     }
+}
+
+/// A word with the bits from the first to the last one set.
+fn bits_between(first: usize, last: usize) -> u64 {
+    (!0 << first) & (!0 >> (63 - last))
 }
 
 /// The ports whose bits are set in the word with this number.

@@ -1,7 +1,7 @@
 //! TCP segments, as far as they decide about sockets and ports: no sequence numbers, only what a
 //! segment says and whether its sender has seen the other end's FIN.
 
-use crate::addr::Endpoint;
+use crate::addr::{Endpoint, Ip};
 
 /// What a segment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,46 @@ impl Segment {
             dst: self.src,
             kind,
             saw_fin: false,
+            timestamps: self.timestamps,
+        }
+    }
+}
+
+/// A segment on its way, with the namespace that it leaves or reaches: as a queue holds it, without gaps.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet {
+    src: Ip,
+    dst: Ip,
+    kind: SegKind,
+    sport: u16,
+    dport: u16,
+    pub(crate) ns: u16,
+    saw_fin: bool,
+    timestamps: bool,
+}
+
+impl Packet {
+    #[inline]
+    pub(crate) fn new(ns: u16, seg: &Segment) -> Self {
+        Packet {
+            src: seg.src.ip,
+            dst: seg.dst.ip,
+            kind: seg.kind,
+            sport: seg.src.port,
+            dport: seg.dst.port,
+            ns,
+            saw_fin: seg.saw_fin,
+            timestamps: seg.timestamps,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn segment(&self) -> Segment {
+        Segment {
+            src: Endpoint::new(self.src, self.sport),
+            dst: Endpoint::new(self.dst, self.dport),
+            kind: self.kind,
+            saw_fin: self.saw_fin,
             timestamps: self.timestamps,
         }
     }

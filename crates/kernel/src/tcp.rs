@@ -5,30 +5,32 @@ use crate::addr::{Endpoint, Family, Ip};
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
-use crate::ns::{Ns, Request, Tuple};
-use crate::segment::{SegKind, Segment};
+use crate::ns::{Ns, Request};
+use crate::segment::{Packet, SegKind, Segment};
 use crate::socket::{Sock, State};
 use crate::time::MS;
 use crate::timers::TimerKind;
+use crate::tuples::Tuple;
 
 impl<C: Chooser> Machine<C> {
     /// The next segment for an address outside its sender's namespace, with that namespace.
     pub fn segment(&mut self) -> Option<(NsId, Segment)> {
-        self.outbox.pop_front().map(|(ns, seg)| (NsId(ns), seg))
+        let packet = self.outbox.pop_front()?;
+        Some((NsId(packet.ns), packet.segment()))
     }
 
     /// A segment arrives from outside.
     pub fn deliver(&mut self, ns: NsId, seg: Segment) {
         if self.nss[usize::from(ns.0)].alive {
-            self.inbox.push_back((ns.0, seg));
+            self.inbox.push_back(Packet::new(ns.0, &seg));
             self.settle();
         }
     }
 
     /// Delivers all local segments, and those that they give rise to.
     pub(crate) fn settle(&mut self) {
-        while let Some((ns, seg)) = self.inbox.pop_front() {
-            self.receive(ns, seg);
+        while let Some(packet) = self.inbox.pop_front() {
+            self.receive(packet.ns, packet.segment());
         }
         self.tidy_timers();
     }
@@ -57,27 +59,24 @@ impl<C: Chooser> Machine<C> {
     }
 
     pub(crate) fn transmit(&mut self, ns: u16, seg: Segment) {
-        let other = || {
+        let to = if self.ns(ns).is_local(seg.dst.ip) {
+            Some(ns)
+        } else if self.bridged {
             let holds = |n: &Ns| n.alive && n.addresses.contains(&seg.dst.ip);
-            self.bridged
-                .then(|| self.nss.iter().position(holds))
-                .flatten()
-        };
-        if self.ns(ns).is_local(seg.dst.ip) {
-            self.inbox.push_back((ns, seg));
-        } else if let Some(other) = other() {
-            self.inbox.push_back((other as u16, seg));
+            self.nss.iter().position(holds).map(|other| other as u16)
         } else {
-            self.outbox.push_back((ns, seg));
+            None
+        };
+        match to {
+            Some(to) => self.inbox.push_back(Packet::new(to, &seg)),
+            None => self.outbox.push_back(Packet::new(ns, &seg)),
         }
     }
 
     fn receive(&mut self, ns: u16, seg: Segment) {
-        let tuple = Tuple {
-            local: seg.dst,
-            remote: seg.src,
-        };
-        match self.lookup(ns, tuple, |_| true).map(Owner::who) {
+        let tuple = Tuple::new(seg.dst, seg.src);
+        let found = self.ns(ns).established.find(&tuple, |_| true);
+        match found.map(Owner::who) {
             Some(Who::Sock(i)) => self.receive_sock(i, seg),
             Some(Who::Tw(t)) => self.receive_tw(t, seg),
             None => self.receive_unknown(ns, seg),
@@ -126,9 +125,10 @@ impl<C: Chooser> Machine<C> {
     /// The listener for a destination: a specific address before a wildcard, and AF_INET before
     /// AF_INET6 for IPv4 (`compute_score`).
     pub(crate) fn find_listener(&mut self, ns: u16, at: Endpoint) -> Option<u32> {
-        let list = self.ns(ns).listeners.get(&at.port)?;
+        let list = self.nss[usize::from(ns)].listeners.get(&at.port)?;
+        let socks = &self.socks;
         let score = |i: u32| -> Option<u32> {
-            let l = &self.socks[i];
+            let l = &socks[i];
             let family = match (l.family, at.ip.is_v4()) {
                 (Family::Inet, true) => 1,
                 (Family::Inet6, true) if !l.v6only => 0,
@@ -145,17 +145,12 @@ impl<C: Chooser> Machine<C> {
             }
         };
         let best = list.iter().filter_map(|&i| score(i)).max()?;
-        let equal: Vec<u32> = list
-            .iter()
-            .copied()
-            .filter(|&i| score(i) == Some(best))
-            .collect();
-        let pick = if equal.len() > 1 {
-            self.chooser.pick_listener(equal.len() as u32)
-        } else {
-            0
+        let mut equal = list.iter().copied().filter(|&i| score(i) == Some(best));
+        let pick = match equal.clone().count() {
+            1 => 0,
+            n => self.chooser.pick_listener(n as u32),
         };
-        equal.get(pick as usize).copied()
+        equal.nth(pick as usize)
     }
 
     /// A SYN reaches a listener (`tcp_conn_request`).
