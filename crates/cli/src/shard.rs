@@ -37,7 +37,7 @@ impl FromStr for Shard {
 
 impl Shard {
     /// Which of so many things belong to this part.
-    fn range(self, count: usize) -> Range<usize> {
+    pub(crate) fn range(self, count: usize) -> Range<usize> {
         // 128 bits, because the product of two sizes may not fit into one.
         let edge = |part: usize| (count as u128 * part as u128 / self.of as u128) as usize;
         edge(self.part - 1)..edge(self.part)

@@ -70,6 +70,63 @@ fn a_wrong_profile_is_found_and_saved_as_a_scenario_that_runs() {
 }
 
 #[test]
+fn a_line_of_json_has_the_finding() {
+    let dir = scratch("fuzz-lines");
+    let said = fourtuple(
+        &dir,
+        &[
+            "fuzz",
+            "--on",
+            "host",
+            "--count",
+            "1",
+            "--seed",
+            "3",
+            "--kernel",
+            "rhel-6.5",
+            "--format",
+            "json-lines",
+        ],
+    );
+    if no_kernel(&said) {
+        return;
+    }
+    assert_eq!(said.status, 1, "{}{}", said.out, said.err);
+    let line: serde_json::Value = serde_json::from_str(said.out.trim()).expect("one line of JSON");
+    let program = &line["program"];
+    assert_eq!(program["name"], "fuzz-3-0");
+    assert_eq!(program["end"], "disallowed");
+    assert!(
+        program["scenario"]
+            .as_str()
+            .is_some_and(|text| text.contains("kernel: rhel-6.5")),
+        "{line}"
+    );
+}
+
+#[test]
+fn more_programs_than_a_recording_may_have_are_refused_before_they_run() {
+    let dir = scratch("fuzz-record-many");
+    let fuzz = [
+        "fuzz",
+        "--on",
+        "nowhere",
+        "--record",
+        "all.jsonl",
+        "--count",
+    ];
+    let refused = |count: &str, more: &[&str]| {
+        let said = fourtuple(&dir, &[&fuzz[..], &[count], more].concat());
+        assert_eq!(said.status, 2, "{}", said.out);
+        said.err.contains("limit of 100000 in a recording")
+    };
+    assert!(!refused("100000", &[]));
+    assert!(refused("100001", &[]));
+    assert!(!refused("100001", &["--shard", "1/2"]));
+    assert!(!dir.join("all.jsonl").exists());
+}
+
+#[test]
 fn what_cannot_be_asked_is_told() {
     let dir = scratch("fuzz-bad");
     for (on, words) in [

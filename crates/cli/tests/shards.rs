@@ -39,6 +39,26 @@ fn parts_one_after_the_other_are_the_whole() {
     }
 }
 
+/// Which ports a real kernel chooses is its secret, but not whether its profile allows them.
+#[test]
+fn parts_of_a_campaign_on_the_running_kernel_are_the_whole() {
+    let fuzz = ["fuzz", "--on", "host", "--count", "10", "--seed", "5"];
+    let tried = fourtuple(&root(), &[&fuzz[..], &["--shard", "1/1000"]].concat());
+    if tried.status == 2 {
+        println!("skipped: {}", tried.err);
+        return;
+    }
+    assert_eq!(tried.status, 0, "a part without programs is no failure");
+    let whole = lines(&fuzz, None);
+    assert_eq!(whole.lines().count(), 10);
+    for of in [2, 3] {
+        let parts: Vec<String> = (1..=of)
+            .map(|part| lines(&fuzz, Some(&format!("{part}/{of}"))))
+            .collect();
+        assert!(parts.concat() == whole, "{of} parts differ");
+    }
+}
+
 #[test]
 fn threads_change_nothing_in_an_exploration() {
     let explore = ["explore", "scenarios/rhel-6.5/connect-after-bind.yaml"];

@@ -35,14 +35,52 @@ pub struct Findings {
     pub programs: u64,
     /// Calls that were judged.
     pub calls: u64,
-    /// Programs with an answer that is not allowed.
-    pub disallowed: Vec<(Program, Counterexample)>,
-    /// Programs that did not run, or could not be followed, and why.
-    pub left_out: Vec<String>,
+    /// What came of each program, in their order.
+    pub tallies: Vec<Tally>,
     /// The most states of the kernel that explained a program's answers at once.
     pub most_beliefs: usize,
     /// The programs with their answers, where they are kept.
     pub kept: Vec<(usize, Program)>,
+}
+
+/// What came of one program.
+#[derive(Debug)]
+pub struct Tally {
+    /// Which of the campaign's programs, from 0.
+    pub number: usize,
+    /// Calls that were judged.
+    pub calls: u64,
+    /// How the judgement ended.
+    pub end: End,
+}
+
+/// How the judgement of a program ended.
+#[derive(Debug)]
+pub enum End {
+    /// Every answer is allowed.
+    Allowed,
+    /// An answer is not allowed.
+    Disallowed(Box<(Program, Counterexample)>),
+    /// It did not run, or could not be followed, and why.
+    LeftOut(String),
+}
+
+impl Findings {
+    /// Programs with an answer that is not allowed.
+    pub fn disallowed(&self) -> impl Iterator<Item = &(Program, Counterexample)> {
+        self.tallies.iter().filter_map(|tally| match &tally.end {
+            End::Disallowed(found) => Some(&**found),
+            _ => None,
+        })
+    }
+
+    /// Why programs did not run, or could not be followed.
+    pub fn left_out(&self) -> impl Iterator<Item = &str> {
+        self.tallies.iter().filter_map(|tally| match &tally.end {
+            End::LeftOut(why) => Some(&**why),
+            _ => None,
+        })
+    }
 }
 
 /// Whether programs of these kernels see what those before them left behind, so that they must be followed in order.
@@ -68,7 +106,13 @@ pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Fin
     let each = |n: usize, answer: Result<Program, RunError>| {
         let program = match answer {
             Ok(program) => program,
-            Err(e) => return lock(&findings).left_out.push(e.to_string()),
+            Err(e) => {
+                return lock(&findings).tallies.push(Tally {
+                    number: n,
+                    calls: 0,
+                    end: End::LeftOut(e.to_string()),
+                });
+            }
         };
         let (judged, calls, most) = if history {
             let mut judge = lock(&old);
@@ -90,11 +134,16 @@ pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Fin
         if campaign.keep {
             findings.kept.push((n, program.clone()));
         }
-        match judged {
-            Ok(None) => {}
-            Ok(Some(found)) => findings.disallowed.push((program, found)),
-            Err(e) => findings.left_out.push(e.to_string()),
-        }
+        let end = match judged {
+            Ok(None) => End::Allowed,
+            Ok(Some(found)) => End::Disallowed(Box::new((program, found))),
+            Err(e) => End::LeftOut(e.to_string()),
+        };
+        findings.tallies.push(Tally {
+            number: n,
+            calls,
+            end,
+        });
         progress(findings.programs as usize);
     };
     on.run(campaign.count, &make, &each)?;
@@ -102,9 +151,7 @@ pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Fin
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     findings.kept.sort_by_key(|(n, _)| *n);
-    findings
-        .disallowed
-        .sort_by(|(a, _), (b, _)| a.program.cmp(&b.program));
+    findings.tallies.sort_by_key(|tally| tally.number);
     Ok(findings)
 }
 

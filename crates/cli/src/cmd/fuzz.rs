@@ -5,15 +5,17 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use fourtuple_kernel::profile::Profile;
-use fourtuple_linux::fuzz::{self, Campaign, Findings};
-use fourtuple_linux::judge::Counterexample;
-use fourtuple_linux::{On, Program, RunError, profile_of, scenario_text, shrink, trace};
+use fourtuple_linux::fuzz::{self, Campaign, End, Findings};
+use fourtuple_linux::{On, RunError, profile_of, trace};
 
+use super::fuzz_told::{self, Told};
 use crate::certificate::{Certificate, Certificates};
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::progress::Progress;
+use crate::shard::Shard;
 
 /// Runs random socket programs on a real kernel; every answer must be one that the kernel's profile allows. An answer that is not is
 /// made into the shortest scenario that still shows it.
@@ -29,7 +31,7 @@ pub(crate) struct Args {
     /// The seed of the programs: the same seed and number give the same program.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// The number of the first program, to share the work between machines.
+    /// The number of the first program.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000_000_000_000))]
     first: u64,
     /// The profile to check against; the one of the kernel's release if left out.
@@ -47,34 +49,32 @@ pub(crate) struct Args {
     /// Tells findings as they are, without a search for a shorter program that shows the same.
     #[arg(long)]
     whole: bool,
+    /// Runs only one part of the programs, such as the second of five. Parts one after the other, in json-lines, are the whole.
+    #[arg(long, value_name = "K/N", default_value = "1/1", hide_default_value = true)]
+    shard: Shard,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
     /// How many programs, or virtual machines, run at a time; what suits the machine if left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// What is found, and a sum, for people.
+    Text,
+    /// A JSON object on each line, for each program.
+    JsonLines,
 }
 
 const AFTER: &str = "\
 Example: fourtuple fuzz --on host --count 2000 --seed 1 --save findings
          fourtuple fuzz --on debian:6.1 --seed 2 --record debian-12.jsonl
          fourtuple fuzz --on host --seed 1 --first 1234 --count 1    # program 1234 alone
+         fourtuple fuzz --on host --count 100000 --shard 2/5 --format json-lines
 
 Exit status: 0 if every answer is allowed, 1 if not, 2 if the kernel cannot be used or the call is wrong.";
-
-/// A finding as it is told: the program, shortened if the kernel gave the answer again, and what is wrong with its last step.
-struct Told {
-    program: Program,
-    found: Counterexample,
-    shrunk: bool,
-}
-
-impl Told {
-    fn whole(program: &Program, found: &Counterexample) -> Told {
-        Told {
-            program: program.clone(),
-            found: found.clone(),
-            shrunk: false,
-        }
-    }
-}
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
@@ -83,6 +83,15 @@ impl Args {
             .as_deref()
             .map(super::kernels::find)
             .transpose()?;
+        let part = self.shard.range(self.count as usize);
+        if self.record.is_some() && part.len() > trace::MAX_PROGRAMS {
+            return Err(Failure::Told(format!(
+                "error: {} programs are more than the limit of {} in a recording\n  = help: record fewer with `--count`, or parts of them \
+                 with `--shard`",
+                part.len(),
+                trace::MAX_PROGRAMS
+            )));
+        }
         // Better told now than after all programs have run.
         let directories = [
             self.record.as_deref().and_then(Path::parent),
@@ -103,24 +112,22 @@ impl Args {
                 ))
             })?,
         };
-        writeln!(
-            out,
-            "{}, profile {}, seed {}, programs {} to {}",
-            on.name(),
-            profile.name,
-            self.seed,
-            self.first,
-            self.first + u64::from(self.count) - 1
-        )?;
-        out.flush()?;
         let campaign = Campaign {
             on,
             behaviours: profile.behaviours,
             seed: self.seed,
-            first: self.first,
-            count: self.count as usize,
+            first: self.first + part.start as u64,
+            count: part.len(),
             keep: self.record.is_some(),
         };
+        if self.format == Format::Text {
+            let programs = match campaign.count {
+                0 => "no programs".to_owned(),
+                n => format!("programs {} to {}", campaign.first, campaign.first + n as u64 - 1),
+            };
+            writeln!(out, "{}, profile {}, seed {}, {programs}", campaign.on.name(), profile.name, self.seed)?;
+            out.flush()?;
+        }
         let findings = {
             let progress = Progress::of(campaign.count);
             let say = |done| progress.at(done, "programs");
@@ -135,7 +142,7 @@ impl Args {
         self.tell(out, &campaign, &profile, &findings)
     }
 
-    /// Shrinks and tells the findings, and sums up.
+    /// Shortens and tells the findings, and sums up.
     fn tell(
         &self,
         out: &mut Output,
@@ -143,98 +150,65 @@ impl Args {
         profile: &Profile,
         findings: &Findings,
     ) -> Result<Verdict, Failure> {
-        let all = findings.disallowed.len();
+        let all = findings.disallowed().count();
         let progress = Progress::of(all);
-        for (n, (program, found)) in findings.disallowed.iter().enumerate() {
-            progress.at(n, format!("shortening {}", program.program));
-            let finding = if self.whole {
-                Told::whole(program, found)
-            } else {
-                shortest(campaign, program, found)?
+        let mut done = 0;
+        for tally in &findings.tallies {
+            let told = match &tally.end {
+                End::Disallowed(found) => {
+                    progress.at(done, format!("shortening {}", found.0.program));
+                    done += 1;
+                    let told = Told::new(campaign, profile, found, self.whole)?;
+                    if let Some(directory) = &self.save {
+                        let file = directory.join(format!("{}.yaml", found.0.program));
+                        files::write(&file, &told.scenario, Existing::Replace)?;
+                    }
+                    Some(told)
+                }
+                _ => None,
             };
-            let scenario = self.scenario(campaign, profile, &finding);
-            let allowed = found.allowed.join(", or ");
-            let mut text = format!(
-                "\n{}, step {}: answered {}; {} allows {allowed}\n",
-                found.program,
-                found.step + 1,
-                found.seen,
-                profile.name,
-            );
-            if !finding.shrunk && !self.whole {
-                text.push_str(
-                    "the kernel did not answer so again; this is the program up to that step\n",
-                );
-            }
-            for line in scenario.lines() {
-                text.push_str("    ");
-                text.push_str(line);
-                text.push('\n');
-            }
+            let text = match (self.format, told) {
+                (Format::Text, Some(told)) => told.text(),
+                (Format::Text, None) => continue,
+                (Format::JsonLines, told) => fuzz_told::line(campaign, profile, tally, told),
+            };
             progress.aside(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
-            if let Some(directory) = &self.save {
-                let file = directory.join(format!("{}.yaml", found.program));
-                files::write(&file, &scenario, Existing::Replace)?;
-            }
         }
         drop(progress);
-        // Many programs may be left out for one reason.
-        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for reason in &findings.left_out {
-            *reasons.entry(reason).or_default() += 1;
+        if self.format == Format::Text {
+            sum_up(out, profile, findings)?;
         }
-        for (reason, count) in &reasons {
-            complain(&format!("left out ({count}): {reason}"));
-        }
-        writeln!(
-            out,
-            "\n{} programs, {} calls: {all} answers that {} does not allow, {} programs left out",
-            findings.programs,
-            findings.calls,
-            profile.name,
-            findings.left_out.len()
-        )?;
-        // A campaign in which nothing could be judged has not shown anything.
-        Ok(if all == 0 && findings.calls > 0 {
-            Verdict::Good
-        } else {
-            Verdict::Bad
-        })
-    }
-
-    /// A finding as a scenario, which expects what the kernel answered.
-    fn scenario(&self, campaign: &Campaign, profile: &Profile, finding: &Told) -> String {
-        let about = format!(
-            "{} answered {} to the last step. {} allows {}",
-            campaign.on.name(),
-            finding.found.seen,
-            profile.name,
-            finding.found.allowed.join(", or ")
-        );
-        scenario_text(
-            &finding.program,
-            finding.found.step + 1,
-            &profile.name,
-            &about,
-            true,
+        // A campaign in which nothing could be judged has not shown anything, unless it is a part without programs.
+        Ok(
+            if all == 0 && (findings.calls > 0 || campaign.count == 0) {
+                Verdict::Good
+            } else {
+                Verdict::Bad
+            },
         )
     }
 }
 
-fn shortest(
-    campaign: &Campaign,
-    program: &Program,
-    found: &Counterexample,
-) -> Result<Told, Failure> {
-    let shrunk = shrink(&campaign.on, campaign.behaviours, program, found).map_err(told)?;
-    Ok(match shrunk {
-        Some(shrunk) => Told {
-            program: shrunk.program,
-            found: shrunk.found,
-            shrunk: true,
-        },
-        None => Told::whole(program, found),
-    })
+/// The last lines for people: how much was asked, and what was left out.
+fn sum_up(out: &mut Output, profile: &Profile, findings: &Findings) -> Result<(), Failure> {
+    // Many programs may be left out for one reason.
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for reason in findings.left_out() {
+        *reasons.entry(reason).or_default() += 1;
+    }
+    for (reason, count) in &reasons {
+        complain(&format!("left out ({count}): {reason}"));
+    }
+    writeln!(
+        out,
+        "\n{} programs, {} calls: {} answers that {} does not allow, {} programs left out",
+        findings.programs,
+        findings.calls,
+        findings.disallowed().count(),
+        profile.name,
+        findings.left_out().count()
+    )?;
+    Ok(())
 }
 
 /// Takes down what was found about the kernel.
@@ -243,7 +217,7 @@ fn certify(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Resu
     let certificate = Certificate {
         programs: findings.programs,
         calls: findings.calls,
-        disallowed: findings.disallowed.len() as u64,
+        disallowed: findings.disallowed().count() as u64,
         ..Certificate::new(on.release(), on.how())
     };
     all.put(&profile.name, certificate);
@@ -267,10 +241,20 @@ fn record(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Resul
     }
     let mut lines = Vec::new();
     trace::write(&mut lines, &boots)?;
-    files::write(file, lines, Existing::Replace)
+    let size = lines.len() as u64;
+    files::write(file, lines, Existing::Replace)?;
+    // It has been asked, and may have taken long: it is kept in any case.
+    if size > trace::MAX_FILE_BYTES {
+        complain(&format!(
+            "{}: {size} bytes are more than `certify` reads, which is {}; split it where a boot begins, or record parts with `--shard`",
+            file.display(),
+            trace::MAX_FILE_BYTES
+        ));
+    }
+    Ok(())
 }
 
-fn told(error: RunError) -> Failure {
+pub(super) fn told(error: RunError) -> Failure {
     Failure::Told(format!("error: {error}"))
 }
 

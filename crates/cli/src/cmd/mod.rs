@@ -27,6 +27,8 @@ macro_rules! verbs {
 
 /// `certify` for scenarios.
 mod certify_scenarios;
+/// How `fuzz` tells what it has found.
+mod fuzz_told;
 
 // The order of `fourtuple --help`.
 verbs! {

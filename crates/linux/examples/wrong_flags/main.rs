@@ -78,7 +78,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         keep: true,
     };
     let findings = fuzz::run(&campaign, &|_| {})?;
-    if let Some((program, _)) = findings.disallowed.first() {
+    if let Some((program, _)) = findings.disallowed().next() {
         return Err(format!(
             "{} itself does not allow what {} answered to {}; `fourtuple fuzz` tells more",
             profile.name,

@@ -1,0 +1,117 @@
+//! How `fourtuple fuzz` tells what came of a program.
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_linux::fuzz::{Campaign, End, Tally};
+use fourtuple_linux::judge::Counterexample;
+use fourtuple_linux::{Program, scenario_text, shrink};
+
+use super::fuzz::told;
+use crate::output::Failure;
+
+/// An answer that is not allowed, with the shortest scenario that shows it.
+pub(super) struct Told {
+    /// The answer in the program as it was made.
+    found: Counterexample,
+    /// The name of the profile.
+    profile: String,
+    /// Whether the scenario is of a shorter program, which the kernel answered so again.
+    shortened: bool,
+    /// Whether a shorter program was looked for in vain.
+    once: bool,
+    /// The scenario, which expects what the kernel answered.
+    pub(super) scenario: String,
+}
+
+impl Told {
+    /// Looks for a shorter program, unless it is to be told whole.
+    pub(super) fn new(
+        campaign: &Campaign,
+        profile: &Profile,
+        (program, found): &(Program, Counterexample),
+        whole: bool,
+    ) -> Result<Told, Failure> {
+        let shrunk = if whole {
+            None
+        } else {
+            shrink(&campaign.on, campaign.behaviours, program, found).map_err(told)?
+        };
+        let shortened = shrunk.is_some();
+        let (program, last) = match &shrunk {
+            Some(shrunk) => (&shrunk.program, &shrunk.found),
+            None => (program, found),
+        };
+        let about = format!(
+            "{} answered {} to the last step. {} allows {}",
+            campaign.on.name(),
+            last.seen,
+            profile.name,
+            last.allowed.join(", or ")
+        );
+        Ok(Told {
+            found: found.clone(),
+            profile: profile.name.clone(),
+            shortened,
+            once: !whole && !shortened,
+            scenario: scenario_text(program, last.step + 1, &profile.name, &about, true),
+        })
+    }
+
+    /// In words, and the scenario.
+    pub(super) fn text(&self) -> String {
+        let found = &self.found;
+        let mut text = format!(
+            "\n{}, step {}: answered {}; {} allows {}\n",
+            found.program,
+            found.step + 1,
+            found.seen,
+            self.profile,
+            found.allowed.join(", or ")
+        );
+        if self.once {
+            text.push_str(
+                "the kernel did not answer so again; this is the program up to that step\n",
+            );
+        }
+        for line in self.scenario.lines() {
+            text.push_str("    ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// What came of a program, as a line of JSON that does not depend on the other programs.
+pub(super) fn line(
+    campaign: &Campaign,
+    profile: &Profile,
+    tally: &Tally,
+    told: Option<Told>,
+) -> String {
+    let number = campaign.first + tally.number as u64;
+    let mut program = serde_json::json!({
+        "name": format!("fuzz-{}-{number}", campaign.seed),
+        "kernel": campaign.on.name(),
+        "profile": profile.name,
+        "calls": tally.calls,
+        "end": match &tally.end {
+            End::Allowed => "allowed",
+            End::Disallowed(_) => "disallowed",
+            End::LeftOut(_) => "left-out",
+        },
+    });
+    if let End::LeftOut(why) = &tally.end {
+        program["why"] = why.as_str().into();
+    }
+    if let Some(told) = told {
+        program["step"] = (told.found.step + 1).into();
+        program["seen"] = told.found.seen.into();
+        program["allowed"] = told.found.allowed.into();
+        program["shortened"] = told.shortened.into();
+        program["scenario"] = told.scenario.into();
+    }
+    format!(
+        "{}\n",
+        serde_json::json!({ "format": 1, "program": program })
+    )
+}
