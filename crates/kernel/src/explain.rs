@@ -15,7 +15,7 @@ use crate::profile::behaviour::{BindScan, ConnectScan};
 use crate::profile::{Behaviours, Watched};
 use crate::reason::{PortRefusal, PortVerdict, Refusal, Rule};
 use crate::socket::State;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The kernel functions that a call goes through, outermost first, up to the place where its port
 /// is decided.
@@ -234,31 +234,38 @@ impl<C: Chooser> Machine<C> {
     ) -> Box<Refusal> {
         let order = self.visiting_order(low, high, start);
         let mut counts = Counts::default();
-        match &order {
+        // Where its sum wraps, the search comes to some ports twice and to others not at all.
+        let visited: BTreeSet<u16> = match &order {
+            Order::Runs(_) => BTreeSet::new(),
+            Order::Wrapping { .. } => order.ports().collect(),
+        };
+        let came_to: u32 = match &order {
             Order::Runs(runs) => {
                 for run in runs {
                     self.count_refused(sk, run, &mut counts);
                 }
+                runs.iter().map(|run| run.count).sum()
             }
             Order::Wrapping { .. } => {
-                for port in order.ports() {
+                for &port in &visited {
                     counts.add(self.connect_verdict(sk, port), 1);
                 }
+                visited.len() as u32
             }
-        }
+        };
         let mut first: Vec<_> = (order.ports().take(Refusal::MAX_PORTS))
             .map(|port| (port, self.connect_verdict(sk, port)))
             .collect();
-        if let Order::Runs(runs) = &order {
-            let passed = |port: &u16| !runs.iter().any(|run| run.visits(*port));
-            let visited: u32 = runs.iter().map(|run| run.count).sum();
-            let missed = u32::from(high - low) + 1 - visited;
-            counts.add(PortVerdict::NotVisited, missed);
-            // They come last, so that they show in small ranges only.
-            let room = (Refusal::MAX_PORTS - first.len()).min(missed as usize);
-            let missed = (low..=high).filter(passed).take(room);
-            first.extend(missed.map(|port| (port, PortVerdict::NotVisited)));
-        }
+        let passed = |port: &u16| match &order {
+            Order::Runs(runs) => !runs.iter().any(|run| run.visits(*port)),
+            Order::Wrapping { .. } => !visited.contains(port),
+        };
+        let missed = u32::from(high - low) + 1 - came_to;
+        counts.add(PortVerdict::NotVisited, missed);
+        // They come last, so that they show in small ranges only.
+        let room = (Refusal::MAX_PORTS - first.len()).min(missed as usize);
+        let missed = (low..=high).filter(passed).take(room);
+        first.extend(missed.map(|port| (port, PortVerdict::NotVisited)));
         let rule = match counts.kinds()[..] {
             [PortVerdict::Fastreuse] => Rule::ConnectSkipFastreuse,
             [PortVerdict::TupleInUse] => Rule::ConnectTupleTaken,

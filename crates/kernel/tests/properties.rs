@@ -1,5 +1,5 @@
-//! The model against the slow reference: equal answers, equal ports and equal buckets after every
-//! call of random programs, on every kernel, with the same random numbers.
+//! The model against the slow reference: equal answers, equal ports, equal buckets and equal reasons after
+//! every call of random programs, on every kernel, with the same random numbers.
 
 #[allow(dead_code)]
 mod reference;
@@ -8,12 +8,14 @@ use fourtuple_kernel::chooser::PortHashInput;
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Call, Chooser, Endpoint, Errno, Family, Ip, MachineId, SockOpt, Time, World, WorldNs, WorldSock,
+    Call, Chooser, Endpoint, Errno, Family, Ip, MachineId, PortVerdict, SockOpt, Time, World,
+    WorldNs, WorldSock,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use reference::ends::Ending;
+use reference::reasons::Reasons;
 use reference::{A1, A2, Answer, Dice, Reference};
 use rstest::rstest;
 use std::cell::RefCell;
@@ -136,7 +138,7 @@ struct Spec {
     r: Reference,
     /// Range that offsets are counted in.
     base: (u16, u16),
-    log: Vec<(Op, Option<Answer>)>,
+    log: Vec<(Op, Option<Answer>, Reasons)>,
 }
 
 const START: u64 = 100 * 1_000_000_000;
@@ -189,7 +191,11 @@ impl Spec {
             }
             Op::Sysctl(..) => None,
         };
-        self.log.push((op, answer));
+        let reasons = match answer {
+            Some(Err(_)) => self.r.reasons.clone(),
+            _ => Reasons::new(),
+        };
+        self.log.push((op, answer, reasons));
     }
 
     fn open(&mut self, o: &Options) -> usize {
@@ -452,6 +458,7 @@ impl Model {
         let ns = w.add_namespace(m);
         let far = w.add_machine(spec.r.b, Rolled(Dice::new(0)));
         let far_ns = w.add_namespace(far);
+        w.explain(true);
         for addr in [A1, A2] {
             w.add_address(ns, host(addr));
         }
@@ -576,9 +583,17 @@ impl StateMachineTest for Model {
     }
 
     fn apply(mut model: Model, spec: &Spec, _: Step) -> Model {
-        for (op, want) in &spec.log {
+        for (op, want, reasons) in &spec.log {
             let got = model.call(op);
             assert_eq!(got, *want, "{op:?} on {}", spec.kernel);
+            let why = model
+                .w
+                .take_refusal()
+                .map(|refusal| (refusal.tried, refusal.counts));
+            let (tried, counts) = why.unwrap_or_default();
+            assert_eq!(counts, *reasons, "reasons of {op:?} on {}", spec.kernel);
+            let passed_by = reasons.get(&PortVerdict::NotVisited).unwrap_or(&0);
+            assert_eq!(tried, reasons.values().sum::<u32>() - passed_by);
             model.w.machine(model.m).assert_invariants();
         }
         model

@@ -1,13 +1,13 @@
 //! bind() and listen(): the conflict test, taking a port, and the three searches for one.
 
 use super::{Answer, Owner, Reference, State};
-use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::behaviour::*;
+use fourtuple_kernel::{Errno, PortVerdict};
 
 /// The arguments of the conflict test in the words of the later pages; earlier kernels have only
 /// the first one, or none.
 #[derive(Clone, Copy)]
-struct Mode {
+pub(super) struct Mode {
     relax: bool,
     rpok: bool,
 }
@@ -36,6 +36,7 @@ enum Scan {
 
 impl Reference {
     pub(crate) fn bind(&mut self, i: usize, addr: u32, port: u16) -> Answer {
+        self.forget_reasons();
         if self.socks[i].state != State::Close || self.socks[i].num != 0 {
             return Err(Errno::EINVAL);
         }
@@ -57,6 +58,7 @@ impl Reference {
     }
 
     pub(crate) fn listen(&mut self, i: usize) -> Answer {
+        self.forget_reasons();
         match self.socks[i].state {
             State::Established => return Err(Errno::EINVAL),
             State::Listen => return Ok(self.socks[i].sport),
@@ -83,7 +85,7 @@ impl Reference {
         self.socks[i].reuse && self.socks[i].state != State::Listen
     }
 
-    fn conflict(&self, i: usize, t: usize, mode: Mode) -> bool {
+    pub(super) fn conflict(&self, i: usize, t: usize, mode: Mode) -> bool {
         self.buckets[t]
             .owners
             .iter()
@@ -230,10 +232,14 @@ impl Reference {
 
     fn get_port(&mut self, i: usize, want: u16) -> bool {
         if want == 0 {
-            return match self.b.bind_scan {
+            let found = match self.b.bind_scan {
                 BindScan::Sequential | BindScan::ParityShare => self.search_old(i),
                 BindScan::Parity => self.search_new(i),
             };
+            if !found {
+                self.none_to_bind(i);
+            }
+            return found;
         }
         let Some(t) = self.find(want) else {
             self.take_new(i, want);
@@ -241,6 +247,7 @@ impl Reference {
         };
         let fast = self.fast(i, t);
         if !fast && self.conflict(i, t, EXPLICIT) {
+            self.because(PortVerdict::Conflict);
             return false;
         }
         if !(fast && self.b.touch == Touch::Owners) {
@@ -254,6 +261,22 @@ impl Reference {
         let t = self.create(port, 0);
         self.touch(i, t, false);
         self.hold(i, t);
+    }
+
+    /// How the first search for a port compares.
+    pub(super) fn strict(&self) -> Mode {
+        match self.b.bind_scan {
+            BindScan::Parity => STRICT,
+            _ => Mode {
+                relax: false,
+                rpok: self.b.pair_rule != PairRule::ReuseportExplicitOnly,
+            },
+        }
+    }
+
+    /// Whether a search takes ports that somebody has.
+    pub(super) fn shares(&self) -> bool {
+        self.b.bind_shares || self.b.bind_scan != BindScan::Sequential
     }
 
     fn is_reserved(&self, port: u16) -> bool {
@@ -351,10 +374,7 @@ impl Reference {
         let Some(t) = self.find(p) else {
             return Some(p);
         };
-        let strict = Mode {
-            relax: false,
-            rpok: self.b.pair_rule != PairRule::ReuseportExplicitOnly,
-        };
+        let strict = self.strict();
         let nown = self.buckets[t].nown;
         if self.fast(i, t) && (nown < best.0 || best.0 == -1) {
             *best = (nown, p);
@@ -365,8 +385,7 @@ impl Reference {
                 return Some(p);
             }
         }
-        let shares = self.b.bind_shares || self.b.bind_scan == BindScan::ParityShare;
-        (shares && !self.conflict(i, t, strict)).then_some(p)
+        (self.shares() && !self.conflict(i, t, strict)).then_some(p)
     }
 
     fn scan_sequential(&mut self, i: usize, l: u16, h: u16) -> (Scan, bool) {
@@ -374,6 +393,7 @@ impl Reference {
         let mut p = u32::from(l) + self.dice.bind_start(n);
         let mut best = (-1, 0);
         for _ in 0..n {
+            self.visited.push(p as u16);
             if let Some(port) = self.look(i, p as u16, i64::from(n), &mut best) {
                 return (Scan::Take(port), best.0 != -1);
             }
@@ -404,6 +424,7 @@ impl Reference {
                 if p >= end {
                     p -= rem;
                 }
+                self.visited.push(p as u16);
                 if let Some(port) = self.look(i, p as u16, i64::from(rem), &mut best) {
                     return (Scan::Take(port), best.0 != -1);
                 }
@@ -450,6 +471,7 @@ impl Reference {
                         p -= rem;
                     }
                     let port = p as u16;
+                    self.visited.push(port);
                     if !self.is_reserved(port) {
                         match self.find(port) {
                             None => {

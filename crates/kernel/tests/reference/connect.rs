@@ -1,8 +1,8 @@
 //! connect(): the search, the 4-tuple check, and what a failure leaves.
 
 use super::{A1, Answer, Owner, Reference, State};
-use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::behaviour::*;
+use fourtuple_kernel::{Errno, PortVerdict};
 
 const SEC: u64 = 1_000_000_000;
 
@@ -11,10 +11,13 @@ enum Check {
     Free,
     Recycle(usize),
     Taken,
+    /// By a TIME-WAIT that must not be reused.
+    Waits,
 }
 
 impl Reference {
     pub(crate) fn connect(&mut self, i: usize, dest: u8) -> Answer {
+        self.forget_reasons();
         if self.socks[i].state != State::Close {
             return Err(Errno::EISCONN);
         }
@@ -26,7 +29,14 @@ impl Reference {
             num => match self.check_established(i, num, dest, false) {
                 Check::Free => Some((num, None)),
                 Check::Recycle(w) => Some((num, Some(w))),
-                Check::Taken => None,
+                Check::Taken => {
+                    self.because(PortVerdict::TupleInUse);
+                    None
+                }
+                Check::Waits => {
+                    self.because(PortVerdict::TupleTimeWait);
+                    None
+                }
             },
         };
         let Some((port, recycled)) = port else {
@@ -63,7 +73,7 @@ impl Reference {
         match tw {
             None => Check::Free,
             Some(w) if !scan || (self.tw_reuse && self.old_enough(w)) => Check::Recycle(w),
-            Some(_) => Check::Taken,
+            Some(_) => Check::Waits,
         }
     }
 
@@ -76,21 +86,34 @@ impl Reference {
         }
     }
 
-    fn usable(&self, i: usize, port: u16, dest: u8) -> Option<Option<usize>> {
+    /// Whether the search takes a port, and the TIME-WAIT that it takes over; if not, why.
+    fn usable(&mut self, i: usize, port: u16, dest: u8) -> Option<Option<usize>> {
+        let refused = self.refused(i, port, dest);
+        if let Err(verdict) = refused
+            && !self.visited.contains(&port)
+        {
+            self.visited.push(port);
+            self.because(verdict);
+        }
+        refused.ok()
+    }
+
+    fn refused(&self, i: usize, port: u16, dest: u8) -> Result<Option<usize>, PortVerdict> {
         if self.reserved.contains(&port) {
-            return None;
+            return Err(PortVerdict::Reserved);
         }
         let Some(t) = self.find(port) else {
-            return Some(None);
+            return Ok(None);
         };
         let b = &self.buckets[t];
         if b.fr >= 0 || (self.b.reuseport && b.frp >= 0) {
-            return None;
+            return Err(PortVerdict::Fastreuse);
         }
         match self.check_established(i, port, dest, true) {
-            Check::Free => Some(None),
-            Check::Recycle(w) => Some(Some(w)),
-            Check::Taken => None,
+            Check::Free => Ok(None),
+            Check::Recycle(w) => Ok(Some(w)),
+            Check::Taken => Err(PortVerdict::TupleInUse),
+            Check::Waits => Err(PortVerdict::TupleTimeWait),
         }
     }
 
@@ -134,7 +157,10 @@ impl Reference {
             }
             ConnectScan::Parity => self.scan_parity(i, dest, (lo, hi), start, by_one),
         };
-        let (port, recycled, k) = found?;
+        let Some((port, recycled, k)) = found else {
+            self.passed_by((lo, hi));
+            return None;
+        };
         self.advance(cell, k, by_one);
         let t = match self.find(port) {
             Some(t) => t,
@@ -149,7 +175,7 @@ impl Reference {
     }
 
     fn scan_parity(
-        &self,
+        &mut self,
         i: usize,
         dest: u8,
         (lo, hi): (u16, u16),

@@ -7,9 +7,11 @@
 mod bind;
 mod connect;
 pub(crate) mod ends;
+pub(crate) mod reasons;
 
 use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::Behaviours;
+use reasons::Reasons;
 
 pub(crate) type Answer = Result<u16, Errno>;
 
@@ -108,6 +110,10 @@ pub(crate) struct Reference {
     pub(crate) slot: usize,
     pub(crate) turns: Option<u64>,
     pub(crate) dice: Dice,
+    /// Why the last call was refused, if that hung on ports.
+    pub(crate) reasons: Reasons,
+    /// The ports that the last search looked at.
+    pub(crate) visited: Vec<u16>,
 }
 
 /// The random numbers, the same for the model and for the reference.
@@ -183,6 +189,8 @@ impl Reference {
             slot: 0,
             turns: None,
             dice: Dice::new(seed),
+            reasons: Reasons::new(),
+            visited: Vec::new(),
         }
     }
 
