@@ -1,7 +1,8 @@
 //! Files that verbs write: whole or not at all.
 //!
-//! The text goes to a hidden file beside the one that is meant, which then takes its place in one step. Whatever ends
-//! the command in between, a full disk, a signal, a crash, the old file or none is there, never half a new one.
+//! The text goes to a file that has no name yet, which then takes the place of the one that is meant. Whatever ends
+//! the command in between, a full disk, a signal, a crash, the old file or none is there, never half a new one, and
+//! nothing beside it. Where a file cannot be without a name, it has a hidden one beside the one that is meant.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -57,9 +58,25 @@ fn try_write(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
         _ => Path::new("."),
     };
     std::fs::create_dir_all(directory)?;
+    // The new file may be read and written by those who may the old one.
+    let kept = path.metadata().ok().map(|kind| kind.permissions());
+    let fill = |file: &mut std::fs::File| -> io::Result<()> {
+        file.write_all(text)?;
+        if let Some(permissions) = &kept {
+            file.set_permissions(permissions.clone())?;
+        }
+        // Without this the name could reach the disk before the text does.
+        file.sync_all()
+    };
+    #[cfg(target_os = "linux")]
+    if let Some(mut file) = unnamed::file(directory) {
+        fill(&mut file)?;
+        if unnamed::name(&file, directory, path, existing)? {
+            return Ok(());
+        }
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".fourtuple-").suffix(".tmp");
-    let kept = path.metadata().map(|kind| kind.permissions());
     #[cfg(unix)]
     let usual = {
         use std::os::unix::fs::PermissionsExt as _;
@@ -69,15 +86,74 @@ fn try_write(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
     #[cfg(unix)]
     builder.permissions(usual);
     let mut file = builder.tempfile_in(directory)?;
-    file.write_all(text)?;
-    // Without this the name could reach the disk before the text does.
-    file.as_file().sync_all()?;
-    if let Ok(permissions) = kept {
-        file.as_file().set_permissions(permissions)?;
-    }
+    fill(file.as_file_mut())?;
     match existing {
         Existing::Keep => file.persist_noclobber(path)?,
         Existing::Replace => file.persist(path)?,
     };
     Ok(())
+}
+
+/// Files without a name, of which nothing is left when the command ends before they get one.
+#[cfg(target_os = "linux")]
+mod unnamed {
+    use super::Existing;
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+    use rustix::io::Errno;
+    use std::fs::File;
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    use std::io;
+    use std::os::fd::AsRawFd as _;
+    use std::path::Path;
+
+    /// How often others may come in between.
+    const TRIES: usize = 100;
+
+    /// A new one, where the file system has such files.
+    pub(super) fn file(directory: &Path) -> Option<File> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        // What the process's mask leaves of it.
+        let mode = Mode::from_raw_mode(0o666);
+        rustix::fs::open(directory, flags, mode)
+            .ok()
+            .map(File::from)
+    }
+
+    /// Gives it the name that is meant. No, where it cannot be given one, such as without `/proc`.
+    pub(super) fn name(
+        file: &File,
+        directory: &Path,
+        path: &Path,
+        existing: Existing,
+    ) -> io::Result<bool> {
+        let here = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let link = |to: &Path| rustix::fs::linkat(CWD, &*here, CWD, to, AtFlags::SYMLINK_FOLLOW);
+        match (link(path), existing) {
+            (Ok(()), _) => return Ok(true),
+            (Err(Errno::EXIST), Existing::Replace) => {}
+            (Err(Errno::EXIST), Existing::Keep) => return Err(Errno::EXIST.into()),
+            (Err(_), _) => return Ok(false),
+        }
+        // A name cannot be given that is taken, but a file that has one can take another's place. Whatever is by this name
+        // is a whole file: left by a command that was killed between two calls, or of one that writes the same file now.
+        let mut hash = DefaultHasher::new();
+        path.file_name().hash(&mut hash);
+        let hidden = directory.join(format!(".fourtuple-{:016x}.tmp", hash.finish()));
+        for _ in 0..TRIES {
+            let done = match link(&hidden) {
+                Ok(()) => std::fs::rename(&hidden, path),
+                Err(error) => Err(error.into()),
+            };
+            // It is still there if it could not take the place, or if somebody else has put this very file there before.
+            let _ = std::fs::remove_file(&hidden);
+            match done {
+                Ok(()) => return Ok(true),
+                // Somebody came in between.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
 }

@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{Said, command, fourtuple, root, scratch};
 
@@ -222,7 +222,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 /// Ends the command after ever longer times, so that some signals hit it while it reads, some while it runs, and some
-/// after it has written.
+/// after it has written; and at once when there is a file that is not meant to stay.
 fn signalled(signal: &str) {
     let directory = scratch(&format!("whole-{signal}"));
     let page = directory.join("report.html");
@@ -235,7 +235,8 @@ fn signalled(signal: &str) {
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        std::thread::sleep(Duration::from_millis(n * n / 4));
+        let until = Instant::now() + Duration::from_millis(n * n / 4);
+        while Instant::now() < until && names(&directory) == ["report.html"] {}
         // The signal has nobody to go to once the command is done.
         let _ = Command::new("kill")
             .args([format!("-{signal}"), child.id().to_string()])
@@ -256,11 +257,40 @@ fn signalled(signal: &str) {
     }
     assert_eq!(ended + finished, 24);
     assert!(ended > 0, "no signal came in time");
+    // What a command leaves that ends between two calls, the next one clears away.
+    assert_eq!(report(&page).status, 0);
+    assert_eq!(names(&directory), ["report.html"]);
+}
+
+#[test]
+fn commands_that_write_the_same_file_leave_it_alone_and_whole() {
+    let directory = scratch("whole-many");
+    let page = directory.join("report.html");
+    std::fs::write(&page, "what was there").expect("written");
+    let arguments = ["report", SCENARIO, "-o", page.to_str().expect("text")];
+    for _ in 0..4 {
+        let start = |_| {
+            let mut call = command(&root(), &arguments);
+            call.stdout(Stdio::null()).spawn().expect("it starts")
+        };
+        let children: Vec<Child> = (0..8).map(start).collect();
+        for mut child in children {
+            assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        }
+        let text = std::fs::read_to_string(&page).expect("the page is there");
+        assert!(text.trim_end().ends_with("</html>"), "{} bytes", text.len());
+        assert_eq!(names(&directory), ["report.html"]);
+    }
 }
 
 #[test]
 fn an_interrupt_leaves_the_old_file_or_the_new_one() {
     signalled("INT");
+}
+
+#[test]
+fn a_termination_leaves_the_old_file_or_the_new_one() {
+    signalled("TERM");
 }
 
 #[test]
