@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{Said, fourtuple, root, scratch};
+use fourtuple_linux::{Call, HostSpec, Program, Step};
 
 /// What became of an input: taken, or not, and what was said.
 struct Tried {
@@ -54,6 +55,9 @@ macro_rules! limits {
 }
 
 fn at_and_past(test: &str, section: &str, what: &str, input: Try) {
+    if section == "A scenario on a real kernel" && !kernel() {
+        return;
+    }
     let most = page()
         .remove(&(section.to_owned(), what.to_owned()))
         .unwrap_or_else(|| panic!("{section}, {what}: not on the page"));
@@ -217,6 +221,68 @@ limits! {
         bytes_of_a_recorded_line: "bytes of a line" => |_, n| recording("\n", &" ".repeat(usize_of(n))),
         programs_of_a_recording: "programs" => |_, n| recording(&"{\"program\":\"\",\"steps\":[]}\n".repeat(usize_of(n)), ""),
     }
+    "A scenario on a real kernel" {
+        calls_of_a_followed_run: "calls, through which the model follows it" => |test, n| {
+            let calls = "  - { getsockname: s }\n".repeat(usize_of(n) - 2);
+            real(test, &format!("about: Calls\nkernel: all\nhosts: {{ h: }}\nsteps:\n  - {{ socket: s }}\n  - {{ bind: s, at: 127.0.0.1:0 }}\n{calls}"), &[])
+        },
+        hosts_of_a_followed_run: "hosts" => |test, n| {
+            let hosts: String = (0..n).map(|n| format!("h{n}: , ")).collect();
+            real(test, &format!("about: Hosts\nkernel: all\nhosts: {{ {hosts} }}\nprocesses: {{ p: {{ on: h0, bind: 127.0.0.1:0 }} }}\n"), &[])
+        },
+        wait: "seconds of the real clock on the running kernel, unless `--max-wait` says otherwise" => |test, n| {
+            // The default is looked up rather than waited for; and a limit of a second is kept.
+            let sleeps = |seconds| format!("about: Waits\nkernel: all\nhosts: {{ h: }}\nsteps: [{{ sleep: {seconds}s }}, {{ socket: s }}]\n");
+            assert!(real(test, &sleeps(1), &["--max-wait", "1"]).taken);
+            let past = real(test, &sleeps(2), &["--max-wait", "1"]);
+            assert!(!past.taken && past.said.contains("the limit is 1 s"), "{}", past.said);
+            let help = fourtuple(&root(), &["certify", "--help"]).out;
+            Tried { taken: help.contains(&format!("[default: {n}]")), said: help }
+        },
+    }
+    "Random programs on a real kernel" {
+        programs_of_a_campaign: "programs of one `fuzz`" => |_, n| campaign(&["--count", &n.to_string()]),
+        programs_at_a_time: "programs at a time" => |_, n| campaign(&["--jobs", &n.to_string()]),
+        programs_that_are_recorded: "programs of one `fuzz --record`" => |_, n| campaign(&["--record", "none.jsonl", "--count", &n.to_string()]),
+    }
+    "A program that is put to a real kernel through the library" {
+        steps_of_a_program: "steps" => |_, n| program(0, vec![Call::Sleep { ms: 0 }; usize_of(n)]),
+        hosts_of_a_program: "hosts" => |_, n| program(n, Vec::new()),
+        names_of_a_program: "names of sockets" => |_, n| {
+            let accept = |n: u64| Call::Accept { sock: format!("{n}"), new: format!("{}", n + 1), uid: None, wait_ms: None };
+            // Two names in each call, and an odd one at the end.
+            let mut calls: Vec<Call> = (0..n / 2).map(|k| accept(2 * k)).collect();
+            if n % 2 == 1 {
+                calls.push(Call::Close { sock: format!("{n}") });
+            }
+            program(0, calls)
+        },
+        bytes_of_a_call: "bytes of one send or recv" => |_, n| {
+            let len = u32::try_from(n).expect("it fits");
+            let sock = || "s".to_owned();
+            both([
+                program(0, vec![Call::Send { sock: sock(), len, wait_ms: None }]),
+                program(0, vec![Call::Recv { sock: sock(), len, wait_ms: None }]),
+            ])
+        },
+        bytes_of_a_program: "bytes as the kernel's side is sent it" => |_, n| {
+            let sysctl = |length: usize| Call::Sysctl { key: "net.ipv4.x".to_owned(), value: "x".repeat(length) };
+            // The namespace, which comes first; and what there is besides the value, lengths and ends of texts included.
+            const NAMESPACE: usize = 6;
+            const REST: usize = 6 + 2 + "/proc/sys/net/ipv4/x".len() + 1 + 2 + 1;
+            let (many, mut left) = ((usize_of(n) - NAMESPACE) / (REST + 4000), (usize_of(n) - NAMESPACE) % (REST + 4000));
+            let mut calls = vec![sysctl(4000); many];
+            if left < REST {
+                // One less, so that there is room for another.
+                calls.pop();
+                left += REST + 4000;
+                calls.push(sysctl(1000));
+                left -= REST + 1000;
+            }
+            calls.push(sysctl(left - REST));
+            program(0, calls)
+        },
+    }
     "Memory and time" {
         memory: "MiB that a scenario may be expected to need, unless `--max-memory` says otherwise" => |test, n| {
             let text = processes("  p: { on: h, connect: 10.0.0.2:1, connections: 100000 }\n");
@@ -313,6 +379,59 @@ fn import(test: &str, text: &str, word: &str) -> Tried {
     Tried {
         taken: !err.contains(word),
         said: err,
+    }
+}
+
+/// Whether the running kernel can be asked.
+fn kernel() -> bool {
+    let said = fourtuple(&root(), &["fuzz", "--on", "host", "--count", "1"]);
+    if said.status == 2 {
+        println!("skipped: {}", said.err);
+    }
+    said.status != 2
+}
+
+/// Runs a scenario on the running kernel; it is taken if it is not left out.
+fn real(test: &str, text: &str, arguments: &[&str]) -> Tried {
+    let directory = scratch(&format!("limits-{test}"));
+    fs::write(directory.join("s.yaml"), text).expect("a scratch file");
+    let run = ["certify", "s.yaml", "--on", "host"];
+    let Said { out, err, .. } = fourtuple(&directory, &[&run[..], arguments].concat());
+    let said = out + &err;
+    Tried {
+        taken: said.contains("1 scenarios, 1 cases") && said.contains("; 0 scenarios left out"),
+        said,
+    }
+}
+
+/// Begins a campaign on a kernel that there is not; it is taken as far as that is what is told.
+fn campaign(arguments: &[&str]) -> Tried {
+    let begin = ["fuzz", "--on", "nowhere"];
+    let Said { status, err, .. } = fourtuple(&root(), &[&begin[..], arguments].concat());
+    assert_eq!(status, 2, "{err}");
+    Tried {
+        taken: err.contains("neither a file nor a name"),
+        said: err,
+    }
+}
+
+/// Checks a program with so many hosts.
+fn program(hosts: u64, calls: Vec<Call>) -> Tried {
+    let host = |n| HostSpec {
+        name: format!("h{n}"),
+        ..HostSpec::default()
+    };
+    let program = Program {
+        program: "large".to_owned(),
+        hosts: (0..hosts).map(host).collect(),
+        steps: calls.into_iter().map(Step::new).collect(),
+    };
+    let checked = program.check();
+    Tried {
+        taken: checked.is_ok(),
+        said: checked
+            .err()
+            .map_or(String::new(), |error| error.to_string()),
     }
 }
 

@@ -29,6 +29,16 @@ pub struct ProgramError {
     pub message: String,
 }
 
+impl Program {
+    /// Whether it can be put to a kernel: all names are right, and nothing is larger than the guest takes.
+    ///
+    /// # Errors
+    /// What is wrong, or which limit it exceeds.
+    pub fn check(&self) -> Result<(), ProgramError> {
+        Plan::new(self).map(|_| ())
+    }
+}
+
 /// Part of a topology that a kernel did not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SetupFailure {
@@ -144,7 +154,10 @@ impl Builder {
 
     pub(crate) fn finish(mut self) -> Result<Plan, String> {
         if self.bytes.len() > MAX_FRAME {
-            return Err("too large".into());
+            return Err(format!(
+                "{} bytes, more than the limit of {MAX_FRAME}",
+                self.bytes.len()
+            ));
         }
         let mut frame = (self.bytes.len() as u32).to_le_bytes().to_vec();
         frame.append(&mut self.bytes);

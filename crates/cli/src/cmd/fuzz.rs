@@ -243,16 +243,23 @@ fn record(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Resul
     trace::write(&mut lines, &boots)?;
     let size = lines.len() as u64;
     files::write(file, lines, Existing::Replace)?;
-    // It has been asked, and may have taken long: it is kept in any case.
-    if size > trace::MAX_FILE_BYTES {
-        complain(&format!(
-            "{}: {size} bytes are more than `certify` reads, which is {}; split it where a boot begins, or record parts with `--shard`",
-            file.display(),
-            trace::MAX_FILE_BYTES
-        ));
+    // The kernel has answered, which may have taken long: it is kept in any case.
+    if let Some(words) = too_large(size) {
+        complain(&format!("{}: {words}", file.display()));
     }
     Ok(())
 }
+
+/// What is said of a recording with so many bytes, if it cannot be read again.
+fn too_large(size: u64) -> Option<String> {
+    let most = trace::MAX_FILE_BYTES;
+    (size > most).then(|| {
+        format!(
+            "{size} bytes are more than `certify` reads, which is {most}; split it where a boot begins, or record parts with `--shard`"
+        )
+    })
+}
+
 
 pub(super) fn told(error: RunError) -> Failure {
     Failure::Told(format!("error: {error}"))
@@ -264,4 +271,16 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
         "error: {} cannot be written: {kind}",
         path.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_cannot_be_read_again_is_told() {
+        assert_eq!(too_large(trace::MAX_FILE_BYTES), None);
+        let words = too_large(trace::MAX_FILE_BYTES + 1).expect("it is told");
+        assert!(words.contains("268435456") && words.contains("--shard"), "{words}");
+    }
 }
