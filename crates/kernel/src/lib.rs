@@ -44,6 +44,7 @@ mod tcp;
 pub mod time;
 mod timers;
 mod timewait;
+mod timing;
 mod tuples;
 mod view;
 mod wheel;

@@ -3,8 +3,8 @@
 
 use crate::clock::Clock;
 use crate::host::{Kernel, START};
-use fourtuple_kernel::Ip;
 use fourtuple_kernel::time::Time;
+use fourtuple_kernel::{Asked, Ip};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +34,8 @@ struct Shared {
     /// Names by turmoil's address, and the order in which hosts came.
     hosts: BTreeMap<IpAddr, (String, usize)>,
     kernels: BTreeMap<String, Arc<Kernel>>,
+    /// What kernels that are no more have looked at.
+    asked: Asked,
     in_flight: u64,
     idle: Vec<Waker>,
 }
@@ -46,6 +48,7 @@ impl Network {
                 names: BTreeMap::new(),
                 hosts: BTreeMap::new(),
                 kernels: BTreeMap::new(),
+                asked: Asked::default(),
                 in_flight: 0,
                 idle: Vec::new(),
             }),
@@ -97,7 +100,20 @@ impl Network {
     }
 
     pub(crate) fn set_kernel(&self, name: &str, kernel: Arc<Kernel>) {
-        lock(&self.shared).kernels.insert(name.to_owned(), kernel);
+        let before = lock(&self.shared).kernels.insert(name.to_owned(), kernel);
+        before.iter().for_each(|kernel| self.gone(kernel));
+    }
+
+    /// Notes what a kernel has looked at that is no more.
+    fn gone(&self, kernel: &Kernel) {
+        let asked = kernel.enter(|state| state.machine.asked());
+        let mut s = lock(&self.shared);
+        s.asked = s.asked.and(asked);
+    }
+
+    /// The behaviours that everything hangs on which kernels did that are no more.
+    pub(crate) fn asked(&self) -> Asked {
+        lock(&self.shared).asked
     }
 
     pub(crate) fn kernel(&self, name: &str) -> Option<Arc<Kernel>> {
@@ -113,6 +129,7 @@ impl Network {
         let kernels = std::mem::take(&mut lock(&self.shared).kernels);
         for kernel in kernels.values() {
             kernel.enter(crate::host::State::crash);
+            self.gone(kernel);
         }
     }
 

@@ -82,9 +82,8 @@ pub(crate) struct State {
     /// Before this nothing can happen by itself; the kernel's own answer costs a walk over all
     /// timers.
     quiet_until: Option<Time>,
-    syn_rto: u64,
-    /// The shortest timers: a challenged SYN's, a delayed acknowledgement's, a TIME-WAIT's.
-    shortest: [u64; 3],
+    /// The shortest time until a TIME-WAIT ends.
+    shortest_end: u64,
 }
 
 /// What a call or a segment may set a timer for.
@@ -135,18 +134,14 @@ impl State {
         State {
             up: true,
             quiet_until: None,
-            syn_rto: u64::from(first.behaviours.syn_rto_ms) * MS,
-            shortest: [
-                2_000 * MS / u64::from(first.behaviours.hz.max(1)),
-                u64::from(first.behaviours.delayed_ack_ms) * MS,
-                spec.namespaces
-                    .iter()
-                    .filter_map(|n| n.linux.time_wait)
-                    .min()
-                    .map_or(LEAST_END, |tw| {
-                        LEAST_END.min(u64::try_from(tw.as_nanos()).unwrap_or(u64::MAX))
-                    }),
-            ],
+            shortest_end: spec
+                .namespaces
+                .iter()
+                .filter_map(|n| n.linux.time_wait)
+                .min()
+                .map_or(LEAST_END, |tw| {
+                    LEAST_END.min(u64::try_from(tw.as_nanos()).unwrap_or(u64::MAX))
+                }),
             machine,
             namespaces,
             local,
@@ -194,11 +189,11 @@ impl State {
 
     /// Notes that a timer may have been set. The task that keeps the time looks in time.
     pub(crate) fn timer_set(&mut self, sets: Sets) {
-        let [challenge, ack, end] = self.shortest;
+        let end = self.shortest_end;
         let delay = match sets {
-            Sets::Syn => self.syn_rto,
-            Sets::Challenge => challenge.min(self.syn_rto),
-            Sets::Ack => ack.min(end),
+            Sets::Syn => self.machine.syn_timeout(),
+            Sets::Challenge => (2 * self.machine.tick()).min(self.machine.syn_timeout()),
+            Sets::Ack => self.machine.delayed_ack().min(end),
             Sets::End => end,
         };
         let at = self.machine.now().after(delay);
@@ -251,8 +246,8 @@ impl State {
 
     pub(crate) fn syn_went_out(&mut self, key: Key) {
         let now = self.machine.now();
-        let linear = self.machine.behaviours().syn_linear;
-        self.conns.syn_sent(key, now, self.syn_rto, linear);
+        let (timeout, linear) = (self.machine.syn_timeout(), self.machine.syn_linear());
+        self.conns.syn_sent(key, now, timeout, linear);
     }
 
     /// The host has crashed: nothing is left, and nobody hears of it.

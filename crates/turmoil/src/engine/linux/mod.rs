@@ -21,7 +21,7 @@ mod steps;
 use super::drive::{LONGEST, drive, ticking};
 use crate::{BuildLinux, Linux};
 use fourtuple_harness::{Attempt, Cannot, Engine, Need, Rate, RunReport, Standing, budget};
-use fourtuple_kernel::profile::Profile;
+use fourtuple_kernel::profile::{Asked, Profile};
 use fourtuple_scenario::Case;
 use scene::Scene;
 use std::sync::Arc;
@@ -72,8 +72,10 @@ impl Engine for Turmoil {
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
-        let (attempts, notes) = simulate(case, profile)?;
-        Ok(RunReport::new(case, profile, Self::NAME, attempts, notes))
+        let (attempts, notes, asked) = simulate(case, profile)?;
+        let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
+        report.asked = asked;
+        Ok(report)
     }
 }
 
@@ -95,7 +97,10 @@ pub(in crate::engine) fn builder(case: &Case) -> turmoil::Builder {
     builder
 }
 
-fn simulate(case: &Case, profile: &Profile) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+/// The attempts, what is to be said, and the behaviours of kernels that all of it hangs on.
+type Simulated = (Vec<Attempt>, Vec<String>, Asked);
+
+fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, Cannot> {
     let mut sim =
         builder(case).build_linux(Linux::with_behaviours(&profile.name, profile.behaviours));
     let scene = Scene::new(case, profile, &mut sim)?;
@@ -115,7 +120,8 @@ fn simulate(case: &Case, profile: &Profile) -> Result<(Vec<Attempt>, Vec<String>
     if let Err(early) = ended {
         scene.note(early);
     }
-    Ok(scene.finish())
+    let (attempts, notes) = scene.finish();
+    Ok((attempts, notes, network.asked()))
 }
 
 /// Notes the faults between hosts that have no network between them.

@@ -1,0 +1,32 @@
+//! The kernel's own intervals, for those who carry its packets and must know when it may act by itself.
+
+use crate::chooser::Chooser;
+use crate::machine::Machine;
+use crate::time::MS;
+
+/// Intervals, in nanoseconds.
+impl<C: Chooser> Machine<C> {
+    /// Until a SYN that nobody answers is repeated.
+    #[must_use]
+    pub fn syn_timeout(&self) -> u64 {
+        u64::from(self.b.syn_rto_ms()) * MS
+    }
+
+    /// How many times in a row a SYN is repeated at that interval before it doubles.
+    #[must_use]
+    pub fn syn_linear(&self) -> u32 {
+        self.b.syn_linear()
+    }
+
+    /// Until a FIN is acknowledged at the latest.
+    #[must_use]
+    pub fn delayed_ack(&self) -> u64 {
+        u64::from(self.b.delayed_ack_ms()) * MS
+    }
+
+    /// Between two ticks of its clock.
+    #[must_use]
+    pub fn tick(&self) -> u64 {
+        1_000 * MS / u64::from(self.b.hz().max(1))
+    }
+}
