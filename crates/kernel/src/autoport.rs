@@ -43,7 +43,7 @@ impl<C: Chooser> Machine<C> {
     /// each end of `IP_LOCAL_PORT_RANGE` counts only if it lies inside the namespace's range.
     pub(crate) fn port_range(&self, sk: u32) -> (u16, u16) {
         let sock = &self.socks[sk];
-        let (mut low, mut high) = self.ns(sock.ns).values.range;
+        let (mut low, mut high) = self.ns(sock.ns).values.range(&self.b);
         let (want_low, want_high) = sock.range();
         if (want_low, want_high) != (0, 0) && self.b.local_port_range_option() {
             let inside = low..=high;
@@ -175,15 +175,16 @@ impl<C: Chooser> Machine<C> {
             crate::bucket::Bucket::new(port, 0),
         );
         self.settle_garbage(sk, &bucket);
-        let fast =
-            (bucket.fastreuse > 0 && self.socks[sk].reuses()) || self.reuseport_match(sk, &bucket);
+        let fast = (self.socks[sk].reuses() && bucket.fastreuse(&self.b) > 0)
+            || self.reuseport_match(sk, &bucket);
         let mut found = None;
-        if fast && (bucket.num_owners < *fewest || *fewest == -1) {
-            *fewest = bucket.num_owners;
+        let num_owners = || self.with_children(bucket.num_owners, bucket.children);
+        if fast && (*fewest == -1 || num_owners() < *fewest) {
+            *fewest = num_owners();
             // An owner count of -1 reads as "nothing remembered", as in the kernel.
             *best = (*fewest != -1).then_some(port);
             if self.b.bind_scan() == BindScan::Sequential
-                && i64::from(self.bsockets) > i64::from(n)
+                && i64::from(self.with_children(self.bsockets, self.children)) > i64::from(n)
                 && (!self.b.bsockets_check()
                     || self.conflict(sk, &bucket, Mode::Automatic).is_none())
             {
@@ -196,6 +197,15 @@ impl<C: Chooser> Machine<C> {
         }
         self.ns_mut(ns).buckets[index] = bucket;
         found
+    }
+
+    /// A count of sockets as the kernel has it: with children or without.
+    fn with_children(&self, count: i32, children: i32) -> i32 {
+        if children != 0 && self.b.child_counted() {
+            count + children
+        } else {
+            count
+        }
     }
 
     // ---- 4.11 and later -----------------------------------------------------------------------
@@ -265,16 +275,34 @@ impl<C: Chooser> Machine<C> {
 
     /// The first port of the runs that is free or has no owner in conflict.
     fn first_without_conflict(&mut self, sk: u32, runs: &[Run], mode: Mode) -> Option<u16> {
-        if self.socks[sk].reuseport && !self.b.tw_copies_reuseport() {
+        if self.socks[sk].reuseport
+            && self.ns(self.socks[sk].ns).tw_count > 0
+            && !self.b.tw_copies_reuseport()
+        {
             self.settle_garbage_of(sk, runs);
         }
         let n = self.ns(self.socks[sk].ns);
-        let never_shares = self.b.bind_scan() == BindScan::Sequential && !self.b.bind_shares();
-        let certain = if never_shares {
-            [&n.used, Held::nothing(), Held::nothing()]
-        } else {
-            self.certain_conflicts(sk, mode)
-        };
+        let found = self.first_outside(sk, runs, mode, self.certain_conflicts(sk, mode));
+        // Whether a kernel shares at all only matters where that would be the first.
+        if found.is_some_and(|port| n.used.contains(port))
+            && self.b.bind_scan() == BindScan::Sequential
+            && !self.b.bind_shares()
+        {
+            let used = [&n.used, Held::nothing(), Held::nothing()];
+            return self.first_outside(sk, runs, mode, used);
+        }
+        found
+    }
+
+    /// The same but for ports in the sets.
+    fn first_outside(
+        &self,
+        sk: u32,
+        runs: &[Run],
+        mode: Mode,
+        certain: [&PortSet; 3],
+    ) -> Option<u16> {
+        let n = self.ns(self.socks[sk].ns);
         let passed = Passed {
             sets: [&n.values.reserved, certain[0], certain[1], certain[2]],
             except: None,

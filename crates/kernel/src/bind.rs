@@ -3,7 +3,7 @@
 
 use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
-use crate::bucket::{Bucket, Owner, Snapshot, frp};
+use crate::bucket::{Bucket, Fastuid, Owner, Snapshot, fr, frp};
 use crate::chooser::Chooser;
 use crate::conflict::Mode;
 use crate::machine::{Machine, SockId};
@@ -184,8 +184,18 @@ impl<C: Chooser> Machine<C> {
         self.settle_garbage(sk, bucket);
         let force = self.socks[sk].reuse == 2 && self.b.force_reuse();
         let reuses = self.socks[sk].reuses();
-        let fast = (bucket.fastreuse > 0 && reuses) || self.reuseport_match(sk, bucket);
-        if self.b.touch() == Touch::Owners {
+        let plain = !self.socks[sk].reuseport && bucket.fastreuseport == frp::NO;
+        if !force && best.is_none() && plain && self.surely_meets_nobody(sk, bucket) {
+            self.touch(sk, bucket, false);
+            return Taken::Yes;
+        }
+        let fast = (reuses && bucket.fastreuse(&self.b) > 0) || self.reuseport_match(sk, bucket);
+        // Nothing that could share, and nothing remembered: all kernels do the same.
+        if !force && !fast && best.is_none() {
+            if self.conflict(sk, bucket, mode).is_some() {
+                return Taken::Conflict;
+            }
+        } else if self.b.touch() == Touch::Owners {
             if force || (best.is_none() && fast) {
                 return Taken::Yes;
             }
@@ -225,9 +235,7 @@ impl<C: Chooser> Machine<C> {
         let index = self.ns_mut(ns).create_bucket(port, 0);
         let mut bucket =
             std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
-        if self.b.fastuid_zeroed() {
-            bucket.fastuid = Some(0);
-        }
+        bucket.fastuid = Fastuid::OfNew;
         self.touch(sk, &mut bucket, true);
         self.ns_mut(ns).buckets[index] = bucket;
         self.ns_mut(ns).note_blocked(index);
@@ -237,6 +245,21 @@ impl<C: Chooser> Machine<C> {
     /// Changes `fastreuse` and `fastreuseport` for a socket that takes the port
     /// (`inet_csk_update_fastreuse`). `empty`: the bucket has no owner yet.
     fn touch(&mut self, sk: u32, bucket: &mut Bucket, empty: bool) {
+        if self.socks[sk].reuseport || bucket.fastreuseport != frp::NO {
+            return self.touch_as_kernel(sk, bucket, empty);
+        }
+        // Where SO_REUSEPORT has no part, what kernels make of it is told apart once somebody wants to know.
+        bucket.fastreuse = match (self.socks[sk].reuses(), bucket.fastreuse) {
+            (false, _) => 0,
+            (true, _) if empty => fr::OF_FIRST,
+            (true, fr::OF_FIRST | fr::OF_SECOND) => fr::OF_SECOND,
+            (true, 0 | fr::OF_LATER) => fr::OF_LATER,
+            (true, 1) => 1,
+            _ => return self.touch_as_kernel(sk, bucket, empty),
+        };
+    }
+
+    fn touch_as_kernel(&mut self, sk: u32, bucket: &mut Bucket, empty: bool) {
         let reuses = self.socks[sk].reuses();
         let reuseport = self.socks[sk].reuseport && self.b.reuseport();
         let uid = self.uid_of(&self.socks[sk]);
@@ -245,7 +268,7 @@ impl<C: Chooser> Machine<C> {
                 bucket.fastreuse = i8::from(reuses);
                 bucket.fastreuseport = i8::from(reuseport);
                 if reuseport {
-                    bucket.fastuid = Some(uid);
+                    bucket.fastuid = Fastuid::Of(uid);
                 }
                 return;
             }
@@ -258,7 +281,7 @@ impl<C: Chooser> Machine<C> {
             {
                 bucket.fastreuseport = frp::NO;
                 if self.b.fastuid_zeroed() {
-                    bucket.fastuid = Some(0);
+                    bucket.fastuid = Fastuid::Of(0);
                 }
             }
             return;
@@ -285,7 +308,7 @@ impl<C: Chooser> Machine<C> {
         }
         if reuseport {
             let s = &self.socks[sk];
-            bucket.fastuid = Some(uid);
+            bucket.fastuid = Fastuid::Of(uid);
             bucket.snapshot =
                 (self.b.reuseport_match() != ReuseportMatch::Uid).then_some(Snapshot {
                     addr: s.rcv_saddr,
@@ -303,13 +326,12 @@ impl<C: Chooser> Machine<C> {
             self.link(Owner::sock(sk), bucket);
             self.count_owner(sk, bucket);
         }
-        if self.b.recompute_on_release() {
-            let (ns, addr) = (self.socks[sk].ns, self.socks[sk].rcv_saddr);
-            let b = &mut self.ns_mut(ns).buckets[bucket];
-            let values = (b.fastreuse, b.fastreuseport);
-            if let Some(a) = b.by_addr.iter_mut().find(|a| a.addr == addr) {
-                (a.fastreuse, a.fastreuseport) = values;
-            }
+        // Only kernels that recompute the bucket on a release look at these (`recompute_on_release`).
+        let (ns, addr) = (self.socks[sk].ns, self.socks[sk].rcv_saddr);
+        let b = &mut self.ns_mut(ns).buckets[bucket];
+        let values = (b.fastreuse, b.fastreuseport);
+        if let Some(a) = b.by_addr.iter_mut().find(|a| a.addr == addr) {
+            (a.fastreuse, a.fastreuseport) = values;
         }
     }
 
@@ -345,8 +367,8 @@ impl<C: Chooser> Machine<C> {
             return;
         }
         let (family, connect) = (sock.family, sock.connect_bind);
-        let recompute = self.b.recompute_on_release();
-        let n = self.ns_mut(ns);
+        let recompute = || self.b.recompute_on_release();
+        let n = &mut self.nss[usize::from(ns)];
         // The bucket itself is not recomputed here, which leaves the hole that the kernel has.
         n.leave_address(bucket, old, family, connect, recompute);
         n.enter_address(bucket, addr, family, connect);

@@ -2,6 +2,8 @@
 //! (`struct inet_bind2_bucket`, Linux 6.1 and later).
 
 use crate::addr::Ip;
+use crate::profile::Watched;
+use crate::profile::behaviour::Touch;
 use smallvec::SmallVec;
 
 /// Who holds a port: a full socket or a TIME-WAIT stand-in, packed into 32 bits.
@@ -33,11 +35,33 @@ impl Owner {
     }
 }
 
+/// `fastreuse` values that stand for themselves are -1, 0 and 1.
+pub(crate) mod fr {
+    /// What the first owner of a bucket has made of it, one with `SO_REUSEADDR`: 1 where a kernel counts it as the first,
+    /// else 0.
+    pub(crate) const OF_FIRST: i8 = 2;
+    /// What another such owner has made of that: 1 where a kernel counts either as the first.
+    pub(crate) const OF_SECOND: i8 = 3;
+    /// What such an owner has made of a 0: 1 where a kernel takes it for the first although it is not.
+    pub(crate) const OF_LATER: i8 = 4;
+}
+
 /// `fastreuseport` values.
 pub(crate) mod frp {
     pub(crate) const NO: i8 = 0;
     pub(crate) const ANY: i8 = 1;
     pub(crate) const STRICT: i8 = 2;
+}
+
+/// The uid that `fastreuseport` goes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fastuid {
+    /// Uninitialised memory.
+    Undefined,
+    /// The same, of a bucket that a binder has made: some kernels begin with root's.
+    OfNew,
+    /// This one.
+    Of(u32),
 }
 
 /// The address that set `fastreuseport`.
@@ -70,11 +94,12 @@ pub(crate) struct Bucket {
     /// `SO_REUSEADDR` and not listening.
     pub(crate) fastreuse: i8,
     pub(crate) fastreuseport: i8,
-    /// `None` while it is uninitialised memory.
-    pub(crate) fastuid: Option<u32>,
+    pub(crate) fastuid: Fastuid,
     pub(crate) snapshot: Option<Snapshot>,
     /// `num_owners`: full sockets only; may drift below 0 on old kernels.
     pub(crate) num_owners: i32,
+    /// Children that have joined, which only some kernels count among these.
+    pub(crate) children: i32,
     pub(crate) owners: SmallVec<[Owner; 4]>,
     pub(crate) by_addr: SmallVec<[ByAddr; 1]>,
 }
@@ -85,11 +110,22 @@ impl Bucket {
             port,
             fastreuse: value,
             fastreuseport: value,
-            fastuid: None,
+            fastuid: Fastuid::Undefined,
             snapshot: None,
             num_owners: 0,
+            children: 0,
             owners: SmallVec::new(),
             by_addr: SmallVec::new(),
+        }
+    }
+
+    /// `fastreuse` on this kernel.
+    pub(crate) fn fastreuse(&self, b: &Watched) -> i8 {
+        match self.fastreuse {
+            fr::OF_FIRST => i8::from(matches!(b.touch(), Touch::Owners | Touch::Every)),
+            fr::OF_SECOND => i8::from(b.touch() != Touch::NeverFirst),
+            fr::OF_LATER => i8::from(b.touch() == Touch::Inverted),
+            value => value,
         }
     }
 

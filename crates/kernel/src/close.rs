@@ -267,7 +267,6 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
-        let limit = self.ns(self.socks[i].ns).values.somaxconn;
         let sock = &mut self.socks[i];
         if sock.link != Link::Unconnected || !matches!(sock.state, State::Close | State::Listen) {
             return self.refuse(
@@ -276,7 +275,10 @@ impl<C: Chooser> Machine<C> {
                 &["sys_listen", "inet_listen"],
             );
         }
-        sock.cold().backlog = backlog.min(limit);
+        let values = &self.nss[usize::from(sock.ns)].values;
+        let limit = values.backlog(backlog);
+        let cold = sock.cold();
+        (cold.backlog, cold.long_backlog) = (limit.unwrap_or(backlog), limit.is_none());
         if sock.state == State::Listen {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //! (`inet_csk_bind_conflict`): do the two addresses overlap, and if so, do the options share?
 
 use crate::addr::{Family, Ip};
-use crate::bucket::{Bucket, Owner, Who, frp};
+use crate::bucket::{Bucket, Fastuid, Owner, Who, frp};
 use crate::chooser::Chooser;
 use crate::machine::Machine;
 use crate::profile::behaviour::{Bhash2, PairRule, ReuseportMatch, Touch};
@@ -19,6 +19,16 @@ struct Other {
     reuseport: bool,
     uid: u32,
     state: State,
+}
+
+/// Whether a binder meets an owner, where that is the same on all kernels.
+fn meets_everywhere(n: &Sock, o: &Other) -> Option<bool> {
+    if n.rcv_saddr.is_any() {
+        return Some(overlap(n.side(), o.side(), true, true));
+    }
+    // IPv4 among itself, but for TIME-WAITs.
+    let inet = n.family == Family::Inet && o.family == Family::Inet;
+    (inet && o.state != State::TimeWait).then(|| o.addr == Ip::ANY4 || o.addr == n.rcv_saddr)
 }
 
 /// How strict the test is.
@@ -93,7 +103,8 @@ impl Other {
 }
 
 impl<C: Chooser> Machine<C> {
-    fn other(&self, owner: Owner) -> Other {
+    /// `reuseport`: whether it matters if the owner has `SO_REUSEPORT`.
+    fn other(&self, owner: Owner, reuseport: bool) -> Other {
         match owner.who() {
             Who::Sock(i) => {
                 let s = &self.socks[i];
@@ -116,7 +127,9 @@ impl<C: Chooser> Machine<C> {
                     v6only: t.v6only,
                     dev: t.dev,
                     reuse: t.reuse,
-                    reuseport: t.reuseport.unwrap_or(false),
+                    reuseport: reuseport
+                        && t.reuseport
+                            .unwrap_or_else(|| t.socket_reuseport && self.b.tw_copies_reuseport()),
                     uid: 0,
                     state: State::TimeWait,
                 }
@@ -128,13 +141,16 @@ impl<C: Chooser> Machine<C> {
     ///
     /// Kernels that do not copy `SO_REUSEPORT` into a TIME-WAIT leave the bit as they found it.
     pub(crate) fn settle_garbage(&mut self, sk: u32, bucket: &Bucket) {
-        if !self.socks[sk].reuseport || self.b.tw_copies_reuseport() || !self.b.reuseport() {
+        if !self.socks[sk].reuseport {
             return;
         }
         for owner in &bucket.owners {
             if let Who::Tw(t) = owner.who()
                 && self.tws[t].reuseport.is_none()
             {
+                if self.b.tw_copies_reuseport() || !self.b.reuseport() {
+                    return;
+                }
                 self.tws[t].reuseport = Some(self.chooser.garbage_bit());
             }
         }
@@ -150,16 +166,34 @@ impl<C: Chooser> Machine<C> {
             if owner == Owner::sock(sk) {
                 return false;
             }
-            let o = self.other(owner);
+            let o = self.other(owner, n.reuseport);
             if n.dev != 0 && o.dev != 0 && n.dev != o.dev {
                 return false;
             }
-            self.pair_conflicts(n, &o, mode) && self.meets(n, &o, bucket)
+            match meets_everywhere(n, &o) {
+                Some(meets) => meets && self.pair_conflicts(n, &o, mode),
+                None => self.pair_conflicts(n, &o, mode) && self.meets(n, &o, bucket),
+            }
         })
+    }
+
+    /// Whether no owner of a small bucket has anything to do with the socket, on any kernel.
+    pub(crate) fn surely_meets_nobody(&self, sk: u32, bucket: &Bucket) -> bool {
+        const SMALL: usize = 16;
+        let n = &self.socks[sk];
+        let apart = |&owner: &Owner| {
+            owner == Owner::sock(sk)
+                || meets_everywhere(n, &self.other(owner, n.reuseport)) == Some(false)
+        };
+        bucket.owners.len() <= SMALL && bucket.owners.iter().all(apart)
     }
 
     /// Whether the options of the two forbid sharing, given that they overlap.
     fn pair_conflicts(&self, n: &Sock, o: &Other, mode: Mode) -> bool {
+        // Without an option that both have, no kernel lets them share.
+        if !(n.reuse != 0 && o.reuse || n.reuseport && o.reuseport) {
+            return true;
+        }
         let relax = mode != Mode::Automatic;
         let rpok = match self.b.pair_rule() {
             PairRule::Single | PairRule::StrictRelaxed => true,
@@ -194,8 +228,9 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Whether the binder is compared with this owner at all, and their addresses overlap.
+    /// Whether the binder, which has a specific address, is compared with this owner at all, and their addresses overlap.
     fn meets(&self, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
+        let inet = n.family == Family::Inet;
         let mapped = n.is_mapped();
         let full_scan = match self.b.bhash2() {
             Bhash2::None => true,
@@ -204,8 +239,8 @@ impl<C: Chooser> Machine<C> {
             Bhash2::SameFamilyNoTw
             | Bhash2::SameFamily
             | Bhash2::InetSeesAny6
-            | Bhash2::InetSeesMapped => n.rcv_saddr.is_any() || mapped,
-            Bhash2::Unified | Bhash2::UnifiedV6Only | Bhash2::CreatorFamily => n.rcv_saddr.is_any(),
+            | Bhash2::InetSeesMapped => mapped,
+            Bhash2::Unified | Bhash2::UnifiedV6Only | Bhash2::CreatorFamily => false,
         };
         if full_scan {
             return overlap(n.side(), o.side(), true, true);
@@ -213,7 +248,6 @@ impl<C: Chooser> Machine<C> {
         if self.b.bhash2() == Bhash2::SameFamilyNoTw && o.state == State::TimeWait {
             return false;
         }
-        let inet = n.family == Family::Inet;
         let same_family = n.family == o.family;
         let any6 = o.addr == Ip::ANY6;
         let any4 = o.addr == Ip::ANY4;
@@ -285,9 +319,11 @@ impl<C: Chooser> Machine<C> {
 
     /// Compares the bucket's uid with the socket's; undefined memory may match by accident.
     pub(crate) fn uid_matches(&mut self, bucket: &Bucket, sk: u32) -> bool {
-        match bucket.fastuid {
-            Some(uid) => uid == self.uid_of(&self.socks[sk]),
-            None => self.chooser.garbage_uid_matches(),
-        }
+        let uid = match bucket.fastuid {
+            Fastuid::Of(uid) => uid,
+            Fastuid::OfNew if self.b.fastuid_zeroed() => 0,
+            Fastuid::OfNew | Fastuid::Undefined => return self.chooser.garbage_uid_matches(),
+        };
+        uid == self.uid_of(&self.socks[sk])
     }
 }

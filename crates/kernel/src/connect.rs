@@ -256,8 +256,8 @@ impl<C: Chooser> Machine<C> {
         self.set_close(i);
         let sock = &mut self.socks[i];
         sock.dport = 0;
-        if !sock.addr_lock && self.b.connect_resets_address() {
-            let any = sock.family.any();
+        let any = sock.family.any();
+        if !sock.addr_lock && sock.rcv_saddr != any && self.b.connect_resets_address() {
             self.move_address(i, any);
         }
     }

@@ -1,14 +1,13 @@
 //! What goes into the established table and out of it, and the check that a 4-tuple is free
 //! (`__inet_check_established`).
 
-use crate::addr::Ip;
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::destinations::Destination;
 use crate::machine::Machine;
 use crate::ns::tuple_of;
 use crate::portset::{WORDS, ports_of};
-use crate::profile::behaviour::{TwAge, TwReuse};
+use crate::profile::behaviour::TwAge;
 use crate::time::{MS, SEC};
 use crate::tuples::{Pair, Tuple};
 
@@ -111,15 +110,8 @@ impl<C: Chooser> Machine<C> {
     /// Whether some TIME-WAIT towards this destination could be taken over by a search at all.
     pub(crate) fn search_may_recycle(&self, sk: u32) -> bool {
         let s = &self.socks[sk];
-        let setting = self.ns(s.ns).values.tw_reuse;
-        match self.b.tw_reuse() {
-            TwReuse::NonZero => setting != 0,
-            TwReuse::Loopback => {
-                setting == 1
-                    || (setting == 2
-                        && (s.rcv_saddr.is_loopback() || s.daddr.is_loopback() || s.dev == 1))
-            }
-        }
+        let loopback = || s.rcv_saddr.is_loopback() || s.daddr.is_loopback() || s.dev == 1;
+        self.ns(s.ns).values.reuses_time_waits(&self.b, loopback)
     }
 
     /// Whether the socket may use a port towards its destination. `scan`: the port comes from a
@@ -153,26 +145,19 @@ impl<C: Chooser> Machine<C> {
     /// Whether a stand-in may be taken over (`tcp_twsk_unique`).
     fn may_recycle(&mut self, ns: u16, tw: u32, scan: bool) -> bool {
         let t = &self.tws[tw];
-        if !t.timestamps || self.stamp_is_zero(tw) {
+        if !t.timestamps {
             return false;
         }
-        if !scan {
-            return true;
-        }
-        let t = &self.tws[tw];
-        let setting = self.ns(ns).values.tw_reuse;
-        let on = match self.b.tw_reuse() {
-            TwReuse::NonZero => setting != 0,
-            TwReuse::Loopback => {
-                let loopback = |ip: Ip| ip.is_loopback();
-                setting == 1
-                    || (setting == 2 && (t.dev == 1 || loopback(t.local) || loopback(t.remote)))
+        if scan {
+            let loopback = || t.dev == 1 || t.local.is_loopback() || t.remote.is_loopback();
+            let values = &self.ns(ns).values;
+            if !values.reuses_time_waits(&self.b, loopback)
+                || (t.fin_wait2 && self.b.tw_reuse_not_fin_wait2())
+            {
+                return false;
             }
-        };
-        if !on || (self.b.tw_reuse_not_fin_wait2() && t.fin_wait2) {
-            return false;
         }
-        self.old_enough(ns, tw)
+        !self.stamp_is_zero(tw) && (!scan || self.old_enough(ns, tw))
     }
 
     /// On kernels with a monotonic stamp, one from the first second after boot reads as "none".

@@ -2,7 +2,7 @@
 
 use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
-use crate::bucket::{Owner, Who};
+use crate::bucket::{ByAddr, Owner, Who};
 use crate::chooser::{Chooser, Seeded};
 use crate::ns::Ns;
 use crate::option::SockOpt;
@@ -12,11 +12,11 @@ use crate::reason::{Refusal, Rule};
 use crate::segment::Packet;
 use crate::slab::Slab;
 use crate::socket::{NONE, Sock, State, Tw};
-use crate::sysctl::{Values, scope_of, sysctl_names};
+use crate::sysctl::{Values, is_present, scope_of, sysctl_names};
 use crate::time::Time;
 use crate::timers::Timers;
 use crate::wheel::Wheel;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A network namespace of one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,12 +64,17 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) generation: u32,
     /// Machine-wide values of sysctls that are not per namespace.
     pub(crate) values: Values,
+    /// Keys that were written while there was one namespace only, so that it did not matter whose they are. The namespace has
+    /// their values.
+    unsettled: BTreeSet<&'static str>,
     /// Moves the start of connect() searches (up to 5.11).
     pub(crate) hint: u32,
     /// The same per cell (5.12 and later), filled when first used.
     pub(crate) cells: BTreeMap<u32, u32>,
     /// Bound sockets of the whole machine; drifts on old kernels.
     pub(crate) bsockets: i32,
+    /// Children that have joined since, which only some kernels count.
+    pub(crate) children: i32,
     pub(crate) tw_count: u32,
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
@@ -97,11 +102,13 @@ impl<C: Chooser> Machine<C> {
             tws: Slab::default(),
             nss: Vec::new(),
             generation: 0,
-            values: Values::defaults(&b),
+            values: Values::defaults(),
+            unsettled: BTreeSet::new(),
             b,
             hint: 0,
             cells: BTreeMap::new(),
             bsockets: 0,
+            children: 0,
             tw_count: 0,
             wheel: Wheel::default(),
             timers: Timers::default(),
@@ -134,7 +141,8 @@ impl<C: Chooser> Machine<C> {
     /// A new network namespace with 127.0.0.0/8 and ::1 as local addresses. The first one of a
     /// machine is its initial namespace.
     pub fn add_namespace(&mut self) -> NsId {
-        let mut values = Values::defaults(&self.b);
+        self.settle_values();
+        let mut values = Values::defaults();
         // As long as nobody has written to one of the machine, it does not matter which these are.
         if self.values != values {
             for key in sysctl_names() {
@@ -231,6 +239,20 @@ impl<C: Chooser> Machine<C> {
     /// `ENOENT` if the kernel does not have the key or does not show it in this namespace,
     /// `EINVAL` if it refuses the value.
     pub fn sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), Errno> {
+        if let [only] = &mut self.nss[..] {
+            if !is_present(&self.b, key) {
+                return self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"]);
+            }
+            return match only.values.write(&self.b, key, value) {
+                Ok(()) => {
+                    let name = sysctl_names().into_iter().find(|name| *name == key);
+                    self.unsettled.extend(name);
+                    Ok(())
+                }
+                Err(e) => self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]),
+            };
+        }
+        self.settle_values();
         let scope = scope_of(&self.b, key).unwrap_or(Scope::Absent);
         match scope {
             Scope::Absent => self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"]),
@@ -247,11 +269,25 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
+    /// Finds out which of the keys that the only namespace has written are the machine's.
+    fn settle_values(&mut self) {
+        for key in std::mem::take(&mut self.unsettled) {
+            if matches!(
+                scope_of(&self.b, key),
+                Some(Scope::Machine | Scope::MachineHidden)
+            ) && let Some(first) = self.nss.first()
+            {
+                self.values.copy(&first.values, key);
+            }
+        }
+    }
+
     /// Writes a machine-wide sysctl from the first namespace, whichever namespaces exist.
     ///
     /// # Errors
     /// As [`Machine::sysctl`].
     pub fn sysctl_machine(&mut self, key: &str, value: &str) -> Result<(), Errno> {
+        self.settle_values();
         if let Err(e) = self.values.write(&self.b, key, value) {
             return self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]);
         }
@@ -263,7 +299,8 @@ impl<C: Chooser> Machine<C> {
 
     /// Puts every machine-wide sysctl back to its default.
     pub fn reset_machine_sysctls(&mut self) {
-        let defaults = Values::defaults(&self.b);
+        self.settle_values();
+        let defaults = Values::defaults();
         for key in sysctl_names() {
             if matches!(
                 scope_of(&self.b, key),
@@ -506,7 +543,7 @@ impl<C: Chooser> Machine<C> {
                 old
             }
         };
-        let recompute = self.b.recompute_on_release();
+        let recompute = || self.b.recompute_on_release();
         let n = &mut self.nss[usize::from(ns)];
         let b = &mut n.buckets[bucket];
         b.owners.swap_remove(place as usize);
@@ -520,12 +557,10 @@ impl<C: Chooser> Machine<C> {
         let b = &mut n.buckets[bucket];
         if b.owners.is_empty() {
             n.destroy_bucket(bucket);
-        } else if recompute && (b.fastreuse, b.fastreuseport) != (-1, -1) {
+        } else if (b.fastreuse, b.fastreuseport) != (-1, -1) {
             // 6.18: once every entry by address is connect-only again, so is the bucket.
-            if b.by_addr
-                .iter()
-                .all(|a| (a.fastreuse, a.fastreuseport) == (-1, -1))
-            {
+            let connect_only = |a: &ByAddr| (a.fastreuse, a.fastreuseport) == (-1, -1);
+            if b.by_addr.iter().all(connect_only) && recompute() {
                 b.fastreuse = -1;
                 b.fastreuseport = -1;
                 n.note_blocked(bucket);

@@ -151,7 +151,7 @@ impl Ns {
         addr: Ip,
         family: Family,
         connect: bool,
-        recompute: bool,
+        recompute: impl Fn() -> bool,
     ) {
         let b = &mut self.buckets[bucket];
         let inet6 = usize::from(family == Family::Inet6);
@@ -167,9 +167,9 @@ impl Ns {
         let left = a.owners[0] + a.owners[1];
         if left == 0 {
             b.by_addr.swap_remove(i);
-        } else if recompute
-            && (a.fastreuse, a.fastreuseport) != (-1, -1)
+        } else if (a.fastreuse, a.fastreuseport) != (-1, -1)
             && left == a.connect_owners
+            && recompute()
         {
             a.fastreuse = -1;
             a.fastreuseport = -1;

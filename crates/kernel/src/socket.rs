@@ -76,6 +76,8 @@ pub(crate) struct Cold {
     pub(crate) repair: bool,
     pub(crate) syn_count: Option<u8>,
     pub(crate) backlog: u32,
+    /// The kernel's default of `somaxconn` limits it as well.
+    pub(crate) long_backlog: bool,
     /// Children that nobody has accepted yet.
     pub(crate) queue: VecDeque<u32>,
 }
@@ -255,8 +257,10 @@ pub(crate) struct Tw {
     pub(crate) dev: u16,
     pub(crate) family: Family,
     pub(crate) reuse: bool,
-    /// `None` while it is undefined memory that nobody has looked at.
+    /// What its `SO_REUSEPORT` was found to be where it is undefined memory.
     pub(crate) reuseport: Option<bool>,
+    /// What the socket's was.
+    pub(crate) socket_reuseport: bool,
     pub(crate) v6only: bool,
     pub(crate) connect_bind: bool,
     /// Timestamps were used on the old connection.

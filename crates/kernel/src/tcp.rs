@@ -8,6 +8,7 @@ use crate::machine::{Machine, NsId};
 use crate::ns::{Ns, Request};
 use crate::segment::{Packet, SegKind, Segment};
 use crate::socket::{Sock, State};
+use crate::sysctl::SOMAXCONN;
 use crate::time::MS;
 use crate::timers::TimerKind;
 use crate::tuples::Tuple;
@@ -153,14 +154,19 @@ impl<C: Chooser> Machine<C> {
         equal.nth(pick as usize)
     }
 
+    /// Whether a listener's accept queue is full (`sk_acceptq_is_full`).
+    fn queue_is_full(&self, listener: &Sock) -> bool {
+        let Some(cold) = &listener.cold else {
+            return false;
+        };
+        let waiting = cold.queue.len() as u32;
+        waiting > cold.backlog
+            || (cold.long_backlog && waiting > SOMAXCONN && waiting > self.b.somaxconn())
+    }
+
     /// A SYN reaches a listener (`tcp_conn_request`).
     fn receive_syn(&mut self, ns: u16, listener: u32, seg: Segment) {
-        let l = &self.socks[listener];
-        let full = l
-            .cold
-            .as_ref()
-            .is_some_and(|c| c.queue.len() as u32 > c.backlog);
-        if full {
+        if self.queue_is_full(&self.socks[listener]) {
             return;
         }
         let timestamps = seg.timestamps && self.ns(ns).values.timestamps;
@@ -180,11 +186,7 @@ impl<C: Chooser> Machine<C> {
     /// `__inet_inherit_port`). The bucket's values are not touched.
     fn spawn_child(&mut self, ns: u16, seg: Segment, request: &Request) -> Option<u32> {
         let l = self.socks.get(request.listener)?;
-        if l.state != State::Listen
-            || l.cold
-                .as_ref()
-                .is_some_and(|c| c.queue.len() as u32 > c.backlog)
-        {
+        if l.state != State::Listen || self.queue_is_full(l) {
             return None;
         }
         let bucket = l.bucket;
@@ -220,9 +222,8 @@ impl<C: Chooser> Machine<C> {
         child.shut_write = l.shut_write;
         let i = self.socks.insert(child);
         self.link(Owner::sock(i), bucket);
-        if self.b.child_counted() {
-            self.count_owner(i, bucket);
-        }
+        self.ns_mut(ns).buckets[bucket].children += 1;
+        self.children += 1;
         self.hash_insert(ns, Owner::sock(i));
         self.socks[request.listener].cold().queue.push_back(i);
         self.late_fin(i);
@@ -361,9 +362,7 @@ impl<C: Chooser> Machine<C> {
                 self.socks[i].fin_in = true;
                 self.socks[i].state = State::CloseWait;
                 self.socks[i].ack_pending = true;
-                let delay = u64::from(self.b.delayed_ack_ms()) * MS;
-                let timer = self.arm(TimerKind::DelayedAck, i, delay, delay);
-                self.socks[i].timer = timer;
+                self.arm_later(TimerKind::DelayedAck, i);
             }
             State::FinWait1 if !seg.saw_fin => {
                 self.socks[i].fin_in = true;

@@ -5,7 +5,7 @@
 
 use crate::time::Time;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 /// What a timer does when it fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,42 +35,78 @@ pub(crate) struct Timer {
     pub(crate) target: u32,
 }
 
+/// A timer of a socket that is armed once time is about to pass: most handshakes and closes are over by then, and how long
+/// it would have run did not matter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unarmed {
+    pub(crate) kind: TimerKind,
+    pub(crate) target: u32,
+    pub(crate) seq: u32,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
+    /// Timers in order: most are armed for later than all before them.
+    queue: VecDeque<Timer>,
+    /// The others.
     heap: BinaryHeap<Reverse<Timer>>,
+    pub(crate) unarmed: Vec<Unarmed>,
     seq: u32,
 }
 
 impl Timers {
     /// Arms a timer and returns the number by which its owner recognises it.
     pub(crate) fn arm(&mut self, mut timer: Timer) -> u32 {
+        timer.seq = self.number();
+        self.put_back(timer);
+        timer.seq
+    }
+
+    /// A number for a timer that is armed now or later.
+    pub(crate) fn number(&mut self) -> u32 {
         self.seq += 1;
-        timer.seq = self.seq;
-        self.heap.push(Reverse(timer));
         self.seq
     }
 
+    /// Adds a timer that has its number.
     pub(crate) fn put_back(&mut self, timer: Timer) {
-        self.heap.push(Reverse(timer));
+        if self.queue.back().is_none_or(|last| *last <= timer) {
+            self.queue.push_back(timer);
+        } else {
+            self.heap.push(Reverse(timer));
+        }
     }
 
     /// Takes the timer that may fire first, if it may have fired by `now`.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        if self.heap.peek()?.0.earliest > now {
+        if self.first()?.earliest > now {
             return None;
         }
-        self.heap.pop().map(|t| t.0)
+        self.take_first()
     }
 
     pub(crate) fn first(&self) -> Option<&Timer> {
-        self.heap.peek().map(|t| &t.0)
+        match (self.queue.front(), self.heap.peek()) {
+            (Some(a), Some(Reverse(b))) => Some(a.min(b)),
+            (a, b) => a.or(b.map(|Reverse(b)| b)),
+        }
     }
 
-    pub(crate) fn drop_first(&mut self) {
-        self.heap.pop();
+    pub(crate) fn take_first(&mut self) -> Option<Timer> {
+        let heap = match (self.queue.front(), self.heap.peek()) {
+            (Some(a), Some(Reverse(b))) => b < a,
+            (a, _) => a.is_none(),
+        };
+        if heap {
+            self.heap.pop().map(|Reverse(timer)| timer)
+        } else {
+            self.queue.pop_front()
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Timer> {
-        self.heap.iter().map(|t| &t.0)
+        self.queue
+            .iter()
+            .chain(self.heap.iter().map(|Reverse(timer)| timer))
     }
 }

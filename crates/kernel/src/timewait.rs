@@ -7,29 +7,77 @@ use crate::machine::{Machine, NsId};
 use crate::profile::behaviour::{Scope, TwTimer};
 use crate::segment::{SegKind, Segment};
 use crate::socket::{State, Tw};
-use crate::time::{SEC, Time};
-use crate::timers::{Timer, TimerKind};
+use crate::time::{MS, SEC, Time};
+use crate::timers::{Timer, TimerKind, Unarmed};
 
 impl<C: Chooser> Machine<C> {
     /// Arms a timer that fires `delay` nanoseconds from now; a followed kernel may fire it up to
     /// `early` nanoseconds sooner.
     pub(crate) fn arm(&mut self, kind: TimerKind, target: u32, delay: u64, early: u64) -> u32 {
+        let timer = self.timer(kind, target, delay, early);
+        self.timers.arm(timer)
+    }
+
+    fn timer(&self, kind: TimerKind, target: u32, delay: u64, early: u64) -> Timer {
         let nominal = self.clock.after(delay);
         let slack = self.chooser.slack();
         let early = if slack > 0 { early + slack } else { 0 };
-        self.timers.arm(Timer {
+        Timer {
             earliest: Time(nominal.0.saturating_sub(early).max(self.clock.0)),
             nominal,
             latest: nominal.after(slack),
             seq: 0,
             kind,
             target,
+        }
+    }
+
+    /// Arms a timer of a socket, once time is about to pass.
+    pub(crate) fn arm_later(&mut self, kind: TimerKind, target: u32) {
+        while let Some(last) = self.timers.unarmed.last().copied()
+            && !self.still_wanted(last)
+        {
+            self.timers.unarmed.pop();
+        }
+        let seq = self.timers.number();
+        self.timers.unarmed.push(Unarmed { kind, target, seq });
+        self.socks[target].timer = seq;
+        if self.chooser.slack() > 0 {
+            // A follower compares machines, timers and all, between any two calls.
+            self.arm_unarmed();
+        }
+    }
+
+    fn still_wanted(&self, unarmed: Unarmed) -> bool {
+        let owner = self.socks.get(unarmed.target);
+        owner.is_some_and(|s| {
+            s.timer == unarmed.seq && (unarmed.kind != TimerKind::DelayedAck || s.ack_pending)
         })
+    }
+
+    /// Arms what was put off, before time passes.
+    fn arm_unarmed(&mut self) {
+        for unarmed in std::mem::take(&mut self.timers.unarmed) {
+            if !self.still_wanted(unarmed) {
+                continue;
+            }
+            let (delay, early) = match unarmed.kind {
+                TimerKind::DelayedAck => {
+                    let delay = u64::from(self.b.delayed_ack_ms()) * MS;
+                    (delay, delay)
+                }
+                _ => (self.syn_retry_delay(unarmed.target), 0),
+            };
+            let mut timer = self.timer(unarmed.kind, unarmed.target, delay, early);
+            timer.seq = unarmed.seq;
+            self.timers.put_back(timer);
+        }
     }
 
     /// When the next timer can fire.
     #[must_use]
-    pub fn next_event(&self) -> Option<Time> {
+    pub fn next_event(&mut self) -> Option<Time> {
+        self.arm_unarmed();
         let first = self.timers.first()?;
         if self.timer_valid(first) {
             return Some(first.earliest);
@@ -42,8 +90,15 @@ impl<C: Chooser> Machine<C> {
     /// Takes timers that were called off away from the front of the queue.
     pub(crate) fn tidy_timers(&mut self) {
         while self.timers.first().is_some_and(|t| !self.timer_valid(t)) {
-            self.timers.drop_first();
+            self.timers.take_first();
         }
+    }
+
+    /// Whether a timer may have to fire without time passing.
+    pub(crate) fn is_due(&self) -> bool {
+        self.timers
+            .first()
+            .is_some_and(|t| t.earliest <= self.clock)
     }
 
     pub(crate) fn timer_valid(&self, t: &Timer) -> bool {
@@ -57,6 +112,9 @@ impl<C: Chooser> Machine<C> {
 
     /// Lets time pass: fires every timer up to then, in order.
     pub fn advance(&mut self, to: Time) {
+        if to > self.clock {
+            self.arm_unarmed();
+        }
         let mut undecided: Vec<Timer> = Vec::new();
         while let Some(mut timer) = self.timers.pop_due(to) {
             if !self.timer_valid(&timer) {
@@ -80,6 +138,7 @@ impl<C: Chooser> Machine<C> {
                 self.clock = timer.nominal.max(now);
                 self.fire(timer);
                 self.settle();
+                self.arm_unarmed();
                 self.clock = now;
                 continue;
             }
@@ -94,6 +153,7 @@ impl<C: Chooser> Machine<C> {
             self.clock = self.clock.max(timer.nominal.min(to));
             self.fire(timer);
             self.settle();
+            self.arm_unarmed();
         }
         for timer in undecided {
             self.timers.put_back(timer);
@@ -149,12 +209,15 @@ impl<C: Chooser> Machine<C> {
     /// Arms the repetition of a SYN: after 1 s (old kernels 3 s), then twice as long each time;
     /// newer kernels repeat the first few at the same distance.
     pub(crate) fn arm_syn_retry(&mut self, i: u32) {
+        self.arm_later(TimerKind::SynRetry, i);
+    }
+
+    fn syn_retry_delay(&self, i: u32) -> u64 {
         let doublings = u32::from(self.socks[i].retries)
             .saturating_sub(self.b.syn_linear())
             .min(16);
-        let delay = (u64::from(self.b.syn_rto_ms()) * crate::time::MS) << doublings;
-        let timer = self.arm(TimerKind::SynRetry, i, delay.min(120 * SEC), 0);
-        self.socks[i].timer = timer;
+        let delay = (u64::from(self.b.syn_rto_ms()) * MS) << doublings;
+        delay.min(120 * SEC)
     }
 
     fn retry_syn(&mut self, i: u32) {
@@ -163,7 +226,7 @@ impl<C: Chooser> Machine<C> {
             .cold
             .as_ref()
             .and_then(|c| c.syn_count)
-            .unwrap_or(self.ns(ns).values.syn_retries);
+            .unwrap_or_else(|| self.ns(ns).values.syn_retries(&self.b));
         // The repetitions at equal distance come on top.
         if u32::from(self.socks[i].retries) >= u32::from(limit) + self.b.syn_linear() {
             self.socks[i].error = Some(crate::Errno::ETIMEDOUT);
@@ -182,7 +245,7 @@ impl<C: Chooser> Machine<C> {
         let s = &self.socks[i];
         let ns = s.ns;
         let n = self.ns(ns);
-        let count = if self.b.max_tw_scope() == Scope::Netns {
+        let count = if n.tw_count == self.tw_count || self.b.max_tw_scope() == Scope::Netns {
             n.tw_count
         } else {
             self.tw_count
@@ -210,7 +273,8 @@ impl<C: Chooser> Machine<C> {
                 dev: s.dev,
                 family: s.family,
                 reuse: s.reuse != 0,
-                reuseport: self.b.tw_copies_reuseport().then_some(s.reuseport),
+                reuseport: None,
+                socket_reuseport: s.reuseport,
                 v6only: s.v6only,
                 connect_bind: s.connect_bind,
                 timestamps: s.timestamps,

@@ -62,7 +62,7 @@ impl<C: Chooser> Machine<C> {
     fn view(&self, b: &Bucket) -> BucketView {
         BucketView {
             port: b.port,
-            fastreuse: b.fastreuse,
+            fastreuse: b.fastreuse(&self.b),
             fastreuseport: b.fastreuseport,
             owners: b.owners.iter().map(|&o| self.describe(o)).collect(),
         }

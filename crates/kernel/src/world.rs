@@ -139,12 +139,16 @@ impl<C: Chooser> World<C> {
 
     /// When the next timer of any machine can fire.
     #[must_use]
-    pub fn next_event(&self) -> Option<Time> {
-        self.machines.iter().filter_map(Machine::next_event).min()
+    pub fn next_event(&mut self) -> Option<Time> {
+        let machines = self.machines.iter_mut();
+        machines.filter_map(Machine::next_event).min()
     }
 
     /// Lets time pass on all machines; timers fire in the order of time, then of machines.
     pub fn advance(&mut self, to: Time) {
+        if to <= self.clock && !self.machines.iter().any(Machine::is_due) {
+            return;
+        }
         while let Some(next) = self.next_event().filter(|&t| t <= to) {
             let next = next.max(self.clock);
             for m in &mut self.machines {

@@ -101,7 +101,7 @@ impl<C: Chooser> Machine<C> {
                     b.fastreuseport,
                     b.fastuid,
                     b.snapshot,
-                    b.num_owners,
+                    (b.num_owners, b.children),
                 );
                 parts.push(digest((n, values, by_addr)));
             }
@@ -117,7 +117,14 @@ impl<C: Chooser> Machine<C> {
             })
         };
         let wheel = self.wheel.fingerprint(lives, identity);
-        digest((parts, machine_timers, wheel, self.bsockets, self.tw_count))
+        digest((
+            parts,
+            machine_timers,
+            wheel,
+            self.bsockets,
+            self.children,
+            self.tw_count,
+        ))
     }
 
     /// Gives back the numbers of namespaces that have ended, all but the machine's first.

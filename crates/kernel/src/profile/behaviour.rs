@@ -13,6 +13,10 @@ pub trait Value: Copy + PartialEq + fmt::Debug + 'static {
     fn show(&self) -> String;
     /// Every other value it could have, used to show that each behaviour matters.
     fn alternatives(&self) -> Vec<Self>;
+    /// Whether a kernel with this value has the thing at all.
+    fn present(&self) -> bool {
+        true
+    }
 }
 
 impl Value for bool {
@@ -43,7 +47,7 @@ impl Value for u32 {
 }
 
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* } $(absent: $absent:ident)?) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
@@ -54,6 +58,9 @@ macro_rules! choice {
             fn alternatives(&self) -> Vec<Self> {
                 [$($name::$variant,)*].into_iter().filter(|v| v != self).collect()
             }
+            $(fn present(&self) -> bool {
+                *self != $name::$absent
+            })?
         }
     };
 }
@@ -263,6 +270,7 @@ choice! {
         /// One value for each network namespace.
         Netns = "per namespace",
     }
+    absent: Absent
 }
 
 macro_rules! behaviours {
@@ -312,7 +320,10 @@ macro_rules! behaviours {
             /// Whether two kernels are alike in all behaviours of a set.
             #[must_use]
             pub fn alike(&self, other: &Behaviours, in_all_of: Asked) -> bool {
-                $((self.$field == other.$field || !in_all_of.has(Place::$field as u32)))&&*
+                $((self.$field == other.$field
+                    || !in_all_of.has(Place::$field as u32)
+                        && (self.$field.present() == other.$field.present()
+                            || !in_all_of.has_presence(Place::$field as u32))))&&*
             }
 
             /// Copies with one behaviour changed, for each other value it can have. An unknown
@@ -329,12 +340,19 @@ macro_rules! behaviours {
 
         /// Places in the table.
         #[allow(non_camel_case_types)]
-        enum Place { $($field,)* }
+        #[derive(Clone, Copy)]
+        pub(crate) enum Place { $($field,)* }
 
         // A set of behaviours is one word.
         const _: () = assert!(Behaviours::NAMES.len() <= 64);
 
         impl Watched {
+            /// Whether the kernel has what a behaviour is about at all; how is not asked.
+            pub(crate) fn has(&self, place: Place) -> bool {
+                let table = self.ask_presence(place as u32);
+                match place { $(Place::$field => table.$field.present(),)* }
+            }
+
             $(
                 #[inline]
                 pub(crate) fn $field(&self) -> $ty {
