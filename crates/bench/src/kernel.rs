@@ -1,11 +1,9 @@
 //! The port model by itself.
 
 use crate::clock::best;
+use crate::machine::rounds::{Act, ROUND, Rounds};
 use crate::machine::{Bench, RANGE, destination, share};
 use crate::memory;
-
-/// One kernel of each way in which connect() searches.
-pub(crate) const KERNELS: [&str; 3] = ["rhel-6.5", "linux-4.4", "linux-6.18"];
 
 /// Nanoseconds per call while the whole range is taken, from a machine that has just booted.
 pub(crate) fn whole_range(kernel: &str) -> (f64, f64) {
@@ -36,7 +34,7 @@ pub(crate) fn refused(kernel: &str) -> (f64, f64) {
 pub(crate) fn reasons(kernel: &str, asked: bool) -> (f64, f64) {
     let mut bench = Bench::connected(kernel, share(50), 1);
     bench.machine.explain(asked);
-    let made = lower_quartile(&mut bench);
+    let made = lower_quartile(bench);
     let mut bench = Bench::connected(kernel, RANGE, 1);
     bench.machine.explain(asked);
     const CALLS: usize = 100;
@@ -50,30 +48,20 @@ pub(crate) fn reasons(kernel: &str, asked: bool) -> (f64, f64) {
 
 /// Nanoseconds of a connect() to one destination when this percentage of the range is taken.
 pub(crate) fn at_fill(kernel: &str, percent: usize) -> f64 {
-    lower_quartile(&mut Bench::connected(
+    lower_quartile(Bench::connected(
         kernel,
-        share(percent).min(RANGE - BATCH),
+        share(percent).min(RANGE - ROUND),
         1,
     ))
 }
 
-/// Connects that are made between two looks at the clock.
-const BATCH: usize = 64;
-
-/// Nanoseconds of a connect(), the lower quartile of batches after each of which all is as before.
-fn lower_quartile(bench: &mut Bench) -> f64 {
+/// Nanoseconds of a connect(), the lower quartile of rounds after each of which all is as before.
+fn lower_quartile(bench: Bench) -> f64 {
+    let mut rounds = Rounds::on(bench, Act::ConnectOne);
     let mut all = Vec::new();
     for _ in 0..200 {
-        let mut socks = Vec::with_capacity(BATCH);
-        let took = best(1, || {
-            for _ in 0..BATCH {
-                socks.push(bench.connect(destination(0)).expect("there is a port"));
-            }
-        });
-        all.push(took / BATCH as f64);
-        for sock in socks {
-            bench.abort(sock);
-        }
+        all.push(best(1, || rounds.calls(ROUND)) / ROUND as f64);
+        rounds.after();
     }
     // The least of so short times would be what the clock makes of them.
     all.sort_by(f64::total_cmp);

@@ -1,9 +1,11 @@
 //! Measures the crates of the workspace in one run and writes what it found to `docs/performance.md`.
 //!
-//! `cargo build --release --workspace && cargo run --release -p fourtuple-bench`
+//! `cargo build --release --workspace && cargo run --release -p fourtuple-bench`; `-- instructions` writes the counts of instructions
+//! alone, `-- flat` checks them and writes nothing.
 
 mod clock;
 mod command;
+mod instructions;
 mod kernel;
 #[allow(dead_code, reason = "the benchmarks of the kernel crate use all of it")]
 #[path = "../../kernel/benches/support/mod.rs"]
@@ -19,18 +21,20 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let top = top.expect("crates/bench is two levels down");
     let done = match arguments.next().as_deref() {
         Some(real::INSIDE) => real::inside().map_err(|e| e.to_string()),
         Some(real::PART) => {
             real::part(arguments.next(), arguments.next()).map_err(|e| e.to_string())
         }
+        Some("instructions") => page::write_instructions(top),
+        Some("flat") => instructions::flat(top),
         Some(other) => Err(format!(
-            "`{other}` is nothing to measure; there are no arguments"
+            "`{other}` is nothing to measure; without an argument all is, with `instructions` they are counted, and `flat` checks that \
+             calls cost the same as the range fills"
         )),
-        None => {
-            let top = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
-            page::write(top.expect("crates/bench is two levels down"))
-        }
+        None => page::write(top),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,8 @@
 //! answers every SYN and every FIN at once without keeping anything, so that only the machine that is
 //! measured costs something.
 
+pub(crate) mod rounds;
+
 use fourtuple_kernel::{
     Call, Endpoint, Errno, Family, Ip, Machine, NsId, SegKind, Segment, SockId, SockOpt, profile,
 };
