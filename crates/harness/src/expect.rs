@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use fourtuple_scenario::{Address, Case, Program, Spanned, Step};
 use serde::Serialize;
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Name};
 
 /// An expectation that did not come true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,9 +30,19 @@ pub fn check(case: &Case, attempts: &[Attempt]) -> Vec<Unmet> {
         check_steps(steps, attempts, &mut unmet);
     }
     for check in &case.expect {
+        // Attempts of one process share its name.
+        let mut last: Option<(&Name, bool)> = None;
+        let mut is_meant = |process| match last {
+            Some((known, meant)) if Arc::ptr_eq(known, process) => meant,
+            _ => {
+                let meant = **process == *check.process;
+                last = Some((process, meant));
+                meant
+            }
+        };
         let results = attempts
             .iter()
-            .filter(|attempt| attempt.op == check.op && *attempt.process == *check.process)
+            .filter(|attempt| attempt.op == check.op && is_meant(&attempt.process))
             .map(|attempt| attempt.result.word());
         if let Some(text) = check.failure(results) {
             unmet.push(Unmet {

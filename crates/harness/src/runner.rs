@@ -6,7 +6,7 @@ use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, Scenario};
 
 use crate::agreement::{self, Agreement};
-use crate::attempt::Name;
+use crate::attempt::{Attempt, Name};
 use crate::engine::{Cannot, Engine, Standing};
 use crate::kernels::Order;
 use crate::report::RunReport;
@@ -188,17 +188,17 @@ fn same_run<'a>(
     at: usize,
     profile: &Profile,
     before: &[Before<'a>],
-) -> Option<&'a EngineRun> {
-    let mut runs = before.iter().map(|(case, other)| (&case.runs[at], other));
-    if !engine.asks_kernel() {
-        return runs.next().map(|(run, _)| run);
-    }
+) -> Option<(&'a EngineRun, &'a Case)> {
     let alike = |run: &EngineRun, other: &Profile| {
-        run.report()
-            .is_some_and(|report| profile.behaviours.alike(&other.behaviours, report.asked))
+        !engine.asks_kernel()
+            || run
+                .report()
+                .is_some_and(|report| profile.behaviours.alike(&other.behaviours, report.asked))
     };
-    runs.find(|(run, other)| alike(run, other))
-        .map(|(run, _)| run)
+    before
+        .iter()
+        .find(|(one, other)| alike(&one.runs[at], other))
+        .map(|(one, _)| (&one.runs[at], &*one.case))
 }
 
 /// Runs a case. `before` is the same case on other kernels.
@@ -215,16 +215,17 @@ fn run_case(
         standings.push(engine.standing(&case));
         let run = match same_run(*engine, at, profile, before) {
             None => engine.run(&case, profile),
-            Some(EngineRun::Ran(same)) => Ok(same.on(&case, profile)),
-            Some(EngineRun::Cannot { reason, .. }) => Err(Cannot::new(reason.as_str())),
+            Some((EngineRun::Ran(same), other)) => Ok(same.on(&case, profile, other)),
+            Some((EngineRun::Cannot { reason, .. }, _)) => Err(Cannot::new(reason.as_str())),
         };
         runs.push(match run {
             Ok(mut report) => {
                 // What came out the same is kept once, whatever it hangs on.
                 let known = before.iter().filter_map(|(case, _)| case.runs[at].report());
-                if let Some(known) = known
-                    .map(|one| &one.attempts)
-                    .find(|one| **one == report.attempts)
+                let mut known = known.map(|one| &one.attempts);
+                let itself = |one: &Arc<Vec<Attempt>>| Arc::ptr_eq(one, &report.attempts);
+                if !known.clone().any(itself)
+                    && let Some(known) = known.find(|one| **one == report.attempts)
                 {
                     report.attempts = Arc::clone(known);
                 }

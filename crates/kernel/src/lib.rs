@@ -16,6 +16,7 @@
 //! * [`World`] joins several machines by an ideal network.
 
 pub mod addr;
+mod agenda;
 mod autoport;
 mod bind;
 mod bucket;
@@ -51,6 +52,7 @@ mod wheel;
 mod world;
 
 pub use addr::{Endpoint, Family, Ip};
+pub use agenda::Agenda;
 pub use chooser::{Chooser, Seeded};
 pub use errno::Errno;
 pub use explain::call_path;

@@ -3,9 +3,8 @@
 //! A timer has a window: it may fire from `earliest` on and has fired by `latest`. With a seeded
 //! chooser the window is a point; a follower of a real kernel leaves room for ticks.
 
+use crate::agenda::Agenda;
 use crate::time::Time;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
 
 /// What a timer does when it fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,10 +45,8 @@ pub(crate) struct Unarmed {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    /// Timers in order: most are armed for later than all before them.
-    queue: VecDeque<Timer>,
-    /// The others.
-    heap: BinaryHeap<Reverse<Timer>>,
+    /// Most timers are armed for later than all before them.
+    armed: Agenda<Timer>,
     pub(crate) unarmed: Vec<Unarmed>,
     seq: u32,
 }
@@ -70,11 +67,7 @@ impl Timers {
 
     /// Adds a timer that has its number.
     pub(crate) fn put_back(&mut self, timer: Timer) {
-        if self.queue.back().is_none_or(|last| *last <= timer) {
-            self.queue.push_back(timer);
-        } else {
-            self.heap.push(Reverse(timer));
-        }
+        self.armed.push(timer);
     }
 
     /// Takes the timer that may fire first, if it may have fired by `now`.
@@ -86,27 +79,14 @@ impl Timers {
     }
 
     pub(crate) fn first(&self) -> Option<&Timer> {
-        match (self.queue.front(), self.heap.peek()) {
-            (Some(a), Some(Reverse(b))) => Some(a.min(b)),
-            (a, b) => a.or(b.map(|Reverse(b)| b)),
-        }
+        self.armed.first()
     }
 
     pub(crate) fn take_first(&mut self) -> Option<Timer> {
-        let heap = match (self.queue.front(), self.heap.peek()) {
-            (Some(a), Some(Reverse(b))) => b < a,
-            (a, _) => a.is_none(),
-        };
-        if heap {
-            self.heap.pop().map(|Reverse(timer)| timer)
-        } else {
-            self.queue.pop_front()
-        }
+        self.armed.pop()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Timer> {
-        self.queue
-            .iter()
-            .chain(self.heap.iter().map(|Reverse(timer)| timer))
+        self.armed.iter()
     }
 }

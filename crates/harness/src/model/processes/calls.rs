@@ -204,7 +204,9 @@ impl<C: Chooser> Sim<'_, C> {
         };
         for listener in listeners {
             while let Call::Done(Ok(child)) = self.net.world.accept(*listener, 0) {
-                if let Ok(peer) = self.net.world.peer(child) {
+                if self.closes
+                    && let Ok(peer) = self.net.world.peer(child)
+                {
                     self.accepted
                         .insert((self.net.world.local(child), peer), child);
                 }

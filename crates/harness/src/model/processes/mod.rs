@@ -10,10 +10,9 @@
 mod calls;
 mod closing;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
-use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Time, WorldSock};
+use fourtuple_kernel::{Agenda, Call, Chooser, Endpoint, Errno, Time, WorldSock};
 use fourtuple_scenario::{Hold, Process};
 use indexmap::IndexMap;
 
@@ -111,9 +110,11 @@ struct Sim<'a, C: Chooser> {
     held: Vec<Held>,
     /// Listeners by host and port.
     listeners: BTreeMap<(usize, u16), Vec<WorldSock>>,
-    /// Accepted sockets by (local, peer).
+    /// Whether connections are closed at all.
+    closes: bool,
+    /// Accepted sockets by (local, peer), where connections are closed.
     accepted: BTreeMap<(Endpoint, Endpoint), WorldSock>,
-    tasks: BinaryHeap<Reverse<(Time, u64, Task)>>,
+    tasks: Agenda<(Time, u64, Task)>,
     sequence: u64,
     /// Instances whose connect has not been answered by the network.
     waiting: Vec<u32>,
@@ -127,8 +128,9 @@ impl<'a, C: Chooser> Sim<'a, C> {
             instances: Vec::new(),
             held: Vec::new(),
             listeners: BTreeMap::new(),
+            closes: processes.values().any(|one| one.hold != Hold::Forever),
             accepted: BTreeMap::new(),
-            tasks: BinaryHeap::new(),
+            tasks: Agenda::default(),
             sequence: 0,
             waiting: Vec::new(),
             net,
@@ -196,7 +198,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
 
     fn push(&mut self, at: Time, task: Task) {
         self.sequence += 1;
-        self.tasks.push(Reverse((at, self.sequence, task)));
+        self.tasks.push((at, self.sequence, task));
     }
 
     fn soon(&mut self, task: Task) {
@@ -206,7 +208,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
     fn run(&mut self) {
         loop {
             let now = self.net.world.now();
-            let next = self.tasks.peek().map(|Reverse((at, _, _))| *at);
+            let next = self.tasks.first().map(|(at, _, _)| *at);
             if next != Some(now) && self.poll() {
                 continue;
             }
@@ -219,7 +221,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
             match (next, timer) {
                 (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
                     self.net.world.advance(at);
-                    if let Some(Reverse((_, _, task))) = self.tasks.pop() {
+                    if let Some((_, _, task)) = self.tasks.pop() {
                         self.perform(task);
                         self.net.happened(false);
                     }
