@@ -1,19 +1,25 @@
-//! A queue of things that are mostly added in their order: those stand in a line, and only the others in a heap.
+//! A queue of things that are mostly added in their order: those stand in lines, and only the others in a heap.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// A priority queue whose smallest item comes first. Items that are not less than all before them cost nothing to sort.
+/// How many kinds of things, each added in its own order, cost nothing to sort.
+const LINES: usize = 3;
+
+/// A priority queue whose smallest item comes first.
+///
+/// An item joins the first line whose last item is not greater: what happens at once, what happens after a delay of one
+/// length and what was planned from the start each have a line of their own.
 #[derive(Clone, Debug)]
 pub struct Agenda<T> {
-    line: VecDeque<T>,
+    lines: [VecDeque<T>; LINES],
     others: BinaryHeap<Reverse<T>>,
 }
 
 impl<T: Ord> Default for Agenda<T> {
     fn default() -> Self {
         Agenda {
-            line: VecDeque::new(),
+            lines: std::array::from_fn(|_| VecDeque::new()),
             others: BinaryHeap::new(),
         }
     }
@@ -22,39 +28,44 @@ impl<T: Ord> Default for Agenda<T> {
 impl<T: Ord> Agenda<T> {
     /// Adds an item.
     pub fn push(&mut self, item: T) {
-        if self.line.back().is_none_or(|last| *last <= item) {
-            self.line.push_back(item);
-        } else {
-            self.others.push(Reverse(item));
+        let fits = |line: &&mut VecDeque<T>| line.back().is_none_or(|last| *last <= item);
+        match self.lines.iter_mut().find(fits) {
+            Some(line) => line.push_back(item),
+            None => self.others.push(Reverse(item)),
         }
     }
 
     /// The smallest item.
     #[must_use]
     pub fn first(&self) -> Option<&T> {
-        match (self.line.front(), self.others.peek()) {
-            (Some(a), Some(Reverse(b))) => Some(a.min(b)),
-            (a, b) => a.or(b.map(|Reverse(b)| b)),
-        }
+        self.smallest().map(|(item, _)| item)
     }
 
     /// Takes the smallest item out.
     pub fn pop(&mut self) -> Option<T> {
-        let from_line = match (self.line.front(), self.others.peek()) {
-            (Some(a), Some(Reverse(b))) => a <= b,
-            (a, _) => a.is_some(),
-        };
-        if from_line {
-            self.line.pop_front()
-        } else {
-            self.others.pop().map(|Reverse(item)| item)
+        match self.smallest()?.1 {
+            Some(line) => self.lines[line].pop_front(),
+            None => self.others.pop().map(|Reverse(item)| item),
         }
     }
 
     /// All items, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let others = self.others.iter().map(|Reverse(item)| item);
-        self.line.iter().chain(others)
+        self.lines.iter().flatten().chain(others)
+    }
+
+    /// The smallest item and its line, if it stands in one.
+    fn smallest(&self) -> Option<(&T, Option<usize>)> {
+        let mut best = self.others.peek().map(|Reverse(item)| (item, None));
+        for (n, line) in self.lines.iter().enumerate() {
+            if let Some(item) = line.front()
+                && best.is_none_or(|(least, _)| item < least)
+            {
+                best = Some((item, Some(n)));
+            }
+        }
+        best
     }
 }
 
@@ -65,7 +76,7 @@ mod tests {
     #[test]
     fn items_come_out_in_their_order() {
         let mut agenda = Agenda::default();
-        let items = [3, 5, 4, 9, 1, 9, 7, 12, 2];
+        let items = [9, 5, 7, 3, 4, 9, 1, 12, 2];
         items.map(|item| agenda.push(item));
         assert_eq!(agenda.iter().count(), items.len());
         assert_eq!(agenda.first(), Some(&1));

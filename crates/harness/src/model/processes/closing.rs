@@ -75,7 +75,7 @@ impl<C: Chooser> Sim<'_, C> {
 
     /// The server's socket of a connection, which from now on is nobody's.
     pub(super) fn forget(&mut self, ends: Option<(Endpoint, Endpoint)>) -> Option<WorldSock> {
-        self.accepted.remove(&ends?)
+        self.accepted.swap_remove(&ends?)
     }
 
     /// One connection of an instance is closed.

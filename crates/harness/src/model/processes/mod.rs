@@ -113,7 +113,7 @@ struct Sim<'a, C: Chooser> {
     /// Whether connections are closed at all.
     closes: bool,
     /// Accepted sockets by (local, peer), where connections are closed.
-    accepted: BTreeMap<(Endpoint, Endpoint), WorldSock>,
+    accepted: IndexMap<(Endpoint, Endpoint), WorldSock>,
     tasks: Agenda<(Time, u64, Task)>,
     sequence: u64,
     /// Instances whose connect has not been answered by the network.
@@ -129,7 +129,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
             held: Vec::new(),
             listeners: BTreeMap::new(),
             closes: processes.values().any(|one| one.hold != Hold::Forever),
-            accepted: BTreeMap::new(),
+            accepted: IndexMap::new(),
             tasks: Agenda::default(),
             sequence: 0,
             waiting: Vec::new(),
