@@ -134,7 +134,7 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
         };
         let alike = folded.iter_mut().find(|(first, behaves, _)| {
             behaves.behaviours == profile.behaviours
-                && first.axes == case.axes
+                && same_point(first, &case)
                 && first.expect == case.expect
         });
         let asked = order.asked_for(&scenario.kernel, &case.kernel, &profile);
@@ -156,6 +156,11 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
     folded
 }
 
+/// Whether two cases of a scenario are at the same point of its matrix, whose axes have one order.
+fn same_point(one: &Case, other: &Case) -> bool {
+    one.axes.values().eq(other.axes.values())
+}
+
 /// Runs the cases of a scenario on engines. Kernels that behave the same in everything run once.
 #[must_use]
 pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> ScenarioReport {
@@ -163,7 +168,7 @@ pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> Sc
     let mut profiles: Vec<Profile> = Vec::new();
     for (case, profile, kernels) in fold(scenario, cases) {
         let before: Vec<Before<'_>> = (cases_run.iter().zip(&profiles))
-            .filter(|(before, _)| before.case.axes == case.axes)
+            .filter(|(before, _)| same_point(&before.case, &case))
             .collect();
         let report = run_case(case, &profile, kernels, engines, &before);
         cases_run.push(report);

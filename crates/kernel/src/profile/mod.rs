@@ -12,6 +12,8 @@ pub use asked::Asked;
 pub(crate) use asked::Watched;
 pub use behaviour::{Behaviours, Row};
 
+use std::sync::LazyLock;
+
 use changes::{LONGTERM, MINORS, Release, behaviours_of, release};
 
 /// One kernel's behaviour under all names that it has.
@@ -28,20 +30,20 @@ pub struct Profile {
 /// All names in the order of history: distributions follow the mainline release they are based on.
 #[must_use]
 pub fn names() -> Vec<String> {
-    named().into_iter().map(|(name, _)| name).collect()
+    NAMED.iter().map(|(name, _)| name.clone()).collect()
 }
 
 /// Distinct behaviours in the order of history.
 #[must_use]
 pub fn all() -> Vec<Profile> {
     let mut profiles: Vec<Profile> = Vec::new();
-    for (name, behaviours) in named() {
-        match profiles.iter_mut().find(|p| p.behaviours == behaviours) {
-            Some(p) => p.names.push(name),
+    for (name, behaviours) in NAMED.iter() {
+        match profiles.iter_mut().find(|p| p.behaviours == *behaviours) {
+            Some(p) => p.names.push(name.clone()),
             None => profiles.push(Profile {
                 name: name.clone(),
-                names: vec![name],
-                behaviours,
+                names: vec![name.clone()],
+                behaviours: *behaviours,
             }),
         }
     }
@@ -52,20 +54,20 @@ pub fn all() -> Vec<Profile> {
 /// for, and all names that behave alike.
 #[must_use]
 pub fn find(name: &str) -> Option<Profile> {
-    let behaviours = named()
-        .into_iter()
+    let behaviours = NAMED
+        .iter()
         .find(|(n, _)| n == name)
-        .map(|(_, b)| b)
+        .map(|(_, b)| *b)
         .or_else(|| {
             let r = parse_linux(name)?;
             Some(behaviours_of(r))
         })?;
     let mut names: Vec<String> = vec![name.to_owned()];
     names.extend(
-        named()
-            .into_iter()
+        NAMED
+            .iter()
             .filter(|(n, b)| n != name && *b == behaviours)
-            .map(|(n, _)| n),
+            .map(|(n, _)| n.clone()),
     );
     Some(Profile {
         name: name.to_owned(),
@@ -108,6 +110,9 @@ fn parse_linux(name: &str) -> Option<Release> {
     r.patch = patch.unwrap_or(if newest { u16::MAX } else { 0 });
     exists.then_some(r)
 }
+
+/// All names with their behaviours, worked out once.
+static NAMED: LazyLock<Vec<(String, Behaviours)>> = LazyLock::new(named);
 
 fn named() -> Vec<(String, Behaviours)> {
     let mut list = Vec::new();
