@@ -309,12 +309,13 @@ impl<C: Chooser> Machine<C> {
         if reuseport {
             let s = &self.socks[sk];
             bucket.fastuid = Fastuid::Of(uid);
-            bucket.snapshot =
-                (self.b.reuseport_match() != ReuseportMatch::Uid).then_some(Snapshot {
+            bucket.snapshot = (self.b.reuseport_match() != ReuseportMatch::Uid).then(|| {
+                Box::new(Snapshot {
                     addr: s.rcv_saddr,
                     inet6: s.family == Family::Inet6,
                     v6only: s.v6only,
-                });
+                })
+            });
         }
     }
 

@@ -95,7 +95,7 @@ pub(crate) struct Bucket {
     pub(crate) fastreuse: i8,
     pub(crate) fastreuseport: i8,
     pub(crate) fastuid: Fastuid,
-    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) snapshot: Option<Box<Snapshot>>,
     /// `num_owners`: full sockets only; may drift below 0 on old kernels.
     pub(crate) num_owners: i32,
     /// Children that have joined, which only some kernels count among these.

@@ -293,7 +293,7 @@ impl<C: Chooser> Machine<C> {
         }
         let n = &self.socks[sk];
         let covers = |b_wild: bool| {
-            let Some(snap) = bucket.snapshot else {
+            let Some(snap) = &bucket.snapshot else {
                 return true;
             };
             // While the emptiness test was inverted the snapshot's family was not written either.

@@ -386,24 +386,25 @@ impl<C: Chooser> Machine<C> {
                 self.walk_literally(i, low, n, start.offset, 1)
             }
             ConnectScan::FromNext => {
-                self.scan_runs(i, &runs_by_one(low, high, (start.offset + 1) % n), 1, 1)
+                let pass = runs_by_one(low, high, (start.offset + 1) % n);
+                self.scan_runs(i, &[pass], 1, 1)
             }
             ConnectScan::EvenStart if wraps(start.offset & !1) => {
                 self.walk_literally(i, low, n, start.offset & !1, 0)
             }
             ConnectScan::EvenStart => {
-                self.scan_runs(i, &runs_by_one(low, high, (start.offset & !1) % n), 0, 1)
+                let pass = runs_by_one(low, high, (start.offset & !1) % n);
+                self.scan_runs(i, &[pass], 0, 1)
             }
             ConnectScan::Parity if start.by_one => {
-                self.scan_runs(i, &runs_by_one(low, high, start.offset % n), 0, 1)
+                let pass = runs_by_one(low, high, start.offset % n);
+                self.scan_runs(i, &[pass], 0, 1)
             }
             ConnectScan::Parity => {
                 let rem = if n > 1 { n & !1 } else { n };
                 let even = (start.offset % rem) & !1;
-                let passes = if rem > 1 { 2 } else { 1 };
-                (0..passes).find_map(|pass| {
-                    self.scan_runs(i, &runs_by_two(low, high, even + pass, rem), 0, 2)
-                })
+                let passes = [even, even + 1].map(|offset| runs_by_two(low, high, offset, rem));
+                self.scan_runs(i, &passes[..rem.min(2) as usize], 0, 2)
             }
         }
     }
@@ -420,9 +421,9 @@ impl<C: Chooser> Machine<C> {
         })
     }
 
-    /// Searches the runs of one pass. The first port of the pass counts `first` steps, every further
-    /// one `step` more.
-    fn scan_runs(&mut self, i: u32, runs: &[Run; 2], first: u32, step: u32) -> Option<Pick> {
+    /// Searches the runs of one pass after the other. The first port of a pass counts `first` steps, every further one
+    /// `step` more.
+    fn scan_runs(&mut self, i: u32, passes: &[[Run; 2]], first: u32, step: u32) -> Option<Pick> {
         let s = &self.socks[i];
         let ns = s.ns;
         let to = Destination {
@@ -433,7 +434,10 @@ impl<C: Chooser> Machine<C> {
         let mut index = self.ns(ns).destinations.place(to);
         let mut in_vain = 0;
         let mut before = 0;
-        for run in runs {
+        for (n, run) in passes.as_flattened().iter().enumerate() {
+            if n % 2 == 0 {
+                before = 0;
+            }
             let mut from = 0;
             loop {
                 let n = self.ns(ns);

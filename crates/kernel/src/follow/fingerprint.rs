@@ -100,7 +100,7 @@ impl<C: Chooser> Machine<C> {
                     b.fastreuse,
                     b.fastreuseport,
                     b.fastuid,
-                    b.snapshot,
+                    &b.snapshot,
                     (b.num_owners, b.children),
                 );
                 parts.push(digest((n, values, by_addr)));
