@@ -387,24 +387,26 @@ impl<C: Chooser> Machine<C> {
             }
             ConnectScan::FromNext => {
                 let pass = runs_by_one(low, high, (start.offset + 1) % n);
-                self.scan_runs(i, &[pass], 1, 1)
+                self.scan_runs(i, &[pass], 1, 1, None)
             }
             ConnectScan::EvenStart if wraps(start.offset & !1) => {
                 self.walk_literally(i, low, n, start.offset & !1, 0)
             }
             ConnectScan::EvenStart => {
                 let pass = runs_by_one(low, high, (start.offset & !1) % n);
-                self.scan_runs(i, &[pass], 0, 1)
+                self.scan_runs(i, &[pass], 0, 1, None)
             }
             ConnectScan::Parity if start.by_one => {
                 let pass = runs_by_one(low, high, start.offset % n);
-                self.scan_runs(i, &[pass], 0, 1)
+                self.scan_runs(i, &[pass], 0, 1, None)
             }
             ConnectScan::Parity => {
                 let rem = if n > 1 { n & !1 } else { n };
                 let even = (start.offset % rem) & !1;
                 let passes = [even, even + 1].map(|offset| runs_by_two(low, high, offset, rem));
-                self.scan_runs(i, &passes[..rem.min(2) as usize], 0, 2)
+                // In a range of odd size a pass misses a port, which one hangs on its start.
+                let whole = (n == rem).then_some((low, high));
+                self.scan_runs(i, &passes[..rem.min(2) as usize], 0, 2, whole)
             }
         }
     }
@@ -422,8 +424,15 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Searches the runs of one pass after the other. The first port of a pass counts `first` steps, every further one
-    /// `step` more.
-    fn scan_runs(&mut self, i: u32, passes: &[[Run; 2]], first: u32, step: u32) -> Option<Pick> {
+    /// `step` more. `whole`: the range, if each pass visits all its ports of one parity.
+    fn scan_runs(
+        &mut self,
+        i: u32,
+        passes: &[[Run; 2]],
+        first: u32,
+        step: u32,
+        whole: Option<(u16, u16)>,
+    ) -> Option<Pick> {
         let s = &self.socks[i];
         let ns = s.ns;
         let to = Destination {
@@ -434,9 +443,14 @@ impl<C: Chooser> Machine<C> {
         let mut index = self.ns(ns).destinations.place(to);
         let mut in_vain = 0;
         let mut before = 0;
-        for (n, run) in passes.as_flattened().iter().enumerate() {
-            if n % 2 == 0 {
+        for (number, run) in passes.as_flattened().iter().enumerate() {
+            if number % 2 == 0 {
                 before = 0;
+            }
+            if let (Some(place), Some(range)) = (index, whole)
+                && self.exhausted(i, place, run.first, range)
+            {
+                continue;
             }
             let mut from = 0;
             loop {
@@ -480,8 +494,22 @@ impl<C: Chooser> Machine<C> {
                 }
             }
             before += run.count;
+            if let (Some(place), Some(range), true) = (index, whole, number % 2 == 1) {
+                let n = self.ns_mut(ns);
+                if n.blocked.is_untouched() && n.values.reserved.is_untouched() {
+                    n.destinations.exhaust(place, run.first, range);
+                }
+            }
         }
         None
+    }
+
+    /// Whether a pass over the ports that are two apart from one is known to find nothing.
+    fn exhausted(&self, i: u32, place: usize, port: u32, range: (u16, u16)) -> bool {
+        let n = self.ns(self.socks[i].ns);
+        let to = n.destinations.get(place);
+        to.is_exhausted(port, range)
+            && (to.soft().is_none() || !(n.devices || self.search_may_recycle(i)))
     }
 
     /// The rule of the whole report: a port is usable if it has no bucket, or if its bucket was
