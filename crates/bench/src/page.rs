@@ -285,7 +285,7 @@ fn whole_process(top: &Path) -> Result<String, String> {
             "MiB",
         ],
     );
-    let runs: [(&str, &[&str], usize); 3] = [
+    let runs: [(&str, &[&str], usize); 4] = [
         (
             "`scenarios/rhel-6.5/connect-after-bind.yaml`",
             &["scenarios/rhel-6.5/connect-after-bind.yaml"],
@@ -296,7 +296,12 @@ fn whole_process(top: &Path) -> Result<String, String> {
             &["scenarios/rhel-6.5/full-size.yaml"],
             10,
         ),
-        ("`scenarios`", &["scenarios"], 1),
+        ("`scenarios`", &["scenarios"], 3),
+        (
+            "`scenarios`, on all kernels",
+            &["scenarios", "--kernel", "all"],
+            3,
+        ),
     ];
     for (name, arguments, times) in runs {
         let mut all = vec!["run", "--engine", "model"];

@@ -77,7 +77,9 @@ mod tests {
     fn items_come_out_in_their_order() {
         let mut agenda = Agenda::default();
         let items = [9, 5, 7, 3, 4, 9, 1, 12, 2];
-        items.map(|item| agenda.push(item));
+        for item in items {
+            agenda.push(item);
+        }
         assert_eq!(agenda.iter().count(), items.len());
         assert_eq!(agenda.first(), Some(&1));
         assert_eq!((agenda.pop(), agenda.pop()), (Some(1), Some(2)));
