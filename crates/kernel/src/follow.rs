@@ -6,15 +6,18 @@
 //! what does not give the observed answer is dropped. If nothing is left, the answer is not allowed.
 
 mod fingerprint;
+mod player;
 mod script;
 
+pub use player::Player;
 pub use script::Script;
 
 use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
+use crate::chooser::Chooser;
 use crate::machine::{Call, Machine, NsId, Shutdown, SockId};
 use crate::option::SockOpt;
-use crate::profile::Behaviours;
+use crate::profile::{Asked, Behaviours};
 use crate::time::Time;
 use std::collections::BTreeSet;
 
@@ -157,6 +160,13 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// A call that worked, of which nothing else is told.
+    pub const OK: Seen = Seen {
+        end: End::Ok,
+        port: None,
+        name: None,
+    };
+
     pub(crate) fn bare(end: End) -> Self {
         Seen {
             end,
@@ -192,8 +202,8 @@ pub struct Disallowed {
 
 /// One possible state of the followed kernel.
 #[derive(Clone)]
-struct Belief {
-    machine: Machine<Script>,
+struct Belief<C: Chooser = Script> {
+    machine: Machine<C>,
     /// The namespaces of the present program.
     nss: Vec<NsId>,
     /// Handles by the caller's socket numbers.
@@ -207,6 +217,8 @@ pub struct Follower {
     /// When the last call had returned.
     last: Time,
     most: usize,
+    asked: Asked,
+    tried: u64,
 }
 
 /// More states than this are not kept; the oldest explanations win.
@@ -216,20 +228,26 @@ impl Follower {
     /// Follows a kernel from its boot on.
     #[must_use]
     pub fn new(behaviours: Behaviours) -> Self {
-        let mut machine = Machine::new(behaviours, Script::new());
-        machine.set_clock(Time::ZERO);
-        // The machine's first namespace is nobody's: programs get fresh ones.
-        machine.add_namespace();
-        let beliefs = vec![Belief {
-            machine,
-            nss: Vec::new(),
-            socks: Vec::new(),
-        }];
         Follower {
-            beliefs,
+            beliefs: vec![Belief::boot(behaviours, Script::new(), Time::ZERO)],
             last: Time::ZERO,
             most: 1,
+            asked: Asked::default(),
+            tried: 0,
         }
+    }
+
+    /// How many times a call was tried on a state, a measure of the work that following has been.
+    #[must_use]
+    pub fn tried(&self) -> u64 {
+        self.tried
+    }
+
+    /// Which behaviours have been looked at in any state that was tried, also one that did not give the observed answer. A kernel
+    /// that differs in others only allows the same answers.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        self.asked
     }
 
     /// How many states explain everything so far.
@@ -265,6 +283,8 @@ impl Follower {
                 *b.machine.chooser_mut() = script;
                 b.machine.advance(start);
                 let answer = b.call(op, at, seen);
+                self.asked = self.asked.and(b.machine.asked());
+                self.tried += 1;
                 script = std::mem::take(b.machine.chooser_mut());
                 if answer == *seen {
                     // Two ways to the same state are one. A single state needs no digest.
@@ -302,6 +322,39 @@ impl Belief {
         self.machine.fingerprint(&self.socks)
     }
 
+    /// A script that first tries the searches that lead straight to the port that was seen.
+    fn aiming(&self, op: &Op, seen: &Seen) -> Script {
+        let port = seen.port.or(seen.name.map(|name| name.port));
+        let searches = match op {
+            Op::Bind { sock, .. } | Op::Listen { sock, .. } | Op::Connect { sock, .. } => {
+                self.sock(*sock).zip(port)
+            }
+            _ => None,
+        };
+        match searches {
+            Some((sock, port)) => {
+                let (low, _) = self.machine.port_range(sock.index);
+                Script::aiming(u32::from(port.saturating_sub(low)))
+            }
+            None => Script::new(),
+        }
+    }
+}
+
+impl<C: Chooser> Belief<C> {
+    /// A kernel that has just booted.
+    fn boot(behaviours: Behaviours, chooser: C, now: Time) -> Self {
+        let mut machine = Machine::new(behaviours, chooser);
+        machine.set_clock(now);
+        // The machine's first namespace is nobody's: programs get fresh ones.
+        machine.add_namespace();
+        Belief {
+            machine,
+            nss: Vec::new(),
+            socks: Vec::new(),
+        }
+    }
+
     /// Ends what was and begins a program on fresh namespaces.
     fn begin(&mut self, hosts: &[Vec<Ip>]) {
         for ns in std::mem::take(&mut self.nss) {
@@ -320,24 +373,6 @@ impl Belief {
         self.socks.clear();
         // Recorders put machine-wide sysctls back before the next program.
         self.machine.reset_machine_sysctls();
-    }
-
-    /// A script that first tries the searches that lead straight to the port that was seen.
-    fn aiming(&self, op: &Op, seen: &Seen) -> Script {
-        let port = seen.port.or(seen.name.map(|name| name.port));
-        let searches = match op {
-            Op::Bind { sock, .. } | Op::Listen { sock, .. } | Op::Connect { sock, .. } => {
-                self.sock(*sock).zip(port)
-            }
-            _ => None,
-        };
-        match searches {
-            Some((sock, port)) => {
-                let (low, _) = self.machine.port_range(sock.index);
-                Script::aiming(u32::from(port.saturating_sub(low)))
-            }
-            None => Script::new(),
-        }
     }
 
     fn sock(&self, i: usize) -> Option<SockId> {
@@ -442,7 +477,7 @@ impl Belief {
 
     fn on_socket(&mut self, s: SockId, op: &Op, at: Time) -> Seen {
         let m = &mut self.machine;
-        let with_port = |m: &Machine<Script>, r: Result<(), Errno>| Seen {
+        let with_port = |m: &Machine<C>, r: Result<(), Errno>| Seen {
             port: r.is_ok().then(|| m.local(s).port),
             ..Seen::of(r)
         };

@@ -5,8 +5,8 @@ use crate::generate;
 use crate::judge::{Counterexample, Judge};
 use crate::on::On;
 use crate::program::Program;
-use fourtuple_kernel::Behaviours;
 use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
+use fourtuple_kernel::{Asked, Behaviours};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -173,9 +173,11 @@ pub struct Flip {
 }
 
 /// Judges the same answers by every profile that differs from the right one in a single behaviour, until `most` programs have noticed.
+/// `asked` is what each program's answers can hang on, of [`asked`].
 pub fn flip(
     right: &Behaviours,
     programs: &[Program],
+    asked: &[Asked],
     most: usize,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Flip> {
@@ -201,7 +203,9 @@ pub fn flip(
                 .position(|f| std::ptr::eq(f, flip))
                 .unwrap_or(0);
             progress(at, flips.len());
-            lock(&noticed)[at] = notices(flip.behaviours, programs, most);
+            lock(&noticed)[at] = notices(flip.behaviours, programs, most, &|n| {
+                right.alike(&flip.behaviours, asked[n])
+            });
         }
     };
     thread::scope(|scope| {
@@ -218,13 +222,29 @@ pub fn flip(
     flips
 }
 
+/// Which behaviours each program's answers can hang on. Where programs see what others left behind, that is all.
+pub fn asked(right: &Behaviours, programs: &[Program]) -> Vec<Asked> {
+    let of = |program: &Program| {
+        let mut judge = Judge::new(*right);
+        match judge.program(program) {
+            Ok(None) if !has_history(right) => judge.asked(),
+            _ => Asked::ALL,
+        }
+    };
+    programs.iter().map(of).collect()
+}
+
 fn notices(
     behaviours: Behaviours,
     programs: &[Program],
     most: usize,
+    cannot: &dyn Fn(usize) -> bool,
 ) -> Vec<(usize, Counterexample)> {
     let mut judge = Judge::new(behaviours);
     let judged = programs.iter().enumerate().filter_map(|(n, program)| {
+        if cannot(n) {
+            return None;
+        }
         let found = judge.program(program).ok().flatten()?;
         Some((n, found))
     });

@@ -23,6 +23,7 @@
     )
 )]
 
+mod calls;
 pub mod engine;
 mod errno;
 mod error;
@@ -35,10 +36,12 @@ pub mod judge;
 mod on;
 pub mod options;
 mod plan;
+pub mod play;
 mod program;
 mod release;
 mod scenario_text;
 mod script;
+pub mod search;
 mod shrink;
 mod step_format;
 pub mod trace;
@@ -81,6 +84,6 @@ pub use program::{
 };
 pub use release::profile_of;
 pub use scenario_text::scenario_text;
-pub use shrink::{Shrunk, shrink};
+pub use shrink::{Shrunk, explained, length, shrink};
 #[cfg(target_os = "linux")]
 pub use vm::{Vm, VmRun};

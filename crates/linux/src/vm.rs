@@ -18,6 +18,7 @@ use crate::{cpio, guest, sys};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -204,7 +205,11 @@ struct Emulator(Child);
 /// How a machine ended, when it should have given more answers than it did.
 enum End {
     Limit,
-    Exit { success: bool, said: String },
+    Exit {
+        success: bool,
+        signal: Option<i32>,
+        said: String,
+    },
 }
 
 impl End {
@@ -216,6 +221,10 @@ impl End {
                 vm.limit.as_secs()
             ),
             End::Exit { success: true, .. } => format!("{name}: the machine stopped too early"),
+            End::Exit {
+                signal: Some(signal),
+                ..
+            } => format!("{name}: the emulator was ended by signal {signal}"),
             End::Exit { said, .. } => format!("{name}: the emulator failed: {}", said.trim()),
         }
     }
@@ -236,6 +245,7 @@ impl Emulator {
                 }
                 return Ok(End::Exit {
                     success: status.success(),
+                    signal: status.signal(),
                     said,
                 });
             }

@@ -1,30 +1,43 @@
 //! Shows that fuzzing finds a profile that is wrong in a single behaviour.
 //!
 //! Runs random programs once, judges their answers by every profile that differs from the kernel's own in one behaviour, and shortens
-//! the first programs that notice each.
+//! the first programs that notice each. What no program notices, or none that is short, is looked for among many more on the model.
 //!
 //! ```text
-//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--only BEHAVIOUR] [--table FILE]
+//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--only BEHAVIOUR] [--search N] [--table FILE] [--programs FILE]
 //! ```
 //!
-//! `--table docs/wrong-flags.md` writes the table that is kept in the project. `--only` asks about one behaviour; each shortened program goes
-//! to standard error as a scenario.
+//! `--table docs/wrong-flags.md --programs crates/linux/tests/data/wrong_flags.jsonl` writes the page that is kept in the project, and the
+//! programs by which a test keeps it true. `--only` asks about one behaviour; each shortened program goes to standard error as a scenario.
 
+mod page;
 mod reasons;
+mod shortest;
 
-use fourtuple_kernel::Behaviours;
+use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, Flip};
-use fourtuple_linux::{Call, On, Program, RunError, Shrunk, profile_of, scenario_text, shrink};
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use fourtuple_linux::search::{Search, Searched, search};
+use fourtuple_linux::{On, Program, Shrunk, length, profile_of, trace};
+use shortest::{SHORT, scenario, shortest};
 use std::process::ExitCode;
 
 struct Args {
     on: String,
     count: usize,
     seed: u64,
+    search: u64,
     table: Option<String>,
+    programs: Option<String>,
     only: Option<String>,
+}
+
+/// A wrong behaviour and what is known of it.
+struct Row {
+    flip: Flip,
+    /// How many of the kernel's programs looked at the behaviour.
+    looked: usize,
+    shrunk: Option<Shrunk>,
+    searched: Option<Searched>,
 }
 
 fn main() -> ExitCode {
@@ -42,7 +55,9 @@ fn args() -> Result<Args, String> {
         on: "host".into(),
         count: 1000,
         seed: 1,
+        search: 2_000_000,
         table: None,
+        programs: None,
         only: None,
     };
     let mut words = std::env::args().skip(1);
@@ -57,8 +72,10 @@ fn args() -> Result<Args, String> {
             "--on" => all.on = value,
             "--count" => all.count = number()? as usize,
             "--seed" => all.seed = number()?,
+            "--search" => all.search = number()?,
             "--only" => all.only = Some(value),
             "--table" => all.table = Some(value),
+            "--programs" => all.programs = Some(value),
             _ => return Err(format!("{word} is not known")),
         }
     }
@@ -88,131 +105,100 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         .into());
     }
     let programs: Vec<Program> = findings.kept.into_iter().map(|(_, p)| p).collect();
-    let mut flips = fuzz::flip(&profile.behaviours, &programs, MOST, &|n, of| {
-        eprintln!("judged {n} of {of}")
-    });
+    let asked = fuzz::asked(&profile.behaviours, &programs);
+    let mut flips = fuzz::flip(
+        &profile.behaviours,
+        &programs,
+        &asked,
+        shortest::MOST,
+        &|_, _| {},
+    );
     if let Some(only) = &args.only {
         flips.retain(|flip| flip.name == only);
     }
-    let mut rows = Vec::new();
-    for flip in &flips {
-        let shortest = shortest(&on, flip, &programs)?;
-        if let Some(shrunk) = &shortest {
-            eprintln!(
-                "{} = {}: {} steps\n{}",
-                flip.name,
-                flip.value,
-                length(&shrunk.program),
-                scenario(shrunk, flip, &profile.name)
-            );
+    let shortest = shortest(&on, &profile.behaviours, &flips, &programs)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for (flip, shrunk) in flips.into_iter().zip(shortest) {
+        if let Some(shrunk) = &shrunk {
+            eprintln!("{}", scenario(shrunk, &flip, &profile.name));
         }
-        rows.push((flip, shortest));
+        let may = |asked: &&_| !profile.behaviours.alike(&flip.behaviours, **asked);
+        rows.push(Row {
+            looked: asked.iter().filter(may).count(),
+            flip,
+            shrunk,
+            searched: None,
+        });
     }
-    let text = table(args, &on, &profile.name, &profile.behaviours, &rows);
+    look_for_short_ones(args, &on, &profile, &mut rows);
+    let text = page::page(args, &on, &profile.name, &profile.behaviours, &rows);
     match &args.table {
         Some(file) => std::fs::write(file, text).map_err(|e| format!("{file}: {e}"))?,
         None => print!("{text}"),
     }
+    if let Some(file) = &args.programs {
+        keep(file, &on, &profile, &rows)?;
+    }
     Ok(())
 }
 
-/// So many programs that noticed a wrong behaviour are shortened, until one is short: what shows it plainly need not come first.
-const MOST: usize = 4;
-/// What counts as short.
-const SHORT: usize = 8;
-
-/// The shortest of the programs that noticed a wrong behaviour, shortened.
-fn shortest(on: &On, flip: &Flip, programs: &[Program]) -> Result<Option<Shrunk>, RunError> {
-    let mut best: Option<Shrunk> = None;
-    for (n, found) in &flip.noticed {
-        let shrunk = shrink(on, flip.behaviours, &programs[*n], found)?;
-        best = best
-            .into_iter()
-            .chain(shrunk)
-            .min_by_key(|s| length(&s.program));
-        if best.as_ref().is_some_and(|s| length(&s.program) <= SHORT) {
-            break;
+/// Where fuzzing comes to no short program, whether there is one.
+fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]) {
+    let long = |row: &&mut Row| {
+        row.shrunk
+            .as_ref()
+            .is_none_or(|s| length(&s.program) > SHORT)
+    };
+    let mut rows: Vec<&mut Row> = rows.iter_mut().filter(long).collect();
+    let near = rows.iter().filter_map(|row| row.shrunk.as_ref());
+    let found = search(&Search {
+        right: profile.behaviours,
+        wrong: rows.iter().map(|row| row.flip.behaviours).collect(),
+        steps: SHORT,
+        count: args.search,
+        seed: args.seed,
+        near: near.map(|shrunk| shrunk.program.clone()).collect(),
+        kind: on.kind(),
+    });
+    for (row, found) in rows.iter_mut().zip(found) {
+        let (name, value) = (row.flip.name, &row.flip.value);
+        eprintln!(
+            "{name} = {value}: looked at by {}, noticed by {}",
+            found.looked, found.noticed
+        );
+        if let Some((_, program)) = &found.shortest {
+            let about = "found on the model alone";
+            let steps = program.steps.len();
+            let text = fourtuple_linux::scenario_text(program, steps, &profile.name, about, true);
+            eprintln!("{text}");
         }
+        row.searched = Some(found);
     }
-    Ok(best)
 }
 
-fn scenario(shrunk: &Shrunk, flip: &Flip, profile: &str) -> String {
-    let about = format!(
-        "{} to the last step, which a kernel whose {} is \"{}\" does not answer",
-        shrunk.found.seen, flip.name, flip.value
-    );
-    scenario_text(
-        &shrunk.program,
-        shrunk.found.step + 1,
-        profile,
-        &about,
-        true,
-    )
-}
-
-/// Steps as a scenario has them: its namespace is there from the start.
-fn length(program: &Program) -> usize {
-    let step = |s: &&fourtuple_linux::Step| s.call != Call::Ns;
-    program.steps.iter().filter(step).count()
-}
-
-fn table(
-    args: &Args,
+/// Writes the shortened programs, under the names of what they show.
+fn keep(
+    file: &str,
     on: &On,
-    profile: &str,
-    right: &Behaviours,
-    rows: &[(&Flip, Option<Shrunk>)],
-) -> String {
-    // What follows the version names a build, which says nothing to others.
-    let version = on.release().split('-').next().unwrap_or_default();
-    let mut out = format!(
-        "# Wrong behaviours that fuzzing finds\n\n\
-         {} random programs (seed {}) ran once on Linux {version}. Their answers were judged by `{profile}` with one behaviour changed at a time.\n\
-         *Program* is the number of the first one with an answer that the changed profile does not allow. *Steps* is the least number of\n\
-         steps, the port range among them, that are left of the first {MOST} such programs once they are shortened on that kernel.\n\
-         Made by `cargo run --release -p fourtuple-linux --example wrong_flags -- --table docs/wrong-flags.md`.\n\n\
-         | behaviour | right | wrong | program | steps |\n|---|---|---|---|---|\n",
-        args.count, args.seed,
-    );
-    let rights: BTreeMap<&str, String> = right
-        .rows()
-        .into_iter()
-        .map(|r| (r.name, r.value))
-        .collect();
-    let (mut found, mut short) = (0, 0);
-    let mut unseen: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for (flip, shrunk) in rows {
-        let Some((n, _)) = flip.noticed.first() else {
-            let why = reasons::reason(flip.name, &flip.value).unwrap_or("not known");
-            unseen
-                .entry((flip.name, why))
-                .or_default()
-                .push(&flip.value);
-            continue;
-        };
-        found += 1;
-        let steps = shrunk.as_ref().map(|s| length(&s.program));
-        short += usize::from(steps.is_some_and(|n| n <= SHORT));
-        let steps = steps.map_or("not seen again".to_owned(), |n| n.to_string());
-        let _ = writeln!(
-            out,
-            "| `{}` | {} | {} | {n} | {steps} |",
-            flip.name, rights[flip.name], flip.value
-        );
-    }
-    let _ = writeln!(
-        out,
-        "\n{found} of {} wrong values are found, {short} of them in at most {SHORT} steps.",
-        rows.len()
-    );
-    if !unseen.is_empty() {
-        out.push_str(
-            "\n## Not met by these programs on this kernel\n\n| behaviour | wrong | why |\n|---|---|---|\n",
-        );
-        for ((name, why), values) in unseen {
-            let _ = writeln!(out, "| `{name}` | {} | {why} |", values.join("; "));
+    profile: &Profile,
+    rows: &[Row],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let version = page::version(on);
+    let kernel = format!("Linux {version}");
+    let mut boot = trace::Boot {
+        header: Some(trace::Header::new(&kernel, version, &profile.name)),
+        programs: Vec::new(),
+    };
+    for row in rows {
+        if let Some(shrunk) = &row.shrunk {
+            boot.programs.push(Program {
+                program: format!("{} = {}", row.flip.name, row.flip.value),
+                ..shrunk.program.clone()
+            });
         }
     }
-    out
+    let mut lines = Vec::new();
+    trace::write(&mut lines, &[boot])?;
+    std::fs::write(file, lines).map_err(|e| format!("{file}: {e}"))?;
+    Ok(())
 }

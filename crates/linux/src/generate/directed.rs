@@ -2,20 +2,111 @@
 
 use super::{Maker, PATIENCE_MS};
 use crate::program::{Call, How, OptionValue};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 impl Maker {
     pub(super) fn directed(&mut self) {
         if self.setting.hosts.len() > 1 && self.dice.percent(80) {
             return self.two_settings();
         }
-        match self.dice.below(20) {
+        match self.dice.below(30) {
             0..4 => self.shut_down_first(),
             4..10 => self.crowd(),
             10..14 => self.half_closed(),
             14..16 => self.full_range(),
+            16..21 => self.families(),
+            21..24 => self.unheard_syn(),
+            24..26 => self.repaired(),
             _ => self.end_of_a_connection(),
         }
+    }
+
+    /// Sockets of both families on one port, mapped addresses and wildcards among them.
+    fn families(&mut self) {
+        let host = self.any_host();
+        let port = self.setting.port_in_range(&mut self.dice);
+        if self.dice.percent(35) {
+            // The wildcard of one family, and an address of the other in its clothes.
+            for (only, ip) in [
+                (true, Ipv6Addr::UNSPECIFIED),
+                (false, Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
+            ] {
+                let index = self.socket_on(host, true, 0);
+                if only {
+                    self.set(index, "v6only", 1);
+                }
+                self.bind_to(index, SocketAddr::new(ip.into(), port));
+            }
+            return;
+        }
+        let reuse = self.dice.percent(25);
+        for _ in 0..self.dice.between(2, 5) {
+            let v6 = self.dice.percent(80);
+            let index = self.socket_on(host, v6, 0);
+            if v6 && self.dice.percent(50) {
+                let only = i64::from(self.dice.percent(80));
+                self.set(index, "v6only", only);
+            }
+            if reuse {
+                self.set(index, "reuseaddr", 1);
+            }
+            let ip: IpAddr = if v6 {
+                let wild = Ipv6Addr::UNSPECIFIED;
+                let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+                let mapped_wild = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
+                let of = [wild, wild, mapped, mapped, mapped_wild, Ipv6Addr::LOCALHOST];
+                self.dice.pick(&of).into()
+            } else {
+                let of = [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED];
+                self.dice.pick(&of).into()
+            };
+            self.bind_to(index, SocketAddr::new(ip, port));
+        }
+    }
+
+    /// Sockets under repair, for which the kernel chooses ports.
+    fn repaired(&mut self) {
+        let host = self.any_host();
+        for _ in 0..2 {
+            let index = self.socket_on(host, false, 0);
+            self.sockets[index].repair = true;
+            self.set(index, "tcp_repair", 1);
+            self.bind_to(index, SocketAddr::from(([127, 0, 0, 1], 0)));
+        }
+    }
+
+    /// A SYN that meets a full queue is repeated until there is room.
+    fn unheard_syn(&mut self) {
+        let host = self.any_host();
+        let server = self.socket_on(host, false, 0);
+        // A port that no other situation of the program has.
+        let to = SocketAddr::from(([127, 0, 0, 1], 5100 + server as u16));
+        self.bind_to(server, to);
+        let sock = self.sockets[server].name.clone();
+        self.sockets[server].guess = super::Guess::Listening;
+        self.push(Call::Listen {
+            sock,
+            backlog: Some(0),
+        });
+        for _ in 0..2 {
+            let client = self.socket_on(host, false, 0);
+            // The range may have one port only.
+            let own = SocketAddr::from(([127, 0, 0, 1], 5100 + client as u16));
+            self.bind_to(client, own);
+            self.connect_at(client, to);
+        }
+        // The fifth repetition comes after five seconds, which not many programs can wait for.
+        if self
+            .dice
+            .percent(if self.kind.virtual_time { 50 } else { 8 })
+        {
+            let ms = self.dice.between(4_700, 5_300);
+            self.push(Call::Sleep { ms });
+        }
+        self.accept(server);
+        let ms = self.dice.between(500, 1_300);
+        self.push(Call::Sleep { ms });
+        self.accept(server);
     }
 
     /// A socket that is shut down before it connects to itself, or listens.

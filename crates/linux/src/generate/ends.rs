@@ -16,17 +16,21 @@ pub(super) struct Pair {
 impl Maker {
     pub(super) fn end_of_a_connection(&mut self) {
         let host = self.any_host();
-        match self.dice.below(8) {
+        match self.dice.below(10) {
             0..3 => {
                 let pair = self.pair(host);
                 self.server_goes(&pair);
             }
             3..5 => self.end_without_stand_in(host),
-            5 => {
-                let seconds = self.dice.pick(&[1, 1, 3]);
+            5..8 => {
+                let seconds = self.dice.pick(&[1, 3, 3]);
                 self.sysctl_on(host, "net.ipv4.tcp_fin_timeout", &seconds.to_string());
                 let pair = self.pair(host);
-                let ms = seconds * 1000 + self.dice.between(0, 400) - 100;
+                // Timers keep to a grid, so that those of three seconds are late by up to 256 ms.
+                let ms = match seconds == 3 && self.dice.percent(70) {
+                    true => 3_000 + self.dice.between(65, 220),
+                    false => seconds * 1000 + self.dice.between(0, 400) - 100,
+                };
                 self.wait_in_fin_wait2(&pair, ms);
             }
             _ => {

@@ -3,7 +3,7 @@
 //! The generator does not know what the kernel will answer. It guesses what state each socket is in, so that most calls make sense, and now
 //! and then makes one that does not.
 
-mod dice;
+pub(crate) mod dice;
 mod directed;
 mod ends;
 mod setting;
@@ -11,7 +11,8 @@ mod settings;
 
 use crate::program::{Call, Family, How, OptionValue, Program, Step};
 use dice::Dice;
-use setting::{Setting, any_sysctl, seen_from};
+pub(crate) use setting::seen_from;
+use setting::{Setting, any_sysctl};
 use std::net::{Ipv6Addr, SocketAddr};
 
 /// What kind of programs a kernel can run.

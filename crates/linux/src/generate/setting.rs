@@ -217,7 +217,7 @@ fn address(text: &str) -> IpAddr {
 }
 
 /// The address under which a socket of a family reaches `at`: a mapped one for an IPv6 socket and an IPv4 address.
-pub(super) fn seen_from(at: SocketAddr, v6: bool) -> SocketAddr {
+pub(crate) fn seen_from(at: SocketAddr, v6: bool) -> SocketAddr {
     let ip = match at.ip() {
         IpAddr::V4(ip) if v6 && ip.is_unspecified() => IpAddr::from([0u16; 8]),
         IpAddr::V4(ip) if v6 => ip.to_ipv6_mapped().into(),

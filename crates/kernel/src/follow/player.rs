@@ -1,0 +1,79 @@
+//! The model alone in the place of a followed kernel: it answers the same calls, in virtual time.
+
+use super::{Belief, End, Op, Seen};
+use crate::chooser::{Chooser, Seeded};
+use crate::machine::Machine;
+use crate::profile::{Asked, Behaviours};
+use crate::time::Time;
+
+/// How long a call takes: about as long as on a real kernel, so that none is made at the same moment as the one before.
+const CALL: u64 = 10_000;
+
+/// A kernel that answers calls of programs as a profile does. What it answers can be followed like a recording.
+#[derive(Clone)]
+pub struct Player {
+    kernel: Belief<Seeded>,
+    now: Time,
+}
+
+impl Player {
+    /// A kernel that has just booted. The seed decides what real kernels decide by chance.
+    #[must_use]
+    pub fn new(behaviours: Behaviours, seed: u64) -> Self {
+        let now = Machine::<Seeded>::START;
+        Player {
+            kernel: Belief::boot(behaviours, Seeded::new(seed, "player"), now),
+            now,
+        }
+    }
+
+    /// When the last call had returned.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Which behaviours have been looked at.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        self.kernel.machine.asked()
+    }
+
+    /// Makes a call whose caller gives up after `patience` nanoseconds; [`Op::Sleep`] takes exactly so long.
+    pub fn step(&mut self, op: &Op, patience: u64) -> Seen {
+        let start = self.now.after(CALL);
+        let deadline = start.after(patience);
+        if *op == Op::Sleep {
+            self.now = deadline;
+            self.kernel.machine.advance(deadline);
+            return Seen::OK;
+        }
+        self.kernel.machine.advance(start);
+        if patience == 0 {
+            self.now = start;
+            return self.kernel.answer(op, start);
+        }
+        // A call that waits returns with the timer that it waited for, and who follows must be told when that was.
+        let before = self.kernel.clone();
+        let mut at = start;
+        loop {
+            let answer = self.kernel.answer(op, at);
+            self.now = at;
+            let next = self.kernel.machine.next_event();
+            if answer.end != End::Waiting || at >= deadline {
+                return answer;
+            }
+            at = next
+                .filter(|&t| t > at)
+                .map_or(deadline, |t| t.min(deadline));
+            self.kernel = before.clone();
+        }
+    }
+}
+
+impl<C: Chooser> Belief<C> {
+    /// What this state answers, whatever anybody saw.
+    fn answer(&mut self, op: &Op, at: Time) -> Seen {
+        self.call(op, at, &Seen::OK)
+    }
+}

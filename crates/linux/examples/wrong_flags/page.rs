@@ -1,0 +1,121 @@
+//! The page about wrong behaviours.
+
+use crate::reasons::reason;
+use crate::shortest::{MOST, SHORT};
+use crate::{Args, Row};
+use fourtuple_kernel::Behaviours;
+use fourtuple_linux::{On, length};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The kernel's version; what follows it names a build, which says nothing to others.
+pub(crate) fn version(on: &On) -> &str {
+    on.release().split('-').next().unwrap_or_default()
+}
+
+pub(crate) fn page(
+    args: &Args,
+    on: &On,
+    profile: &str,
+    right: &Behaviours,
+    rows: &[Row],
+) -> String {
+    let version = version(on);
+    let mut out = format!(
+        "# Wrong behaviours that fuzzing finds\n\n\
+         {} random programs (seed {}) ran once on Linux {version}. Their answers were judged by `{profile}` with one behaviour changed at a time.\n\
+         *Program* is the number of the first one with an answer that the changed profile does not allow. *Steps* is the least number of\n\
+         steps, settings among them, that are left of the first {MOST} such programs once they are shortened as `fourtuple fuzz` does it.\n\
+         The shortened programs ran on that kernel, and the changed profile does not allow its answers to them either.\n\
+         Made by `cargo run --release -p fourtuple-linux --example wrong_flags -- --table docs/wrong-flags.md --programs \
+         crates/linux/tests/data/wrong_flags.jsonl`.\n\n\
+         | behaviour | right | wrong | program | steps |\n|---|---|---|---|---|\n",
+        args.count, args.seed,
+    );
+    let rights: BTreeMap<&str, String> = right
+        .rows()
+        .into_iter()
+        .map(|r| (r.name, r.value))
+        .collect();
+    let steps = |row: &Row| row.shrunk.as_ref().map(|s| length(&s.program));
+    let found: Vec<&Row> = rows.iter().filter(|r| !r.flip.noticed.is_empty()).collect();
+    for row in &found {
+        let steps = steps(row).map_or("not shortened".to_owned(), |n| n.to_string());
+        let (name, value) = (row.flip.name, &row.flip.value);
+        let (n, _) = row.flip.noticed[0];
+        let _ = writeln!(
+            out,
+            "| `{name}` | {} | {value} | {n} | {steps} |",
+            rights[name]
+        );
+    }
+    let is_short = |row: &&Row| steps(row).is_some_and(|n| n <= SHORT);
+    let short = found.iter().filter(|r| is_short(r)).count();
+    let _ = writeln!(
+        out,
+        "\n{} of {} wrong values are found, {short} of them in at most {SHORT} steps.",
+        found.len(),
+        rows.len()
+    );
+    let _ = writeln!(
+        out,
+        "\nThe tables below are about {} more programs of at most {SHORT} steps, on the model alone, with `{profile}` as the kernel: half of\n\
+         them calls at random, half what is left of the longer programs above with some calls changed. *Looked at* are those whose answers\n\
+         hang on the behaviour at all, *noticed* those with an answer that the changed profile does not allow.",
+        millions(args.search)
+    );
+    let long: Vec<&&Row> = found.iter().filter(|r| !is_short(r)).collect();
+    if !long.is_empty() {
+        let _ = write!(
+            out,
+            "\n## Longer than {SHORT} steps\n\n| behaviour | wrong | looked at | noticed |\n|---|---|---|---|\n"
+        );
+        for row in long {
+            let (looked, noticed) = searched(row);
+            let (name, value) = (row.flip.name, &row.flip.value);
+            let _ = writeln!(out, "| `{name}` | {value} | {looked} | {noticed} |");
+        }
+    }
+    let _ = write!(
+        out,
+        "\n## Not found\n\nThe third column counts the random programs, of {}, that looked at the behaviour on the kernel.\n\n\
+         | behaviour | wrong | on the kernel | looked at | noticed | why |\n|---|---|---|---|---|---|\n",
+        args.count
+    );
+    for row in rows.iter().filter(|r| r.flip.noticed.is_empty()) {
+        let (looked, noticed) = searched(row);
+        let (name, value) = (row.flip.name, &row.flip.value);
+        let never = "this kernel does not ask for it";
+        let why = match row.looked == 0 && looked == "0" {
+            true => never,
+            false => reason(name, value).unwrap_or("not known"),
+        };
+        let _ = writeln!(
+            out,
+            "| `{name}` | {value} | {} | {looked} | {noticed} | {why} |",
+            row.looked
+        );
+    }
+    out
+}
+
+fn searched(row: &Row) -> (String, String) {
+    row.searched
+        .as_ref()
+        .map_or(("–".to_owned(), "–".to_owned()), |s| {
+            (s.looked.to_string(), s.noticed.to_string())
+        })
+}
+
+/// A number with its thousands apart.
+fn millions(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

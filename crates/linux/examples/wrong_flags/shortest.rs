@@ -1,0 +1,83 @@
+//! The shortest programs that show wrong behaviours.
+
+use fourtuple_kernel::Behaviours;
+use fourtuple_linux::fuzz::Flip;
+use fourtuple_linux::judge::Judge;
+use fourtuple_linux::{On, Program, RunError, Shrunk, explained, length, scenario_text};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// So many programs that noticed a wrong behaviour are shortened, until one is short: what shows it plainly need not come first.
+pub(crate) const MOST: usize = 3;
+/// What counts as short.
+pub(crate) const SHORT: usize = 8;
+
+/// For each wrong behaviour the shortest of the programs that noticed it, shortened.
+pub(crate) fn shortest(
+    on: &On,
+    right: &Behaviours,
+    flips: &[Flip],
+    programs: &[Program],
+) -> Result<Vec<Option<Shrunk>>, Box<dyn std::error::Error>> {
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(vec![None; flips.len()]);
+    let work = || -> Result<(), RunError> {
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let Some(flip) = flips.get(n) else {
+                return Ok(());
+            };
+            let shrunk = shortest_of(on, flip, programs)?;
+            let steps = shrunk.as_ref().map(|s| length(&s.program));
+            eprintln!("{} = {}: {steps:?} steps", flip.name, flip.value);
+            found.lock().unwrap_or_else(PoisonError::into_inner)[n] = shrunk;
+        }
+    };
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, Into::into);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker
+                .join()
+                .unwrap_or_else(|_| Err(RunError::Unavailable("a worker ended too early".into())))
+        })
+    })?;
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for shrunk in found.iter().flatten() {
+        // What the right profile does not allow either shows nothing of the wrong one.
+        if let Some(wrong) = Judge::new(*right).program(&shrunk.program)? {
+            return Err(format!("the right profile does not allow {wrong:?}").into());
+        }
+    }
+    Ok(found)
+}
+
+fn shortest_of(on: &On, flip: &Flip, programs: &[Program]) -> Result<Option<Shrunk>, RunError> {
+    let mut best: Option<Shrunk> = None;
+    for (n, found) in &flip.noticed {
+        let shrunk = explained(on, flip.behaviours, &programs[*n], found)?;
+        best = best
+            .into_iter()
+            .chain(shrunk)
+            .min_by_key(|s| length(&s.program));
+        if best.as_ref().is_some_and(|s| length(&s.program) <= SHORT) {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+pub(crate) fn scenario(shrunk: &Shrunk, flip: &Flip, profile: &str) -> String {
+    let about = format!(
+        "{} to the last step, which a kernel whose {} is \"{}\" does not answer",
+        shrunk.found.seen, flip.name, flip.value
+    );
+    scenario_text(
+        &shrunk.program,
+        shrunk.found.step + 1,
+        profile,
+        &about,
+        true,
+    )
+}

@@ -1,0 +1,182 @@
+//! Calls of programs in the model's terms.
+
+use crate::program::{Call, Family, How, OptionValue, Program, Step};
+use fourtuple_kernel as model;
+use fourtuple_kernel::SockOpt;
+use fourtuple_kernel::follow::Op;
+
+/// What comes before the first step: the namespaces, and their settings.
+pub(crate) fn beginning(program: &Program) -> Vec<Op> {
+    if program.hosts.is_empty() {
+        return vec![Op::Ns];
+    }
+    let addresses = |h: &crate::HostSpec| h.addresses.iter().map(|&ip| ip.into()).collect();
+    let mut ops = vec![Op::Hosts(program.hosts.iter().map(addresses).collect())];
+    for (host, spec) in program.hosts.iter().enumerate() {
+        ops.extend(spec.sysctls.iter().map(|(key, value)| Op::Sysctl {
+            host,
+            key: key.clone(),
+            value: value.clone(),
+        }));
+    }
+    ops
+}
+
+/// Whether it writes a sysctl that the model does not know: it changes no port.
+pub(crate) fn is_unknown(op: &Op) -> bool {
+    matches!(op, Op::Sysctl { key, .. } if !model::sysctl_names().contains(&key.as_str()))
+}
+
+/// Numbers for the names that a program makes up.
+pub(crate) struct Names {
+    socks: Vec<String>,
+    hosts: Vec<String>,
+    /// The user of each socket.
+    uids: Vec<u32>,
+}
+
+impl Names {
+    pub(crate) fn of(program: &Program) -> Names {
+        let hosts = program.hosts.iter().map(|h| h.name.clone()).collect();
+        Names {
+            socks: Vec::new(),
+            hosts,
+            uids: Vec::new(),
+        }
+    }
+
+    fn sock(&mut self, name: &str) -> usize {
+        match self.socks.iter().position(|n| n == name) {
+            Some(i) => i,
+            None => {
+                self.socks.push(name.to_owned());
+                self.uids.push(0);
+                self.socks.len() - 1
+            }
+        }
+    }
+
+    fn host(&self, step: &Step) -> Result<usize, String> {
+        match &step.host {
+            None => Ok(0),
+            Some(name) => self
+                .hosts
+                .iter()
+                .position(|h| h == name)
+                .ok_or_else(|| format!("there is no host `{name}`")),
+        }
+    }
+
+    /// The call in the model's terms.
+    pub(crate) fn op(&mut self, step: &Step) -> Result<Op, String> {
+        let host = self.host(step)?;
+        Ok(match &step.call {
+            Call::Ns => Op::Ns,
+            Call::Addr { at } => Op::Address {
+                host,
+                ip: (*at).into(),
+            },
+            Call::Sysctl { key, value } => Op::Sysctl {
+                host,
+                key: key.clone(),
+                value: value.clone(),
+            },
+            Call::Socket {
+                sock, family, uid, ..
+            } => {
+                let (sock, uid) = (self.sock(sock), uid.unwrap_or(0));
+                self.uids[sock] = uid;
+                Op::Socket {
+                    host,
+                    sock,
+                    family: match family {
+                        Family::Inet => model::Family::Inet,
+                        Family::Inet6 => model::Family::Inet6,
+                    },
+                    uid,
+                }
+            }
+            Call::Set {
+                sock,
+                option,
+                value,
+            } => Op::Set {
+                sock: self.sock(sock),
+                opt: option_of(option, value)?,
+            },
+            Call::Bind { sock, at } => Op::Bind {
+                sock: self.sock(sock),
+                at: (*at).into(),
+            },
+            Call::Listen { sock, backlog } => Op::Listen {
+                sock: self.sock(sock),
+                backlog: u32::try_from(backlog.unwrap_or(crate::plan::BACKLOG)).unwrap_or(u32::MAX),
+            },
+            Call::Connect { sock, to, .. } => Op::Connect {
+                sock: self.sock(sock),
+                to: (*to).into(),
+            },
+            Call::Accept { sock, new, uid, .. } => {
+                let (sock, new) = (self.sock(sock), self.sock(new));
+                let uid = uid.unwrap_or(self.uids[sock]);
+                self.uids[new] = uid;
+                Op::Accept { sock, new, uid }
+            }
+            Call::Send { sock, len, .. } => Op::Send {
+                sock: self.sock(sock),
+                len: *len,
+            },
+            Call::Recv { sock, len, .. } => Op::Recv {
+                sock: self.sock(sock),
+                len: *len,
+            },
+            Call::Shutdown { sock, how } => Op::Shutdown {
+                sock: self.sock(sock),
+                how: match how {
+                    How::Read => model::Shutdown::Read,
+                    How::Write => model::Shutdown::Write,
+                    How::Both => model::Shutdown::Both,
+                },
+            },
+            Call::Disconnect { sock } => Op::Disconnect {
+                sock: self.sock(sock),
+            },
+            Call::Close { sock } => Op::Close {
+                sock: self.sock(sock),
+            },
+            Call::Getsockname { sock } => Op::Getsockname {
+                sock: self.sock(sock),
+            },
+            Call::Getpeername { sock } => Op::Getpeername {
+                sock: self.sock(sock),
+            },
+            Call::Sleep { .. } => Op::Sleep,
+        })
+    }
+}
+
+/// The option in the model's terms.
+fn option_of(name: &str, value: &OptionValue) -> Result<SockOpt, String> {
+    let number = match value {
+        OptionValue::Bool(false) if name == "linger" => -1,
+        OptionValue::Bool(on) => i64::from(*on),
+        OptionValue::Int(n) => *n,
+        OptionValue::Text(text) if name == "bindtodevice" => match text.as_str() {
+            "" => 0,
+            "lo" => 1,
+            "eth0" => 2,
+            _ => return Err(format!("the model does not know the interface `{text}`")),
+        },
+        OptionValue::Text(text) => {
+            let (low, high) = text
+                .split_once('-')
+                .and_then(|(l, h)| {
+                    Some((l.trim().parse::<u16>().ok()?, h.trim().parse::<u16>().ok()?))
+                })
+                .ok_or_else(|| format!("`{text}` is not a value of `{name}`"))?;
+            i64::from(low) | i64::from(high) << 16
+        }
+    };
+    SockOpt::from_name(name, number)
+        .ok_or_else(|| format!("the model does not know the option `{name}`"))
+}

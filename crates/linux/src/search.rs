@@ -1,0 +1,171 @@
+//! Looks for short programs that tell two profiles apart, among very many on the model alone. What it does not find is not there, as
+//! far as that many programs can say.
+
+use crate::generate::Kind;
+use crate::generate::dice::Dice;
+use crate::judge::Judge;
+use crate::play;
+use crate::program::{Call, HostSpec, Program, Step};
+use crate::shrink::edit::Palette;
+use crate::shrink::length;
+use fourtuple_kernel::Behaviours;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Who answers.
+    pub right: Behaviours,
+    /// Who is to be told apart from that one.
+    pub wrong: Vec<Behaviours>,
+    /// The most steps of a program, the settings of its hosts among them.
+    pub steps: usize,
+    /// How many programs.
+    pub count: u64,
+    /// The seed of the programs.
+    pub seed: u64,
+    /// Half of the programs are these with steps left out and some changed.
+    pub near: Vec<Program>,
+    /// What the programs may do.
+    pub kind: Kind,
+}
+
+/// What was found about one wrong profile.
+#[derive(Clone, Debug, Default)]
+pub struct Searched {
+    /// Programs whose answers may hang on what is wrong with it, because that was looked at.
+    pub looked: u64,
+    /// Programs with an answer that it does not allow.
+    pub noticed: u64,
+    /// The first of the shortest among those, by their numbers.
+    pub shortest: Option<(u64, Program)>,
+}
+
+/// Plays many programs, on all processors. The result does not hang on how many there are.
+pub fn search(search: &Search) -> Vec<Searched> {
+    let next = AtomicU64::new(0);
+    let all = Mutex::new(vec![Searched::default(); search.wrong.len()]);
+    let palette = Palette::general(search.kind);
+    let near: Vec<(Palette, &Program)> = search
+        .near
+        .iter()
+        .map(|program| (Palette::of(program, search.kind), program))
+        .collect();
+    let work = || {
+        let mut own = vec![Searched::default(); search.wrong.len()];
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= search.count {
+                break;
+            }
+            let mut dice = Dice::new(search.seed, number);
+            let made = match near.is_empty() || dice.percent(50) {
+                true => anything(&palette, search.steps, &mut dice),
+                false => {
+                    let (palette, program) = &near[dice.below(near.len())];
+                    less(palette, program, search.steps, &mut dice)
+                }
+            };
+            if let Some(program) = made {
+                search.one(number, &program, &mut own);
+            }
+        }
+        let mut all = all.lock().unwrap_or_else(|broken| broken.into_inner());
+        for (sum, own) in all.iter_mut().zip(own) {
+            sum.add(own);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(work);
+        }
+    });
+    all.into_inner()
+        .unwrap_or_else(|broken| broken.into_inner())
+}
+
+impl Search {
+    fn one(&self, number: u64, program: &Program, found: &mut [Searched]) {
+        let Some(played) = play::play(self.right, number, program) else {
+            return;
+        };
+        for (wrong, found) in self.wrong.iter().zip(found) {
+            if self.right.alike(wrong, played.asked) {
+                continue;
+            }
+            found.looked += 1;
+            let judged = Judge::new(*wrong).program(&played.program);
+            if let Ok(Some(seen)) = judged {
+                found.noticed += 1;
+                let mut shown = played.program.clone();
+                shown.steps.truncate(seen.step + 1);
+                found.keep(number, shown);
+            }
+        }
+    }
+}
+
+impl Searched {
+    fn keep(&mut self, number: u64, program: Program) {
+        let better = |(n, kept): &(u64, Program)| (length(kept), *n) <= (length(&program), number);
+        if !self.shortest.as_ref().is_some_and(better) {
+            self.shortest = Some((number, program));
+        }
+    }
+
+    fn add(&mut self, other: Searched) {
+        self.looked += other.looked;
+        self.noticed += other.noticed;
+        if let Some((number, program)) = other.shortest {
+            self.keep(number, program);
+        }
+    }
+}
+
+/// A few calls on a few sockets, on one host or on two.
+fn anything(palette: &Palette, steps: usize, dice: &mut Dice) -> Option<Program> {
+    let hosts = match dice.percent(80) {
+        true => Vec::new(),
+        false => two_hosts(),
+    };
+    let mut program = Program {
+        program: "searched".into(),
+        steps: match hosts.is_empty() {
+            true => vec![Step::new(Call::Ns)],
+            false => Vec::new(),
+        },
+        hosts,
+    };
+    palette.fill(&mut program, steps, dice)
+}
+
+/// A program with steps left out until it is short enough, and some of the others changed.
+fn less(palette: &Palette, program: &Program, steps: usize, dice: &mut Dice) -> Option<Program> {
+    let mut program = program.clone();
+    while length(&program) > steps && program.steps.len() > 1 {
+        let settings = program.hosts.iter_mut().find(|h| !h.sysctls.is_empty());
+        match settings {
+            Some(host) if dice.percent(40) => drop(host.sysctls.pop_first()),
+            _ => {
+                let place = dice.below(program.steps.len());
+                if program.steps[place].call != Call::Ns {
+                    program.steps.remove(place);
+                }
+            }
+        }
+    }
+    let changed = palette.edited(&program, dice)?;
+    (length(&changed) <= steps).then_some(changed)
+}
+
+fn two_hosts() -> Vec<HostSpec> {
+    let host = |name: &str, address: [u8; 4]| HostSpec {
+        name: name.into(),
+        addresses: vec![address.into()],
+        sysctls: BTreeMap::new(),
+    };
+    vec![host("a", [10, 0, 0, 1]), host("b", [10, 0, 0, 3])]
+}

@@ -1,0 +1,324 @@
+//! Makes a program that shows a disallowed answer as short as it goes.
+//!
+//! A real kernel is a slow witness: programs wait for its timers. So first it is asked which profile, different from the believed one in
+//! a single behaviour, does allow what the kernel answered. Such a profile answers in the kernel's place, in no time, for as many
+//! programs as it takes to find a short one; and the kernel is asked about that one alone. Where no profile explains the answers, or
+//! the kernel does not bear it out, the kernel itself is asked about every step of the way.
+
+pub(crate) mod edit;
+mod rewrite;
+mod walk;
+
+use crate::error::RunError;
+use crate::generate::Kind;
+use crate::judge::{Counterexample, Judge};
+use crate::on::On;
+use crate::play;
+use crate::program::{Call, Outcome, Program};
+use fourtuple_kernel::Behaviours;
+use std::collections::BTreeSet;
+
+/// How often a program is run before it counts as one that does not show anything: what it shows may hang on the port that it gets.
+const TRIES: usize = 8;
+/// The same for the many programs without two of the steps.
+const FEW_TRIES: usize = 2;
+/// The most rounds, each a boot of a virtual machine.
+const ROUNDS: usize = 60;
+/// So many profiles that explain an answer are followed up.
+const EXPLANATIONS: usize = 2;
+
+/// The shortest program that was found.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// The program, with its answers, up to the one that is not allowed.
+    pub program: Program,
+    /// What is wrong with the answer to its last step.
+    pub found: Counterexample,
+}
+
+/// How long a program is: its steps and the settings of its hosts. That a namespace is made, which is how every program begins, counts
+/// for nothing.
+pub fn length(program: &Program) -> usize {
+    let steps = program.steps.iter().filter(|step| step.call != Call::Ns);
+    let settings = program.hosts.iter().map(|host| host.sysctls.len());
+    steps.count() + settings.sum::<usize>()
+}
+
+/// Shrinks a program whose answer to step `found.step` is not allowed. Nothing if the kernel does not give such an answer again.
+///
+/// # Errors
+/// When the kernel cannot be asked any more.
+pub fn shrink(
+    on: &On,
+    behaviours: Behaviours,
+    program: &Program,
+    found: &Counterexample,
+) -> Result<Option<Shrunk>, RunError> {
+    let explained = explained(on, behaviours, program, found)?;
+    if explained.is_some() {
+        return Ok(explained);
+    }
+    let mut whole = program.clone();
+    whole.steps.truncate(found.step + 1);
+    let kernel = Asker {
+        witness: Witness::Kernel(on),
+        behaviours,
+    };
+    // The whole program first, more often than its parts.
+    let again = kernel.first(&[whole.clone(), whole.clone(), whole])?;
+    match again {
+        Some((_, shrunk)) => kernel.shrink(shrunk).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The same by the profiles alone that explain the kernel's answers; the kernel is only asked about the short programs in the end.
+/// Nothing where no profile explains them, or the kernel does not bear that out.
+///
+/// # Errors
+/// When the kernel cannot be asked any more.
+pub fn explained(
+    on: &On,
+    behaviours: Behaviours,
+    program: &Program,
+    found: &Counterexample,
+) -> Result<Option<Shrunk>, RunError> {
+    let mut whole = program.clone();
+    whole.steps.truncate(found.step + 1);
+    let mut explained: Vec<(Behaviours, Program)> = Vec::new();
+    for right in explanations(behaviours, &whole) {
+        if let Some((shortened, walked)) = on_the_model(right, behaviours, &whole, on.kind()) {
+            // The farther from what the kernel has shown, the likelier the model is wrong about it.
+            explained.extend([walked, shortened].map(|shrunk| (right, shrunk.program)));
+        }
+    }
+    explained.sort_by_key(|(_, program)| length(program));
+    let candidates: Vec<Program> = explained.iter().map(|(_, p)| p.clone()).collect();
+    let kernel = Asker {
+        witness: Witness::Kernel(on),
+        behaviours,
+    };
+    // What the explanation does not allow either is something else than what is to be shown.
+    let borne_out = |(n, shrunk): &(usize, Shrunk)| {
+        let judged = Judge::new(explained[*n].0).program(&shrunk.program);
+        matches!(judged, Ok(None))
+    };
+    let mut shown = kernel.all(&candidates, TRIES)?.into_iter();
+    Ok(shown.find(borne_out).map(|(_, shrunk)| shrunk))
+}
+
+/// The profiles next to the believed one that allow all answers of a program.
+fn explanations(believed: Behaviours, program: &Program) -> Vec<Behaviours> {
+    let mut judge = Judge::new(believed);
+    if judge.program(program).is_err() {
+        return Vec::new();
+    }
+    let asked = judge.asked();
+    let all = Behaviours::NAMES
+        .iter()
+        .flat_map(|name| believed.mutants(name));
+    all.filter(|other| !believed.alike(other, asked))
+        .filter(|other| matches!(Judge::new(*other).program(program), Ok(None)))
+        .take(EXPLANATIONS)
+        .collect()
+}
+
+/// What is left of a program whose answers by a kernel with the behaviours `right` the behaviours `wrong` do not allow: once steps have
+/// been left out, and then after a walk to other programs. Nothing where the program is not one itself.
+fn on_the_model(
+    right: Behaviours,
+    wrong: Behaviours,
+    program: &Program,
+    kind: Kind,
+) -> Option<(Shrunk, Shrunk)> {
+    let asker = Asker {
+        witness: Witness::Profile(right),
+        behaviours: wrong,
+    };
+    let first = asker.shows(program, TRIES)?;
+    // A profile can always be asked.
+    let shortened = asker.shrink(first).ok()?;
+    let walked = walk::walk(
+        &|p| asker.shows_at_a_cost(p, FEW_TRIES),
+        shortened.clone(),
+        kind,
+    );
+    Some((shortened, asker.shrink(walked).ok()?))
+}
+
+/// Who answers the programs that are tried.
+#[derive(Clone, Copy)]
+enum Witness<'a> {
+    Kernel(&'a On),
+    /// A profile in the kernel's place.
+    Profile(Behaviours),
+}
+
+struct Asker<'a> {
+    witness: Witness<'a>,
+    behaviours: Behaviours,
+}
+
+impl Asker<'_> {
+    /// Everything that can be left out left out, and everything made simpler that can be.
+    fn shrink(&self, shown: Shrunk) -> Result<Shrunk, RunError> {
+        let mut best = self.simpler(shown)?;
+        let half = best.program.steps.len() / 2;
+        best = self.shorter(best, half)?;
+        // What is simpler may need less, and what goes in twos may leave something that goes alone.
+        for _ in 0..ROUNDS {
+            let steps = best.program.steps.len();
+            best = self.simpler(best)?;
+            if self.is_quick(&best.program) {
+                best = self.without_pairs(best)?;
+            }
+            best = self.shorter(best, 1)?;
+            if best.program.steps.len() == steps {
+                break;
+            }
+        }
+        Ok(best)
+    }
+
+    /// Leaves out pieces of ever fewer steps, from `size` on.
+    fn shorter(&self, mut best: Shrunk, mut size: usize) -> Result<Shrunk, RunError> {
+        for _ in 0..ROUNDS {
+            size = size.min(best.program.steps.len().saturating_sub(1));
+            if size == 0 {
+                break;
+            }
+            let candidates = rewrite::without(&best.program, size);
+            let mut fruitful = self.all(&candidates, TRIES)?;
+            fruitful.retain(|(_, shrunk)| shrunk.program.steps.len() < best.program.steps.len());
+            let together = rewrite::together(&best.program, size, &fruitful);
+            match self.first(&together)? {
+                Some((_, shrunk)) => best = shrunk,
+                None => match fruitful.into_iter().next() {
+                    Some((_, shrunk)) => best = shrunk,
+                    None => size /= 2,
+                },
+            }
+        }
+        Ok(best)
+    }
+
+    fn without_pairs(&self, mut best: Shrunk) -> Result<Shrunk, RunError> {
+        for _ in 0..ROUNDS {
+            let fruitful = self.all(&rewrite::without_two(&best.program), FEW_TRIES)?;
+            match fruitful.into_iter().next() {
+                Some((_, shrunk)) if shrunk.program.steps.len() < best.program.steps.len() => {
+                    best = shrunk;
+                }
+                _ => break,
+            }
+        }
+        Ok(best)
+    }
+
+    /// Whether a program can be tried in hundreds of variations.
+    fn is_quick(&self, program: &Program) -> bool {
+        let waits = program.steps.iter().map(|step| match step.call {
+            Call::Sleep { ms } => ms,
+            _ => 0,
+        });
+        match self.witness {
+            Witness::Kernel(on) => on.kind().virtual_time || waits.sum::<u32>() < 1_000,
+            Witness::Profile(_) => true,
+        }
+    }
+
+    fn simpler(&self, mut best: Shrunk) -> Result<Shrunk, RunError> {
+        for _ in 0..ROUNDS {
+            match self.first(&rewrite::simplified(&best.program))? {
+                Some((_, shrunk)) => best = shrunk,
+                None => break,
+            }
+        }
+        Ok(best)
+    }
+
+    /// Those of some programs that still show a disallowed answer, by their place.
+    fn all(&self, programs: &[Program], tries: usize) -> Result<Vec<(usize, Shrunk)>, RunError> {
+        let on = match self.witness {
+            Witness::Kernel(on) => on,
+            Witness::Profile(_) => {
+                let shown = programs.iter().map(|program| self.shows(program, tries));
+                let placed = shown.enumerate().filter_map(|(n, shown)| Some((n, shown?)));
+                return Ok(placed.collect());
+            }
+        };
+        let many: Vec<Program> = programs
+            .iter()
+            .flat_map(|p| std::iter::repeat_n(p.clone(), tries))
+            .collect();
+        let mut found: Vec<(usize, Shrunk)> = Vec::new();
+        for (n, answer) in on.run_all(&many)?.into_iter().enumerate() {
+            let place = n / tries;
+            if found.last().is_some_and(|(p, _)| *p == place) {
+                continue;
+            }
+            if let Some(shrunk) = answer.ok().and_then(|p| self.judge(p).0) {
+                found.push((place, shrunk));
+            }
+        }
+        Ok(found)
+    }
+
+    fn first(&self, programs: &[Program]) -> Result<Option<(usize, Shrunk)>, RunError> {
+        Ok(self.all(programs, TRIES)?.into_iter().next())
+    }
+
+    /// Whether one program shows a disallowed answer, where a profile is the witness.
+    fn shows(&self, program: &Program, tries: usize) -> Option<Shrunk> {
+        self.shows_at_a_cost(program, tries).0
+    }
+
+    /// The same, and how much work it was.
+    fn shows_at_a_cost(&self, program: &Program, tries: usize) -> (Option<Shrunk>, u64) {
+        let Witness::Profile(right) = self.witness else {
+            return (None, 0);
+        };
+        let mut seen = BTreeSet::new();
+        let mut cost = 0;
+        let shown = (0..tries as u64).find_map(|seed| {
+            let played = play::play(right, seed, program)?;
+            cost += played.program.steps.len() as u64;
+            // Chance plays no part in most programs, and the same answers are judged alike.
+            let ports = played.program.steps.iter().filter_map(|s| {
+                let answer = s.answer.as_ref()?;
+                Some((answer.port, answer.local, answer.peer))
+            });
+            if !seen.insert(ports.collect::<Vec<_>>())
+                || right.alike(&self.behaviours, played.asked)
+            {
+                return None;
+            }
+            let (shown, tried) = self.judge(played.program);
+            cost += tried;
+            shown
+        });
+        (shown, cost)
+    }
+
+    /// What an answered program shows, and how much work it was to see.
+    fn judge(&self, mut program: Program) -> (Option<Shrunk>, u64) {
+        let mut judge = Judge::new(self.behaviours);
+        let judged = judge.program(&program);
+        let tried = judge.tried();
+        let Ok(Some(found)) = judged else {
+            return (None, tried);
+        };
+        program.steps.truncate(found.step + 1);
+        let real = |s: &crate::Step| {
+            s.answer
+                .as_ref()
+                .is_none_or(|a| a.result != Outcome::NoSock)
+        };
+        program.steps.retain(real);
+        let found = Counterexample {
+            step: program.steps.len().saturating_sub(1),
+            ..found
+        };
+        (Some(Shrunk { program, found }), tried)
+    }
+}

@@ -1,0 +1,114 @@
+//! Shorter and simpler programs, in a fixed order, that may show the same as a longer one.
+
+use super::Shrunk;
+use super::edit::is_tame;
+use crate::program::{Call, Program, Step};
+
+/// Programs of more steps are not tried without each two of them.
+const PAIRS: usize = 14;
+
+/// A program without each piece of `size` steps in turn; the last step stays.
+pub(super) fn without(program: &Program, size: usize) -> Vec<Program> {
+    let last = program.steps.len() - 1;
+    (0..last)
+        .step_by(size)
+        .map(|from| cut(program, &[from], size))
+        .filter(|shorter| is_as_tame(shorter, program))
+        .collect()
+}
+
+/// What cannot be followed soon is not what one comes to from a program that can.
+fn is_as_tame(shorter: &Program, program: &Program) -> bool {
+    is_tame(shorter) || !is_tame(program)
+}
+
+fn cut(program: &Program, from: &[usize], size: usize) -> Program {
+    let last = program.steps.len() - 1;
+    let gone = |i: usize| i != last && from.iter().any(|&f| (f..f + size).contains(&i));
+    let kept = program.steps.iter().enumerate().filter(|(i, _)| !gone(*i));
+    let steps = kept
+        .map(|(_, step)| Step {
+            answer: None,
+            ..step.clone()
+        })
+        .collect();
+    Program {
+        steps,
+        ..program.clone()
+    }
+}
+
+/// A program without each two of its steps, where it is short enough for that.
+pub(super) fn without_two(program: &Program) -> Vec<Program> {
+    let last = program.steps.len() - 1;
+    if last > PAIRS {
+        return Vec::new();
+    }
+    let pairs = (0..last).flat_map(|a| (a + 1..last).map(move |b| [a, b]));
+    pairs
+        .map(|pair| cut(program, &pair, 1))
+        .filter(|shorter| is_as_tame(shorter, program))
+        .collect()
+}
+
+/// The same steps in a simpler world, the simplest first: on one host, as one user, with fewer ports.
+pub(super) fn simplified(program: &Program) -> Vec<Program> {
+    let asked = Program {
+        steps: program
+            .steps
+            .iter()
+            .map(|step| Step {
+                answer: None,
+                ..step.clone()
+            })
+            .collect(),
+        ..program.clone()
+    };
+    let each = |change: &dyn Fn(&mut Step)| {
+        let mut changed = asked.clone();
+        changed.steps.iter_mut().for_each(change);
+        changed
+    };
+    let mut all = Vec::new();
+    if !asked.hosts.is_empty() {
+        let mut one = each(&|step| step.host = None);
+        one.hosts.clear();
+        all.push(one);
+    }
+    all.push(each(&|step| match &mut step.call {
+        Call::Socket { uid, .. } | Call::Accept { uid, .. } => *uid = None,
+        _ => {}
+    }));
+    all.extend([0, 1].map(|more| {
+        each(&|step| {
+            if let Call::Sysctl { key, value } = &mut step.call
+                && key.ends_with("ip_local_port_range")
+                && let Some((low, high)) = value.split_once(' ')
+                && let (Ok(low), Ok(high)) = (low.parse::<u16>(), high.parse::<u16>())
+            {
+                *value = format!("{low} {}", high.min(low.saturating_add(more)));
+            }
+        })
+    }));
+    all.retain(|changed| {
+        let differs = |(a, b): (&Step, &Step)| (&a.host, &a.call) != (&b.host, &b.call);
+        changed.hosts != program.hosts || changed.steps.iter().zip(&program.steps).any(differs)
+    });
+    all
+}
+
+/// All pieces that can go one by one gone at once, then half of them.
+pub(super) fn together(
+    program: &Program,
+    size: usize,
+    fruitful: &[(usize, Shrunk)],
+) -> Vec<Program> {
+    let pieces: Vec<usize> = fruitful.iter().map(|(n, _)| n * size).collect();
+    let halves = pieces.split_at(pieces.len() / 2);
+    let all = [&pieces[..], halves.0, halves.1];
+    all.into_iter()
+        .filter(|p| p.len() > 1)
+        .map(|p| cut(program, p, size))
+        .filter(|shorter| is_as_tame(shorter, program))
+        .collect()
+}

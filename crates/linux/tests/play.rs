@@ -1,0 +1,61 @@
+//! What the model answers in a kernel's place is what its profile allows, so that it can stand in for the kernel.
+
+use fourtuple_kernel::profile::find;
+use fourtuple_linux::generate::{self, Kind};
+use fourtuple_linux::judge::Judge;
+use fourtuple_linux::play::play;
+use fourtuple_linux::{Outcome, Program};
+
+const KIND: Kind = Kind {
+    virtual_time: true,
+    users: true,
+    links: true,
+};
+
+#[test]
+fn the_answers_of_a_profile_are_allowed_by_it() {
+    // From each time of the ports' history one.
+    for name in [
+        "linux-2.6.32",
+        "linux-3.16",
+        "linux-4.9",
+        "linux-5.10",
+        "linux-6.1",
+        "linux-6.12",
+        "linux-6.18",
+    ] {
+        let profile = find(name).expect("it is there");
+        let (mut played, mut waited) = (0, 0);
+        for number in 0..150 {
+            let program = generate::program(5, number, KIND);
+            // A setting of the hosts may be one that this kernel does not have.
+            let Some(answered) = play(profile.behaviours, number, &program) else {
+                continue;
+            };
+            played += 1;
+            let waiting = |p: &Program| {
+                let results = p.steps.iter().filter_map(|s| s.answer.as_ref());
+                results.filter(|a| a.result == Outcome::Waiting).count()
+            };
+            waited += waiting(&answered.program);
+            let judged = Judge::new(profile.behaviours).program(&answered.program);
+            assert_eq!(judged, Ok(None), "{name}: {program:#?}");
+        }
+        assert!(played > 100 && waited > 0, "{name}: {played}, {waited}");
+    }
+}
+
+#[test]
+fn a_program_is_played_the_same_way_every_time() {
+    let profile = find("linux-6.18").expect("it is there");
+    let mut different = 0;
+    for number in 0..50 {
+        let program = generate::program(5, number, KIND);
+        let first = play(profile.behaviours, 1, &program).expect("it is played");
+        let again = play(profile.behaviours, 1, &program).expect("it is played");
+        assert_eq!(first.program, again.program);
+        let other = play(profile.behaviours, 2, &program).expect("it is played");
+        different += usize::from(other.program != first.program);
+    }
+    assert!(different > 0, "the seed decides nothing");
+}
