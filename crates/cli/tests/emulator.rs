@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Said, command, root, scratch};
+use common::{Said, command, processes, root, scratch};
 
 const SCENARIO: &str = "\
 about: Does the machine live to see the end?
@@ -53,21 +53,6 @@ fn emulator(directory: &Path, then: &str) -> String {
     fs::write(&path, script).expect("a scratch file");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
     file.display().to_string()
-}
-
-/// Every process and its parent, but for those that have ended.
-fn processes() -> Vec<(u32, u32)> {
-    let entries = fs::read_dir("/proc").expect("it is mounted").flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before it may contain anything.
-        let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = rest.next()?;
-        let parent = rest.next()?.parse().ok()?;
-        (state != "Z").then_some((pid, parent))
-    })
-    .collect()
 }
 
 fn children(of: u32) -> BTreeSet<u32> {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{command, fourtuple, root, scratch};
+use common::{command, fourtuple, processes, root, scratch};
 
 /// Two hosts with processes and settings of their own, and a wait that nobody lives to see the end of.
 const SCENARIO: &str = "\
@@ -26,21 +26,6 @@ processes:
   second: { on: app, uid: 0, start: 1h, connect: 192.168.0.4:3000 }
   server: { on: api, listen: 192.168.0.4:80 }
 ";
-
-/// Every process and its parent, but for those that have ended.
-fn processes() -> Vec<(u32, u32)> {
-    let entries = fs::read_dir("/proc").expect("it is mounted").flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before it may contain anything.
-        let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = rest.next()?;
-        let parent = rest.next()?.parse().ok()?;
-        (state != "Z").then_some((pid, parent))
-    })
-    .collect()
-}
 
 fn descendants(of: u32) -> BTreeSet<u32> {
     let all = processes();

@@ -61,3 +61,18 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     std::fs::create_dir_all(&path).expect("a scratch directory");
     path
 }
+
+/// Every process and its parent, but for those that have ended.
+pub(crate) fn processes() -> Vec<(u32, u32)> {
+    let entries = std::fs::read_dir("/proc").expect("it is mounted").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it may contain anything.
+        let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = rest.next()?;
+        let parent = rest.next()?.parse().ok()?;
+        (state != "Z").then_some((pid, parent))
+    })
+    .collect()
+}
