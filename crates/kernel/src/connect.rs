@@ -456,6 +456,7 @@ impl<C: Chooser> Machine<C> {
             loop {
                 let n = self.ns(ns);
                 let taken = index.map(|p| n.destinations.get(p));
+                // The rule of `usable`: blocked are the ports whose bucket bind() or listen() has touched.
                 let passed = Passed {
                     sets: [
                         &n.blocked,

@@ -10,7 +10,8 @@
 //! * [`Machine`] is one running kernel with its network namespaces and sockets;
 //! * `bind` and `conflict`: who may share a port; `autoport`: the search for a free one;
 //! * `connect`: the search of an unbound connect(), where the rule "skip every bucket that bind()
-//!   has touched" lives (`usable`); `established`: 4-tuples and the reuse of TIME-WAIT;
+//!   has touched" lives (`usable`, and `scan_runs` for a word of ports at a time); `established`: 4-tuples and the reuse
+//!   of TIME-WAIT, in the table `tuples`;
 //! * `tcp`, `close`, `timewait`, `wheel`: how connections open and end, and what they leave behind;
 //! * [`profile`] is the table of behaviours in which kernels differ, and their names;
 //! * [`World`] joins several machines by an ideal network.
