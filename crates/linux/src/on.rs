@@ -28,6 +28,9 @@ enum Place {
     Vm(Vm),
 }
 
+/// Programs that run at a time on the running kernel, for each processor: they sleep most of the time.
+const ON_HOST: usize = 24;
+
 impl On {
     /// `host`, or the name of an image as [`Image::named`] takes it. Looks whether it works, and which kernel it is.
     ///
@@ -40,7 +43,7 @@ impl On {
             return Ok(On {
                 place: Place::Host,
                 // Programs that sleep cost nothing meanwhile.
-                jobs: jobs.unwrap_or(4 * processors),
+                jobs: jobs.unwrap_or(ON_HOST * processors),
                 release: host.release().to_owned(),
                 users: host.has_users(),
             });
