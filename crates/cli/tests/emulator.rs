@@ -38,6 +38,7 @@ fn emulator(directory: &Path, then: &str) -> String {
     image[0x202..0x206].copy_from_slice(b"HdrS");
     let file = directory.join("image");
     fs::write(&file, image).expect("a scratch file");
+    // The first one lasts long enough to be seen on a busy machine: who waits for the second one tells them apart.
     let script = format!(
         "#!/bin/sh\n\
          for word; do case $word in\n\
@@ -46,7 +47,7 @@ fn emulator(directory: &Path, then: &str) -> String {
          esac; done\n\
          here=$(dirname \"$0\")\n\
          cat \"$here/hello\" > \"$answers\"\n\
-         [ -e \"$here/asked\" ] || {{ : > \"$here/asked\"; exit 0; }}\n\
+         [ -e \"$here/asked\" ] || {{ : > \"$here/asked\"; sleep 1; exit 0; }}\n\
          {then}\n"
     );
     let path = directory.join("qemu-system-x86_64");
