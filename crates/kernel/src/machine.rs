@@ -73,7 +73,7 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) cells: BTreeMap<u32, u32>,
     /// Bound sockets of the whole machine; drifts on old kernels.
     pub(crate) bsockets: i32,
-    /// Children that have joined since, which only some kernels count.
+    /// Children that have joined a bucket, which only some kernels count among these.
     pub(crate) children: i32,
     pub(crate) tw_count: u32,
     pub(crate) wheel: Wheel,

@@ -27,6 +27,14 @@ impl Tuple {
             rport: remote.port,
         }
     }
+
+    fn key(&self, Pair(pair): Pair) -> Key {
+        Key {
+            pair,
+            lport: self.lport,
+            rport: self.rport,
+        }
+    }
 }
 
 /// A pair of addresses that the table knows.
@@ -146,24 +154,16 @@ impl Tuples {
     }
 
     pub(crate) fn insert(&mut self, tuple: &Tuple, owner: Owner) {
-        let key = Key {
-            pair: self.pairs.number([tuple.local, tuple.remote]),
-            lport: tuple.lport,
-            rport: tuple.rport,
-        };
+        let key = tuple.key(Pair(self.pairs.number([tuple.local, tuple.remote])));
         self.table
             .insert_unique(key.hash(), Entry { key, owner }, |e| e.key.hash());
     }
 
     pub(crate) fn remove(&mut self, tuple: &Tuple, owner: Owner) {
-        let Some(Pair(pair)) = self.pair(tuple.local, tuple.remote) else {
+        let Some(pair) = self.pair(tuple.local, tuple.remote) else {
             return;
         };
-        let key = Key {
-            pair,
-            lport: tuple.lport,
-            rport: tuple.rport,
-        };
+        let key = tuple.key(pair);
         if let Ok(entry) = self.table.find_entry(key.hash(), |e| e.owner == owner) {
             entry.remove();
         }

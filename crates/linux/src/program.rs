@@ -225,6 +225,26 @@ impl Call {
             | Call::Getpeername { sock } => Some(sock),
         }
     }
+
+    /// The same, to give it another name.
+    pub(crate) fn sock_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Call::Ns | Call::Addr { .. } | Call::Sysctl { .. } | Call::Sleep { .. } => None,
+            Call::Socket { sock, .. }
+            | Call::Set { sock, .. }
+            | Call::Bind { sock, .. }
+            | Call::Listen { sock, .. }
+            | Call::Connect { sock, .. }
+            | Call::Accept { sock, .. }
+            | Call::Send { sock, .. }
+            | Call::Recv { sock, .. }
+            | Call::Shutdown { sock, .. }
+            | Call::Disconnect { sock }
+            | Call::Close { sock }
+            | Call::Getsockname { sock }
+            | Call::Getpeername { sock } => Some(sock),
+        }
+    }
 }
 
 /// What a step answered.

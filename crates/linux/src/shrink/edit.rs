@@ -391,7 +391,8 @@ impl Palette {
     }
 }
 
-fn unasked(step: &Step) -> Step {
+/// A step that nobody has answered.
+pub(super) fn unasked(step: &Step) -> Step {
     Step {
         answer: None,
         ..step.clone()
@@ -420,26 +421,11 @@ fn new_name(program: &Program) -> String {
 }
 
 fn rename(call: &mut Call, from: &str, to: &str) {
-    match call {
-        Call::Ns | Call::Addr { .. } | Call::Sysctl { .. } | Call::Sleep { .. } => {}
-        // Whoever makes a socket gives it a name of its own.
-        Call::Socket { .. } => {}
-        Call::Set { sock, .. }
-        | Call::Bind { sock, .. }
-        | Call::Listen { sock, .. }
-        | Call::Connect { sock, .. }
-        | Call::Accept { sock, .. }
-        | Call::Send { sock, .. }
-        | Call::Recv { sock, .. }
-        | Call::Shutdown { sock, .. }
-        | Call::Disconnect { sock }
-        | Call::Close { sock }
-        | Call::Getsockname { sock }
-        | Call::Getpeername { sock } => {
-            if sock == from {
-                *sock = to.to_owned();
-            }
-        }
+    // Whoever makes a socket gives it a name of its own.
+    if !matches!(call, Call::Socket { .. })
+        && let Some(sock) = call.sock_mut().filter(|sock| *sock == from)
+    {
+        *sock = to.to_owned();
     }
 }
 
@@ -472,7 +458,7 @@ fn fit(program: &mut Program) {
 }
 
 /// The range that a sysctl sets.
-fn range_of(key: &str, value: &str) -> Option<(u16, u16)> {
+pub(super) fn range_of(key: &str, value: &str) -> Option<(u16, u16)> {
     if key != "net.ipv4.ip_local_port_range" {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Shorter and simpler programs, in a fixed order, that may show the same as a longer one.
 
 use super::Shrunk;
-use super::edit::is_tame;
+use super::edit::{is_tame, range_of, unasked};
 use crate::program::{Call, Program, Step};
 
 /// Programs of more steps are not tried without each two of them.
@@ -26,14 +26,8 @@ fn cut(program: &Program, from: &[usize], size: usize) -> Program {
     let last = program.steps.len() - 1;
     let gone = |i: usize| i != last && from.iter().any(|&f| (f..f + size).contains(&i));
     let kept = program.steps.iter().enumerate().filter(|(i, _)| !gone(*i));
-    let steps = kept
-        .map(|(_, step)| Step {
-            answer: None,
-            ..step.clone()
-        })
-        .collect();
     Program {
-        steps,
+        steps: kept.map(|(_, step)| unasked(step)).collect(),
         ..program.clone()
     }
 }
@@ -54,14 +48,7 @@ pub(super) fn without_two(program: &Program) -> Vec<Program> {
 /// The same steps in a simpler world, the simplest first: on one host, as one user, with fewer ports.
 pub(super) fn simplified(program: &Program) -> Vec<Program> {
     let asked = Program {
-        steps: program
-            .steps
-            .iter()
-            .map(|step| Step {
-                answer: None,
-                ..step.clone()
-            })
-            .collect(),
+        steps: program.steps.iter().map(unasked).collect(),
         ..program.clone()
     };
     let each = |change: &dyn Fn(&mut Step)| {
@@ -82,9 +69,7 @@ pub(super) fn simplified(program: &Program) -> Vec<Program> {
     all.extend([0, 1].map(|more| {
         each(&|step| {
             if let Call::Sysctl { key, value } = &mut step.call
-                && key.ends_with("ip_local_port_range")
-                && let Some((low, high)) = value.split_once(' ')
-                && let (Ok(low), Ok(high)) = (low.parse::<u16>(), high.parse::<u16>())
+                && let Some((low, high)) = range_of(key, value)
             {
                 *value = format!("{low} {}", high.min(low.saturating_add(more)));
             }
