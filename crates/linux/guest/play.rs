@@ -141,7 +141,9 @@ impl Play<'_, '_, '_> {
     }
 
     fn elapsed(&self) -> u64 {
-        sys::now_us().saturating_sub(self.start_us).saturating_mul(1000)
+        sys::now_us()
+            .saturating_sub(self.start_us)
+            .saturating_mul(1000)
     }
 
     fn wait_until(&mut self, at: u64) {
@@ -165,7 +167,14 @@ impl Play<'_, '_, '_> {
     }
 
     /// Makes a call and notes it.
-    fn call(&mut self, who: Who, (host, process): (u8, u16), code: u8, detail: u8, o: &Build) -> Record {
+    fn call(
+        &mut self,
+        who: Who,
+        (host, process): (u8, u16),
+        code: u8,
+        detail: u8,
+        o: &Build,
+    ) -> Record {
         let record = self.ask((host, process), code, o);
         self.note(who, code, detail, &record);
         record
@@ -541,4 +550,3 @@ impl Play<'_, '_, '_> {
         }
     }
 }
-

@@ -130,7 +130,10 @@ fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, 
 fn with_port(op: Op, ports: &Ports, perform: impl FnOnce(Op) -> Record) -> Record {
     // The slot comes first, then the address.
     let asks = matches!(op.code, OP_BIND | OP_CONNECT)
-        && op.operands.get(2).is_some_and(|family| family & PORT_OF != 0);
+        && op
+            .operands
+            .get(2)
+            .is_some_and(|family| family & PORT_OF != 0);
     if !asks {
         return perform(op);
     }

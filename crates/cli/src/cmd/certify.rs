@@ -68,8 +68,19 @@ impl Args {
             let profile = self.profile.as_deref().map(super::kernels::find);
             let profile = profile.transpose()?;
             let selected = select::all(&self.paths, &self.overrides)?;
-            self.overrides.budget.check_model(&selected, kernels.len() as u64)?;
-            let found = certify_scenarios::on(out, &selected, &kernels, &Following { profile, limit: self.wait.limit() }, &mut rows)?;
+            self.overrides
+                .budget
+                .check_model(&selected, kernels.len() as u64)?;
+            let found = certify_scenarios::on(
+                out,
+                &selected,
+                &kernels,
+                &Following {
+                    profile,
+                    limit: self.wait.limit(),
+                },
+                &mut rows,
+            )?;
             bad |= found.bad();
             if let Some(file) = &self.data {
                 found.write(file)?;
@@ -88,7 +99,8 @@ impl Args {
 
 /// Follows a recording; says whether there was an answer that is not allowed.
 fn recording(out: &mut Output, on: &str, rows: &mut Rows) -> Result<bool, Failure> {
-    let boots = trace::read_file(Path::new(on)).map_err(|e| Failure::Told(format!("error: {e}")))?;
+    let boots =
+        trace::read_file(Path::new(on)).map_err(|e| Failure::Told(format!("error: {e}")))?;
     let mut bad = false;
     for boot in &boots {
         let Some(header) = &boot.header else {

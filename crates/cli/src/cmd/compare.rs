@@ -24,7 +24,9 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let selected = select::one(&self.file, &self.overrides)?;
-        self.overrides.budget.check_model(std::slice::from_ref(&selected), 1)?;
+        self.overrides
+            .budget
+            .check_model(std::slice::from_ref(&selected), 1)?;
         let progress = Progress::new();
         progress.show(&*selected.scenario.name);
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);

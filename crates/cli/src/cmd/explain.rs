@@ -29,7 +29,9 @@ impl Args {
         selected
             .cases
             .retain(|case| Some(&case.kernel) == first.as_ref());
-        self.overrides.budget.check_model(std::slice::from_ref(&selected), 1)?;
+        self.overrides
+            .budget
+            .check_model(std::slice::from_ref(&selected), 1)?;
         let progress = Progress::new();
         progress.show(&*selected.scenario.name);
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);

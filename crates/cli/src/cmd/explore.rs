@@ -9,8 +9,8 @@ use fourtuple_kernel::profile;
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::shard::Shard;
 use crate::select::{self, Overrides};
+use crate::shard::Shard;
 
 /// Explores every order of the calls and every choice of a port: which answers come always, sometimes or never.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,12 @@ pub(crate) struct Args {
     jobs: Option<usize>,
     /// Explore only one part of the cases (kernels and points of the matrix), such as the second of five. Parts one after
     /// the other, in json-lines, are the whole.
-    #[arg(long, value_name = "K/N", default_value = "1/1", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        hide_default_value = true
+    )]
     shard: Shard,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -62,7 +67,9 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
         self.shard.keep(&mut selected.cases);
-        self.overrides.budget.check_model(std::slice::from_ref(&selected), self.samples.into())?;
+        self.overrides
+            .budget
+            .check_model(std::slice::from_ref(&selected), self.samples.into())?;
         let processors = || std::thread::available_parallelism().map_or(1, Into::into);
         let budget = Budget {
             states: self.budget as usize,

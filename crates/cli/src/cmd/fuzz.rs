@@ -50,7 +50,12 @@ pub(crate) struct Args {
     #[arg(long)]
     whole: bool,
     /// Runs only one part of the programs, such as the second of five. Parts one after the other, in json-lines, are the whole.
-    #[arg(long, value_name = "K/N", default_value = "1/1", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        hide_default_value = true
+    )]
     shard: Shard,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -123,9 +128,19 @@ impl Args {
         if self.format == Format::Text {
             let programs = match campaign.count {
                 0 => "no programs".to_owned(),
-                n => format!("programs {} to {}", campaign.first, campaign.first + n as u64 - 1),
+                n => format!(
+                    "programs {} to {}",
+                    campaign.first,
+                    campaign.first + n as u64 - 1
+                ),
             };
-            writeln!(out, "{}, profile {}, seed {}, {programs}", campaign.on.name(), profile.name, self.seed)?;
+            writeln!(
+                out,
+                "{}, profile {}, seed {}, {programs}",
+                campaign.on.name(),
+                profile.name,
+                self.seed
+            )?;
             out.flush()?;
         }
         let findings = {
@@ -179,13 +194,11 @@ impl Args {
             sum_up(out, profile, findings)?;
         }
         // A campaign in which nothing could be judged has not shown anything, unless it is a part without programs.
-        Ok(
-            if all == 0 && (findings.calls > 0 || campaign.count == 0) {
-                Verdict::Good
-            } else {
-                Verdict::Bad
-            },
-        )
+        Ok(if all == 0 && (findings.calls > 0 || campaign.count == 0) {
+            Verdict::Good
+        } else {
+            Verdict::Bad
+        })
     }
 }
 
@@ -260,7 +273,6 @@ fn too_large(size: u64) -> Option<String> {
     })
 }
 
-
 pub(super) fn told(error: RunError) -> Failure {
     Failure::Told(format!("error: {error}"))
 }
@@ -281,6 +293,9 @@ mod tests {
     fn a_recording_that_cannot_be_read_again_is_told() {
         assert_eq!(too_large(trace::MAX_FILE_BYTES), None);
         let words = too_large(trace::MAX_FILE_BYTES + 1).expect("it is told");
-        assert!(words.contains("268435456") && words.contains("--shard"), "{words}");
+        assert!(
+            words.contains("268435456") && words.contains("--shard"),
+            "{words}"
+        );
     }
 }

@@ -11,7 +11,9 @@ use crate::output::{Failure, Output, Verdict};
 
 /// Lists the kernels whose ports are modelled, or shows the behaviours of one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple kernels rhel-6.5\n\nExit status: 0, or 2 if the call is wrong.")]
+#[command(
+    after_help = "Example: fourtuple kernels rhel-6.5\n\nExit status: 0, or 2 if the call is wrong."
+)]
 pub(crate) struct Args {
     /// The kernel to show; without it all are listed.
     name: Option<String>,
@@ -136,9 +138,7 @@ fn since(mainline: &[Profile], profile: &Profile, behaviour: &str) -> String {
 fn mainline() -> Vec<Profile> {
     profile::names()
         .iter()
-        .filter(|name| {
-            name.starts_with("linux-") && !kernels::is_stable(name)
-        })
+        .filter(|name| name.starts_with("linux-") && !kernels::is_stable(name))
         .filter_map(|name| profile::find(name))
         .collect()
 }

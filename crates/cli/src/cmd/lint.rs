@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use fourtuple_harness::lint::{self, Finding, Rule};
 
-use crate::github;
 use crate::budget::TRIED;
+use crate::github;
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
@@ -109,7 +109,9 @@ impl Args {
 }
 
 fn json(one: &Finding) -> serde_json::Value {
-    let Finding { rule, diagnostic, .. } = one;
+    let Finding {
+        rule, diagnostic, ..
+    } = one;
     let place = diagnostic.place.as_ref();
     serde_json::json!({
         "rule": rule.name(),

@@ -11,7 +11,9 @@ use crate::output::{Failure, Output, Verdict};
 
 /// Writes manual pages: one for the command and one for each verb.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple man ~/.local/share/man/man1 && man fourtuple-run\n\nExit status: 0, or 2 if the call is wrong.")]
+#[command(
+    after_help = "Example: fourtuple man ~/.local/share/man/man1 && man fourtuple-run\n\nExit status: 0, or 2 if the call is wrong."
+)]
 pub(crate) struct Args {
     /// The directory to write to, made if it is missing; without it the page of the command goes to standard output.
     #[arg(value_name = "DIR")]

@@ -36,7 +36,11 @@ impl Args {
             Some(from) => corpus::find(from)?,
             None => TEMPLATE,
         };
-        let own = || self.from.as_deref().and_then(|from| Path::new(from).file_name());
+        let own = || {
+            self.from
+                .as_deref()
+                .and_then(|from| Path::new(from).file_name())
+        };
         let mut path = self
             .name
             .or_else(|| own().map(PathBuf::from))

@@ -47,7 +47,9 @@ enum Format {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let selected = select::one(&self.file, &self.overrides)?;
-        self.overrides.budget.check_model(std::slice::from_ref(&selected), TRIED)?;
+        self.overrides
+            .budget
+            .check_model(std::slice::from_ref(&selected), TRIED)?;
         let mut all: Vec<Remedies> = Vec::new();
         {
             let progress = Progress::new();
@@ -56,8 +58,9 @@ impl Args {
                 let Some(profile) = profile::find(&case.kernel) else {
                     continue;
                 };
-                let mut say =
-                    |done, total| progress.show(format!("{}: {done} of {total} tried", case.kernel));
+                let mut say = |done, total| {
+                    progress.show(format!("{}: {done} of {total} tried", case.kernel))
+                };
                 let found = remedies::examine(case, &profile, &mut say);
                 all.push(found.map_err(|cannot| {
                     Failure::Told(format!("error: the model cannot run this: {cannot}"))

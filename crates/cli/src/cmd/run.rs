@@ -11,13 +11,15 @@ use fourtuple_harness::{Engine, Need, ScenarioReport, json, runner, text};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::room::Room;
-use crate::shard::Shard;
 use crate::select::{self, Overrides, Selected};
+use crate::shard::Shard;
 use crate::{engines, github, junit};
 
 /// Runs scenarios on engines and says what happened, why, and whether it was expected.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18\n\nExit status: 0 if all is as expected and the engines agree, 1 if not, 2 if a scenario or the call is wrong or a real kernel's run broke off.")]
+#[command(
+    after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18\n\nExit status: 0 if all is as expected and the engines agree, 1 if not, 2 if a scenario or the call is wrong or a real kernel's run broke off."
+)]
 pub(crate) struct Args {
     /// Scenario files, or directories of them.
     #[arg(required = true, value_name = "PATH")]
@@ -37,7 +39,12 @@ pub(crate) struct Args {
     jobs: Option<usize>,
     /// Run only one part of the scenarios, such as the second of five. Parts one after the other, in json-lines, are the
     /// whole.
-    #[arg(long, value_name = "K/N", default_value = "1/1", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        hide_default_value = true
+    )]
     shard: Shard,
 }
 

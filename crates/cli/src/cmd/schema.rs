@@ -6,7 +6,9 @@ use crate::output::{Failure, Output, Verdict};
 
 /// Prints the JSON Schema of scenario files, for editors.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: fourtuple schema > scenarios/scenario.schema.json\n\nExit status: 0, or 2 if the call is wrong.")]
+#[command(
+    after_help = "Example: fourtuple schema > scenarios/scenario.schema.json\n\nExit status: 0, or 2 if the call is wrong."
+)]
 pub(crate) struct Args {}
 
 impl Args {

@@ -99,8 +99,7 @@ fn signatures() {
     let _: fn(&TcpStream, &mut Context<'_>, &mut ReadBuf<'_>) -> Poll<Got<usize>> =
         TcpStream::poll_peek;
     type PollReady = fn(&TcpStream, &mut Context<'_>) -> Poll<Got<()>>;
-    let _: [PollReady; 2] =
-        [TcpStream::poll_read_ready, TcpStream::poll_write_ready];
+    let _: [PollReady; 2] = [TcpStream::poll_read_ready, TcpStream::poll_write_ready];
     let _: fn(&TcpStream, &mut [u8]) -> Got<usize> = TcpStream::try_read;
     let _: fn(&TcpStream, &mut [IoSliceMut<'_>]) -> Got<usize> = TcpStream::try_read_vectored;
     let _: fn(&TcpStream, &mut Vec<u8>) -> Got<usize> = TcpStream::try_read_buf;
@@ -149,9 +148,15 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     note("send buffer", answer(socket.send_buffer_size()));
     note("linger", answer(socket.linger()));
     note("no device", answer(socket.bind_device(Some(b"nosuch0"))));
-    note("foreign address", answer(socket.bind((Ipv4Addr::new(192, 0, 2, 1), 0).into())));
+    note(
+        "foreign address",
+        answer(socket.bind((Ipv4Addr::new(192, 0, 2, 1), 0).into())),
+    );
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    note("bound twice", answer(socket.bind((Ipv4Addr::LOCALHOST, 0).into())));
+    note(
+        "bound twice",
+        answer(socket.bind((Ipv4Addr::LOCALHOST, 0).into())),
+    );
     let bound = socket.local_addr()?;
     let mut client = socket.connect(at).await?;
     assert_eq!(client.local_addr()?, bound);
@@ -170,7 +175,15 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     // Bytes.
     let mut buffer = [0; 16];
     note("nothing to read", answer(server.try_read(&mut buffer)));
-    note("writable", answer(client.ready(Interest::WRITABLE).await.map(Ready::is_writable)));
+    note(
+        "writable",
+        answer(
+            client
+                .ready(Interest::WRITABLE)
+                .await
+                .map(Ready::is_writable),
+        ),
+    );
     client.write_all(b"hello").await?;
     server.readable().await?;
     note("peek", answer(server.peek(&mut buffer).await));
@@ -178,7 +191,10 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     let mut rest = Vec::with_capacity(16);
     note("the rest", answer(server.try_read_buf(&mut rest)));
     note("bytes", format!("{:?} {rest:?}", &buffer[..2]));
-    note("vectored", answer(client.try_write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"c")])));
+    note(
+        "vectored",
+        answer(client.try_write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"c")])),
+    );
     note("three", answer(server.read_exact(&mut buffer[..3]).await));
 
     // Halves.
@@ -195,7 +211,11 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     let error = read.reunite(other_write).expect_err("they are strangers");
     note("strangers", error.to_string());
     let net::tcp::ReuniteError(read, other_write) = error;
-    drop(other_read.reunite(other_write).expect("they are one stream"));
+    drop(
+        other_read
+            .reunite(other_write)
+            .expect("they are one stream"),
+    );
     let mut client = read.reunite(write).expect("they are one stream");
 
     // Half a close: the other direction goes on.
@@ -205,7 +225,10 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     server.write_all(b"bye").await?;
     drop(server);
     let mut text = String::new();
-    note("read to the end", answer(client.read_to_string(&mut text).await));
+    note(
+        "read to the end",
+        answer(client.read_to_string(&mut text).await),
+    );
     note("text", text);
     drop(client);
 
@@ -231,6 +254,9 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
 
     // Nobody listens any more.
     drop(listener);
-    note("refused", answer(net::TcpStream::connect(at).await.map(|_| ())));
+    note(
+        "refused",
+        answer(net::TcpStream::connect(at).await.map(|_| ())),
+    );
     Ok(seen)
 }
