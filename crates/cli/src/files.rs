@@ -98,16 +98,13 @@ fn try_write(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 mod unnamed {
     use super::Existing;
-    use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+    use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
     use rustix::io::Errno;
     use std::fs::File;
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     use std::io;
     use std::os::fd::AsRawFd as _;
     use std::path::Path;
-
-    /// How often others may come in between.
-    const TRIES: usize = 100;
 
     /// A new one, where the file system has such files.
     pub(super) fn file(directory: &Path) -> Option<File> {
@@ -134,26 +131,23 @@ mod unnamed {
             (Err(Errno::EXIST), Existing::Keep) => return Err(Errno::EXIST.into()),
             (Err(_), _) => return Ok(false),
         }
-        // A name cannot be given that is taken, but a file that has one can take another's place. Whatever is by this name
-        // is a whole file: left by a command that was killed between two calls, or of one that writes the same file now.
+        // A name cannot be given that is taken, but a file that has one can take another's place. Commands that write to one
+        // directory take turns with that; the lock ends with its holder, whatever ends it.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let turn = rustix::fs::open(directory, flags, Mode::empty())?;
+        let lock = || rustix::fs::flock(&turn, FlockOperation::LockExclusive);
+        if rustix::io::retry_on_intr(lock).is_err() {
+            return Ok(false);
+        }
         let mut hash = DefaultHasher::new();
         path.file_name().hash(&mut hash);
         let hidden = directory.join(format!(".fourtuple-{:016x}.tmp", hash.finish()));
-        for _ in 0..TRIES {
-            let done = match link(&hidden) {
-                Ok(()) => std::fs::rename(&hidden, path),
-                Err(error) => Err(error.into()),
-            };
-            // It is still there if it could not take the place, or if somebody else has put this very file there before.
+        // Left by a command that was killed between the next two calls.
+        let _ = std::fs::remove_file(&hidden);
+        link(&hidden)?;
+        std::fs::rename(&hidden, path).inspect_err(|_| {
             let _ = std::fs::remove_file(&hidden);
-            match done {
-                Ok(()) => return Ok(true),
-                // Somebody came in between.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(io::ErrorKind::ResourceBusy.into())
+        })?;
+        Ok(true)
     }
 }
