@@ -69,6 +69,9 @@ impl<C: Chooser> Machine<C> {
                 _ => (self.syn_retry_delay(unarmed.target), 0),
             };
             let mut timer = self.timer(unarmed.kind, unarmed.target, delay, early);
+            if unarmed.kind == TimerKind::SynRetry {
+                timer.latest = timer.latest.after(self.syn_retry_lateness(unarmed.target));
+            }
             timer.seq = unarmed.seq;
             self.timers.put_back(timer);
         }
@@ -123,11 +126,13 @@ impl<C: Chooser> Machine<C> {
             let in_order = !self.any_order(&timer);
             if timer.latest > to {
                 // Timers of one kind and length fire in the order in which they were armed: behind
-                // one that has not fired, none of a later moment has.
+                // one that has not fired, none of a later moment has. One that may be later than this has another length.
                 let skip = in_order
-                    && undecided
-                        .iter()
-                        .any(|u| u.kind == timer.kind && u.nominal <= timer.nominal);
+                    && undecided.iter().any(|u| {
+                        u.kind == timer.kind
+                            && u.nominal <= timer.nominal
+                            && u.latest <= timer.latest
+                    });
                 if skip || !self.chooser.timer_fired(timer.nominal.nanos(), to.nanos()) {
                     undecided.push(timer);
                     continue;
@@ -213,11 +218,25 @@ impl<C: Chooser> Machine<C> {
     }
 
     fn syn_retry_delay(&self, i: u32) -> u64 {
-        let doublings = u32::from(self.socks[i].retries)
-            .saturating_sub(self.b.syn_linear())
-            .min(16);
+        self.syn_delay_after(u32::from(self.socks[i].retries))
+    }
+
+    /// How long after so many repetitions of a SYN the next one is due.
+    fn syn_delay_after(&self, retries: u32) -> u64 {
+        let doublings = retries.saturating_sub(self.b.syn_linear()).min(16);
         let delay = (u64::from(self.b.syn_rto_ms()) * MS) << doublings;
         delay.min(120 * SEC)
+    }
+
+    /// By how much the next repetition of a SYN may be late on a followed kernel. Each counts from the one before, and each waits for
+    /// a step of the timer wheel, so that they are later and later.
+    fn syn_retry_lateness(&self, i: u32) -> u64 {
+        if self.chooser.slack() == 0 || self.b.tw_timer() != TwTimer::Grid {
+            return 0;
+        }
+        (0..=u32::from(self.socks[i].retries))
+            .map(|n| self.grid_step(self.syn_delay_after(n)))
+            .sum()
     }
 
     fn retry_syn(&mut self, i: u32) {
@@ -338,10 +357,7 @@ impl<C: Chooser> Machine<C> {
         let hz = u64::from(self.b.hz());
         let tick = SEC / hz;
         let jiffies = timeout.div_ceil(tick);
-        let mut level = 1;
-        while jiffies > 63 * level - 1 {
-            level *= 8;
-        }
+        let level = self.grid_step(timeout) / tick;
         // jiffies starts 300 s before its wrap at boot; only its remainder on the grid matters.
         let now = i128::from(self.clock.nanos() / tick) - i128::from(300 * hz);
         let expiry = now + i128::from(jiffies);
@@ -354,6 +370,17 @@ impl<C: Chooser> Machine<C> {
             fires.saturating_sub(self.clock.nanos()).max(timeout),
             level * tick,
         )
+    }
+
+    /// The granularity of the level of the timer wheel that a timer of this length is on, in nanoseconds.
+    fn grid_step(&self, timeout: u64) -> u64 {
+        let tick = SEC / u64::from(self.b.hz());
+        let jiffies = timeout.div_ceil(tick);
+        let mut level = 1;
+        while jiffies > 63 * level - 1 {
+            level *= 8;
+        }
+        level * tick
     }
 
     /// Takes a stand-in out of its timer, if it has one.
