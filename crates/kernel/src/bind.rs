@@ -31,6 +31,7 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
+        self.settle_address(i);
         let at = self.check_bind(i, at)?;
         let only_before = self.socks[i].v6only;
         let native = self.socks[i].family == Family::Inet6 && !at.ip.is_v4() && at.ip != Ip::ANY6;

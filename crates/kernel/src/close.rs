@@ -110,6 +110,7 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
+        self.settle_address(i);
         self.tcp_disconnect(i);
         self.socks[i].link = Link::Unconnected;
         self.settle();
@@ -267,6 +268,7 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
+        self.settle_address(i);
         let sock = &mut self.socks[i];
         if sock.link != Link::Unconnected || !matches!(sock.state, State::Close | State::Listen) {
             return self.refuse(

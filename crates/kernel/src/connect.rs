@@ -13,7 +13,7 @@ use crate::portset::{Passed, Run, runs_by_one, runs_by_two};
 use crate::profile::behaviour::{ConnectScan, Perturb};
 use crate::reason::Rule;
 use crate::segment::SegKind;
-use crate::socket::{Link, State};
+use crate::socket::{Link, NONE, Sock, State};
 use crate::time::SEC;
 
 /// A port that the search has settled on.
@@ -31,6 +31,7 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Call::Done(Err(Errno::EINVAL));
         };
+        self.settle_address(i);
         match self.socks[i].link {
             Link::Connected => {
                 return Call::Done(self.refuse(
@@ -257,8 +258,29 @@ impl<C: Chooser> Machine<C> {
         let sock = &mut self.socks[i];
         sock.dport = 0;
         let any = sock.family.any();
-        if !sock.addr_lock && sock.rcv_saddr != any && self.b.connect_resets_address() {
+        sock.address_in_doubt = !sock.addr_lock && sock.rcv_saddr != any;
+        // Most such sockets are closed at once, and what became of the address does not matter. With a port it does, and a follower
+        // compares states.
+        if self.socks[i].bucket != NONE || self.chooser.slack() > 0 {
+            self.settle_address(i);
+        }
+    }
+
+    /// What a failed connect() did to the address, now that somebody looks (`inet_bhash2_reset_saddr`).
+    pub(crate) fn settle_address(&mut self, i: u32) {
+        let sock = &mut self.socks[i];
+        let any = sock.family.any();
+        if std::mem::take(&mut sock.address_in_doubt) && self.b.connect_resets_address() {
             self.move_address(i, any);
+        }
+    }
+
+    /// The local address of a socket, for people and for getsockname().
+    pub(crate) fn address_of(&self, sock: &Sock) -> Ip {
+        if sock.address_in_doubt && self.b.connect_resets_address() {
+            sock.family.any()
+        } else {
+            sock.rcv_saddr
         }
     }
 

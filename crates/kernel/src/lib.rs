@@ -40,6 +40,7 @@ pub mod profile;
 pub mod reason;
 mod segment;
 mod slab;
+mod sleepers;
 mod socket;
 mod sysctl;
 mod tcp;

@@ -11,6 +11,7 @@ use crate::profile::{Asked, Behaviours, Watched};
 use crate::reason::{Refusal, Rule};
 use crate::segment::Packet;
 use crate::slab::Slab;
+use crate::sleepers::Sleepers;
 use crate::socket::{NONE, Sock, State, Tw};
 use crate::sysctl::{Values, is_present, scope_of, sysctl_names};
 use crate::time::Time;
@@ -78,6 +79,7 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) tw_count: u32,
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
+    pub(crate) sleepers: Sleepers,
     /// Local segments that have not been delivered yet.
     pub(crate) inbox: VecDeque<Packet>,
     pub(crate) outbox: VecDeque<Packet>,
@@ -112,6 +114,7 @@ impl<C: Chooser> Machine<C> {
             tw_count: 0,
             wheel: Wheel::default(),
             timers: Timers::default(),
+            sleepers: Sleepers::default(),
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             bridged: false,
@@ -416,7 +419,7 @@ impl<C: Chooser> Machine<C> {
     #[must_use]
     pub fn local(&self, s: SockId) -> Endpoint {
         match self.live(s) {
-            Some(i) => Endpoint::new(self.socks[i].rcv_saddr, self.socks[i].sport),
+            Some(i) => Endpoint::new(self.address_of(&self.socks[i]), self.socks[i].sport),
             None => Endpoint::new(Ip::ANY4, 0),
         }
     }

@@ -146,6 +146,8 @@ pub(crate) struct Sock {
     pub(crate) timestamps: bool,
     /// An AF_INET6 socket that has switched to IPv4 operations.
     pub(crate) mapped_ops: bool,
+    /// A connect() failed before its SYN, and nobody has looked yet what that did to the address.
+    pub(crate) address_in_doubt: bool,
     /// Its segments get no answer: a native destination with a mapped source.
     pub(crate) unanswered: bool,
     /// An acknowledgement of the peer's FIN is still to be sent.
@@ -199,16 +201,13 @@ impl Sock {
             timestamps: false,
             mapped_ops: false,
             unanswered: false,
+            address_in_doubt: false,
             ack_pending: false,
         }
     }
 
     pub(crate) fn cold(&mut self) -> &mut Cold {
         self.cold.get_or_insert_default()
-    }
-
-    pub(crate) fn local(&self) -> Endpoint {
-        Endpoint::new(self.rcv_saddr, self.num)
     }
 
     pub(crate) fn remote(&self) -> Endpoint {
@@ -246,8 +245,10 @@ pub(crate) struct Tw {
     pub(crate) stamp: Time,
     /// When it entered its present sub-state.
     pub(crate) entered: Time,
-    /// What it dies at, for people.
-    pub(crate) expires: Time,
+    /// When its time, or its wheel's, began to run.
+    pub(crate) since: Time,
+    /// How long it runs, in nanoseconds.
+    pub(crate) timeout: u64,
     pub(crate) timer: u32,
     pub(crate) bucket: u32,
     pub(crate) place: u32,

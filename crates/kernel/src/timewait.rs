@@ -4,7 +4,7 @@
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
-use crate::profile::behaviour::{Scope, TwTimer};
+use crate::profile::behaviour::{Place, Scope, TwTimer};
 use crate::segment::{SegKind, Segment};
 use crate::socket::{State, Tw};
 use crate::time::{MS, SEC, Time};
@@ -81,6 +81,17 @@ impl<C: Chooser> Machine<C> {
     #[must_use]
     pub fn next_event(&mut self) -> Option<Time> {
         self.arm_unarmed();
+        self.arm_sleepers();
+        self.first_timer()
+    }
+
+    /// When something can happen next that others notice: all that [`Machine::next_event`] knows of but the end of a TIME-WAIT.
+    pub(crate) fn next_action(&mut self) -> Option<Time> {
+        self.arm_unarmed();
+        self.first_timer()
+    }
+
+    fn first_timer(&self) -> Option<Time> {
         let first = self.timers.first()?;
         if self.timer_valid(first) {
             return Some(first.earliest);
@@ -119,7 +130,15 @@ impl<C: Chooser> Machine<C> {
             self.arm_unarmed();
         }
         let mut undecided: Vec<Timer> = Vec::new();
-        while let Some(mut timer) = self.timers.pop_due(to) {
+        loop {
+            let next = self
+                .timers
+                .first()
+                .map_or(to, |timer| timer.earliest.min(to));
+            self.wake_sleepers(next);
+            let Some(mut timer) = self.timers.pop_due(to) else {
+                break;
+            };
             if !self.timer_valid(&timer) {
                 continue;
             }
@@ -282,7 +301,8 @@ impl<C: Chooser> Machine<C> {
                 remote: s.daddr,
                 stamp: s.stamp,
                 entered: self.clock,
-                expires: self.clock.after(timeout),
+                since: self.clock,
+                timeout,
                 timer: 0,
                 bucket: s.bucket,
                 place: 0,
@@ -312,64 +332,56 @@ impl<C: Chooser> Machine<C> {
     /// Starts, or starts again, the countdown of a stand-in.
     pub(crate) fn schedule_tw(&mut self, t: u32, timeout: u64) {
         self.unschedule_tw(t);
-        match self.b.tw_timer() {
-            TwTimer::SlotWheel | TwTimer::SlotWheelQuick => self.wheel_schedule(t, timeout),
-            TwTimer::Exact => {
-                let timer = self.arm(TimerKind::TimeWait, t, timeout, 0);
-                self.tws[t].timer = timer;
-                self.tws[t].expires = self.clock.after(timeout);
-            }
-            TwTimer::Grid => {
-                let (delay, grid) = self.grid_delay(timeout);
-                let early = if self.chooser.slack() > 0 {
-                    delay - timeout
-                } else {
-                    0
-                };
-                let late = if self.chooser.slack() > 0 { grid } else { 0 };
-                let timer = self.arm_window(t, delay, early, late);
-                self.tws[t].timer = timer;
-                self.tws[t].expires = self.clock.after(delay);
-            }
+        (self.tws[t].since, self.tws[t].timeout) = (self.clock, timeout);
+        if !self.b.has(Place::tw_timer) {
+            self.wheel_schedule(t, timeout);
+        } else if self.chooser.slack() == 0 {
+            self.tws[t].timer = self.sleep(t, timeout);
+        } else {
+            self.tws[t].timer = self.arm_own_timer(t, timeout);
         }
         let ns = self.tws[t].ns;
         self.tw_count += 1;
         self.ns_mut(ns).tw_count += 1;
     }
 
-    fn arm_window(&mut self, target: u32, delay: u64, early: u64, late: u64) -> u32 {
+    /// Arms the timer of a stand-in for a follower, to whom the phase of the kernel's ticks is not known.
+    fn arm_own_timer(&mut self, target: u32, timeout: u64) -> u32 {
+        if self.b.tw_timer() != TwTimer::Grid {
+            return self.arm(TimerKind::TimeWait, target, timeout, 0);
+        }
         let slack = self.chooser.slack();
-        let nominal = self.clock.after(delay);
+        let due = self.clock.after(timeout);
         self.timers.arm(Timer {
-            earliest: Time(nominal.0.saturating_sub(early + slack.min(delay - early))),
-            nominal,
-            latest: Time(nominal.0.saturating_sub(early)).after(late + slack),
+            earliest: Time(due.nanos().saturating_sub(slack.min(timeout))),
+            nominal: self.own_timer_fires(self.clock, timeout),
+            latest: due.after(self.grid_step(timeout) + slack),
             seq: 0,
             kind: TimerKind::TimeWait,
             target,
         })
     }
 
-    /// On the timer wheel of 4.8 and later a timer fires at the first multiple of its level's
-    /// granularity that lies strictly behind its expiry. Returns the delay from now, and the
-    /// granularity, in nanoseconds.
-    fn grid_delay(&self, timeout: u64) -> (u64, u64) {
+    /// When a stand-in's own timer of this length, in nanoseconds, fires. On the timer wheel of 4.8 and later that is the first
+    /// multiple of its level's granularity that lies strictly behind its expiry.
+    pub(crate) fn own_timer_fires(&self, since: Time, timeout: u64) -> Time {
+        let due = since.after(timeout);
+        if self.b.tw_timer() != TwTimer::Grid {
+            return due;
+        }
         let hz = u64::from(self.b.hz());
         let tick = SEC / hz;
         let jiffies = timeout.div_ceil(tick);
         let level = self.grid_step(timeout) / tick;
         // jiffies starts 300 s before its wrap at boot; only its remainder on the grid matters.
-        let now = i128::from(self.clock.nanos() / tick) - i128::from(300 * hz);
+        let now = i128::from(since.nanos() / tick) - i128::from(300 * hz);
         let expiry = now + i128::from(jiffies);
         let at = (expiry.div_euclid(i128::from(level)) + 1) * i128::from(level);
         // The clock ends after 584 years, and so does whatever would fire later.
         let fires = u64::try_from(at + i128::from(300 * hz))
             .unwrap_or(0)
             .saturating_mul(tick);
-        (
-            fires.saturating_sub(self.clock.nanos()).max(timeout),
-            level * tick,
-        )
+        Time(fires).max(due)
     }
 
     /// The granularity of the level of the timer wheel that a timer of this length is on, in nanoseconds.

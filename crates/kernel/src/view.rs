@@ -4,7 +4,8 @@ use crate::addr::Endpoint;
 use crate::bucket::{Bucket, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
-use crate::socket::State;
+use crate::profile::behaviour::Place;
+use crate::socket::{State, Tw};
 use crate::time::Time;
 use std::fmt;
 
@@ -59,6 +60,15 @@ impl fmt::Display for SocketView {
 }
 
 impl<C: Chooser> Machine<C> {
+    /// When a stand-in ends, for people.
+    fn expiry(&self, tw: &Tw) -> Time {
+        if self.b.has(Place::tw_timer) {
+            self.own_timer_fires(tw.since, tw.timeout)
+        } else {
+            tw.since.after(tw.timeout)
+        }
+    }
+
     fn view(&self, b: &Bucket) -> BucketView {
         BucketView {
             port: b.port,
@@ -94,7 +104,7 @@ impl<C: Chooser> Machine<C> {
         for (_, s) in self.socks.iter().filter(|(_, s)| s.ns == ns.0) {
             let open = !matches!(s.state, State::Close | State::Listen);
             list.push(SocketView {
-                local: s.local(),
+                local: Endpoint::new(self.address_of(s), s.num),
                 remote: open.then(|| s.remote()),
                 state: s.state,
                 uid: Some(s.uid),
@@ -107,7 +117,7 @@ impl<C: Chooser> Machine<C> {
                 remote: Some(Endpoint::new(w.remote, w.rport)),
                 state: self.tw_state(i),
                 uid: None,
-                expires: Some(w.expires),
+                expires: Some(self.expiry(w)),
             });
         }
         list.sort();

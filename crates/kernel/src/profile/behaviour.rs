@@ -47,7 +47,7 @@ impl Value for u32 {
 }
 
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* } $(absent: $absent:ident)?) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* } $(absent: $($absent:ident)|+)?) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
@@ -59,7 +59,7 @@ macro_rules! choice {
                 [$($name::$variant,)*].into_iter().filter(|v| v != self).collect()
             }
             $(fn present(&self) -> bool {
-                *self != $name::$absent
+                !matches!(self, $($name::$absent)|+)
             })?
         }
     };
@@ -199,6 +199,8 @@ choice! {
         /// One timer each, rounded up to the timer wheel's granularity.
         Grid = "one timer each, on the timer wheel's grid",
     }
+    // What may be there at all is a timer of its own.
+    absent: SlotWheel | SlotWheelQuick
 }
 
 choice! {

@@ -1,0 +1,196 @@
+//! TIME-WAIT stand-ins whose end nobody has come near yet.
+//!
+//! When exactly a stand-in's own timer fires differs between kernels by up to an eighth of its time, and mostly nobody makes a call
+//! meanwhile. Such a timer is armed only once time stops between its earliest and its latest moment; until then kernels that
+//! differ in their timers only are the same, and one run stands for all of them.
+
+use crate::agenda::Agenda;
+use crate::chooser::Chooser;
+use crate::machine::Machine;
+use crate::time::{MS, Time};
+use crate::timers::{Timer, TimerKind};
+
+/// A stand-in that waits for its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sleeper {
+    /// When its time is over by an exact clock, the earliest moment of its end.
+    due: Time,
+    /// The number by which its stand-in recognises it.
+    seq: u32,
+    target: u32,
+    /// How long its time is, in nanoseconds.
+    timeout: u64,
+}
+
+impl Sleeper {
+    /// When the slowest of all kernels ends it: a timer wheel's step is less than an eighth of the time, and never a tick longer.
+    fn latest(&self) -> Time {
+        self.due.after(self.timeout / 7 + 50 * MS)
+    }
+}
+
+/// Those of a machine.
+pub(crate) type Sleepers = Agenda<Sleeper>;
+
+impl<C: Chooser> Machine<C> {
+    /// Lets a stand-in wait for its end.
+    pub(crate) fn sleep(&mut self, target: u32, timeout: u64) -> u32 {
+        let seq = self.timers.number();
+        let due = self.clock.after(timeout);
+        self.sleepers.push(Sleeper {
+            due,
+            seq,
+            target,
+            timeout,
+        });
+        seq
+    }
+
+    fn sleeps(&self, sleeper: &Sleeper) -> bool {
+        self.tws
+            .get(sleeper.target)
+            .is_some_and(|w| w.timer == sleeper.seq)
+    }
+
+    /// Ends the stand-ins that no kernel has any more by `now`, and arms the timers of those that some have and some have not.
+    pub(crate) fn wake_sleepers(&mut self, now: Time) {
+        while let Some(sleeper) = self.sleepers.first().copied()
+            && (sleeper.due <= now || !self.sleeps(&sleeper))
+        {
+            self.sleepers.pop();
+            if !self.sleeps(&sleeper) {
+                continue;
+            }
+            if sleeper.latest() <= now {
+                self.kill_tw(sleeper.target);
+            } else {
+                self.arm_sleeper(sleeper);
+            }
+        }
+    }
+
+    /// Arms the timers that may fire before all others, for those who want to know when that is.
+    pub(crate) fn arm_sleepers(&mut self) {
+        while let Some(sleeper) = self.sleepers.first().copied() {
+            let first = self.timers.first().map(|timer| timer.earliest);
+            if first.is_some_and(|first| first < sleeper.due) {
+                return;
+            }
+            self.sleepers.pop();
+            if self.sleeps(&sleeper) {
+                self.arm_sleeper(sleeper);
+            }
+        }
+    }
+
+    fn arm_sleeper(&mut self, sleeper: Sleeper) {
+        let since = Time(sleeper.due.nanos() - sleeper.timeout);
+        let fires = self.own_timer_fires(since, sleeper.timeout);
+        self.timers.put_back(Timer {
+            earliest: fires,
+            nominal: fires,
+            latest: fires,
+            seq: sleeper.seq,
+            kind: TimerKind::TimeWait,
+            target: sleeper.target,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::{Endpoint, Family, Ip};
+    use crate::chooser::Seeded;
+    use crate::machine::{Call, NsId, SockId};
+    use crate::profile::{self, Behaviours};
+    use crate::time::SEC;
+
+    struct Client {
+        machine: Machine,
+        ns: NsId,
+        listener: SockId,
+    }
+
+    impl Client {
+        fn new(behaviours: Behaviours) -> Self {
+            let mut machine = Machine::new(behaviours, Seeded::new(1, "sleepers"));
+            let ns = machine.add_namespace();
+            let listener = machine.socket(ns, Family::Inet, 0);
+            assert_eq!(machine.bind(listener, Self::server()), Ok(()));
+            assert_eq!(machine.listen(listener, 8), Ok(()));
+            Client {
+                machine,
+                ns,
+                listener,
+            }
+        }
+
+        fn server() -> Endpoint {
+            Endpoint::new(Ip::LOOPBACK4, 5000)
+        }
+
+        /// A connection that the client closes first, which leaves a TIME-WAIT.
+        fn visit(&mut self) {
+            let sock = self.machine.socket(self.ns, Family::Inet, 0);
+            let connected = self.machine.connect(sock, Self::server());
+            assert_eq!(connected, Call::Done(Ok(())));
+            let Call::Done(Ok(child)) = self.machine.accept(self.listener, 0) else {
+                panic!("the connection is there");
+            };
+            self.machine.close(sock);
+            self.machine.close(child);
+        }
+
+        fn pass(&mut self, nanos: u64) {
+            let now = self.machine.now();
+            self.machine.advance(now.after(nanos));
+        }
+    }
+
+    fn behaviours(kernel: &str) -> Behaviours {
+        profile::find(kernel).expect("a known kernel").behaviours
+    }
+
+    /// One lets time jump, the other looks at every stand-in's timer on the way.
+    #[test]
+    fn who_sleeps_ends_like_one_whose_timer_was_armed() {
+        for kernel in ["linux-4.4", "debian-12", "rhel-9"] {
+            let mut jumps = Client::new(behaviours(kernel));
+            let mut looks = Client::new(behaviours(kernel));
+            for step in 0..400u64 {
+                for client in [&mut jumps, &mut looks] {
+                    if step.is_multiple_of(7) {
+                        client.visit();
+                    }
+                    client.pass(11 * MS + step % 5 * 700 * MS);
+                }
+                let _ = looks.machine.next_event();
+                let seen = |c: &Client| c.machine.sockets(c.ns);
+                assert_eq!(seen(&jumps), seen(&looks), "{kernel}, step {step}");
+            }
+            assert_eq!(jumps.machine.next_event(), looks.machine.next_event());
+        }
+    }
+
+    #[test]
+    fn kernels_differ_only_if_somebody_looks_while_their_timers_may_fire() {
+        let (exact, grid) = (behaviours("linux-4.4"), behaviours("debian-12"));
+        let alike = |jump: u64| {
+            let mut client = Client::new(exact);
+            client.visit();
+            client.pass(jump);
+            let asked = client.machine.asked();
+            let timer = |mut b: Behaviours| {
+                b.tw_timer = grid.tw_timer;
+                b
+            };
+            (exact.alike(&timer(exact), asked), client)
+        };
+        assert!(alike(59 * SEC).0, "none has fired");
+        assert!(!alike(61 * SEC).0, "one has, one has not");
+        let (alike, client) = alike(70 * SEC);
+        assert!(alike, "both have");
+        assert_eq!(client.machine.sockets(client.ns).len(), 1, "the listener");
+    }
+}
