@@ -59,14 +59,19 @@ impl Recorder {
 
     /// Notes that a call is made now.
     pub fn call(&mut self, at_ns: u64, caller: &Caller, op: Op, args: Args) -> Slot {
+        self.last_call(at_ns, caller.clone(), op, args)
+    }
+
+    /// The same for the last call on a socket.
+    pub(crate) fn last_call(&mut self, at_ns: u64, caller: Caller, op: Op, args: Args) -> Slot {
         let slot = self.attempts.len();
         self.attempts.push(Attempt {
             n: u32::try_from(slot + 1).unwrap_or(u32::MAX),
             at_ns,
-            host: caller.host.clone(),
-            process: caller.process.clone(),
+            host: caller.host,
+            process: caller.process,
             instance: caller.instance,
-            socket: caller.socket.clone(),
+            socket: caller.socket,
             op,
             args,
             result: Answer::Waiting,

@@ -174,7 +174,7 @@ impl<C: Chooser> Machine<C> {
                     n.listeners.remove(&port);
                 }
             }
-            n.requests.retain(|_, r| r.listener != i);
+            n.requests.remove_all_of(i);
         }
         let sock = &mut self.socks[i];
         sock.state = State::Close;

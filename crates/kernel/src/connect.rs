@@ -267,10 +267,15 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// What a failed connect() did to the address, now that somebody looks (`inet_bhash2_reset_saddr`).
+    #[inline]
     pub(crate) fn settle_address(&mut self, i: u32) {
         let sock = &mut self.socks[i];
+        if !sock.address_in_doubt {
+            return;
+        }
+        sock.address_in_doubt = false;
         let any = sock.family.any();
-        if std::mem::take(&mut sock.address_in_doubt) && self.b.connect_resets_address() {
+        if self.b.connect_resets_address() {
             self.move_address(i, any);
         }
     }

@@ -38,6 +38,7 @@ mod option;
 mod portset;
 pub mod profile;
 pub mod reason;
+mod requests;
 mod segment;
 mod slab;
 mod sleepers;

@@ -1,23 +1,16 @@
 //! A network namespace: its addresses, sysctls, bind buckets and established table.
 
-use crate::addr::Family;
-use crate::addr::{Endpoint, Ip};
+use crate::addr::{Family, Ip};
 use crate::bucket::{Bucket, ByAddr, Owner, Who};
 use crate::destinations::Destinations;
 use crate::held::Held;
 use crate::portset::{PortMap, PortSet};
+use crate::requests::Requests;
 use crate::slab::Slab;
 use crate::socket::{Sock, Tw};
 use crate::sysctl::Values;
 use crate::tuples::{Tuple, Tuples};
 use std::collections::BTreeMap;
-
-/// A connection request that a listener has answered and that is not yet a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) listener: u32,
-    pub(crate) timestamps: bool,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Ns {
@@ -41,7 +34,7 @@ pub(crate) struct Ns {
     /// Some socket was bound to a device, so that a 4-tuple may be there twice.
     pub(crate) devices: bool,
     pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
-    pub(crate) requests: BTreeMap<(Endpoint, Endpoint), Request>,
+    pub(crate) requests: Requests,
     pub(crate) tw_count: u32,
     /// Length of TIME-WAIT in nanoseconds; the kernel's is 60 s.
     pub(crate) time_wait: u64,
@@ -63,7 +56,7 @@ impl Ns {
             established: Tuples::default(),
             devices: false,
             listeners: BTreeMap::new(),
-            requests: BTreeMap::new(),
+            requests: Requests::default(),
             tw_count: 0,
             time_wait: 60 * crate::time::SEC,
         }

@@ -72,6 +72,7 @@ impl<C: Chooser> Machine<C> {
     /// Arms the timers that may fire before all others, for those who want to know when that is.
     pub(crate) fn arm_sleepers(&mut self) {
         while let Some(sleeper) = self.sleepers.first().copied() {
+            self.tidy_timers();
             let first = self.timers.first().map(|timer| timer.earliest);
             if first.is_some_and(|first| first < sleeper.due) {
                 return;

@@ -5,7 +5,8 @@ use crate::addr::{Endpoint, Family, Ip};
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
-use crate::ns::{Ns, Request};
+use crate::ns::Ns;
+use crate::requests::Request;
 use crate::segment::{Packet, SegKind, Segment};
 use crate::socket::{Sock, State};
 use crate::sysctl::SOMAXCONN;
@@ -23,7 +24,8 @@ impl<C: Chooser> Machine<C> {
     /// A segment arrives from outside.
     pub fn deliver(&mut self, ns: NsId, seg: Segment) {
         if self.nss[usize::from(ns.0)].alive {
-            self.inbox.push_back(Packet::new(ns.0, &seg));
+            debug_assert!(self.inbox.is_empty(), "between calls nothing is under way");
+            self.receive(ns.0, seg);
             self.settle();
         }
     }
@@ -33,7 +35,6 @@ impl<C: Chooser> Machine<C> {
         while let Some(packet) = self.inbox.pop_front() {
             self.receive(packet.ns, packet.segment());
         }
-        self.tidy_timers();
     }
 
     /// Sends a segment of a socket. What is sent also acknowledges a FIN that was waiting for it.
@@ -86,8 +87,8 @@ impl<C: Chooser> Machine<C> {
 
     /// A segment for which there is no connection: for a listener, or answered by a reset.
     pub(crate) fn receive_unknown(&mut self, ns: u16, seg: Segment) {
-        let key = (seg.dst, seg.src);
-        if let Some(request) = self.ns(ns).requests.get(&key).cloned() {
+        let key = Tuple::new(seg.dst, seg.src);
+        if let Some(request) = self.ns(ns).requests.get(&key) {
             match seg.kind {
                 SegKind::Ack | SegKind::Data(_) | SegKind::Fin => {
                     if let Some(child) = self.spawn_child(ns, seg, &request) {
@@ -145,6 +146,9 @@ impl<C: Chooser> Machine<C> {
                 None
             }
         };
+        if let [only] = list[..] {
+            return score(only).map(|_| only);
+        }
         let best = list.iter().filter_map(|&i| score(i)).max()?;
         let mut equal = list.iter().copied().filter(|&i| score(i) == Some(best));
         let pick = match equal.clone().count() {
@@ -171,7 +175,7 @@ impl<C: Chooser> Machine<C> {
         }
         let timestamps = seg.timestamps && self.ns(ns).values.timestamps;
         self.ns_mut(ns).requests.insert(
-            (seg.dst, seg.src),
+            Tuple::new(seg.dst, seg.src),
             Request {
                 listener,
                 timestamps,

@@ -91,14 +91,9 @@ impl<C: Chooser> Machine<C> {
         self.first_timer()
     }
 
-    fn first_timer(&self) -> Option<Time> {
-        let first = self.timers.first()?;
-        if self.timer_valid(first) {
-            return Some(first.earliest);
-        }
-        // Calls take timers that were called off away from the front, so this is seldom.
-        let valid = self.timers.iter().filter(|t| self.timer_valid(t));
-        valid.map(|t| t.earliest).min()
+    fn first_timer(&mut self) -> Option<Time> {
+        self.tidy_timers();
+        self.timers.first().map(|timer| timer.earliest)
     }
 
     /// Takes timers that were called off away from the front of the queue.

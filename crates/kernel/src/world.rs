@@ -176,18 +176,20 @@ impl<C: Chooser> World<C> {
 
     /// Carries all packets that are under way to where they go.
     fn settle(&mut self) {
-        loop {
-            let mut moved = false;
-            for m in 0..self.machines.len() {
-                while let Some((_, seg)) = self.machines[m].segment() {
-                    moved = true;
-                    if let Some(to) = self.addresses.get(&seg.dst.ip).copied() {
-                        self.machines[to.machine.0].deliver(to.ns, seg);
-                    }
+        let mut quiet = 0;
+        let mut m = 0;
+        // Until every machine in turn has had nothing to send.
+        while quiet < self.machines.len() {
+            quiet += 1;
+            while let Some((_, seg)) = self.machines[m].segment() {
+                quiet = 1;
+                if let Some(to) = self.addresses.get(&seg.dst.ip).copied() {
+                    self.machines[to.machine.0].deliver(to.ns, seg);
                 }
             }
-            if !moved {
-                return;
+            m += 1;
+            if m == self.machines.len() {
+                m = 0;
             }
         }
     }

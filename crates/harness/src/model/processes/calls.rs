@@ -1,5 +1,7 @@
 //! The calls that an instance makes: listeners, and one connection after the other.
 
+use std::rc::Rc;
+
 use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, WorldSock};
 use fourtuple_scenario::Op;
 
@@ -40,13 +42,13 @@ impl<C: Chooser> Sim<'_, C> {
         at: Option<Endpoint>,
         to: Option<Endpoint>,
     ) -> WorldSock {
-        let Program { process, host, .. } =
-            &self.programs[self.instances[instance as usize].program];
-        let (process, ns) = (*process, self.net.hosts[*host].ns);
+        let program = &self.programs[self.instances[instance as usize].program];
+        let ns = self.net.hosts[program.host].ns;
         let family = call::family(at.map(Into::into), to.map(Into::into));
-        let socket = self.net.world.socket(ns, family, process.uid);
-        for option in process.options.iter() {
-            let set = call::sock_opt(&option).and_then(|option| self.net.world.set(socket, option));
+        let socket = self.net.world.socket(ns, family, program.process.uid);
+        let options = Rc::clone(&program.options);
+        for option in &*options {
+            let set = call::sock_opt(option).and_then(|option| self.net.world.set(socket, option));
             if let Err(errno) = set {
                 let args = Args::Option(option.name().into(), option.value().into());
                 let slot = self
@@ -144,7 +146,7 @@ impl<C: Chooser> Sim<'_, C> {
         };
         let slot = self
             .recorder
-            .call(self.net.elapsed(), &caller, Op::Connect, Args::To(to));
+            .last_call(self.net.elapsed(), caller, Op::Connect, Args::To(to));
         let called = self.net.world.connect(socket, to);
         let answer = match called {
             Call::Done(answer) => Some(answer),

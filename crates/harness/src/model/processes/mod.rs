@@ -11,9 +11,11 @@ mod calls;
 mod closing;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use foldhash::fast::FixedState;
 use fourtuple_kernel::{Agenda, Call, Chooser, Endpoint, Errno, Time, WorldSock};
-use fourtuple_scenario::{Hold, Process};
+use fourtuple_scenario::{Hold, Process, SocketOption};
 use indexmap::IndexMap;
 
 use super::Played;
@@ -39,6 +41,15 @@ pub(super) fn run<C: Chooser>(
     Ok((sim.recorder.finish(), sim.net))
 }
 
+/// How many calls the processes make, or as many as are made room for before they are made.
+fn attempts(processes: &IndexMap<String, Process>) -> usize {
+    let of = |one: &Process| {
+        let calls = 1 + u64::from(!one.bind.is_empty());
+        u64::from(one.count) * u64::from(one.connections) * calls
+    };
+    processes.values().map(of).sum::<u64>().min(1 << 17) as usize
+}
+
 /// Something to do at a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Task {
@@ -61,6 +72,8 @@ struct Program<'a> {
     name: Name,
     host: usize,
     numbering: Numbering,
+    /// The options of its sockets, in the order in which they are set.
+    options: Rc<[SocketOption]>,
     /// Index of the first instance.
     first: u32,
     /// Instances that have attempts to make.
@@ -113,7 +126,7 @@ struct Sim<'a, C: Chooser> {
     /// Whether connections are closed at all.
     closes: bool,
     /// Accepted sockets by (local, peer), where connections are closed.
-    accepted: IndexMap<(Endpoint, Endpoint), WorldSock>,
+    accepted: IndexMap<(Endpoint, Endpoint), WorldSock, FixedState>,
     tasks: Agenda<(Time, u64, Task)>,
     sequence: u64,
     /// Instances whose connect has not been answered by the network.
@@ -123,13 +136,13 @@ struct Sim<'a, C: Chooser> {
 impl<'a, C: Chooser> Sim<'a, C> {
     fn new(net: Net<C>, processes: &'a IndexMap<String, Process>) -> Result<Self, Cannot> {
         let mut sim = Sim {
-            recorder: Recorder::default(),
+            recorder: Recorder::with_capacity(attempts(processes)),
             programs: Vec::with_capacity(processes.len()),
             instances: Vec::new(),
             held: Vec::new(),
             listeners: BTreeMap::new(),
             closes: processes.values().any(|one| one.hold != Hold::Forever),
-            accepted: IndexMap::new(),
+            accepted: IndexMap::default(),
             tasks: Agenda::default(),
             sequence: 0,
             waiting: Vec::new(),
@@ -159,6 +172,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
                 host: sim.net.host(&process.on)?,
                 name: name.as_str().into(),
                 numbering: Numbering::of(process),
+                options: process.options.iter().collect(),
                 first,
                 busy: process.count,
                 waits_for: process.after.len(),
