@@ -219,6 +219,7 @@ pub struct Follower {
     most: usize,
     asked: Asked,
     tried: u64,
+    limit: u64,
 }
 
 /// More states than this are not kept; the oldest explanations win.
@@ -234,7 +235,24 @@ impl Follower {
             most: 1,
             asked: Asked::default(),
             tried: 0,
+            limit: u64::MAX,
         }
+    }
+
+    /// Gives up once calls have been tried on so many states: from then on every answer is allowed. Where a kernel chose its ports out
+    /// of tens of thousands, a few answers can take longer to follow than anybody waits.
+    #[must_use]
+    pub fn giving_up_after(self, tried: u64) -> Self {
+        Follower {
+            limit: tried,
+            ..self
+        }
+    }
+
+    /// Whether it was too much work to follow the answers to the end.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
+        self.tried >= self.limit
     }
 
     /// How many times a call was tried on a state, a measure of the work that following has been.
@@ -279,6 +297,9 @@ impl Follower {
         for belief in &self.beliefs {
             let mut script = belief.aiming(op, seen);
             loop {
+                if self.gave_up() {
+                    return Ok(());
+                }
                 let mut b = belief.clone();
                 *b.machine.chooser_mut() = script;
                 b.machine.advance(start);

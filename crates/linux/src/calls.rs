@@ -45,7 +45,8 @@ impl Names {
         }
     }
 
-    fn sock(&mut self, name: &str) -> usize {
+    /// The number of a socket.
+    pub(crate) fn sock(&mut self, name: &str) -> usize {
         match self.socks.iter().position(|n| n == name) {
             Some(i) => i,
             None => {

@@ -174,6 +174,9 @@ pub struct Flip {
 
 /// Judges the same answers by every profile that differs from the right one in a single behaviour, until `most` programs have noticed.
 /// `asked` is what each program's answers can hang on, of [`asked`].
+///
+/// A changed profile whose kernels remember something of one program in the next one is followed from a fresh boot each time where the right
+/// one's do not: the programs ran side by side, in no order.
 pub fn flip(
     right: &Behaviours,
     programs: &[Program],
@@ -203,9 +206,9 @@ pub fn flip(
                 .position(|f| std::ptr::eq(f, flip))
                 .unwrap_or(0);
             progress(at, flips.len());
-            lock(&noticed)[at] = notices(flip.behaviours, programs, most, &|n| {
-                right.alike(&flip.behaviours, asked[n])
-            });
+            let side_by_side = !has_history(right);
+            let cannot = |n: usize| right.alike(&flip.behaviours, asked[n]);
+            lock(&noticed)[at] = notices(flip.behaviours, programs, most, side_by_side, &cannot);
         }
     };
     thread::scope(|scope| {
@@ -238,12 +241,16 @@ fn notices(
     behaviours: Behaviours,
     programs: &[Program],
     most: usize,
+    side_by_side: bool,
     cannot: &dyn Fn(usize) -> bool,
 ) -> Vec<(usize, Counterexample)> {
     let mut judge = Judge::new(behaviours);
     let judged = programs.iter().enumerate().filter_map(|(n, program)| {
         if cannot(n) {
             return None;
+        }
+        if side_by_side {
+            judge = Judge::new(behaviours);
         }
         let found = judge.program(program).ok().flatten()?;
         Some((n, found))

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 pub struct Judge {
     behaviours: Behaviours,
     follower: Follower,
+    limit: u64,
     calls: u64,
     most: usize,
 }
@@ -50,8 +51,18 @@ impl Judge {
         Judge {
             behaviours,
             follower: Follower::new(behaviours),
+            limit: u64::MAX,
             calls: 0,
             most: 1,
+        }
+    }
+
+    /// The same, but a program that is followed from the start counts as not followed once its calls were tried on so many states.
+    pub(crate) fn giving_up_after(behaviours: Behaviours, tried: u64) -> Judge {
+        Judge {
+            follower: Follower::new(behaviours).giving_up_after(tried),
+            limit: tried,
+            ..Judge::new(behaviours)
         }
     }
 
@@ -84,7 +95,7 @@ impl Judge {
     pub fn program(&mut self, program: &Program) -> Result<Option<Counterexample>, NotFollowed> {
         if !has_history(&self.behaviours) {
             self.most = self.most_beliefs();
-            self.follower = Follower::new(self.behaviours);
+            self.follower = Follower::new(self.behaviours).giving_up_after(self.limit);
         }
         let mut names = Names::of(program);
         let mut begun = false;
@@ -121,6 +132,11 @@ impl Judge {
                     seen: words(&seen),
                     allowed: all_words(&disallowed.allowed),
                 }));
+            }
+            if self.follower.gave_up() {
+                return Err(wrong(
+                    "the answers until then have too many explanations".into(),
+                ));
             }
         }
         Ok(None)

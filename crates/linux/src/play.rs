@@ -3,9 +3,8 @@
 use crate::calls::{self, Names, beginning};
 use crate::plan::{CONNECT_WAIT_MS, WAIT_MS};
 use crate::program::{Answer, Call, Outcome, Program, Step};
-use fourtuple_kernel::follow::{End, Player, Seen};
+use fourtuple_kernel::follow::{End, Op, Player, Seen};
 use fourtuple_kernel::{Asked, Behaviours};
-use std::collections::BTreeSet;
 
 /// A program with the answers of a profile.
 #[derive(Clone, Debug)]
@@ -14,65 +13,154 @@ pub struct Played {
     pub program: Program,
     /// Which behaviours the answers may hang on.
     pub asked: Asked,
+    /// Out of how many ports the kernel chose one at most. Who follows the answers tries each of them, for every such call.
+    pub choice: u32,
 }
 
 /// Runs a program on a kernel of this profile that has just booted. The seed decides what real kernels decide by chance. Nothing where
 /// the model does not know a step.
 pub fn play(behaviours: Behaviours, seed: u64, program: &Program) -> Option<Played> {
-    let mut player = Player::new(behaviours, seed);
-    let mut names = Names::of(program);
-    let mut there: BTreeSet<&str> = BTreeSet::new();
-    for op in beginning(program) {
-        // As with the runner, a setting that is not taken is no setting of this kernel.
-        if !calls::is_unknown(&op) && player.step(&op, 0).end != End::Ok {
-            return None;
-        }
-    }
-    let mut played = Program {
-        steps: Vec::with_capacity(program.steps.len()),
-        ..program.clone()
-    };
-    for step in &program.steps {
-        let missing = match &step.call {
-            Call::Ns => false,
-            // The runner closes what has the name, which the model is not told.
-            Call::Socket { sock, .. } if there.contains(&**sock) => return None,
-            Call::Accept { new, .. } if there.contains(&**new) => return None,
-            Call::Socket { .. } => false,
-            call => call.sock().is_some_and(|sock| !there.contains(sock)),
-        };
-        let seen = if missing || step.call == Call::Ns {
-            Seen::OK
-        } else {
+    Score::of(program)?.play(behaviours, seed)
+}
+
+/// A program in the model's terms, to be played more than once.
+pub(crate) struct Score<'a> {
+    program: &'a Program,
+    beginning: Vec<Op>,
+    steps: Vec<Part>,
+}
+
+/// A step in the model's terms.
+struct Part {
+    /// What is asked of the model, if anything.
+    op: Option<Op>,
+    /// The socket that has to be there.
+    needs: Option<usize>,
+    /// The socket that is there if it works.
+    makes: Option<usize>,
+    /// The socket that is gone then.
+    ends: Option<usize>,
+    patience: u64,
+}
+
+impl Score<'_> {
+    /// Nothing where the model does not know a step.
+    pub(crate) fn of(program: &Program) -> Option<Score<'_>> {
+        let mut names = Names::of(program);
+        let mut beginning = beginning(program);
+        beginning.retain(|op| !calls::is_unknown(op));
+        let mut steps = Vec::with_capacity(program.steps.len());
+        for step in &program.steps {
+            let call = &step.call;
             let op = names.op(step).ok()?;
-            if calls::is_unknown(&op) {
-                Seen::OK
-            } else {
-                player.step(&op, patience(&step.call))
-            }
-        };
-        if seen.end == End::Ok && !missing {
-            match &step.call {
-                Call::Socket { sock, .. } => drop(there.insert(sock)),
-                Call::Accept { new, .. } => drop(there.insert(new)),
-                Call::Close { sock } => drop(there.remove(&**sock)),
-                _ => {}
-            }
+            let made = match call {
+                Call::Socket { sock: name, .. } | Call::Accept { new: name, .. } => Some(&**name),
+                _ => None,
+            };
+            let needs = match call {
+                Call::Socket { .. } => None,
+                call => call.sock(),
+            };
+            let ends = match call {
+                Call::Close { sock } => Some(&**sock),
+                _ => None,
+            };
+            let [makes, needs, ends] = [made, needs, ends].map(|n| n.map(|n| names.sock(n)));
+            steps.push(Part {
+                op: (*call != Call::Ns && !calls::is_unknown(&op)).then_some(op),
+                needs,
+                makes,
+                ends,
+                patience: patience(call),
+            });
         }
-        let mut answer = answer(&step.call, &seen);
-        answer.at_us = player.now().nanos() / 1000;
-        if missing {
-            answer.result = Outcome::NoSock;
-        }
-        played.steps.push(Step {
-            answer: Some(answer),
-            ..step.clone()
-        });
+        Some(Score {
+            program,
+            beginning,
+            steps,
+        })
     }
-    Some(Played {
-        program: played,
-        asked: player.asked(),
-    })
+
+    /// Runs the program on a kernel of this profile that has just booted, as [`play`] does it.
+    pub(crate) fn play(&self, behaviours: Behaviours, seed: u64) -> Option<Played> {
+        let mut steps = Vec::with_capacity(self.steps.len());
+        let mut take = |answer| {
+            steps.push(Step {
+                answer: Some(answer),
+                ..self.program.steps[steps.len()].clone()
+            });
+            true
+        };
+        let player = self.run(behaviours, seed, &mut take)?;
+        Some(Played {
+            program: Program {
+                program: self.program.program.clone(),
+                hosts: self.program.hosts.clone(),
+                steps,
+            },
+            asked: player.asked(),
+            choice: player.choice(),
+        })
+    }
+
+    /// Whether a kernel of this profile may give these answers because it does so with this seed: that is seen in no time. If not, it
+    /// may give them all the same, which only who follows them can tell.
+    pub(crate) fn gives(&self, behaviours: Behaviours, seed: u64, answers: &Program) -> bool {
+        let mut steps = answers.steps.iter();
+        let mut all = true;
+        let mut same = |answer| {
+            let expected = steps.next().and_then(|step| step.answer.as_ref());
+            all = expected == Some(&answer);
+            all
+        };
+        self.run(behaviours, seed, &mut same).is_some() && all
+    }
+
+    /// Hands each answer out, until that gives `false`. Nothing where the program cannot run.
+    fn run(
+        &self,
+        behaviours: Behaviours,
+        seed: u64,
+        take: &mut dyn FnMut(Answer) -> bool,
+    ) -> Option<Player> {
+        let mut player = Player::new(behaviours, seed);
+        let mut there: Vec<bool> = Vec::new();
+        for op in &self.beginning {
+            // As with the runner, a setting that is not taken is no setting of this kernel.
+            if player.step(op, 0).end != End::Ok {
+                return None;
+            }
+        }
+        for (step, part) in self.program.steps.iter().zip(&self.steps) {
+            let is_there = |n: usize| there.get(n).copied().unwrap_or(false);
+            // The runner closes what has the name, which the model is not told.
+            if part.makes.is_some_and(is_there) {
+                return None;
+            }
+            let missing = !part.needs.is_none_or(is_there);
+            let seen = match &part.op {
+                Some(op) if !missing => player.step(op, part.patience),
+                _ => Seen::OK,
+            };
+            if seen.end == End::Ok && !missing {
+                for (sock, now) in [(part.makes, true), (part.ends, false)] {
+                    if let Some(sock) = sock {
+                        there.resize(there.len().max(sock + 1), false);
+                        there[sock] = now;
+                    }
+                }
+            }
+            let mut answer = answer(&step.call, &seen);
+            answer.at_us = player.now().nanos() / 1000;
+            if missing {
+                answer.result = Outcome::NoSock;
+            }
+            if !take(answer) {
+                return Some(player);
+            }
+        }
+        Some(player)
+    }
 }
 
 /// How long the caller waits, in nanoseconds.

@@ -4,7 +4,7 @@
 use crate::generate::Kind;
 use crate::generate::dice::Dice;
 use crate::judge::Judge;
-use crate::play;
+use crate::play::Score;
 use crate::program::{Call, HostSpec, Program, Step};
 use crate::shrink::edit::Palette;
 use crate::shrink::length;
@@ -13,6 +13,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+
+/// A search that chooses among more ports makes a program not worth following: each answer that does not tell its port can be explained by
+/// all of them.
+const FEW_PORTS: u32 = 64;
+/// What takes more than this to follow, in calls that are tried on a state of the model, counts as not noticed.
+const MOST_TRIED: u64 = 4_000;
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -33,6 +39,15 @@ pub struct Search {
     pub kind: Kind,
 }
 
+/// What came of a search.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Programs that were played; the others made no sense, or chose among too many ports.
+    pub played: u64,
+    /// What was found about each wrong profile.
+    pub found: Vec<Searched>,
+}
+
 /// What was found about one wrong profile.
 #[derive(Clone, Debug, Default)]
 pub struct Searched {
@@ -45,9 +60,13 @@ pub struct Searched {
 }
 
 /// Plays many programs, on all processors. The result does not hang on how many there are.
-pub fn search(search: &Search) -> Vec<Searched> {
+pub fn search(search: &Search) -> Outcome {
     let next = AtomicU64::new(0);
-    let all = Mutex::new(vec![Searched::default(); search.wrong.len()]);
+    let empty = Outcome {
+        played: 0,
+        found: vec![Searched::default(); search.wrong.len()],
+    };
+    let all = Mutex::new(empty.clone());
     let palette = Palette::general(search.kind);
     let near: Vec<(Palette, &Program)> = search
         .near
@@ -55,7 +74,7 @@ pub fn search(search: &Search) -> Vec<Searched> {
         .map(|program| (Palette::of(program, search.kind), program))
         .collect();
     let work = || {
-        let mut own = vec![Searched::default(); search.wrong.len()];
+        let mut own = empty.clone();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= search.count {
@@ -70,11 +89,12 @@ pub fn search(search: &Search) -> Vec<Searched> {
                 }
             };
             if let Some(program) = made {
-                search.one(number, &program, &mut own);
+                own.played += u64::from(search.one(number, &program, &mut own.found));
             }
         }
         let mut all = all.lock().unwrap_or_else(|broken| broken.into_inner());
-        for (sum, own) in all.iter_mut().zip(own) {
+        all.played += own.played;
+        for (sum, own) in all.found.iter_mut().zip(own.found) {
             sum.add(own);
         }
     };
@@ -88,16 +108,26 @@ pub fn search(search: &Search) -> Vec<Searched> {
 }
 
 impl Search {
-    fn one(&self, number: u64, program: &Program, found: &mut [Searched]) {
-        let Some(played) = play::play(self.right, number, program) else {
-            return;
+    /// Whether a program can be played and is followed soon; then what it shows is noted.
+    fn one(&self, number: u64, program: &Program, found: &mut [Searched]) -> bool {
+        let Some(score) = Score::of(program) else {
+            return false;
         };
+        let Some(played) = score.play(self.right, number) else {
+            return false;
+        };
+        if played.choice > FEW_PORTS {
+            return false;
+        }
         for (wrong, found) in self.wrong.iter().zip(found) {
             if self.right.alike(wrong, played.asked) {
                 continue;
             }
             found.looked += 1;
-            let judged = Judge::new(*wrong).program(&played.program);
+            if score.gives(*wrong, number, &played.program) {
+                continue;
+            }
+            let judged = Judge::giving_up_after(*wrong, MOST_TRIED).program(&played.program);
             if let Ok(Some(seen)) = judged {
                 found.noticed += 1;
                 let mut shown = played.program.clone();
@@ -105,6 +135,7 @@ impl Search {
                 found.keep(number, shown);
             }
         }
+        true
     }
 }
 

@@ -14,6 +14,7 @@ const CALL: u64 = 10_000;
 pub struct Player {
     kernel: Belief<Seeded>,
     now: Time,
+    choice: u32,
 }
 
 impl Player {
@@ -24,6 +25,7 @@ impl Player {
         Player {
             kernel: Belief::boot(behaviours, Seeded::new(seed, "player"), now),
             now,
+            choice: 0,
         }
     }
 
@@ -39,10 +41,18 @@ impl Player {
         self.kernel.machine.asked()
     }
 
+    /// Out of how many ports a call chose one, the most there have been: the range of a bind() to port 0, or of a listen() or connect()
+    /// without a port. Who follows the answers tries every start of such a search.
+    #[must_use]
+    pub fn choice(&self) -> u32 {
+        self.choice
+    }
+
     /// Makes a call whose caller gives up after `patience` nanoseconds; [`Op::Sleep`] takes exactly so long.
     pub fn step(&mut self, op: &Op, patience: u64) -> Seen {
         let start = self.now.after(CALL);
         let deadline = start.after(patience);
+        self.choice = self.choice.max(self.kernel.choice(op));
         if *op == Op::Sleep {
             self.now = deadline;
             self.kernel.machine.advance(deadline);
@@ -72,6 +82,22 @@ impl Player {
 }
 
 impl<C: Chooser> Belief<C> {
+    /// Out of how many ports this call chooses one; 0 where it chooses none.
+    fn choice(&self, op: &Op) -> u32 {
+        let sock = match op {
+            Op::Bind { sock, at } if at.port == 0 => *sock,
+            Op::Listen { sock, .. } | Op::Connect { sock, .. } => *sock,
+            _ => return 0,
+        };
+        match self.sock(sock) {
+            Some(s) if self.machine.local(s).port == 0 => {
+                let (low, high) = self.machine.port_range(s.index);
+                u32::from(high.saturating_sub(low)) + 1
+            }
+            _ => 0,
+        }
+    }
+
     /// What this state answers, whatever anybody saw.
     fn answer(&mut self, op: &Op, at: Time) -> Seen {
         self.call(op, at, &Seen::OK)

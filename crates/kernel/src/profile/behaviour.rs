@@ -328,6 +328,15 @@ macro_rules! behaviours {
                             || !in_all_of.has_presence(Place::$field as u32))))&&*
             }
 
+            /// A copy with one behaviour as another kernel has it. An unknown name changes nothing.
+            #[must_use]
+            pub fn with(&self, name: &str, other: &Behaviours) -> Behaviours {
+                match name {
+                    $(stringify!($field) => Behaviours { $field: other.$field, ..*self },)*
+                    _ => *self,
+                }
+            }
+
             /// Copies with one behaviour changed, for each other value it can have. An unknown
             /// name gives none.
             #[must_use]

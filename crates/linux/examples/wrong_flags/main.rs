@@ -130,8 +130,8 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
             searched: None,
         });
     }
-    look_for_short_ones(args, &on, &profile, &mut rows);
-    let text = page::page(args, &on, &profile.name, &profile.behaviours, &rows);
+    let played = look_for_short_ones(args, &on, &profile, &mut rows);
+    let text = page::page(args, &on, &profile.name, &profile.behaviours, &rows, played);
     match &args.table {
         Some(file) => std::fs::write(file, text).map_err(|e| format!("{file}: {e}"))?,
         None => print!("{text}"),
@@ -142,8 +142,8 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Where fuzzing comes to no short program, whether there is one.
-fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]) {
+/// Where fuzzing comes to no short program, whether there is one: among how many that was asked.
+fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]) -> u64 {
     let long = |row: &&mut Row| {
         row.shrunk
             .as_ref()
@@ -151,7 +151,7 @@ fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]
     };
     let mut rows: Vec<&mut Row> = rows.iter_mut().filter(long).collect();
     let near = rows.iter().filter_map(|row| row.shrunk.as_ref());
-    let found = search(&Search {
+    let outcome = search(&Search {
         right: profile.behaviours,
         wrong: rows.iter().map(|row| row.flip.behaviours).collect(),
         steps: SHORT,
@@ -160,7 +160,7 @@ fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]
         near: near.map(|shrunk| shrunk.program.clone()).collect(),
         kind: on.kind(),
     });
-    for (row, found) in rows.iter_mut().zip(found) {
+    for (row, found) in rows.iter_mut().zip(outcome.found) {
         let (name, value) = (row.flip.name, &row.flip.value);
         eprintln!(
             "{name} = {value}: looked at by {}, noticed by {}",
@@ -174,6 +174,7 @@ fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]
         }
         row.searched = Some(found);
     }
+    outcome.played
 }
 
 /// Writes the shortened programs, under the names of what they show.

@@ -19,6 +19,7 @@ pub(crate) fn page(
     profile: &str,
     right: &Behaviours,
     rows: &[Row],
+    searched: u64,
 ) -> String {
     let version = version(on);
     let mut out = format!(
@@ -62,7 +63,7 @@ pub(crate) fn page(
         "\nThe tables below are about {} more programs of at most {SHORT} steps, on the model alone, with `{profile}` as the kernel: half of\n\
          them calls at random, half what is left of the longer programs above with some calls changed. *Looked at* are those whose answers\n\
          hang on the behaviour at all, *noticed* those with an answer that the changed profile does not allow.",
-        millions(args.search)
+        millions(searched)
     );
     let long: Vec<&&Row> = found.iter().filter(|r| !is_short(r)).collect();
     if !long.is_empty() {
@@ -71,7 +72,7 @@ pub(crate) fn page(
             "\n## Longer than {SHORT} steps\n\n| behaviour | wrong | looked at | noticed |\n|---|---|---|---|\n"
         );
         for row in long {
-            let (looked, noticed) = searched(row);
+            let (looked, noticed) = counts(row);
             let (name, value) = (row.flip.name, &row.flip.value);
             let _ = writeln!(out, "| `{name}` | {value} | {looked} | {noticed} |");
         }
@@ -83,7 +84,7 @@ pub(crate) fn page(
         args.count
     );
     for row in rows.iter().filter(|r| r.flip.noticed.is_empty()) {
-        let (looked, noticed) = searched(row);
+        let (looked, noticed) = counts(row);
         let (name, value) = (row.flip.name, &row.flip.value);
         let never = "this kernel does not ask for it";
         let why = match row.looked == 0 && looked == "0" {
@@ -99,7 +100,7 @@ pub(crate) fn page(
     out
 }
 
-fn searched(row: &Row) -> (String, String) {
+fn counts(row: &Row) -> (String, String) {
     row.searched
         .as_ref()
         .map_or(("–".to_owned(), "–".to_owned()), |s| {

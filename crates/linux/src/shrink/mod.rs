@@ -13,9 +13,9 @@ use crate::error::RunError;
 use crate::generate::Kind;
 use crate::judge::{Counterexample, Judge};
 use crate::on::On;
-use crate::play;
+use crate::play::Score;
 use crate::program::{Call, Outcome, Program};
-use fourtuple_kernel::Behaviours;
+use fourtuple_kernel::{Behaviours, profile};
 use std::collections::BTreeSet;
 
 /// How often a program is run before it counts as one that does not show anything: what it shows may hang on the port that it gets.
@@ -24,6 +24,9 @@ const TRIES: usize = 8;
 const FEW_TRIES: usize = 2;
 /// The most rounds, each a boot of a virtual machine.
 const ROUNDS: usize = 60;
+/// What takes more than this to follow, in calls that are tried on a state of the model, is not followed where a profile can be asked
+/// about another program instead.
+const MOST_TRIED: u64 = 100_000;
 /// So many profiles that explain an answer are followed up.
 const EXPLANATIONS: usize = 2;
 
@@ -107,18 +110,33 @@ pub fn explained(
     Ok(shown.find(borne_out).map(|(_, shrunk)| shrunk))
 }
 
-/// The profiles next to the believed one that allow all answers of a program.
+/// The profiles next to the believed one that allow all answers of a program. Of numbers, those that some known kernel has come first:
+/// next to each there are more than can be tried.
 fn explanations(believed: Behaviours, program: &Program) -> Vec<Behaviours> {
     let mut judge = Judge::new(believed);
     if judge.program(program).is_err() {
         return Vec::new();
     }
     let asked = judge.asked();
-    let all = Behaviours::NAMES
-        .iter()
-        .flat_map(|name| believed.mutants(name));
+    // Where a range is not taken, ports come from the full one, and most answers could be anything.
+    let allows = |other: &Behaviours| {
+        let judged = Judge::giving_up_after(*other, MOST_TRIED).program(program);
+        matches!(judged, Ok(None))
+    };
+    let kernels = profile::all();
+    let next_to_it = |name: &&str| {
+        let mut values: Vec<Behaviours> = Vec::new();
+        let of_kernels = kernels.iter().map(|k| believed.with(name, &k.behaviours));
+        for other in of_kernels.chain(believed.mutants(name)) {
+            if other != believed && !values.contains(&other) {
+                values.push(other);
+            }
+        }
+        values
+    };
+    let all = Behaviours::NAMES.iter().flat_map(next_to_it);
     all.filter(|other| !believed.alike(other, asked))
-        .filter(|other| matches!(Judge::new(*other).program(program), Ok(None)))
+        .filter(allows)
         .take(EXPLANATIONS)
         .collect()
 }
@@ -278,10 +296,13 @@ impl Asker<'_> {
         let Witness::Profile(right) = self.witness else {
             return (None, 0);
         };
+        let Some(score) = Score::of(program) else {
+            return (None, 0);
+        };
         let mut seen = BTreeSet::new();
         let mut cost = 0;
         let shown = (0..tries as u64).find_map(|seed| {
-            let played = play::play(right, seed, program)?;
+            let played = score.play(right, seed)?;
             cost += played.program.steps.len() as u64;
             // Chance plays no part in most programs, and the same answers are judged alike.
             let ports = played.program.steps.iter().filter_map(|s| {
@@ -293,6 +314,11 @@ impl Asker<'_> {
             {
                 return None;
             }
+            // Most programs that may show it do not, and what the wrong profile gives need not be followed.
+            cost += played.program.steps.len() as u64;
+            if score.gives(self.behaviours, seed, &played.program) {
+                return None;
+            }
             let (shown, tried) = self.judge(played.program);
             cost += tried;
             shown
@@ -302,7 +328,10 @@ impl Asker<'_> {
 
     /// What an answered program shows, and how much work it was to see.
     fn judge(&self, mut program: Program) -> (Option<Shrunk>, u64) {
-        let mut judge = Judge::new(self.behaviours);
+        let mut judge = match self.witness {
+            Witness::Kernel(_) => Judge::new(self.behaviours),
+            Witness::Profile(_) => Judge::giving_up_after(self.behaviours, MOST_TRIED),
+        };
         let judged = judge.program(&program);
         let tried = judge.tried();
         let Ok(Some(found)) = judged else {
