@@ -25,6 +25,11 @@ impl Maker {
     fn families(&mut self) {
         let host = self.any_host();
         let port = self.setting.port_in_range(&mut self.dice);
+        match self.dice.below(10) {
+            0 | 1 => return self.covered(host, port),
+            2 | 3 => return self.as_ipv4_sees_it(host, port),
+            _ => {}
+        }
         if self.dice.percent(35) {
             // The wildcard of one family, and an address of the other in its clothes.
             for (only, ip) in [
@@ -62,6 +67,33 @@ impl Maker {
             };
             self.bind_to(index, SocketAddr::new(ip, port));
         }
+    }
+
+    /// A port with an owner that is in the newcomer's way, and one that covers the newcomer's address and would share.
+    fn covered(&mut self, host: usize, port: u16) {
+        let plain = self.socket_on(host, true, 0);
+        self.bind_to(plain, SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
+        for (v6, ip) in [
+            (false, Ipv4Addr::UNSPECIFIED.into()),
+            (true, IpAddr::from(Ipv6Addr::LOCALHOST)),
+        ] {
+            let index = self.socket_on(host, v6, 0);
+            self.set(index, "reuseport", 1);
+            self.bind_to(index, SocketAddr::new(ip, port));
+        }
+    }
+
+    /// A connection over IPv6, whose address IPv4 takes for 127.0.0.6 where it looks at it at all.
+    fn as_ipv4_sees_it(&mut self, host: usize, port: u16) {
+        let at = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
+        let index = self.socket_on(host, true, 0);
+        self.bind_to(index, at);
+        if self.dice.percent(80) {
+            self.connect_at(index, at);
+        }
+        let other = self.socket_on(host, false, 0);
+        let last = self.dice.pick(&[6, 6, 6, 1]);
+        self.bind_to(other, SocketAddr::from(([127, 0, 0, last], port)));
     }
 
     /// Sockets under repair, for which the kernel chooses ports.

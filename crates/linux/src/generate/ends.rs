@@ -16,7 +16,8 @@ pub(super) struct Pair {
 impl Maker {
     pub(super) fn end_of_a_connection(&mut self) {
         let host = self.any_host();
-        match self.dice.below(10) {
+        match self.dice.below(12) {
+            10.. => self.on_the_grid(host),
             0..3 => {
                 let pair = self.pair(host);
                 self.server_goes(&pair);
@@ -93,6 +94,34 @@ impl Maker {
         self.close(pair.client);
         self.push(Call::Sleep { ms });
         self.take_the_port(pair.host);
+    }
+
+    /// Ends that wait for a FIN that does not come, one after the other. Timers of three seconds keep to a grid of 256 ms where there are
+    /// 250 ticks in a second, and to a finer one where there are more: of ends so far apart one is surely there for longer than that.
+    fn on_the_grid(&mut self, host: usize) {
+        const APART_MS: u32 = 60;
+        self.sysctl_on(host, "net.ipv4.tcp_fin_timeout", "3");
+        let server = self.socket_on(host, false, 0);
+        let own = |index: usize| SocketAddr::from(([127, 0, 0, 1], 5100 + index as u16));
+        self.bind_to(server, own(server));
+        self.listen(server);
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let client = self.socket_on(host, false, 0);
+            self.bind_to(client, own(client));
+            self.connect_at(client, own(server));
+            self.accept(server);
+            self.close(client);
+            self.push(Call::Sleep { ms: APART_MS });
+            clients.push(client);
+        }
+        let ms = 3_000 + self.dice.between(195, 215) - 4 * APART_MS;
+        self.push(Call::Sleep { ms });
+        for client in clients {
+            let index = self.socket_on(host, false, 0);
+            self.bind_to(index, own(client));
+            self.push(Call::Sleep { ms: APART_MS });
+        }
     }
 
     /// The client closed first, and the same connection is asked for again.
