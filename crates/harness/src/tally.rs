@@ -1,6 +1,7 @@
 //! How often each process got which answer from which call.
 
 use std::fmt;
+use std::sync::Arc;
 
 use fourtuple_scenario::Op;
 
@@ -27,6 +28,11 @@ impl fmt::Display for Tally {
     }
 }
 
+/// Attempts of one process share its name.
+fn same_name(a: &Name, b: &Name) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
 /// The tallies of an outcome, in the order in which processes and calls first appear.
 #[must_use]
 pub fn tally(attempts: &[Attempt]) -> Vec<Tally> {
@@ -36,7 +42,7 @@ pub fn tally(attempts: &[Attempt]) -> Vec<Tally> {
         let found = tallies
             .iter_mut()
             .rev()
-            .find(|one| one.op == attempt.op && one.process == attempt.process);
+            .find(|one| one.op == attempt.op && same_name(&one.process, &attempt.process));
         let tally = match found {
             Some(tally) => tally,
             None => {

@@ -62,6 +62,8 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) socks: Slab<Sock>,
     pub(crate) tws: Slab<Tw>,
     pub(crate) nss: Vec<Ns>,
+    /// Memory of namespaces that are done.
+    spare: Vec<Ns>,
     pub(crate) generation: u32,
     /// Machine-wide values of sysctls that are not per namespace.
     pub(crate) values: Values,
@@ -103,6 +105,7 @@ impl<C: Chooser> Machine<C> {
             socks: Slab::default(),
             tws: Slab::default(),
             nss: Vec::new(),
+            spare: Vec::new(),
             generation: 0,
             values: Values::defaults(),
             unsettled: BTreeSet::new(),
@@ -121,6 +124,24 @@ impl<C: Chooser> Machine<C> {
             explaining: false,
             refusal: None,
         }
+    }
+
+    /// Boots another kernel on the machine, which then is like a new one. It keeps its memory: a sweep of many runs need not
+    /// ask for it each time.
+    pub fn reboot(&mut self, behaviours: Behaviours, chooser: C) {
+        let mut new = Machine::new(behaviours, chooser);
+        std::mem::swap(self, &mut new);
+        let old = new;
+        self.spare = old.nss;
+        self.spare.extend(old.spare);
+        (self.socks, self.tws) = (old.socks, old.tws);
+        self.socks.clear();
+        self.tws.clear();
+        (self.timers, self.sleepers) = (old.timers, old.sleepers);
+        self.timers.clear();
+        self.sleepers.clear();
+        // What is made first gets the memory of what was made first.
+        self.spare.reverse();
     }
 
     /// The behaviours that this machine was made with.
@@ -157,7 +178,10 @@ impl<C: Chooser> Machine<C> {
                 }
             }
         }
-        self.nss.push(Ns::new(values));
+        self.nss.push(match self.spare.pop() {
+            Some(done) => done.renewed(values),
+            None => Ns::new(values),
+        });
         NsId(u16::try_from(self.nss.len() - 1).expect("fewer than 65536 namespaces"))
     }
 

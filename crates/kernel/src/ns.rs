@@ -42,18 +42,34 @@ pub(crate) struct Ns {
 
 impl Ns {
     pub(crate) fn new(values: Values) -> Self {
+        let (buckets, ports, table) = (Slab::default(), PortMap::default(), Tuples::default());
+        Self::within(values, buckets, ports, table)
+    }
+
+    /// A new namespace in the memory of one that is done.
+    pub(crate) fn renewed(mut self, values: Values) -> Self {
+        for (_, bucket) in self.buckets.iter() {
+            self.by_port.clear(bucket.port);
+        }
+        self.buckets.clear();
+        self.established.clear();
+        Self::within(values, self.buckets, self.by_port, self.established)
+    }
+
+    /// A new namespace in what is empty and has room already.
+    fn within(values: Values, buckets: Slab<Bucket>, by_port: PortMap, table: Tuples) -> Self {
         Ns {
             alive: true,
             addresses: Vec::new(),
             routed: false,
             values,
-            buckets: Slab::default(),
-            by_port: PortMap::default(),
+            buckets,
+            by_port,
             blocked: PortSet::default(),
             used: PortSet::default(),
             held: Held::default(),
             destinations: Destinations::default(),
-            established: Tuples::default(),
+            established: table,
             devices: false,
             listeners: BTreeMap::new(),
             requests: Requests::default(),

@@ -153,6 +153,16 @@ impl Tuples {
             .map(|e| e.owner)
     }
 
+    /// Takes everything out. A table that was nearly empty is not worth to be kept.
+    pub(crate) fn clear(&mut self) {
+        self.pairs = Pairs::default();
+        if self.table.len() >= self.table.capacity() / 8 {
+            self.table.clear();
+        } else {
+            self.table = HashTable::new();
+        }
+    }
+
     pub(crate) fn insert(&mut self, tuple: &Tuple, owner: Owner) {
         let key = tuple.key(Pair(self.pairs.number([tuple.local, tuple.remote])));
         self.table

@@ -40,6 +40,8 @@ pub struct WorldSock {
 #[derive(Clone)]
 pub struct World<C: Chooser = Seeded> {
     machines: Vec<Machine<C>>,
+    /// Memory of machines that are done.
+    spare: Vec<Machine<C>>,
     addresses: BTreeMap<Ip, WorldNs>,
     clock: Time,
     /// Where calls are taken down, if somebody asked for it.
@@ -61,10 +63,20 @@ impl<C: Chooser> World<C> {
     pub fn new() -> Self {
         World {
             machines: Vec::new(),
+            spare: Vec::new(),
             addresses: BTreeMap::new(),
             clock: Self::START,
             journal: None,
         }
+    }
+
+    /// Takes everything away, also the journal; the world then is like a new one. It keeps its memory, for sweeps of many runs.
+    pub fn clear(&mut self) {
+        let done = std::mem::take(self);
+        self.spare = done.machines;
+        self.spare.extend(done.spare);
+        // What is made first gets the memory of what was made first.
+        self.spare.reverse();
     }
 
     /// Takes down every call from now on. Meant for worlds without namespaces as yet: those that exist are not known to the journal.
@@ -88,7 +100,13 @@ impl<C: Chooser> World<C> {
 
     /// Adds a machine that has just booted.
     pub fn add_machine(&mut self, behaviours: Behaviours, chooser: C) -> MachineId {
-        let mut m = Machine::new(behaviours, chooser);
+        let mut m = match self.spare.pop() {
+            Some(mut done) => {
+                done.reboot(behaviours, chooser);
+                done
+            }
+            None => Machine::new(behaviours, chooser),
+        };
         m.set_clock(self.clock);
         self.machines.push(m);
         MachineId(self.machines.len() - 1)

@@ -11,6 +11,8 @@ pub(crate) mod net;
 mod processes;
 mod steps;
 
+use std::cell::RefCell;
+
 use fourtuple_kernel::journal::Journal;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Asked, Chooser, Seeded, World};
@@ -20,6 +22,11 @@ use crate::attempt::Attempt;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::report::RunReport;
 use crate::strip::Watch;
+
+thread_local! {
+    /// Where this thread's runs take place, one after the other. Nothing of a run stays but room.
+    static WORLD: RefCell<World> = RefCell::default();
+}
 
 /// The port model with virtual time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,13 +63,26 @@ impl Model {
     fn simulate_for<C: Chooser>(
         case: &Case,
         profile: &Profile,
+        chooser: impl FnMut(&str) -> C,
+        watch: Option<Watch>,
+    ) -> Result<(Vec<Attempt>, Vec<String>, Asked), Cannot> {
+        Self::simulate_within(&mut World::new(), case, profile, chooser, watch)
+    }
+
+    /// The same in a world that has nothing in it, and has nothing in it afterwards.
+    fn simulate_within<C: Chooser>(
+        world: &mut World<C>,
+        case: &Case,
+        profile: &Profile,
         mut chooser: impl FnMut(&str) -> C,
         watch: Option<Watch>,
     ) -> Result<(Vec<Attempt>, Vec<String>, Asked), Cannot> {
-        let mut net = net::Net::new(case, profile, &mut chooser)?;
+        let mut net = net::Net::within(std::mem::take(world), case, profile, &mut chooser)?;
         net.watch = watch;
         let (attempts, net) = Self::play(net, case)?;
         let (asked, mut notes) = (net.asked(), net.notes);
+        *world = net.world;
+        world.clear();
         if !case.network.is_ideal() {
             notes.push(left_out(case));
         }
@@ -113,7 +133,9 @@ impl Engine for Model {
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let seed = case.seed;
         let chooser = |machine: &str| Seeded::new(seed, machine);
-        let (attempts, notes, asked) = Self::simulate_for(case, profile, chooser, None)?;
+        // One run after the other needs much the same memory, which is slow to come by.
+        let (attempts, notes, asked) = WORLD
+            .with_borrow_mut(|world| Self::simulate_within(world, case, profile, chooser, None))?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         report.asked = asked;
         Ok(report)

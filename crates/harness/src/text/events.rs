@@ -48,15 +48,13 @@ struct Row {
 
 impl Row {
     fn of(attempt: &Attempt, steps: bool) -> Self {
-        // The address says which source a connect() used; elsewhere it repeats the arguments.
-        let tells = matches!(attempt.op, Op::Connect);
         Row {
             process: attempt.process.clone(),
             socket: steps.then(|| attempt.socket.clone()),
             op: attempt.op,
             args: attempt.args.clone(),
             result: attempt.result.clone(),
-            local: attempt.local.filter(|_| tells).map(|local| local.ip),
+            local: source(attempt),
             bytes: attempt.bytes,
             why: attempt.why.clone(),
             instances: vec![attempt.instance],
@@ -64,10 +62,26 @@ impl Row {
         }
     }
 
+    /// Whether a call of the declarative form would make a row like this one.
+    fn takes(&self, attempt: &Attempt) -> bool {
+        let same_why = match (&self.why, &attempt.why) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || same_reason(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        self.op == attempt.op
+            && self.result == attempt.result
+            && (Arc::ptr_eq(&self.process, &attempt.process) || self.process == attempt.process)
+            && self.args == attempt.args
+            && self.local == source(attempt)
+            && self.bytes == attempt.bytes
+            && same_why
+    }
+
     fn is_like(&self, other: &Row) -> bool {
         self.op == other.op
             && self.result == other.result
-            && self.process == other.process
+            && (Arc::ptr_eq(&self.process, &other.process) || self.process == other.process)
             && self.args == other.args
             && self.local == other.local
             && self.bytes == other.bytes
@@ -128,6 +142,12 @@ impl Row {
     }
 }
 
+/// The address says which source a connect() used; elsewhere it repeats the arguments.
+fn source(attempt: &Attempt) -> Option<Ip> {
+    let tells = matches!(attempt.op, Op::Connect);
+    attempt.local.filter(|_| tells).map(|local| local.ip)
+}
+
 /// Reasons are alike when they read alike. The single ports behind them may differ, and so may the call path: kernels
 /// renamed their functions without changing what they do.
 fn same_reason(a: &Why, b: &Why) -> bool {
@@ -141,7 +161,6 @@ impl Story {
         let mut blocks: Vec<Block> = Vec::new();
         let mut now: Option<(u64, Vec<Row>)> = None;
         for attempt in attempts {
-            let row = Row::of(attempt, steps);
             match &mut now {
                 Some((at, rows)) if *at == attempt.at_ns => {
                     let like = if steps {
@@ -150,14 +169,18 @@ impl Story {
                         rows.iter_mut()
                             .rev()
                             .take(LOOK_BACK)
-                            .find(|one| one.is_like(&row))
+                            .find(|one| one.takes(attempt))
                     };
                     match like {
-                        Some(like) => like.add(&row),
-                        None => rows.push(row),
+                        Some(like) => {
+                            like.calls += 1;
+                            like.instances.push(attempt.instance);
+                        }
+                        None => rows.push(Row::of(attempt, steps)),
                     }
                 }
                 _ => {
+                    let row = Row::of(attempt, steps);
                     if let Some((at, rows)) = now.replace((attempt.at_ns, vec![row])) {
                         close(&mut blocks, at, rows, steps);
                     }
