@@ -5,7 +5,8 @@
 pub(crate) mod rounds;
 
 use fourtuple_kernel::{
-    Call, Endpoint, Errno, Family, Ip, Machine, NsId, SegKind, Segment, SockId, SockOpt, profile,
+    Behaviours, Call, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SegKind, Segment, SockId,
+    SockOpt, profile,
 };
 use std::net::Ipv4Addr;
 
@@ -38,9 +39,21 @@ pub(crate) struct Bench {
 impl Bench {
     /// A machine with nothing on it.
     pub(crate) fn new(kernel: &str) -> Self {
-        let profile = profile::find(kernel).expect("a kernel that the model knows");
-        let chooser = fourtuple_kernel::Seeded::new(1, "bench");
-        let mut machine = Machine::new(profile.behaviours, chooser);
+        let machine = Machine::new(Self::behaviours(kernel), Self::chance());
+        Self::on(machine)
+    }
+
+    fn behaviours(kernel: &str) -> Behaviours {
+        let profile = profile::find(kernel);
+        profile.expect("a kernel that the model knows").behaviours
+    }
+
+    fn chance() -> Seeded {
+        Seeded::new(1, "bench")
+    }
+
+    /// Sets up a machine that has just booted.
+    fn on(mut machine: Machine) -> Self {
         let ns = machine.add_namespace();
         machine.add_address(ns, SOURCE.into());
         machine.set_routed(ns, true);
@@ -50,15 +63,26 @@ impl Bench {
         Bench { machine, ns }
     }
 
+    /// The same as new, in the memory that is there.
+    pub(crate) fn reboot(mut self, kernel: &str) -> Self {
+        self.machine
+            .reboot(Self::behaviours(kernel), Self::chance());
+        Self::on(self.machine)
+    }
+
     /// A machine with this many connections, spread evenly over so many destinations.
     pub(crate) fn connected(kernel: &str, connections: usize, destinations: usize) -> Self {
         let mut bench = Self::new(kernel);
+        bench.connect_all(connections, destinations);
+        bench
+    }
+
+    /// Makes this many connections, spread evenly over so many destinations.
+    pub(crate) fn connect_all(&mut self, connections: usize, destinations: usize) {
         for n in 0..connections {
-            bench
-                .connect(destination(n % destinations))
+            self.connect(destination(n % destinations))
                 .expect("there is a port");
         }
-        bench
     }
 
     /// A machine on which bind() to port 0 has taken this many ports, so that no connect() without
