@@ -427,7 +427,13 @@ impl<C: Chooser> Machine<C> {
                 sock.cold().repair = on;
                 sock.reuse = if on { 2 } else { 0 };
             }
-            // Only a socket that already has SO_REUSEPORT or no port can start a group.
+            // Only a socket that has SO_REUSEPORT starts a group, and only before it is connected (`reuseport_attach_prog`).
+            SockOpt::AttachReuseportBpf
+                if !sock.reuseport
+                    || !sock.group && !matches!(sock.state, State::Close | State::Listen) =>
+            {
+                bad = Some(Errno::EINVAL);
+            }
             SockOpt::AttachReuseportBpf => sock.group = true,
             SockOpt::SynCount(0) => bad = Some(Errno::EINVAL),
             SockOpt::SynCount(n) => sock.cold().syn_count = Some(n),

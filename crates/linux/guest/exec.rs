@@ -30,6 +30,7 @@ pub struct Executor<'a> {
 }
 
 const SOL_SOCKET: i32 = 1;
+const SO_ATTACH_REUSEPORT_CBPF: i32 = 51;
 const SO_RCVTIMEO: i32 = 20;
 const SO_SNDTIMEO: i32 = 21;
 
@@ -127,7 +128,12 @@ impl<'a> Executor<'a> {
         match code {
             OP_SET => {
                 let (level, option) = (o.i32(), o.i32());
-                Record::of(sys::setsockopt(fd, level, option, o.text()))
+                Record::of(match (level, option) {
+                    (SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF) => {
+                        sys::attach(fd, level, option, o.text())
+                    }
+                    _ => sys::setsockopt(fd, level, option, o.text()),
+                })
             }
             OP_BIND => {
                 let (raw, len) = o.addr().raw();

@@ -453,6 +453,24 @@ pub fn setsockopt(fd: i32, level: i32, option: i32, value: &[u8]) -> Res<usize> 
     reading(nr::SETSOCKOPT, a, 3, value.as_ptr())
 }
 
+/// Attaches a classic BPF program, which the kernel wants by its address.
+pub fn attach(fd: i32, level: i32, option: i32, instructions: &[u8]) -> Res<usize> {
+    #[repr(C)]
+    struct Fprog {
+        len: u16,
+        filter: *const u8,
+    }
+    const INSTRUCTION: usize = 8;
+    let program = Fprog {
+        len: (instructions.len() / INSTRUCTION) as u16,
+        filter: instructions.as_ptr(),
+    };
+    let size = core::mem::size_of::<Fprog>();
+    let a = [fd as usize, level as usize, option as usize, 0, size, 0];
+    // What the program points to is borrowed for as long as the call lasts.
+    reading(nr::SETSOCKOPT, a, 3, (&raw const program).cast())
+}
+
 pub fn bind(fd: i32, at: &[u8]) -> Res<usize> {
     reading(
         nr::BIND,

@@ -2,7 +2,7 @@
 
 use crate::error::RunError;
 use crate::generate;
-use crate::judge::{Counterexample, Judge};
+use crate::judge::{Counterexample, Judge, MOST_TRIED};
 use crate::on::On;
 use crate::program::Program;
 use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
@@ -176,7 +176,7 @@ pub struct Flip {
 /// `asked` is what each program's answers can hang on, of [`asked`].
 ///
 /// A changed profile whose kernels remember something of one program in the next one is followed from a fresh boot each time where the right
-/// one's do not: the programs ran side by side, in no order.
+/// one's do not: the programs ran side by side, in no order. What takes too long to follow counts as not noticed.
 pub fn flip(
     right: &Behaviours,
     programs: &[Program],
@@ -244,13 +244,17 @@ fn notices(
     side_by_side: bool,
     cannot: &dyn Fn(usize) -> bool,
 ) -> Vec<(usize, Counterexample)> {
-    let mut judge = Judge::new(behaviours);
+    let new = || Judge::giving_up_after(behaviours, MOST_TRIED);
+    let mut judge = match side_by_side {
+        true => new(),
+        false => Judge::new(behaviours),
+    };
     let judged = programs.iter().enumerate().filter_map(|(n, program)| {
         if cannot(n) {
             return None;
         }
         if side_by_side {
-            judge = Judge::new(behaviours);
+            judge = new();
         }
         let found = judge.program(program).ok().flatten()?;
         Some((n, found))

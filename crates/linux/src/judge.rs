@@ -10,6 +10,10 @@ use fourtuple_kernel::{Asked, Behaviours, Endpoint, Time};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+/// What takes more than this to follow, in calls that are tried on a state of the model, is not followed where another program can be
+/// asked instead. Where a range is not taken, ports come from the full one, and most answers could be anything.
+pub(crate) const MOST_TRIED: u64 = 100_000;
+
 /// Follows one boot of one kernel, program after program. Where the kernel remembers nothing of one namespace in another, each
 /// program is followed from the start: those that ran side by side come in the order of their numbers, not of time.
 pub struct Judge {

@@ -84,6 +84,6 @@ pub use program::{
 };
 pub use release::profile_of;
 pub use scenario_text::scenario_text;
-pub use shrink::{Shrunk, explained, length, shrink};
+pub use shrink::{Shrunk, explained, farther, length, shrink};
 #[cfg(target_os = "linux")]
 pub use vm::{Vm, VmRun};

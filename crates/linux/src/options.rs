@@ -13,7 +13,12 @@ enum Kind {
     Text,
     /// `FIRST-LAST`: two ports in one number.
     Range,
+    /// `true`: a BPF program that lets everything pass, whose instructions these are.
+    Filter,
 }
+
+/// One instruction, `return 0xffffffff`.
+const PASS: [u8; 8] = [6, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
 
 const SOCKET: i32 = 1;
 const IP: i32 = 0;
@@ -32,6 +37,7 @@ const TABLE: &[(&str, i32, i32, Kind)] = &[
     ("reuseport", SOCKET, 15, Kind::Int),
     ("bindtodevice", SOCKET, 25, Kind::Text),
     ("mark", SOCKET, 36, Kind::Int),
+    ("attach_reuseport_cbpf", SOCKET, 51, Kind::Filter),
     ("bindtoifindex", SOCKET, 62, Kind::Int),
     ("ip_tos", IP, 1, Kind::Int),
     ("ip_ttl", IP, 2, Kind::Int),
@@ -97,11 +103,13 @@ pub(crate) fn encode(name: &str, value: &OptionValue) -> Result<Encoded, String>
         (Kind::Text, OptionValue::Text(s)) if s.len() < 256 => s.clone().into_bytes(),
         (Kind::Range, OptionValue::Text(s)) => range(name, s)?.to_ne_bytes().to_vec(),
         (Kind::Range, OptionValue::Int(0)) => vec![0; 4],
+        (Kind::Filter, OptionValue::Bool(true) | OptionValue::Int(1)) => PASS.to_vec(),
         (kind, value) => {
             let expected = match kind {
                 Kind::Int => "a number, true or false",
                 Kind::Linger => "a number of seconds, or false",
                 Kind::Text => "a text",
+                Kind::Filter => "1 or true",
                 Kind::Range => "a range of ports such as 40000-40003",
             };
             return Err(format!("`{name}` needs {expected}, not {value:?}"));

@@ -17,7 +17,7 @@ mod shortest;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, Flip};
 use fourtuple_linux::search::{Search, Searched, search};
-use fourtuple_linux::{On, Program, Shrunk, length, profile_of, trace};
+use fourtuple_linux::{On, Program, Shrunk, farther, length, profile_of, trace};
 use shortest::{SHORT, scenario, shortest};
 use std::process::ExitCode;
 
@@ -55,7 +55,7 @@ fn args() -> Result<Args, String> {
         on: "host".into(),
         count: 1000,
         seed: 1,
-        search: 2_000_000,
+        search: 1_000_000,
         table: None,
         programs: None,
         only: None,
@@ -130,7 +130,10 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
             searched: None,
         });
     }
+    look_farther(&on, &profile, &mut rows)?;
     let played = look_for_short_ones(args, &on, &profile, &mut rows);
+    // The search knows the model alone.
+    look_farther(&on, &profile, &mut rows)?;
     let text = page::page(args, &on, &profile.name, &profile.behaviours, &rows, played);
     match &args.table {
         Some(file) => std::fs::write(file, text).map_err(|e| format!("{file}: {e}"))?,
@@ -175,6 +178,37 @@ fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]
         row.searched = Some(found);
     }
     outcome.played
+}
+
+/// Walks long ways from what is not short, or lets the kernel bear out what the search has found instead.
+fn look_farther(
+    on: &On,
+    profile: &Profile,
+    rows: &mut [Row],
+) -> Result<(), Box<dyn std::error::Error>> {
+    for row in rows.iter_mut() {
+        let Some(shown) = &row.shrunk else {
+            continue;
+        };
+        if length(&shown.program) <= SHORT {
+            continue;
+        }
+        let (right, wrong) = (profile.behaviours, row.flip.behaviours);
+        let shorter = match &row.searched {
+            None => farther(on, right, wrong, Some(&shown.program), &[])?,
+            Some(searched) => {
+                let found = searched.shortest.iter().map(|(_, p)| p.clone());
+                farther(on, right, wrong, None, &found.collect::<Vec<_>>())?
+            }
+        };
+        if let Some(shorter) = shorter {
+            let (name, value) = (row.flip.name, &row.flip.value);
+            eprintln!("{name} = {value}: {} steps", length(&shorter.program));
+            eprintln!("{}", scenario(&shorter, &row.flip, &profile.name));
+            row.shrunk = Some(shorter);
+        }
+    }
+    Ok(())
 }
 
 /// Writes the shortened programs, under the names of what they show.

@@ -6,13 +6,8 @@ type Reason = (&'static str, Option<&'static str>, &'static str);
 const REASONS: &[Reason] = &[
     (
         "bhash2",
-        Some("one owner list per port"),
-        "TIME-WAIT, wildcards and both families are seen in one list as well; only IPV6_V6ONLY next to a mapped address tells them apart",
-    ),
-    (
-        "bhash2",
         Some("by address; AF_INET also sees :: and ::ffff:0.0.0.0"),
-        "it finds the same owners in another way",
+        "it comes to the same owners in another way",
     ),
     (
         "bind_shares",
@@ -32,7 +27,8 @@ const REASONS: &[Reason] = &[
     (
         "delayed_ack_ms",
         None,
-        "an acknowledgement may come at any time up to the longest delay, so that a longer one allows all that a shorter one does",
+        "an acknowledgement may come at any time up to the longest delay: a longer one shows only where the kernel acknowledges at once and \
+         a program looks within 30 ms of the end of a timer that this starts",
     ),
     (
         "fastuid_zeroed",
@@ -42,12 +38,14 @@ const REASONS: &[Reason] = &[
     (
         "hz",
         None,
-        "steps of the timer wheel of 250 and of 500 ticks differ by less than a busy machine's clock",
+        "a timer of 3 s fires up to 256 ms late with 250 ticks a second and up to 128 ms late with 500, but what it waits for may be late by \
+         44 ms and a busy machine's clock by 60 ms, twice; only timers of 17 s and more tell them apart, for which programs on the running \
+         kernel do not wait",
     ),
     (
         "pair_rule_v6_strict",
         None,
-        "the rule of 5.7 has no strict mode for one family",
+        "the rule since 5.7 is the same for both families: the model only takes another way to its answer",
     ),
     (
         "perturb",
@@ -60,24 +58,9 @@ const REASONS: &[Reason] = &[
         "the search that asks for it is gone since 4.11",
     ),
     (
-        "reuseport_group_term",
-        None,
-        "the rule that asks for it is gone since 5.14",
-    ),
-    (
         "somaxconn",
         None,
-        "it needs 4,097 connections that nobody accepts",
-    ),
-    (
-        "syn_linear",
-        None,
-        "the fifth repetition of a SYN comes after 5 s, and programs on the running kernel wait 0.4 s for an answer",
-    ),
-    (
-        "syn_mute",
-        None,
-        "the other end of a connection that left no stand-in must still be open",
+        "it takes a listener with a backlog above 4,096 and as many connections that nobody accepts",
     ),
     (
         "tw_copies_reuseport",
@@ -92,12 +75,13 @@ const REASONS: &[Reason] = &[
     (
         "tw_stamp_monotonic",
         None,
-        "the age of a stand-in no longer hangs on the stamp since 6.14",
+        "the stamp is 0 in the first second after boot only, and programs begin later",
     ),
     (
-        "tw_timer",
+        "uid_kept",
         None,
-        "TIME-WAIT lasts a minute, and programs on the running kernel sleep for a few seconds at most; the virtual machine's measure it to the tick",
+        "it shows only between a close() and the acknowledgement of its FIN, 44 ms at most, next to a SO_REUSEPORT socket of another user and \
+         one that spoils the fast path; no program asked just then",
     ),
 ];
 

@@ -9,7 +9,8 @@ impl Maker {
         if self.setting.hosts.len() > 1 && self.dice.percent(80) {
             return self.two_settings();
         }
-        match self.dice.below(30) {
+        match self.dice.below(31) {
+            30 => self.grouped(),
             0..4 => self.shut_down_first(),
             4..10 => self.crowd(),
             10..14 => self.half_closed(),
@@ -27,7 +28,7 @@ impl Maker {
         let port = self.setting.port_in_range(&mut self.dice);
         match self.dice.below(10) {
             0 | 1 => return self.covered(host, port),
-            2 | 3 => return self.as_ipv4_sees_it(host, port),
+            2 | 3 => return self.as_ipv4_sees_it(host),
             _ => {}
         }
         if self.dice.percent(35) {
@@ -83,17 +84,37 @@ impl Maker {
         }
     }
 
-    /// A connection over IPv6, whose address IPv4 takes for 127.0.0.6 where it looks at it at all.
-    fn as_ipv4_sees_it(&mut self, host: usize, port: u16) {
-        let at = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
+    /// A connection over IPv6, whose address IPv4 takes for 127.0.0.6 where it looks at it at all. Its socket was not bound, which would
+    /// have made it one for IPv6 only.
+    fn as_ipv4_sees_it(&mut self, host: usize) {
+        let (low, _) = self.setting.range;
+        let range = format!("{low} {low}");
+        self.sysctl_on(host, "net.ipv4.ip_local_port_range", &range);
         let index = self.socket_on(host, true, 0);
-        self.bind_to(index, at);
-        if self.dice.percent(80) {
-            self.connect_at(index, at);
-        }
+        // To itself, as that is the port it gets.
+        let to = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), low);
+        self.connect_at(index, to);
         let other = self.socket_on(host, false, 0);
         let last = self.dice.pick(&[6, 6, 6, 1]);
-        self.bind_to(other, SocketAddr::from(([127, 0, 0, last], port)));
+        self.bind_to(other, SocketAddr::from(([127, 0, 0, last], low)));
+    }
+
+    /// A member of a group joins a port of sockets that have SO_REUSEPORT as it has. Nothing else is asked of it.
+    fn grouped(&mut self) {
+        let host = self.any_host();
+        let port = self.setting.port_in_range(&mut self.dice);
+        let at = SocketAddr::from(([127, 0, 0, 1], port));
+        for attach in [false, true] {
+            let index = self.socket_on(host, false, 0);
+            self.set(index, "reuseport", 1);
+            if attach {
+                self.set(index, "attach_reuseport_cbpf", 1);
+            }
+            self.bind_to(index, at);
+            if attach {
+                self.close(index);
+            }
+        }
     }
 
     /// Sockets under repair, for which the kernel chooses ports.

@@ -96,8 +96,8 @@ impl Maker {
         self.take_the_port(pair.host);
     }
 
-    /// Ends that wait for a FIN that does not come, one after the other. Timers of three seconds keep to a grid of 256 ms where there are
-    /// 250 ticks in a second, and to a finer one where there are more: of ends so far apart one is surely there for longer than that.
+    /// Ends that wait for a FIN that does not come, one after the other. Timers of three seconds keep to a grid of 256 ms, so that of ends
+    /// so far apart one is surely there for longer than an exact timer would let it.
     fn on_the_grid(&mut self, host: usize) {
         const APART_MS: u32 = 60;
         self.sysctl_on(host, "net.ipv4.tcp_fin_timeout", "3");

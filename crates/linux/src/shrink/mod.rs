@@ -11,7 +11,7 @@ mod walk;
 
 use crate::error::RunError;
 use crate::generate::Kind;
-use crate::judge::{Counterexample, Judge};
+use crate::judge::{Counterexample, Judge, MOST_TRIED};
 use crate::on::On;
 use crate::play::Score;
 use crate::program::{Call, Outcome, Program};
@@ -24,9 +24,6 @@ const TRIES: usize = 8;
 const FEW_TRIES: usize = 2;
 /// The most rounds, each a boot of a virtual machine.
 const ROUNDS: usize = 60;
-/// What takes more than this to follow, in calls that are tried on a state of the model, is not followed where a profile can be asked
-/// about another program instead.
-const MOST_TRIED: u64 = 100_000;
 /// So many profiles that explain an answer are followed up.
 const EXPLANATIONS: usize = 2;
 
@@ -96,18 +93,61 @@ pub fn explained(
         }
     }
     explained.sort_by_key(|(_, program)| length(program));
+    borne_out(on, behaviours, &explained)
+}
+
+/// The shortest program of some to which the kernel gives an answer that the behaviours do not allow, and the profile that comes with the
+/// program does: what that one does not allow either is something else than what is to be shown.
+fn borne_out(
+    on: &On,
+    behaviours: Behaviours,
+    explained: &[(Behaviours, Program)],
+) -> Result<Option<Shrunk>, RunError> {
     let candidates: Vec<Program> = explained.iter().map(|(_, p)| p.clone()).collect();
     let kernel = Asker {
         witness: Witness::Kernel(on),
         behaviours,
     };
-    // What the explanation does not allow either is something else than what is to be shown.
-    let borne_out = |(n, shrunk): &(usize, Shrunk)| {
+    let allowed = |(n, shrunk): &(usize, Shrunk)| {
         let judged = Judge::new(explained[*n].0).program(&shrunk.program);
         matches!(judged, Ok(None))
     };
-    let mut shown = kernel.all(&candidates, TRIES)?.into_iter();
-    Ok(shown.find(borne_out).map(|(_, shrunk)| shrunk))
+    let shown = kernel.all(&candidates, TRIES)?.into_iter();
+    let shown = shown.filter(allowed).map(|(_, shrunk)| shrunk);
+    Ok(shown.min_by_key(|shrunk| length(&shrunk.program)))
+}
+
+/// The shortest program that several long walks from a shortened one come to, on the model with the behaviours `right` alone: the one that
+/// shows something on the kernel whose behaviours those are, if there is one that is shorter. `others` are tried there as well.
+///
+/// # Errors
+/// When the kernel cannot be asked any more.
+pub fn farther(
+    on: &On,
+    right: Behaviours,
+    wrong: Behaviours,
+    start: Option<&Program>,
+    others: &[Program],
+) -> Result<Option<Shrunk>, RunError> {
+    let asker = Asker {
+        witness: Witness::Profile(right),
+        behaviours: wrong,
+    };
+    let mut candidates: Vec<(Behaviours, Program)> = others
+        .iter()
+        .map(|program| (right, program.clone()))
+        .collect();
+    if let Some(shown) = start.and_then(|start| asker.shows(start, TRIES)) {
+        for way in 1..=walk::WAYS {
+            let shows = |p: &Program| asker.shows_at_a_cost(p, FEW_TRIES);
+            let way = walk::Way::long(way);
+            let walked = walk::walk(&shows, shown.clone(), on.kind(), way);
+            candidates.push((right, walked.program));
+        }
+    }
+    candidates.retain(|(_, p)| start.is_none_or(|start| length(p) < length(start)));
+    candidates.sort_by_key(|(_, program)| length(program));
+    borne_out(on, wrong, &candidates)
 }
 
 /// The profiles next to the believed one that allow all answers of a program. Of numbers, those that some known kernel has come first:
@@ -160,6 +200,7 @@ fn on_the_model(
         &|p| asker.shows_at_a_cost(p, FEW_TRIES),
         shortened.clone(),
         kind,
+        walk::Way::SHORT,
     );
     Some((shortened, asker.shrink(walked).ok()?))
 }

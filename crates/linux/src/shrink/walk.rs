@@ -9,24 +9,49 @@ use crate::program::Program;
 
 /// What counts as short.
 const SHORT: usize = 8;
-/// So much work is done after the last program that was shorter, in calls that are tried on a state of the model: with one that is
-/// short already, and with one that is not.
-const PATIENCE: [u64; 2] = [20_000, 150_000];
+/// So many long walks are taken.
+pub(super) const WAYS: u64 = 4;
 /// A walk that has come so far from the best program begins there again.
 const LEASH: usize = 1_500;
+
+/// Which way a walk takes, and when it ends.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    seed: u64,
+    /// So much work is done after the last program that was shorter, in calls that are tried on a state of the model: with one that is
+    /// short already, and with one that is not.
+    patience: [u64; 2],
+}
+
+impl Way {
+    /// For somebody who waits.
+    pub(super) const SHORT: Way = Way {
+        seed: 0,
+        patience: [20_000, 150_000],
+    };
+
+    /// For somebody who wants to be sure.
+    pub(super) fn long(seed: u64) -> Way {
+        Way {
+            seed,
+            patience: [20_000, 400_000],
+        }
+    }
+}
 
 /// The shortest program that a walk from `start` comes to. It takes the same way each time. `shows` tells as well how much work it was.
 pub(super) fn walk(
     shows: &dyn Fn(&Program) -> (Option<Shrunk>, u64),
     start: Shrunk,
     kind: Kind,
+    way: Way,
 ) -> Shrunk {
-    let mut dice = Dice::new(0, 0);
+    let mut dice = Dice::new(way.seed, 0);
     let palette = Palette::of(&start.program, kind);
     let mut best = start;
     let mut here = best.program.clone();
     let (mut work, mut tried) = (0, 0);
-    while work < PATIENCE[usize::from(length(&best.program) > SHORT)] {
+    while work < way.patience[usize::from(length(&best.program) > SHORT)] {
         work += 1;
         tried += 1;
         if tried % LEASH == 0 {
