@@ -37,7 +37,9 @@ impl Requests {
 
     /// Enters a request, in the place of one of the same 4-tuple.
     pub(crate) fn insert(&mut self, tuple: Tuple, request: Request) {
-        self.remove(&tuple);
+        if !self.table.is_empty() {
+            self.remove(&tuple);
+        }
         self.table
             .insert_unique(hash(&tuple), (tuple, request), |(known, _)| hash(known));
     }
