@@ -15,6 +15,11 @@ use crate::why::Why;
 /// A name out of the scenario, shared by everything that mentions it.
 pub type Name = Arc<str>;
 
+/// Whether two names are the same. Attempts of one run share theirs, which is quick to see.
+pub(crate) fn same_name(a: &Name, b: &Name) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
 /// One socket call and its result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attempt {

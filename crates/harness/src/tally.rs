@@ -1,11 +1,10 @@
 //! How often each process got which answer from which call.
 
 use std::fmt;
-use std::sync::Arc;
 
 use fourtuple_scenario::Op;
 
-use crate::attempt::{Answer, Attempt, Name};
+use crate::attempt::{Answer, Attempt, Name, same_name};
 
 /// The answers of one process to one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +25,6 @@ impl fmt::Display for Tally {
         }
         Ok(())
     }
-}
-
-/// Attempts of one process share its name.
-fn same_name(a: &Name, b: &Name) -> bool {
-    Arc::ptr_eq(a, b) || a == b
 }
 
 /// The tallies of an outcome, in the order in which processes and calls first appear.

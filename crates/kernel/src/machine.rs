@@ -129,9 +129,7 @@ impl<C: Chooser> Machine<C> {
     /// Boots another kernel on the machine, which then is like a new one. It keeps its memory: a sweep of many runs need not
     /// ask for it each time.
     pub fn reboot(&mut self, behaviours: Behaviours, chooser: C) {
-        let mut new = Machine::new(behaviours, chooser);
-        std::mem::swap(self, &mut new);
-        let old = new;
+        let old = std::mem::replace(self, Machine::new(behaviours, chooser));
         self.spare = old.nss;
         self.spare.extend(old.spare);
         (self.socks, self.tws) = (old.socks, old.tws);

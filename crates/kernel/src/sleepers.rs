@@ -18,15 +18,6 @@ pub(crate) struct Sleeper {
     /// The number by which its stand-in recognises it.
     seq: u32,
     target: u32,
-    /// How long its time is, in nanoseconds.
-    timeout: u64,
-}
-
-impl Sleeper {
-    /// When the slowest of all kernels ends it: a timer wheel's step is less than an eighth of the time, and never a tick longer.
-    fn latest(&self) -> Time {
-        self.due.after(self.timeout / 7 + 50 * MS)
-    }
 }
 
 /// Those of a machine.
@@ -37,12 +28,7 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn sleep(&mut self, target: u32, timeout: u64) -> u32 {
         let seq = self.timers.number();
         let due = self.clock.after(timeout);
-        self.sleepers.push(Sleeper {
-            due,
-            seq,
-            target,
-            timeout,
-        });
+        self.sleepers.push(Sleeper { due, seq, target });
         seq
     }
 
@@ -61,7 +47,9 @@ impl<C: Chooser> Machine<C> {
             if !self.sleeps(&sleeper) {
                 continue;
             }
-            if sleeper.latest() <= now {
+            // The slowest of all kernels: a step of its timer wheel is less than an eighth of the time.
+            let latest = self.tws[sleeper.target].timeout / 7 + 50 * MS;
+            if sleeper.due.after(latest) <= now {
                 self.kill_tw(sleeper.target);
             } else {
                 self.arm_sleeper(sleeper);
@@ -85,8 +73,8 @@ impl<C: Chooser> Machine<C> {
     }
 
     fn arm_sleeper(&mut self, sleeper: Sleeper) {
-        let since = Time(sleeper.due.nanos() - sleeper.timeout);
-        let fires = self.own_timer_fires(since, sleeper.timeout);
+        let tw = &self.tws[sleeper.target];
+        let fires = self.own_timer_fires(tw.since, tw.timeout);
         self.timers.put_back(Timer {
             earliest: fires,
             nominal: fires,

@@ -7,7 +7,7 @@ use fourtuple_kernel::{Ip, Rule};
 use fourtuple_scenario::Op;
 
 use super::{columns, ranges, seconds, wrap};
-use crate::attempt::{Answer, Args, Attempt, Name, SocketName};
+use crate::attempt::{Answer, Args, Attempt, Name, SocketName, same_name};
 use crate::why::Why;
 
 /// How far back a row looks for its like within one instant; keeps the work linear.
@@ -64,33 +64,24 @@ impl Row {
 
     /// Whether a call of the declarative form would make a row like this one.
     fn takes(&self, attempt: &Attempt) -> bool {
-        let same_why = match (&self.why, &attempt.why) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || same_reason(a, b),
-            (None, None) => true,
-            _ => false,
-        };
         self.op == attempt.op
             && self.result == attempt.result
-            && (Arc::ptr_eq(&self.process, &attempt.process) || self.process == attempt.process)
+            && same_name(&self.process, &attempt.process)
             && self.args == attempt.args
             && self.local == source(attempt)
             && self.bytes == attempt.bytes
-            && same_why
+            && same_why(self.why.as_ref(), attempt.why.as_ref())
     }
 
     fn is_like(&self, other: &Row) -> bool {
         self.op == other.op
             && self.result == other.result
-            && (Arc::ptr_eq(&self.process, &other.process) || self.process == other.process)
+            && same_name(&self.process, &other.process)
             && self.args == other.args
             && self.local == other.local
             && self.bytes == other.bytes
             && self.socket == other.socket
-            && (match (&self.why, &other.why) {
-                (Some(a), Some(b)) => Arc::ptr_eq(a, b) || same_reason(a, b),
-                (None, None) => true,
-                _ => false,
-            })
+            && same_why(self.why.as_ref(), other.why.as_ref())
     }
 
     fn add(&mut self, other: &Row) {
@@ -146,6 +137,15 @@ impl Row {
 fn source(attempt: &Attempt) -> Option<Ip> {
     let tells = matches!(attempt.op, Op::Connect);
     attempt.local.filter(|_| tells).map(|local| local.ip)
+}
+
+/// Whether both calls have a reason that reads alike, or neither has one.
+fn same_why(a: Option<&Arc<Why>>, b: Option<&Arc<Why>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b) || same_reason(a, b),
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 /// Reasons are alike when they read alike. The single ports behind them may differ, and so may the call path: kernels
