@@ -141,6 +141,21 @@ fn settings_that_a_kernel_has_not_are_told_with_its_name() {
     let message = &told.diagnostic.message;
     assert!(message.contains("ENOPROTOOPT on linux-4.1"), "{message}");
 
+    // Which takes it of a socket with SO_REUSEPORT only.
+    let group = "about: Which kernel lets a group choose?\nkernel: [linux-4.5, linux-4.6]\nhosts: { h: { addresses: [127.0.0.1] } }\nsteps:\n  \
+                 - { socket: a, by: app, options: { reuseport: true } }\n  - { set: a, options: { attach_reuseport_cbpf: true } }\n  \
+                 - { bind: a, at: \"127.0.0.1:80\" }\n";
+    let told = findings(group);
+    let of_group = told.iter().filter(|one| one.rule == Rule::IgnoredOption);
+    let messages: Vec<&String> = of_group.map(|one| &one.diagnostic.message).collect();
+    let [message] = messages[..] else {
+        panic!("{told:?}");
+    };
+    assert!(
+        message.ends_with("with ENOPROTOOPT on linux-4.5"),
+        "{message}"
+    );
+
     let nobody = with("net.ipv4.tcp_window_scaling: 0");
     let told = one(&client("linux-6.18", &nobody, "count: 5"));
     let message = &told.diagnostic.message;

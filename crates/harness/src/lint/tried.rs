@@ -2,7 +2,8 @@
 
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::{
-    Behaviours, Errno, Family, Seeded, World, sysctl_is_default, sysctl_names, sysctl_scope,
+    Behaviours, Errno, Family, Seeded, SockOpt, World, sysctl_is_default, sysctl_names,
+    sysctl_scope,
 };
 use fourtuple_scenario::{Case, Op, SocketOption};
 use indexmap::IndexMap;
@@ -220,6 +221,10 @@ fn refuses(behaviours: Behaviours, option: &SocketOption, v6: bool, uid: u32) ->
     let ns = world.add_namespace(machine);
     let family = if v6 { Family::Inet6 } else { Family::Inet };
     let socket = world.socket(ns, family, uid);
+    if matches!(option, SockOpt::AttachReuseportBpf) {
+        // Without this every kernel refuses it, which says nothing of the kernel; one that does not have this does not have that.
+        let _ = world.set(socket, SockOpt::ReusePort(true));
+    }
     world.set(socket, option).err()
 }
 
