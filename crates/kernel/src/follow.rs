@@ -4,6 +4,9 @@
 //! its answers on uninitialised memory. A [`Follower`] therefore keeps every state of the model that
 //! explains what has been seen so far. A call is tried on each of them with every possible choice;
 //! what does not give the observed answer is dropped. If nothing is left, the answer is not allowed.
+//!
+//! Timers that may have fired or not multiply the states. Only so many are kept; once some were left out, an answer that the
+//! kept ones do not give shows nothing, and the follower gives up.
 
 mod fingerprint;
 mod player;
@@ -220,9 +223,15 @@ pub struct Follower {
     asked: Asked,
     tried: u64,
     limit: u64,
+    /// More states than this are not kept; the oldest explanations win.
+    room: usize,
+    /// Whether states have been left out. The kernel's own may be one of them.
+    left_out: bool,
+    /// Whether an answer came that only a state that was left out can explain, if any can.
+    lost: bool,
 }
 
-/// More states than this are not kept; the oldest explanations win.
+/// How many states are kept, unless it is said.
 const MAX_BELIEFS: usize = 2048;
 
 impl Follower {
@@ -236,6 +245,9 @@ impl Follower {
             asked: Asked::default(),
             tried: 0,
             limit: u64::MAX,
+            room: MAX_BELIEFS,
+            left_out: false,
+            lost: false,
         }
     }
 
@@ -249,10 +261,20 @@ impl Follower {
         }
     }
 
-    /// Whether it was too much work to follow the answers to the end.
+    /// Keeps at most so many states, and at least one.
+    #[must_use]
+    pub fn keeping_at_most(self, states: usize) -> Self {
+        Follower {
+            room: states.max(1),
+            ..self
+        }
+    }
+
+    /// Whether the answers could not be followed to the end: it was too much work, or there were too many explanations to keep, and
+    /// none of the kept ones gives an answer that came later. Every answer is allowed then, until new namespaces begin.
     #[must_use]
     pub fn gave_up(&self) -> bool {
-        self.tried >= self.limit
+        self.lost || self.tried >= self.limit
     }
 
     /// How many times a call was tried on a state, a measure of the work that following has been.
@@ -262,10 +284,14 @@ impl Follower {
     }
 
     /// Which behaviours have been looked at in any state that was tried, also one that did not give the observed answer. A kernel
-    /// that differs in others only allows the same answers.
+    /// that differs in others only allows the same answers. All, where states were left out.
     #[must_use]
     pub fn asked(&self) -> Asked {
-        self.asked
+        if self.left_out {
+            Asked::ALL
+        } else {
+            self.asked
+        }
     }
 
     /// How many states explain everything so far.
@@ -285,6 +311,13 @@ impl Follower {
     /// # Errors
     /// If no state of the model allows that answer. The follower is then as before the call.
     pub fn step(&mut self, at: Time, op: &Op, seen: &Seen) -> Result<(), Disallowed> {
+        if matches!(op, Op::Ns | Op::Hosts(_)) {
+            self.lost = false;
+        }
+        if self.gave_up() {
+            return Ok(());
+        }
+        let mut left_out = self.left_out;
         let mut next: Vec<Belief> = Vec::new();
         let mut marks = BTreeSet::new();
         let mut allowed = BTreeSet::new();
@@ -294,7 +327,7 @@ impl Follower {
         } else {
             self.last
         };
-        for belief in &self.beliefs {
+        'states: for belief in &self.beliefs {
             let mut script = belief.aiming(op, seen);
             loop {
                 if self.gave_up() {
@@ -312,9 +345,11 @@ impl Follower {
                     if next.len() == 1 && marks.is_empty() {
                         marks.insert(next[0].fingerprint());
                     }
-                    if next.is_empty()
-                        || (next.len() < MAX_BELIEFS && marks.insert(b.fingerprint()))
-                    {
+                    if next.is_empty() || marks.insert(b.fingerprint()) {
+                        if next.len() == self.room {
+                            left_out = true;
+                            break 'states;
+                        }
                         next.push(b);
                     }
                     if script.only_starts() && seen.tells_port(op) {
@@ -328,9 +363,14 @@ impl Follower {
                 }
             }
         }
+        if next.is_empty() && self.left_out {
+            self.lost = true;
+            return Ok(());
+        }
         if next.is_empty() {
             return Err(Disallowed { allowed });
         }
+        self.left_out = left_out;
         self.most = self.most.max(next.len());
         self.beliefs = next;
         self.last = self.last.max(at);

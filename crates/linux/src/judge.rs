@@ -18,8 +18,9 @@ pub(crate) const MOST_TRIED: u64 = 100_000;
 /// program is followed from the start: those that ran side by side come in the order of their numbers, not of time.
 pub struct Judge {
     behaviours: Behaviours,
+    /// As it is at the boot.
+    booted: Follower,
     follower: Follower,
-    limit: u64,
     calls: u64,
     most: usize,
 }
@@ -37,7 +38,7 @@ pub struct Counterexample {
     pub allowed: Vec<String>,
 }
 
-/// A step that cannot be followed because it is not complete or not known to the model.
+/// A step that cannot be followed because it is not complete, not known to the model, or has too many explanations.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("step {} of `{program}`: {what}", step + 1)]
 pub struct NotFollowed {
@@ -47,27 +48,36 @@ pub struct NotFollowed {
     pub step: usize,
     /// What is missing.
     pub what: String,
+    /// Whether it is the number of explanations alone: another run of the program may well be followed.
+    pub too_many: bool,
 }
 
 impl Judge {
     /// Starts at the boot of a kernel with these behaviours.
     pub fn new(behaviours: Behaviours) -> Judge {
+        Judge::with(behaviours, Follower::new(behaviours))
+    }
+
+    fn with(behaviours: Behaviours, booted: Follower) -> Judge {
         Judge {
             behaviours,
-            follower: Follower::new(behaviours),
-            limit: u64::MAX,
+            follower: booted.clone(),
+            booted,
             calls: 0,
             most: 1,
         }
     }
 
+    /// The same, but at most so many states of the kernel are kept: a program with more explanations may count as not followed.
+    pub fn keeping_at_most(behaviours: Behaviours, states: usize) -> Judge {
+        let booted = Follower::new(behaviours).keeping_at_most(states);
+        Judge::with(behaviours, booted)
+    }
+
     /// The same, but a program that is followed from the start counts as not followed once its calls were tried on so many states.
     pub(crate) fn giving_up_after(behaviours: Behaviours, tried: u64) -> Judge {
-        Judge {
-            follower: Follower::new(behaviours).giving_up_after(tried),
-            limit: tried,
-            ..Judge::new(behaviours)
-        }
+        let booted = Follower::new(behaviours).giving_up_after(tried);
+        Judge::with(behaviours, booted)
     }
 
     /// How many calls have been judged.
@@ -95,11 +105,11 @@ impl Judge {
     /// it was before that call.
     ///
     /// # Errors
-    /// A step that cannot be followed at all.
+    /// A step that cannot be followed.
     pub fn program(&mut self, program: &Program) -> Result<Option<Counterexample>, NotFollowed> {
         if !has_history(&self.behaviours) {
             self.most = self.most_beliefs();
-            self.follower = Follower::new(self.behaviours).giving_up_after(self.limit);
+            self.follower = self.booted.clone();
         }
         let mut names = Names::of(program);
         let mut begun = false;
@@ -108,6 +118,7 @@ impl Judge {
                 program: program.program.clone(),
                 step: i,
                 what,
+                too_many: false,
             };
             let Some(answer) = &step.answer else {
                 return Err(wrong("it has no answer".into()));
@@ -138,9 +149,12 @@ impl Judge {
                 }));
             }
             if self.follower.gave_up() {
-                return Err(wrong(
-                    "the answers until then have too many explanations".into(),
-                ));
+                self.calls -= 1;
+                let what = "the answers until then have too many explanations".into();
+                return Err(NotFollowed {
+                    too_many: true,
+                    ..wrong(what)
+                });
             }
         }
         Ok(None)

@@ -77,12 +77,6 @@ const REASONS: &[Reason] = &[
         None,
         "the stamp is 0 in the first second after boot only, and programs begin later",
     ),
-    (
-        "uid_kept",
-        None,
-        "it shows only between a close() and the acknowledgement of its FIN, 44 ms at most, next to a SO_REUSEPORT socket of another user and \
-         one that spoils the fast path; no program asked just then",
-    ),
 ];
 
 /// Why a wrong value is not found, where that is known.

@@ -9,8 +9,9 @@ impl Maker {
         if self.setting.hosts.len() > 1 && self.dice.percent(80) {
             return self.two_settings();
         }
-        match self.dice.below(31) {
+        match self.dice.below(32) {
             30 => self.grouped(),
+            31 if self.kind.users => self.left_by_a_user(),
             0..4 => self.shut_down_first(),
             4..10 => self.crowd(),
             10..14 => self.half_closed(),
@@ -115,6 +116,31 @@ impl Maker {
                 self.close(index);
             }
         }
+    }
+
+    /// A user closes a connection, and somebody else binds its port before the other end has acknowledged that. A third socket on the
+    /// port sees to it that all owners are looked at.
+    fn left_by_a_user(&mut self) {
+        let host = self.any_host();
+        let server = self.socket_on(host, false, 0);
+        let to = SocketAddr::from(([127, 0, 0, 1], 5100 + server as u16));
+        self.bind_to(server, to);
+        self.listen(server);
+        let port = self.setting.port_in_range(&mut self.dice);
+        let at = SocketAddr::from(([127, 0, 0, 1], port));
+        let [user, other] = self
+            .dice
+            .pick(&[[1000, 0], [1000, 0], [0, 1000], [1000, 1000]]);
+        let left = self.socket_on(host, false, user);
+        self.set(left, "reuseport", 1);
+        self.bind_to(left, at);
+        let plain = self.socket_on(host, false, 0);
+        self.bind_to(plain, SocketAddr::from(([127, 0, 0, 2], port)));
+        self.connect_at(left, to);
+        let next = self.socket_on(host, false, other);
+        self.set(next, "reuseport", 1);
+        self.close(left);
+        self.bind_to(next, at);
     }
 
     /// Sockets under repair, for which the kernel chooses ports.
