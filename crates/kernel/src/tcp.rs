@@ -174,16 +174,45 @@ impl<C: Chooser> Machine<C> {
             return;
         }
         let timestamps = seg.timestamps && self.ns(ns).values.timestamps;
-        self.ns_mut(ns).requests.insert(
-            Tuple::new(seg.dst, seg.src),
-            Request {
-                listener,
-                timestamps,
-            },
-        );
+        let request = Request {
+            listener,
+            timestamps,
+        };
         let mut answer = seg.reply(SegKind::SynAck);
         answer.timestamps = timestamps;
-        self.transmit(ns, answer);
+        match self.acknowledged_at_once(ns, &answer) {
+            Some(ack) if self.spawn_child(ns, ack, &request).is_some() => {}
+            acknowledged => {
+                let key = Tuple::new(seg.dst, seg.src);
+                self.ns_mut(ns).requests.insert(key, request);
+                if acknowledged.is_none() {
+                    self.transmit(ns, answer);
+                }
+            }
+        }
+    }
+
+    /// The acknowledgement of a SYN-ACK for a socket of the same namespace with nothing else under way: the two would be the next
+    /// segments, and need not be sent to have their effect.
+    fn acknowledged_at_once(&mut self, ns: u16, answer: &Segment) -> Option<Segment> {
+        if !self.inbox.is_empty() || !self.ns(ns).is_local(answer.dst.ip) {
+            return None;
+        }
+        let tuple = Tuple::new(answer.dst, answer.src);
+        let Who::Sock(i) = self.ns(ns).established.find(&tuple, |_| true)?.who() else {
+            return None;
+        };
+        let sock = &mut self.socks[i];
+        if sock.state != State::SynSent || sock.unanswered {
+            return None;
+        }
+        sock.ack_pending = false;
+        let saw_fin = sock.fin_in;
+        self.establish(i, answer);
+        Some(Segment {
+            saw_fin,
+            ..answer.reply(SegKind::Ack)
+        })
     }
 
     /// The handshake is complete: a child joins the listener's bucket (`tcp_v4_syn_recv_sock`,
@@ -239,7 +268,7 @@ impl<C: Chooser> Machine<C> {
             State::SynSent => self.receive_syn_sent(i, seg),
             State::SynRecv => match seg.kind {
                 SegKind::SynAck | SegKind::Ack => {
-                    self.establish(i, seg);
+                    self.establish(i, &seg);
                     self.late_fin(i);
                 }
                 SegKind::Rst => self.reset(i),
@@ -249,7 +278,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    fn establish(&mut self, i: u32, seg: Segment) {
+    fn establish(&mut self, i: u32, seg: &Segment) {
         let now = self.clock;
         let sock = &mut self.socks[i];
         sock.state = State::Established;
@@ -269,7 +298,7 @@ impl<C: Chooser> Machine<C> {
     fn receive_syn_sent(&mut self, i: u32, seg: Segment) {
         match seg.kind {
             SegKind::SynAck => {
-                self.establish(i, seg);
+                self.establish(i, &seg);
                 self.send(i, SegKind::Ack);
             }
             SegKind::Refuse => self.reset(i),

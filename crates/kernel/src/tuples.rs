@@ -73,8 +73,8 @@ struct Entry {
 struct Pairs {
     list: Vec<[Ip; 2]>,
     numbers: HashTable<u32>,
-    /// The pair that came last in either direction: bursts are of one connection's.
-    last: [u32; 2],
+    /// The pair that came last in either direction, with its number: bursts are of one connection's.
+    last: [Option<([Ip; 2], u32)>; 2],
 }
 
 impl Pairs {
@@ -92,9 +92,10 @@ impl Pairs {
 
     #[inline]
     fn find(&self, pair: [Ip; 2]) -> Option<u32> {
-        let last = self.last[Self::direction(pair)];
-        if self.list.get(last as usize) == Some(&pair) {
-            return Some(last);
+        if let Some((last, n)) = self.last[Self::direction(pair)]
+            && last == pair
+        {
+            return Some(n);
         }
         self.numbers
             .find(Self::hash(pair), |&n| self.list[n as usize] == pair)
@@ -103,7 +104,7 @@ impl Pairs {
 
     fn number(&mut self, pair: [Ip; 2]) -> u32 {
         let n = self.find(pair).unwrap_or_else(|| self.add(pair));
-        self.last[Self::direction(pair)] = n;
+        self.last[Self::direction(pair)] = Some((pair, n));
         n
     }
 
