@@ -1,4 +1,4 @@
-//! Segments that arrive: handshake, FIN and RST (`tcp_v4_rcv`, `tcp_rcv_state_process`).
+//! Segments that arrive: FIN and RST, and those of a handshake one by one (`tcp_v4_rcv`, `tcp_rcv_state_process`).
 
 use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
@@ -6,7 +6,6 @@ use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
 use crate::ns::Ns;
-use crate::requests::Request;
 use crate::segment::{Packet, SegKind, Segment};
 use crate::socket::{Sock, State};
 use crate::sysctl::SOMAXCONN;
@@ -75,7 +74,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    fn receive(&mut self, ns: u16, seg: Segment) {
+    pub(crate) fn receive(&mut self, ns: u16, seg: Segment) {
         let tuple = Tuple::new(seg.dst, seg.src);
         let found = self.ns(ns).established.find(&tuple, |_| true);
         match found.map(Owner::who) {
@@ -108,10 +107,11 @@ impl<C: Chooser> Machine<C> {
         }
         match seg.kind {
             SegKind::Rst | SegKind::Refuse => {}
-            SegKind::Syn => match self.find_listener(ns, seg.dst) {
-                Some(l) => self.receive_syn(ns, l, seg),
-                None => self.answer_without_socket(ns, seg.reply(SegKind::Refuse)),
-            },
+            SegKind::Syn => {
+                if let Some(offer) = self.answer_syn(ns, seg) {
+                    self.receive_syn(ns, offer);
+                }
+            }
             _ => self.answer_without_socket(ns, seg.reply(SegKind::Rst)),
         }
     }
@@ -159,108 +159,13 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Whether a listener's accept queue is full (`sk_acceptq_is_full`).
-    fn queue_is_full(&self, listener: &Sock) -> bool {
+    pub(crate) fn queue_is_full(&self, listener: &Sock) -> bool {
         let Some(cold) = &listener.cold else {
             return false;
         };
         let waiting = cold.queue.len() as u32;
         waiting > cold.backlog
             || (cold.long_backlog && waiting > SOMAXCONN && waiting > self.b.somaxconn())
-    }
-
-    /// A SYN reaches a listener (`tcp_conn_request`).
-    fn receive_syn(&mut self, ns: u16, listener: u32, seg: Segment) {
-        if self.queue_is_full(&self.socks[listener]) {
-            return;
-        }
-        let timestamps = seg.timestamps && self.ns(ns).values.timestamps;
-        let request = Request {
-            listener,
-            timestamps,
-        };
-        let mut answer = seg.reply(SegKind::SynAck);
-        answer.timestamps = timestamps;
-        match self.acknowledged_at_once(ns, &answer) {
-            Some(ack) if self.spawn_child(ns, ack, &request).is_some() => {}
-            acknowledged => {
-                let key = Tuple::new(seg.dst, seg.src);
-                self.ns_mut(ns).requests.insert(key, request);
-                if acknowledged.is_none() {
-                    self.transmit(ns, answer);
-                }
-            }
-        }
-    }
-
-    /// The acknowledgement of a SYN-ACK for a socket of the same namespace with nothing else under way: the two would be the next
-    /// segments, and need not be sent to have their effect.
-    fn acknowledged_at_once(&mut self, ns: u16, answer: &Segment) -> Option<Segment> {
-        if !self.inbox.is_empty() || !self.ns(ns).is_local(answer.dst.ip) {
-            return None;
-        }
-        let tuple = Tuple::new(answer.dst, answer.src);
-        let Who::Sock(i) = self.ns(ns).established.find(&tuple, |_| true)?.who() else {
-            return None;
-        };
-        let sock = &mut self.socks[i];
-        if sock.state != State::SynSent || sock.unanswered {
-            return None;
-        }
-        sock.ack_pending = false;
-        let saw_fin = sock.fin_in;
-        self.establish(i, answer);
-        Some(Segment {
-            saw_fin,
-            ..answer.reply(SegKind::Ack)
-        })
-    }
-
-    /// The handshake is complete: a child joins the listener's bucket (`tcp_v4_syn_recv_sock`,
-    /// `__inet_inherit_port`). The bucket's values are not touched.
-    fn spawn_child(&mut self, ns: u16, seg: Segment, request: &Request) -> Option<u32> {
-        let l = self.socks.get(request.listener)?;
-        if l.state != State::Listen || self.queue_is_full(l) {
-            return None;
-        }
-        let bucket = l.bucket;
-        self.generation = self.generation.wrapping_add(1);
-        let mut child = Sock::new(ns, l.family, l.uid, self.generation);
-        child.rcv_saddr = seg.dst.ip;
-        child.num = seg.dst.port;
-        child.sport = seg.dst.port;
-        child.daddr = seg.src.ip;
-        child.dport = seg.src.port;
-        child.state = State::Established;
-        child.reuse = l.reuse;
-        child.reuseport = l.reuseport;
-        child.v6only = l.v6only;
-        child.dev = l.dev;
-        child.addr_lock = l.addr_lock;
-        child.no_port = l.no_port;
-        child.aborts = l.aborts;
-        child.freebind = l.freebind;
-        child.transparent = l.transparent;
-        child.mapped_ops = l.family == Family::Inet6 && seg.dst.ip.is_v4();
-        if let Some(cold) = &l.cold
-            && (cold.range != (0, 0) || cold.linger2 != 0)
-        {
-            child.cold().range = cold.range;
-            child.cold().linger2 = cold.linger2;
-        }
-        child.has_file = false;
-        child.queued = true;
-        child.timestamps = request.timestamps;
-        child.stamp = self.clock;
-        child.shut_read = l.shut_read;
-        child.shut_write = l.shut_write;
-        let i = self.socks.insert(child);
-        self.link(Owner::sock(i), bucket);
-        self.ns_mut(ns).buckets[bucket].children += 1;
-        self.children += 1;
-        self.hash_insert(ns, Owner::sock(i));
-        self.socks[request.listener].cold().queue.push_back(i);
-        self.late_fin(i);
-        Some(i)
     }
 
     fn receive_sock(&mut self, i: u32, seg: Segment) {
@@ -278,7 +183,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    fn establish(&mut self, i: u32, seg: &Segment) {
+    pub(crate) fn establish(&mut self, i: u32, seg: &Segment) {
         let now = self.clock;
         let sock = &mut self.socks[i];
         sock.state = State::Established;
@@ -288,7 +193,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// A socket that a SYN from outside has opened, and that was shut down for writing before.
-    fn late_fin(&mut self, i: u32) {
+    pub(crate) fn late_fin(&mut self, i: u32) {
         if self.socks[i].shut_write && self.b.shutdown_after_handshake() {
             self.send_fin(i);
         }

@@ -308,6 +308,7 @@ impl<C: Chooser> World<C> {
     pub fn connect(&mut self, s: WorldSock, to: Endpoint) -> Call<()> {
         let mut r = self.machines[s.machine.0].connect(s.sock, to);
         if r == Call::Waiting {
+            self.shake_hands(s.machine);
             self.settle();
             r = self.ask_connect_result(s);
         }
@@ -322,6 +323,26 @@ impl<C: Chooser> World<C> {
             );
         }
         r
+    }
+
+    /// Carries the SYN that a machine has just sent while nothing else is under way, if it is for another one.
+    fn shake_hands(&mut self, client: MachineId) {
+        let Some((from, syn)) = self.machines[client.0].only_syn() else {
+            return;
+        };
+        let answers_to = WorldNs {
+            machine: client,
+            ns: from,
+        };
+        let Some(to) = self.addresses.get(&syn.dst.ip).copied() else {
+            return;
+        };
+        if self.addresses.get(&syn.src.ip) != Some(&answers_to) {
+            return;
+        }
+        if let Ok([client, server]) = self.machines.get_disjoint_mut([client.0, to.machine.0]) {
+            client.shake_hands((from, syn), server, to.ns);
+        }
     }
 
     fn ask_connect_result(&mut self, s: WorldSock) -> Call<()> {
