@@ -1,5 +1,6 @@
 //! Instructions per call, which the bench of the kernel crate counts with valgrind.
 
+use crate::kernel;
 use crate::machine::rounds::{FILLED, KERNELS, ROUND};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -64,6 +65,29 @@ pub(crate) fn count(top: &Path) -> Result<Result<Counts, String>, String> {
         }
     }
     Ok(Ok(counts))
+}
+
+/// Instructions per connection of so many held connections, beyond those of a machine without any; none where there is no valgrind.
+pub(crate) fn held(connections: usize, destinations: usize) -> Option<f64> {
+    let all = of_this_program(connections, destinations)?;
+    Some((all - of_this_program(0, destinations)?) / connections as f64)
+}
+
+fn of_this_program(connections: usize, destinations: usize) -> Option<f64> {
+    let ended = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().ok()?)
+        .args([
+            kernel::HELD,
+            &connections.to_string(),
+            &destinations.to_string(),
+        ])
+        .output()
+        .ok()
+        .filter(|ended| ended.status.success())?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let (_, count) = said.split_once("Collected :")?;
+    count.split_whitespace().next()?.parse().ok()
 }
 
 /// The id of one benchmark and what was counted.

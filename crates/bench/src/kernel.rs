@@ -4,6 +4,7 @@ use crate::clock::best;
 use crate::machine::rounds::{Act, ROUND, Rounds};
 use crate::machine::{Bench, RANGE, destination, share};
 use crate::memory;
+use std::hint::black_box;
 
 /// Nanoseconds per call while the whole range is taken, from a machine that has just booted: connect() in the memory of the
 /// run before and in new memory, and bind().
@@ -76,6 +77,21 @@ fn lower_quartile(bench: Bench) -> f64 {
     // The least of so short times would be what the clock makes of them.
     all.sort_by(f64::total_cmp);
     all[all.len() / 4]
+}
+
+/// The word that makes this program hold so many connections over so many destinations, to be counted by valgrind.
+pub(crate) const HELD: &str = "held";
+
+/// Does so.
+pub(crate) fn held_inside(
+    connections: Option<String>,
+    destinations: Option<String>,
+) -> Result<(), String> {
+    let number = |word: Option<String>| word.and_then(|word| word.parse().ok());
+    let numbers = number(connections).zip(number(destinations));
+    let (connections, destinations) = numbers.ok_or("there is nothing to hold")?;
+    black_box(Bench::connected("linux-6.18", connections, destinations));
+    Ok(())
 }
 
 /// Bytes per connection, and nanoseconds per connect(), of so many connections over so many

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some(real::PART) => {
             real::part(arguments.next(), arguments.next()).map_err(|e| e.to_string())
         }
+        Some(kernel::HELD) => kernel::held_inside(arguments.next(), arguments.next()),
         Some("instructions") => page::write_instructions(top),
         Some("flat") => instructions::flat(top),
         Some(other) => Err(format!(

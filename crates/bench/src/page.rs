@@ -178,13 +178,14 @@ const GROWTH: &str = "\n## Growth\n";
 
 fn held(page: &mut String) {
     page.push_str(GROWTH);
-    page.push_str("\nConnections that one machine of the model holds, evenly over the destinations. Bytes are all that is allocated.\n\n");
+    page.push_str("\nConnections that one machine of the model holds, evenly over the destinations. Bytes are all that is allocated. What one\nmore connection takes to be made does not grow with them, as the instructions show; the time does, once they are in no cache any more.\n\n");
     table(
         page,
         &[
             "connections",
             "destinations",
             "bytes each",
+            "instructions each",
             "nanoseconds each",
         ],
     );
@@ -197,12 +198,14 @@ fn held(page: &mut String) {
     ];
     for (connections, destinations) in sizes {
         let (bytes, time) = kernel::held(connections, destinations);
+        let counted = instructions::held(connections, destinations);
         row(
             page,
             &[
                 connections.to_string(),
                 destinations.to_string(),
                 format!("{bytes:.0}"),
+                counted.map_or_else(|| "-".to_owned(), |count| format!("{count:.0}")),
                 format!("{time:.0}"),
             ],
         );

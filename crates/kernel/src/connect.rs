@@ -517,7 +517,8 @@ impl<C: Chooser> Machine<C> {
                 }
                 from = place + 1;
                 in_vain += 1;
-                if index.is_none() && in_vain == self.ns(ns).destinations.enough() {
+                let n = self.ns(ns);
+                if index.is_none() && in_vain == n.destinations.enough(n.established.len()) {
                     index = Some(self.index_destination(i));
                 }
             }

@@ -54,6 +54,8 @@ impl InUse {
 
 /// So many destinations cost little memory.
 const FEW: usize = 64;
+/// One destination for so many connections costs each of them 16 bytes.
+const CONNECTIONS: usize = 1024;
 /// How many destinations are kept; one more replaces the oldest.
 const MAX: usize = 4096;
 
@@ -70,12 +72,12 @@ pub(crate) struct Destinations {
 impl Destinations {
     /// After how many 4-tuples found taken in one search its destination is worth to be kept. The first ones always are: early,
     /// few ports have to be asked for. Where another one has to go for it, only a search that costs as much as the making of
-    /// the index does.
-    pub(crate) fn enough(&self) -> u32 {
+    /// the index does. `connections`: how many the namespace has; an index may cost each of them as little as those first ones do.
+    pub(crate) fn enough(&self, connections: usize) -> u32 {
         match self.list.len() {
-            ..FEW => 1,
-            FEW..MAX => 16,
-            _ => 4096,
+            MAX.. => 4096,
+            few if few < FEW.max(connections / CONNECTIONS) => 1,
+            _ => 16,
         }
     }
 

@@ -57,7 +57,8 @@ impl<C: Chooser> Machine<C> {
 
     /// Arms what was put off, before time passes.
     fn arm_unarmed(&mut self) {
-        for unarmed in std::mem::take(&mut self.timers.unarmed) {
+        let mut put_off = std::mem::take(&mut self.timers.unarmed);
+        for unarmed in put_off.drain(..) {
             if !self.still_wanted(unarmed) {
                 continue;
             }
@@ -75,6 +76,8 @@ impl<C: Chooser> Machine<C> {
             timer.seq = unarmed.seq;
             self.timers.put_back(timer);
         }
+        // Arming puts nothing off; the memory is used again.
+        self.timers.unarmed = put_off;
     }
 
     /// When the next timer can fire.

@@ -132,6 +132,11 @@ impl Tuples {
         self.pairs.find([local, remote]).map(Pair)
     }
 
+    /// How many owners there are.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     /// Finds an owner by 4-tuple that passes the filter.
     #[inline]
     pub(crate) fn find(&self, tuple: &Tuple, pass: impl FnMut(Owner) -> bool) -> Option<Owner> {
