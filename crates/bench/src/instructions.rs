@@ -22,6 +22,9 @@ pub(crate) const CALLS: [(&str, &str); 6] = [
 /// begins or ends one keeps it up. A walk port by port would be hundreds of times.
 const FLAT: f64 = 2.0;
 
+/// Times what a connection takes of ten thousand, one of a million may take.
+const LINEAR: f64 = 1.25;
+
 /// Instructions per call for each of [`CALLS`] and each kernel, in the order of [`FILLED`].
 pub(crate) type Counts = BTreeMap<(&'static str, &'static str), [f64; FILLED.len()]>;
 
@@ -99,7 +102,7 @@ fn read(one: &Value) -> Option<(String, f64)> {
     Some((id, counted.as_f64()?))
 }
 
-/// Checks that calls cost the same however full the range is, and says what came out.
+/// Checks that calls cost the same however full the range is and however many connections there are, and says what came out.
 pub(crate) fn flat(top: &Path) -> Result<(), String> {
     let counts = match count(top)? {
         Ok(counts) => counts,
@@ -128,5 +131,23 @@ pub(crate) fn flat(top: &Path) -> Result<(), String> {
             all.len()
         );
     }
+    linear()
+}
+
+/// Checks that many connections cost each as much as few do.
+fn linear() -> Result<(), String> {
+    let counts = [10_000, 1_000_000].map(|connections| held(connections, 64));
+    let [Some(few), Some(many)] = counts else {
+        println!("NOT CHECKED: valgrind does not count this program");
+        return Ok(());
+    };
+    let told = format!(
+        "a connection of a million takes {:.2} times the instructions of one of ten thousand",
+        many / few
+    );
+    if many > LINEAR * few {
+        return Err(format!("at most {LINEAR} times: {told}"));
+    }
+    println!("{told}");
     Ok(())
 }
