@@ -84,7 +84,7 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
         }
         differing += 1;
         let port_only = matches!((wanted, got), (Some(wanted), Some(got))
-            if wanted.same_call(got) && wanted.result == got.result);
+            if wanted.same_call(got) && wanted.result() == got.result());
         differing_results += u32::from(!port_only);
         if first.is_none() {
             first = Some(difference(index, wanted, got));
@@ -128,9 +128,9 @@ fn allowed(reference: &RunReport, other: &RunReport, followed: &Followed) -> Agr
     }
 }
 
-fn difference(index: usize, wanted: Option<&Attempt>, got: Option<&Attempt>) -> Difference {
+fn difference(index: usize, wanted: Option<Attempt<'_>>, got: Option<Attempt<'_>>) -> Difference {
     let same_call = matches!((wanted, got), (Some(wanted), Some(got)) if wanted.same_call(got));
-    let shown = |attempt: &Attempt| {
+    let shown = |attempt: Attempt<'_>| {
         if same_call {
             attempt.answer()
         } else {

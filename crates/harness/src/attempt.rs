@@ -1,7 +1,7 @@
 //! One socket call and its answer, in the words of the outcome format.
 //!
-//! A full-size scenario has tens of thousands of attempts, so an attempt owns next to nothing: names are shared, and
-//! equal reasons are one allocation (see [`crate::Recorder`]).
+//! A full-size scenario has tens of thousands of attempts, so they are packed: see [`Attempts`]. What is read of one of
+//! them is here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use fourtuple_kernel::{Endpoint, Errno};
 use fourtuple_scenario::{Family, How, Op};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use crate::attempts::{Attempts, Mark, Row};
 use crate::why::Why;
 
 /// A name out of the scenario, shared by everything that mentions it.
@@ -20,40 +21,214 @@ pub(crate) fn same_name(a: &Name, b: &Name) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
-/// One socket call and its result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Attempt {
+/// One socket call and its result, as a look into the [`Attempts`] of a run.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    all: &'a Attempts,
+    row: &'a Row,
+    at: usize,
+}
+
+impl<'a> Attempt<'a> {
+    pub(crate) fn new(all: &'a Attempts, row: &'a Row, at: usize) -> Self {
+        Attempt { all, row, at }
+    }
+
     /// Position in the outcome, counted from 1, in the order in which the calls were made.
-    pub n: u32,
+    #[must_use]
+    pub fn n(self) -> u32 {
+        u32::try_from(self.at + 1).unwrap_or(u32::MAX)
+    }
+
     /// Virtual time of the call since the start of the scenario.
-    pub at_ns: u64,
+    #[must_use]
+    pub fn at_ns(self) -> u64 {
+        self.row.at_ns()
+    }
+
     /// The host on which the call was made.
-    pub host: Name,
+    #[must_use]
+    pub fn host(self) -> &'a Name {
+        &self.row.caller(self.all).0
+    }
+
     /// The process that made it.
-    pub process: Name,
+    #[must_use]
+    pub fn process(self) -> &'a Name {
+        &self.row.caller(self.all).1
+    }
+
     /// Which of the process's instances, counted from 1.
-    pub instance: u32,
+    #[must_use]
+    pub fn instance(self) -> u32 {
+        self.row.instance()
+    }
+
     /// The socket it was made on.
-    pub socket: SocketName,
+    #[must_use]
+    pub fn socket(self) -> SocketName<'a> {
+        self.row.socket(self.all)
+    }
+
     /// The call.
-    #[serde(serialize_with = "word")]
-    pub op: Op,
+    #[must_use]
+    pub fn op(self) -> Op {
+        self.row.call(self.all).0
+    }
+
     /// Its arguments.
-    pub args: Args,
+    #[must_use]
+    pub fn args(self) -> &'a Args {
+        &self.row.call(self.all).1
+    }
+
     /// What it returned.
-    pub result: Answer,
+    #[must_use]
+    pub fn result(self) -> &'a Answer {
+        self.row.result(self.all)
+    }
+
     /// The socket's own address after a call that succeeded and decides about it.
-    #[serde(serialize_with = "shown")]
-    pub local: Option<Endpoint>,
+    #[must_use]
+    pub fn local(self) -> Option<Endpoint> {
+        self.row.local(self.all)
+    }
+
     /// The other end after a call that succeeded and decides about it.
-    #[serde(serialize_with = "shown")]
-    pub peer: Option<Endpoint>,
+    #[must_use]
+    pub fn peer(self) -> Option<Endpoint> {
+        self.row.peer(self.all)
+    }
+
     /// How many bytes a `send` or `recv` moved.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<u32>,
+    #[must_use]
+    pub fn bytes(self) -> Option<u32> {
+        self.row.bytes(self.all)
+    }
+
     /// Why the call failed, when the engine knows.
+    #[must_use]
+    pub fn why(self) -> Option<&'a Arc<Why>> {
+        self.row.why(self.all)
+    }
+
+    /// What tells quickly that attempts of one outcome are alike.
+    pub(crate) fn mark(self) -> Mark {
+        self.row.mark()
+    }
+
+    /// Whether two engines made the same call and got the same answer. Times and reasons are not part of it.
+    #[must_use]
+    pub fn same_as(self, other: Attempt<'_>) -> bool {
+        self.same_call(other) && self.same_answer(other)
+    }
+
+    /// The call in words: `plain.1 connect 192.168.0.5:3000`.
+    #[must_use]
+    pub fn call(self) -> String {
+        let mut words = format!("{} {}", self.socket(), self.op());
+        for (_, value) in self.args().pairs() {
+            words.push(' ');
+            words.push_str(&value);
+        }
+        words
+    }
+
+    /// The answer in words: `ok 192.168.0.12:40002` or `EADDRNOTAVAIL`.
+    #[must_use]
+    pub fn answer(self) -> String {
+        let mut words = self.result().to_string();
+        if let Some(local) = self.local() {
+            words.push(' ');
+            words.push_str(&local.to_string());
+        }
+        if let Some(bytes) = self.bytes() {
+            words.push_str(&format!(" {bytes} bytes"));
+        }
+        words
+    }
+
+    /// Whether two attempts are the same call.
+    #[must_use]
+    pub fn same_call(self, other: Attempt<'_>) -> bool {
+        self.op() == other.op()
+            && self.instance() == other.instance()
+            && self.socket() == other.socket()
+            && self.process() == other.process()
+            && self.host() == other.host()
+            && self.args() == other.args()
+    }
+
+    /// Whether two attempts were answered alike.
+    #[must_use]
+    pub fn same_answer(self, other: Attempt<'_>) -> bool {
+        self.result() == other.result()
+            && self.local() == other.local()
+            && self.peer() == other.peer()
+            && self.bytes() == other.bytes()
+    }
+
+    fn entry(self) -> Entry<'a> {
+        Entry {
+            n: self.n(),
+            at_ns: self.at_ns(),
+            host: self.host(),
+            process: self.process(),
+            instance: self.instance(),
+            socket: self.socket(),
+            op: self.op(),
+            args: self.args(),
+            result: self.result(),
+            local: self.local(),
+            peer: self.peer(),
+            bytes: self.bytes(),
+            why: self.why(),
+        }
+    }
+}
+
+impl PartialEq for Attempt<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+            && self.row.same_own(other.row)
+            && self.same_as(*other)
+            && self.why() == other.why()
+    }
+}
+
+impl fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entry().fmt(f)
+    }
+}
+
+impl Serialize for Attempt<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.entry().serialize(to)
+    }
+}
+
+/// An attempt with its fields side by side, as outcomes show it.
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    n: u32,
+    at_ns: u64,
+    host: &'a Name,
+    process: &'a Name,
+    instance: u32,
+    socket: SocketName<'a>,
+    #[serde(serialize_with = "word")]
+    op: Op,
+    args: &'a Args,
+    result: &'a Answer,
+    #[serde(serialize_with = "shown")]
+    local: Option<Endpoint>,
+    #[serde(serialize_with = "shown")]
+    peer: Option<Endpoint>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<Arc<Why>>,
+    bytes: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a Arc<Why>>,
 }
 
 fn shown<S: Serializer>(value: &Option<Endpoint>, to: S) -> Result<S::Ok, S::Error> {
@@ -67,69 +242,16 @@ fn word<S: Serializer>(op: &Op, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(op.as_str())
 }
 
-impl Attempt {
-    /// Whether two engines made the same call and got the same answer. Times and reasons are not part of it.
-    #[must_use]
-    pub fn same_as(&self, other: &Attempt) -> bool {
-        self.same_call(other) && self.same_answer(other)
-    }
-
-    /// The call in words: `plain.1 connect 192.168.0.5:3000`.
-    #[must_use]
-    pub fn call(&self) -> String {
-        let mut words = format!("{} {}", self.socket, self.op);
-        for (_, value) in self.args.pairs() {
-            words.push(' ');
-            words.push_str(&value);
-        }
-        words
-    }
-
-    /// The answer in words: `ok 192.168.0.12:40002` or `EADDRNOTAVAIL`.
-    #[must_use]
-    pub fn answer(&self) -> String {
-        let mut words = self.result.to_string();
-        if let Some(local) = self.local {
-            words.push(' ');
-            words.push_str(&local.to_string());
-        }
-        if let Some(bytes) = self.bytes {
-            words.push_str(&format!(" {bytes} bytes"));
-        }
-        words
-    }
-
-    /// Whether two attempts are the same call.
-    #[must_use]
-    pub fn same_call(&self, other: &Attempt) -> bool {
-        self.op == other.op
-            && self.instance == other.instance
-            && self.socket == other.socket
-            && self.process == other.process
-            && self.host == other.host
-            && self.args == other.args
-    }
-
-    /// Whether two attempts were answered alike.
-    #[must_use]
-    pub fn same_answer(&self, other: &Attempt) -> bool {
-        self.result == other.result
-            && self.local == other.local
-            && self.peer == other.peer
-            && self.bytes == other.bytes
-    }
-}
-
 /// The name of a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketName {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketName<'a> {
     /// A name from the scenario's steps.
-    Named(Name),
+    Named(&'a Name),
     /// The k-th socket of a process of the declarative form.
-    Numbered(Name, u32),
+    Numbered(&'a Name, u32),
 }
 
-impl fmt::Display for SocketName {
+impl fmt::Display for SocketName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SocketName::Named(name) => f.write_str(name),
@@ -138,14 +260,14 @@ impl fmt::Display for SocketName {
     }
 }
 
-impl Serialize for SocketName {
+impl Serialize for SocketName<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
 /// The arguments of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Args {
     /// None.
     None,
@@ -205,7 +327,7 @@ impl Serialize for Args {
 }
 
 /// What a call returned.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {
     /// Success.
     Ok,

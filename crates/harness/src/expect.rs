@@ -7,7 +7,8 @@ use std::sync::Arc;
 use fourtuple_scenario::{Address, Case, Program, Spanned, Step};
 use serde::Serialize;
 
-use crate::attempt::{Attempt, Name};
+use crate::attempt::Name;
+use crate::attempts::Attempts;
 
 /// An expectation that did not come true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,7 +25,7 @@ pub struct Unmet {
 
 /// Every expectation of the case that its attempts do not meet, in the order of the file.
 #[must_use]
-pub fn check(case: &Case, attempts: &[Attempt]) -> Vec<Unmet> {
+pub fn check(case: &Case, attempts: &Attempts) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     if let Program::Steps(steps) = &case.program {
         check_steps(steps, attempts, &mut unmet);
@@ -42,8 +43,8 @@ pub fn check(case: &Case, attempts: &[Attempt]) -> Vec<Unmet> {
         };
         let results = attempts
             .iter()
-            .filter(|attempt| attempt.op == check.op && is_meant(&attempt.process))
-            .map(|attempt| attempt.result.word());
+            .filter(|attempt| attempt.op() == check.op && is_meant(attempt.process()))
+            .map(|attempt| attempt.result().word());
         if let Some(text) = check.failure(results) {
             unmet.push(Unmet {
                 n: None,
@@ -65,13 +66,13 @@ pub fn makes_attempt(step: &Step) -> bool {
     }
 }
 
-fn check_steps(steps: &[Spanned<Step>], attempts: &[Attempt], unmet: &mut Vec<Unmet>) {
+fn check_steps(steps: &[Spanned<Step>], attempts: &Attempts, unmet: &mut Vec<Unmet>) {
     let mut ports: BTreeMap<&str, u16> = BTreeMap::new();
     let calls = steps.iter().filter(|step| makes_attempt(step));
     for (step, attempt) in calls.zip(attempts) {
         let mut fail = |text: String| {
             unmet.push(Unmet {
-                n: Some(attempt.n),
+                n: Some(attempt.n()),
                 line: step.line(),
                 text: format!("{}: {text}", attempt.call()),
             });
@@ -80,27 +81,27 @@ fn check_steps(steps: &[Spanned<Step>], attempts: &[Attempt], unmet: &mut Vec<Un
         if !expect.is_empty()
             && !expect
                 .iter()
-                .any(|one| one.as_str() == attempt.result.word())
+                .any(|one| one.as_str() == attempt.result().word())
         {
             let names: Vec<&str> = expect.iter().map(|one| one.as_str()).collect();
             fail(format!(
                 "expected {}, got {}",
                 names.join(" or "),
-                attempt.result
+                attempt.result()
             ));
             continue;
         }
-        if !attempt.result.is_ok() {
+        if !attempt.result().is_ok() {
             // Without a result there is no address to look at.
             if expect.is_empty() && asks_for_address(step) {
-                fail(format!("expected an address, got {}", attempt.result));
+                fail(format!("expected an address, got {}", attempt.result()));
             }
             continue;
         }
         let named = if matches!(**step, Step::Getpeername(_)) {
-            attempt.peer
+            attempt.peer()
         } else {
-            attempt.local
+            attempt.local()
         };
         if let Some(range) = step.expect_port()
             && !named.is_some_and(|at| range.contains(at.port))
@@ -108,8 +109,8 @@ fn check_steps(steps: &[Spanned<Step>], attempts: &[Attempt], unmet: &mut Vec<Un
             fail(format!("expected a port in {range}, got {}", shown(named)));
         }
         for (wanted, got, word) in [
-            (step.expect_local(), attempt.local, "local"),
-            (step.expect_peer(), attempt.peer, "peer"),
+            (step.expect_local(), attempt.local(), "local"),
+            (step.expect_peer(), attempt.peer(), "peer"),
         ] {
             let Some(wanted) = wanted else { continue };
             if resolve(wanted, &ports) != got.map(SocketAddr::from) {

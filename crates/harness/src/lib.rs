@@ -4,7 +4,7 @@
 //!
 //! - [`engine`]: the [`Engine`] trait, which other crates implement
 //! - [`model`]: the reference engine, on the kernel model
-//! - [`attempt`], [`why`], [`recorder`], [`report`]: the outcome of a run, and how an engine collects it
+//! - [`attempt`], [`attempts`], [`why`], [`recorder`], [`report`]: the outcome of a run, and how an engine collects it
 //! - [`call`]: what engines share when they make a scenario's calls
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
@@ -17,6 +17,7 @@
 
 pub mod agreement;
 pub mod attempt;
+pub mod attempts;
 pub mod budget;
 pub mod call;
 pub mod capacity;
@@ -43,12 +44,13 @@ pub mod why;
 
 pub use agreement::Agreement;
 pub use attempt::{Answer, Args, Attempt, Name, SocketName};
+pub use attempts::Attempts;
 pub use budget::{Need, Rate};
 pub use engine::{Cannot, Engine, Standing};
 pub use expect::Unmet;
 pub use followed::{Disallowed, Followed};
 pub use model::Model;
-pub use recorder::{Caller, Recorder, Seen, Slot};
+pub use recorder::{Caller, Recorder, Seen, Slot, SocketId, Who};
 pub use report::RunReport;
 pub use runner::{CaseReport, EngineRun, ScenarioReport};
 pub use why::{Ports, Why};

@@ -3,25 +3,35 @@
 //! Attempts are numbered when the call is *made*. A call that takes time (a `connect` over a network with latency) is
 //! answered later, in its own place, so that all engines list the calls in the order in which programs made them.
 
-use std::sync::Arc;
-
 use fourtuple_kernel::{Endpoint, Refusal};
 use fourtuple_scenario::Op;
 
-use crate::attempt::{Answer, Args, Attempt, Name, SocketName};
+use crate::attempt::{Answer, Args, Attempt, Name};
+use crate::attempts::Attempts;
 use crate::why::Why;
 
+/// A process on a host, as one recorder knows it: from [`Recorder::who`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who(pub(crate) u32);
+
+/// A socket of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketId {
+    /// One with a name, as one recorder knows it: from [`Recorder::named`].
+    Named(u32),
+    /// The k-th socket of the process.
+    Numbered(u32),
+}
+
 /// Who makes a call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The host.
-    pub host: Name,
-    /// The process.
-    pub process: Name,
+    /// The process and its host.
+    pub who: Who,
     /// Which of its instances, counted from 1.
     pub instance: u32,
     /// The socket.
-    pub socket: SocketName,
+    pub socket: SocketId,
 }
 
 /// The place of a call that has been made.
@@ -30,7 +40,7 @@ pub struct Caller {
 pub struct Slot(usize);
 
 /// What a call returned, beyond success or failure.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// The socket's own address.
     pub local: Option<Endpoint>,
@@ -41,10 +51,9 @@ pub struct Seen {
 }
 
 /// The attempts of a run as they come in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recorder {
-    attempts: Vec<Attempt>,
-    last_why: Option<Arc<Why>>,
+    attempts: Attempts,
 }
 
 impl Recorder {
@@ -52,57 +61,40 @@ impl Recorder {
     #[must_use]
     pub fn with_capacity(attempts: usize) -> Self {
         Recorder {
-            attempts: Vec::with_capacity(attempts),
-            last_why: None,
+            attempts: Attempts::with_capacity(attempts),
         }
     }
 
-    /// Notes that a call is made now.
-    pub fn call(&mut self, at_ns: u64, caller: &Caller, op: Op, args: Args) -> Slot {
-        self.last_call(at_ns, caller.clone(), op, args)
+    /// A process that will make calls. It is the same for the same names.
+    pub fn who(&mut self, host: impl Into<Name>, process: impl Into<Name>) -> Who {
+        self.attempts.who(host.into(), process.into())
     }
 
-    /// The same for the last call on a socket.
-    pub(crate) fn last_call(&mut self, at_ns: u64, caller: Caller, op: Op, args: Args) -> Slot {
-        let slot = self.attempts.len();
-        self.attempts.push(Attempt {
-            n: u32::try_from(slot + 1).unwrap_or(u32::MAX),
-            at_ns,
-            host: caller.host,
-            process: caller.process,
-            instance: caller.instance,
-            socket: caller.socket,
-            op,
-            args,
-            result: Answer::Waiting,
-            local: None,
-            peer: None,
-            bytes: None,
-            why: None,
-        });
-        Slot(slot)
+    /// A socket with a name. It is the same for the same name.
+    pub fn named(&mut self, socket: impl Into<Name>) -> SocketId {
+        self.attempts.socket(socket.into())
+    }
+
+    /// Notes that a call is made now. The caller must be one of this recorder.
+    pub fn call(&mut self, at_ns: u64, caller: Caller, op: Op, args: Args) -> Slot {
+        Slot(self.attempts.push(at_ns, caller, op, args))
     }
 
     /// Notes a call's success.
     pub fn ok(&mut self, slot: Slot, seen: Seen) {
-        let attempt = &mut self.attempts[slot.0];
-        attempt.result = Answer::Ok;
-        attempt.local = seen.local;
-        attempt.peer = seen.peer;
-        attempt.bytes = seen.bytes;
+        self.attempts.answer(slot.0, Answer::Ok, seen, None);
     }
 
     /// Notes a call's failure, with its reason if the engine knows it.
     pub fn failed(&mut self, slot: Slot, result: Answer, refusal: Option<Refusal>) {
-        let why = refusal.map(|refusal| self.shared(Why::from(refusal)));
-        let attempt = &mut self.attempts[slot.0];
-        attempt.result = result;
-        attempt.why = why;
+        let why = refusal.map(Why::from);
+        self.attempts.answer(slot.0, result, Seen::default(), why);
     }
 
-    /// The last attempt, for engines that decide about it late.
-    pub fn attempt(&self, slot: Slot) -> &Attempt {
-        &self.attempts[slot.0]
+    /// A call that has been made, for engines that decide about it late.
+    pub fn attempt(&self, slot: Slot) -> Attempt<'_> {
+        let attempt = self.attempts.get(slot.0);
+        attempt.expect("a slot is the place of a call")
     }
 
     /// How many calls have been made.
@@ -119,19 +111,7 @@ impl Recorder {
 
     /// The attempts in the order of the calls. What was never answered stays `WAITING`.
     #[must_use]
-    pub fn finish(self) -> Vec<Attempt> {
-        self.attempts
-    }
-
-    /// Thousands of processes are often refused for one and the same reason, which is then kept once.
-    fn shared(&mut self, why: Why) -> Arc<Why> {
-        match &self.last_why {
-            Some(last) if **last == why => Arc::clone(last),
-            _ => {
-                let why = Arc::new(why);
-                self.last_why = Some(Arc::clone(&why));
-                why
-            }
-        }
+    pub fn finish(self) -> Attempts {
+        self.attempts.finished()
     }
 }

@@ -7,7 +7,8 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::attempt::{Attempt, Name};
+use crate::attempt::Name;
+use crate::attempts::Attempts;
 use crate::expect::{self, Unmet};
 use crate::followed::Followed;
 
@@ -33,7 +34,7 @@ pub struct RunReport {
     pub axes: Vec<(Name, Name)>,
     /// Every socket call and its answer; kernels for which one run stands share them.
     #[serde(serialize_with = "listed")]
-    pub attempts: Arc<Vec<Attempt>>,
+    pub attempts: Arc<Attempts>,
     /// The expectations of the scenario that did not come true.
     pub expect_failed: Vec<Unmet>,
     /// What the engine left out or has to say, one line each.
@@ -47,7 +48,7 @@ pub struct RunReport {
     pub asked: Asked,
 }
 
-fn listed<S: Serializer>(attempts: &Arc<Vec<Attempt>>, to: S) -> Result<S::Ok, S::Error> {
+fn listed<S: Serializer>(attempts: &Arc<Attempts>, to: S) -> Result<S::Ok, S::Error> {
     attempts.serialize(to)
 }
 
@@ -97,7 +98,7 @@ impl RunReport {
         case: &Case,
         profile: &Profile,
         engine: &'static str,
-        attempts: Vec<Attempt>,
+        attempts: Attempts,
         notes: Vec<String>,
     ) -> Self {
         Self::sharing(case, profile, engine, Arc::new(attempts), notes)
@@ -107,7 +108,7 @@ impl RunReport {
         case: &Case,
         profile: &Profile,
         engine: &'static str,
-        attempts: Arc<Vec<Attempt>>,
+        attempts: Arc<Attempts>,
         notes: Vec<String>,
     ) -> Self {
         let expect_failed = expect::check(case, &attempts);

@@ -6,7 +6,8 @@ use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, Scenario};
 
 use crate::agreement::{self, Agreement};
-use crate::attempt::{Attempt, Name};
+use crate::attempt::Name;
+use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::kernels::Order;
 use crate::report::RunReport;
@@ -228,7 +229,7 @@ fn run_case(
                 // What came out the same is kept once, whatever it hangs on.
                 let known = before.iter().filter_map(|(case, _)| case.runs[at].report());
                 let mut known = known.map(|one| &one.attempts);
-                let itself = |one: &Arc<Vec<Attempt>>| Arc::ptr_eq(one, &report.attempts);
+                let itself = |one: &Arc<Attempts>| Arc::ptr_eq(one, &report.attempts);
                 if !known.clone().any(itself)
                     && let Some(known) = known.find(|one| **one == report.attempts)
                 {

@@ -141,7 +141,7 @@ fn refused_options_are_attempts_and_the_program_goes_on() {
     let words: Vec<String> = got
         .attempts
         .iter()
-        .map(|one| format!("{} {}", one.op, one.result))
+        .map(|one| format!("{} {}", one.op(), one.result()))
         .collect();
     assert_eq!(words, ["set ENOPROTOOPT", "bind ok", "connect ok"]);
 }
@@ -188,9 +188,10 @@ processes:
     let report = report(&whole_case(&text));
     report
         .attempts
-        .last()
+        .iter()
+        .next_back()
         .expect("an attempt")
-        .result
+        .result()
         .to_string()
 }
 
@@ -219,7 +220,7 @@ processes:
     let results: Vec<String> = report(&whole_case(text))
         .attempts
         .iter()
-        .map(|one| one.result.to_string())
+        .map(|one| one.result().to_string())
         .collect();
     assert_eq!(results, ["ok", "EADDRNOTAVAIL", "ok"]);
 }

@@ -48,7 +48,7 @@ impl Engine for Other {
             case,
             profile,
             self.name(),
-            report.attempts.to_vec(),
+            report.attempts.as_ref().clone(),
             Vec::new(),
         ))
     }

@@ -295,7 +295,7 @@ fn key(case: &Case, profile: &Profile) -> String {
 /// How many calls a case makes and how long it waits, by the model.
 fn foreseen(case: &Case, profile: &Profile) -> Result<(usize, Duration), Cannot> {
     let (attempts, _) = Model::simulate(case, profile, |machine| Seeded::new(case.seed, machine))?;
-    let last = attempts.iter().map(|attempt| attempt.at_ns).max();
+    let last = attempts.iter().map(|attempt| attempt.at_ns()).max();
     let sleeps = match &case.program {
         Program::Processes(_) => Duration::ZERO,
         Program::Steps(steps) => steps

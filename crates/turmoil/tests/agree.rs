@@ -16,7 +16,7 @@ fn run(engine: &dyn Engine, case: &Case) -> RunReport {
     ran.unwrap_or_else(|cannot| panic!("{} on {}: {cannot}", case.scenario, engine.name()))
 }
 
-fn words(attempt: Option<&Attempt>) -> String {
+fn words(attempt: Option<Attempt<'_>>) -> String {
     attempt.map_or_else(
         || "nothing".to_owned(),
         |one| {
@@ -24,8 +24,8 @@ fn words(attempt: Option<&Attempt>) -> String {
                 "{} = {} at {} ({:?})",
                 one.call(),
                 one.answer(),
-                one.at_ns,
-                one.why
+                one.at_ns(),
+                one.why()
             )
         },
     )
@@ -38,7 +38,7 @@ fn differences(case: &Case, model: &RunReport) -> Vec<String> {
     for n in 0..model.attempts.len().max(turmoil.attempts.len()) {
         let (a, b) = (model.attempts.get(n), turmoil.attempts.get(n));
         let same = matches!((a, b), (Some(a), Some(b))
-            if a.same_as(b) && a.at_ns == b.at_ns && a.why == b.why);
+            if a.same_as(b) && a.at_ns() == b.at_ns() && a.why() == b.why());
         if !same {
             found.push(format!("{n}: model {}; turmoil {}", words(a), words(b)));
         }

@@ -10,11 +10,11 @@ use fourtuple_kernel::{Call, Endpoint, Errno, SockId, SockOpt, Time, WorldSock};
 use fourtuple_scenario::{Case, Close, Hold, Op, Process};
 
 use super::tape::Tape;
-use crate::attempt::{Answer, Args, Attempt, Name, SocketName};
+use crate::attempt::{Answer, Args, Name};
 use crate::call::{self, Numbering};
 use crate::engine::Cannot;
 use crate::model::net::Net;
-use crate::recorder::{Caller, Recorder, Seen};
+use crate::recorder::{Caller, Recorder, Seen, SocketId};
 
 /// How often each process got which answer from which call.
 pub(super) type Counts = BTreeMap<(usize, Op, Answer), u32>;
@@ -123,7 +123,7 @@ pub(super) struct State {
     accepted: BTreeMap<(Endpoint, Endpoint), WorldSock>,
     pub(super) counts: Counts,
     /// The attempts, when somebody wants to read them.
-    pub(super) log: Option<Vec<Attempt>>,
+    pub(super) log: Option<Recorder>,
 }
 
 impl State {
@@ -170,7 +170,7 @@ impl State {
 
     /// Notes attempts from now on.
     pub(super) fn with_log(mut self) -> Self {
-        self.log = Some(Vec::new());
+        self.log = Some(Recorder::default());
         self.net.world.explain(true);
         self
     }
@@ -622,20 +622,14 @@ impl State {
         let Some(log) = &mut self.log else { return };
         let Program { name, host, .. } = &plan.programs[program];
         let caller = Caller {
-            host: plan.hosts[*host].clone(),
-            process: name.clone(),
+            who: log.who(plan.hosts[*host].clone(), name.clone()),
             instance: index + 1,
-            socket: SocketName::Numbered(name.clone(), number),
+            socket: SocketId::Numbered(number),
         };
-        let mut recorder = Recorder::default();
-        let slot = recorder.call(self.net.elapsed(), &caller, op, args);
+        let slot = log.call(self.net.elapsed(), caller, op, args);
         match result {
-            Ok(seen) => recorder.ok(slot, seen),
-            Err(_) => recorder.failed(slot, answer, self.net.world.take_refusal()),
-        }
-        for mut attempt in recorder.finish() {
-            attempt.n = u32::try_from(log.len() + 1).unwrap_or(u32::MAX);
-            log.push(attempt);
+            Ok(seen) => log.ok(slot, seen),
+            Err(_) => log.failed(slot, answer, self.net.world.take_refusal()),
         }
     }
 

@@ -5,7 +5,7 @@ use fourtuple_scenario::Case;
 
 use super::tape::{self, Split, Tape};
 use super::{Budget, Count, Course, Coverage, Found};
-use crate::attempt::Attempt;
+use crate::attempts::Attempts;
 use crate::engine::Cannot;
 use crate::model::Model;
 use crate::tally::tally;
@@ -63,16 +63,12 @@ fn sample(
 }
 
 /// One run with the chance of a tape.
-pub(super) fn simulate(
-    case: &Case,
-    profile: &Profile,
-    tape: &Tape,
-) -> Result<Vec<Attempt>, Cannot> {
+pub(super) fn simulate(case: &Case, profile: &Profile, tape: &Tape) -> Result<Attempts, Cannot> {
     let (attempts, _) = Model::simulate(case, profile, |_| tape.clone())?;
     Ok(attempts)
 }
 
-fn add(found: &mut Found, attempts: &[Attempt], weight: f64, made: &[(u32, u32)]) {
+fn add(found: &mut Found, attempts: &Attempts, weight: f64, made: &[(u32, u32)]) {
     let answers = made.iter().map(|(answer, _)| *answer).collect();
     let course = Course {
         moves: vec![(0, answers)],
@@ -81,7 +77,7 @@ fn add(found: &mut Found, attempts: &[Attempt], weight: f64, made: &[(u32, u32)]
 }
 
 /// How often each process got which answer from which call.
-pub(super) fn counts(attempts: &[Attempt]) -> Vec<Count> {
+pub(super) fn counts(attempts: &Attempts) -> Vec<Count> {
     let mut counts: Vec<Count> = Vec::new();
     for tally in tally(attempts) {
         counts.extend(tally.answers.iter().map(|(answer, times)| Count {

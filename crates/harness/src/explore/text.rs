@@ -147,14 +147,10 @@ pub fn witness(all: &Exploration, n: usize, outcome: &Outcome, replay: &Replay) 
             .to_vec(),
     ];
     for attempt in &replay.attempts {
-        let why = attempt
-            .why
-            .as_ref()
-            .map(|why| why.rule.name())
-            .unwrap_or_default();
+        let why = attempt.why().map(|why| why.rule.name()).unwrap_or_default();
         rows.push(vec![
-            format!("{}.", attempt.n),
-            seconds(attempt.at_ns),
+            format!("{}.", attempt.n()),
+            seconds(attempt.at_ns()),
             attempt.call(),
             attempt.answer(),
             why.to_owned(),

@@ -7,14 +7,14 @@ use super::sim::State;
 use super::steps;
 use super::tape::Tape;
 use super::{Outcome, named};
-use crate::attempt::Attempt;
+use crate::attempts::Attempts;
 use crate::engine::Cannot;
 
 /// A course of events that was repeated.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// The calls in the order in which they were made.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Attempts,
     /// Whether it came out as the outcome says.
     pub same: bool,
 }
@@ -46,7 +46,7 @@ pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Repla
     state.finish();
     let same = state.enabled().is_empty() && named(&plan, &state.counts) == outcome.counts;
     Ok(Replay {
-        attempts: state.log.take().unwrap_or_default(),
+        attempts: state.log.take().unwrap_or_default().finish(),
         same,
     })
 }

@@ -102,11 +102,11 @@ fn results(case: &CaseReport) -> Markup {
 
 fn reasons(case: &CaseReport) -> Markup {
     let mut found: Vec<&Why> = Vec::new();
-    let attempts = case.reference().map(|one| one.attempts.as_slice());
+    let attempts = case.reference().map(|one| one.attempts.iter());
     for why in attempts
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|attempt| attempt.why.as_deref())
+        .into_iter()
+        .flatten()
+        .filter_map(|attempt| attempt.why())
     {
         if !found.iter().any(|one| one.rule == why.rule) {
             found.push(why);

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::scrolled;
 use crate::attempt::{Attempt, Name};
+use crate::attempts::Attempts;
 use crate::text::seconds;
 use fourtuple_scenario::Op;
 
@@ -14,18 +15,18 @@ const LANE: usize = 30;
 const TOP: usize = 26;
 
 /// The picture, if the run is short enough for one. `socket` and `set` calls that went well are left out.
-pub(super) fn timeline(attempts: &[Attempt], id: &str) -> Markup {
-    let shown: Vec<&Attempt> = attempts
+pub(super) fn timeline(attempts: &Attempts, id: &str) -> Markup {
+    let shown: Vec<Attempt<'_>> = attempts
         .iter()
-        .filter(|one| !(one.result.is_ok() && matches!(one.op, Op::Socket | Op::Set)))
+        .filter(|one| !(one.result().is_ok() && matches!(one.op(), Op::Socket | Op::Set)))
         .collect();
     if shown.is_empty() || shown.len() > MOST {
         return html! {};
     }
     let mut lanes: Vec<&Name> = Vec::new();
     for attempt in &shown {
-        if !lanes.contains(&&attempt.process) {
-            lanes.push(&attempt.process);
+        if !lanes.contains(&attempt.process()) {
+            lanes.push(attempt.process());
         }
     }
     let left = 16
@@ -36,7 +37,7 @@ pub(super) fn timeline(attempts: &[Attempt], id: &str) -> Markup {
             .unwrap_or(0);
     let width = left + STEP * shown.len() + 8;
     let height = TOP + LANE * lanes.len() + 24;
-    let refused = shown.iter().filter(|one| !one.result.is_ok()).count();
+    let refused = shown.iter().filter(|one| !one.result().is_ok()).count();
     let label = format!(
         "Timeline: {} calls of {} in their order, {refused} of them refused. The same is under “Every call, in order”.",
         shown.len(),
@@ -47,15 +48,15 @@ pub(super) fn timeline(attempts: &[Attempt], id: &str) -> Markup {
             .join(", "),
     );
     let x = |n: usize| left + STEP * n + STEP / 2;
-    let y = |one: &Attempt| {
-        let lane = lanes.iter().position(|name| **name == one.process);
+    let y = |one: Attempt<'_>| {
+        let lane = lanes.iter().position(|name| *name == one.process());
         TOP + LANE * lane.unwrap_or(0) + LANE / 2
     };
     // Where time has passed between two calls.
     let mut passed: Vec<(usize, u64)> = Vec::new();
     for (n, pair) in shown.windows(2).enumerate() {
-        if pair[1].at_ns > pair[0].at_ns {
-            passed.push((n + 1, pair[1].at_ns));
+        if pair[1].at_ns() > pair[0].at_ns() {
+            passed.push((n + 1, pair[1].at_ns()));
         }
     }
     let svg = html! {
@@ -73,11 +74,11 @@ pub(super) fn timeline(attempts: &[Attempt], id: &str) -> Markup {
                 text.time x=(left + STEP * n) y="14" { (seconds(at)) }
             }
             @for (n, one) in shown.iter().enumerate() {
-                @let (x, y) = (x(n), y(one));
+                @let (x, y) = (x(n), y(*one));
                 g {
-                    title { (one.n) ". " (one.call()) ": " (one.answer()) }
-                    @if one.result.is_ok() {
-                        @match one.op {
+                    title { (one.n()) ". " (one.call()) ": " (one.answer()) }
+                    @if one.result().is_ok() {
+                        @match one.op() {
                             Op::Bind | Op::Listen => rect.ok.bind x=(x - 5) y=(y - 5) width="10" height="10" {},
                             Op::Close | Op::Shutdown | Op::Disconnect => circle.ok.end cx=(x) cy=(y) r="4" {},
                             _ => circle.ok.connect cx=(x) cy=(y) r="6" {},

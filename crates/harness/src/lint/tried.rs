@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use super::settings::{self, Owner, Setting, What};
 use super::{Finding, Rule, Subject, hints};
 use crate::attempt::Attempt;
+use crate::attempts::Attempts;
 use crate::call;
 use crate::engine::Engine as _;
 use crate::model::Model;
@@ -229,12 +230,13 @@ fn refuses(behaviours: Behaviours, option: &SocketOption, v6: bool, uid: u32) ->
 }
 
 /// Whether two outcomes are the same, but for the calls that set something.
-fn same(before: &[Attempt], after: &[Attempt]) -> bool {
-    fn calls(attempts: &[Attempt]) -> impl Iterator<Item = &Attempt> {
-        let sets = |attempt: &&Attempt| matches!(attempt.op, Op::Set | Op::Socket);
+fn same(before: &Attempts, after: &Attempts) -> bool {
+    fn calls(attempts: &Attempts) -> impl Iterator<Item = Attempt<'_>> {
+        let sets = |attempt: &Attempt<'_>| matches!(attempt.op(), Op::Set | Op::Socket);
         attempts.iter().filter(move |attempt| !sets(attempt))
     }
-    let alike = |one: &Attempt, other: &Attempt| one.at_ns == other.at_ns && one.same_as(other);
+    let alike =
+        |one: Attempt<'_>, other: Attempt<'_>| one.at_ns() == other.at_ns() && one.same_as(other);
     calls(before).count() == calls(after).count()
         && calls(before)
             .zip(calls(after))

@@ -18,7 +18,7 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Asked, Chooser, Seeded, World};
 use fourtuple_scenario::{Case, Program};
 
-use crate::attempt::Attempt;
+use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::report::RunReport;
 use crate::strip::Watch;
@@ -44,7 +44,7 @@ impl Model {
         case: &Case,
         profile: &Profile,
         chooser: impl FnMut(&str) -> C,
-    ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+    ) -> Result<(Attempts, Vec<String>), Cannot> {
         let (attempts, notes, _) = Self::simulate_for(case, profile, chooser, None)?;
         Ok((attempts, notes))
     }
@@ -55,7 +55,7 @@ impl Model {
         profile: &Profile,
         chooser: impl FnMut(&str) -> C,
         watch: &Watch,
-    ) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+    ) -> Result<(Attempts, Vec<String>), Cannot> {
         let (attempts, notes, _) = Self::simulate_for(case, profile, chooser, Some(watch.clone()))?;
         Ok((attempts, notes))
     }
@@ -65,7 +65,7 @@ impl Model {
         profile: &Profile,
         chooser: impl FnMut(&str) -> C,
         watch: Option<Watch>,
-    ) -> Result<(Vec<Attempt>, Vec<String>, Asked), Cannot> {
+    ) -> Result<(Attempts, Vec<String>, Asked), Cannot> {
         Self::simulate_within(&mut World::new(), case, profile, chooser, watch)
     }
 
@@ -76,7 +76,7 @@ impl Model {
         profile: &Profile,
         mut chooser: impl FnMut(&str) -> C,
         watch: Option<Watch>,
-    ) -> Result<(Vec<Attempt>, Vec<String>, Asked), Cannot> {
+    ) -> Result<(Attempts, Vec<String>, Asked), Cannot> {
         let mut net = net::Net::within(std::mem::take(world), case, profile, &mut chooser)?;
         net.watch = watch;
         let (attempts, net) = Self::play(net, case)?;
@@ -111,7 +111,7 @@ impl Model {
 }
 
 /// What came of a case: its attempts, and the hosts at the end.
-type Played<C> = (Vec<Attempt>, net::Net<C>);
+type Played<C> = (Attempts, net::Net<C>);
 
 impl Engine for Model {
     fn name(&self) -> &'static str {

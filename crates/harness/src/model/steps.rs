@@ -10,7 +10,7 @@ use fourtuple_scenario::{Address, Spanned, Step};
 
 use super::Played;
 use super::net::Net;
-use crate::attempt::{Answer, Args, Name, SocketName};
+use crate::attempt::{Answer, Args, Name};
 use crate::call;
 use crate::engine::Cannot;
 use crate::recorder::{Caller, Recorder, Seen, Slot};
@@ -153,12 +153,14 @@ impl<C: Chooser> Runner<C> {
         let held = self.sockets.get(name);
         let host = held.map_or(0, |held| held.host);
         let caller = Caller {
-            host: self.net.hosts[host].name.clone(),
-            process: held.map_or_else(|| "main".into(), |held| held.process.clone()),
+            who: self.recorder.who(
+                self.net.hosts[host].name.clone(),
+                held.map_or_else(|| "main".into(), |held| held.process.clone()),
+            ),
             instance: 1,
-            socket: SocketName::Named(name.into()),
+            socket: self.recorder.named(name),
         };
-        self.recorder.call(self.net.elapsed(), &caller, op, args)
+        self.recorder.call(self.net.elapsed(), caller, op, args)
     }
 
     fn note(&mut self, slot: Slot, result: Result<Seen, Errno>) {

@@ -671,9 +671,10 @@ pub(super) const ENTRIES: &[Entry] = &[
 ];
 
 /// The option that a refused `set` was about, if a change failed that way.
-pub(super) fn unknown_option(attempts: &[crate::attempt::Attempt]) -> bool {
+pub(super) fn unknown_option(attempts: &crate::attempts::Attempts) -> bool {
     attempts.iter().any(|attempt| {
-        matches!(attempt.op, Op::Set | Op::Socket)
-            && attempt.result == crate::attempt::Answer::Errno(fourtuple_kernel::Errno::ENOPROTOOPT)
+        matches!(attempt.op(), Op::Set | Op::Socket)
+            && *attempt.result()
+                == crate::attempt::Answer::Errno(fourtuple_kernel::Errno::ENOPROTOOPT)
     })
 }

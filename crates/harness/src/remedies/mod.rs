@@ -22,7 +22,7 @@ use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, Spanned};
 use serde::Serialize;
 
-use crate::attempt::Attempt;
+use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine as _};
 use crate::kernels::Order;
 use crate::model::Model;
@@ -97,7 +97,7 @@ pub struct Remedy {
     pub case: Option<Case>,
     /// What the changed case came to.
     #[serde(skip)]
-    pub attempts: Arc<Vec<Attempt>>,
+    pub attempts: Arc<Attempts>,
 }
 
 /// All that was tried on one case.
@@ -214,7 +214,7 @@ struct Lab<'a> {
 struct Trial {
     words: String,
     case: Case,
-    attempts: Arc<Vec<Attempt>>,
+    attempts: Arc<Attempts>,
     notes: Vec<String>,
     score: Score,
 }

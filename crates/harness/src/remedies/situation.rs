@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::edit::{self, Habits};
 use crate::attempt::{Answer, Attempt, Name};
+use crate::attempts::Attempts;
 use crate::why::Why;
 
 /// How a run came out: sockets by what became of them.
@@ -37,11 +38,11 @@ fn no_port(answer: &Answer) -> bool {
 impl Score {
     /// The score of an outcome.
     #[must_use]
-    pub fn of(attempts: &[Attempt]) -> Self {
+    pub fn of(attempts: &Attempts) -> Self {
         let mut last: BTreeMap<String, &Answer> = BTreeMap::new();
         for attempt in attempts {
-            if matches!(attempt.op, Op::Bind | Op::Listen | Op::Connect) {
-                last.insert(attempt.socket.to_string(), &attempt.result);
+            if matches!(attempt.op(), Op::Bind | Op::Listen | Op::Connect) {
+                last.insert(attempt.socket().to_string(), attempt.result());
             }
         }
         let mut score = Score::default();
@@ -100,15 +101,15 @@ pub(super) struct Situation {
 }
 
 impl Situation {
-    pub(super) fn of(case: &Case, profile: &Profile, attempts: &[Attempt]) -> Self {
+    pub(super) fn of(case: &Case, profile: &Profile, attempts: &Attempts) -> Self {
         let mut refused: Vec<Name> = Vec::new();
         let mut hosts: Vec<String> = Vec::new();
-        for attempt in attempts.iter().filter(|attempt| wants(attempt)) {
-            if !refused.contains(&attempt.process) {
-                refused.push(attempt.process.clone());
+        for attempt in attempts.iter().filter(|attempt| wants(*attempt)) {
+            if !refused.contains(attempt.process()) {
+                refused.push(attempt.process().clone());
             }
-            if !hosts.iter().any(|host| **host == *attempt.host) {
-                hosts.push(attempt.host.to_string());
+            if !hosts.iter().any(|host| **host == **attempt.host()) {
+                hosts.push(attempt.host().to_string());
             }
         }
         let high = profile.behaviours.range_high;
@@ -166,14 +167,14 @@ impl Situation {
     }
 }
 
-fn wants(attempt: &Attempt) -> bool {
-    matches!(attempt.op, Op::Bind | Op::Listen | Op::Connect) && no_port(&attempt.result)
+fn wants(attempt: Attempt<'_>) -> bool {
+    matches!(attempt.op(), Op::Bind | Op::Listen | Op::Connect) && no_port(attempt.result())
 }
 
 /// The reason of the first call that got no port.
-pub(super) fn first_refusal(attempts: &[Attempt]) -> Option<Arc<Why>> {
-    let refused = attempts.iter().find(|attempt| wants(attempt))?;
-    refused.why.clone()
+pub(super) fn first_refusal(attempts: &Attempts) -> Option<Arc<Why>> {
+    let refused = attempts.iter().find(|attempt| wants(*attempt))?;
+    refused.why().cloned()
 }
 
 /// Names of parts.

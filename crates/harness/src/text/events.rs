@@ -7,7 +7,8 @@ use fourtuple_kernel::{Ip, Rule};
 use fourtuple_scenario::Op;
 
 use super::{columns, ranges, seconds, wrap};
-use crate::attempt::{Answer, Args, Attempt, Name, SocketName, same_name};
+use crate::attempt::{Answer, Args, Attempt, Name, same_name};
+use crate::attempts::{Attempts, Mark};
 use crate::why::Why;
 
 /// How far back a row looks for its like within one instant; keeps the work linear.
@@ -35,7 +36,7 @@ struct Block {
 struct Row {
     process: Name,
     /// Set in the step form only, where every call is a row of its own.
-    socket: Option<SocketName>,
+    socket: Option<String>,
     op: Op,
     args: Args,
     result: Answer,
@@ -47,30 +48,30 @@ struct Row {
 }
 
 impl Row {
-    fn of(attempt: &Attempt, steps: bool) -> Self {
+    fn of(attempt: Attempt<'_>, steps: bool) -> Self {
         Row {
-            process: attempt.process.clone(),
-            socket: steps.then(|| attempt.socket.clone()),
-            op: attempt.op,
-            args: attempt.args.clone(),
-            result: attempt.result.clone(),
+            process: attempt.process().clone(),
+            socket: steps.then(|| attempt.socket().to_string()),
+            op: attempt.op(),
+            args: attempt.args().clone(),
+            result: attempt.result().clone(),
             local: source(attempt),
-            bytes: attempt.bytes,
-            why: attempt.why.clone(),
-            instances: vec![attempt.instance],
+            bytes: attempt.bytes(),
+            why: attempt.why().cloned(),
+            instances: vec![attempt.instance()],
             calls: 1,
         }
     }
 
     /// Whether a call of the declarative form would make a row like this one.
-    fn takes(&self, attempt: &Attempt) -> bool {
-        self.op == attempt.op
-            && self.result == attempt.result
-            && same_name(&self.process, &attempt.process)
-            && self.args == attempt.args
+    fn takes(&self, attempt: Attempt<'_>) -> bool {
+        self.op == attempt.op()
+            && self.result == *attempt.result()
+            && same_name(&self.process, attempt.process())
+            && self.args == *attempt.args()
             && self.local == source(attempt)
-            && self.bytes == attempt.bytes
-            && same_why(self.why.as_ref(), attempt.why.as_ref())
+            && self.bytes == attempt.bytes()
+            && same_why(self.why.as_ref(), attempt.why())
     }
 
     fn is_like(&self, other: &Row) -> bool {
@@ -91,11 +92,7 @@ impl Row {
 
     fn who(&self, steps: bool) -> String {
         if steps {
-            return self
-                .socket
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default();
+            return self.socket.clone().unwrap_or_default();
         }
         let mut distinct = self.instances.clone();
         distinct.sort_unstable();
@@ -134,9 +131,9 @@ impl Row {
 }
 
 /// The address says which source a connect() used; elsewhere it repeats the arguments.
-fn source(attempt: &Attempt) -> Option<Ip> {
-    let tells = matches!(attempt.op, Op::Connect);
-    attempt.local.filter(|_| tells).map(|local| local.ip)
+fn source(attempt: Attempt<'_>) -> Option<Ip> {
+    let tells = matches!(attempt.op(), Op::Connect);
+    attempt.local().filter(|_| tells).map(|local| local.ip)
 }
 
 /// Whether both calls have a reason that reads alike, or neither has one.
@@ -157,31 +154,32 @@ fn same_reason(a: &Why, b: &Why) -> bool {
 impl Story {
     /// The story of an outcome. In the step form (`steps`) every call is a row of its own, in order.
     #[must_use]
-    pub fn of(attempts: &[Attempt], steps: bool) -> Self {
+    pub fn of(attempts: &Attempts, steps: bool) -> Self {
         let mut blocks: Vec<Block> = Vec::new();
         let mut now: Option<(u64, Vec<Row>)> = None;
+        // Of each row of the instant, the mark of the last attempt that it took.
+        let mut marks: Vec<Mark> = Vec::new();
         for attempt in attempts {
             match &mut now {
-                Some((at, rows)) if *at == attempt.at_ns => {
-                    let like = if steps {
-                        None
-                    } else {
-                        rows.iter_mut()
-                            .rev()
-                            .take(LOOK_BACK)
-                            .find(|one| one.takes(attempt))
-                    };
+                Some((at, rows)) if *at == attempt.at_ns() => {
+                    let like = (!steps).then(|| like(rows, &marks, attempt)).flatten();
                     match like {
                         Some(like) => {
-                            like.calls += 1;
-                            like.instances.push(attempt.instance);
+                            marks[like] = attempt.mark();
+                            rows[like].calls += 1;
+                            rows[like].instances.push(attempt.instance());
                         }
-                        None => rows.push(Row::of(attempt, steps)),
+                        None => {
+                            marks.push(attempt.mark());
+                            rows.push(Row::of(attempt, steps));
+                        }
                     }
                 }
                 _ => {
+                    marks.clear();
+                    marks.push(attempt.mark());
                     let row = Row::of(attempt, steps);
-                    if let Some((at, rows)) = now.replace((attempt.at_ns, vec![row])) {
+                    if let Some((at, rows)) = now.replace((attempt.at_ns(), vec![row])) {
                         close(&mut blocks, at, rows, steps);
                     }
                 }
@@ -295,6 +293,15 @@ impl Block {
             self.instants
         )
     }
+}
+
+/// The row of an instant that an attempt belongs to. No two rows that are looked at would take the same attempt.
+fn like(rows: &[Row], marks: &[Mark], attempt: Attempt<'_>) -> Option<usize> {
+    let first = rows.len().saturating_sub(LOOK_BACK);
+    let mark = attempt.mark();
+    let found = marks[first..].iter().rposition(|one| *one == mark);
+    let found = found.or_else(|| rows[first..].iter().rposition(|one| one.takes(attempt)));
+    found.map(|at| first + at)
 }
 
 /// Ends an instant: it is a block of its own, or the block before once more.

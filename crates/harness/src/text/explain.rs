@@ -9,6 +9,7 @@ use fourtuple_scenario::Op;
 use super::events::Story;
 use super::{WIDTH, columns, labelled, ranges, wrap};
 use crate::attempt::{Answer, Attempt, SocketName};
+use crate::attempts::Attempts;
 use crate::group;
 use crate::runner::{CaseReport, ScenarioReport};
 use crate::why::Why;
@@ -64,7 +65,7 @@ fn explain_case(out: &mut String, case: &CaseReport) {
 
 /// Calls that were answered alike for the same reason.
 struct Kind<'a> {
-    first: &'a Attempt,
+    first: Attempt<'a>,
     why: Option<&'a Why>,
     /// The port that the socket held when the call was made.
     held: Option<u16>,
@@ -74,53 +75,53 @@ struct Kind<'a> {
 
 /// Which kinds of calls there were. Of those that succeeded only what decides about ports: bind, and connect with and
 /// without a port of one's own.
-fn kinds(attempts: &[Attempt]) -> Vec<Kind<'_>> {
+fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
     let mut kinds: Vec<Kind<'_>> = Vec::new();
     let mut held: BTreeMap<String, u16> = BTreeMap::new();
-    let mut last: Option<(&SocketName, u16)> = None;
+    let mut last: Option<(SocketName<'_>, u16)> = None;
     for attempt in attempts {
         // The socket of the last call is nearly always the one; the map is for the others.
-        let key = attempt.socket.to_string();
+        let key = attempt.socket().to_string();
         let port = match last {
-            Some((socket, port)) if *socket == attempt.socket => Some(port),
+            Some((socket, port)) if socket == attempt.socket() => Some(port),
             _ => held.get(&key).copied(),
         };
         let port = port.filter(|port| *port != 0);
-        if matches!(attempt.op, Op::Bind | Op::Listen | Op::Connect) {
+        if matches!(attempt.op(), Op::Bind | Op::Listen | Op::Connect) {
             let like = kinds.iter_mut().find(|kind| {
-                kind.first.op == attempt.op
-                    && kind.first.result == attempt.result
+                kind.first.op() == attempt.op()
+                    && kind.first.result() == attempt.result()
                     && kind.held.is_some() == port.is_some()
-                    && kind.why.map(|why| why.rule) == attempt.why.as_deref().map(|why| why.rule)
-                    && (attempt.why.is_some()
-                        || kind.first.process == attempt.process
-                        || !attempt.result.is_ok())
+                    && kind.why.map(|why| why.rule) == attempt.why().map(|why| why.rule)
+                    && (attempt.why().is_some()
+                        || kind.first.process() == attempt.process()
+                        || !attempt.result().is_ok())
             });
             match like {
                 Some(kind) => {
                     kind.count += 1;
-                    kind.instances.push(attempt.instance);
+                    kind.instances.push(attempt.instance());
                 }
                 None => kinds.push(Kind {
                     first: attempt,
-                    why: attempt.why.as_deref(),
+                    why: attempt.why().map(|why| &**why),
                     held: port,
                     count: 1,
-                    instances: vec![attempt.instance],
+                    instances: vec![attempt.instance()],
                 }),
             }
         }
-        if let Some(local) = attempt.local {
-            last = Some((&attempt.socket, local.port));
+        if let Some(local) = attempt.local() {
+            last = Some((attempt.socket(), local.port));
             held.insert(key, local.port);
         }
     }
     // A successful kind is told once for all processes.
     let mut told: Vec<(Op, bool)> = Vec::new();
     kinds.retain(|kind| {
-        let key = (kind.first.op, kind.held.is_some());
+        let key = (kind.first.op(), kind.held.is_some());
         kind.why.is_some()
-            || (kind.first.result.is_ok() && !told.contains(&key) && {
+            || (kind.first.result().is_ok() && !told.contains(&key) && {
                 told.push(key);
                 true
             })
@@ -131,15 +132,15 @@ fn kinds(attempts: &[Attempt]) -> Vec<Kind<'_>> {
 impl Kind<'_> {
     fn title(&self) -> String {
         let first = self.first;
-        let mut title = format!("Call {}: {} = {}", first.n, first.call(), first.answer());
-        if let Answer::Errno(errno) = first.result {
+        let mut title = format!("Call {}: {} = {}", first.n(), first.call(), first.answer());
+        if let Answer::Errno(errno) = first.result() {
             title.push_str(&format!(" ({})", errno.text()));
         }
         if self.count > 1 {
             title.push_str(&format!(
                 "; {} calls like it, {} {}",
                 self.count,
-                first.process,
+                first.process(),
                 ranges(&self.instances)
             ));
         }
@@ -169,7 +170,7 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
     labelled(out, "", &kind.title());
     path(out, &why.path, true);
     paragraph(out, &format!("Decided by the rule {}.", why.rule));
-    if kind.first.op == Op::Connect {
+    if kind.first.op() == Op::Connect {
         paragraph(
             out,
             match kind.held {
@@ -233,10 +234,10 @@ fn count(why: &Why, verdict: PortVerdict) -> u32 {
 }
 
 /// The point of the report that this project started from.
-fn never_compared(out: &mut String, attempt: &Attempt, why: &Why, skipped: u32) {
+fn never_compared(out: &mut String, attempt: Attempt<'_>, why: &Why, skipped: u32) {
     out.push_str("  Why the 4-tuple was never compared\n");
     let mut to = String::new();
-    for (_, value) in attempt.args.pairs() {
+    for (_, value) in attempt.args().pairs() {
         to.push_str(&value);
     }
     let tried = why.ports.tried;
@@ -265,20 +266,20 @@ fn never_compared(out: &mut String, attempt: &Attempt, why: &Why, skipped: u32) 
 fn allowed(out: &mut String, kind: &Kind<'_>, behaviours: &Behaviours) {
     let attempt = kind.first;
     labelled(out, "", &kind.title());
-    let family = match attempt.local {
+    let family = match attempt.local() {
         Some(local) if !local.ip.is_v4() => Family::Inet6,
         _ => Family::Inet,
     };
-    let explicit = match attempt.op {
-        Op::Bind => attempt.args.pairs().all(|(_, at)| !at.ends_with(":0")),
+    let explicit = match attempt.op() {
+        Op::Bind => attempt.args().pairs().all(|(_, at)| !at.ends_with(":0")),
         _ => kind.held.is_some(),
     };
     path(
         out,
-        &call_path(behaviours, attempt.op.as_str(), family, explicit),
+        &call_path(behaviours, attempt.op().as_str(), family, explicit),
         false,
     );
-    let text = match (attempt.op, kind.held, explicit) {
+    let text = match (attempt.op(), kind.held, explicit) {
         (Op::Bind, _, false) => {
             "Port 0: inet_csk_get_port() searches the range for a port without a conflict. The bucket that it makes \
              has fastreuse 0 (1 if the socket has SO_REUSEADDR), which says: made by bind()."

@@ -2,21 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::attempt::{Attempt, Name, SocketName};
+use crate::attempt::{Name, SocketName};
+use crate::attempts::Attempts;
 
 /// Ports shown one by one; more are summed up.
 const SHOWN: usize = 12;
 
 /// The local ports of every process (of every socket, in the step form), in the order in which they were taken.
 #[must_use]
-pub fn lines(attempts: &[Attempt], steps: bool) -> Vec<(Name, String)> {
+pub fn lines(attempts: &Attempts, steps: bool) -> Vec<(Name, String)> {
     let mut order: Vec<Name> = Vec::new();
-    let mut taken: BTreeMap<Name, Vec<(SocketName, u16)>> = BTreeMap::new();
+    let mut taken: BTreeMap<Name, Vec<(SocketName<'_>, u16)>> = BTreeMap::new();
     for attempt in attempts {
-        let Some(local) = attempt.local else { continue };
-        let key: Name = match (&attempt.socket, steps) {
+        let Some(local) = attempt.local() else {
+            continue;
+        };
+        let key: Name = match (attempt.socket(), steps) {
             (SocketName::Named(name), true) => name.clone(),
-            _ => attempt.process.clone(),
+            _ => attempt.process().clone(),
         };
         let ports = taken.entry(key.clone()).or_insert_with(|| {
             order.push(key);
@@ -28,10 +31,10 @@ pub fn lines(attempts: &[Attempt], steps: bool) -> Vec<(Name, String)> {
             .iter_mut()
             .rev()
             .take(64)
-            .find(|(socket, _)| *socket == attempt.socket)
+            .find(|(socket, _)| *socket == attempt.socket())
         {
             Some((_, port)) if *port == local.port => {}
-            _ => ports.push((attempt.socket.clone(), local.port)),
+            _ => ports.push((attempt.socket(), local.port)),
         }
     }
     order

@@ -6,7 +6,8 @@ use fourtuple_kernel::Rule;
 
 use super::labelled;
 use crate::agreement::Agreement;
-use crate::attempt::{Attempt, Name};
+use crate::attempt::Name;
+use crate::attempts::Attempts;
 use crate::followed::Followed;
 use crate::group::Group;
 use crate::kernels::Order;
@@ -51,7 +52,7 @@ pub fn summary(report: &ScenarioReport) -> String {
 }
 
 /// A line for each process, `binders  bind 4 ok, connect 4 ok`, with the reasons of its refused calls below.
-fn results(out: &mut String, attempts: &[Attempt]) {
+fn results(out: &mut String, attempts: &Attempts) {
     let tallies = tally(attempts);
     let width = tallies
         .iter()
@@ -93,18 +94,16 @@ fn results(out: &mut String, attempts: &[Attempt]) {
 }
 
 /// The different reasons of refused calls by process, in the order in which they came up.
-fn reasons(attempts: &[Attempt]) -> Vec<(&Name, &Why)> {
+fn reasons(attempts: &Attempts) -> Vec<(&Name, &Why)> {
     let mut found: Vec<(&Name, &Why)> = Vec::new();
     for attempt in attempts {
-        let Some(why) = attempt.why.as_deref() else {
-            continue;
-        };
+        let Some(why) = attempt.why() else { continue };
         if !found
             .iter()
             .rev()
-            .any(|(process, one)| one.rule == why.rule && **process == attempt.process)
+            .any(|(process, one)| one.rule == why.rule && *process == attempt.process())
         {
-            found.push((&attempt.process, why));
+            found.push((attempt.process(), why));
         }
     }
     found

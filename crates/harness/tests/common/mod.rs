@@ -45,12 +45,17 @@ pub(crate) fn story(rest: &str) -> Vec<String> {
     report(&case(rest)).attempts.iter().map(line).collect()
 }
 
-fn line(attempt: &Attempt) -> String {
-    let ms = attempt.at_ns / 1_000_000;
+fn line(attempt: Attempt<'_>) -> String {
+    let ms = attempt.at_ns() / 1_000_000;
     assert_eq!(
-        attempt.at_ns % 1_000_000,
+        attempt.at_ns() % 1_000_000,
         0,
         "the tests use whole milliseconds"
     );
-    format!("{ms} {} {} {}", attempt.socket, attempt.op, attempt.result)
+    format!(
+        "{ms} {} {} {}",
+        attempt.socket(),
+        attempt.op(),
+        attempt.result()
+    )
 }

@@ -17,7 +17,7 @@ use crate::job::Job;
 use crate::plan::{AnswerError, Builder, MAX_PROGRAM, Plan, ProgramError, Records};
 use crate::program::{Call, Family, HostSpec, Outcome, Program, Step};
 use crate::wire::MAX_HOSTS;
-use fourtuple_harness::attempt::Attempt;
+use fourtuple_harness::Attempts;
 use fourtuple_harness::{Cannot, model};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
@@ -67,7 +67,7 @@ pub(crate) struct Answered {
     /// The calls that were made, with their answers, in order.
     pub(crate) program: Program,
     /// The attempts of the scenario.
-    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) attempts: Attempts,
     /// Which attempt each call belongs to, counted from 1; 0 for none.
     pub(crate) owners: Vec<u32>,
     /// What there is to say, such as sysctls that the kernel has not got.
@@ -295,7 +295,7 @@ impl Job for Script {
                 hosts: self.hosts.clone(),
                 steps: Vec::new(),
             },
-            attempts: Vec::new(),
+            attempts: Attempts::default(),
             owners: Vec::new(),
             notes: self.notes.clone(),
             not_listening: None,

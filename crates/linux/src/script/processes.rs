@@ -6,9 +6,9 @@ use crate::options::encode;
 use crate::plan::{AnswerError, Builder, Records, bytes, socket_address};
 use crate::program::{Call, Family, OptionValue, Outcome, Step};
 use crate::wire::*;
-use fourtuple_harness::attempt::{Args, SocketName};
+use fourtuple_harness::attempt::Args;
 use fourtuple_harness::call::{self, Numbering};
-use fourtuple_harness::{Caller, Cannot, Recorder, Seen};
+use fourtuple_harness::{Caller, Cannot, Recorder, Seen, SocketId};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Case, Close, Hold, Op};
 use indexmap::IndexMap;
@@ -284,14 +284,14 @@ impl Telling<'_> {
             call,
         };
         let owner = match by.caller {
-            Some(caller) => self.attempt(&caller, at_ns, &step),
+            Some(caller) => self.attempt(caller, at_ns, &step),
             None => 0,
         };
         self.to.keep(step, owner);
         Some(())
     }
 
-    fn who(&self, who: u8, process: usize, instance: u32, number: u32) -> Option<Who> {
+    fn who(&mut self, who: u8, process: usize, instance: u32, number: u32) -> Option<Who> {
         let nobody = |host: usize, sock: String| Who {
             host,
             sock,
@@ -325,10 +325,11 @@ impl Telling<'_> {
                     host: *host,
                     sock: format!("{name}.{k}"),
                     caller: Some(Caller {
-                        host: self.play.hosts.get(*host)?.as_str().into(),
-                        process: name.as_str().into(),
+                        who: self
+                            .recorder
+                            .who(self.play.hosts.get(*host)?.as_str(), name.as_str()),
                         instance: instance + 1,
-                        socket: SocketName::Numbered(name.as_str().into(), k),
+                        socket: SocketId::Numbered(k),
                     }),
                 }
             }
@@ -336,7 +337,7 @@ impl Telling<'_> {
     }
 
     /// Adds a call to the attempts if it is one; answers its number.
-    fn attempt(&mut self, caller: &Caller, at_ns: u64, step: &Step) -> u32 {
+    fn attempt(&mut self, caller: Caller, at_ns: u64, step: &Step) -> u32 {
         let Some(answer) = &step.answer else {
             return 0;
         };
@@ -370,7 +371,7 @@ impl Telling<'_> {
             };
             self.recorder.ok(slot, seen);
         }
-        self.recorder.attempt(slot).n
+        self.recorder.attempt(slot).n()
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Answered, Placed, answer, options, placed, port_of, sysctl};
 use crate::plan::{AnswerError, Records};
 use crate::program::{Answer, Call, Family, How, OptionValue, Outcome, Step};
 use crate::wire::MAX_PROCESSES;
-use fourtuple_harness::attempt::{Args, Name, SocketName};
+use fourtuple_harness::attempt::{Args, Name};
 use fourtuple_harness::{Answer as Word, Caller, Cannot, Recorder, Seen};
 use fourtuple_kernel::Errno;
 use fourtuple_scenario as scenario;
@@ -27,7 +27,9 @@ pub(super) struct Steps {
 #[derive(Clone, Debug)]
 struct Noted {
     step: scenario::Step,
-    caller: Caller,
+    host: Name,
+    process: Name,
+    socket: Name,
     at_ns: u64,
     /// Its calls, counted over the steps. The first is its own, or all are options.
     calls: Range<usize>,
@@ -123,12 +125,9 @@ impl Planner<'_> {
     fn note(&mut self, step: &scenario::Step, held: &Held, name: &str, calls: Range<usize>) {
         self.out.noted.push(Noted {
             step: step.clone(),
-            caller: Caller {
-                host: held.host.clone(),
-                process: held.process.clone(),
-                instance: 1,
-                socket: SocketName::Named(name.into()),
-            },
+            host: held.host.clone(),
+            process: held.process.clone(),
+            socket: name.into(),
             at_ns: self.at_ns,
             calls,
         });
@@ -332,9 +331,14 @@ fn nanos(time: Duration) -> u64 {
 impl Noted {
     /// Adds the attempt that the step is.
     fn attempt(&self, calls: &[Step], no_port: bool, recorder: &mut Recorder) {
+        let caller = Caller {
+            who: recorder.who(self.host.clone(), self.process.clone()),
+            instance: 1,
+            socket: recorder.named(self.socket.clone()),
+        };
         let slot = recorder.call(
             self.at_ns,
-            &self.caller,
+            caller,
             self.step.op().unwrap_or(scenario::Op::Set),
             self.args(calls),
         );

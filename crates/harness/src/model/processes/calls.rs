@@ -6,20 +6,18 @@ use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, WorldSock};
 use fourtuple_scenario::Op;
 
 use super::{BACKLOG, Calling, Instance, Program, Sim, Task};
-use crate::attempt::{Answer, Args, SocketName};
+use crate::attempt::{Answer, Args};
 use crate::call;
 use crate::model::net::Net;
-use crate::recorder::{Caller, Seen, Slot};
+use crate::recorder::{Caller, Seen, Slot, SocketId};
 
 impl<C: Chooser> Sim<'_, C> {
     pub(super) fn caller(&self, instance: u32, number: u32) -> Caller {
         let Instance { program, index, .. } = self.instances[instance as usize];
-        let Program { name, host, .. } = &self.programs[program];
         Caller {
-            host: self.net.hosts[*host].name.clone(),
-            process: name.clone(),
+            who: self.programs[program].who,
             instance: index + 1,
-            socket: SocketName::Numbered(name.clone(), number),
+            socket: SocketId::Numbered(number),
         }
     }
 
@@ -38,7 +36,7 @@ impl<C: Chooser> Sim<'_, C> {
     pub(super) fn socket(
         &mut self,
         instance: u32,
-        caller: &Caller,
+        caller: Caller,
         at: Option<Endpoint>,
         to: Option<Endpoint>,
     ) -> WorldSock {
@@ -60,7 +58,7 @@ impl<C: Chooser> Sim<'_, C> {
         socket
     }
 
-    pub(super) fn bind(&mut self, caller: &Caller, socket: WorldSock, at: Endpoint) -> bool {
+    pub(super) fn bind(&mut self, caller: Caller, socket: WorldSock, at: Endpoint) -> bool {
         let slot = self
             .recorder
             .call(self.net.elapsed(), caller, Op::Bind, Args::At(at));
@@ -87,14 +85,14 @@ impl<C: Chooser> Sim<'_, C> {
         for (n, at) in (0..).zip(&process.listen) {
             let at = Endpoint::from(*at);
             let caller = self.caller(instance, numbering.listener(index, n));
-            let socket = self.socket(instance, &caller, Some(at), None);
-            if !self.bind(&caller, socket, at) {
+            let socket = self.socket(instance, caller, Some(at), None);
+            if !self.bind(caller, socket, at) {
                 self.net.world.close(socket);
                 continue;
             }
             let slot = self.recorder.call(
                 self.net.elapsed(),
-                &caller,
+                caller,
                 Op::Listen,
                 Args::Backlog(BACKLOG),
             );
@@ -133,9 +131,9 @@ impl<C: Chooser> Sim<'_, C> {
         let to = process.connect_of(index, connection).map(Endpoint::from);
         let number = numbering.connection(index, round, connection);
         let caller = self.caller(instance, number);
-        let socket = self.socket(instance, &caller, at, to);
+        let socket = self.socket(instance, caller, at, to);
         if let Some(at) = at
-            && !self.bind(&caller, socket, at)
+            && !self.bind(caller, socket, at)
         {
             self.net.world.close(socket);
             return false;
@@ -146,7 +144,7 @@ impl<C: Chooser> Sim<'_, C> {
         };
         let slot = self
             .recorder
-            .last_call(self.net.elapsed(), caller, Op::Connect, Args::To(to));
+            .call(self.net.elapsed(), caller, Op::Connect, Args::To(to));
         let called = self.net.world.connect(socket, to);
         let answer = match called {
             Call::Done(answer) => Some(answer),

@@ -20,10 +20,9 @@ use indexmap::IndexMap;
 
 use super::Played;
 use super::net::Net;
-use crate::attempt::Name;
 use crate::call::Numbering;
 use crate::engine::Cannot;
-use crate::recorder::{Recorder, Slot};
+use crate::recorder::{Recorder, Slot, Who};
 
 /// Backlog of the listeners of processes; they accept at once.
 const BACKLOG: u32 = 4096;
@@ -69,7 +68,7 @@ enum Task {
 
 struct Program<'a> {
     process: &'a Process,
-    name: Name,
+    who: Who,
     host: usize,
     numbering: Numbering,
     /// The options of its sockets, in the order in which they are set.
@@ -168,9 +167,11 @@ impl<'a, C: Chooser> Sim<'a, C> {
                     draining: false,
                     calling: None,
                 }));
+            let host = sim.net.host(&process.on)?;
+            let on = sim.net.hosts[host].name.clone();
             sim.programs.push(Program {
-                host: sim.net.host(&process.on)?,
-                name: name.as_str().into(),
+                host,
+                who: sim.recorder.who(on, name.as_str()),
                 numbering: Numbering::of(process),
                 options: process.options.iter().collect(),
                 first,

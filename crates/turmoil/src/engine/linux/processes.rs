@@ -6,7 +6,7 @@ use super::scene::{BACKLOG, Scene};
 use crate::Socket;
 use crate::engine::grant::Grant;
 use fourtuple_harness::call::{self, Numbering};
-use fourtuple_harness::{Args, Caller, Cannot, Name, Seen, SocketName};
+use fourtuple_harness::{Args, Caller, Cannot, Seen, SocketId, Who};
 use fourtuple_kernel::Endpoint;
 use fourtuple_scenario::{Hold, Op, Process};
 use std::cell::{Cell, RefCell};
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// A process of the scenario.
 pub(super) struct Program {
     pub(super) process: Process,
-    name: Name,
+    who: Who,
     pub(super) host: usize,
     numbering: Numbering,
     /// Index of the first instance.
@@ -58,7 +58,7 @@ pub(super) struct Programs {
 impl Programs {
     pub(super) fn new(
         processes: &indexmap::IndexMap<String, Process>,
-        host: impl Fn(&str) -> Result<usize, Cannot>,
+        mut place: impl FnMut(&str, &str) -> Result<(usize, Who), Cannot>,
     ) -> Result<Self, Cannot> {
         let mut programs = Programs::default();
         for (name, process) in processes {
@@ -75,9 +75,10 @@ impl Programs {
                     drained: RefCell::new(None),
                     loan: Grant::new(),
                 }));
+            let (host, who) = place(&process.on, name)?;
             programs.list.push(Program {
-                host: host(&process.on)?,
-                name: name.as_str().into(),
+                host,
+                who,
                 numbering: Numbering::of(process),
                 first,
                 busy: Cell::new(process.count),
@@ -249,19 +250,17 @@ impl Task {
     }
 
     fn caller(&self, number: u32) -> Caller {
-        let Program { name, host, .. } = self.program();
         Caller {
-            host: self.scene.hosts[*host].name.clone(),
-            process: name.clone(),
+            who: self.program().who,
             instance: self.instance().index + 1,
-            socket: SocketName::Numbered(name.clone(), number),
+            socket: SocketId::Numbered(number),
         }
     }
 
     /// A new socket with the process's options. An option that the kernel refuses is an attempt.
     fn socket(
         &self,
-        caller: &Caller,
+        caller: Caller,
         at: Option<SocketAddr>,
         to: Option<SocketAddr>,
     ) -> io::Result<Rc<Socket>> {
@@ -287,7 +286,7 @@ impl Task {
         Ok(Rc::new(socket))
     }
 
-    fn bind(&self, caller: &Caller, socket: &Socket, at: SocketAddr) -> bool {
+    fn bind(&self, caller: Caller, socket: &Socket, at: SocketAddr) -> bool {
         let slot = self
             .scene
             .call(caller, Op::Bind, Args::At(Endpoint::from(at)));
@@ -301,13 +300,13 @@ impl Task {
         let listen = self.program().process.listen.clone();
         for (n, at) in (0..).zip(listen) {
             let caller = self.caller(self.program().numbering.listener(self.instance().index, n));
-            let Ok(socket) = self.socket(&caller, Some(at), None) else {
+            let Ok(socket) = self.socket(caller, Some(at), None) else {
                 return;
             };
-            if !self.bind(&caller, &socket, at) {
+            if !self.bind(caller, &socket, at) {
                 continue;
             }
-            let slot = self.scene.call(&caller, Op::Listen, Args::Backlog(BACKLOG));
+            let slot = self.scene.call(caller, Op::Listen, Args::Backlog(BACKLOG));
             let result = socket.listen(BACKLOG).map(|()| Scene::local(&socket));
             let listens = result.is_ok();
             self.scene.result(slot, &socket, result);
@@ -326,11 +325,11 @@ impl Task {
         let to = process.connect_of(index, connection);
         let hold = process.hold;
         let caller = self.caller(numbering.connection(index, round, connection));
-        let Ok(socket) = self.socket(&caller, at, to) else {
+        let Ok(socket) = self.socket(caller, at, to) else {
             return;
         };
         if let Some(at) = at
-            && !self.bind(&caller, &socket, at)
+            && !self.bind(caller, &socket, at)
         {
             return;
         }
@@ -340,7 +339,7 @@ impl Task {
         };
         let slot = self
             .scene
-            .call(&caller, Op::Connect, Args::To(Endpoint::from(to)));
+            .call(caller, Op::Connect, Args::To(Endpoint::from(to)));
         match socket.start_connect(to) {
             Err(error) if super::scene::errno_of(&error) != Some(crate::Errno::EINPROGRESS) => {
                 self.scene.result(slot, &socket, Err::<Seen, _>(error));

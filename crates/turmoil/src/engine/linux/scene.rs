@@ -9,7 +9,7 @@ use crate::host::{Kernel, boot};
 use crate::network::Network;
 use crate::sim::LinuxSim;
 use crate::{Errno, Socket};
-use fourtuple_harness::{Answer, Attempt, Caller, Cannot, Name, Recorder, Seen, Slot};
+use fourtuple_harness::{Answer, Attempts, Caller, Cannot, Name, Recorder, Seen, Slot};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{Endpoint, Family, Refusal, SockOpt};
 use fourtuple_scenario::{Case, Program};
@@ -109,10 +109,12 @@ impl Scene {
             });
             linuxes.push(linux);
         }
+        let mut recorder = Recorder::default();
         let programs = match &case.program {
-            Program::Processes(processes) => {
-                Programs::new(processes, |name| index_of(&hosts, name))?
-            }
+            Program::Processes(processes) => Programs::new(processes, |on, name| {
+                let host = index_of(&hosts, on)?;
+                Ok((host, recorder.who(hosts[host].name.clone(), name)))
+            })?,
             Program::Steps(_) => Programs::default(),
         };
         let scene = Rc::new(Scene {
@@ -123,7 +125,7 @@ impl Scene {
             network: Arc::clone(sim.network()),
             conductor: Conductor::new(Arc::clone(sim.network()), case),
             programs,
-            recorder: RefCell::default(),
+            recorder: RefCell::new(recorder),
             notes: RefCell::default(),
             failed: RefCell::default(),
             accepted: RefCell::default(),
@@ -210,14 +212,24 @@ impl Scene {
     }
 
     /// The outcome.
-    pub(super) fn finish(&self) -> (Vec<Attempt>, Vec<String>) {
+    pub(super) fn finish(&self) -> (Attempts, Vec<String>) {
         (self.recorder.take().finish(), self.notes.take())
+    }
+
+    /// Who makes a call on a socket of the steps.
+    pub(super) fn caller(&self, host: &Name, process: Name, socket: &str) -> Caller {
+        let mut recorder = self.recorder.borrow_mut();
+        Caller {
+            who: recorder.who(host.clone(), process),
+            instance: 1,
+            socket: recorder.named(socket),
+        }
     }
 
     /// Notes that a call is made now.
     pub(super) fn call(
         &self,
-        caller: &Caller,
+        caller: Caller,
         op: fourtuple_scenario::Op,
         args: fourtuple_harness::Args,
     ) -> Slot {

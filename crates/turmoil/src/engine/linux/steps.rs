@@ -4,7 +4,7 @@
 use super::scene::{Scene, errno_of};
 use crate::Socket;
 use fourtuple_harness::call;
-use fourtuple_harness::{Answer, Args, Caller, Name, Seen, Slot, SocketName};
+use fourtuple_harness::{Answer, Args, Name, Seen, Slot};
 use fourtuple_kernel::{Endpoint, Errno, Family};
 use fourtuple_scenario::{Address, Options, Spanned, Step};
 use std::collections::BTreeMap;
@@ -201,13 +201,10 @@ impl Runner {
 
     fn call(&self, name: &str, op: fourtuple_scenario::Op, args: Args) -> Slot {
         let held = self.sockets.get(name);
-        let caller = Caller {
-            host: self.scene.hosts[held.map_or(0, |h| h.host)].name.clone(),
-            process: held.map_or_else(|| "main".into(), |h| h.process.clone()),
-            instance: 1,
-            socket: SocketName::Named(name.into()),
-        };
-        self.scene.call(&caller, op, args)
+        let host = &self.scene.hosts[held.map_or(0, |h| h.host)].name;
+        let process = held.map_or_else(|| "main".into(), |h| h.process.clone());
+        let caller = self.scene.caller(host, process, name);
+        self.scene.call(caller, op, args)
     }
 
     /// Sets every option; the first failure is the answer, and does not keep the others from being

@@ -16,7 +16,7 @@ mod steps;
 
 use super::drive::{drive, ticking};
 use fourtuple_harness::call::Numbering;
-use fourtuple_harness::{Attempt, Cannot, Engine, Need, Rate, RunReport, Standing, budget};
+use fourtuple_harness::{Attempts, Cannot, Engine, Need, Rate, RunReport, Standing, budget};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use stage::Stage;
@@ -90,7 +90,7 @@ fn connections(case: &Case) -> u64 {
         .sum()
 }
 
-fn simulate(case: &Case) -> Result<(Vec<Attempt>, Vec<String>), Cannot> {
+fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
     let connections = connections(case);
     if connections > CONNECTIONS {
         return Err(Cannot::new(format!(

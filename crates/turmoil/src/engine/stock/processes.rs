@@ -4,7 +4,7 @@ use super::calls::{call, inexpressible};
 use super::stage::Stage;
 use crate::engine::grant::Grant;
 use fourtuple_harness::call::Numbering;
-use fourtuple_harness::{Args, Caller, Cannot, Name, Seen, SocketName};
+use fourtuple_harness::{Args, Caller, Cannot, Seen, SocketId, Who};
 use fourtuple_kernel::Endpoint;
 use fourtuple_scenario::{Close, Hold, Op, Process};
 use std::cell::{Cell, RefCell};
@@ -18,7 +18,7 @@ use turmoil::net::{TcpListener, TcpStream};
 /// A process of the scenario.
 struct Program {
     process: Process,
-    name: Name,
+    who: Who,
     host: usize,
     numbering: Numbering,
     busy: Cell<u32>,
@@ -36,13 +36,14 @@ pub(super) struct Programs(Vec<Program>);
 impl Programs {
     pub(super) fn new(
         processes: &indexmap::IndexMap<String, Process>,
-        host: impl Fn(&str) -> Result<usize, Cannot>,
+        mut place: impl FnMut(&str, &str) -> Result<(usize, Who), Cannot>,
     ) -> Result<Self, Cannot> {
         let mut list = Vec::new();
         for (name, process) in processes {
+            let (host, who) = place(&process.on, name)?;
             list.push(Program {
-                host: host(&process.on)?,
-                name: name.as_str().into(),
+                host,
+                who,
                 numbering: Numbering::of(process),
                 busy: Cell::new(process.count),
                 waits_for: Cell::new(process.after.len()),
@@ -221,12 +222,10 @@ impl Task {
     }
 
     fn caller(&self, number: u32) -> Caller {
-        let Program { name, host, .. } = self.program();
         Caller {
-            host: self.stage.hosts[*host].name.clone(),
-            process: name.clone(),
+            who: self.program().who,
             instance: self.index + 1,
-            socket: SocketName::Numbered(name.clone(), number),
+            socket: SocketId::Numbered(number),
         }
     }
 
@@ -237,7 +236,7 @@ impl Task {
             let caller = self.caller(self.program().numbering.listener(self.index, n));
             let slot = self
                 .stage
-                .call(&caller, Op::Bind, Args::At(Endpoint::from(at)));
+                .call(caller, Op::Bind, Args::At(Endpoint::from(at)));
             match call(TcpListener::bind(self.stage.listen_at(at))).await {
                 Ok(listener) => {
                     let port = listener.local_addr().map_or(at.port(), |at| at.port());
@@ -249,7 +248,7 @@ impl Task {
                             ..Seen::default()
                         },
                     );
-                    let slot = self.stage.call(&caller, Op::Listen, Args::Backlog(4096));
+                    let slot = self.stage.call(caller, Op::Listen, Args::Backlog(4096));
                     self.stage.ok(
                         slot,
                         Seen {
@@ -318,7 +317,7 @@ impl Task {
         if let Some(at) = process.bind_of(self.index, connection) {
             let slot = self
                 .stage
-                .call(&caller, Op::Bind, Args::At(Endpoint::from(at)));
+                .call(caller, Op::Bind, Args::At(Endpoint::from(at)));
             self.stage.note(
                 "turmoil cannot bind before connect: the connections are made without".to_owned(),
             );
@@ -330,7 +329,7 @@ impl Task {
         let (hold, close) = (process.hold, process.close);
         let slot = self
             .stage
-            .call(&caller, Op::Connect, Args::To(Endpoint::from(to)));
+            .call(caller, Op::Connect, Args::To(Endpoint::from(to)));
         match self.stage.connect(self.program().host, to).await {
             Ok(stream) => {
                 let seen = Seen {

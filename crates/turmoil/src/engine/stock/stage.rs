@@ -5,7 +5,7 @@ use super::processes::Programs;
 use crate::clock::Clock;
 use crate::engine::drive::aftermath;
 use crate::engine::linux;
-use fourtuple_harness::{Answer, Args, Attempt, Caller, Cannot, Name, Recorder, Seen, Slot};
+use fourtuple_harness::{Answer, Args, Attempts, Caller, Cannot, Name, Recorder, Seen, Slot};
 use fourtuple_kernel::{Endpoint, Ip};
 use fourtuple_scenario::{Case, Op, Program, Step};
 use std::any::Any;
@@ -150,10 +150,12 @@ impl Stage {
                 addresses: host.addresses.clone(),
             })
             .collect();
+        let mut recorder = Recorder::default();
         let programs = match &case.program {
-            Program::Processes(processes) => Programs::new(processes, |name| {
-                let found = hosts.iter().position(|h| *h.name == *name);
-                found.ok_or_else(|| Cannot::new(format!("no host is called {name}")))
+            Program::Processes(processes) => Programs::new(processes, |on, name| {
+                let found = hosts.iter().position(|h| *h.name == *on);
+                let host = found.ok_or_else(|| Cannot::new(format!("no host is called {on}")))?;
+                Ok((host, recorder.who(hosts[host].name.clone(), name)))
             })?,
             Program::Steps(_) => Programs::default(),
         };
@@ -162,7 +164,7 @@ impl Stage {
             v4: hosts.iter().all(|h| h.turmoil.is_ipv4()),
             hosts,
             programs,
-            recorder: RefCell::default(),
+            recorder: RefCell::new(recorder),
             notes: RefCell::new(notes),
             failed: RefCell::default(),
             accepted: RefCell::default(),
@@ -310,11 +312,21 @@ impl Stage {
         self.failed.borrow().clone()
     }
 
-    pub(super) fn finish(&self) -> (Vec<Attempt>, Vec<String>) {
+    pub(super) fn finish(&self) -> (Attempts, Vec<String>) {
         (self.recorder.take().finish(), self.notes.take())
     }
 
-    pub(super) fn call(&self, caller: &Caller, op: Op, args: Args) -> Slot {
+    /// Who makes a call on a socket of the steps.
+    pub(super) fn caller(&self, host: &Name, process: Name, socket: &str) -> Caller {
+        let mut recorder = self.recorder.borrow_mut();
+        Caller {
+            who: recorder.who(host.clone(), process),
+            instance: 1,
+            socket: recorder.named(socket),
+        }
+    }
+
+    pub(super) fn call(&self, caller: Caller, op: Op, args: Args) -> Slot {
         let at = self.clock.touch().unwrap_or_default();
         let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         self.recorder.borrow_mut().call(at, caller, op, args)

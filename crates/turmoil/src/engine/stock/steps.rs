@@ -3,7 +3,7 @@
 use super::calls::{Failed, call, inexpressible};
 use super::stage::Stage;
 use crate::engine::grant::Grant;
-use fourtuple_harness::{Answer, Args, Caller, Name, Seen, Slot, SocketName};
+use fourtuple_harness::{Answer, Args, Name, Seen, Slot};
 use fourtuple_kernel::Endpoint;
 use fourtuple_scenario::{Address, How, Op, Spanned, Step};
 use std::any::Any;
@@ -84,13 +84,10 @@ impl Runner<'_> {
 
     fn call(&self, name: &str, op: Op, args: Args) -> Slot {
         let held = self.sockets.get(name);
-        let caller = Caller {
-            host: self.stage.hosts[held.map_or(0, |h| h.host)].name.clone(),
-            process: held.map_or_else(|| "main".into(), |h| h.process.clone()),
-            instance: 1,
-            socket: SocketName::Named(name.into()),
-        };
-        self.stage.call(&caller, op, args)
+        let host = &self.stage.hosts[held.map_or(0, |h| h.host)].name;
+        let process = held.map_or_else(|| "main".into(), |h| h.process.clone());
+        let caller = self.stage.caller(host, process, name);
+        self.stage.call(caller, op, args)
     }
 
     /// Gives a socket a name. The stage has it too, so that it outlives this task, which is on another host.
