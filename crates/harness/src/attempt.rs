@@ -25,7 +25,7 @@ pub(crate) fn same_name(a: &Name, b: &Name) -> bool {
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
     all: &'a Attempts,
-    row: &'a Row,
+    pub(crate) row: &'a Row,
     at: usize,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Attempt<'a> {
 impl PartialEq for Attempt<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.at == other.at
-            && self.row.same_own(other.row)
+            && self.at_ns() == other.at_ns()
             && self.same_as(*other)
             && self.why() == other.why()
     }

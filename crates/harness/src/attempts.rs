@@ -57,8 +57,7 @@ struct Pools {
     calls: Pool<(Op, Args)>,
     /// The first is that of a call that has not returned.
     replies: Pool<Reply>,
-    /// Reasons; equal ones that do not follow each other may be there twice.
-    whys: Vec<Arc<Why>>,
+    whys: Pool<Arc<Why>>,
 }
 
 /// An answer without its ports.
@@ -175,7 +174,7 @@ impl Attempts {
             local: seen.local.map(|local| local.ip),
             peer: seen.peer.map(|peer| peer.ip),
             bytes: seen.bytes,
-            why: why.map(|why| self.pools.why(why)),
+            why: why.map(|why| self.why(at, why)),
         };
         let answer = self.reply(at, reply);
         let row = &mut self.rows[at];
@@ -205,6 +204,19 @@ impl Attempts {
             None => index(self.pools.replies.insert_full(reply).0),
         }
     }
+
+    /// Thousands of processes are often refused for one and the same reason, one after the other.
+    fn why(&mut self, at: usize, why: Why) -> u32 {
+        let before = self.rows[..at].iter().rev().take(LOOK_BACK);
+        let mut before = before.filter_map(|row| self.pools.reply(row).why);
+        if let Some(found) = before.find(|one| *self.pools.whys[*one as usize] == why) {
+            return found;
+        }
+        index(match self.pools.whys.get_index_of(&why) {
+            Some(found) => found,
+            None => self.pools.whys.insert_full(Arc::new(why)).0,
+        })
+    }
 }
 
 impl Pools {
@@ -216,21 +228,17 @@ impl Pools {
         &self.replies[row.answer as usize]
     }
 
-    /// Thousands of processes are often refused for one and the same reason, which is then kept once.
-    fn why(&mut self, why: Why) -> u32 {
-        if self.whys.last().is_none_or(|last| **last != why) {
-            self.whys.push(Arc::new(why));
-        }
-        index(self.whys.len() - 1)
-    }
-
-    /// Whether an index means the same in both.
-    fn same(&self, other: &Pools) -> bool {
+    /// Whether the indices of a call mean the same in both.
+    fn same_calls(&self, other: &Pools) -> bool {
         self.callers.as_slice() == other.callers.as_slice()
             && self.sockets.as_slice() == other.sockets.as_slice()
             && self.calls.as_slice() == other.calls.as_slice()
-            && self.replies.as_slice() == other.replies.as_slice()
-            && self.whys == other.whys
+    }
+
+    /// Whether the index of an answer means the same in both.
+    fn same_answers(&self, other: &Pools) -> bool {
+        self.replies.as_slice() == other.replies.as_slice()
+            && self.whys.as_slice() == other.whys.as_slice()
     }
 }
 
@@ -291,22 +299,53 @@ impl Row {
     }
 
     /// Whether two rows are the same in what is no index.
-    pub(crate) fn same_own(&self, other: &Row) -> bool {
+    fn same_own(&self, other: &Row) -> bool {
         self.at_ns == other.at_ns
             && self.instance == other.instance
             && self.local_port == other.local_port
             && self.peer_port == other.peer_port
+    }
+
+    /// Whether two rows have the same indices of a call.
+    fn same_call(&self, other: &Row) -> bool {
+        self.call == other.call && self.caller == other.caller && self.socket == other.socket
     }
 }
 
 /// Equal attempts, in whatever order the pools came to be filled.
 impl PartialEq for Attempts {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && match self.pools.same(&other.pools) {
-                true => self.rows == other.rows,
-                false => self.iter().eq(other.iter()),
+        if self.len() != other.len() {
+            return false;
+        }
+        let calls = self.pools.same_calls(&other.pools);
+        let answers = self.pools.same_answers(&other.pools);
+        // Of each answer, the other's that was found to be equal. Mostly it is the same one every time.
+        let mut known: Vec<Option<u32>> = match answers {
+            true => Vec::new(),
+            false => vec![None; self.pools.replies.len()],
+        };
+        let mut same_answer = |one: Attempt<'_>, another: Attempt<'_>| {
+            let (ours, theirs) = (one.row.answer, another.row.answer);
+            if answers {
+                return ours == theirs;
             }
+            let known = &mut known[ours as usize];
+            if *known != Some(theirs) {
+                if !one.same_answer(another) || one.why() != another.why() {
+                    return false;
+                }
+                *known = Some(theirs);
+            }
+            true
+        };
+        self.iter().zip(other).all(|(one, another)| {
+            let same_call = || match calls {
+                true => one.row.same_call(another.row),
+                false => one.same_call(another),
+            };
+            one.row.same_own(another.row) && same_call() && same_answer(one, another)
+        })
     }
 }
 

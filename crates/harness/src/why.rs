@@ -1,12 +1,14 @@
 //! Why a call failed, as outcomes carry it.
 
+use std::hash::{Hash, Hasher};
+
 use fourtuple_kernel::reason::PortRefusal;
 use fourtuple_kernel::{Refusal, Rule};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The reason of a refused call. The outcome format shows the path, the counts and the rule; the single ports are kept
 /// for `explain`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Why {
     /// Kernel functions from the system call to the place of the decision.
     pub path: Vec<&'static str>,
@@ -21,12 +23,23 @@ pub struct Why {
     pub refused: Vec<PortRefusal>,
 }
 
+impl Hash for Why {
+    /// Without the path, which mostly follows from the rule.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.rule.hash(state);
+        self.ports.hash(state);
+        for one in &self.refused {
+            (one.port, one.verdict, one.bucket, &one.owners).hash(state);
+        }
+    }
+}
+
 fn rule_name<S: Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(rule.name())
 }
 
 /// What a search over the port range found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ports {
     /// Ports looked at; 0 when the call did not search.
     pub tried: u32,
