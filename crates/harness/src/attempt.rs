@@ -1,16 +1,16 @@
 //! One socket call and its answer, in the words of the outcome format.
 //!
-//! A full-size scenario has tens of thousands of attempts, so they are packed: see [`Attempts`]. What is read of one of
+//! A full-size scenario has tens of thousands of attempts, so they are packed: see [`crate::attempts`]. What is read of one of
 //! them is here.
 
 use std::fmt;
 use std::sync::Arc;
 
-use fourtuple_kernel::{Endpoint, Errno};
+use fourtuple_kernel::{Endpoint, Errno, Ip};
 use fourtuple_scenario::{Family, How, Op};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::attempts::{Attempts, Mark, Row};
+use crate::attempts::{Mark, Pools, Row};
 use crate::why::Why;
 
 /// A name out of the scenario, shared by everything that mentions it.
@@ -21,17 +21,21 @@ pub(crate) fn same_name(a: &Name, b: &Name) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
-/// One socket call and its result, as a look into the [`Attempts`] of a run.
+/// One socket call and its result, as a look into the [`Attempts`](crate::Attempts) of a run.
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
-    all: &'a Attempts,
-    pub(crate) row: &'a Row,
+    pools: &'a Pools,
+    row: &'a Row,
     at: usize,
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn new(all: &'a Attempts, row: &'a Row, at: usize) -> Self {
-        Attempt { all, row, at }
+    pub(crate) fn new(pools: &'a Pools, row: &'a Row, at: usize) -> Self {
+        Attempt { pools, row, at }
+    }
+
+    pub(crate) fn row(self) -> &'a Row {
+        self.row
     }
 
     /// Position in the outcome, counted from 1, in the order in which the calls were made.
@@ -49,13 +53,13 @@ impl<'a> Attempt<'a> {
     /// The host on which the call was made.
     #[must_use]
     pub fn host(self) -> &'a Name {
-        &self.row.caller(self.all).0
+        self.pools.host(self.row)
     }
 
     /// The process that made it.
     #[must_use]
     pub fn process(self) -> &'a Name {
-        &self.row.caller(self.all).1
+        self.pools.process(self.row)
     }
 
     /// Which of the process's instances, counted from 1.
@@ -67,49 +71,49 @@ impl<'a> Attempt<'a> {
     /// The socket it was made on.
     #[must_use]
     pub fn socket(self) -> SocketName<'a> {
-        self.row.socket(self.all)
+        self.pools.socket_name(self.row)
     }
 
     /// The call.
     #[must_use]
     pub fn op(self) -> Op {
-        self.row.call(self.all).0
+        self.pools.call(self.row).0
     }
 
     /// Its arguments.
     #[must_use]
     pub fn args(self) -> &'a Args {
-        &self.row.call(self.all).1
+        &self.pools.call(self.row).1
     }
 
     /// What it returned.
     #[must_use]
     pub fn result(self) -> &'a Answer {
-        self.row.result(self.all)
+        self.pools.result(self.row)
     }
 
     /// The socket's own address after a call that succeeded and decides about it.
     #[must_use]
     pub fn local(self) -> Option<Endpoint> {
-        self.row.local(self.all)
+        self.pools.local(self.row)
     }
 
     /// The other end after a call that succeeded and decides about it.
     #[must_use]
     pub fn peer(self) -> Option<Endpoint> {
-        self.row.peer(self.all)
+        self.pools.peer(self.row)
     }
 
     /// How many bytes a `send` or `recv` moved.
     #[must_use]
     pub fn bytes(self) -> Option<u32> {
-        self.row.bytes(self.all)
+        self.pools.bytes(self.row)
     }
 
     /// Why the call failed, when the engine knows.
     #[must_use]
     pub fn why(self) -> Option<&'a Arc<Why>> {
-        self.row.why(self.all)
+        self.pools.why(self.row)
     }
 
     /// What tells quickly that attempts of one outcome are alike.
@@ -290,6 +294,14 @@ pub enum Args {
 }
 
 impl Args {
+    /// The address in them.
+    pub(crate) fn ip(&self) -> Option<Ip> {
+        match self {
+            Args::At(at) | Args::To(at) => Some(at.ip),
+            _ => None,
+        }
+    }
+
     /// The arguments as pairs of word and value; at most two.
     pub fn pairs(&self) -> impl Iterator<Item = (&'static str, String)> {
         let (first, second) = match self {

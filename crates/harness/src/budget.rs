@@ -11,9 +11,9 @@ use fourtuple_scenario::{Case, Hold, Process, Program, Step};
 use crate::engine::Engine;
 use crate::runner::Folded;
 
-/// Bytes that one call of a process takes as long as the outcome is kept, if no other call has the same pair of
-/// addresses. It is about 40 where calls are alike, which are then kept once but for a row each.
-const KEPT: u64 = 160;
+/// Bytes that one call of a process takes as long as the outcome is kept: its row of 32, its part of what calls have in
+/// common, and what is told of it.
+const KEPT: u64 = 100;
 /// The same for a step, which may have a name, arguments, an answer and a reason of its own.
 const KEPT_STEP: u64 = 1_200;
 /// What a run takes however small it is.

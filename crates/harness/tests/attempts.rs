@@ -76,6 +76,16 @@ fn all() -> Vec<Noted> {
         ),
         (
             Op::Connect,
+            Args::To(at("0.0.0.0:80")),
+            ok(seen(Some("10.0.0.1:1"), Some("10.0.0.1:80"), None)),
+        ),
+        (
+            Op::Connect,
+            Args::To(at("127.0.0.1:80")),
+            ok(seen(Some("127.0.0.1:1"), Some("127.0.0.1:80"), None)),
+        ),
+        (
+            Op::Connect,
             to.clone(),
             failed(Answer::Errno(Errno::EADDRNOTAVAIL), Some(refusal(4))),
         ),
