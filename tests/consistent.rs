@@ -76,7 +76,7 @@ fn the_answers_to(#[files("scenarios/**/*.yaml")] path: PathBuf) {
 /// Runs a case on one kernel that all of its hosts share, as a real kernel runs it, and follows the answers.
 fn follow(case: &Case, profile: &Profile) {
     let mut case = case.clone();
-    for host in case.hosts.values_mut() {
+    for host in case.hosts_mut().values_mut() {
         host.machine = Some("one".to_owned());
     }
     let journal =

@@ -59,7 +59,7 @@ impl Need {
     #[must_use]
     pub fn of(case: &Case, rate: Rate) -> Need {
         let calls = calls(case);
-        let kept = match &case.program {
+        let kept = match &*case.program {
             Program::Steps(_) => KEPT_STEP,
             Program::Processes(_) => KEPT,
         };
@@ -142,7 +142,7 @@ pub fn scenario(folded: &[Folded], engines: &[&dyn Engine]) -> Need {
 /// Most calls that a case makes. Where an option is refused, setting it is a call as well.
 #[must_use]
 pub fn calls(case: &Case) -> u64 {
-    match &case.program {
+    match &*case.program {
         Program::Steps(steps) => steps.len() as u64,
         Program::Processes(processes) => {
             let one = |process: &Process| {
@@ -166,7 +166,7 @@ pub fn calls(case: &Case) -> u64 {
 #[must_use]
 pub fn moments(case: &Case) -> u64 {
     let faults = case.network.faults.len() as u64;
-    let acts = match &case.program {
+    let acts = match &*case.program {
         Program::Steps(steps) => steps.len() as u64,
         Program::Processes(processes) => {
             let one = |process: &Process| {

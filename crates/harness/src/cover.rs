@@ -63,7 +63,7 @@ impl<'a> Space<'a> {
                     kernels.push(name);
                 }
             }
-            for (name, value) in &case.case.axes {
+            for (name, value) in &*case.case.axes {
                 match axes.iter_mut().find(|(one, _)| one == name) {
                     Some((_, values)) if values.contains(value) => {}
                     Some((_, values)) => values.push(value.clone()),

@@ -27,7 +27,7 @@ pub struct Unmet {
 #[must_use]
 pub fn check(case: &Case, attempts: &Attempts) -> Vec<Unmet> {
     let mut unmet = Vec::new();
-    if let Program::Steps(steps) = &case.program {
+    if let Program::Steps(steps) = &*case.program {
         check_steps(steps, attempts, &mut unmet);
     }
     for check in &case.expect {

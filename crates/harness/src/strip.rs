@@ -117,7 +117,7 @@ pub fn record(case: &Case, profile: &Profile, calls: usize) -> Result<Vec<Strip>
     let watch: Watch = Arc::default();
     if let Ok(mut recorder) = watch.lock() {
         recorder.every = (calls / SAMPLES).max(1);
-        for (name, host) in &case.hosts {
+        for (name, host) in &*case.hosts {
             let set = |key: &str| host.sysctl.get(key).map(String::as_str);
             let range = set("net.ipv4.ip_local_port_range").and_then(ends);
             let range = range.unwrap_or(PortRange::new(32768, profile.behaviours.range_high));

@@ -225,7 +225,7 @@ processes:
 #[test]
 fn nothing_is_offered_where_nobody_is_refused() {
     let mut case = case(report(), "linux-6.18");
-    let processes = match &mut case.program {
+    let processes = match case.program_mut() {
         fourtuple_scenario::Program::Processes(processes) => processes,
         fourtuple_scenario::Program::Steps(_) => unreachable!("the report is declarative"),
     };

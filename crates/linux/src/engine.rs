@@ -296,7 +296,7 @@ fn key(case: &Case, profile: &Profile) -> String {
 fn foreseen(case: &Case, profile: &Profile) -> Result<(usize, Duration), Cannot> {
     let (attempts, _) = Model::simulate(case, profile, |machine| Seeded::new(case.seed, machine))?;
     let last = attempts.iter().map(|attempt| attempt.at_ns()).max();
-    let sleeps = match &case.program {
+    let sleeps = match &*case.program {
         Program::Processes(_) => Duration::ZERO,
         Program::Steps(steps) => steps
             .iter()

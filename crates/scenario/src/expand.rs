@@ -1,9 +1,13 @@
 //! A scenario to its cases: one for each kernel and each point of the matrix.
 
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
 use crate::diagnostic::{Diagnostic, Errors};
 use crate::kernels::{KernelNames, Unknown};
 use crate::limits::{MAX_CASES, MAX_EXPANDED_VALUES};
-use crate::model::{Case, ExpectBlock, Point, Scenario};
+use crate::model::{Body, Case, ExpectBlock, Host, Point, Program, Scenario};
 use crate::span::Span;
 use crate::yaml::{Node, Value};
 
@@ -29,17 +33,37 @@ pub fn expand(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<Case>, E
     check_expect(scenario, kernels, &mut problems);
     problems.finish()?;
 
-    let mut cases = Vec::with_capacity(names.len() * scenario.points.len());
+    let points: Vec<Shared<'_>> = scenario.points.iter().map(Shared::of).collect();
+    let mut cases = Vec::with_capacity(names.len() * points.len());
     for kernel in &names {
-        for point in &scenario.points {
+        for point in &points {
             cases.push(case(scenario, kernels, kernel, point));
         }
     }
     Ok(cases)
 }
 
-fn case(scenario: &Scenario, kernels: &KernelNames, kernel: &str, point: &Point) -> Case {
-    let body = &point.body;
+/// A point of the matrix, with what its cases on all kernels have in common.
+struct Shared<'a> {
+    body: &'a Body,
+    axes: Arc<IndexMap<String, String>>,
+    hosts: Arc<IndexMap<String, Host>>,
+    program: Arc<Program>,
+}
+
+impl<'a> Shared<'a> {
+    fn of(point: &'a Point) -> Self {
+        Shared {
+            body: &point.body,
+            axes: Arc::new(point.axes.clone()),
+            hosts: Arc::new(point.body.hosts.clone()),
+            program: Arc::new(point.body.program.clone()),
+        }
+    }
+}
+
+fn case(scenario: &Scenario, kernels: &KernelNames, kernel: &str, point: &Shared<'_>) -> Case {
+    let body = point.body;
     let applies = |block: &&ExpectBlock| {
         let selector = block.kernel.as_ref();
         // The names have been checked, so that an error cannot come up here.
@@ -55,12 +79,12 @@ fn case(scenario: &Scenario, kernels: &KernelNames, kernel: &str, point: &Point)
         file: scenario.file.clone(),
         about: scenario.about.clone(),
         kernel: kernel.to_owned(),
-        axes: point.axes.clone(),
+        axes: Arc::clone(&point.axes),
         seed: body.seed,
         time_wait: body.time_wait,
         network: body.network.clone(),
-        hosts: body.hosts.clone(),
-        program: body.program.clone(),
+        hosts: Arc::clone(&point.hosts),
+        program: Arc::clone(&point.program),
         expect: checks.collect(),
     }
 }

@@ -60,7 +60,7 @@ fn the_declarative_example_says_what_it_says() {
 #[test]
 fn the_step_example_says_what_it_says() {
     let cases = cases("steps");
-    let Program::Steps(steps) = &cases[0].program else {
+    let Program::Steps(steps) = &*cases[0].program else {
         panic!("the step form");
     };
     // 15 steps of the file and the socket `b`, which is made on its first use.

@@ -175,7 +175,7 @@ fn styles(case: &Case) -> Vec<Style> {
             None => found.push(style),
         }
     };
-    match &case.program {
+    match &*case.program {
         Program::Processes(all) => {
             for (name, process) in all
                 .iter()

@@ -160,7 +160,7 @@ pub fn explore(
     budget: Budget,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Exploration, Cannot> {
-    let (found, coverage) = match &case.program {
+    let (found, coverage) = match &*case.program {
         Program::Steps(_) => steps::run(case, profile, budget, progress)?,
         Program::Processes(_) => match search::run(case, profile, budget, progress)? {
             Some((found, states)) => (found, Coverage::Exhaustive { states }),

@@ -24,7 +24,7 @@ pub struct Replay {
 /// # Errors
 /// When the case cannot be set up, or is not the one that was explored.
 pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Replay, Cannot> {
-    if let Program::Steps(_) = &case.program {
+    if let Program::Steps(_) = &*case.program {
         let answers = outcome
             .course
             .moves

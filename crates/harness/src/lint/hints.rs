@@ -42,7 +42,7 @@ pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<
 
 /// What is worth knowing about an option that did nothing.
 pub(super) fn option(case: &Case, owner: &Owner, option: &SocketOption) -> Option<String> {
-    let process = match (owner, &case.program) {
+    let process = match (owner, &*case.program) {
         (Owner::Process(name), Program::Processes(all)) => all.get(name),
         _ => None,
     };

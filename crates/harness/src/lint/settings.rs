@@ -52,7 +52,7 @@ impl Setting {
 /// All settings of a case, in the order of the file.
 pub(super) fn all(scenario: &Scenario, case: &Case) -> Vec<Setting> {
     let mut found = Vec::new();
-    for (name, host) in &case.hosts {
+    for (name, host) in &*case.hosts {
         for (key, value) in &host.sysctl {
             let path = super::keys(&["hosts", name, "sysctl", key]);
             found.push(Setting {
@@ -66,7 +66,7 @@ pub(super) fn all(scenario: &Scenario, case: &Case) -> Vec<Setting> {
             });
         }
     }
-    match &case.program {
+    match &*case.program {
         Program::Processes(all) => {
             for (name, process) in all {
                 let mut addresses = process
@@ -151,9 +151,9 @@ fn options_of(step: &Step) -> Option<&Options> {
 /// The case without a setting.
 pub(super) fn without(case: &Case, setting: &Setting) -> Case {
     let mut case = case.clone();
-    match (&setting.owner, &mut case.program) {
+    match (&setting.owner, case.program_mut()) {
         (Owner::Host(host), _) => {
-            if let Some(host) = case.hosts.get_mut(host) {
+            if let Some(host) = case.hosts_mut().get_mut(host) {
                 host.sysctl.shift_remove(setting.name());
             }
         }

@@ -133,10 +133,10 @@ fn listening(subject: &Subject<'_>, case: &Case) -> Vec<(String, u16, Span)> {
             found.push((host.to_owned(), at.port(), subject.scenario.span_of(&path)));
         }
     };
-    for (name, host) in &case.hosts {
+    for (name, host) in &*case.hosts {
         add(name, &host.listen, &["hosts", name, "listen"]);
     }
-    match &case.program {
+    match &*case.program {
         Program::Processes(all) => {
             for (name, process) in all {
                 add(&process.on, &process.listen, &["processes", name, "listen"]);

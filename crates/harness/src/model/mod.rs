@@ -90,7 +90,7 @@ impl Model {
     }
 
     fn play<C: Chooser>(net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
-        match &case.program {
+        match &*case.program {
             Program::Processes(processes) => processes::run(net, processes),
             Program::Steps(steps) => steps::run(net, steps),
         }

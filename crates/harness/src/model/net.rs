@@ -70,7 +70,7 @@ impl<C: Chooser> Net<C> {
             watch: None,
         };
         let mut machines: BTreeMap<&str, MachineId> = BTreeMap::new();
-        for (name, host) in &case.hosts {
+        for (name, host) in &*case.hosts {
             let machine = host.machine.as_deref().unwrap_or(name);
             let id = match machines.get(machine) {
                 Some(id) => *id,

@@ -295,7 +295,7 @@ fn explicit(case: &Case, situation: &Situation) -> Change {
 }
 
 fn destinations(case: &Case, situation: &Situation) -> Change {
-    let Program::Processes(_) = &case.program else {
+    let Program::Processes(_) = &*case.program else {
         return Change::Nothing("a scenario of steps names each destination itself".to_owned());
     };
     let mut made = Vec::new();
@@ -308,7 +308,7 @@ fn destinations(case: &Case, situation: &Situation) -> Change {
                 let ports = (0..times).filter_map(|n| to.port().checked_add(n));
                 connect.extend(ports.map(|port| SocketAddr::new(to.ip(), port)));
             }
-            let Program::Processes(all) = &mut case.program else {
+            let Program::Processes(all) = case.program_mut() else {
                 continue;
             };
             let Some(process) = all.get_mut(&victim.name) else {
@@ -326,7 +326,7 @@ fn destinations(case: &Case, situation: &Situation) -> Change {
                 let serves = |host: &fourtuple_scenario::Host| {
                     host.addresses.contains(&to.ip()) || to.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST)
                 };
-                if let Some(host) = case.hosts.values_mut().find(|host| serves(host))
+                if let Some(host) = case.hosts_mut().values_mut().find(|host| serves(host))
                     && !host.listen.iter().any(any)
                 {
                     host.listen.push(to);

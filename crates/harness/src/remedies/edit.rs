@@ -46,7 +46,7 @@ pub(crate) fn port_list(text: &str) -> Vec<PortRange> {
 pub(super) fn sysctl(case: &mut Case, hosts: &[String], key: &str, value: &str) -> bool {
     let mut changed = false;
     for host in hosts {
-        let Some(host) = case.hosts.get_mut(host) else {
+        let Some(host) = case.hosts_mut().get_mut(host) else {
             continue;
         };
         let old = host.sysctl.insert(key.to_owned(), value.to_owned());
@@ -85,7 +85,7 @@ pub(super) fn option(case: &mut Case, processes: &[String], option: &SocketOptio
         options.set(option.clone());
         changed |= *options != before;
     };
-    match &mut case.program {
+    match case.program_mut() {
         Program::Processes(all) => {
             for name in processes {
                 if let Some(process) = all.get_mut(name) {
@@ -109,7 +109,7 @@ pub(super) fn option(case: &mut Case, processes: &[String], option: &SocketOptio
 
 /// Takes the bind() away from connections of some processes; their listeners keep theirs.
 pub(super) fn unbind(case: &mut Case, processes: &[String]) -> bool {
-    match &mut case.program {
+    match case.program_mut() {
         Program::Processes(all) => {
             let mut changed = false;
             for name in processes {
@@ -155,7 +155,7 @@ pub(super) fn bind(case: &mut Case, process: &str, at: &[SocketAddr]) -> bool {
     let Some(first) = at.first() else {
         return false;
     };
-    match &mut case.program {
+    match case.program_mut() {
         Program::Processes(all) => {
             let Some(process) = all.get_mut(process) else {
                 return false;
@@ -201,7 +201,7 @@ pub(super) fn bind(case: &mut Case, process: &str, at: &[SocketAddr]) -> bool {
 
 /// Changes who closes connections that are closed at all; `false` if none is, or it is so already.
 pub(super) fn close(case: &mut Case, close: Close) -> bool {
-    match &mut case.program {
+    match case.program_mut() {
         Program::Processes(all) => {
             let mut changed = false;
             for process in all.values_mut() {
@@ -255,7 +255,7 @@ pub(super) fn own_addresses(
         .flat_map(|host| host.addresses.iter().copied())
         .chain(destinations(case))
         .collect();
-    let Some(one) = case.hosts.get_mut(host) else {
+    let Some(one) = case.hosts_mut().get_mut(host) else {
         return Vec::new();
     };
     let same =
@@ -298,7 +298,7 @@ fn following(ip: IpAddr) -> IpAddr {
 }
 
 fn bound_addresses(case: &Case) -> BTreeSet<IpAddr> {
-    match &case.program {
+    match &*case.program {
         Program::Processes(all) => all
             .values()
             .flat_map(|process| process.bind.iter().map(SocketAddr::ip))
@@ -314,7 +314,7 @@ fn bound_addresses(case: &Case) -> BTreeSet<IpAddr> {
 }
 
 fn destinations(case: &Case) -> Vec<IpAddr> {
-    match &case.program {
+    match &*case.program {
         Program::Processes(all) => all
             .values()
             .flat_map(|process| process.connect.iter().map(SocketAddr::ip))
@@ -348,7 +348,7 @@ pub(crate) struct Habits {
 
 /// The habits of a program of either form.
 pub(crate) fn habits(case: &Case, process: &str) -> Habits {
-    match &case.program {
+    match &*case.program {
         Program::Processes(all) => {
             let Some(one) = all.get(process) else {
                 return Habits::default();
@@ -404,7 +404,7 @@ fn habits_of_steps(steps: &[Spanned<Step>], process: &str) -> Habits {
 
 /// The processes of a case, in the order of the file.
 pub(crate) fn processes(case: &Case) -> Vec<String> {
-    match &case.program {
+    match &*case.program {
         Program::Processes(all) => all.keys().cloned().collect(),
         Program::Steps(steps) => {
             let mut names: Vec<String> = Vec::new();

@@ -444,7 +444,7 @@ fn another_kernel(case: &Case, situation: &Situation, profile: &Profile) -> Reme
         let mut changed = case.clone();
         changed.kernel.clone_from(&other.name);
         for host in &situation.hosts {
-            if let Some(host) = changed.hosts.get_mut(host)
+            if let Some(host) = changed.hosts_mut().get_mut(host)
                 && host.kernel.is_some()
             {
                 host.kernel = Some(Spanned::from(other.name.clone()));

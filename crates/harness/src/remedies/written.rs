@@ -65,7 +65,7 @@ fn sentence(remedy: &Remedy) -> String {
 
 /// The steps' own expectations were about the unchanged scenario.
 fn forget_expectations(case: &mut Case) {
-    let Program::Steps(steps) = &mut case.program else {
+    let Program::Steps(steps) = case.program_mut() else {
         return;
     };
     for step in steps {

@@ -93,7 +93,7 @@ impl Script {
             })
             .collect();
         let mut prelude = Vec::new();
-        for (name, host) in &case.hosts {
+        for (name, host) in &*case.hosts {
             for (key, value) in &host.sysctl {
                 prelude.push(sysctl(name, key, value));
             }
@@ -115,7 +115,7 @@ impl Script {
             notes.push(model::left_out(case));
         }
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-        let body = match &case.program {
+        let body = match &*case.program {
             scenario::Program::Steps(of_case) => {
                 Body::Steps(steps::Steps::of(case, of_case, prelude.len(), wait_ms)?)
             }
@@ -177,7 +177,7 @@ fn of_its_own(addresses: &[IpAddr]) -> Vec<IpAddr> {
 fn nowhere(case: &Case) -> Vec<IpAddr> {
     let hosts = case.hosts.values().flat_map(|host| host.addresses.iter());
     let somewhere: BTreeSet<IpAddr> = hosts.copied().collect();
-    let connects: BTreeSet<IpAddr> = match &case.program {
+    let connects: BTreeSet<IpAddr> = match &*case.program {
         scenario::Program::Steps(steps) => steps
             .iter()
             .filter_map(|step| match &step.value {

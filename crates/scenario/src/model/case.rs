@@ -1,5 +1,6 @@
 //! One run: a scenario on one kernel at one point of its matrix.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -7,7 +8,7 @@ use indexmap::IndexMap;
 use super::{Body, Check, ExpectBlock, Host, Network, Program};
 use crate::span::Spanned;
 
-/// One run of a scenario, ready for an interpreter.
+/// One run of a scenario, ready for an interpreter. What it has in common with the runs on other kernels is there once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// The scenario's name, such as `rhel-6.5/connect-after-bind`.
@@ -19,7 +20,7 @@ pub struct Case {
     /// The kernel, by the name that the scenario used for it.
     pub kernel: String,
     /// The value of each matrix axis, in the order of the file; empty without a matrix.
-    pub axes: IndexMap<String, String>,
+    pub axes: Arc<IndexMap<String, String>>,
     /// Seed of everything that is random.
     pub seed: u64,
     /// Length of TIME-WAIT; none for the kernel's own, which is 60 seconds.
@@ -27,9 +28,9 @@ pub struct Case {
     /// The network between the hosts.
     pub network: Network,
     /// The hosts by name, in the order of the file.
-    pub hosts: IndexMap<String, Host>,
+    pub hosts: Arc<IndexMap<String, Host>>,
     /// What runs on them.
-    pub program: Program,
+    pub program: Arc<Program>,
     /// What is asked of the results on this kernel, in the order of the file.
     pub expect: Vec<Spanned<Check>>,
 }
@@ -41,6 +42,16 @@ impl Case {
             .get(host)
             .and_then(|host| host.kernel.as_ref())
             .map_or(self.kernel.as_str(), |kernel| kernel.value.as_str())
+    }
+
+    /// The hosts, to be changed for this case alone.
+    pub fn hosts_mut(&mut self) -> &mut IndexMap<String, Host> {
+        Arc::make_mut(&mut self.hosts)
+    }
+
+    /// What runs, to be changed for this case alone.
+    pub fn program_mut(&mut self) -> &mut Program {
+        Arc::make_mut(&mut self.program)
     }
 
     /// The running part, as a scenario holds it.
@@ -56,8 +67,8 @@ impl Case {
             seed: self.seed,
             time_wait: self.time_wait,
             network: self.network.clone(),
-            hosts: self.hosts.clone(),
-            program: self.program.clone(),
+            hosts: (*self.hosts).clone(),
+            program: (*self.program).clone(),
             expect,
         }
     }

@@ -69,7 +69,7 @@ impl Scene {
     ) -> Result<Rc<Self>, Cannot> {
         let mut machines: Vec<(Name, IpAddr, Vec<Linux>)> = Vec::new();
         let mut hosts = Vec::new();
-        for (name, host) in &case.hosts {
+        for (name, host) in &*case.hosts {
             let machine = host.machine.as_deref().unwrap_or(name);
             let behaviours = match &host.kernel {
                 None => profile.behaviours,
@@ -110,7 +110,7 @@ impl Scene {
             linuxes.push(linux);
         }
         let mut recorder = Recorder::default();
-        let programs = match &case.program {
+        let programs = match &*case.program {
             Program::Processes(processes) => Programs::new(processes, |on, name| {
                 let host = index_of(&hosts, on)?;
                 Ok((host, recorder.who(hosts[host].name.clone(), name)))

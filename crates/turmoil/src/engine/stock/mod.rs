@@ -100,7 +100,7 @@ fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
     let (builder, notes) = stage::builder(case)?;
     let mut sim = builder.build();
     let stage = Stage::new(case, notes, &mut sim)?;
-    for (name, host) in &case.hosts {
+    for (name, host) in &*case.hosts {
         let at = sim.lookup(name.as_str());
         let (stage, listen) = (Rc::clone(&stage), host.listen.clone());
         let name = name.clone();

@@ -61,7 +61,7 @@ fn addresses(case: &Case) -> Vec<IpAddr> {
         all.extend(host.addresses.iter().copied());
         all.extend(host.listen.iter().map(SocketAddr::ip));
     }
-    match &case.program {
+    match &*case.program {
         Program::Processes(processes) => {
             for process in processes.values() {
                 let ends = process
@@ -99,7 +99,7 @@ pub(super) fn builder(case: &Case) -> Result<(turmoil::Builder, Vec<String>), Ca
         builder.ip_version(IpVersion::V6);
     }
     let mut ranges: Vec<&str> = Vec::new();
-    for (name, host) in &case.hosts {
+    for (name, host) in &*case.hosts {
         if host.addresses.len() > 1 {
             notes.push(format!(
                 "turmoil gives {name} one address instead of {}",
@@ -151,7 +151,7 @@ impl Stage {
             })
             .collect();
         let mut recorder = Recorder::default();
-        let programs = match &case.program {
+        let programs = match &*case.program {
             Program::Processes(processes) => Programs::new(processes, |on, name| {
                 let found = hosts.iter().position(|h| *h.name == *on);
                 let host = found.ok_or_else(|| Cannot::new(format!("no host is called {on}")))?;
