@@ -75,6 +75,20 @@ impl Recorder {
         self.attempts.socket(socket.into())
     }
 
+    /// Who makes a step: a process without instances, on a socket with a name.
+    pub fn caller(
+        &mut self,
+        host: impl Into<Name>,
+        process: impl Into<Name>,
+        socket: impl Into<Name>,
+    ) -> Caller {
+        Caller {
+            who: self.who(host, process),
+            instance: 1,
+            socket: self.named(socket),
+        }
+    }
+
     /// Notes that a call is made now. The caller must be one of this recorder.
     pub fn call(&mut self, at_ns: u64, caller: Caller, op: Op, args: Args) -> Slot {
         Slot(self.attempts.push(at_ns, caller, op, args))

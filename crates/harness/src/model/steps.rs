@@ -13,7 +13,7 @@ use super::net::Net;
 use crate::attempt::{Answer, Args, Name};
 use crate::call;
 use crate::engine::Cannot;
-use crate::recorder::{Caller, Recorder, Seen, Slot};
+use crate::recorder::{Recorder, Seen, Slot};
 
 /// Longest time that one `connect` step blocks, in nanoseconds. Kernels give up after two minutes or less.
 const PATIENCE: u64 = 300_000_000_000;
@@ -152,14 +152,11 @@ impl<C: Chooser> Runner<C> {
         };
         let held = self.sockets.get(name);
         let host = held.map_or(0, |held| held.host);
-        let caller = Caller {
-            who: self.recorder.who(
-                self.net.hosts[host].name.clone(),
-                held.map_or_else(|| "main".into(), |held| held.process.clone()),
-            ),
-            instance: 1,
-            socket: self.recorder.named(name),
-        };
+        let caller = self.recorder.caller(
+            self.net.hosts[host].name.clone(),
+            held.map_or_else(|| "main".into(), |held| held.process.clone()),
+            name,
+        );
         self.recorder.call(self.net.elapsed(), caller, op, args)
     }
 

@@ -5,7 +5,7 @@ use crate::plan::{AnswerError, Records};
 use crate::program::{Answer, Call, Family, How, OptionValue, Outcome, Step};
 use crate::wire::MAX_PROCESSES;
 use fourtuple_harness::attempt::{Args, Name};
-use fourtuple_harness::{Answer as Word, Caller, Cannot, Recorder, Seen};
+use fourtuple_harness::{Answer as Word, Cannot, Recorder, Seen};
 use fourtuple_kernel::Errno;
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Address, Case, PortRef, Spanned};
@@ -331,11 +331,7 @@ fn nanos(time: Duration) -> u64 {
 impl Noted {
     /// Adds the attempt that the step is.
     fn attempt(&self, calls: &[Step], no_port: bool, recorder: &mut Recorder) {
-        let caller = Caller {
-            who: recorder.who(self.host.clone(), self.process.clone()),
-            instance: 1,
-            socket: recorder.named(self.socket.clone()),
-        };
+        let caller = recorder.caller(self.host.clone(), self.process.clone(), self.socket.clone());
         let slot = recorder.call(
             self.at_ns,
             caller,

@@ -319,11 +319,7 @@ impl Stage {
     /// Who makes a call on a socket of the steps.
     pub(super) fn caller(&self, host: &Name, process: Name, socket: &str) -> Caller {
         let mut recorder = self.recorder.borrow_mut();
-        Caller {
-            who: recorder.who(host.clone(), process),
-            instance: 1,
-            socket: recorder.named(socket),
-        }
+        recorder.caller(host.clone(), process, socket)
     }
 
     pub(super) fn call(&self, caller: Caller, op: Op, args: Args) -> Slot {
