@@ -269,13 +269,21 @@ impl Builder<'_> {
             .with_help(help);
         }
         let span = self.source.span(at, at);
+        let (_, line, column) = self.source.line_at(at);
+        let parts = line.split_at_checked(column);
+        let second_colon = parts.is_some_and(|(a, b)| a.contains(": ") && b.starts_with(':'));
+        let help = if second_colon {
+            "text with a `: ` in it needs quotes around it"
+        } else {
+            "look at the indentation and the quotes of this line and the one before it"
+        };
         Diagnostic::at(
             self.source,
             span,
             format!("this is not YAML: {said}"),
             "noticed here",
         )
-        .with_help("look at the indentation and the quotes of this line and the one before it")
+        .with_help(help)
     }
 
     fn span(&self, span: granit_parser::Span) -> Span {
