@@ -1,7 +1,7 @@
 //! Measures the crates of the workspace in one run and writes what it found to `docs/performance.md`.
 //!
 //! `cargo build --release --workspace && cargo run --release -p fourtuple-bench`; `-- instructions` writes the counts of instructions
-//! alone, `-- flat` checks that they do not grow and writes nothing.
+//! per call alone, `-- flat` checks that they do not grow and writes nothing.
 
 mod clock;
 mod command;

@@ -51,19 +51,20 @@ impl<C: Chooser> Machine<C> {
         } else {
             None
         };
-        match ack {
-            Some(ack) => self.take_up(ns, offer, ack),
-            None => {
-                self.keep(ns, offer);
-                self.transmit(ns, offer.answer);
-            }
-        }
+        self.conclude(ns, offer, ack);
     }
 
-    /// Enters a request: its acknowledgement is still to come.
-    fn keep(&mut self, ns: u16, Offer { answer, request }: Offer) {
+    /// Makes the child if the answer has been acknowledged at once. Otherwise the answer is sent. Without a child the request stays.
+    fn conclude(&mut self, ns: u16, Offer { answer, request }: Offer, ack: Option<Segment>) {
+        let child = ack.and_then(|ack| self.spawn_child(ns, ack, &request));
+        if child.is_some() {
+            return;
+        }
         let key = Tuple::new(answer.src, answer.dst);
         self.ns_mut(ns).requests.insert(key, request);
+        if ack.is_none() {
+            self.transmit(ns, answer);
+        }
     }
 
     /// A SYN-ACK reaches the socket that waits for it, with nothing else under way: how it is acknowledged.
@@ -83,13 +84,6 @@ impl<C: Chooser> Machine<C> {
             saw_fin,
             ..answer.reply(SegKind::Ack)
         })
-    }
-
-    /// An answer has been acknowledged at once. Without room for the child the request stays.
-    fn take_up(&mut self, ns: u16, offer: Offer, ack: Segment) {
-        if self.spawn_child(ns, ack, &offer.request).is_none() {
-            self.keep(ns, offer);
-        }
     }
 
     /// The handshake is complete: a child joins the listener's bucket (`tcp_v4_syn_recv_sock`,
@@ -168,13 +162,8 @@ impl<C: Chooser> Machine<C> {
         let Some(offer) = server.answer_syn(at.0, syn) else {
             return;
         };
-        match self.acknowledge(from.0, &offer.answer) {
-            Some(ack) => server.take_up(at.0, offer, ack),
-            None => {
-                server.keep(at.0, offer);
-                server.transmit(at.0, offer.answer);
-            }
-        }
+        let ack = self.acknowledge(from.0, &offer.answer);
+        server.conclude(at.0, offer, ack);
     }
 }
 

@@ -74,7 +74,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    pub(crate) fn receive(&mut self, ns: u16, seg: Segment) {
+    fn receive(&mut self, ns: u16, seg: Segment) {
         let tuple = Tuple::new(seg.dst, seg.src);
         let found = self.ns(ns).established.find(&tuple, |_| true);
         match found.map(Owner::who) {

@@ -138,23 +138,23 @@ impl Judge {
             if calls::is_unknown(&op) {
                 continue;
             }
-            self.calls += 1;
             let seen = seen(step, &op).map_err(&wrong)?;
-            if let Err(disallowed) = self.follower.step(at, &op, &seen) {
+            let judged = self.follower.step(at, &op, &seen);
+            if judged.is_ok() && self.follower.gave_up() {
+                let what = "the answers until then have too many explanations".into();
+                return Err(NotFollowed {
+                    too_many: true,
+                    ..wrong(what)
+                });
+            }
+            self.calls += 1;
+            if let Err(disallowed) = judged {
                 return Ok(Some(Counterexample {
                     program: program.program.clone(),
                     step: i,
                     seen: words(&seen),
                     allowed: all_words(&disallowed.allowed),
                 }));
-            }
-            if self.follower.gave_up() {
-                self.calls -= 1;
-                let what = "the answers until then have too many explanations".into();
-                return Err(NotFollowed {
-                    too_many: true,
-                    ..wrong(what)
-                });
             }
         }
         Ok(None)
