@@ -30,6 +30,7 @@ mod errno;
 mod established;
 mod explain;
 pub mod follow;
+mod handover;
 mod handshake;
 mod held;
 pub mod journal;

@@ -317,10 +317,8 @@ impl<C: Chooser> Machine<C> {
                 timestamps: s.timestamps,
                 fin_wait2,
             };
-            let bucket = s.bucket;
             let t = self.tws.insert(tw);
-            self.link(Owner::tw(t), bucket);
-            self.hash_insert(ns, Owner::tw(t));
+            self.hand_over(i, t);
             self.schedule_tw(t, timeout);
         }
         self.set_close(i);

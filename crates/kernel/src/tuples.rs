@@ -175,6 +175,17 @@ impl Tuples {
             .insert_unique(key.hash(), Entry { key, owner }, |e| e.key.hash());
     }
 
+    /// Another owner takes the place of one.
+    pub(crate) fn replace(&mut self, tuple: &Tuple, owner: Owner, by: Owner) {
+        let Some(pair) = self.pair(tuple.local, tuple.remote) else {
+            return;
+        };
+        let hash = tuple.key(pair).hash();
+        if let Some(entry) = self.table.find_mut(hash, |e| e.owner == owner) {
+            entry.owner = by;
+        }
+    }
+
     pub(crate) fn remove(&mut self, tuple: &Tuple, owner: Owner) {
         let Some(pair) = self.pair(tuple.local, tuple.remote) else {
             return;
