@@ -289,26 +289,29 @@ impl<C: Chooser> Machine<C> {
         });
         // With sockets that are bound to devices it matters who asks.
         let place = place.filter(|_| !self.ns(ns).devices);
+        // Sets of ports tell most reasons; their sums are added up at the end.
+        let [mut reserved, mut fastreuse, mut in_use, mut time_wait] = [0; 4];
         for (i, mask) in run.words() {
             let n = self.ns(ns);
-            let reserved = mask & n.values.reserved.word(i);
-            let fastreuse = mask & !reserved & n.blocked.word(i);
-            let open = mask & !reserved & !fastreuse;
+            let kept = mask & n.values.reserved.word(i);
+            let skipped = mask & !kept & n.blocked.word(i);
+            let open = mask & !kept & !skipped;
             let (taken, soft) = place.map_or((0, 0), |p| {
                 let to = n.destinations.get(p);
                 (to.taken.word(i), to.soft().map_or(0, |set| set.word(i)))
             });
-            counts.add(PortVerdict::Reserved, reserved.count_ones());
-            counts.add(PortVerdict::Fastreuse, fastreuse.count_ones());
-            counts.add(
-                PortVerdict::TupleTimeWait,
-                (open & taken & soft).count_ones(),
-            );
-            counts.add(PortVerdict::TupleInUse, (open & taken & !soft).count_ones());
+            reserved += kept.count_ones();
+            fastreuse += skipped.count_ones();
+            in_use += (open & taken & !soft).count_ones();
+            time_wait += (open & taken & soft).count_ones();
             for port in ports_of(i, open & !taken) {
                 counts.add(self.connect_verdict(sk, port), 1);
             }
         }
+        counts.add(PortVerdict::Reserved, reserved);
+        counts.add(PortVerdict::Fastreuse, fastreuse);
+        counts.add(PortVerdict::TupleInUse, in_use);
+        counts.add(PortVerdict::TupleTimeWait, time_wait);
     }
 
     /// Why an unbound connect() did not take a port that its search visited.
