@@ -14,13 +14,19 @@ const LINES: usize = 3;
 pub struct Agenda<T> {
     lines: [VecDeque<T>; LINES],
     others: BinaryHeap<Reverse<T>>,
+    /// The line that the smallest item stands in, [`HEAP`] for the heap. Of no meaning while there is none.
+    next: usize,
 }
+
+/// In the place of a line's number: the heap.
+const HEAP: usize = LINES;
 
 impl<T: Ord> Default for Agenda<T> {
     fn default() -> Self {
         Agenda {
             lines: std::array::from_fn(|_| VecDeque::new()),
             others: BinaryHeap::new(),
+            next: 0,
         }
     }
 }
@@ -28,8 +34,14 @@ impl<T: Ord> Default for Agenda<T> {
 impl<T: Ord> Agenda<T> {
     /// Adds an item.
     pub fn push(&mut self, item: T) {
-        let fits = |line: &&mut VecDeque<T>| line.back().is_none_or(|last| *last <= item);
-        match self.lines.iter_mut().find(fits) {
+        let fits = |line: &VecDeque<T>| line.back().is_none_or(|last| *last <= item);
+        let line = self.lines.iter().position(fits).unwrap_or(HEAP);
+        // Behind another item of its line it is not the smallest.
+        let at_front = self.lines.get(line).is_none_or(VecDeque::is_empty);
+        if at_front && self.first().is_none_or(|first| item < *first) {
+            self.next = line;
+        }
+        match self.lines.get_mut(line) {
             Some(line) => line.push_back(item),
             None => self.others.push(Reverse(item)),
         }
@@ -37,16 +49,22 @@ impl<T: Ord> Agenda<T> {
 
     /// The smallest item.
     #[must_use]
+    #[inline]
     pub fn first(&self) -> Option<&T> {
-        self.smallest().map(|(item, _)| item)
+        match self.lines.get(self.next) {
+            Some(line) => line.front(),
+            None => self.others.peek().map(|Reverse(item)| item),
+        }
     }
 
     /// Takes the smallest item out.
     pub fn pop(&mut self) -> Option<T> {
-        match self.smallest()?.1 {
-            Some(line) => self.lines[line].pop_front(),
+        let item = match self.lines.get_mut(self.next) {
+            Some(line) => line.pop_front(),
             None => self.others.pop().map(|Reverse(item)| item),
-        }
+        };
+        self.next = self.smallest();
+        item
     }
 
     /// Takes all items out.
@@ -61,17 +79,17 @@ impl<T: Ord> Agenda<T> {
         self.lines.iter().flatten().chain(others)
     }
 
-    /// The smallest item and its line, if it stands in one.
-    fn smallest(&self) -> Option<(&T, Option<usize>)> {
-        let mut best = self.others.peek().map(|Reverse(item)| (item, None));
+    /// Where the smallest item is.
+    fn smallest(&self) -> usize {
+        let mut best = self.others.peek().map(|Reverse(item)| (item, HEAP));
         for (n, line) in self.lines.iter().enumerate() {
             if let Some(item) = line.front()
                 && best.is_none_or(|(least, _)| item < least)
             {
-                best = Some((item, Some(n)));
+                best = Some((item, n));
             }
         }
-        best
+        best.map_or(0, |(_, line)| line)
     }
 }
 
