@@ -61,8 +61,25 @@ impl Attempts {
     pub fn iter(&self) -> Iter<'_> {
         Iter {
             pools: &self.pools,
-            rows: self.rows.iter().enumerate(),
+            rows: self.rows.iter(),
+            first: 0,
         }
+    }
+
+    /// The attempts of each instant, with its time in nanoseconds.
+    pub(crate) fn instants(&self) -> impl Iterator<Item = (u64, Iter<'_>)> {
+        let mut first = 0;
+        let instants = self.rows.chunk_by(|a, b| a.at_ns() == b.at_ns());
+        instants.map(move |rows| {
+            let pools = &self.pools;
+            let instant = Iter {
+                pools,
+                rows: rows.iter(),
+                first,
+            };
+            first += rows.len();
+            (rows[0].at_ns(), instant)
+        })
     }
 
     pub(crate) fn who(&mut self, host: Name, process: Name) -> Who {
@@ -158,15 +175,18 @@ impl<'a> IntoIterator for &'a Attempts {
 #[derive(Clone)]
 pub struct Iter<'a> {
     pools: &'a Pools,
-    rows: std::iter::Enumerate<std::slice::Iter<'a, Row>>,
+    rows: std::slice::Iter<'a, Row>,
+    /// The place of the next one.
+    first: usize,
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = Attempt<'a>;
 
     fn next(&mut self) -> Option<Attempt<'a>> {
-        let (at, row) = self.rows.next()?;
-        Some(Attempt::new(self.pools, row, at))
+        let row = self.rows.next()?;
+        self.first += 1;
+        Some(Attempt::new(self.pools, row, self.first - 1))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -176,8 +196,8 @@ impl<'a> Iterator for Iter<'a> {
 
 impl DoubleEndedIterator for Iter<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        let (at, row) = self.rows.next_back()?;
-        Some(Attempt::new(self.pools, row, at))
+        let row = self.rows.next_back()?;
+        Some(Attempt::new(self.pools, row, self.first + self.rows.len()))
     }
 }
 

@@ -156,37 +156,23 @@ impl Story {
     #[must_use]
     pub fn of(attempts: &Attempts, steps: bool) -> Self {
         let mut blocks: Vec<Block> = Vec::new();
-        let mut now: Option<(u64, Vec<Row>)> = None;
-        // Of each row of the instant, the mark of the last attempt that it took.
+        // Of each row of the last block, the mark of an attempt that it took.
         let mut marks: Vec<Mark> = Vec::new();
-        for attempt in attempts {
-            match &mut now {
-                Some((at, rows)) if *at == attempt.at_ns() => {
-                    let like = (!steps).then(|| like(rows, &marks, attempt)).flatten();
-                    match like {
-                        Some(like) => {
-                            marks[like] = attempt.mark();
-                            rows[like].calls += 1;
-                            rows[like].instances.push(attempt.instance());
-                        }
-                        None => {
-                            marks.push(attempt.mark());
-                            rows.push(Row::of(attempt, steps));
-                        }
-                    }
-                }
-                _ => {
+        for (at, instant) in attempts.instants() {
+            // Mostly the same calls come again and again; then nothing but their number is new.
+            let again = !steps
+                && instant
+                    .clone()
+                    .map(|one| one.mark())
+                    .eq(marks.iter().copied());
+            match blocks.last_mut().filter(|_| again) {
+                Some(last) => last.again(at, instant),
+                None => {
                     marks.clear();
-                    marks.push(attempt.mark());
-                    let row = Row::of(attempt, steps);
-                    if let Some((at, rows)) = now.replace((attempt.at_ns(), vec![row])) {
-                        close(&mut blocks, at, rows, steps);
-                    }
+                    let rows = rows_of(instant, &mut marks, steps);
+                    close(&mut blocks, at, rows, steps);
                 }
             }
-        }
-        if let Some((at, rows)) = now {
-            close(&mut blocks, at, rows, steps);
         }
         for row in blocks.iter_mut().flat_map(|block| &mut block.rows) {
             row.instances.sort_unstable();
@@ -281,6 +267,16 @@ impl Story {
 }
 
 impl Block {
+    /// The same once more, a call for each row.
+    fn again<'a>(&mut self, at: u64, calls: impl Iterator<Item = Attempt<'a>>) {
+        self.to = at;
+        self.instants += 1;
+        for (row, call) in self.rows.iter_mut().zip(calls) {
+            row.calls += 1;
+            row.instances.push(call.instance());
+        }
+    }
+
     fn time(&self) -> String {
         if self.instants == 1 {
             return seconds(self.from);
@@ -293,6 +289,30 @@ impl Block {
             self.instants
         )
     }
+}
+
+/// The rows of an instant, and of each the mark of the last attempt that it took.
+fn rows_of<'a>(
+    instant: impl Iterator<Item = Attempt<'a>>,
+    marks: &mut Vec<Mark>,
+    steps: bool,
+) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for attempt in instant {
+        let like = (!steps).then(|| like(&rows, marks, attempt)).flatten();
+        match like {
+            Some(like) => {
+                marks[like] = attempt.mark();
+                rows[like].calls += 1;
+                rows[like].instances.push(attempt.instance());
+            }
+            None => {
+                marks.push(attempt.mark());
+                rows.push(Row::of(attempt, steps));
+            }
+        }
+    }
+    rows
 }
 
 /// The row of an instant that an attempt belongs to. No two rows that are looked at would take the same attempt.
