@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::diagnostic::{Diagnostic, Errors};
-use crate::kernels::{KernelNames, Unknown};
+use crate::kernels::{Chosen, KernelNames, Unknown};
 use crate::limits::{MAX_CASES, MAX_EXPANDED_VALUES};
 use crate::model::{Body, Case, ExpectBlock, Host, Point, Program, Scenario};
 use crate::span::Span;
@@ -17,6 +17,29 @@ use crate::yaml::{Node, Value};
 ///
 /// Kernel names that `kernels` does not know, and scenarios with too many cases.
 pub fn expand(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<Case>, Errors> {
+    let names = checked(scenario, kernels)?;
+    let points: Vec<Shared<'_>> = (scenario.points.iter())
+        .map(|point| Shared::of(point, kernels))
+        .collect();
+    let mut cases = Vec::with_capacity(names.len() * points.len());
+    for kernel in &names {
+        for point in &points {
+            cases.push(case(scenario, kernels, kernel, point));
+        }
+    }
+    Ok(cases)
+}
+
+/// Whether a scenario can be expanded, for callers that want it on other kernels than its own.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expandable(scenario: &Scenario, kernels: &KernelNames) -> Result<(), Errors> {
+    checked(scenario, kernels).map(|_| ())
+}
+
+/// The kernels of a scenario in which all is in order.
+fn checked(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<String>, Errors> {
     let mut problems = Problems {
         scenario,
         list: Vec::new(),
@@ -32,15 +55,7 @@ pub fn expand(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<Case>, E
     check_size(scenario, names.len(), &mut problems);
     check_expect(scenario, kernels, &mut problems);
     problems.finish()?;
-
-    let points: Vec<Shared<'_>> = scenario.points.iter().map(Shared::of).collect();
-    let mut cases = Vec::with_capacity(names.len() * points.len());
-    for kernel in &names {
-        for point in &points {
-            cases.push(case(scenario, kernels, kernel, point));
-        }
-    }
-    Ok(cases)
+    Ok(names)
 }
 
 /// A point of the matrix, with what its cases on all kernels have in common.
@@ -49,31 +64,35 @@ struct Shared<'a> {
     axes: Arc<IndexMap<String, String>>,
     hosts: Arc<IndexMap<String, Host>>,
     program: Arc<Program>,
+    /// For each block of expectations the kernels that it is for, unless it is for all.
+    expect: Vec<(&'a ExpectBlock, Option<Chosen>)>,
 }
 
 impl<'a> Shared<'a> {
-    fn of(point: &'a Point) -> Self {
+    fn of(point: &'a Point, kernels: &KernelNames) -> Self {
+        let chosen = |block: &'a ExpectBlock| {
+            let selector = block.kernel.as_ref();
+            // The names have been checked, so that an error cannot come up here.
+            let chosen = selector.map(|one| kernels.chosen(one).unwrap_or_default());
+            (block, chosen)
+        };
         Shared {
             body: &point.body,
             axes: Arc::new(point.axes.clone()),
             hosts: Arc::new(point.body.hosts.clone()),
             program: Arc::new(point.body.program.clone()),
+            expect: point.body.expect.iter().map(chosen).collect(),
         }
     }
 }
 
 fn case(scenario: &Scenario, kernels: &KernelNames, kernel: &str, point: &Shared<'_>) -> Case {
     let body = point.body;
-    let applies = |block: &&ExpectBlock| {
-        let selector = block.kernel.as_ref();
-        // The names have been checked, so that an error cannot come up here.
-        selector.is_none_or(|selector| kernels.selects(selector, kernel).unwrap_or(false))
+    let applies = |(_, chosen): &&(&ExpectBlock, Option<Chosen>)| {
+        (chosen.as_ref()).is_none_or(|chosen| kernels.is_among(chosen, kernel))
     };
-    let checks = body
-        .expect
-        .iter()
-        .filter(applies)
-        .flat_map(|block| block.checks.iter().cloned());
+    let checks = point.expect.iter().filter(applies);
+    let checks = checks.flat_map(|(block, _)| block.checks.iter().cloned());
     Case {
         scenario: scenario.name.clone(),
         file: scenario.file.clone(),

@@ -1,6 +1,8 @@
 //! Kernel names, which the caller knows and this crate does not.
 
-use indexmap::IndexMap;
+use std::collections::BTreeSet;
+
+use indexmap::{IndexMap, IndexSet};
 
 use crate::diagnostic::quoted;
 use crate::model::{KernelPattern, KernelSelector};
@@ -16,6 +18,10 @@ pub struct KernelNames {
     /// Name to place in `kernels`.
     places: IndexMap<String, usize>,
 }
+
+/// Kernels that a selector has chosen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chosen(BTreeSet<usize>);
 
 /// A kernel that cannot be found, before it is known where in a file it stands.
 pub(crate) struct Unknown {
@@ -78,17 +84,11 @@ impl KernelNames {
     /// The kernels of a selector, each once, in the order of the selector. A kernel keeps the name that the selector
     /// uses for it; ranges give names of the range's family.
     pub(crate) fn select(&self, selector: &KernelSelector) -> Result<Vec<String>, Vec<Unknown>> {
-        let mut found: Vec<String> = Vec::new();
+        let mut found: IndexSet<String> = IndexSet::new();
         let mut unknown = Vec::new();
         for pattern in &selector.patterns {
             match self.matching(&pattern.value) {
-                Ok(names) => {
-                    for name in names {
-                        if !found.contains(&name) {
-                            found.push(name);
-                        }
-                    }
-                }
+                Ok(names) => found.extend(names),
                 Err((message, help)) => unknown.push(Unknown {
                     span: pattern.span,
                     message,
@@ -97,21 +97,22 @@ impl KernelNames {
             }
         }
         if unknown.is_empty() {
-            Ok(found)
+            Ok(found.into_iter().collect())
         } else {
             Err(unknown)
         }
     }
 
-    /// Whether a selector means a kernel, under any of its names.
-    pub(crate) fn selects(
-        &self,
-        selector: &KernelSelector,
-        name: &str,
-    ) -> Result<bool, Vec<Unknown>> {
-        let place = self.places.get(name);
+    /// The kernels that a selector means, under any of their names.
+    pub(crate) fn chosen(&self, selector: &KernelSelector) -> Result<Chosen, Vec<Unknown>> {
         let names = self.select(selector)?;
-        Ok(names.iter().any(|one| self.places.get(one) == place))
+        let places = names.iter().filter_map(|name| self.places.get(name));
+        Ok(Chosen(places.copied().collect()))
+    }
+
+    /// Whether a kernel is one of those, under any of its names.
+    pub(crate) fn is_among(&self, Chosen(places): &Chosen, name: &str) -> bool {
+        (self.places.get(name)).is_some_and(|place| places.contains(place))
     }
 
     fn matching(&self, pattern: &KernelPattern) -> Result<Vec<String>, (String, String)> {

@@ -54,7 +54,7 @@ mod yaml;
 
 pub use diagnostic::{Diagnostic, Errors, Place, Severity};
 pub use digest::digest;
-pub use expand::expand;
+pub use expand::{expand, expandable};
 pub use kernels::KernelNames;
 pub use load::{discover, load, name_of};
 pub use locate::Segment;
