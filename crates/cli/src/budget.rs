@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use fourtuple_harness::{Engine, Model, Need, budget, runner};
+use fourtuple_harness::{Engine, Model, Need, budget};
+use fourtuple_scenario::Scenario;
 
 use crate::output::Failure;
-use crate::select::Selected;
+use crate::select::{Folded, Selected};
 
 /// About how many changes of a scenario `remedies` and `lint` try.
 pub(crate) const TRIED: u64 = 64;
@@ -33,14 +34,12 @@ impl Budget {
     /// One needs more memory, or all of them more time, than they may.
     pub(crate) fn check(
         self,
-        selected: &[Selected],
+        folded: &[Folded],
         engines: &[&dyn Engine],
     ) -> Result<Vec<Need>, Failure> {
-        let need = |one: &Selected| {
-            budget::scenario(&runner::fold(&one.scenario, one.cases.clone()), engines)
-        };
-        let needs: Vec<Need> = selected.iter().map(need).collect();
-        self.hold(selected, &needs)?;
+        let need = |one: &Folded| budget::scenario(&one.cases, engines);
+        let needs: Vec<Need> = folded.iter().map(need).collect();
+        self.hold(folded.iter().map(|one| &one.scenario), &needs)?;
         Ok(needs)
     }
 
@@ -51,15 +50,19 @@ impl Budget {
             cases.fold(Need::default(), Need::and)
         };
         let needs: Vec<Need> = selected.iter().map(need).collect();
-        self.hold(selected, &needs)
+        self.hold(selected.iter().map(|one| &one.scenario), &needs)
     }
 
-    fn hold(self, selected: &[Selected], needs: &[Need]) -> Result<(), Failure> {
-        for (one, need) in selected.iter().zip(needs) {
+    fn hold<'a>(
+        self,
+        scenarios: impl Iterator<Item = &'a Scenario> + Clone,
+        needs: &[Need],
+    ) -> Result<(), Failure> {
+        for (scenario, need) in scenarios.clone().zip(needs) {
             if need.memory() > self.memory() {
                 return Err(Failure::Told(format!(
                     "error: {}: {} may need {} MiB of memory, and the limit is {} MiB\n  = help: ask for fewer engines, kernels, points of the matrix or connections, or allow it with `--max-memory {}`",
-                    one.scenario.file,
+                    scenario.file,
                     counts(need),
                     mib(need.memory()),
                     self.max_memory,
@@ -71,12 +74,9 @@ impl Budget {
         if all.time() > Duration::from_secs(self.max_time) {
             let seconds = all.nanos.div_ceil(1_000_000_000);
             // The one that takes most is the one to look at.
-            let most = selected
-                .iter()
-                .zip(needs)
-                .max_by_key(|(_, need)| need.nanos);
-            let most = most.map_or("", |(one, _)| one.scenario.file.as_str());
-            let files = match selected.len() {
+            let most = scenarios.zip(needs).max_by_key(|(_, need)| need.nanos);
+            let most = most.map_or("", |(scenario, _)| scenario.file.as_str());
+            let files = match needs.len() {
                 1 => String::new(),
                 n => format!("{n} scenarios, of which this one takes most: "),
             };

@@ -3,14 +3,14 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use fourtuple_harness::{Engine, Model, runner};
+use fourtuple_harness::{Engine, Model};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::RunError;
 use fourtuple_linux::engine::{self, Real};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 use crate::output::{Failure, Output};
-use crate::select::Selected;
+use crate::select::Folded;
 
 /// What `run` uses unless it is told otherwise: the engines that need nothing but this program.
 pub(crate) const DEFAULT: [&str; 3] = ["model", "turmoil", "stock"];
@@ -105,17 +105,14 @@ pub(crate) fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Box<dyn E
 }
 
 /// Tells the engines to which many cases at once are cheaper what they will be asked for.
-pub(crate) fn prepare(engines: &[Box<dyn Engine>], selected: &[Selected]) {
+pub(crate) fn prepare(engines: &[Box<dyn Engine>], folded: &[Folded]) {
     if !engines.iter().any(|engine| engine.wants_many()) {
         return;
     }
-    let folded: Vec<_> = selected
-        .iter()
-        .flat_map(|one| runner::fold(&one.scenario, one.cases.clone()))
-        .collect();
     let cases: Vec<_> = folded
         .iter()
-        .map(|(case, profile, _)| (&**case, profile))
+        .flat_map(|one| &one.cases)
+        .map(|(case, profile, _)| (&**case, &**profile))
         .collect();
     for engine in engines.iter().filter(|engine| engine.wants_many()) {
         engine.prepare(&cases);

@@ -17,6 +17,7 @@ mod corpus;
 mod engines;
 mod files;
 mod github;
+mod in_order;
 mod junit;
 mod output;
 mod progress;

@@ -6,46 +6,53 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Room {
     most: u64,
-    taken: Mutex<u64>,
-    left: Condvar,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: u64,
+    /// Nobody waits any more.
+    open: bool,
 }
 
 impl Room {
     pub(crate) fn new(most: u64) -> Self {
         Room {
             most,
-            taken: Mutex::new(0),
-            left: Condvar::new(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
         }
     }
 
     /// Waits until there is room for so many bytes and takes them. What is alone always has room.
     pub(crate) fn take(&self, bytes: u64) {
-        let mut taken = self.lock();
-        while *taken > 0 && taken.saturating_add(bytes) > self.most {
-            taken = self
-                .left
-                .wait(taken)
+        let mut state = self.lock();
+        while !state.open && state.taken > 0 && state.taken.saturating_add(bytes) > self.most {
+            state = self
+                .changed
+                .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        *taken = taken.saturating_add(bytes);
+        state.taken = state.taken.saturating_add(bytes);
     }
 
     /// Gives back what was taken.
     pub(crate) fn give(&self, bytes: u64) {
-        let mut taken = self.lock();
-        *taken = taken.saturating_sub(bytes);
-        self.left.notify_all();
+        let mut state = self.lock();
+        state.taken = state.taken.saturating_sub(bytes);
+        self.changed.notify_all();
     }
 
-    /// Lets everybody in: nothing will be given back any more.
+    /// Lets everybody in from now on: nothing will be given back any more.
     pub(crate) fn open(&self) {
-        *self.lock() = 0;
-        self.left.notify_all();
+        self.lock().open = true;
+        self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,7 +88,10 @@ mod tests {
         let room = Room::new(1);
         room.take(1);
         std::thread::scope(|scope| {
-            scope.spawn(|| room.take(1));
+            // Nor those who come after it was opened, and find what others have taken meanwhile.
+            for _ in 0..3 {
+                scope.spawn(|| room.take(1));
+            }
             room.open();
         });
     }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use fourtuple_harness::runner;
 use fourtuple_scenario::{
-    Case, Errors, KernelNames, KernelSelector, Scenario, discover, expand, load,
+    Case, Errors, KernelNames, KernelSelector, Scenario, discover, expand, expandable, load,
 };
 
 use crate::budget::Budget;
@@ -27,6 +28,23 @@ pub(crate) struct Overrides {
 pub(crate) struct Selected {
     pub(crate) scenario: Scenario,
     pub(crate) cases: Vec<Case>,
+}
+
+impl Selected {
+    /// The cases that have to run.
+    pub(crate) fn fold(self) -> Folded {
+        Folded {
+            cases: runner::fold(&self.scenario, self.cases),
+            scenario: self.scenario,
+        }
+    }
+}
+
+/// A scenario with the cases of it that have to run.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    pub(crate) scenario: Scenario,
+    pub(crate) cases: Vec<runner::Folded>,
 }
 
 /// Reads all scenarios under some paths. What is wrong with any of them is told together, before anything runs.
@@ -61,14 +79,12 @@ pub(crate) fn one(file: &Path, overrides: &Overrides) -> Result<Selected, Failur
 
 fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selected, Errors> {
     let mut scenario = load(file)?;
-    // The scenario's own kernels are checked even if others are asked for.
-    let own = expand(&scenario, names)?;
-    let mut cases = if overrides.kernel.is_empty() {
-        own
-    } else {
+    if !overrides.kernel.is_empty() {
+        // The scenario's own kernels are checked even if others are asked for.
+        expandable(&scenario, names)?;
         scenario.kernel = KernelSelector::of(&overrides.kernel);
-        expand(&scenario, names)?
-    };
+    }
+    let mut cases = expand(&scenario, names)?;
     if let Some(seed) = overrides.seed {
         for case in &mut cases {
             case.seed = seed;

@@ -1,6 +1,7 @@
 //! Lists of kernels, written short.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{KernelNames, KernelPattern, KernelSelector};
@@ -24,11 +25,39 @@ pub fn compact(names: &[&str]) -> String {
     Order::new().compact(names)
 }
 
-/// Where every kernel stands in its family. Worth keeping when many lists are written.
-#[derive(Debug)]
+/// The profile of a kernel that has one, as [`profile::find`] finds it.
+pub(crate) fn profile(name: &str) -> Option<Arc<Profile>> {
+    static KNOWN: LazyLock<BTreeMap<String, Arc<Profile>>> = LazyLock::new(|| {
+        let names = profile::names().into_iter();
+        names
+            .filter_map(|name| Some((name.clone(), Arc::new(profile::find(&name)?))))
+            .collect()
+    });
+    let known = KNOWN.get(name).cloned();
+    // The table does not list every stable release.
+    known.or_else(|| profile::find(name).map(Arc::new))
+}
+
+/// Family, place in the family and place among all, by name.
+type Places = BTreeMap<String, (String, usize, usize)>;
+
+/// From the model's table of kernels, worked out once.
+static PLACES: LazyLock<Places> = LazyLock::new(|| {
+    let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    for (overall, name) in profile::names().into_iter().enumerate() {
+        let family = family(&name).to_owned();
+        let size = sizes.entry(family.clone()).or_default();
+        places.insert(name, (family, *size, overall));
+        *size += 1;
+    }
+    places
+});
+
+/// Where every kernel stands in its family.
+#[derive(Clone, Copy, Debug)]
 pub struct Order {
-    /// Family, place in the family and place among all, by name.
-    places: BTreeMap<String, (String, usize, usize)>,
+    places: &'static Places,
 }
 
 impl Default for Order {
@@ -41,15 +70,7 @@ impl Order {
     /// From the model's table of kernels.
     #[must_use]
     pub fn new() -> Self {
-        let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
-        let mut places = BTreeMap::new();
-        for (overall, name) in profile::names().into_iter().enumerate() {
-            let family = family(&name).to_owned();
-            let size = sizes.entry(family.clone()).or_default();
-            places.insert(name, (family, *size, overall));
-            *size += 1;
-        }
-        Order { places }
+        Order { places: &PLACES }
     }
 
     /// The names under which a selector asks for the kernel `name`, that one first: a list means what it names, a

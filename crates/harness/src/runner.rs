@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use fourtuple_kernel::profile::{self, Profile};
+use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::{Case, Scenario};
+use indexmap::IndexMap;
 
 use crate::agreement::{self, Agreement};
 use crate::attempt::Name;
 use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine, Standing};
-use crate::kernels::Order;
+use crate::kernels::{self, Order};
 use crate::report::RunReport;
 
 /// What one engine made of one case.
@@ -115,33 +116,34 @@ impl ScenarioReport {
 }
 
 /// A case that runs, its kernel's profile, and the names of all kernels that it stands for.
-pub type Folded = (Arc<Case>, Profile, Vec<Name>);
+pub type Folded = (Arc<Case>, Arc<Profile>, Vec<Name>);
 
 /// The cases of a scenario that have to run: kernels that behave the same in everything are one.
 #[must_use]
 pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
     let order = Order::new();
     let mut folded: Vec<Folded> = Vec::new();
-    let mut profiles: Vec<(String, Option<Profile>)> = Vec::new();
+    let mut kernels = Kernels::default();
+    let mut points = Points::default();
+    // Of each point, what has been folded of it, with its kernel's class.
+    let mut of_points: Vec<Vec<(usize, usize)>> = Vec::new();
     for case in cases {
-        let known = profiles.iter().position(|(name, _)| *name == case.kernel);
-        let known = known.unwrap_or_else(|| {
-            profiles.push((case.kernel.clone(), profile::find(&case.kernel)));
-            profiles.len() - 1
-        });
         // Names are checked when a scenario is expanded.
-        let Some(profile) = profiles[known].1.clone() else {
+        let Some((profile, class)) = kernels.find(&case.kernel) else {
             continue;
         };
-        let alike = folded.iter_mut().find(|(first, behaves, _)| {
-            behaves.behaviours == profile.behaviours
-                && same_point(first, &case)
-                && first.expect == case.expect
-        });
+        let point = points.number(&case);
+        if point == of_points.len() {
+            of_points.push(Vec::new());
+        }
+        let alike = of_points[point]
+            .iter()
+            .find(|(place, other)| *other == class && folded[*place].0.expect == case.expect);
         let asked = order.asked_for(&scenario.kernel, &case.kernel, &profile);
         let asked = asked.iter().map(|name| Name::from(name.as_str()));
         match alike {
-            Some((_, _, names)) => {
+            Some((place, _)) => {
+                let (_, _, names) = &mut folded[*place];
                 for name in asked {
                     if !names.contains(&name) {
                         names.push(name);
@@ -149,6 +151,7 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
                 }
             }
             None => {
+                of_points[point].push((folded.len(), class));
                 let names = asked.collect();
                 folded.push((Arc::new(case), profile, names));
             }
@@ -157,23 +160,74 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
     folded
 }
 
-/// Whether two cases of a scenario are at the same point of its matrix, whose axes have one order.
-fn same_point(one: &Case, other: &Case) -> bool {
-    one.axes.values().eq(other.axes.values())
+/// The kernels of a scenario's cases.
+#[derive(Default)]
+struct Kernels(Vec<(String, Option<Classed>)>);
+
+/// A kernel's profile, with a number that is the same for those that behave the same in everything.
+type Classed = (Arc<Profile>, usize);
+
+impl Kernels {
+    fn find(&mut self, name: &str) -> Option<Classed> {
+        // The cases of a kernel come one after the other.
+        if let Some((_, known)) = self.0.iter().rev().find(|(known, _)| known == name) {
+            return known.clone();
+        }
+        let found = kernels::profile(name).map(|profile| {
+            let mut known = self.0.iter().filter_map(|(_, known)| known.as_ref());
+            let same = known.find(|(other, _)| other.behaviours == profile.behaviours);
+            let class = same.map_or(self.0.len(), |(_, class)| *class);
+            (profile, class)
+        });
+        self.0.push((name.to_owned(), found.clone()));
+        found
+    }
+}
+
+/// The points of a scenario's matrix, whose axes have one order.
+#[derive(Default)]
+struct Points(Vec<Arc<IndexMap<String, String>>>);
+
+impl Points {
+    /// The number of a case's point; the number of points until now if it is a new one.
+    fn number(&mut self, case: &Case) -> usize {
+        // Cases that were expanded together share their axes.
+        let shared = self.0.iter().position(|axes| Arc::ptr_eq(axes, &case.axes));
+        let same = || {
+            let mut points = self.0.iter();
+            points.position(|axes| axes.values().eq(case.axes.values()))
+        };
+        shared.or_else(same).unwrap_or_else(|| {
+            self.0.push(Arc::clone(&case.axes));
+            self.0.len() - 1
+        })
+    }
 }
 
 /// Runs the cases of a scenario on engines. Kernels that behave the same in everything run once.
 #[must_use]
 pub fn run(scenario: &Scenario, cases: Vec<Case>, engines: &[&dyn Engine]) -> ScenarioReport {
-    let mut cases_run: Vec<CaseReport> = Vec::new();
-    let mut profiles: Vec<Profile> = Vec::new();
-    for (case, profile, kernels) in fold(scenario, cases) {
-        let before: Vec<Before<'_>> = (cases_run.iter().zip(&profiles))
-            .filter(|(before, _)| same_point(&before.case, &case))
+    run_folded(scenario, &fold(scenario, cases), engines)
+}
+
+/// The same for cases that have been folded.
+#[must_use]
+pub fn run_folded(
+    scenario: &Scenario,
+    cases: &[Folded],
+    engines: &[&dyn Engine],
+) -> ScenarioReport {
+    let mut points = Points::default();
+    let points: Vec<usize> = cases.iter().map(|one| points.number(&one.0)).collect();
+    let mut cases_run: Vec<CaseReport> = Vec::with_capacity(cases.len());
+    for ((case, profile, kernels), point) in cases.iter().zip(&points) {
+        let before = cases_run.iter().zip(cases).zip(&points);
+        let before: Vec<Before<'_>> = before
+            .filter(|(_, other)| *other == point)
+            .map(|((before, (_, profile, _)), _)| (before, &**profile))
             .collect();
-        let report = run_case(case, &profile, kernels, engines, &before);
+        let report = run_case(case, profile, kernels, engines, &before);
         cases_run.push(report);
-        profiles.push(profile);
     }
     ScenarioReport {
         name: scenario.name.as_str().into(),
@@ -209,19 +263,19 @@ fn same_run<'a>(
 
 /// Runs a case. `before` is the same case on other kernels.
 fn run_case(
-    case: Arc<Case>,
+    case: &Arc<Case>,
     profile: &Profile,
-    kernels: Vec<Name>,
+    kernels: &[Name],
     engines: &[&dyn Engine],
     before: &[Before<'_>],
 ) -> CaseReport {
     let mut runs: Vec<EngineRun> = Vec::with_capacity(engines.len());
     let mut standings: Vec<Standing> = Vec::with_capacity(engines.len());
     for (at, engine) in engines.iter().enumerate() {
-        standings.push(engine.standing(&case));
+        standings.push(engine.standing(case));
         let run = match same_run(*engine, at, profile, before) {
-            None => engine.run(&case, profile),
-            Some((EngineRun::Ran(same), other)) => Ok(same.on(&case, profile, other)),
+            None => engine.run(case, profile),
+            Some((EngineRun::Ran(same), other)) => Ok(same.on(case, profile, other)),
             Some((EngineRun::Cannot { reason, .. }, _)) => Err(Cannot::new(reason.as_str())),
         };
         runs.push(match run {
@@ -262,8 +316,8 @@ fn run_case(
             .collect(),
     };
     CaseReport {
-        case,
-        kernels,
+        case: Arc::clone(case),
+        kernels: kernels.to_vec(),
         runs,
         standings,
         agreement,

@@ -124,7 +124,7 @@ fn on_kernel(
     let cases: Vec<_> = folded
         .iter()
         .flatten()
-        .map(|(case, profile, _)| (&**case, profile))
+        .map(|(case, profile, _)| (&**case, &**profile))
         .collect();
     real.prepare(&cases);
     let mut scenarios = Vec::with_capacity(selected.len());

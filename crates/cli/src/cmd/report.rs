@@ -10,7 +10,7 @@ use crate::engines;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::select::{self, Overrides};
+use crate::select::{self, Folded, Overrides, Selected};
 
 /// Writes one HTML file about scenarios: what happened on which kernel and why, the ports over time, and ways out.
 ///
@@ -40,15 +40,17 @@ impl Args {
         let engines = engines::by_name(&self.engine, &self.real)?;
         let selected = select::all(&self.paths, &self.overrides)?;
         let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
-        self.overrides.budget.check(&selected, &asked)?;
-        engines::prepare(&engines, &selected);
-        let total = selected.len();
+        let folded: Vec<Folded> = selected.into_iter().map(Selected::fold).collect();
+        self.overrides.budget.check(&folded, &asked)?;
+        engines::prepare(&engines, &folded);
+        let total = folded.len();
         let mut entries = Vec::with_capacity(total);
         {
             let progress = Progress::of(total);
-            for (n, one) in selected.into_iter().enumerate() {
+            for (n, one) in folded.iter().enumerate() {
                 progress.at(n, &*one.scenario.name);
-                entries.push(Entry::new(runner::run(&one.scenario, one.cases, &asked)));
+                let report = runner::run_folded(&one.scenario, &one.cases, &asked);
+                entries.push(Entry::new(report));
             }
         }
         let page = html::page(&entries);

@@ -2,16 +2,16 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
 
 use clap::ValueEnum;
+use fourtuple_harness::agreement::Agreement;
 use fourtuple_harness::{Engine, Need, ScenarioReport, json, runner, text};
 
+use crate::in_order::{Plan, in_order};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::room::Room;
-use crate::select::{self, Overrides, Selected};
+use crate::select::{self, Folded, Overrides, Selected};
 use crate::shard::Shard;
 use crate::{engines, github, junit};
 
@@ -67,18 +67,32 @@ impl Args {
         let engines = engines::by_name(&self.engine, &self.real)?;
         let mut selected = select::all(&self.paths, &self.overrides)?;
         self.shard.keep(&mut selected);
+        let folded: Vec<Folded> = selected.into_iter().map(Selected::fold).collect();
         let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
         let budget = self.overrides.budget;
-        let needs = budget.check(&selected, &asked)?;
+        let needs = budget.check(&folded, &asked)?;
         let needs: Vec<u64> = needs.into_iter().map(Need::memory).collect();
-        engines::prepare(&engines, &selected);
+        engines::prepare(&engines, &folded);
         let mut totals = Totals::default();
         let mut writer = Writer::start(self.format, out)?;
-        let room = Room::new(budget.memory());
-        in_order(selected, &asked, self.jobs, (&room, &needs), |report| {
-            totals.add(&report);
-            writer.add(out, &report)
+        let plan = Plan {
+            jobs: self.jobs,
+            needs: &needs,
+            room: &Room::new(budget.memory()),
+            small: self.format == Format::Text,
+        };
+        let ran = |n: usize| {
+            let Folded { scenario, cases } = &folded[n];
+            let report = runner::run_folded(scenario, cases, &asked);
+            Ran::of(report, self.format)
+        };
+        let name = |n: usize| folded[n].scenario.name.clone();
+        let progress = Progress::of(folded.len());
+        in_order(&plan, &progress, name, ran, |ran| {
+            totals.add(&ran.totals);
+            writer.add(out, &ran.outcome)
         })?;
+        drop(progress);
         writer.finish(out, &totals)?;
         engines::all_came_to_an_end(out, &engines)?;
         Ok(if totals.failed == 0 {
@@ -89,90 +103,26 @@ impl Args {
     }
 }
 
-/// Runs scenarios on several threads, as many at a time as there is room for what they need, and hands their reports over in the order of the scenarios.
-fn in_order(
-    selected: Vec<Selected>,
-    engines: &[&dyn Engine],
-    jobs: Option<usize>,
-    (room, needs): (&Room, &[u64]),
-    mut each: impl FnMut(ScenarioReport) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let total = selected.len();
-    let processors = || std::thread::available_parallelism().map_or(1, Into::into);
-    let jobs = jobs.unwrap_or_else(processors).clamp(1, total.max(1));
-    let next = Mutex::new(0);
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::channel::<(usize, ScenarioReport)>();
-        for _ in 0..jobs {
-            let sender = sender.clone();
-            let (selected, next, stop) = (&selected, &next, &stop);
-            scope.spawn(move || {
-                let _guard = Leaving { room, stop };
-                loop {
-                    let index = {
-                        // Room is taken in the order of the scenarios: what is waited for is never behind what waits.
-                        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
-                        let index = *next;
-                        *next += 1;
-                        if let Some(need) = needs.get(index) {
-                            room.take(*need);
-                        }
-                        index
-                    };
-                    let Some(one) = selected
-                        .get(index)
-                        .filter(|_| !stop.load(Ordering::Relaxed))
-                    else {
-                        return;
-                    };
-                    let report = runner::run(&one.scenario, one.cases.clone(), engines);
-                    if sender.send((index, report)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        let mut early: Vec<Option<ScenarioReport>> = (0..total).map(|_| None).collect();
-        let progress = Progress::of(total);
-        let mut done = 0;
-        while done < total {
-            progress.at(done, &*selected[done].scenario.name);
-            match receiver.recv() {
-                Ok((index, report)) => early[index] = Some(report),
-                Err(mpsc::RecvError) => {
-                    return Err(Failure::Told(
-                        "error: a scenario ended without a result".to_owned(),
-                    ));
-                }
-            }
-            while let Some(report) = early.get_mut(done).and_then(Option::take) {
-                let told = progress.aside(|| each(report));
-                room.give(needs[done]);
-                done += 1;
-                if let Err(failure) = told {
-                    stop.store(true, Ordering::Relaxed);
-                    room.open();
-                    return Err(failure);
-                }
-            }
-        }
-        Ok(())
-    })
+/// What came of a scenario.
+struct Ran {
+    totals: Totals,
+    outcome: Outcome,
 }
 
-/// Lets the others go on when a thread panics: what it had room for is never given back.
-struct Leaving<'a> {
-    room: &'a Room,
-    stop: &'a AtomicBool,
+enum Outcome {
+    /// In words: much less than the report.
+    Text(String),
+    Report(ScenarioReport),
 }
 
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.stop.store(true, Ordering::Relaxed);
-            self.room.open();
+impl Ran {
+    fn of(report: ScenarioReport, format: Format) -> Self {
+        Ran {
+            totals: Totals::of(&report),
+            outcome: match format {
+                Format::Text => Outcome::Text(text::summary::summary(&report)),
+                _ => Outcome::Report(report),
+            },
         }
     }
 }
@@ -188,21 +138,26 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, report: &ScenarioReport) {
-        self.scenarios += 1;
-        self.runs += report
-            .cases
-            .iter()
-            .map(|case| case.reports().count())
-            .sum::<usize>();
-        self.failed += usize::from(report.failed());
-        self.compared |= report.cases.iter().any(|case| !case.agreement.is_empty());
-        let differing = report
-            .cases
-            .iter()
-            .flat_map(|case| &case.agreement)
-            .filter(|one| one.fails());
-        self.differing += usize::from(differing.count() > 0);
+    /// Those of one scenario.
+    fn of(report: &ScenarioReport) -> Self {
+        let agreement = || report.cases.iter().flat_map(|case| &case.agreement);
+        Totals {
+            scenarios: 1,
+            runs: (report.cases.iter())
+                .map(|case| case.reports().count())
+                .sum(),
+            failed: usize::from(report.failed()),
+            differing: usize::from(agreement().any(Agreement::fails)),
+            compared: agreement().next().is_some(),
+        }
+    }
+
+    fn add(&mut self, other: &Totals) {
+        self.scenarios += other.scenarios;
+        self.runs += other.runs;
+        self.failed += other.failed;
+        self.differing += other.differing;
+        self.compared |= other.compared;
     }
 }
 
@@ -254,13 +209,16 @@ impl Writer {
         })
     }
 
-    fn add(&mut self, out: &mut Output, report: &ScenarioReport) -> Result<(), Failure> {
-        match self {
-            Writer::Text => out.text(&format!("{}\n", text::summary::summary(report)))?,
-            Writer::Json(document) => document.add(out, report)?,
-            Writer::Lines => json::write_lines(out, report)?,
-            Writer::Junit(suites) => suites.add(report),
-            Writer::Github => github::write(out, report)?,
+    fn add(&mut self, out: &mut Output, outcome: &Outcome) -> Result<(), Failure> {
+        match (self, outcome) {
+            (_, Outcome::Text(words)) => out.text(&format!("{words}\n"))?,
+            (Writer::Text, Outcome::Report(report)) => {
+                out.text(&format!("{}\n", text::summary::summary(report)))?;
+            }
+            (Writer::Json(document), Outcome::Report(report)) => document.add(out, report)?,
+            (Writer::Lines, Outcome::Report(report)) => json::write_lines(out, report)?,
+            (Writer::Junit(suites), Outcome::Report(report)) => suites.add(report),
+            (Writer::Github, Outcome::Report(report)) => github::write(out, report)?,
         }
         Ok(())
     }
