@@ -5,7 +5,7 @@ use std::rc::Rc;
 use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, WorldSock};
 use fourtuple_scenario::Op;
 
-use super::{BACKLOG, Calling, Instance, Program, Sim, Task};
+use super::{BACKLOG, Calling, Instance, Program, Server, Sim, Task};
 use crate::attempt::{Answer, Args};
 use crate::call;
 use crate::model::net::Net;
@@ -139,7 +139,7 @@ impl<C: Chooser> Sim<'_, C> {
             return false;
         }
         let Some(to) = to else {
-            self.hold(instance, socket, None);
+            self.hold(instance, socket, Server::None);
             return false;
         };
         let slot = self
@@ -156,6 +156,7 @@ impl<C: Chooser> Sim<'_, C> {
             slot,
             to,
             answer,
+            accepted: None,
         });
         if answered {
             self.note_answer(instance);
@@ -183,35 +184,49 @@ impl<C: Chooser> Sim<'_, C> {
             self.programs[*program].host,
         );
         let Some(answer) = calling.answer else { return };
+        let (local, peer) = (
+            self.net.world.local(socket),
+            self.net.world.peer(socket).ok(),
+        );
         let seen = answer.map(|()| Seen {
-            local: Some(self.net.world.local(socket)),
-            peer: self.net.world.peer(socket).ok(),
+            local: Some(local),
+            peer,
             bytes: None,
         });
         self.note(slot, seen);
         if answer.is_ok() {
-            self.accept_all(host, to);
+            let accepted = self.accept_all(host, to, peer.map(|peer| (peer, local)));
+            if let Some(calling) = &mut self.instances[instance as usize].calling {
+                calling.accepted = accepted;
+            }
         }
     }
 
-    /// Listeners accept everything at once and keep it.
-    pub(super) fn accept_all(&mut self, from: usize, to: Endpoint) {
-        let Some(host) = self.net.reached(from, to.ip) else {
-            return;
-        };
-        let Some(listeners) = self.listeners.get(&(host, to.port)) else {
-            return;
-        };
+    /// Listeners accept everything at once and keep it. Answers with the socket that has these ends, if it is among them.
+    fn accept_all(
+        &mut self,
+        from: usize,
+        to: Endpoint,
+        ends: Option<(Endpoint, Endpoint)>,
+    ) -> Option<WorldSock> {
+        let host = self.net.reached(from, to.ip)?;
+        let listeners = self.listeners.get(&(host, to.port))?;
+        let mut found = None;
         for listener in listeners {
             while let Call::Done(Ok(child)) = self.net.world.accept(*listener, 0) {
                 if self.closes
                     && let Ok(peer) = self.net.world.peer(child)
                 {
-                    self.accepted
-                        .insert((self.net.world.local(child), peer), child);
+                    let of_child = (self.net.world.local(child), peer);
+                    if ends == Some(of_child) {
+                        found = Some(child);
+                    } else {
+                        self.accepted.insert(of_child, child);
+                    }
                 }
             }
         }
+        found
     }
 
     pub(super) fn answered(&mut self, instance: u32) {
@@ -220,13 +235,12 @@ impl<C: Chooser> Sim<'_, C> {
         };
         if calling.answer == Some(Ok(())) {
             let socket = calling.socket;
-            let ends = self
-                .net
-                .world
-                .peer(socket)
-                .ok()
-                .map(|peer| (peer, self.net.world.local(socket)));
-            self.hold(instance, socket, ends);
+            let server = match (calling.accepted, self.net.world.peer(socket)) {
+                (_, Err(_)) => Server::None,
+                (Some(accepted), Ok(_)) => Server::Known(accepted),
+                (None, Ok(peer)) => Server::At(peer, self.net.world.local(socket)),
+            };
+            self.hold(instance, socket, server);
         } else {
             self.net.world.close(calling.socket);
         }

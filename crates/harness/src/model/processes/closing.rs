@@ -1,17 +1,12 @@
 //! How connections are held and closed, and who goes first.
 
-use fourtuple_kernel::{Chooser, Endpoint, SockOpt, WorldSock};
+use fourtuple_kernel::{Chooser, SockOpt, WorldSock};
 use fourtuple_scenario::{Close, Hold};
 
-use super::{Held, Sim, Task};
+use super::{Held, Server, Sim, Task};
 
 impl<C: Chooser> Sim<'_, C> {
-    pub(super) fn hold(
-        &mut self,
-        instance: u32,
-        client: WorldSock,
-        ends: Option<(Endpoint, Endpoint)>,
-    ) {
+    pub(super) fn hold(&mut self, instance: u32, client: WorldSock, server: Server) {
         let state = &mut self.instances[instance as usize];
         let Hold::For(time) = self.programs[state.program].process.hold else {
             return;
@@ -21,39 +16,38 @@ impl<C: Chooser> Sim<'_, C> {
         self.held.push(Held {
             instance,
             client,
-            ends,
+            server,
         });
         self.push(self.net.world.now() + time, Task::Release(held));
     }
 
     pub(super) fn release(&mut self, held: u32) {
         let Held {
-            instance,
-            client,
-            ends,
+            instance, client, ..
         } = self.held[held as usize];
         let close = self.programs[self.instances[instance as usize].program]
             .process
             .close;
-        let server = ends.and_then(|ends| self.accepted.get(&ends).copied());
-        match (close, server) {
-            (Close::Server, Some(server)) => {
-                self.forget(ends);
-                self.net.world.close(server);
-                self.soon(Task::CloseClient(held));
-                return;
+        match close {
+            Close::Server => {
+                if let Some(server) = self.forget(held) {
+                    self.net.world.close(server);
+                    self.soon(Task::CloseClient(held));
+                    return;
+                }
             }
-            (Close::Both, Some(server)) => {
-                self.forget(ends);
-                self.net.close_both(client, server);
-                self.closed(instance);
-                return;
+            Close::Both => {
+                if let Some(server) = self.forget(held) {
+                    self.net.close_both(client, server);
+                    self.closed(instance);
+                    return;
+                }
             }
-            (Close::Reset, _) => {
+            Close::Reset => {
                 // The option cannot fail: every kernel has it.
                 let _ = self.net.world.set(client, SockOpt::Linger(Some(0)));
             }
-            _ => {}
+            Close::Client => {}
         }
         self.close_client(held);
         self.soon(Task::CloseServer(held));
@@ -68,14 +62,23 @@ impl<C: Chooser> Sim<'_, C> {
     }
 
     pub(super) fn close_server(&mut self, held: u32) {
-        if let Some(server) = self.forget(self.held[held as usize].ends) {
+        if let Some(server) = self.forget(held) {
             self.net.world.close(server);
         }
     }
 
     /// The server's socket of a connection, which from now on is nobody's.
-    pub(super) fn forget(&mut self, ends: Option<(Endpoint, Endpoint)>) -> Option<WorldSock> {
-        self.accepted.swap_remove(&ends?)
+    fn forget(&mut self, held: u32) -> Option<WorldSock> {
+        let server = &mut self.held[held as usize].server;
+        match *server {
+            Server::None => None,
+            Server::Known(known) => {
+                *server = Server::None;
+                Some(known)
+            }
+            // It may not have been accepted yet.
+            Server::At(local, peer) => self.accepted.swap_remove(&(local, peer)),
+        }
     }
 
     /// One connection of an instance is closed.

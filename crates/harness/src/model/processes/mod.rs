@@ -104,14 +104,26 @@ struct Calling {
     slot: Slot,
     to: Endpoint,
     answer: Option<Result<(), Errno>>,
+    /// The server's socket, if it was accepted when the answer came.
+    accepted: Option<WorldSock>,
 }
 
 /// A connection, or a bound socket, that is being held.
 struct Held {
     instance: u32,
     client: WorldSock,
-    /// Local and remote end as the server sees them, to find its socket.
-    ends: Option<(Endpoint, Endpoint)>,
+    server: Server,
+}
+
+/// The server's socket of a connection.
+#[derive(Clone, Copy)]
+enum Server {
+    /// There is none, or it is nobody's any more.
+    None,
+    /// This one.
+    Known(WorldSock),
+    /// One that is accepted sooner or later: local and remote end as the server sees them.
+    At(Endpoint, Endpoint),
 }
 
 struct Sim<'a, C: Chooser> {
@@ -124,7 +136,7 @@ struct Sim<'a, C: Chooser> {
     listeners: BTreeMap<(usize, u16), Vec<WorldSock>>,
     /// Whether connections are closed at all.
     closes: bool,
-    /// Accepted sockets by (local, peer), where connections are closed.
+    /// Accepted sockets by (local, peer), where connections are closed; without those whose client waited for just them.
     accepted: IndexMap<(Endpoint, Endpoint), WorldSock, FixedState>,
     tasks: Agenda<(Time, u64, Task)>,
     sequence: u64,
