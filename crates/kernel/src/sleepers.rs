@@ -38,6 +38,13 @@ impl<C: Chooser> Machine<C> {
             .is_some_and(|w| w.timer == sleeper.seq)
     }
 
+    /// Whether the time of a stand-in may be over.
+    pub(crate) fn any_sleeper_due(&self, now: Time) -> bool {
+        self.sleepers
+            .first()
+            .is_some_and(|sleeper| sleeper.due <= now)
+    }
+
     /// Ends the stand-ins that no kernel has any more by `now`, and arms the timers of those that some have and some have not.
     pub(crate) fn wake_sleepers(&mut self, now: Time) {
         while let Some(sleeper) = self.sleepers.first().copied()

@@ -127,6 +127,11 @@ impl<C: Chooser> Machine<C> {
         if to > self.clock {
             self.arm_unarmed();
         }
+        let timer_due = self.timers.first().is_some_and(|t| t.earliest <= to);
+        if !timer_due && !self.any_sleeper_due(to) {
+            self.clock = self.clock.max(to);
+            return;
+        }
         let mut undecided: Vec<Timer> = Vec::new();
         loop {
             let next = self
