@@ -20,6 +20,7 @@ mod github;
 mod in_order;
 mod junit;
 mod output;
+mod parallel;
 mod progress;
 mod room;
 mod select;

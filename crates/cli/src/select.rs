@@ -9,6 +9,7 @@ use fourtuple_scenario::{
 
 use crate::budget::Budget;
 use crate::output::Failure;
+use crate::parallel;
 
 /// Options that change what a scenario says, and how much it may take.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,14 +31,12 @@ pub(crate) struct Selected {
     pub(crate) cases: Vec<Case>,
 }
 
-impl Selected {
-    /// The cases that have to run.
-    pub(crate) fn fold(self) -> Folded {
-        Folded {
-            cases: runner::fold(&self.scenario, self.cases),
-            scenario: self.scenario,
-        }
-    }
+/// The cases that have to run.
+pub(crate) fn fold(selected: Vec<Selected>) -> Vec<Folded> {
+    parallel::map(selected, |one| Folded {
+        cases: runner::fold(&one.scenario, one.cases),
+        scenario: one.scenario,
+    })
 }
 
 /// A scenario with the cases of it that have to run.
@@ -53,8 +52,9 @@ pub(crate) fn all(paths: &[PathBuf], overrides: &Overrides) -> Result<Vec<Select
     check_kernels(&names, &overrides.kernel)?;
     let mut selected = Vec::new();
     let mut wrong: Option<Errors> = None;
-    for file in discover(paths)? {
-        match read(&file, &names, overrides) {
+    let read = |file: PathBuf| read(&file, &names, overrides);
+    for one in parallel::map(discover(paths)?, read) {
+        match one {
             Ok(one) => selected.push(one),
             Err(errors) => {
                 wrong = Some(match wrong {

@@ -10,7 +10,7 @@ use crate::engines;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::select::{self, Folded, Overrides, Selected};
+use crate::select::{self, Overrides};
 
 /// Writes one HTML file about scenarios: what happened on which kernel and why, the ports over time, and ways out.
 ///
@@ -40,7 +40,7 @@ impl Args {
         let engines = engines::by_name(&self.engine, &self.real)?;
         let selected = select::all(&self.paths, &self.overrides)?;
         let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
-        let folded: Vec<Folded> = selected.into_iter().map(Selected::fold).collect();
+        let folded = select::fold(selected);
         self.overrides.budget.check(&folded, &asked)?;
         engines::prepare(&engines, &folded);
         let total = folded.len();

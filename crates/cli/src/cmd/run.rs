@@ -11,7 +11,7 @@ use crate::in_order::{Plan, in_order};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::room::Room;
-use crate::select::{self, Folded, Overrides, Selected};
+use crate::select::{self, Folded, Overrides};
 use crate::shard::Shard;
 use crate::{engines, github, junit};
 
@@ -67,7 +67,7 @@ impl Args {
         let engines = engines::by_name(&self.engine, &self.real)?;
         let mut selected = select::all(&self.paths, &self.overrides)?;
         self.shard.keep(&mut selected);
-        let folded: Vec<Folded> = selected.into_iter().map(Selected::fold).collect();
+        let folded = select::fold(selected);
         let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
         let budget = self.overrides.budget;
         let needs = budget.check(&folded, &asked)?;
