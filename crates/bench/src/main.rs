@@ -1,7 +1,7 @@
 //! Measures the crates of the workspace in one run and writes what it found to `docs/performance.md`.
 //!
 //! `cargo build --release --workspace && cargo run --release -p fourtuple-bench`; `-- instructions` writes the counts of instructions
-//! per call alone, `-- flat` checks that they do not grow and writes nothing.
+//! per call alone, `-- command` times whole processes alone, `-- flat` checks that they do not grow and writes nothing.
 
 mod clock;
 mod command;
@@ -30,9 +30,10 @@ fn main() -> ExitCode {
         }
         Some(kernel::HELD) => kernel::held_inside(arguments.next(), arguments.next()),
         Some("instructions") => page::write_instructions(top),
+        Some("command") => page::write_command(top),
         Some("flat") => instructions::flat(top),
         Some(other) => Err(format!(
-            "`{other}` is nothing to measure; without an argument all is, with `instructions` they are counted, and `flat` checks that \
+            "`{other}` is nothing to measure; without an argument all is, with `instructions` they are counted, with `command` whole processes are, and `flat` checks that \
              calls cost the same as the range fills"
         )),
         None => page::write(top),

@@ -62,6 +62,18 @@ pub(crate) fn write_instructions(top: &Path) -> Result<(), String> {
     std::fs::write(&file, page).map_err(told)
 }
 
+/// Measures whole processes alone and writes them into the page that is there.
+pub(crate) fn write_command(top: &Path) -> Result<(), String> {
+    let file = top.join("docs/performance.md");
+    let told = |e: std::io::Error| format!("{}: {e}", file.display());
+    let page = std::fs::read_to_string(&file).map_err(told)?;
+    let Some(start) = page.find(COMMAND) else {
+        return Err(format!("{} has no place for them", file.display()));
+    };
+    let page = [&page[..start], &whole_process(top)?].concat();
+    std::fs::write(&file, page).map_err(told)
+}
+
 /// What it was measured on, in words.
 fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -279,8 +291,10 @@ fn side_by_side(page: &mut String, top: &Path) -> Result<(), String> {
     Ok(())
 }
 
+const COMMAND: &str = "\n## The command\n";
+
 fn whole_process(top: &Path) -> Result<String, String> {
-    let mut page = String::from("\n## The command\n\nWhole processes, from start to end.\n\n");
+    let mut page = format!("{COMMAND}\nWhole processes, from start to end.\n\n");
     table(
         &mut page,
         &[
