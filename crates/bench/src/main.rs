@@ -33,8 +33,8 @@ fn main() -> ExitCode {
         Some("command") => page::write_command(top),
         Some("flat") => instructions::flat(top),
         Some(other) => Err(format!(
-            "`{other}` is nothing to measure; without an argument all is, with `instructions` they are counted, with `command` whole processes are, and `flat` checks that \
-             calls cost the same as the range fills"
+            "`{other}` is nothing to measure; without an argument all is, with `instructions` they are counted, with `command` whole processes \
+             are measured, and `flat` checks that calls cost the same as the range fills"
         )),
         None => page::write(top),
     };

@@ -51,26 +51,31 @@ pub(crate) fn write(top: &Path) -> Result<(), String> {
 
 /// Counts instructions and writes them into the page that is there: they are the same at any load.
 pub(crate) fn write_instructions(top: &Path) -> Result<(), String> {
-    let file = top.join("docs/performance.md");
-    let told = |e: std::io::Error| format!("{}: {e}", file.display());
-    let page = std::fs::read_to_string(&file).map_err(told)?;
-    let start = page.find(COUNTED).or_else(|| page.find(GROWTH));
-    let (Some(start), Some(end)) = (start, page.find(GROWTH)) else {
-        return Err(format!("{} has no place for them", file.display()));
-    };
-    let page = [&page[..start], &counted(top)?, &page[end..]].concat();
-    std::fs::write(&file, page).map_err(told)
+    rewrite(top, |page| {
+        let end = page.find(GROWTH)?;
+        let start = page.find(COUNTED).unwrap_or(end);
+        Some(counted(top).map(|part| [&page[..start], &part, &page[end..]].concat()))
+    })
 }
 
 /// Measures whole processes alone and writes them into the page that is there.
 pub(crate) fn write_command(top: &Path) -> Result<(), String> {
+    rewrite(top, |page| {
+        let start = page.find(COMMAND)?;
+        Some(whole_process(top).map(|part| [&page[..start], &part].concat()))
+    })
+}
+
+/// Writes the page that is there anew, if it has a place for the part that is new.
+fn rewrite(
+    top: &Path,
+    anew: impl FnOnce(&str) -> Option<Result<String, String>>,
+) -> Result<(), String> {
     let file = top.join("docs/performance.md");
     let told = |e: std::io::Error| format!("{}: {e}", file.display());
     let page = std::fs::read_to_string(&file).map_err(told)?;
-    let Some(start) = page.find(COMMAND) else {
-        return Err(format!("{} has no place for them", file.display()));
-    };
-    let page = [&page[..start], &whole_process(top)?].concat();
+    let no_place = || Err(format!("{} has no place for them", file.display()));
+    let page = anew(&page).unwrap_or_else(no_place)?;
     std::fs::write(&file, page).map_err(told)
 }
 

@@ -194,20 +194,18 @@ impl<C: Chooser> World<C> {
 
     /// Carries all packets that are under way to where they go.
     fn settle(&mut self) {
-        let machines = self.machines.len();
-        let (mut m, mut quiet) = (0, 0);
-        // Until every machine in turn has had nothing to send.
-        while quiet < machines {
+        let mut quiet = 0;
+        for m in (0..self.machines.len()).cycle() {
+            // Every machine in turn has had nothing to send.
+            if quiet == self.machines.len() {
+                return;
+            }
             quiet += 1;
             while let Some((_, seg)) = self.machines[m].segment() {
                 quiet = 1;
                 if let Some(to) = self.addresses.get(&seg.dst.ip).copied() {
                     self.machines[to.machine.0].deliver(to.ns, seg);
                 }
-            }
-            m += 1;
-            if m == machines {
-                m = 0;
             }
         }
     }
