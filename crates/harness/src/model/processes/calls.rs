@@ -184,21 +184,24 @@ impl<C: Chooser> Sim<'_, C> {
             self.programs[*program].host,
         );
         let Some(answer) = calling.answer else { return };
+        if let Err(errno) = answer {
+            // Which address a failed connect() leaves is a question of its own: nobody here asks it.
+            self.note(slot, Err(errno));
+            return;
+        }
         let (local, peer) = (
             self.net.world.local(socket),
             self.net.world.peer(socket).ok(),
         );
-        let seen = answer.map(|()| Seen {
+        let seen = Seen {
             local: Some(local),
             peer,
             bytes: None,
-        });
-        self.note(slot, seen);
-        if answer.is_ok() {
-            let accepted = self.accept_all(host, to, peer.map(|peer| (peer, local)));
-            if let Some(calling) = &mut self.instances[instance as usize].calling {
-                calling.accepted = accepted;
-            }
+        };
+        self.note(slot, Ok(seen));
+        let accepted = self.accept_all(host, to, peer.map(|peer| (peer, local)));
+        if let Some(calling) = &mut self.instances[instance as usize].calling {
+            calling.accepted = accepted;
         }
     }
 
