@@ -39,6 +39,7 @@ mod ns;
 mod option;
 mod portset;
 pub mod profile;
+mod putoff;
 pub mod reason;
 mod requests;
 mod segment;

@@ -8,6 +8,7 @@ use crate::ns::Ns;
 use crate::option::SockOpt;
 use crate::profile::behaviour::Scope;
 use crate::profile::{Asked, Behaviours, Watched};
+use crate::putoff::PutOff;
 use crate::reason::{Refusal, Rule};
 use crate::segment::Packet;
 use crate::slab::Slab;
@@ -82,6 +83,8 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
     pub(crate) sleepers: Sleepers,
+    /// Those among them whom a wheel would end in other ways, while it does not matter if there is one.
+    pub(crate) put_off: PutOff,
     /// Local segments that have not been delivered yet.
     pub(crate) inbox: VecDeque<Packet>,
     pub(crate) outbox: VecDeque<Packet>,
@@ -118,6 +121,7 @@ impl<C: Chooser> Machine<C> {
             wheel: Wheel::default(),
             timers: Timers::default(),
             sleepers: Sleepers::default(),
+            put_off: PutOff::default(),
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             bridged: false,
@@ -243,6 +247,9 @@ impl<C: Chooser> Machine<C> {
     /// Sets the length of TIME-WAIT (`TCP_TIMEWAIT_LEN`, which real kernels fix at 60 s), in
     /// nanoseconds.
     pub fn set_time_wait(&mut self, ns: NsId, nanos: u64) {
+        if self.tw_count > 0 {
+            self.settle_put_off();
+        }
         self.nss[usize::from(ns.0)].time_wait = nanos;
         self.wheel.period = nanos / 8;
     }

@@ -55,7 +55,8 @@ impl<C: Chooser> Machine<C> {
         self.sleep(t, timeout)
     }
 
-    /// Whether a stand-in may have ended by then that a kernel with a wheel ends at another time than one without.
+    /// Whether a stand-in may have ended by then that a kernel with a wheel ends at another time than one without. The one that
+    /// would have started the wheel sleeps until then, even if its stand-in is gone.
     pub(crate) fn parts_by(&self, now: Time) -> bool {
         match self.put_off {
             PutOff::Since(start, _) => {

@@ -17,11 +17,17 @@ pub(crate) struct Sleeper {
     due: Time,
     /// The number by which its stand-in recognises it.
     seq: u32,
-    target: u32,
+    pub(crate) target: u32,
 }
 
 /// Those of a machine.
 pub(crate) type Sleepers = Agenda<Sleeper>;
+
+/// By how much the slowest of all kernels with timers of their own is late: a step of its timer wheel is less than an eighth
+/// of the time.
+pub(crate) const fn lateness(timeout: u64) -> u64 {
+    timeout / 7 + 50 * MS
+}
 
 impl<C: Chooser> Machine<C> {
     /// Lets a stand-in wait for its end.
@@ -32,7 +38,7 @@ impl<C: Chooser> Machine<C> {
         seq
     }
 
-    fn sleeps(&self, sleeper: &Sleeper) -> bool {
+    pub(crate) fn sleeps(&self, sleeper: &Sleeper) -> bool {
         self.tws
             .get(sleeper.target)
             .is_some_and(|w| w.timer == sleeper.seq)
@@ -47,6 +53,9 @@ impl<C: Chooser> Machine<C> {
 
     /// Ends the stand-ins that no kernel has any more by `now`, and arms the timers of those that some have and some have not.
     pub(crate) fn wake_sleepers(&mut self, now: Time) {
+        if self.parts_by(now) && !self.all_have_ended(now) {
+            self.settle_put_off();
+        }
         while let Some(sleeper) = self.sleepers.first().copied()
             && (sleeper.due <= now || !self.sleeps(&sleeper))
         {
@@ -54,8 +63,7 @@ impl<C: Chooser> Machine<C> {
             if !self.sleeps(&sleeper) {
                 continue;
             }
-            // The slowest of all kernels: a step of its timer wheel is less than an eighth of the time.
-            let latest = self.tws[sleeper.target].timeout / 7 + 50 * MS;
+            let latest = lateness(self.tws[sleeper.target].timeout);
             if sleeper.due.after(latest) <= now {
                 self.kill_tw(sleeper.target);
             } else {
@@ -66,6 +74,9 @@ impl<C: Chooser> Machine<C> {
 
     /// Arms the timers that may fire before all others, for those who want to know when that is.
     pub(crate) fn arm_sleepers(&mut self) {
+        if self.sleepers.first().is_some() {
+            self.settle_put_off();
+        }
         while let Some(sleeper) = self.sleepers.first().copied() {
             self.tidy_timers();
             let first = self.timers.first().map(|timer| timer.earliest);

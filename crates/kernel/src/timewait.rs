@@ -4,7 +4,7 @@
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
-use crate::profile::behaviour::{Place, Scope, TwTimer};
+use crate::profile::behaviour::{Scope, TwTimer};
 use crate::segment::{SegKind, Segment};
 use crate::socket::{State, Tw};
 use crate::time::{MS, SEC, Time};
@@ -334,7 +334,9 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn schedule_tw(&mut self, t: u32, timeout: u64) {
         self.unschedule_tw(t);
         (self.tws[t].since, self.tws[t].timeout) = (self.clock, timeout);
-        if !self.b.has(Place::tw_timer) {
+        if self.may_put_off(timeout) {
+            self.tws[t].timer = self.put_off(t, timeout);
+        } else if self.has_wheel() {
             self.wheel_schedule(t, timeout);
         } else if self.chooser.slack() == 0 {
             self.tws[t].timer = self.sleep(t, timeout);
