@@ -123,7 +123,10 @@ pub fn scenario(folded: &[Folded], engines: &[&dyn Engine]) -> Need {
                 .any(|(before, _, _)| before.axes == case.axes)
         };
         for engine in engines {
-            let one = engine.need(case);
+            let mut one = engine.need(case);
+            if again() {
+                one.working = one.working.saturating_add(engine.keeps(case));
+            }
             // An engine that knows nothing of kernels is not asked again.
             let one = match !engine.asks_kernel() && again() {
                 true => Need {

@@ -3,6 +3,7 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
+use crate::alike::{self, OnKernel};
 use crate::budget::{Need, Rate};
 use crate::report::RunReport;
 
@@ -43,6 +44,19 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the engine is unable to run this case at all. What it merely leaves out, it says in the report's notes.
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot>;
+
+    /// Runs one case on several kernels: their answers, in their order.
+    fn run_on(&self, cases: &[OnKernel<'_>]) -> Vec<Result<RunReport, Cannot>> {
+        alike::share(cases, self.asks_kernel(), |n| {
+            let (case, profile) = cases[n];
+            self.run(case, profile)
+        })
+    }
+
+    /// Bytes that it keeps from one kernel to the next when it runs a case on several, at most.
+    fn keeps(&self, _case: &Case) -> u64 {
+        0
+    }
 
     /// Why a run broke off, if one has: what its engine then did not run says nothing about the scenarios.
     fn broken(&self) -> Option<String> {

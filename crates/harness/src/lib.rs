@@ -8,7 +8,8 @@
 //! - [`call`]: what engines share when they make a scenario's calls
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
-//! - [`runner`]: a scenario on all its kernels and engines; [`group`]: what came out alike;
+//! - [`runner`]: a scenario on all its kernels and engines; [`alike`]: what runs once for several kernels;
+//!   [`group`]: what came out alike;
 //!   [`changes`]: from which release on
 //! - [`lint`]: what a scenario sets in vain
 //! - [`budget`]: what a run will need, before it starts
@@ -16,6 +17,7 @@
 //! - [`text`], [`json`], [`html`]: what people and programs read
 
 pub mod agreement;
+pub mod alike;
 pub mod attempt;
 pub mod attempts;
 pub mod budget;

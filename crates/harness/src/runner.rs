@@ -7,8 +7,8 @@ use fourtuple_scenario::{Case, Scenario};
 use indexmap::IndexMap;
 
 use crate::agreement::{self, Agreement};
+use crate::alike::OnKernel;
 use crate::attempt::Name;
-use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::kernels::{self, Order};
 use crate::report::RunReport;
@@ -218,86 +218,60 @@ pub fn run_folded(
     engines: &[&dyn Engine],
 ) -> ScenarioReport {
     let mut points = Points::default();
-    let points: Vec<usize> = cases.iter().map(|one| points.number(&one.0)).collect();
-    let mut cases_run: Vec<CaseReport> = Vec::with_capacity(cases.len());
-    for ((case, profile, kernels), point) in cases.iter().zip(&points) {
-        let before = cases_run.iter().zip(cases).zip(&points);
-        let before: Vec<Before<'_>> = before
-            .filter(|(_, other)| *other == point)
-            .map(|((before, (_, profile, _)), _)| (before, &**profile))
-            .collect();
-        let report = run_case(case, profile, kernels, engines, &before);
-        cases_run.push(report);
+    let mut of_points: Vec<Vec<usize>> = Vec::new();
+    for (n, (case, _, _)) in cases.iter().enumerate() {
+        let point = points.number(case);
+        if point == of_points.len() {
+            of_points.push(Vec::new());
+        }
+        of_points[point].push(n);
     }
+    let mut runs: Vec<Vec<EngineRun>> = cases.iter().map(|_| Vec::new()).collect();
+    for point in &of_points {
+        let on_kernels: Vec<OnKernel<'_>> = point
+            .iter()
+            .map(|&n| (&*cases[n].0, &*cases[n].1))
+            .collect();
+        for engine in engines {
+            for (&n, made) in point.iter().zip(engine.run_on(&on_kernels)) {
+                runs[n].push(engine_run(*engine, made, &cases[n].2));
+            }
+        }
+    }
+    let reports = cases.iter().zip(runs);
     ScenarioReport {
         name: scenario.name.as_str().into(),
         file: scenario.file.as_str().into(),
         about: scenario.about.clone(),
         source: scenario.source.clone(),
-        cases: cases_run,
+        cases: reports
+            .map(|((case, _, kernels), runs)| compared(case, kernels, runs, engines))
+            .collect(),
     }
 }
 
-/// The same case on another kernel.
-type Before<'a> = (&'a CaseReport, &'a Profile);
-
-/// What an engine made of the same case on a kernel on which it would have done the same: one that is alike in all
-/// behaviours that the run asked for.
-fn same_run<'a>(
-    engine: &dyn Engine,
-    at: usize,
-    profile: &Profile,
-    before: &[Before<'a>],
-) -> Option<(&'a EngineRun, &'a Case)> {
-    let alike = |run: &EngineRun, other: &Profile| {
-        !engine.asks_kernel()
-            || run
-                .report()
-                .is_some_and(|report| profile.behaviours.alike(&other.behaviours, report.asked))
-    };
-    before
-        .iter()
-        .find(|(one, other)| alike(&one.runs[at], other))
-        .map(|(one, _)| (&one.runs[at], &*one.case))
+/// What an engine made of a case on the first of some kernels that it stands for.
+fn engine_run(engine: &dyn Engine, made: Result<RunReport, Cannot>, kernels: &[Name]) -> EngineRun {
+    match made {
+        Ok(mut report) => {
+            report.also = kernels[1..].to_vec();
+            EngineRun::Ran(report)
+        }
+        Err(cannot) => EngineRun::Cannot {
+            engine: engine.name(),
+            reason: cannot.reason,
+        },
+    }
 }
 
-/// Runs a case. `before` is the same case on other kernels.
-fn run_case(
+/// A case with all its runs, each compared with the reference.
+fn compared(
     case: &Arc<Case>,
-    profile: &Profile,
     kernels: &[Name],
+    runs: Vec<EngineRun>,
     engines: &[&dyn Engine],
-    before: &[Before<'_>],
 ) -> CaseReport {
-    let mut runs: Vec<EngineRun> = Vec::with_capacity(engines.len());
-    let mut standings: Vec<Standing> = Vec::with_capacity(engines.len());
-    for (at, engine) in engines.iter().enumerate() {
-        standings.push(engine.standing(case));
-        let run = match same_run(*engine, at, profile, before) {
-            None => engine.run(case, profile),
-            Some((EngineRun::Ran(same), other)) => Ok(same.on(case, profile, other)),
-            Some((EngineRun::Cannot { reason, .. }, _)) => Err(Cannot::new(reason.as_str())),
-        };
-        runs.push(match run {
-            Ok(mut report) => {
-                // What came out the same is kept once, whatever it hangs on.
-                let known = before.iter().filter_map(|(case, _)| case.runs[at].report());
-                let mut known = known.map(|one| &one.attempts);
-                let itself = |one: &Arc<Attempts>| Arc::ptr_eq(one, &report.attempts);
-                if !known.clone().any(itself)
-                    && let Some(known) = known.find(|one| **one == report.attempts)
-                {
-                    report.attempts = Arc::clone(known);
-                }
-                report.also = kernels[1..].to_vec();
-                EngineRun::Ran(report)
-            }
-            Err(cannot) => EngineRun::Cannot {
-                engine: engine.name(),
-                reason: cannot.reason,
-            },
-        });
-    }
+    let standings: Vec<Standing> = engines.iter().map(|engine| engine.standing(case)).collect();
     let reference = standings
         .iter()
         .position(|standing| *standing == Standing::Reference);

@@ -159,6 +159,13 @@ impl<C: Chooser> Machine<C> {
         self.b.asked()
     }
 
+    /// Goes on as another kernel, as if it had been that one from the start. It must be alike in all that was asked for until
+    /// now ([`Machine::asked`]).
+    pub fn go_on_as(&mut self, behaviours: Behaviours) {
+        debug_assert!(self.b.stands_for(&behaviours), "they differ already");
+        self.b.replace(behaviours);
+    }
+
     /// The chooser, for followers that steer it.
     pub fn chooser_mut(&mut self) -> &mut C {
         &mut self.chooser

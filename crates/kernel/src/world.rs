@@ -118,6 +118,19 @@ impl<C: Chooser> World<C> {
         self.machines[machine.0].asked()
     }
 
+    /// [`Machine::go_on_as`]
+    pub fn go_on_as(&mut self, machine: MachineId, behaviours: Behaviours) {
+        self.machines[machine.0].go_on_as(behaviours);
+    }
+
+    /// Whether kernels part if time passes until then, by the way in which they end TIME-WAITs: on some one has ended, on others
+    /// not.
+    #[must_use]
+    pub fn kernels_part_by(&self, to: Time) -> bool {
+        let mut machines = self.machines.iter();
+        machines.any(|m| m.parts_by(to) && !m.all_have_ended(to))
+    }
+
     /// Adds a network namespace that has a route to all addresses of the world.
     pub fn add_namespace(&mut self, machine: MachineId) -> WorldNs {
         let ns = self.machines[machine.0].add_namespace();

@@ -6,7 +6,9 @@
 //! - `net`: hosts become namespaces of a [`World`]
 //! - `processes`: the declarative form, as a queue of tasks in virtual time
 //! - `steps`: the step form, one call after the other
+//! - `branches`: what runs on several kernels have in common
 
+mod branches;
 pub(crate) mod net;
 mod processes;
 mod steps;
@@ -15,9 +17,12 @@ use std::cell::RefCell;
 
 use fourtuple_kernel::journal::Journal;
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Asked, Chooser, Seeded, World};
+use fourtuple_kernel::{Chooser, Seeded, World};
 use fourtuple_scenario::{Case, Program};
 
+use self::branches::Branches;
+use self::processes::Sim;
+use crate::alike::{self, OnKernel};
 use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::report::RunReport;
@@ -45,8 +50,7 @@ impl Model {
         profile: &Profile,
         chooser: impl FnMut(&str) -> C,
     ) -> Result<(Attempts, Vec<String>), Cannot> {
-        let (attempts, notes, _) = Self::simulate_for(case, profile, chooser, None)?;
-        Ok((attempts, notes))
+        Self::simulate_for(case, profile, chooser, None)
     }
 
     /// Runs a case while somebody watches the hosts.
@@ -56,37 +60,54 @@ impl Model {
         chooser: impl FnMut(&str) -> C,
         watch: &Watch,
     ) -> Result<(Attempts, Vec<String>), Cannot> {
-        let (attempts, notes, _) = Self::simulate_for(case, profile, chooser, Some(watch.clone()))?;
-        Ok((attempts, notes))
+        Self::simulate_for(case, profile, chooser, Some(watch.clone()))
     }
 
     fn simulate_for<C: Chooser>(
         case: &Case,
         profile: &Profile,
-        chooser: impl FnMut(&str) -> C,
-        watch: Option<Watch>,
-    ) -> Result<(Attempts, Vec<String>, Asked), Cannot> {
-        Self::simulate_within(&mut World::new(), case, profile, chooser, watch)
-    }
-
-    /// The same in a world that has nothing in it, and has nothing in it afterwards.
-    fn simulate_within<C: Chooser>(
-        world: &mut World<C>,
-        case: &Case,
-        profile: &Profile,
         mut chooser: impl FnMut(&str) -> C,
         watch: Option<Watch>,
-    ) -> Result<(Attempts, Vec<String>, Asked), Cannot> {
-        let mut net = net::Net::within(std::mem::take(world), case, profile, &mut chooser)?;
+    ) -> Result<(Attempts, Vec<String>), Cannot> {
+        let mut net = net::Net::new(case, profile, &mut chooser)?;
         net.watch = watch;
         let (attempts, net) = Self::play(net, case)?;
-        let (asked, mut notes) = (net.asked(), net.notes);
-        *world = net.world;
+        Ok((attempts, notes(net.notes, case)))
+    }
+
+    /// One of the runs of a case on several kernels, in this thread's world.
+    fn run_at<'a>(
+        cases: &[OnKernel<'a>],
+        n: usize,
+        branches: &mut Branches<'a>,
+    ) -> Result<RunReport, Cannot> {
+        let (case, profile) = cases[n];
+        let (rest, after) = (&cases[n..], &cases[n + 1..]);
+        let begun = || {
+            let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
+            // One run after the other needs much the same memory, which is slow to come by.
+            net::Net::within(WORLD.take(), case, profile, &mut chooser)
+        };
+        let (attempts, net) = match &*case.program {
+            Program::Steps(steps) => steps::run(begun()?, steps)?,
+            Program::Processes(processes) => {
+                let mut sim = match branches.take(rest) {
+                    Some(sim) => sim,
+                    None => Sim::begun(begun()?, processes)?,
+                };
+                sim.run(|sim| branches.offer(sim, profile, after));
+                sim.finish()
+            }
+        };
+        let asked = net.asked();
+        branches.note(asked);
+        let notes = notes(net.notes, case);
+        let mut world = net.world;
         world.clear();
-        if !case.network.is_ideal() {
-            notes.push(left_out(case));
-        }
-        Ok((attempts, notes, asked))
+        WORLD.set(world);
+        let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
+        report.asked = asked;
+        Ok(report)
     }
 
     fn play<C: Chooser>(net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
@@ -131,15 +152,25 @@ impl Engine for Model {
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
-        let seed = case.seed;
-        let chooser = |machine: &str| Seeded::new(seed, machine);
-        // One run after the other needs much the same memory, which is slow to come by.
-        let (attempts, notes, asked) = WORLD
-            .with_borrow_mut(|world| Self::simulate_within(world, case, profile, chooser, None))?;
-        let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
-        report.asked = asked;
-        Ok(report)
+        Self::run_at(&[(case, profile)], 0, &mut Branches::default())
     }
+
+    fn run_on(&self, cases: &[OnKernel<'_>]) -> Vec<Result<RunReport, Cannot>> {
+        let mut branches = Branches::default();
+        alike::share(cases, true, |n| Self::run_at(cases, n, &mut branches))
+    }
+
+    fn keeps(&self, case: &Case) -> u64 {
+        branches::memory(case)
+    }
+}
+
+/// The notes of a run, with what it left out.
+fn notes(mut notes: Vec<String>, case: &Case) -> Vec<String> {
+    if !case.network.is_ideal() {
+        notes.push(left_out(case));
+    }
+    notes
 }
 
 /// What an engine without a network leaves out of a case.

@@ -32,12 +32,9 @@ pub(super) fn run<C: Chooser>(
     net: Net<C>,
     processes: &IndexMap<String, Process>,
 ) -> Result<Played<C>, Cannot> {
-    let mut sim = Sim::new(net, processes)?;
-    sim.net.happened(false);
-    sim.start();
-    sim.run();
-    sim.net.happened(true);
-    Ok((sim.recorder.finish(), sim.net))
+    let mut sim = Sim::begun(net, processes)?;
+    sim.run(|_| ());
+    Ok(sim.finish())
 }
 
 /// How many calls the processes make, or as many as are made room for before they are made.
@@ -66,6 +63,7 @@ enum Task {
     CloseServer(u32),
 }
 
+#[derive(Clone)]
 struct Program<'a> {
     process: &'a Process,
     who: Who,
@@ -83,6 +81,7 @@ struct Program<'a> {
     waited_by: Vec<usize>,
 }
 
+#[derive(Clone)]
 struct Instance {
     program: usize,
     /// Counted from 0 within the process.
@@ -99,6 +98,7 @@ struct Instance {
 }
 
 /// A connect that has not been answered, or whose answer has not been looked at.
+#[derive(Clone)]
 struct Calling {
     socket: WorldSock,
     slot: Slot,
@@ -109,6 +109,7 @@ struct Calling {
 }
 
 /// A connection, or a bound socket, that is being held.
+#[derive(Clone)]
 struct Held {
     instance: u32,
     client: WorldSock,
@@ -126,8 +127,10 @@ enum Server {
     At(Endpoint, Endpoint),
 }
 
-struct Sim<'a, C: Chooser> {
-    net: Net<C>,
+/// The processes of a case at a moment of their run.
+#[derive(Clone)]
+pub(super) struct Sim<'a, C: Chooser> {
+    pub(super) net: Net<C>,
     recorder: Recorder,
     programs: Vec<Program<'a>>,
     instances: Vec<Instance>,
@@ -142,9 +145,32 @@ struct Sim<'a, C: Chooser> {
     sequence: u64,
     /// Instances whose connect has not been answered by the network.
     waiting: Vec<u32>,
+    /// Processes that waited for others begin now.
+    next_act: bool,
 }
 
 impl<'a, C: Chooser> Sim<'a, C> {
+    /// The processes at their start.
+    pub(super) fn begun(
+        net: Net<C>,
+        processes: &'a IndexMap<String, Process>,
+    ) -> Result<Self, Cannot> {
+        let mut sim = Sim::new(net, processes)?;
+        sim.net.happened(false);
+        sim.start();
+        Ok(sim)
+    }
+
+    /// What came of them.
+    pub(super) fn finish(self) -> Played<C> {
+        (self.recorder.finish(), self.net)
+    }
+
+    /// How many calls have been made.
+    pub(super) fn calls(&self) -> usize {
+        self.recorder.len()
+    }
+
     fn new(net: Net<C>, processes: &'a IndexMap<String, Process>) -> Result<Self, Cannot> {
         let mut sim = Sim {
             recorder: Recorder::with_capacity(attempts(processes)),
@@ -157,6 +183,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
             tasks: Agenda::default(),
             sequence: 0,
             waiting: Vec::new(),
+            next_act: false,
             net,
         };
         for (host, socket, port) in &sim.net.listeners {
@@ -232,8 +259,13 @@ impl<'a, C: Chooser> Sim<'a, C> {
         self.push(self.net.world.now(), task);
     }
 
-    fn run(&mut self) {
+    /// Runs them to their end, from wherever they are. `parting` sees them at moments at which what comes next often is not the
+    /// same on all kernels: processes begin that waited for others, or TIME-WAITs begin to end.
+    pub(super) fn run(&mut self, mut parting: impl FnMut(&Self)) {
         loop {
+            if std::mem::take(&mut self.next_act) {
+                parting(self);
+            }
             let now = self.net.world.now();
             let next = self.tasks.first().map(|(at, _, _)| *at);
             if next != Some(now) && self.poll() {
@@ -247,6 +279,9 @@ impl<'a, C: Chooser> Sim<'a, C> {
             };
             match (next, timer) {
                 (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
+                    if self.net.world.kernels_part_by(at) {
+                        parting(self);
+                    }
                     self.net.world.advance(at);
                     if let Some((_, _, task)) = self.tasks.pop() {
                         self.perform(task);
@@ -257,6 +292,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
                 _ => break,
             }
         }
+        self.net.happened(true);
     }
 
     fn perform(&mut self, task: Task) {
@@ -345,6 +381,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
             self.programs[waiter].waits_for -= 1;
             if self.programs[waiter].waits_for == 0 {
                 self.begin(waiter, self.net.world.now());
+                self.next_act = true;
             }
         }
     }
