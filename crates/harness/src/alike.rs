@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
+use crate::attempts::Attempts;
 use crate::engine::Cannot;
 use crate::report::RunReport;
 
@@ -19,6 +20,8 @@ pub fn share(
     mut run: impl FnMut(usize) -> Result<RunReport, Cannot>,
 ) -> Vec<Result<RunReport, Cannot>> {
     let mut made: Vec<Result<RunReport, Cannot>> = Vec::with_capacity(cases.len());
+    // The outcomes that runs had, each once.
+    let mut known: Vec<Arc<Attempts>> = Vec::new();
     for (n, &(case, profile)) in cases.iter().enumerate() {
         let mut before = made.iter().zip(cases);
         let same = before.find(|(made, (_, other))| {
@@ -28,24 +31,20 @@ pub fn share(
                     .is_ok_and(|one| profile.behaviours.alike(&other.behaviours, one.asked))
         });
         let this = match same {
-            None => run(n),
+            None => run(n).map(|report| kept_once(report, &mut known)),
             Some((Ok(same), (other, _))) => Ok(same.on(case, profile, other)),
             Some((Err(cannot), _)) => Err(cannot.clone()),
         };
-        let this = this.map(|report| kept_once(report, &made));
         made.push(this);
     }
     made
 }
 
 /// What came out the same is kept once, whatever it hangs on.
-fn kept_once(mut report: RunReport, made: &[Result<RunReport, Cannot>]) -> RunReport {
-    let known = made.iter().flatten().map(|one| &one.attempts);
-    let itself = |one: &Arc<_>| Arc::ptr_eq(one, &report.attempts);
-    if !known.clone().any(itself)
-        && let Some(known) = known.clone().find(|one| **one == report.attempts)
-    {
-        report.attempts = Arc::clone(known);
+fn kept_once(mut report: RunReport, known: &mut Vec<Arc<Attempts>>) -> RunReport {
+    match known.iter().find(|one| **one == report.attempts) {
+        Some(same) => report.attempts = Arc::clone(same),
+        None => known.push(Arc::clone(&report.attempts)),
     }
     report
 }

@@ -1,5 +1,8 @@
 //! Some of the cases of a report in few words: kernels written short, and axes left out that make no difference.
 
+use foldhash::fast::FixedState;
+use indexmap::IndexSet;
+
 use crate::kernels::Order;
 use crate::runner::CaseReport;
 
@@ -15,15 +18,20 @@ pub(crate) enum All {
     LeftOut,
 }
 
-/// The kernel, then the values of the matrix, as places in their axes.
-type Point = Vec<usize>;
+/// A kernel with values of the matrix, by its number in the order of the axes, of which the kernel is the first.
+type Point = usize;
 /// A set of points that is every combination of its values; for each axis, which values it has.
 type Block = Vec<Vec<bool>>;
 
+/// The values of an axis, in the order in which they came up.
+type Axis<'a> = IndexSet<&'a str, FixedState>;
+
 /// Every kernel and every value that a set of cases has.
 struct Space<'a> {
-    kernels: Vec<&'a str>,
-    axes: Vec<(&'a str, Vec<String>)>,
+    kernels: Axis<'a>,
+    axes: Vec<(&'a str, Axis<'a>)>,
+    /// For each point in turn, the place of its kernel and of its values in their axes.
+    places: Vec<usize>,
 }
 
 /// Which of `among` the `cases` are. Nothing is said of them if they are all of it and that may be left out.
@@ -34,9 +42,7 @@ pub(crate) fn words(
     order: &Order,
 ) -> String {
     let space = Space::of(among);
-    let these = space.points(cases);
-    let mut rest = space.everything();
-    rest.retain(|point| these.binary_search(point).is_err());
+    let (these, rest) = space.split(cases);
     let mut axes: Vec<usize> = (0..=space.axes.len()).collect();
     let mut best: Option<String> = None;
     // Which way is shortest depends on what the cases have in common, so all are tried.
@@ -55,55 +61,69 @@ pub(crate) fn words(
 
 impl<'a> Space<'a> {
     fn of(among: &[&'a CaseReport]) -> Self {
-        let mut kernels: Vec<&str> = Vec::new();
-        let mut axes: Vec<(&str, Vec<String>)> = Vec::new();
+        let mut kernels = Axis::default();
+        let mut axes: Vec<(&str, Axis<'_>)> = Vec::new();
         for case in among {
-            for name in &case.kernels {
-                if !kernels.contains(&&**name) {
-                    kernels.push(name);
-                }
-            }
+            kernels.extend(case.kernels.iter().map(|name| &**name));
             for (name, value) in &*case.case.axes {
                 match axes.iter_mut().find(|(one, _)| one == name) {
-                    Some((_, values)) if values.contains(value) => {}
-                    Some((_, values)) => values.push(value.clone()),
-                    None => axes.push((name, vec![value.clone()])),
+                    Some((_, values)) => {
+                        values.insert(value);
+                    }
+                    None => axes.push((name, Axis::from_iter([value.as_str()]))),
                 }
             }
         }
-        Space { kernels, axes }
-    }
-
-    /// The points of some cases, sorted.
-    fn points(&self, cases: &[&CaseReport]) -> Vec<Point> {
-        let mut points = Vec::new();
-        for case in cases {
-            let values = self.axes.iter().map(|(name, values)| {
-                let value = case.case.axes.get(*name);
-                values.iter().position(|one| Some(one) == value)
-            });
-            let values: Vec<usize> = values.flatten().collect();
-            for name in &case.kernels {
-                let kernel = self.kernels.iter().position(|one| **one == **name);
-                points.extend(kernel.map(|kernel| [&[kernel], values.as_slice()].concat()));
+        let mut space = Space {
+            kernels,
+            axes,
+            places: Vec::new(),
+        };
+        let sizes: Vec<usize> = space.sizes().collect();
+        let mut at = vec![0; sizes.len()];
+        for _ in 0..sizes.iter().product() {
+            space.places.extend_from_slice(&at);
+            // The next one: the last axis goes round, and those before it each time that it has.
+            for (place, size) in at.iter_mut().zip(&sizes).rev() {
+                *place = (*place + 1) % size;
+                if *place > 0 {
+                    break;
+                }
             }
         }
-        points.sort_unstable();
-        points.dedup();
-        points
+        space
     }
 
-    /// Every combination of the values, sorted.
-    fn everything(&self) -> Vec<Point> {
-        let mut points = vec![Point::new()];
-        let sizes = self.axes.iter().map(|(_, values)| values.len());
-        for size in std::iter::once(self.kernels.len()).chain(sizes) {
-            points = points
-                .into_iter()
-                .flat_map(|point| (0..size).map(move |value| [point.as_slice(), &[value]].concat()))
-                .collect();
+    /// How many kernels there are, and values of each axis.
+    fn sizes(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.kernels.len()).chain(self.axes.iter().map(|(_, of)| of.len()))
+    }
+
+    /// The places of a point in the axes.
+    fn at(&self, point: Point) -> &[usize] {
+        let axes = 1 + self.axes.len();
+        &self.places[point * axes..][..axes]
+    }
+
+    /// The points of some cases, and all others.
+    fn split(&self, cases: &[&CaseReport]) -> (Vec<Point>, Vec<Point>) {
+        let mut chosen = vec![false; self.sizes().product()];
+        for case in cases {
+            // The point without its kernel.
+            let values = self.axes.iter().try_fold(0, |point, (name, values)| {
+                let value = case.case.axes.get(*name)?;
+                let place = values.get_index_of(value.as_str())?;
+                Some(point * values.len() + place)
+            });
+            let Some(values) = values else { continue };
+            let each: usize = self.axes.iter().map(|(_, of)| of.len()).product();
+            for name in &case.kernels {
+                if let Some(kernel) = self.kernels.get_index_of(&**name) {
+                    chosen[kernel * each + values] = true;
+                }
+            }
         }
-        points
+        (0..chosen.len()).partition(|point| chosen[*point])
     }
 
     /// Blocks that together hold each of `these` and none of `rest`. Each is as large as can be, growing along the axes
@@ -112,12 +132,12 @@ impl<'a> Space<'a> {
         let mut blocks: Vec<Block> = Vec::new();
         let mut taken = rest.to_vec();
         for point in these {
-            if blocks.iter().any(|block| holds(block, point)) {
+            if blocks.iter().any(|block| self.holds(block, *point)) {
                 continue;
             }
-            let block = self.grown(point, &taken, axes);
+            let block = self.grown(*point, &taken, axes);
             if apart {
-                taken.extend(these.iter().filter(|one| holds(&block, one)).cloned());
+                taken.extend(these.iter().filter(|one| self.holds(&block, **one)));
             }
             blocks.push(block);
         }
@@ -126,7 +146,8 @@ impl<'a> Space<'a> {
         while n < blocks.len() {
             let needless = these.iter().all(|point| {
                 let mut others = blocks.iter().enumerate().filter(|(other, _)| *other != n);
-                !holds(&blocks[n], point) || others.any(|(_, block)| holds(block, point))
+                !self.holds(&blocks[n], *point)
+                    || others.any(|(_, block)| self.holds(block, *point))
             });
             if needless {
                 blocks.remove(n);
@@ -137,14 +158,13 @@ impl<'a> Space<'a> {
         blocks
     }
 
-    fn grown(&self, point: &Point, taken: &[Point], axes: &[usize]) -> Block {
-        let sizes =
-            std::iter::once(self.kernels.len()).chain(self.axes.iter().map(|(_, of)| of.len()));
+    fn grown(&self, point: Point, taken: &[Point], axes: &[usize]) -> Block {
         let one = |(size, at): (usize, &usize)| (0..size).map(|value| value == *at).collect();
-        let mut block: Block = sizes.zip(point).map(one).collect();
+        let mut block: Block = self.sizes().zip(self.at(point)).map(one).collect();
         for axis in axes {
             let mut free = vec![true; block[*axis].len()];
             for other in taken {
+                let other = self.at(*other);
                 let elsewhere = |(n, at): (usize, &usize)| n == *axis || block[n][*at];
                 if other.iter().enumerate().all(elsewhere) {
                     free[other[*axis]] = false;
@@ -153,6 +173,13 @@ impl<'a> Space<'a> {
             block[*axis] = free;
         }
         block
+    }
+
+    fn holds(&self, block: &Block, point: Point) -> bool {
+        block
+            .iter()
+            .zip(self.at(point))
+            .all(|(values, at)| values[*at])
     }
 
     fn tell(&self, blocks: &[Block], all: All, order: &Order) -> String {
@@ -199,15 +226,11 @@ impl<'a> Space<'a> {
         });
         let words = told.map(|((name, values), chosen)| {
             let values = values.iter().zip(chosen);
-            let values = values.filter_map(|(value, chosen)| chosen.then_some(value.as_str()));
+            let values = values.filter_map(|(value, chosen)| chosen.then_some(*value));
             format!("{name}={}", joined(&values.collect::<Vec<_>>()))
         });
         words.collect::<Vec<_>>().join(" ")
     }
-}
-
-fn holds(block: &Block, point: &Point) -> bool {
-    block.iter().zip(point).all(|(values, at)| values[*at])
 }
 
 /// Values in a list; three whole numbers or more that follow each other are a range.
