@@ -25,6 +25,7 @@ pub mod chooser;
 mod close;
 mod conflict;
 mod connect;
+mod copy;
 mod destinations;
 mod errno;
 mod established;

@@ -4,6 +4,7 @@ use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
 use crate::bucket::{ByAddr, Owner, Who};
 use crate::chooser::{Chooser, Seeded};
+use crate::copy::clone_by_field;
 use crate::ns::Ns;
 use crate::option::SockOpt;
 use crate::profile::behaviour::Scope;
@@ -55,7 +56,6 @@ pub enum Shutdown {
 ///
 /// Every call is atomic and takes no time. Segments for addresses of the calling namespace are
 /// delivered inside; all others wait in an outbox ([`Machine::segment`]).
-#[derive(Clone)]
 pub struct Machine<C: Chooser = Seeded> {
     pub(crate) b: Watched,
     pub(crate) chooser: C,
@@ -93,6 +93,8 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) explaining: bool,
     pub(crate) refusal: Option<Box<Refusal>>,
 }
+
+clone_by_field!([C: Chooser] Machine<C> { b, chooser, clock, socks, tws, nss, generation, values, unsettled, hint, cells, bsockets, children, tw_count, wheel, timers, sleepers, put_off, inbox, outbox, bridged, explaining, refusal; spare });
 
 impl<C: Chooser> Machine<C> {
     /// When a machine's clock starts: 100 s after boot, on a whole second.

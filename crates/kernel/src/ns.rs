@@ -2,6 +2,7 @@
 
 use crate::addr::{Family, Ip};
 use crate::bucket::{Bucket, ByAddr, Owner, Who};
+use crate::copy::clone_by_field;
 use crate::destinations::Destinations;
 use crate::held::Held;
 use crate::portset::{PortMap, PortSet};
@@ -12,7 +13,7 @@ use crate::sysctl::Values;
 use crate::tuples::{Tuple, Tuples};
 use std::collections::BTreeMap;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Ns {
     pub(crate) alive: bool,
     pub(crate) addresses: Vec<Ip>,
@@ -39,6 +40,25 @@ pub(crate) struct Ns {
     /// Length of TIME-WAIT in nanoseconds; the kernel's is 60 s.
     pub(crate) time_wait: u64,
 }
+
+clone_by_field!([] Ns {
+    alive,
+    addresses,
+    routed,
+    values,
+    buckets,
+    by_port,
+    blocked,
+    used,
+    held,
+    destinations,
+    established,
+    devices,
+    listeners,
+    requests,
+    tw_count,
+    time_wait
+});
 
 impl Ns {
     pub(crate) fn new(values: Values) -> Self {

@@ -2,15 +2,19 @@
 //!
 //! A small one doubles, a large one grows by an eighth, which the allocator does without copying: it has no half that is empty.
 
+use crate::copy::clone_by_field;
+
 /// From so many items on a slab is large.
 const LARGE: usize = 512;
 
 /// Values by index.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Slab<T> {
     items: Vec<Option<T>>,
     free: Vec<u32>,
 }
+
+clone_by_field!([T: Clone] Slab<T> { items, free });
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
@@ -98,7 +102,13 @@ mod tests {
         assert_eq!(slab.iter().count() as u32, many - 3);
         assert!(slab.iter().all(|(i, v)| i * 10 == *v && slab[i] == *v));
         let mut copy = slab.clone();
-        for slab in [&mut slab, &mut copy] {
+        let mut over_another = Slab::default();
+        for n in 0..10 {
+            assert_eq!(over_another.insert(n), n);
+        }
+        over_another.remove(3);
+        over_another.clone_from(&slab);
+        for slab in [&mut slab, &mut copy, &mut over_another] {
             let again = [many - 1, LARGE as u32, 1, many, many + 1];
             assert_eq!(again.map(|n| slab.insert(n)), again);
             slab[many] += 1;

@@ -6,6 +6,7 @@
 
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::Owner;
+use crate::copy::clone_by_field;
 use crate::ns::fold;
 use hashbrown::HashTable;
 
@@ -119,11 +120,13 @@ impl Pairs {
 }
 
 /// Sockets and TIME-WAIT stand-ins by 4-tuple.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Tuples {
     pairs: Pairs,
     table: HashTable<Entry>,
 }
+
+clone_by_field!([] Tuples { pairs, table });
 
 impl Tuples {
     /// The number of a pair of addresses, if it has ever been seen.

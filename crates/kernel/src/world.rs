@@ -37,7 +37,6 @@ pub struct WorldSock {
 }
 
 /// Machines and the ideal network between them.
-#[derive(Clone)]
 pub struct World<C: Chooser = Seeded> {
     machines: Vec<Machine<C>>,
     /// Memory of machines that are done.
@@ -46,6 +45,27 @@ pub struct World<C: Chooser = Seeded> {
     clock: Time,
     /// Where calls are taken down, if somebody asked for it.
     journal: Option<Box<Journal>>,
+}
+
+impl<C: Chooser> Clone for World<C> {
+    fn clone(&self) -> Self {
+        let mut copy = World::new();
+        copy.clone_from(self);
+        copy
+    }
+
+    fn clone_from(&mut self, from: &Self) {
+        // What is done has room for what is copied.
+        while self.machines.len() < from.machines.len()
+            && let Some(done) = self.spare.pop()
+        {
+            self.machines.push(done);
+        }
+        self.machines.clone_from(&from.machines);
+        self.addresses.clone_from(&from.addresses);
+        self.clock = from.clock;
+        self.journal.clone_from(&from.journal);
+    }
 }
 
 impl<C: Chooser> Default for World<C> {

@@ -10,11 +10,12 @@ use fourtuple_kernel::{Asked, Seeded};
 use fourtuple_scenario::Case;
 
 use super::processes::Sim;
+use super::worlds;
 use crate::alike::OnKernel;
 use crate::budget::{Rate, calls};
 
 /// How many branches are there at a time.
-const MOST: usize = 2;
+pub(super) const MOST: usize = 2;
 /// How many calls the way to a branch takes, at least from the one before: to copy what fewer leave is not faster than to make them
 /// again, and more leave much to keep.
 const WAY: RangeInclusive<usize> = 1_000..=100_000;
@@ -37,6 +38,16 @@ impl Branch<'_> {
     fn asked(&self) -> Asked {
         self.sim.net.asked()
     }
+
+    fn give_back(self) {
+        worlds::give_back(self.sim.net.world);
+    }
+}
+
+impl Drop for Branches<'_> {
+    fn drop(&mut self) {
+        self.left.drain(..).for_each(Branch::give_back);
+    }
 }
 
 impl<'a> Branches<'a> {
@@ -47,10 +58,14 @@ impl<'a> Branches<'a> {
         let is_for_any = |one: &Branch<'_>, kernels: &[OnKernel<'_>]| {
             is_for_any(&one.behaviours, one.asked(), self.asked, kernels)
         };
-        self.left.retain(|one| is_for_any(one, rest));
+        let (left, done): (Vec<_>, Vec<_>) = std::mem::take(&mut self.left)
+            .into_iter()
+            .partition(|one| is_for_any(one, rest));
+        self.left = left;
+        done.into_iter().for_each(Branch::give_back);
         let furthest = self.furthest(profile)?;
         let mut sim = if is_for_any(&self.left[furthest], after) {
-            self.left[furthest].sim.clone()
+            self.left[furthest].sim.copy(worlds::take())
         } else {
             self.left.swap_remove(furthest).sim
         };
@@ -70,7 +85,7 @@ impl<'a> Branches<'a> {
     /// A run comes to a place where kernels part. `after`: those on which the case will run after it.
     pub(super) fn offer(
         &mut self,
-        sim: &Sim<'a, Seeded>,
+        sim: &mut Sim<'a, Seeded>,
         profile: &Profile,
         after: &[OnKernel<'_>],
     ) {
@@ -86,7 +101,7 @@ impl<'a> Branches<'a> {
             && self.left.len() < MOST
             && is_for_any(&behaviours, asked, self.asked, after)
         {
-            let sim = sim.clone();
+            let sim = sim.copy(worlds::take());
             self.left.push(Branch { behaviours, sim });
         }
     }

@@ -7,13 +7,13 @@
 //! - `processes`: the declarative form, as a queue of tasks in virtual time
 //! - `steps`: the step form, one call after the other
 //! - `branches`: what runs on several kernels have in common
+//! - `worlds`: their memory
 
 mod branches;
 pub(crate) mod net;
 mod processes;
 mod steps;
-
-use std::cell::RefCell;
+mod worlds;
 
 use fourtuple_kernel::journal::Journal;
 use fourtuple_kernel::profile::Profile;
@@ -27,11 +27,6 @@ use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::report::RunReport;
 use crate::strip::Watch;
-
-thread_local! {
-    /// Where this thread's runs take place, one after the other. Nothing of a run stays but room.
-    static WORLD: RefCell<World> = RefCell::default();
-}
 
 /// The port model with virtual time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,8 +80,7 @@ impl Model {
         let (rest, after) = (&cases[n..], &cases[n + 1..]);
         let begun = || {
             let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
-            // One run after the other needs much the same memory, which is slow to come by.
-            net::Net::within(WORLD.take(), case, profile, &mut chooser)
+            net::Net::within(worlds::take(), case, profile, &mut chooser)
         };
         let (attempts, net) = match &*case.program {
             Program::Steps(steps) => steps::run(begun()?, steps)?,
@@ -102,9 +96,7 @@ impl Model {
         let asked = net.asked();
         branches.note(asked);
         let notes = notes(net.notes, case);
-        let mut world = net.world;
-        world.clear();
-        WORLD.set(world);
+        worlds::give_back(net.world);
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         report.asked = asked;
         Ok(report)

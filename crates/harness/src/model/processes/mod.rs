@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
-use fourtuple_kernel::{Agenda, Call, Chooser, Endpoint, Errno, Time, WorldSock};
+use fourtuple_kernel::{Agenda, Call, Chooser, Endpoint, Errno, Time, World, WorldSock};
 use fourtuple_scenario::{Hold, Process, SocketOption};
 use indexmap::IndexMap;
 
@@ -142,6 +142,8 @@ pub(super) struct Sim<'a, C: Chooser> {
     /// Accepted sockets by (local, peer), where connections are closed; without those whose client waited for just them.
     accepted: IndexMap<(Endpoint, Endpoint), WorldSock, FixedState>,
     tasks: Agenda<(Time, u64, Task)>,
+    /// What comes before all of them: when it was to be done at once, nothing else was.
+    at_once: Option<Task>,
     sequence: u64,
     /// Instances whose connect has not been answered by the network.
     waiting: Vec<u32>,
@@ -159,6 +161,17 @@ impl<'a, C: Chooser> Sim<'a, C> {
         sim.net.happened(false);
         sim.start();
         Ok(sim)
+    }
+
+    /// The same processes at the same moment, in a world that has nothing in it but room.
+    pub(super) fn copy(&mut self, mut world: World<C>) -> Self {
+        world.clone_from(&self.net.world);
+        // All the rest is small.
+        let of_these = std::mem::take(&mut self.net.world);
+        let mut copy = self.clone();
+        self.net.world = of_these;
+        copy.net.world = world;
+        copy
     }
 
     /// What came of them.
@@ -181,6 +194,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
             closes: processes.values().any(|one| one.hold != Hold::Forever),
             accepted: IndexMap::default(),
             tasks: Agenda::default(),
+            at_once: None,
             sequence: 0,
             waiting: Vec::new(),
             next_act: false,
@@ -256,18 +270,26 @@ impl<'a, C: Chooser> Sim<'a, C> {
     }
 
     fn soon(&mut self, task: Task) {
-        self.push(self.net.world.now(), task);
+        let now = self.net.world.now();
+        let first = self.tasks.first().map(|(at, _, _)| *at);
+        match self.at_once {
+            None if first.is_none_or(|at| at > now) => self.at_once = Some(task),
+            _ => self.push(now, task),
+        }
     }
 
     /// Runs them to their end, from wherever they are. `parting` sees them at moments at which what comes next often is not the
     /// same on all kernels: processes begin that waited for others, or TIME-WAITs begin to end.
-    pub(super) fn run(&mut self, mut parting: impl FnMut(&Self)) {
+    pub(super) fn run(&mut self, mut parting: impl FnMut(&mut Self)) {
         loop {
             if std::mem::take(&mut self.next_act) {
                 parting(self);
             }
             let now = self.net.world.now();
-            let next = self.tasks.first().map(|(at, _, _)| *at);
+            let next = match self.at_once {
+                Some(_) => Some(now),
+                None => self.tasks.first().map(|(at, _, _)| *at),
+            };
             if next != Some(now) && self.poll() {
                 continue;
             }
@@ -279,11 +301,13 @@ impl<'a, C: Chooser> Sim<'a, C> {
             };
             match (next, timer) {
                 (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
-                    if self.net.world.kernels_part_by(at) {
+                    if at > now && self.net.world.kernels_part_by(at) {
                         parting(self);
                     }
                     self.net.world.advance(at);
-                    if let Some((_, _, task)) = self.tasks.pop() {
+                    let first = self.at_once.take();
+                    if let Some(task) = first.or_else(|| self.tasks.pop().map(|(_, _, task)| task))
+                    {
                         self.perform(task);
                         self.net.happened(false);
                     }
