@@ -45,13 +45,12 @@ impl<C: Chooser> Sim<'_, C> {
         let family = call::family(at.map(Into::into), to.map(Into::into));
         let socket = self.net.world.socket(ns, family, program.process.uid);
         let options = Rc::clone(&program.options);
-        for option in &*options {
+        for (option, args) in &*options {
             let set = call::sock_opt(option).and_then(|option| self.net.world.set(socket, option));
             if let Err(errno) = set {
-                let args = Args::Option(option.name().into(), option.value().into());
                 let slot = self
                     .recorder
-                    .call(self.net.elapsed(), caller, Op::Set, args);
+                    .call(self.net.elapsed(), caller, Op::Set, args.clone());
                 self.note(slot, Err(errno));
             }
         }

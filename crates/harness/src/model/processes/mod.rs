@@ -20,6 +20,7 @@ use indexmap::IndexMap;
 
 use super::Played;
 use super::net::Net;
+use crate::attempt::Args;
 use crate::call::Numbering;
 use crate::engine::Cannot;
 use crate::recorder::{Recorder, Slot, Who};
@@ -35,6 +36,11 @@ pub(super) fn run<C: Chooser>(
     let mut sim = Sim::begun(net, processes)?;
     sim.run(|_| ());
     Ok(sim.finish())
+}
+
+fn with_args(option: SocketOption) -> (SocketOption, Args) {
+    let args = Args::Option(option.name().into(), option.value().into());
+    (option, args)
 }
 
 /// How many calls the processes make, or as many as are made room for before they are made.
@@ -69,8 +75,8 @@ struct Program<'a> {
     who: Who,
     host: usize,
     numbering: Numbering,
-    /// The options of its sockets, in the order in which they are set.
-    options: Rc<[SocketOption]>,
+    /// The options of its sockets, in the order in which they are set, with the arguments of the calls that set them.
+    options: Rc<[(SocketOption, Args)]>,
     /// Index of the first instance.
     first: u32,
     /// Instances that have attempts to make.
@@ -226,7 +232,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
                 host,
                 who: sim.recorder.who(on, name.as_str()),
                 numbering: Numbering::of(process),
-                options: process.options.iter().collect(),
+                options: process.options.iter().map(with_args).collect(),
                 first,
                 busy: process.count,
                 waits_for: process.after.len(),
@@ -265,17 +271,18 @@ impl<'a, C: Chooser> Sim<'a, C> {
     }
 
     fn push(&mut self, at: Time, task: Task) {
+        let now = self.net.world.now();
+        let first = self.tasks.first().map(|(at, _, _)| *at);
+        if at <= now && self.at_once.is_none() && first.is_none_or(|first| first > now) {
+            self.at_once = Some(task);
+            return;
+        }
         self.sequence += 1;
         self.tasks.push((at, self.sequence, task));
     }
 
     fn soon(&mut self, task: Task) {
-        let now = self.net.world.now();
-        let first = self.tasks.first().map(|(at, _, _)| *at);
-        match self.at_once {
-            None if first.is_none_or(|at| at > now) => self.at_once = Some(task),
-            _ => self.push(now, task),
-        }
+        self.push(self.net.world.now(), task);
     }
 
     /// Runs them to their end, from wherever they are. `parting` sees them at moments at which what comes next often is not the
