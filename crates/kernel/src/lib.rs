@@ -55,6 +55,8 @@ mod timewait;
 mod timing;
 mod tuples;
 mod view;
+#[cfg(test)]
+mod visits;
 mod wheel;
 mod world;
 

@@ -99,60 +99,9 @@ impl<C: Chooser> Machine<C> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::addr::{Endpoint, Family, Ip};
-    use crate::chooser::Seeded;
-    use crate::machine::{Call, NsId, SockId};
-    use crate::profile::{self, Behaviours};
+    use crate::profile::Behaviours;
     use crate::time::{MS, SEC};
-
-    struct Client {
-        machine: Machine,
-        ns: NsId,
-        listener: SockId,
-    }
-
-    impl Client {
-        fn new(behaviours: Behaviours) -> Self {
-            let mut machine = Machine::new(behaviours, Seeded::new(1, "put off"));
-            let ns = machine.add_namespace();
-            let listener = machine.socket(ns, Family::Inet, 0);
-            assert_eq!(machine.bind(listener, Self::server()), Ok(()));
-            assert_eq!(machine.listen(listener, 1024), Ok(()));
-            Client {
-                machine,
-                ns,
-                listener,
-            }
-        }
-
-        fn server() -> Endpoint {
-            Endpoint::new(Ip::LOOPBACK4, 5000)
-        }
-
-        /// Connections that the client closes first, which leave TIME-WAITs.
-        fn visit(&mut self, times: u64) {
-            for _ in 0..times {
-                let sock = self.machine.socket(self.ns, Family::Inet, 0);
-                let connected = self.machine.connect(sock, Self::server());
-                assert_eq!(connected, Call::Done(Ok(())));
-                let Call::Done(Ok(child)) = self.machine.accept(self.listener, 0) else {
-                    panic!("the connection is there");
-                };
-                self.machine.close(sock);
-                self.machine.close(child);
-            }
-        }
-
-        fn pass(&mut self, nanos: u64) {
-            let now = self.machine.now();
-            self.machine.advance(now.after(nanos));
-        }
-    }
-
-    fn behaviours(kernel: &str) -> Behaviours {
-        profile::find(kernel).expect("a known kernel").behaviours
-    }
+    use crate::visits::{Client, behaviours};
 
     /// Visits, and what passes after them, in milliseconds: single ones, more than a wheel ends at a time, ones that come with a
     /// tick, and pauses after which nothing is left.

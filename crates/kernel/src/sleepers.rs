@@ -107,57 +107,9 @@ impl<C: Chooser> Machine<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::{Endpoint, Family, Ip};
-    use crate::chooser::Seeded;
-    use crate::machine::{Call, NsId, SockId};
-    use crate::profile::{self, Behaviours};
+    use crate::profile::Behaviours;
     use crate::time::SEC;
-
-    struct Client {
-        machine: Machine,
-        ns: NsId,
-        listener: SockId,
-    }
-
-    impl Client {
-        fn new(behaviours: Behaviours) -> Self {
-            let mut machine = Machine::new(behaviours, Seeded::new(1, "sleepers"));
-            let ns = machine.add_namespace();
-            let listener = machine.socket(ns, Family::Inet, 0);
-            assert_eq!(machine.bind(listener, Self::server()), Ok(()));
-            assert_eq!(machine.listen(listener, 8), Ok(()));
-            Client {
-                machine,
-                ns,
-                listener,
-            }
-        }
-
-        fn server() -> Endpoint {
-            Endpoint::new(Ip::LOOPBACK4, 5000)
-        }
-
-        /// A connection that the client closes first, which leaves a TIME-WAIT.
-        fn visit(&mut self) {
-            let sock = self.machine.socket(self.ns, Family::Inet, 0);
-            let connected = self.machine.connect(sock, Self::server());
-            assert_eq!(connected, Call::Done(Ok(())));
-            let Call::Done(Ok(child)) = self.machine.accept(self.listener, 0) else {
-                panic!("the connection is there");
-            };
-            self.machine.close(sock);
-            self.machine.close(child);
-        }
-
-        fn pass(&mut self, nanos: u64) {
-            let now = self.machine.now();
-            self.machine.advance(now.after(nanos));
-        }
-    }
-
-    fn behaviours(kernel: &str) -> Behaviours {
-        profile::find(kernel).expect("a known kernel").behaviours
-    }
+    use crate::visits::{Client, behaviours};
 
     /// One lets time jump, the other looks at every stand-in's timer on the way.
     #[test]
@@ -168,7 +120,7 @@ mod tests {
             for step in 0..400u64 {
                 for client in [&mut jumps, &mut looks] {
                     if step.is_multiple_of(7) {
-                        client.visit();
+                        client.visit(1);
                     }
                     client.pass(11 * MS + step % 5 * 700 * MS);
                 }
@@ -185,7 +137,7 @@ mod tests {
         let (exact, grid) = (behaviours("linux-4.4"), behaviours("debian-12"));
         let alike = |jump: u64| {
             let mut client = Client::new(exact);
-            client.visit();
+            client.visit(1);
             client.pass(jump);
             let asked = client.machine.asked();
             let timer = |mut b: Behaviours| {
