@@ -9,12 +9,14 @@ const LINES: usize = 3;
 /// A priority queue whose smallest item comes first.
 ///
 /// An item joins the first line whose last item is not greater: what happens at once, what happens after a delay of one
-/// length and what was planned from the start each have a line of their own.
+/// length and what was planned from the start each have a line of their own. What comes before all others stands in none.
 #[derive(Clone, Debug)]
 pub struct Agenda<T> {
+    /// An item that no other is smaller than, if the last ones that were added have left one.
+    front: Option<T>,
     lines: [VecDeque<T>; LINES],
     others: BinaryHeap<Reverse<T>>,
-    /// The line that the smallest item stands in, [`HEAP`] for the heap. Of no meaning while there is none.
+    /// The line that the smallest item of all but the front one stands in, [`HEAP`] for the heap. Of no meaning while there is none.
     next: usize,
 }
 
@@ -24,6 +26,7 @@ const HEAP: usize = LINES;
 impl<T: Ord> Default for Agenda<T> {
     fn default() -> Self {
         Agenda {
+            front: None,
             lines: std::array::from_fn(|_| VecDeque::new()),
             others: BinaryHeap::new(),
             next: 0,
@@ -33,12 +36,20 @@ impl<T: Ord> Default for Agenda<T> {
 
 impl<T: Ord> Agenda<T> {
     /// Adds an item.
-    pub fn push(&mut self, item: T) {
+    pub fn push(&mut self, mut item: T) {
+        if let Some(front) = &mut self.front {
+            if item < *front {
+                std::mem::swap(front, &mut item);
+            }
+        } else if self.behind().is_none_or(|first| item < *first) {
+            self.front = Some(item);
+            return;
+        }
         let fits = |line: &VecDeque<T>| line.back().is_none_or(|last| *last <= item);
         let line = self.lines.iter().position(fits).unwrap_or(HEAP);
         // Behind another item of its line it is not the smallest.
         let at_front = self.lines.get(line).is_none_or(VecDeque::is_empty);
-        if at_front && self.first().is_none_or(|first| item < *first) {
+        if at_front && self.behind().is_none_or(|first| item < *first) {
             self.next = line;
         }
         match self.lines.get_mut(line) {
@@ -51,6 +62,12 @@ impl<T: Ord> Agenda<T> {
     #[must_use]
     #[inline]
     pub fn first(&self) -> Option<&T> {
+        self.front.as_ref().or_else(|| self.behind())
+    }
+
+    /// The smallest item of all but the front one.
+    #[inline]
+    fn behind(&self) -> Option<&T> {
         match self.lines.get(self.next) {
             Some(line) => line.front(),
             None => self.others.peek().map(|Reverse(item)| item),
@@ -59,6 +76,9 @@ impl<T: Ord> Agenda<T> {
 
     /// Takes the smallest item out.
     pub fn pop(&mut self) -> Option<T> {
+        if let Some(item) = self.front.take() {
+            return Some(item);
+        }
         let item = match self.lines.get_mut(self.next) {
             Some(line) => line.pop_front(),
             None => self.others.pop().map(|Reverse(item)| item),
@@ -69,6 +89,7 @@ impl<T: Ord> Agenda<T> {
 
     /// Takes all items out.
     pub fn clear(&mut self) {
+        self.front = None;
         self.lines.iter_mut().for_each(VecDeque::clear);
         self.others.clear();
     }
@@ -76,7 +97,8 @@ impl<T: Ord> Agenda<T> {
     /// All items, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let others = self.others.iter().map(|Reverse(item)| item);
-        self.lines.iter().flatten().chain(others)
+        let lines = self.lines.iter().flatten();
+        self.front.iter().chain(lines).chain(others)
     }
 
     /// Where the smallest item is.
@@ -108,7 +130,13 @@ mod tests {
         assert_eq!(agenda.first(), Some(&1));
         assert_eq!((agenda.pop(), agenda.pop()), (Some(1), Some(2)));
         agenda.push(6);
+        // Each comes before the one that was first, then one before none.
+        for (item, first) in [(2, 2), (1, 1), (8, 1)] {
+            agenda.push(item);
+            assert_eq!(agenda.first(), Some(&first));
+        }
+        assert_eq!(agenda.iter().count(), 11);
         let rest: Vec<i32> = std::iter::from_fn(|| agenda.pop()).collect();
-        assert_eq!(rest, [3, 4, 5, 6, 7, 9, 9, 12]);
+        assert_eq!(rest, [1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 12]);
     }
 }

@@ -148,8 +148,6 @@ pub(super) struct Sim<'a, C: Chooser> {
     /// Accepted sockets by (local, peer), where connections are closed; without those whose client waited for just them.
     accepted: IndexMap<(Endpoint, Endpoint), WorldSock, FixedState>,
     tasks: Agenda<(Time, u64, Task)>,
-    /// What comes before all of them: when it was to be done at once, nothing else was.
-    at_once: Option<Task>,
     sequence: u64,
     /// Instances whose connect has not been answered by the network.
     waiting: Vec<u32>,
@@ -172,7 +170,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
     /// The same processes at the same moment, in a world that has nothing in it but room.
     pub(super) fn copy(&mut self, mut world: World<C>) -> Self {
         world.clone_from(&self.net.world);
-        // All the rest is small.
+        // The rest belongs to the run, or is small.
         let of_these = std::mem::take(&mut self.net.world);
         let mut copy = self.clone();
         self.net.world = of_these;
@@ -200,7 +198,6 @@ impl<'a, C: Chooser> Sim<'a, C> {
             closes: processes.values().any(|one| one.hold != Hold::Forever),
             accepted: IndexMap::default(),
             tasks: Agenda::default(),
-            at_once: None,
             sequence: 0,
             waiting: Vec::new(),
             next_act: false,
@@ -271,12 +268,6 @@ impl<'a, C: Chooser> Sim<'a, C> {
     }
 
     fn push(&mut self, at: Time, task: Task) {
-        let now = self.net.world.now();
-        let first = self.tasks.first().map(|(at, _, _)| *at);
-        if at <= now && self.at_once.is_none() && first.is_none_or(|first| first > now) {
-            self.at_once = Some(task);
-            return;
-        }
         self.sequence += 1;
         self.tasks.push((at, self.sequence, task));
     }
@@ -293,10 +284,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
                 parting(self);
             }
             let now = self.net.world.now();
-            let next = match self.at_once {
-                Some(_) => Some(now),
-                None => self.tasks.first().map(|(at, _, _)| *at),
-            };
+            let next = self.tasks.first().map(|(at, _, _)| *at);
             if next != Some(now) && self.poll() {
                 continue;
             }
@@ -312,9 +300,7 @@ impl<'a, C: Chooser> Sim<'a, C> {
                         parting(self);
                     }
                     self.net.world.advance(at);
-                    let first = self.at_once.take();
-                    if let Some(task) = first.or_else(|| self.tasks.pop().map(|(_, _, task)| task))
-                    {
+                    if let Some((_, _, task)) = self.tasks.pop() {
                         self.perform(task);
                         self.net.happened(false);
                     }
