@@ -94,7 +94,12 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) refusal: Option<Box<Refusal>>,
 }
 
-clone_by_field!([C: Chooser] Machine<C> { b, chooser, clock, socks, tws, nss, generation, values, unsettled, hint, cells, bsockets, children, tw_count, wheel, timers, sleepers, put_off, inbox, outbox, bridged, explaining, refusal; spare });
+clone_by_field!([C: Chooser] Machine<C> {
+    b, chooser, clock, socks, tws, nss, generation, values, unsettled, hint, cells, bsockets,
+    children, tw_count, wheel, timers, sleepers, put_off, inbox, outbox, bridged, explaining,
+    refusal;
+    spare
+});
 
 impl<C: Chooser> Machine<C> {
     /// When a machine's clock starts: 100 s after boot, on a whole second.

@@ -55,28 +55,18 @@ impl<C: Chooser> Machine<C> {
         self.sleep(t, timeout)
     }
 
-    /// Whether a stand-in may have ended by then that a kernel with a wheel ends at another time than one without. The one that
-    /// would have started the wheel sleeps until then, even if its stand-in is gone.
+    /// Whether a stand-in may have ended by then on a kernel with a wheel and not on one without, or the other way round. The one
+    /// that would have started the wheel sleeps until then, even if its stand-in is gone.
     pub(crate) fn parts_by(&self, now: Time) -> bool {
-        match self.put_off {
-            PutOff::Since(start, _) => {
-                self.tw_count > 0 && start.after(self.wheel.period * SLOTS as u64) <= now
-            }
-            PutOff::Never => false,
-        }
-    }
-
-    /// Whether no kernel has any of those stand-ins by then.
-    pub(crate) fn all_have_ended(&self, now: Time) -> bool {
+        let PutOff::Since(start, last) = self.put_off else {
+            return false;
+        };
         let timeout = self.wheel.period * SLOTS as u64;
-        match self.put_off {
-            // A wheel ends those of one slot together.
-            PutOff::Since(start, last) => {
-                last < start.after(self.wheel.period)
-                    && last.after(timeout + lateness(timeout)) <= now
-            }
-            PutOff::Never => false,
-        }
+        let some_may_have = self.tw_count > 0 && start.after(timeout) <= now;
+        // A wheel ends those of one slot together.
+        let one_slot = last < start.after(self.wheel.period);
+        let all_have = one_slot && last.after(timeout + lateness(timeout)) <= now;
+        some_may_have && !all_have
     }
 
     /// From now on it matters whether there is a wheel: if so, the sleepers are where they would be on it.

@@ -53,7 +53,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Ends the stand-ins that no kernel has any more by `now`, and arms the timers of those that some have and some have not.
     pub(crate) fn wake_sleepers(&mut self, now: Time) {
-        if self.parts_by(now) && !self.all_have_ended(now) {
+        if self.parts_by(now) {
             self.settle_put_off();
         }
         while let Some(sleeper) = self.sleepers.first().copied()

@@ -147,8 +147,7 @@ impl<C: Chooser> World<C> {
     /// not.
     #[must_use]
     pub fn kernels_part_by(&self, to: Time) -> bool {
-        let mut machines = self.machines.iter();
-        machines.any(|m| m.parts_by(to) && !m.all_have_ended(to))
+        self.machines.iter().any(|m| m.parts_by(to))
     }
 
     /// Adds a network namespace that has a route to all addresses of the world.
