@@ -9,7 +9,7 @@ use std::time::Duration;
 use fourtuple_scenario::{Case, Hold, Process, Program, Step};
 
 use crate::engine::Engine;
-use crate::runner::Folded;
+use crate::runner::{Folded, Points};
 
 /// Bytes that one call of a process takes as long as the outcome is kept: its row of 32, its part of what calls have in
 /// common, and what is told of it.
@@ -116,26 +116,19 @@ impl Need {
 #[must_use]
 pub fn scenario(folded: &[Folded], engines: &[&dyn Engine]) -> Need {
     let mut need = Need::default();
-    for (n, (case, _, _)) in folded.iter().enumerate() {
-        let again = || {
-            folded[..n]
-                .iter()
-                .any(|(before, _, _)| before.axes == case.axes)
-        };
+    let mut points = Points::default();
+    for (case, _, _) in folded {
+        let point = points.of(case);
+        let again = !point.is_empty();
+        point.push(());
         for engine in engines {
             let mut one = engine.need(case);
-            if again() {
-                one.working = one.working.saturating_add(engine.keeps(case));
+            if again && engine.asks_kernel() {
+                one.working = one.working.saturating_add(engine.keeps(one.calls));
+            } else if again {
+                // An engine that knows nothing of kernels is not asked again.
+                (one.working, one.nanos) = (0, 0);
             }
-            // An engine that knows nothing of kernels is not asked again.
-            let one = match !engine.asks_kernel() && again() {
-                true => Need {
-                    working: 0,
-                    nanos: 0,
-                    ..one
-                },
-                false => one,
-            };
             need = need.and(one);
         }
     }

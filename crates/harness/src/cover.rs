@@ -108,6 +108,7 @@ impl<'a> Space<'a> {
     /// The points of some cases, and all others.
     fn split(&self, cases: &[&CaseReport]) -> (Vec<Point>, Vec<Point>) {
         let mut chosen = vec![false; self.sizes().product()];
+        let each: usize = self.axes.iter().map(|(_, of)| of.len()).product();
         for case in cases {
             // The point without its kernel.
             let values = self.axes.iter().try_fold(0, |point, (name, values)| {
@@ -116,7 +117,6 @@ impl<'a> Space<'a> {
                 Some(point * values.len() + place)
             });
             let Some(values) = values else { continue };
-            let each: usize = self.axes.iter().map(|(_, of)| of.len()).product();
             for name in &case.kernels {
                 if let Some(kernel) = self.kernels.get_index_of(&**name) {
                     chosen[kernel * each + values] = true;

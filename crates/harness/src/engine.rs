@@ -53,8 +53,8 @@ pub trait Engine: Send + Sync {
         })
     }
 
-    /// Bytes that it keeps from one kernel to the next when it runs a case on several, at most.
-    fn keeps(&self, _case: &Case) -> u64 {
+    /// Bytes that it keeps from one kernel to the next when it runs a case of so many calls on several, at most.
+    fn keeps(&self, _calls: u64) -> u64 {
         0
     }
 

@@ -124,19 +124,15 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
     let order = Order::new();
     let mut folded: Vec<Folded> = Vec::new();
     let mut kernels = Kernels::default();
-    let mut points = Points::default();
     // Of each point, what has been folded of it, with its kernel's class.
-    let mut of_points: Vec<Vec<(usize, usize)>> = Vec::new();
+    let mut points: Points<(usize, usize)> = Points::default();
     for case in cases {
         // Names are checked when a scenario is expanded.
         let Some((profile, class)) = kernels.find(&case.kernel) else {
             continue;
         };
-        let point = points.number(&case);
-        if point == of_points.len() {
-            of_points.push(Vec::new());
-        }
-        let alike = of_points[point]
+        let point = points.of(&case);
+        let alike = point
             .iter()
             .find(|(place, other)| *other == class && folded[*place].0.expect == case.expect);
         let asked = order.asked_for(&scenario.kernel, &case.kernel, &profile);
@@ -151,7 +147,7 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
                 }
             }
             None => {
-                of_points[point].push((folded.len(), class));
+                point.push((folded.len(), class));
                 let names = asked.collect();
                 folded.push((Arc::new(case), profile, names));
             }
@@ -184,23 +180,35 @@ impl Kernels {
     }
 }
 
-/// The points of a scenario's matrix, whose axes have one order.
-#[derive(Default)]
-struct Points(Vec<Arc<IndexMap<String, String>>>);
+/// The points of a scenario's matrix, whose axes have one order, with a list for each.
+pub(crate) struct Points<T> {
+    axes: Vec<Arc<IndexMap<String, String>>>,
+    lists: Vec<Vec<T>>,
+}
 
-impl Points {
-    /// The number of a case's point; the number of points until now if it is a new one.
-    fn number(&mut self, case: &Case) -> usize {
+impl<T> Default for Points<T> {
+    fn default() -> Self {
+        Points {
+            axes: Vec::new(),
+            lists: Vec::new(),
+        }
+    }
+}
+
+impl<T> Points<T> {
+    /// The list of a case's point; an empty one if it is the first there.
+    pub(crate) fn of(&mut self, case: &Case) -> &mut Vec<T> {
         // Cases that were expanded together share their axes.
-        let shared = self.0.iter().position(|axes| Arc::ptr_eq(axes, &case.axes));
-        let same = || {
-            let mut points = self.0.iter();
-            points.position(|axes| axes.values().eq(case.axes.values()))
-        };
-        shared.or_else(same).unwrap_or_else(|| {
-            self.0.push(Arc::clone(&case.axes));
-            self.0.len() - 1
-        })
+        let shared = |axes| Arc::ptr_eq(axes, &case.axes);
+        let same = |axes: &Arc<IndexMap<_, _>>| axes.values().eq(case.axes.values());
+        let known = self.axes.iter().position(shared);
+        let known = known.or_else(|| self.axes.iter().position(same));
+        let number = known.unwrap_or(self.axes.len());
+        if number == self.axes.len() {
+            self.axes.push(Arc::clone(&case.axes));
+            self.lists.push(Vec::new());
+        }
+        &mut self.lists[number]
     }
 }
 
@@ -217,17 +225,12 @@ pub fn run_folded(
     cases: &[Folded],
     engines: &[&dyn Engine],
 ) -> ScenarioReport {
-    let mut points = Points::default();
-    let mut of_points: Vec<Vec<usize>> = Vec::new();
+    let mut points: Points<usize> = Points::default();
     for (n, (case, _, _)) in cases.iter().enumerate() {
-        let point = points.number(case);
-        if point == of_points.len() {
-            of_points.push(Vec::new());
-        }
-        of_points[point].push(n);
+        points.of(case).push(n);
     }
     let mut runs: Vec<Vec<EngineRun>> = cases.iter().map(|_| Vec::new()).collect();
-    for point in &of_points {
+    for point in &points.lists {
         let on_kernels: Vec<OnKernel<'_>> = point
             .iter()
             .map(|&n| (&*cases[n].0, &*cases[n].1))

@@ -7,12 +7,11 @@ use std::ops::RangeInclusive;
 
 use fourtuple_kernel::profile::{Behaviours, Profile};
 use fourtuple_kernel::{Asked, Seeded};
-use fourtuple_scenario::Case;
 
 use super::processes::Sim;
 use super::worlds;
 use crate::alike::OnKernel;
-use crate::budget::{Rate, calls};
+use crate::budget::Rate;
 
 /// How many branches are there at a time.
 pub(super) const MOST: usize = 2;
@@ -126,9 +125,8 @@ fn is_for_any(
     })
 }
 
-/// Bytes that the branches of a case take, at most.
-pub(super) fn memory(case: &Case) -> u64 {
-    let calls = calls(case);
+/// Bytes that the branches of a case with so many calls take, at most.
+pub(super) fn memory(calls: u64) -> u64 {
     if calls < *WAY.start() as u64 {
         return 0;
     }
@@ -140,6 +138,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::budget::calls;
     use crate::engine::Engine;
     use crate::kernels;
     use crate::model::Model;
@@ -204,6 +203,6 @@ processes:
             Model::run_at(&cases, n, &mut branches).expect("it can run");
             assert!(branches.left.is_empty());
         }
-        assert_eq!(memory(cases[0].0), 0);
+        assert_eq!(memory(calls(cases[0].0)), 0);
     }
 }

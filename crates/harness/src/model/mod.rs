@@ -152,8 +152,8 @@ impl Engine for Model {
         alike::share(cases, true, |n| Self::run_at(cases, n, &mut branches))
     }
 
-    fn keeps(&self, case: &Case) -> u64 {
-        branches::memory(case)
+    fn keeps(&self, calls: u64) -> u64 {
+        branches::memory(calls)
     }
 }
 
