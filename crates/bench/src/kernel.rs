@@ -6,21 +6,12 @@ use crate::machine::{Bench, RANGE, destination, share};
 use crate::memory;
 use std::hint::black_box;
 
-/// Nanoseconds per call while the whole range is taken, from a machine that has just booted: connect() in the memory of the
-/// run before and in new memory, and bind().
-pub(crate) fn whole_range(kernel: &str) -> (f64, f64, f64) {
-    let mut bench = Some(Bench::connected(kernel, RANGE, 1));
-    let again = best(15, || {
-        if let Some(one) = bench.take() {
-            let mut one = one.reboot(kernel);
-            one.connect_all(RANGE, 1);
-            bench = Some(one);
-        }
-    });
-    let new = best(15, || Bench::connected(kernel, RANGE, 1));
+/// Nanoseconds per connect() and per bind() while the whole range is taken, from a machine that has just booted.
+pub(crate) fn whole_range(kernel: &str) -> (f64, f64) {
+    let connect = best(15, || Bench::connected(kernel, RANGE, 1));
     let bind = best(15, || Bench::poisoned(kernel, RANGE));
     let each = |all: f64| all / RANGE as f64;
-    (each(again), each(new), each(bind))
+    (each(connect), each(bind))
 }
 
 /// Nanoseconds of a connect() that finds no port: each is taken towards the destination, or each was

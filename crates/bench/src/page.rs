@@ -103,21 +103,20 @@ fn release() -> String {
 }
 
 fn model(page: &mut String) {
-    page.push_str("\n## The model: nanoseconds per call\n\nA call is socket() and connect() up to the established connection, or socket() and bind() to port 0. *Whole range*\nis the mean over all 28,232 ports from a machine that has just booted in the memory of the run before, as in a sweep; *in new memory* is the same\nwith the page faults.\n\n");
+    page.push_str("\n## The model: nanoseconds per call\n\nA call is socket() and connect() up to the established connection, or socket() and bind() to port 0. *Whole range*\nis the mean over all 28,232 ports from a machine that has just booted.\n\n");
     table(
         page,
         &[
             "kernel",
             "connect, whole range",
             "in all",
-            "in new memory",
             "bind, whole range",
             "connect refused, full",
             "connect refused, all bound",
         ],
     );
     for name in KERNELS {
-        let (connect, new, bind) = kernel::whole_range(name);
+        let (connect, bind) = kernel::whole_range(name);
         let (full, poisoned) = kernel::refused(name);
         row(
             page,
@@ -125,7 +124,6 @@ fn model(page: &mut String) {
                 name.to_owned(),
                 format!("{connect:.0}"),
                 format!("{:.1} ms", connect * RANGE as f64 / 1e6),
-                format!("{:.1} ms", new * RANGE as f64 / 1e6),
                 format!("{bind:.0}"),
                 format!("{full:.0}"),
                 format!("{poisoned:.0}"),

@@ -29,11 +29,7 @@ struct Loopback<C: Chooser> {
 
 impl<C: Chooser> Loopback<C> {
     fn new(profile: &Profile, chooser: C) -> Self {
-        Self::on(Machine::new(profile.behaviours, chooser))
-    }
-
-    /// A host on a machine that has just booted.
-    fn on(mut machine: Machine<C>) -> Self {
+        let mut machine = Machine::new(profile.behaviours, chooser);
         let ns = machine.add_namespace();
         let to = Endpoint::new(Ip::LOOPBACK4, 80);
         let listener = machine.socket(ns, Family::Inet, 0);
@@ -72,15 +68,11 @@ pub(crate) fn model(profile: &Profile) -> Cost {
             assert_eq!(full.connect(), Err(Errno::EADDRNOTAVAIL));
         }
     });
-    // As the kernel, which has its memory too, in that of the fill before.
-    let mut host = Some(full);
+    drop(full);
     let filled = best(15, || {
-        if let Some(Loopback { mut machine, .. }) = host.take() {
-            machine.reboot(profile.behaviours, Seeded::new(1, "bench"));
-            let mut again = Loopback::on(machine);
-            fill(&mut again);
-            host = Some(again);
-        }
+        let mut host = Loopback::new(profile, Seeded::new(1, "bench"));
+        fill(&mut host);
+        host
     });
     Cost {
         fill: filled / RANGE as f64,

@@ -123,9 +123,7 @@ pub fn scenario(folded: &[Folded], engines: &[&dyn Engine]) -> Need {
         point.push(());
         for engine in engines {
             let mut one = engine.need(case);
-            if again && engine.asks_kernel() {
-                one.working = one.working.saturating_add(engine.keeps(one.calls));
-            } else if again {
+            if again && !engine.asks_kernel() {
                 // An engine that knows nothing of kernels is not asked again.
                 (one.working, one.nanos) = (0, 0);
             }

@@ -53,11 +53,6 @@ pub trait Engine: Send + Sync {
         })
     }
 
-    /// Bytes that it keeps from one kernel to the next when it runs a case of so many calls on several, at most.
-    fn keeps(&self, _calls: u64) -> u64 {
-        0
-    }
-
     /// Why a run broke off, if one has: what its engine then did not run says nothing about the scenarios.
     fn broken(&self) -> Option<String> {
         None

@@ -89,15 +89,6 @@ fn whole(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("connect", kernel), |b| {
             b.iter(|| Bench::connected(kernel, RANGE, 1));
         });
-        group.bench_function(BenchmarkId::new("connect-rebooted", kernel), |b| {
-            // A sweep makes one run after the other in the same memory.
-            let mut bench = Some(Bench::connected(kernel, RANGE, 1));
-            b.iter(|| {
-                let mut again = bench.take().expect("it is put back").reboot(kernel);
-                again.connect_all(RANGE, 1);
-                bench = Some(again);
-            });
-        });
         group.bench_function(BenchmarkId::new("bind", kernel), |b| {
             b.iter(|| Bench::poisoned(kernel, RANGE));
         });

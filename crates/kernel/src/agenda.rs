@@ -87,13 +87,6 @@ impl<T: Ord> Agenda<T> {
         item
     }
 
-    /// Takes all items out.
-    pub fn clear(&mut self) {
-        self.front = None;
-        self.lines.iter_mut().for_each(VecDeque::clear);
-        self.others.clear();
-    }
-
     /// All items, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let others = self.others.iter().map(|Reverse(item)| item);

@@ -25,7 +25,6 @@ pub mod chooser;
 mod close;
 mod conflict;
 mod connect;
-mod copy;
 mod destinations;
 mod errno;
 mod established;

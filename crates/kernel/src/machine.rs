@@ -4,7 +4,6 @@ use crate::Errno;
 use crate::addr::{Endpoint, Family, Ip};
 use crate::bucket::{ByAddr, Owner, Who};
 use crate::chooser::{Chooser, Seeded};
-use crate::copy::clone_by_field;
 use crate::ns::Ns;
 use crate::option::SockOpt;
 use crate::profile::behaviour::Scope;
@@ -56,6 +55,7 @@ pub enum Shutdown {
 ///
 /// Every call is atomic and takes no time. Segments for addresses of the calling namespace are
 /// delivered inside; all others wait in an outbox ([`Machine::segment`]).
+#[derive(Clone)]
 pub struct Machine<C: Chooser = Seeded> {
     pub(crate) b: Watched,
     pub(crate) chooser: C,
@@ -63,8 +63,6 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) socks: Slab<Sock>,
     pub(crate) tws: Slab<Tw>,
     pub(crate) nss: Vec<Ns>,
-    /// Memory of namespaces that are done.
-    spare: Vec<Ns>,
     pub(crate) generation: u32,
     /// Machine-wide values of sysctls that are not per namespace.
     pub(crate) values: Values,
@@ -94,13 +92,6 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) refusal: Option<Box<Refusal>>,
 }
 
-clone_by_field!([C: Chooser] Machine<C> {
-    b, chooser, clock, socks, tws, nss, generation, values, unsettled, hint, cells, bsockets,
-    children, tw_count, wheel, timers, sleepers, put_off, inbox, outbox, bridged, explaining,
-    refusal;
-    spare
-});
-
 impl<C: Chooser> Machine<C> {
     /// When a machine's clock starts: 100 s after boot, on a whole second.
     pub const START: Time = Time(100 * crate::time::SEC);
@@ -115,7 +106,6 @@ impl<C: Chooser> Machine<C> {
             socks: Slab::default(),
             tws: Slab::default(),
             nss: Vec::new(),
-            spare: Vec::new(),
             generation: 0,
             values: Values::defaults(),
             unsettled: BTreeSet::new(),
@@ -137,22 +127,6 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Boots another kernel on the machine, which then is like a new one. It keeps its memory: a sweep of many runs need not
-    /// ask for it each time.
-    pub fn reboot(&mut self, behaviours: Behaviours, chooser: C) {
-        let old = std::mem::replace(self, Machine::new(behaviours, chooser));
-        self.spare = old.nss;
-        self.spare.extend(old.spare);
-        (self.socks, self.tws) = (old.socks, old.tws);
-        self.socks.clear();
-        self.tws.clear();
-        (self.timers, self.sleepers) = (old.timers, old.sleepers);
-        self.timers.clear();
-        self.sleepers.clear();
-        // What is made first gets the memory of what was made first.
-        self.spare.reverse();
-    }
-
     /// The behaviours that this machine was made with.
     #[must_use]
     pub fn behaviours(&self) -> &Behaviours {
@@ -164,13 +138,6 @@ impl<C: Chooser> Machine<C> {
     #[must_use]
     pub fn asked(&self) -> Asked {
         self.b.asked()
-    }
-
-    /// Goes on as another kernel, as if it had been that one from the start. It must be alike in all that was asked for until
-    /// now ([`Machine::asked`]).
-    pub fn go_on_as(&mut self, behaviours: Behaviours) {
-        debug_assert!(self.b.stands_for(&behaviours), "they differ already");
-        self.b.replace(behaviours);
     }
 
     /// The chooser, for followers that steer it.
@@ -194,10 +161,7 @@ impl<C: Chooser> Machine<C> {
                 }
             }
         }
-        self.nss.push(match self.spare.pop() {
-            Some(done) => done.renewed(values),
-            None => Ns::new(values),
-        });
+        self.nss.push(Ns::new(values));
         NsId(u16::try_from(self.nss.len() - 1).expect("fewer than 65536 namespaces"))
     }
 

@@ -2,7 +2,6 @@
 
 use crate::addr::{Family, Ip};
 use crate::bucket::{Bucket, ByAddr, Owner, Who};
-use crate::copy::clone_by_field;
 use crate::destinations::Destinations;
 use crate::held::Held;
 use crate::portset::{PortMap, PortSet};
@@ -13,7 +12,7 @@ use crate::sysctl::Values;
 use crate::tuples::{Tuple, Tuples};
 use std::collections::BTreeMap;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ns {
     pub(crate) alive: bool,
     pub(crate) addresses: Vec<Ip>,
@@ -41,55 +40,20 @@ pub(crate) struct Ns {
     pub(crate) time_wait: u64,
 }
 
-clone_by_field!([] Ns {
-    alive,
-    addresses,
-    routed,
-    values,
-    buckets,
-    by_port,
-    blocked,
-    used,
-    held,
-    destinations,
-    established,
-    devices,
-    listeners,
-    requests,
-    tw_count,
-    time_wait
-});
-
 impl Ns {
     pub(crate) fn new(values: Values) -> Self {
-        let (buckets, ports, table) = (Slab::default(), PortMap::default(), Tuples::default());
-        Self::within(values, buckets, ports, table)
-    }
-
-    /// A new namespace in the memory of one that is done.
-    pub(crate) fn renewed(mut self, values: Values) -> Self {
-        for (_, bucket) in self.buckets.iter() {
-            self.by_port.clear(bucket.port);
-        }
-        self.buckets.clear();
-        self.established.clear();
-        Self::within(values, self.buckets, self.by_port, self.established)
-    }
-
-    /// A new namespace in what is empty and has room already.
-    fn within(values: Values, buckets: Slab<Bucket>, by_port: PortMap, table: Tuples) -> Self {
         Ns {
             alive: true,
             addresses: Vec::new(),
             routed: false,
             values,
-            buckets,
-            by_port,
+            buckets: Slab::default(),
+            by_port: PortMap::default(),
             blocked: PortSet::default(),
             used: PortSet::default(),
             held: Held::default(),
             destinations: Destinations::default(),
-            established: table,
+            established: Tuples::default(),
             devices: false,
             listeners: BTreeMap::new(),
             requests: Requests::default(),

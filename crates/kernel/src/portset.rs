@@ -1,8 +1,6 @@
 //! Sets of ports as bits, with the two things that searches need: whole words, and a summary that
 //! says which words are full, so that a search over a full range looks at a few words only.
 
-use crate::copy::clone_by_field;
-
 /// Words of a set of all 65,536 ports.
 pub(crate) const WORDS: usize = 65536 / 64;
 /// Bits of even ports in a word.
@@ -314,12 +312,10 @@ pub(crate) fn runs_by_one(low: u16, high: u16, offset: u32) -> [Run; 2] {
 const SLOTS: usize = 256;
 
 /// An index per port, [`crate::socket::NONE`] where there is none.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PortMap {
     pages: Vec<Option<Box<[u32; SLOTS]>>>,
 }
-
-clone_by_field!([] PortMap { pages });
 
 impl Default for PortMap {
     fn default() -> Self {

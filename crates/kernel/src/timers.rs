@@ -59,13 +59,6 @@ impl Timers {
         timer.seq
     }
 
-    /// As they were at the start.
-    pub(crate) fn clear(&mut self) {
-        self.armed.clear();
-        self.unarmed.clear();
-        self.seq = 0;
-    }
-
     /// A number for a timer that is armed now or later.
     pub(crate) fn number(&mut self) -> u32 {
         self.seq += 1;

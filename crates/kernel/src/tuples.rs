@@ -1,14 +1,19 @@
 //! The established table by itself (`ehash`): owners by 4-tuple.
 //!
+//! Several owners may have one 4-tuple: one bound to a device leaves it to sockets of other devices. They are looked at as in a
+//! chain of the kernel's table, which a newcomer enters at the head (`__inet_hash`): the newest first, however many entries the
+//! table has room for.
+//!
 //! An entry has its whole 4-tuple, the two addresses as the number of their pair: neither a lookup nor a growing table
 //! has to look at a socket. Neighbouring ports of a pair are neighbours in the table, so that a search that goes from
 //! port to port stays on the same few pages of memory, however large the table is.
 
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::Owner;
-use crate::copy::clone_by_field;
 use crate::ns::fold;
 use hashbrown::HashTable;
+use hashbrown::hash_table;
+use std::collections::BTreeMap;
 
 /// A 4-tuple as seen from one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +47,7 @@ impl Tuple {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair(u32);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     pair: u32,
     lport: u16,
@@ -63,6 +68,7 @@ impl Key {
     }
 }
 
+/// The newest owner of a 4-tuple.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     key: Key,
@@ -120,13 +126,13 @@ impl Pairs {
 }
 
 /// Sockets and TIME-WAIT stand-ins by 4-tuple.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tuples {
     pairs: Pairs,
     table: HashTable<Entry>,
+    /// The other owners of 4-tuples that have more than one, the oldest first.
+    older: BTreeMap<Key, Vec<Owner>>,
 }
-
-clone_by_field!([] Tuples { pairs, table });
 
 impl Tuples {
     /// The number of a pair of addresses, if it has ever been seen.
@@ -137,10 +143,10 @@ impl Tuples {
 
     /// How many owners there are.
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.older.values().map(Vec::len).sum::<usize>()
     }
 
-    /// Finds an owner by 4-tuple that passes the filter.
+    /// The newest owner of a 4-tuple that passes the filter.
     #[inline]
     pub(crate) fn find(&self, tuple: &Tuple, pass: impl FnMut(Owner) -> bool) -> Option<Owner> {
         let pair = self.pair(tuple.local, tuple.remote)?;
@@ -157,25 +163,31 @@ impl Tuples {
         mut pass: impl FnMut(Owner) -> bool,
     ) -> Option<Owner> {
         let key = Key { pair, lport, rport };
-        self.table
-            .find(key.hash(), |e| e.key == key && pass(e.owner))
-            .map(|e| e.owner)
-    }
-
-    /// Takes everything out. A table that was nearly empty is not worth to be kept.
-    pub(crate) fn clear(&mut self) {
-        self.pairs = Pairs::default();
-        if self.table.len() >= self.table.capacity() / 8 {
-            self.table.clear();
-        } else {
-            self.table = HashTable::new();
+        let newest = self.table.find(key.hash(), |e| e.key == key)?.owner;
+        if pass(newest) {
+            return Some(newest);
         }
+        if self.older.is_empty() {
+            return None;
+        }
+        let older = self.older.get(&key)?;
+        older.iter().rev().copied().find(|&owner| pass(owner))
     }
 
     pub(crate) fn insert(&mut self, tuple: &Tuple, owner: Owner) {
         let key = tuple.key(Pair(self.pairs.number([tuple.local, tuple.remote])));
-        self.table
-            .insert_unique(key.hash(), Entry { key, owner }, |e| e.key.hash());
+        let place = self
+            .table
+            .entry(key.hash(), |e| e.key == key, |e| e.key.hash());
+        match place {
+            hash_table::Entry::Vacant(place) => {
+                place.insert(Entry { key, owner });
+            }
+            hash_table::Entry::Occupied(mut place) => {
+                let older = std::mem::replace(&mut place.get_mut().owner, owner);
+                self.older.entry(key).or_default().push(older);
+            }
+        }
     }
 
     /// Another owner takes the place of one.
@@ -183,9 +195,16 @@ impl Tuples {
         let Some(pair) = self.pair(tuple.local, tuple.remote) else {
             return;
         };
-        let hash = tuple.key(pair).hash();
-        if let Some(entry) = self.table.find_mut(hash, |e| e.owner == owner) {
-            entry.owner = by;
+        let key = tuple.key(pair);
+        let Some(newest) = self.table.find_mut(key.hash(), |e| e.key == key) else {
+            return;
+        };
+        if newest.owner == owner {
+            newest.owner = by;
+        } else if let Some(older) = self.older.get_mut(&key)
+            && let Some(place) = older.iter_mut().find(|one| **one == owner)
+        {
+            *place = by;
         }
     }
 
@@ -194,8 +213,23 @@ impl Tuples {
             return;
         };
         let key = tuple.key(pair);
-        if let Ok(entry) = self.table.find_entry(key.hash(), |e| e.owner == owner) {
-            entry.remove();
+        let Ok(mut newest) = self.table.find_entry(key.hash(), |e| e.key == key) else {
+            return;
+        };
+        let is_newest = newest.get().owner == owner;
+        let Some(older) = self.older.get_mut(&key) else {
+            if is_newest {
+                newest.remove();
+            }
+            return;
+        };
+        if !is_newest {
+            older.retain(|one| *one != owner);
+        } else if let Some(next) = older.pop() {
+            newest.get_mut().owner = next;
+        }
+        if older.is_empty() {
+            self.older.remove(&key);
         }
     }
 }
@@ -229,6 +263,46 @@ mod tests {
             assert_eq!(found, (n % 2 == 1).then_some(Owner::sock(n)));
         }
         assert_eq!(tuples.find(&tuple(8, 40_000, 80), |_| true), None);
+    }
+
+    /// A lookup sees the owners of a 4-tuple in the kernel's order, however much room the table has had before.
+    #[test]
+    fn the_newest_owner_comes_first_whatever_the_capacity() {
+        let at = tuple(1, 40_000, 80);
+        for others in [0, 1, 10, 5_000] {
+            let mut tuples = Tuples::default();
+            for n in 0..others {
+                tuples.insert(
+                    &tuple(2 + n % 5, 40_000 + (n / 5) as u16, 80),
+                    Owner::sock(10 + n),
+                );
+            }
+            for n in 0..4 {
+                tuples.insert(&at, Owner::sock(n));
+            }
+            let seen = |tuples: &Tuples| {
+                let mut seen = Vec::new();
+                tuples.find(&at, |owner| {
+                    seen.push(owner);
+                    false
+                });
+                seen
+            };
+            assert_eq!(seen(&tuples), [3, 2, 1, 0].map(Owner::sock));
+            tuples.remove(&at, Owner::sock(1));
+            tuples.remove(&at, Owner::sock(3));
+            tuples.insert(&at, Owner::sock(4));
+            tuples.replace(&at, Owner::sock(0), Owner::tw(0));
+            assert_eq!(
+                seen(&tuples),
+                [Owner::sock(4), Owner::sock(2), Owner::tw(0)]
+            );
+            assert_eq!(tuples.len(), others as usize + 3);
+            for owner in [Owner::sock(2), Owner::sock(4), Owner::tw(0)] {
+                tuples.remove(&at, owner);
+            }
+            assert_eq!((seen(&tuples), tuples.len()), (vec![], others as usize));
+        }
     }
 
     #[test]

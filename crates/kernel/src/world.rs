@@ -37,35 +37,13 @@ pub struct WorldSock {
 }
 
 /// Machines and the ideal network between them.
+#[derive(Clone)]
 pub struct World<C: Chooser = Seeded> {
     machines: Vec<Machine<C>>,
-    /// Memory of machines that are done.
-    spare: Vec<Machine<C>>,
     addresses: BTreeMap<Ip, WorldNs>,
     clock: Time,
     /// Where calls are taken down, if somebody asked for it.
     journal: Option<Box<Journal>>,
-}
-
-impl<C: Chooser> Clone for World<C> {
-    fn clone(&self) -> Self {
-        let mut copy = World::new();
-        copy.clone_from(self);
-        copy
-    }
-
-    fn clone_from(&mut self, from: &Self) {
-        // What is done has room for what is copied.
-        while self.machines.len() < from.machines.len()
-            && let Some(done) = self.spare.pop()
-        {
-            self.machines.push(done);
-        }
-        self.machines.clone_from(&from.machines);
-        self.addresses.clone_from(&from.addresses);
-        self.clock = from.clock;
-        self.journal.clone_from(&from.journal);
-    }
 }
 
 impl<C: Chooser> Default for World<C> {
@@ -83,20 +61,10 @@ impl<C: Chooser> World<C> {
     pub fn new() -> Self {
         World {
             machines: Vec::new(),
-            spare: Vec::new(),
             addresses: BTreeMap::new(),
             clock: Self::START,
             journal: None,
         }
-    }
-
-    /// Takes everything away, also the journal; the world then is like a new one. It keeps its memory, for sweeps of many runs.
-    pub fn clear(&mut self) {
-        let done = std::mem::take(self);
-        self.spare = done.machines;
-        self.spare.extend(done.spare);
-        // What is made first gets the memory of what was made first.
-        self.spare.reverse();
     }
 
     /// Takes down every call from now on. Meant for worlds without namespaces as yet: those that exist are not known to the journal.
@@ -120,13 +88,7 @@ impl<C: Chooser> World<C> {
 
     /// Adds a machine that has just booted.
     pub fn add_machine(&mut self, behaviours: Behaviours, chooser: C) -> MachineId {
-        let mut m = match self.spare.pop() {
-            Some(mut done) => {
-                done.reboot(behaviours, chooser);
-                done
-            }
-            None => Machine::new(behaviours, chooser),
-        };
+        let mut m = Machine::new(behaviours, chooser);
         m.set_clock(self.clock);
         self.machines.push(m);
         MachineId(self.machines.len() - 1)
@@ -136,18 +98,6 @@ impl<C: Chooser> World<C> {
     #[must_use]
     pub fn asked(&self, machine: MachineId) -> Asked {
         self.machines[machine.0].asked()
-    }
-
-    /// [`Machine::go_on_as`]
-    pub fn go_on_as(&mut self, machine: MachineId, behaviours: Behaviours) {
-        self.machines[machine.0].go_on_as(behaviours);
-    }
-
-    /// Whether kernels part if time passes until then, by the way in which they end TIME-WAITs: on some one has ended, on others
-    /// not.
-    #[must_use]
-    pub fn kernels_part_by(&self, to: Time) -> bool {
-        self.machines.iter().any(|m| m.parts_by(to))
     }
 
     /// Adds a network namespace that has a route to all addresses of the world.

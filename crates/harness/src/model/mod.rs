@@ -6,23 +6,16 @@
 //! - `net`: hosts become namespaces of a [`World`]
 //! - `processes`: the declarative form, as a queue of tasks in virtual time
 //! - `steps`: the step form, one call after the other
-//! - `branches`: what runs on several kernels have in common
-//! - `worlds`: their memory
 
-mod branches;
 pub(crate) mod net;
 mod processes;
 mod steps;
-mod worlds;
 
 use fourtuple_kernel::journal::Journal;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Chooser, Seeded, World};
 use fourtuple_scenario::{Case, Program};
 
-use self::branches::Branches;
-use self::processes::Sim;
-use crate::alike::{self, OnKernel};
 use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::report::RunReport;
@@ -70,38 +63,6 @@ impl Model {
         Ok((attempts, notes(net.notes, case)))
     }
 
-    /// One of the runs of a case on several kernels, in this thread's world.
-    fn run_at<'a>(
-        cases: &[OnKernel<'a>],
-        n: usize,
-        branches: &mut Branches<'a>,
-    ) -> Result<RunReport, Cannot> {
-        let (case, profile) = cases[n];
-        let (rest, after) = (&cases[n..], &cases[n + 1..]);
-        let begun = || {
-            let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
-            net::Net::within(worlds::take(), case, profile, &mut chooser)
-        };
-        let (attempts, net) = match &*case.program {
-            Program::Steps(steps) => steps::run(begun()?, steps)?,
-            Program::Processes(processes) => {
-                let mut sim = match branches.take(rest) {
-                    Some(sim) => sim,
-                    None => Sim::begun(begun()?, processes)?,
-                };
-                sim.run(|sim| branches.offer(sim, profile, after));
-                sim.finish()
-            }
-        };
-        let asked = net.asked();
-        branches.note(asked);
-        let notes = notes(net.notes, case);
-        worlds::give_back(net.world);
-        let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
-        report.asked = asked;
-        Ok(report)
-    }
-
     fn play<C: Chooser>(net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
         match &*case.program {
             Program::Processes(processes) => processes::run(net, processes),
@@ -144,16 +105,14 @@ impl Engine for Model {
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
-        Self::run_at(&[(case, profile)], 0, &mut Branches::default())
-    }
-
-    fn run_on(&self, cases: &[OnKernel<'_>]) -> Vec<Result<RunReport, Cannot>> {
-        let mut branches = Branches::default();
-        alike::share(cases, true, |n| Self::run_at(cases, n, &mut branches))
-    }
-
-    fn keeps(&self, calls: u64) -> u64 {
-        branches::memory(calls)
+        let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
+        let net = net::Net::new(case, profile, &mut chooser)?;
+        let (attempts, net) = Self::play(net, case)?;
+        let asked = net.asked();
+        let notes = notes(net.notes, case);
+        let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
+        report.asked = asked;
+        Ok(report)
     }
 }
 

@@ -129,13 +129,6 @@ impl<C: Chooser> Net<C> {
         machines.fold(Asked::default(), Asked::and)
     }
 
-    /// Goes on with another kernel as the case's, one that would have been the same until now.
-    pub(crate) fn go_on_as(&mut self, profile: &Profile) {
-        for &machine in &self.plain {
-            self.world.go_on_as(machine, profile.behaviours);
-        }
-    }
-
     /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see it.
     pub(crate) fn sysctl(&mut self, host: usize, key: &str, value: &str) {
         let HostNs { name, ns } = &self.hosts[host];

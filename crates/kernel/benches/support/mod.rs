@@ -63,13 +63,6 @@ impl Bench {
         Bench { machine, ns }
     }
 
-    /// The same as new, in the memory that is there.
-    pub(crate) fn reboot(mut self, kernel: &str) -> Self {
-        self.machine
-            .reboot(Self::behaviours(kernel), Self::chance());
-        Self::on(self.machine)
-    }
-
     /// A machine with this many connections, spread evenly over so many destinations.
     pub(crate) fn connected(kernel: &str, connections: usize, destinations: usize) -> Self {
         let mut bench = Self::new(kernel);

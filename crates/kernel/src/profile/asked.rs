@@ -63,16 +63,6 @@ impl Watched {
         &self.table
     }
 
-    /// Whether another table would have given the same answers until now.
-    pub(crate) fn stands_for(&self, other: &Behaviours) -> bool {
-        self.table.alike(other, self.asked())
-    }
-
-    /// Another table in its place; what has been asked for stays.
-    pub(crate) fn replace(&mut self, table: Behaviours) {
-        self.table = table;
-    }
-
     /// What has been asked for until now.
     pub(crate) fn asked(&self) -> Asked {
         Asked {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
-use fourtuple_kernel::{Agenda, Call, Chooser, Endpoint, Errno, Time, World, WorldSock};
+use fourtuple_kernel::{Agenda, Call, Chooser, Endpoint, Errno, Time, WorldSock};
 use fourtuple_scenario::{Hold, Process, SocketOption};
 use indexmap::IndexMap;
 
@@ -34,7 +34,7 @@ pub(super) fn run<C: Chooser>(
     processes: &IndexMap<String, Process>,
 ) -> Result<Played<C>, Cannot> {
     let mut sim = Sim::begun(net, processes)?;
-    sim.run(|_| ());
+    sim.run();
     Ok(sim.finish())
 }
 
@@ -151,41 +151,20 @@ pub(super) struct Sim<'a, C: Chooser> {
     sequence: u64,
     /// Instances whose connect has not been answered by the network.
     waiting: Vec<u32>,
-    /// Processes that waited for others begin now.
-    next_act: bool,
 }
 
 impl<'a, C: Chooser> Sim<'a, C> {
     /// The processes at their start.
-    pub(super) fn begun(
-        net: Net<C>,
-        processes: &'a IndexMap<String, Process>,
-    ) -> Result<Self, Cannot> {
+    fn begun(net: Net<C>, processes: &'a IndexMap<String, Process>) -> Result<Self, Cannot> {
         let mut sim = Sim::new(net, processes)?;
         sim.net.happened(false);
         sim.start();
         Ok(sim)
     }
 
-    /// The same processes at the same moment, in a world that has nothing in it but room.
-    pub(super) fn copy(&mut self, mut world: World<C>) -> Self {
-        world.clone_from(&self.net.world);
-        // The rest belongs to the run, or is small.
-        let of_these = std::mem::take(&mut self.net.world);
-        let mut copy = self.clone();
-        self.net.world = of_these;
-        copy.net.world = world;
-        copy
-    }
-
     /// What came of them.
-    pub(super) fn finish(self) -> Played<C> {
+    fn finish(self) -> Played<C> {
         (self.recorder.finish(), self.net)
-    }
-
-    /// How many calls have been made.
-    pub(super) fn calls(&self) -> usize {
-        self.recorder.len()
     }
 
     fn new(net: Net<C>, processes: &'a IndexMap<String, Process>) -> Result<Self, Cannot> {
@@ -200,7 +179,6 @@ impl<'a, C: Chooser> Sim<'a, C> {
             tasks: Agenda::default(),
             sequence: 0,
             waiting: Vec::new(),
-            next_act: false,
             net,
         };
         for (host, socket, port) in &sim.net.listeners {
@@ -276,13 +254,9 @@ impl<'a, C: Chooser> Sim<'a, C> {
         self.push(self.net.world.now(), task);
     }
 
-    /// Runs them to their end, from wherever they are. `parting` sees them at moments at which what comes next often is not the
-    /// same on all kernels: processes begin that waited for others, or TIME-WAITs begin to end.
-    pub(super) fn run(&mut self, mut parting: impl FnMut(&mut Self)) {
+    /// Runs them to their end.
+    fn run(&mut self) {
         loop {
-            if std::mem::take(&mut self.next_act) {
-                parting(self);
-            }
             let now = self.net.world.now();
             let next = self.tasks.first().map(|(at, _, _)| *at);
             if next != Some(now) && self.poll() {
@@ -296,9 +270,6 @@ impl<'a, C: Chooser> Sim<'a, C> {
             };
             match (next, timer) {
                 (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
-                    if at > now && self.net.world.kernels_part_by(at) {
-                        parting(self);
-                    }
                     self.net.world.advance(at);
                     if let Some((_, _, task)) = self.tasks.pop() {
                         self.perform(task);
@@ -398,7 +369,6 @@ impl<'a, C: Chooser> Sim<'a, C> {
             self.programs[waiter].waits_for -= 1;
             if self.programs[waiter].waits_for == 0 {
                 self.begin(waiter, self.net.world.now());
-                self.next_act = true;
             }
         }
     }
