@@ -4,8 +4,8 @@
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Call, Endpoint, Family, Ip, MachineId, Seeded, Shutdown, SockOpt, World, WorldNs, WorldSock,
-    sysctl_names,
+    Call, Endpoint, Family, Ip, MachineId, PortRange, Seeded, ShortName, Shutdown, SockOpt, World,
+    WorldNs, WorldSock, sysctl_names,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
@@ -83,15 +83,19 @@ impl Bytes<'_> {
             0 => SockOpt::ReuseAddr(self.bit()),
             1 => SockOpt::ReusePort(self.bit()),
             2 => SockOpt::BindAddressNoPort(self.bit()),
-            3 => SockOpt::LocalPortRange(self.port(), self.port()),
+            3 => SockOpt::LocalPortRange(PortRange::new(self.port(), self.port())),
             4 => SockOpt::V6Only(self.bit()),
             5 => SockOpt::Linger(self.bit().then(|| u32::from(self.byte()))),
-            6 => SockOpt::BindToDevice(u32::from(self.byte() % 3)),
+            6 => {
+                let names = ["", "lo", "eth0"];
+                let name = names[usize::from(self.byte() % 3)];
+                SockOpt::BindToDevice(ShortName::new(name).expect("a short name"))
+            }
             7 => SockOpt::FreeBind(self.bit()),
             8 => SockOpt::Transparent(self.bit()),
             9 => SockOpt::Linger2(i32::from(self.wide() as i16)),
             10 => SockOpt::Repair(self.bit()),
-            11 => SockOpt::AttachReuseportBpf,
+            11 => SockOpt::AttachReuseportBpf(true),
             _ => SockOpt::SynCount(self.byte()),
         }
     }

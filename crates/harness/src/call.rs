@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use fourtuple_kernel::{Errno, Family, Shutdown, SockOpt};
+use fourtuple_kernel::{Errno, Family, ShortName, Shutdown, SockOpt};
 use fourtuple_scenario::{How, Linger, Process, SocketOption};
 
 /// The option as the kernel model takes it.
@@ -16,31 +16,23 @@ pub fn sock_opt(option: &SocketOption) -> Result<SockOpt, Errno> {
         SocketOption::ReuseAddr(on) => SockOpt::ReuseAddr(*on),
         SocketOption::ReusePort(on) => SockOpt::ReusePort(*on),
         SocketOption::BindAddressNoPort(on) => SockOpt::BindAddressNoPort(*on),
-        SocketOption::LocalPortRange(range) => SockOpt::LocalPortRange(range.low, range.high),
+        SocketOption::LocalPortRange(range) => {
+            SockOpt::LocalPortRange(fourtuple_kernel::PortRange::new(range.low, range.high))
+        }
         SocketOption::V6Only(on) => SockOpt::V6Only(*on),
         SocketOption::Linger(Linger::Off) => SockOpt::Linger(None),
         SocketOption::Linger(Linger::Reset) => SockOpt::Linger(Some(0)),
         SocketOption::Linger(Linger::Seconds(seconds)) => SockOpt::Linger(Some(*seconds)),
-        SocketOption::BindToDevice(name) => SockOpt::BindToDevice(device(name)?),
+        SocketOption::BindToDevice(name) => {
+            SockOpt::BindToDevice(ShortName::new(name).ok_or(Errno::ENODEV)?)
+        }
         SocketOption::FreeBind(on) => SockOpt::FreeBind(*on),
         SocketOption::Transparent(on) => SockOpt::Transparent(*on),
         SocketOption::TcpLinger2(seconds) => SockOpt::Linger2(*seconds),
         SocketOption::TcpRepair(on) => SockOpt::Repair(*on),
-        SocketOption::AttachReuseportCbpf(true) => SockOpt::AttachReuseportBpf,
-        // Nothing attached, nothing to detach.
-        SocketOption::AttachReuseportCbpf(false) => return Err(Errno::ENOENT),
+        SocketOption::AttachReuseportCbpf(on) => SockOpt::AttachReuseportBpf(*on),
         SocketOption::TcpSyncnt(count) => SockOpt::SynCount(*count),
     })
-}
-
-/// Index of a host's interface: every host has `lo` and `eth0`.
-fn device(name: &str) -> Result<u32, Errno> {
-    match name {
-        "" => Ok(0),
-        "lo" => Ok(1),
-        "eth0" => Ok(2),
-        _ => Err(Errno::ENODEV),
-    }
 }
 
 /// The direction of a `shutdown`.

@@ -3,6 +3,7 @@
 //! IPv4 addresses are stored in their v4-mapped form. An `AF_INET` socket bound to the wildcard
 //! therefore holds `::ffff:0.0.0.0`, and an `AF_INET6` one holds `::`; the two stay apart.
 
+use fourtuple_syscall::Family;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -26,6 +27,15 @@ impl Ip {
     pub const LOOPBACK4: Ip = Ip::mapped(0x7f00_0001);
     /// `::1`.
     pub const LOOPBACK6: Ip = Ip::of(1);
+
+    /// The wildcard address of a family.
+    #[must_use]
+    pub const fn any(family: Family) -> Ip {
+        match family {
+            Family::Inet => Ip::ANY4,
+            Family::Inet6 => Ip::ANY6,
+        }
+    }
 
     const fn of(bits: u128) -> Self {
         Ip {
@@ -187,25 +197,5 @@ impl fmt::Display for Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// Address family of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    /// `AF_INET`
-    Inet,
-    /// `AF_INET6`
-    Inet6,
-}
-
-impl Family {
-    /// The wildcard address of the family.
-    #[must_use]
-    pub const fn any(self) -> Ip {
-        match self {
-            Family::Inet => Ip::ANY4,
-            Family::Inet6 => Ip::ANY6,
-        }
     }
 }

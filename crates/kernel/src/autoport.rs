@@ -5,7 +5,8 @@
 //! a shareable port (4.6 to 4.10), and parity passes that never share with an overlapping owner
 //! (4.11 and later).
 
-use crate::addr::{Family, Ip};
+use crate::Family;
+use crate::addr::Ip;
 use crate::bind::Taken;
 use crate::chooser::Chooser;
 use crate::conflict::Mode;

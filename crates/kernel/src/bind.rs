@@ -2,7 +2,8 @@
 //! listen() on a bound socket, and by the automatic search once it has found a port.
 
 use crate::Errno;
-use crate::addr::{Endpoint, Family, Ip};
+use crate::Family;
+use crate::addr::{Endpoint, Ip};
 use crate::bucket::{Bucket, Fastuid, Owner, Snapshot, fr, frp};
 use crate::chooser::Chooser;
 use crate::conflict::Mode;
@@ -43,7 +44,7 @@ impl<C: Chooser> Machine<C> {
         sock.saddr_unset = at.ip.is_multicast() || at.ip.is_broadcast();
         if (at.port != 0 || !sock.no_port) && !self.get_port(i, at.port) {
             let sock = &mut self.socks[i];
-            sock.rcv_saddr = sock.family.any();
+            sock.rcv_saddr = Ip::any(sock.family);
             sock.saddr_unset = false;
             sock.v6only = only_before;
             return Err(Errno::EADDRINUSE);
@@ -60,7 +61,7 @@ impl<C: Chooser> Machine<C> {
         };
         sock.port_lock |= at.port != 0;
         sock.sport = sock.num;
-        sock.daddr = sock.family.any();
+        sock.daddr = Ip::any(sock.family);
         sock.dport = 0;
         Ok(())
     }

@@ -2,9 +2,11 @@
 //! who is left holding the port.
 
 use crate::Errno;
+use crate::Shutdown;
+use crate::addr::Ip;
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
-use crate::machine::{Call, Machine, Shutdown, SockId};
+use crate::machine::{Call, Machine, SockId};
 use crate::reason::Rule;
 use crate::segment::SegKind;
 use crate::socket::{Link, NONE, State};
@@ -145,7 +147,7 @@ impl<C: Chooser> Machine<C> {
             }
         }
         if !self.socks[i].addr_lock {
-            let any = self.socks[i].family.any();
+            let any = Ip::any(self.socks[i].family);
             self.socks[i].saddr_unset = false;
             self.move_address(i, any);
         }
@@ -292,7 +294,7 @@ impl<C: Chooser> Machine<C> {
         }
         let sock = &mut self.socks[i];
         sock.sport = sock.num;
-        sock.daddr = sock.family.any();
+        sock.daddr = Ip::any(sock.family);
         sock.dport = 0;
         let (ns, port) = (sock.ns, sock.num);
         self.ns_mut(ns).listeners.entry(port).or_default().push(i);

@@ -1,7 +1,8 @@
 //! The question that bind() and listen() ask about every other owner of a port
 //! (`inet_csk_bind_conflict`): do the two addresses overlap, and if so, do the options share?
 
-use crate::addr::{Family, Ip};
+use crate::Family;
+use crate::addr::Ip;
 use crate::bucket::{Bucket, Fastuid, Owner, Who, frp};
 use crate::chooser::Chooser;
 use crate::machine::Machine;

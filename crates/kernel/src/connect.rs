@@ -2,7 +2,8 @@
 //! failure (`__inet_stream_connect`, `tcp_v4_connect`, `__inet_hash_connect`).
 
 use crate::Errno;
-use crate::addr::{Endpoint, Family, Ip};
+use crate::Family;
+use crate::addr::{Endpoint, Ip};
 use crate::bucket::Owner;
 use crate::chooser::{Chooser, PortHashInput};
 use crate::destinations::Destination;
@@ -257,7 +258,7 @@ impl<C: Chooser> Machine<C> {
         self.set_close(i);
         let sock = &mut self.socks[i];
         sock.dport = 0;
-        let any = sock.family.any();
+        let any = Ip::any(sock.family);
         sock.address_in_doubt = !sock.addr_lock && sock.rcv_saddr != any;
         // Most such sockets are closed at once, and what became of the address does not matter. With a port it does, and a follower
         // compares states.
@@ -274,7 +275,7 @@ impl<C: Chooser> Machine<C> {
             return;
         }
         sock.address_in_doubt = false;
-        let any = sock.family.any();
+        let any = Ip::any(sock.family);
         if self.b.connect_resets_address() {
             self.move_address(i, any);
         }
@@ -283,7 +284,7 @@ impl<C: Chooser> Machine<C> {
     /// The local address of a socket, for people and for getsockname().
     pub(crate) fn address_of(&self, sock: &Sock) -> Ip {
         if sock.address_in_doubt && self.b.connect_resets_address() {
-            sock.family.any()
+            Ip::any(sock.family)
         } else {
             sock.rcv_saddr
         }

@@ -1,7 +1,7 @@
 //! Reasons in full: made after a refusal, from the unchanged state, and only if somebody asked.
 
 use crate::Errno;
-use crate::addr::Family;
+use crate::Family;
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::conflict::Mode;

@@ -16,10 +16,12 @@ pub use player::Player;
 pub use script::Script;
 
 use crate::Errno;
-use crate::addr::{Endpoint, Family, Ip};
+use crate::Family;
+use crate::Shutdown;
+use crate::SockOpt;
+use crate::addr::{Endpoint, Ip};
 use crate::chooser::Chooser;
-use crate::machine::{Call, Machine, NsId, Shutdown, SockId};
-use crate::option::SockOpt;
+use crate::machine::{Call, Machine, NsId, SockId};
 use crate::profile::{Asked, Behaviours};
 use crate::time::Time;
 use std::collections::BTreeSet;

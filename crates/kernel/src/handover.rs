@@ -51,10 +51,12 @@ fn leaves_at_once(n: &Ns, s: &Sock) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::addr::{Endpoint, Family, Ip};
+    use crate::Family;
+    use crate::Shutdown;
+    use crate::SockOpt;
+    use crate::addr::{Endpoint, Ip};
     use crate::chooser::Seeded;
-    use crate::machine::{Call, Machine, Shutdown, SockId};
-    use crate::option::SockOpt;
+    use crate::machine::{Call, Machine, SockId};
     use crate::profile::{self, Asked};
     use crate::time::SEC;
 

@@ -3,7 +3,7 @@
 //! Most often nothing can come between the SYN and the acknowledgement of its answer. Then neither the answer nor the
 //! acknowledgement is queued, looked up and unpacked: what they do is done at once.
 
-use crate::addr::Family;
+use crate::Family;
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
@@ -169,9 +169,11 @@ impl<C: Chooser> Machine<C> {
 
 #[cfg(test)]
 mod tests {
-    use crate::addr::{Endpoint, Family};
+    use crate::Family;
+    use crate::Shutdown;
+    use crate::addr::Endpoint;
     use crate::chooser::Seeded;
-    use crate::machine::{Machine, NsId, Shutdown, SockId};
+    use crate::machine::{Machine, NsId, SockId};
     use crate::profile;
     use std::net::Ipv4Addr;
 

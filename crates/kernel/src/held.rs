@@ -1,7 +1,8 @@
 //! Which ports an address holds, as bits: lets a bind() search pass over ports whose owners
 //! certainly conflict without looking at them one by one.
 
-use crate::addr::{Family, Ip};
+use crate::Family;
+use crate::addr::Ip;
 use crate::portset::PortSet;
 
 /// Addresses beyond this many are not indexed; their ports are looked at one by one.

@@ -1,11 +1,11 @@
 //! One running kernel: its clock, namespaces, sockets and machine-wide state.
 
-use crate::Errno;
-use crate::addr::{Endpoint, Family, Ip};
+use crate::Family;
+use crate::SockOpt;
+use crate::addr::{Endpoint, Ip};
 use crate::bucket::{ByAddr, Owner, Who};
 use crate::chooser::{Chooser, Seeded};
 use crate::ns::Ns;
-use crate::option::SockOpt;
 use crate::profile::behaviour::Scope;
 use crate::profile::{Asked, Behaviours, Watched};
 use crate::putoff::PutOff;
@@ -18,6 +18,7 @@ use crate::sysctl::{Values, is_present, scope_of, sysctl_names};
 use crate::time::Time;
 use crate::timers::Timers;
 use crate::wheel::Wheel;
+use crate::{Errno, PortRange, ShortName};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A network namespace of one machine.
@@ -31,6 +32,16 @@ pub struct SockId {
     pub(crate) generation: u32,
 }
 
+/// The index of an interface: a namespace has `lo`, and `eth0` towards the other hosts. 0 is none.
+fn device(name: ShortName) -> Option<u16> {
+    match name.as_str() {
+        "" => Some(0),
+        "lo" => Some(1),
+        "eth0" => Some(2),
+        _ => None,
+    }
+}
+
 /// The answer of a call that may have to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call<T> {
@@ -38,17 +49,6 @@ pub enum Call<T> {
     Done(Result<T, Errno>),
     /// The call is still waiting; time or a segment has to come first.
     Waiting,
-}
-
-/// Which direction `shutdown` closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// `SHUT_RD`
-    Read,
-    /// `SHUT_WR`
-    Write,
-    /// `SHUT_RDWR`
-    Both,
 }
 
 /// One running kernel.
@@ -356,13 +356,13 @@ impl<C: Chooser> Machine<C> {
         let b = &self.b;
         let sock = &mut self.socks[i];
         let unknown = match opt {
-            SockOpt::ReusePort(_) | SockOpt::AttachReuseportBpf if !b.reuseport() => true,
-            SockOpt::AttachReuseportBpf => !b.reuseport_group_term(),
+            SockOpt::ReusePort(_) | SockOpt::AttachReuseportBpf(_) if !b.reuseport() => true,
+            SockOpt::AttachReuseportBpf(_) => !b.reuseport_group_term(),
             SockOpt::BindAddressNoPort(_) => !b.bind_address_no_port(),
-            SockOpt::LocalPortRange(..) => !b.local_port_range_option(),
+            SockOpt::LocalPortRange(_) => !b.local_port_range_option(),
             SockOpt::V6Only(_) => sock.family == Family::Inet,
             SockOpt::Repair(_) => !b.force_reuse(),
-            _ => false,
+            opt => !opt.info().modelled,
         };
         if unknown {
             return self.refuse(Errno::ENOPROTOOPT, Rule::OptionUnknown, &["sys_setsockopt"]);
@@ -372,7 +372,7 @@ impl<C: Chooser> Machine<C> {
             SockOpt::ReuseAddr(on) => sock.reuse = u8::from(on),
             SockOpt::ReusePort(on) => sock.reuseport = on,
             SockOpt::BindAddressNoPort(on) => sock.no_port = on,
-            SockOpt::LocalPortRange(low, high) => {
+            SockOpt::LocalPortRange(PortRange { low, high }) => {
                 if low != 0 && high != 0 && low > high {
                     bad = Some(Errno::EINVAL);
                 } else {
@@ -384,18 +384,17 @@ impl<C: Chooser> Machine<C> {
             SockOpt::V6Only(on) => sock.v6only = on,
             // Any other time changes how long close() takes, which nobody here waits for.
             SockOpt::Linger(l) => sock.aborts = l == Some(0),
-            SockOpt::BindToDevice(_)
-                if sock.uid != 0 && (sock.dev != 0 || !b.device_for_users()) =>
-            {
+            SockOpt::BindToDevice(_) if sock.uid != 0 && !b.device_for_users() => {
                 bad = Some(Errno::EPERM);
             }
-            SockOpt::BindToDevice(dev) => match u16::try_from(dev) {
-                Ok(dev) => {
+            SockOpt::BindToDevice(name) => match device(name) {
+                None => bad = Some(Errno::ENODEV),
+                Some(_) if sock.uid != 0 && sock.dev != 0 => bad = Some(Errno::EPERM),
+                Some(dev) => {
                     sock.dev = dev;
                     let ns = usize::from(sock.ns);
                     self.nss[ns].devices |= dev != 0;
                 }
-                Err(_) => bad = Some(Errno::ENODEV),
             },
             SockOpt::FreeBind(on) => sock.freebind = on,
             SockOpt::Transparent(_) | SockOpt::Repair(_) if sock.uid != 0 => {
@@ -411,15 +410,18 @@ impl<C: Chooser> Machine<C> {
                 sock.reuse = if on { 2 } else { 0 };
             }
             // Only a socket that has SO_REUSEPORT starts a group, and only before it is connected (`reuseport_attach_prog`).
-            SockOpt::AttachReuseportBpf
+            SockOpt::AttachReuseportBpf(true)
                 if !sock.reuseport
                     || !sock.group && !matches!(sock.state, State::Close | State::Listen) =>
             {
                 bad = Some(Errno::EINVAL);
             }
-            SockOpt::AttachReuseportBpf => sock.group = true,
+            SockOpt::AttachReuseportBpf(true) => sock.group = true,
+            // Nothing attached, nothing to detach.
+            SockOpt::AttachReuseportBpf(false) => bad = Some(Errno::ENOENT),
             SockOpt::SynCount(0) => bad = Some(Errno::EINVAL),
             SockOpt::SynCount(n) => sock.cold().syn_count = Some(n),
+            _ => bad = Some(Errno::ENOPROTOOPT),
         }
         match bad {
             Some(e) => self.refuse(e, Rule::OptionInvalid, &["sys_setsockopt"]),

@@ -1,6 +1,7 @@
 //! A network namespace: its addresses, sysctls, bind buckets and established table.
 
-use crate::addr::{Family, Ip};
+use crate::Family;
+use crate::addr::Ip;
 use crate::bucket::{Bucket, ByAddr, Owner, Who};
 use crate::destinations::Destinations;
 use crate::held::Held;

@@ -1,7 +1,8 @@
 //! The full socket and the TIME-WAIT stand-in, as far as ports depend on them.
 
 use crate::Errno;
-use crate::addr::{Endpoint, Family, Ip};
+use crate::Family;
+use crate::addr::{Endpoint, Ip};
 use crate::time::Time;
 use std::collections::VecDeque;
 use std::fmt;
@@ -160,8 +161,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 impl Sock {
     pub(crate) fn new(ns: u16, family: Family, uid: u32, generation: u32) -> Self {
         Sock {
-            rcv_saddr: family.any(),
-            daddr: family.any(),
+            rcv_saddr: Ip::any(family),
+            daddr: Ip::any(family),
             stamp: Time::ZERO,
             generation,
             timer: 0,

@@ -1,7 +1,8 @@
 //! Segments that arrive: FIN and RST, and those of a handshake one by one (`tcp_v4_rcv`, `tcp_rcv_state_process`).
 
 use crate::Errno;
-use crate::addr::{Endpoint, Family, Ip};
+use crate::Family;
+use crate::addr::{Endpoint, Ip};
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
@@ -137,7 +138,7 @@ impl<C: Chooser> Machine<C> {
                 (Family::Inet6, false) => 1,
                 _ => return None,
             };
-            let wild = l.rcv_saddr.is_any() && (l.rcv_saddr == l.family.any() || at.ip.is_v4());
+            let wild = l.rcv_saddr.is_any() && (l.rcv_saddr == Ip::any(l.family) || at.ip.is_v4());
             if l.rcv_saddr == at.ip {
                 Some(4 + family)
             } else if wild {

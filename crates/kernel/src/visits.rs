@@ -1,6 +1,7 @@
 //! For tests: a machine whose connections leave TIME-WAITs.
 
-use crate::addr::{Endpoint, Family, Ip};
+use crate::Family;
+use crate::addr::{Endpoint, Ip};
 use crate::chooser::Seeded;
 use crate::machine::{Call, Machine, NsId, SockId};
 use crate::profile::{self, Behaviours};

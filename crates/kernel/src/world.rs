@@ -1,12 +1,14 @@
 //! Several machines joined by an ideal network: packets take no time and none is lost.
 
 use crate::Errno;
-use crate::addr::{Endpoint, Family, Ip};
+use crate::Family;
+use crate::Shutdown;
+use crate::SockOpt;
+use crate::addr::{Endpoint, Ip};
 use crate::chooser::{Chooser, Seeded};
 use crate::follow::{Op, Seen};
 use crate::journal::{Journal, end_of};
-use crate::machine::{Call, Machine, NsId, Shutdown, SockId};
-use crate::option::SockOpt;
+use crate::machine::{Call, Machine, NsId, SockId};
 use crate::profile::{Asked, Behaviours};
 use crate::reason::Refusal;
 use crate::socket::State;

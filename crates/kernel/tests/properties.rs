@@ -8,8 +8,8 @@ use fourtuple_kernel::chooser::PortHashInput;
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Call, Chooser, Endpoint, Errno, Family, Ip, MachineId, PortVerdict, SockOpt, Time, World,
-    WorldNs, WorldSock,
+    Call, Chooser, Endpoint, Errno, Family, Ip, MachineId, PortRange, PortVerdict, SockOpt, Time,
+    World, WorldNs, WorldSock,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -173,7 +173,9 @@ impl Spec {
                     SockOpt::ReuseAddr(on) => s.reuse = on,
                     SockOpt::ReusePort(on) if b.reuseport => s.reuseport = on,
                     SockOpt::BindAddressNoPort(on) if b.bind_address_no_port => s.no_port = on,
-                    SockOpt::LocalPortRange(l, h) if b.local_port_range_option => s.range = (l, h),
+                    SockOpt::LocalPortRange(r) if b.local_port_range_option => {
+                        s.range = (r.low, r.high);
+                    }
                     _ => return,
                 }
                 None
@@ -206,7 +208,10 @@ impl Spec {
         self.call(Op::Set(i, SockOpt::BindAddressNoPort(o.no_port)));
         if let Some((x, y)) = o.range {
             let (low, high) = (self.base.0 + x.min(y), self.base.0 + x.max(y));
-            self.call(Op::Set(i, SockOpt::LocalPortRange(low, high)));
+            self.call(Op::Set(
+                i,
+                SockOpt::LocalPortRange(PortRange::new(low, high)),
+            ));
         }
         i
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use fourtuple_kernel::{Errno, Rule, SockOpt};
+use fourtuple_kernel::{Errno, PortRange, Rule, SockOpt};
 use std::collections::BTreeSet;
 use support::{Answer, Bench};
 
@@ -182,7 +182,7 @@ cases! {
     };
     option_invalid: OptionInvalid, "linux-6.8", EINVAL, |k| {
         let s = k.tcp();
-        port_of(k.try_set(s, SockOpt::LocalPortRange(40003, 40000)))
+        port_of(k.try_set(s, SockOpt::LocalPortRange(PortRange::new(40003, 40000))))
     };
     sysctl_unknown: SysctlUnknown, "linux-2.6.32", ENOENT, |k| {
         port_of(k.sysctl("ip_autobind_reuse", "1"))

@@ -1,8 +1,8 @@
 //! Calls of programs in the model's terms.
 
-use crate::program::{Call, Family, How, OptionValue, Program, Step};
+use crate::options::sock_opt;
+use crate::program::{Call, Program, Step};
 use fourtuple_kernel as model;
-use fourtuple_kernel::SockOpt;
 use fourtuple_kernel::follow::Op;
 
 /// What comes before the first step: the namespaces, and their settings.
@@ -90,10 +90,7 @@ impl Names {
                 Op::Socket {
                     host,
                     sock,
-                    family: match family {
-                        Family::Inet => model::Family::Inet,
-                        Family::Inet6 => model::Family::Inet6,
-                    },
+                    family: *family,
                     uid,
                 }
             }
@@ -103,7 +100,10 @@ impl Names {
                 value,
             } => Op::Set {
                 sock: self.sock(sock),
-                opt: option_of(option, value)?,
+                opt: match sock_opt(option, value)? {
+                    opt if opt.info().modelled => opt,
+                    _ => return Err(format!("the model does not know the option `{option}`")),
+                },
             },
             Call::Bind { sock, at } => Op::Bind {
                 sock: self.sock(sock),
@@ -133,11 +133,7 @@ impl Names {
             },
             Call::Shutdown { sock, how } => Op::Shutdown {
                 sock: self.sock(sock),
-                how: match how {
-                    How::Read => model::Shutdown::Read,
-                    How::Write => model::Shutdown::Write,
-                    How::Both => model::Shutdown::Both,
-                },
+                how: *how,
             },
             Call::Disconnect { sock } => Op::Disconnect {
                 sock: self.sock(sock),
@@ -154,30 +150,4 @@ impl Names {
             Call::Sleep { .. } => Op::Sleep,
         })
     }
-}
-
-/// The option in the model's terms.
-fn option_of(name: &str, value: &OptionValue) -> Result<SockOpt, String> {
-    let number = match value {
-        OptionValue::Bool(false) if name == "linger" => -1,
-        OptionValue::Bool(on) => i64::from(*on),
-        OptionValue::Int(n) => *n,
-        OptionValue::Text(text) if name == "bindtodevice" => match text.as_str() {
-            "" => 0,
-            "lo" => 1,
-            "eth0" => 2,
-            _ => return Err(format!("the model does not know the interface `{text}`")),
-        },
-        OptionValue::Text(text) => {
-            let (low, high) = text
-                .split_once('-')
-                .and_then(|(l, h)| {
-                    Some((l.trim().parse::<u16>().ok()?, h.trim().parse::<u16>().ok()?))
-                })
-                .ok_or_else(|| format!("`{text}` is not a value of `{name}`"))?;
-            i64::from(low) | i64::from(high) << 16
-        }
-    };
-    SockOpt::from_name(name, number)
-        .ok_or_else(|| format!("the model does not know the option `{name}`"))
 }

@@ -1,7 +1,7 @@
 //! Why a run did not come to an end.
 
-use crate::errno::Errno;
 use crate::plan::{ProgramError, SetupFailure};
+use fourtuple_syscall::Errno;
 
 /// Why programs were not run, or not to their end.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! The guest's first word: who is there, or why it cannot run.
 
-use crate::errno::Errno;
 use crate::wire::*;
+use fourtuple_syscall::Errno;
 
 /// A guest that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Hello, String> {
     if version != VERSION {
         return Err(strange());
     }
-    let errno = Errno(i32::from_le_bytes([e0, e1, e2, e3]).unsigned_abs() as u16);
+    let errno = Errno::new(i32::from_le_bytes([e0, e1, e2, e3]).unsigned_abs() as u16);
     let reason = match stage {
         STAGE_READY => None,
         STAGE_NAMESPACES => Some("not permitted to make network and user namespaces"),

@@ -4,7 +4,6 @@
 use crate::calls::{self, Names, beginning};
 use crate::fuzz::has_history;
 use crate::program::{Call, Outcome, Program, Step};
-use fourtuple_kernel as model;
 use fourtuple_kernel::follow::{End, Follower, Op, Seen};
 use fourtuple_kernel::{Asked, Behaviours, Endpoint, Time};
 use std::collections::BTreeSet;
@@ -207,13 +206,7 @@ fn seen(step: &Step, op: &Op) -> Result<Seen, String> {
     let end = match answer.result {
         Outcome::Ok => End::Ok,
         Outcome::Waiting | Outcome::NoSock => End::Waiting,
-        Outcome::Errno(e) => {
-            let name = e.to_string();
-            End::Err(
-                model::Errno::from_name(&name)
-                    .ok_or_else(|| format!("the model does not know the errno {name}"))?,
-            )
-        }
+        Outcome::Errno(e) => End::Err(e),
     };
     let endpoint = |a: Option<SocketAddr>| a.filter(|_| end == End::Ok).map(Endpoint::from);
     let name = match op {

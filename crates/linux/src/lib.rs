@@ -25,7 +25,6 @@
 
 mod calls;
 pub mod engine;
-mod errno;
 mod error;
 pub mod fuzz;
 pub mod generate;
@@ -71,8 +70,8 @@ mod vm;
 
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{Answers, Host, Image, Vm, VmRun, run_all};
-pub use errno::Errno;
 pub use error::RunError;
+pub use fourtuple_syscall::Errno;
 #[cfg(target_os = "linux")]
 pub use host::{Answers, Host, run_all};
 #[cfg(target_os = "linux")]

@@ -1,9 +1,9 @@
 //! A program as the guest takes it, and the guest's answer put back into the program.
 
-use crate::errno::Errno;
 use crate::options;
 use crate::program::{Answer, Call, Family, HostSpec, How, Outcome, Program, Step};
 use crate::wire::*;
+use fourtuple_syscall::Errno;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -90,7 +90,7 @@ impl Plan {
         for what in &self.setup {
             let record = records.next().ok_or(AnswerError::Short)?;
             if record.result != 0 {
-                let errno = Errno(record.result.unsigned_abs());
+                let errno = Errno::new(record.result.unsigned_abs());
                 return Err(AnswerError::Setup(SetupFailure {
                     what: what.clone(),
                     errno,
@@ -396,10 +396,10 @@ impl Builder {
                 OP_SOCKET
             }
             Call::Set { option, value, .. } => {
-                let encoded = options::encode(option, value)?;
+                let encoded = options::sock_opt(option, value)?.encode();
                 o.extend(encoded.level.to_le_bytes());
                 o.extend(encoded.option.to_le_bytes());
-                bytes(o, &encoded.value);
+                bytes(o, encoded.value());
                 OP_SET
             }
             Call::Bind { at, .. } => {
@@ -624,7 +624,7 @@ impl Record {
             0 => Outcome::Ok,
             RESULT_WAITING => Outcome::Waiting,
             RESULT_NOSOCK | RESULT_NOPORT => Outcome::NoSock,
-            n => Outcome::Errno(Errno(n.unsigned_abs())),
+            n => Outcome::Errno(Errno::new(n.unsigned_abs())),
         };
         let (local, peer) = match call {
             Call::Accept { .. } | Call::Getpeername { .. } => (None, self.addr),

@@ -183,8 +183,7 @@ fn answer(call: &Call, seen: &Seen) -> Answer {
         at_us: 0,
         result: match seen.end {
             End::Ok => Outcome::Ok,
-            // Both crates have the names of the same numbers.
-            End::Err(errno) => errno.name().parse().map_or(Outcome::NoSock, Outcome::Errno),
+            End::Err(errno) => Outcome::Errno(errno),
             End::Waiting => Outcome::Waiting,
         },
         local: name.filter(|_| !peer),

@@ -1,6 +1,7 @@
 //! Socket programs: what is asked of a kernel, and what it answered.
 
-use crate::errno::Errno;
+use fourtuple_syscall::Errno;
+pub use fourtuple_syscall::{Family, Shutdown as How};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -297,31 +298,12 @@ impl FromStr for Outcome {
             "ok" => Outcome::Ok,
             "WAITING" => Outcome::Waiting,
             "NOSOCK" => Outcome::NoSock,
-            name => Outcome::Errno(name.parse()?),
+            name => Outcome::Errno(
+                name.parse()
+                    .map_err(|e| format!("invalid result `{name}`: {e}, `ok` or `WAITING`"))?,
+            ),
         })
     }
-}
-
-/// An address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// IPv4.
-    Inet,
-    /// IPv6.
-    Inet6,
-}
-
-/// What a shutdown ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum How {
-    /// Receiving.
-    Read,
-    /// Sending.
-    Write,
-    /// Both.
-    Both,
 }
 
 /// The value of a socket option.

@@ -17,7 +17,7 @@ struct Flat {
     key: Option<String>,
     value: Option<OptionValue>,
     sock: Option<String>,
-    family: Option<Family>,
+    family: Option<String>,
     uid: Option<u32>,
     nonblock: Option<bool>,
     option: Option<String>,
@@ -30,13 +30,27 @@ struct Flat {
     peer: Option<SocketAddr>,
     len: Option<u32>,
     moved: Option<u32>,
-    how: Option<How>,
+    how: Option<String>,
     ms: Option<u32>,
     wait_ms: Option<u32>,
 }
 
 fn need<T>(op: &str, name: &str, field: &mut Option<T>) -> Result<T, String> {
     field.take().ok_or_else(|| format!("`{op}` needs `{name}`"))
+}
+
+/// A field that is one of a few words.
+fn word<T>(
+    name: &str,
+    text: &Option<String>,
+    read: fn(&str) -> Option<T>,
+) -> Result<Option<T>, String> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    read(text)
+        .map(Some)
+        .ok_or_else(|| format!("unknown `{name}`: `{text}`"))
 }
 
 impl Flat {
@@ -100,7 +114,7 @@ impl Flat {
         Ok(match op {
             "socket" => Call::Socket {
                 sock,
-                family: self.family.unwrap_or(Family::Inet),
+                family: word("family", &self.family, Family::from_name)?.unwrap_or(Family::Inet),
                 uid: self.uid,
                 nonblock: self.nonblock.unwrap_or(false),
             },
@@ -140,7 +154,7 @@ impl Flat {
             },
             "shutdown" => Call::Shutdown {
                 sock,
-                how: self.how.unwrap_or(How::Both),
+                how: word("how", &self.how, How::from_name)?.unwrap_or(How::Both),
             },
             "disconnect" => Call::Disconnect { sock },
             "close" => Call::Close { sock },
@@ -258,7 +272,7 @@ impl Serialize for Step {
                 nonblock,
                 ..
             } => {
-                f.put("family", family)?;
+                f.put("family", family.as_str())?;
                 f.maybe("uid", uid)?;
                 f.maybe("nonblock", &nonblock.then_some(true))?;
             }
@@ -283,7 +297,7 @@ impl Serialize for Step {
                 f.put("len", len)?;
                 f.maybe("wait_ms", wait_ms)?;
             }
-            Call::Shutdown { how, .. } => f.put("how", how)?,
+            Call::Shutdown { how, .. } => f.put("how", how.as_str())?,
             Call::Sleep { ms } => f.put("ms", ms)?,
         }
         if let Some(a) = &self.answer {

@@ -19,6 +19,7 @@ mod witness;
 
 use std::collections::BTreeMap;
 
+use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::{Case, Op, Program};
 use serde::{Serialize, Serializer};
@@ -204,11 +205,10 @@ pub fn explore(
 }
 
 /// Answers that a call is known to give when ports run out; they are named also when they never come.
-fn expected(op: Op) -> &'static [fourtuple_kernel::Errno] {
-    use fourtuple_kernel::Errno::{EADDRINUSE, EADDRNOTAVAIL};
+fn expected(op: Op) -> &'static [Errno] {
     match op {
-        Op::Bind | Op::Listen => &[EADDRINUSE],
-        Op::Connect => &[EADDRNOTAVAIL],
+        Op::Bind | Op::Listen => &[Errno::EADDRINUSE],
+        Op::Connect => &[Errno::EADDRNOTAVAIL],
         _ => &[],
     }
 }

@@ -222,7 +222,7 @@ fn refuses(behaviours: Behaviours, option: &SocketOption, v6: bool, uid: u32) ->
     let ns = world.add_namespace(machine);
     let family = if v6 { Family::Inet6 } else { Family::Inet };
     let socket = world.socket(ns, family, uid);
-    if matches!(option, SockOpt::AttachReuseportBpf) {
+    if matches!(option, SockOpt::AttachReuseportBpf(_)) {
         // Without this every kernel refuses it, which says nothing of the kernel; one that does not have this does not have that.
         let _ = world.set(socket, SockOpt::ReusePort(true));
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Family, WorldSock};
+use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, WorldSock};
 use fourtuple_scenario::{Address, Spanned, Step};
 
 use super::Played;
@@ -67,10 +67,7 @@ impl<C: Chooser> Runner<C> {
             }
             Step::Socket(socket) => {
                 let host = self.net.host(&socket.on)?;
-                let family = match socket.family {
-                    fourtuple_scenario::Family::Inet => Family::Inet,
-                    fourtuple_scenario::Family::Inet6 => Family::Inet6,
-                };
+                let family = socket.family;
                 let id = self
                     .net
                     .world

@@ -4,7 +4,7 @@
 
 use super::New;
 use crate::support::{Answer, Bench, NOTAVAIL, S, USE, ok};
-use fourtuple_kernel::{Errno, Shutdown, SockOpt};
+use fourtuple_kernel::{Errno, PortRange, Shutdown, SockOpt};
 
 /// A bench of an era with tcp_tw_reuse off.
 pub(super) fn bench(era: New) -> Bench {
@@ -283,7 +283,7 @@ pub(super) fn example_25_local_port_range(era: New) {
         k.bind(a, k.a1, port).unwrap();
     }
     let b = k.tcp();
-    let set = k.try_set(b, SockOpt::LocalPortRange(40000, 40001));
+    let set = k.try_set(b, SockOpt::LocalPortRange(PortRange::new(40000, 40001)));
     if known {
         assert_eq!(set, Ok(()));
         assert_eq!(k.connect(b, k.s1), NOTAVAIL);
@@ -295,11 +295,11 @@ pub(super) fn example_25_local_port_range(era: New) {
     if known {
         let mut k = bench(era);
         let b = k.tcp();
-        k.set(b, SockOpt::LocalPortRange(45000, 45010));
+        k.set(b, SockOpt::LocalPortRange(PortRange::new(45000, 45010)));
         let port = k.connect(b, k.s1).unwrap();
         assert!((40000..=40003).contains(&port), "{port}");
         let b = k.tcp();
-        k.set(b, SockOpt::LocalPortRange(45000, 45010));
+        k.set(b, SockOpt::LocalPortRange(PortRange::new(45000, 45010)));
         let port = k.bind(b, k.a2, 0).unwrap();
         assert!((40000..=40003).contains(&port), "{port}");
     }

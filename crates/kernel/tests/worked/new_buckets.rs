@@ -4,7 +4,7 @@
 use super::New;
 use super::new_bind::{bench, four_unbound};
 use crate::support::{Answer, Bench, NOTAVAIL, S, USE, WAITING, kernel, ok};
-use fourtuple_kernel::{Errno, SockOpt};
+use fourtuple_kernel::{Errno, PortRange, SockOpt};
 
 pub(super) fn example_17_binders_come_and_go(era: New) {
     let mut k = bench(era);
@@ -323,7 +323,7 @@ pub(super) fn order_of_ports(era: New) {
         let got: Vec<u16> = (0..8)
             .map(|_| {
                 let s = k.tcp();
-                k.set(s, SockOpt::LocalPortRange(40000, 40007));
+                k.set(s, SockOpt::LocalPortRange(PortRange::new(40000, 40007)));
                 k.connect(s, k.s1).unwrap()
             })
             .collect();

@@ -3,7 +3,7 @@
 
 use super::Old;
 use crate::support::{Bench, S, USE, ok};
-use fourtuple_kernel::SockOpt;
+use fourtuple_kernel::{ShortName, SockOpt};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
@@ -159,15 +159,16 @@ pub(super) fn conflict_needs_overlap(era: Old) {
         assert_eq!(k.bind(n, ip, 40000), want, "{ip}");
         k.close(n);
     }
+    let device = |name| SockOpt::BindToDevice(ShortName::new(name).unwrap());
     // Sockets on different devices do not meet; one without a device meets both.
     let mut k = Bench::far(era.kernel());
     let o = k.tcp();
-    k.set(o, SockOpt::BindToDevice(2));
+    k.set(o, device("eth0"));
     k.bind(o, k.a1, 40000).unwrap();
-    for (dev, want) in [(3, ok(40000)), (2, USE), (0, USE)] {
+    for (dev, want) in [("lo", ok(40000)), ("eth0", USE), ("", USE)] {
         let n = k.tcp();
-        k.set(n, SockOpt::BindToDevice(dev));
-        assert_eq!(k.bind(n, k.a1, 40000), want, "device {dev}");
+        k.set(n, device(dev));
+        assert_eq!(k.bind(n, k.a1, 40000), want, "device `{dev}`");
         k.close(n);
     }
     if era.has_reuseport() {

@@ -2,9 +2,9 @@
 
 use super::steps::{peer_of, word};
 use super::{Answered, options};
-use crate::options::encode;
+use crate::options::sock_opt;
 use crate::plan::{AnswerError, Builder, Records, bytes, socket_address};
-use crate::program::{Call, Family, OptionValue, Outcome, Step};
+use crate::program::{Call, OptionValue, Outcome, Step};
 use crate::wire::*;
 use fourtuple_harness::attempt::Args;
 use fourtuple_harness::call::{self, Numbering};
@@ -199,10 +199,10 @@ impl Playing {
         }
         count(o, self.options.len())?;
         for (name, value) in &self.options {
-            let encoded = encode(name, value)?;
+            let encoded = sock_opt(name, value)?.encode();
             o.extend(encoded.level.to_le_bytes());
             o.extend(encoded.option.to_le_bytes());
-            bytes(o, &encoded.value);
+            bytes(o, encoded.value());
         }
         Ok(())
     }
@@ -399,10 +399,7 @@ impl Playing {
         Some(match code {
             OP_SOCKET => Call::Socket {
                 sock,
-                family: match call::family(at, to) {
-                    fourtuple_kernel::Family::Inet => Family::Inet,
-                    fourtuple_kernel::Family::Inet6 => Family::Inet6,
-                },
+                family: call::family(at, to),
                 uid: Some(process.uid),
                 nonblock: who == WHO_LISTENER,
             },

@@ -2,11 +2,10 @@
 
 use super::{Answered, Placed, answer, options, placed, port_of, sysctl};
 use crate::plan::{AnswerError, Records};
-use crate::program::{Answer, Call, Family, How, OptionValue, Outcome, Step};
+use crate::program::{Answer, Call, How, OptionValue, Outcome, Step};
 use crate::wire::MAX_PROCESSES;
 use fourtuple_harness::attempt::{Args, Name};
 use fourtuple_harness::{Answer as Word, Cannot, Recorder, Seen};
-use fourtuple_kernel::Errno;
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Address, Case, PortRef, Spanned};
 use std::collections::BTreeMap;
@@ -169,10 +168,7 @@ impl Planner<'_> {
                 let start = self.out.placed.len();
                 let call = Call::Socket {
                     sock: socket.socket.clone(),
-                    family: match socket.family {
-                        scenario::Family::Inet => Family::Inet,
-                        scenario::Family::Inet6 => Family::Inet6,
-                    },
+                    family: socket.family,
                     uid: Some(socket.uid),
                     nonblock: socket.nonblock,
                 };
@@ -424,13 +420,7 @@ pub(super) fn word(outcome: Outcome) -> Word {
         Outcome::Ok => Word::Ok,
         Outcome::Waiting => Word::Waiting,
         Outcome::NoSock => Word::Foreign("EBADF".into()),
-        Outcome::Errno(errno) => {
-            let name = errno.to_string();
-            match Errno::from_name(&name) {
-                Some(known) => Word::Errno(known),
-                None => Word::Foreign(name.as_str().into()),
-            }
-        }
+        Outcome::Errno(errno) => Word::Errno(errno),
     }
 }
 

@@ -14,9 +14,8 @@ mod words;
 pub use address::{Address, PortRef};
 pub use answer::{Answer, ERRNO_NAMES};
 pub use duration::format_duration;
-pub use op::Op;
-pub use port::PortRange;
-pub use words::{Close, Family, Hold, How, Latency, Linger, Loss};
+pub use fourtuple_syscall::{Family, Op, PortRange, Shutdown as How};
+pub use words::{Close, Hold, Latency, Linger, Loss};
 
 pub(crate) use address::{AnyAddress, Endpoint};
 pub(crate) use name::Name;

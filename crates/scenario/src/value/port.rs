@@ -1,50 +1,8 @@
 //! Port ranges: `40000-40003`, both ends included.
 
-use std::fmt;
+use fourtuple_syscall::PortRange;
 
 use super::{Bad, Word};
-
-/// A range of ports, both ends included; `low <= high`.
-///
-/// In the `local_port_range` option an end of 0 means that the socket sets no bound there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PortRange {
-    /// The lowest port.
-    pub low: u16,
-    /// The highest port.
-    pub high: u16,
-}
-
-impl PortRange {
-    /// A range from `low` to `high`, both included.
-    pub fn new(low: u16, high: u16) -> Self {
-        Self { low, high }
-    }
-
-    /// Whether the range holds a port.
-    pub fn contains(self, port: u16) -> bool {
-        (self.low..=self.high).contains(&port)
-    }
-
-    /// The part of this range that a socket with a range of its own searches: an end outside of this range, or 0, sets
-    /// no bound.
-    #[must_use]
-    pub fn narrowed_to(self, own: Self) -> Self {
-        let end = |own: u16, end: u16| if self.contains(own) { own } else { end };
-        Self::new(end(own.low, self.low), end(own.high, self.high))
-    }
-
-    /// How many ports there are.
-    pub fn size(self) -> u32 {
-        u32::from(self.high).saturating_sub(u32::from(self.low)) + 1
-    }
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.low, self.high)
-    }
-}
 
 /// One port, with the message for a number that is none.
 pub(crate) fn port(text: &str) -> Result<u16, Bad> {

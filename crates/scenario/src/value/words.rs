@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use fourtuple_syscall::{Family, Shutdown};
+
 use super::{Bad, Word, format_duration};
 use crate::suggest::nearest;
 
@@ -36,37 +38,36 @@ macro_rules! words {
             const EXPECTED: &'static str = $expected;
 
             fn parse(text: &str) -> Result<Self, Bad> {
-                let found = Self::ALL.iter().copied().find(|one| one.as_str() == text);
-                found.ok_or_else(|| {
-                    let names = Self::ALL.iter().map(|one| one.as_str());
-                    nearest(text, names).map_or_else(Bad::default, |name| {
-                        Bad::help(format!("did you mean `{name}`?"))
-                    })
-                })
+                one_of(text, Self::ALL, Self::as_str)
             }
         }
     };
 }
 
-words! {
-    /// The family of a socket.
-    Family, "`inet` or `inet6`" {
-        /// IPv4.
-        Inet "inet",
-        /// IPv6, and IPv4 through mapped addresses unless `v6only` is set.
-        Inet6 "inet6",
+/// Reads a value out of a list of words.
+fn one_of<T: Copy>(text: &str, all: &[T], word: fn(T) -> &'static str) -> Result<T, Bad> {
+    let found = all.iter().copied().find(|one| word(*one) == text);
+    found.ok_or_else(|| {
+        let names = all.iter().map(|one| word(*one));
+        nearest(text, names).map_or_else(Bad::default, |name| {
+            Bad::help(format!("did you mean `{name}`?"))
+        })
+    })
+}
+
+impl Word for Family {
+    const EXPECTED: &'static str = "`inet` or `inet6`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        one_of(text, Self::ALL, Self::as_str)
     }
 }
 
-words! {
-    /// Which half of a connection `shutdown` ends.
-    How, "`read`, `write` or `both`" {
-        /// `SHUT_RD`.
-        Read "read",
-        /// `SHUT_WR`: sends a FIN.
-        Write "write",
-        /// `SHUT_RDWR`.
-        Both "both",
+impl Word for Shutdown {
+    const EXPECTED: &'static str = "`read`, `write` or `both`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        one_of(text, Self::ALL, Self::as_str)
     }
 }
 

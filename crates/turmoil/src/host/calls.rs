@@ -16,7 +16,7 @@ impl State {
     fn note<T>(&mut self, answer: Answer<T>, call: impl FnOnce() -> String) -> Answer<T> {
         let refusal = self.machine.take_refusal();
         if let Err(errno) = &answer
-            && !matches!(errno, Errno::EAGAIN | Errno::EINPROGRESS)
+            && !matches!(*errno, Errno::EAGAIN | Errno::EINPROGRESS)
         {
             let at = self.machine.now();
             self.refusal = refusal.clone();

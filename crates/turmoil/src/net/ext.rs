@@ -2,7 +2,7 @@
 
 use super::{TcpListener, TcpSocket, TcpStream};
 use crate::Socket;
-use fourtuple_kernel::SockOpt;
+use fourtuple_kernel::{PortRange, SockOpt};
 use std::io;
 use std::ops::RangeInclusive;
 
@@ -34,7 +34,10 @@ pub trait LinuxSocketExt {
     /// # Errors
     /// As `setsockopt`.
     fn set_local_port_range(&self, range: RangeInclusive<u16>) -> io::Result<()> {
-        self.set_option(SockOpt::LocalPortRange(*range.start(), *range.end()))
+        self.set_option(SockOpt::LocalPortRange(PortRange::new(
+            *range.start(),
+            *range.end(),
+        )))
     }
 
     /// `IPV6_V6ONLY`.

@@ -2,7 +2,7 @@
 
 use super::{TcpListener, TcpStream};
 use crate::Socket;
-use fourtuple_kernel::{Family, SockOpt};
+use fourtuple_kernel::{Family, ShortName, SockOpt};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -193,13 +193,11 @@ impl TcpSocket {
     /// # Errors
     /// `ENODEV` for any other name.
     pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
-        let index = match interface.unwrap_or_default() {
-            b"" => 0,
-            b"lo" => 1,
-            b"eth0" => 2,
-            _ => return Err(crate::socket::io_error(crate::Errno::ENODEV)),
-        };
-        self.socket.set(SockOpt::BindToDevice(index))?;
+        let name = std::str::from_utf8(interface.unwrap_or_default()).ok();
+        let name = name
+            .and_then(ShortName::new)
+            .ok_or_else(|| crate::socket::io_error(crate::Errno::ENODEV))?;
+        self.socket.set(SockOpt::BindToDevice(name))?;
         self.socket
             .kept(|k| k.device = interface.filter(|i| !i.is_empty()).map(<[u8]>::to_vec))
     }

@@ -4,7 +4,7 @@ use super::super::Bench;
 use super::{Pin, list, outcome, text};
 use fourtuple_kernel::profile::Behaviours;
 use fourtuple_kernel::profile::behaviour::*;
-use fourtuple_kernel::{Errno, SockOpt};
+use fourtuple_kernel::{Errno, ShortName, SockOpt};
 
 pub(super) const PINS: &[Pin] = &[
     Pin {
@@ -177,7 +177,7 @@ pub(super) const PINS: &[Pin] = &[
             let mut k = Bench::far_with(b);
             let (o, n) = (k.rp(), k.rp());
             k.bind(o, k.a1, 40000).unwrap();
-            let attached = k.try_set(n, SockOpt::AttachReuseportBpf);
+            let attached = k.try_set(n, SockOpt::AttachReuseportBpf(true));
             format!("{} {}", outcome(attached), text(k.bind(n, k.a1, 40000)))
         },
         answers: &[
@@ -439,8 +439,8 @@ pub(super) const PINS: &[Pin] = &[
         program: |b| {
             let mut k = Bench::local_with(b);
             let s = k.tcp_as(1000);
-            let first = outcome(k.try_set(s, SockOpt::BindToDevice(1)));
-            let second = outcome(k.try_set(s, SockOpt::BindToDevice(0)));
+            let first = outcome(k.try_set(s, SockOpt::BindToDevice(ShortName::LO)));
+            let second = outcome(k.try_set(s, SockOpt::BindToDevice(ShortName::default())));
             format!("{first} {second}")
         },
         answers: &[

@@ -3,7 +3,7 @@
 use super::super::Bench;
 use super::{Pin, list, outcome, text};
 use fourtuple_kernel::profile::behaviour::*;
-use fourtuple_kernel::{Errno, Shutdown, SockOpt};
+use fourtuple_kernel::{Errno, PortRange, Shutdown, SockOpt};
 
 pub(super) const PINS: &[Pin] = &[
     Pin {
@@ -12,7 +12,7 @@ pub(super) const PINS: &[Pin] = &[
         program: |b| {
             let mut k = Bench::local_with(b);
             let s = k.tcp();
-            let set = k.try_set(s, SockOpt::LocalPortRange(40002, 40003));
+            let set = k.try_set(s, SockOpt::LocalPortRange(PortRange::new(40002, 40003)));
             format!("{} {}", outcome(set), text(k.connect(s, k.s1)))
         },
         answers: &[
@@ -27,7 +27,7 @@ pub(super) const PINS: &[Pin] = &[
             let mut k = Bench::local_with(b);
             list((0..4).map(|_| {
                 let s = k.tcp();
-                k.set(s, SockOpt::LocalPortRange(40000, 40003));
+                k.set(s, SockOpt::LocalPortRange(PortRange::new(40000, 40003)));
                 k.connect(s, k.s1)
             }))
         },

@@ -56,8 +56,7 @@ pub(super) struct Scene {
 
 /// The errno of an error of a socket call.
 pub(super) fn errno_of(error: &io::Error) -> Option<Errno> {
-    let number = error.raw_os_error()?;
-    Errno::ALL.iter().copied().find(|e| e.number() == number)
+    error.raw_os_error()?.try_into().ok().map(Errno::new)
 }
 
 impl Scene {

@@ -5,7 +5,7 @@ use super::scene::{Scene, errno_of};
 use crate::Socket;
 use fourtuple_harness::call;
 use fourtuple_harness::{Answer, Args, Name, Seen, Slot};
-use fourtuple_kernel::{Endpoint, Errno, Family};
+use fourtuple_kernel::{Endpoint, Errno};
 use fourtuple_scenario::{Address, Options, Spanned, Step};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -90,10 +90,7 @@ impl Runner {
                 let Some(host) = self.scene.host(&step.on) else {
                     return;
                 };
-                let family = match step.family {
-                    fourtuple_scenario::Family::Inet => Family::Inet,
-                    fourtuple_scenario::Family::Inet6 => Family::Inet6,
-                };
+                let family = step.family;
                 let (scene, uid) = (Rc::clone(&self.scene), step.uid);
                 let made = self
                     .scene

@@ -1,0 +1,21 @@
+//! The vocabulary that every crate of fourtuple shares: [`Family`], [`Kind`], [`Errno`], [`SockOpt`],
+//! [`Shutdown`], [`Syscall`] and [`Outcome`].
+//!
+//! Nothing is executed here. The kernel model, the scenario format, the interpreter and the programs
+//! that run on real kernels name system calls with these types, so that a call is spelled once.
+//!
+//! The crate has neither `std` nor `alloc` nor dependencies: the guest program of virtual machines
+//! compiles it with rustc alone.
+#![no_std]
+
+mod errno;
+mod option;
+mod syscall;
+mod value;
+mod words;
+
+pub use errno::{Errno, UnknownErrno};
+pub use option::{Level, OptId, OptInfo, SockOpt};
+pub use syscall::{Op, Outcome, Returned, Syscall};
+pub use value::{Encoded, OptValue, OptionError, PortRange, Shape, ShortName};
+pub use words::{Family, Kind, Shutdown};
