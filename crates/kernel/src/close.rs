@@ -180,9 +180,10 @@ impl<C: Chooser> Machine<C> {
         }
         let sock = &mut self.socks[i];
         sock.state = State::Close;
-        sock.timer = 0;
         sock.ack_pending = false;
-        if !sock.port_lock {
+        let keeps_port = sock.port_lock;
+        self.stop_timer(i);
+        if !keeps_port {
             self.put_port(i);
         }
     }
@@ -236,8 +237,7 @@ impl<C: Chooser> Machine<C> {
         let timeout = self.fin_time(i);
         let limit = self.time_wait_len(i);
         if timeout > limit {
-            let timer = self.arm(TimerKind::FinWait2, i, timeout - limit, 0);
-            self.socks[i].timer = timer;
+            self.socks[i].timer = self.arm(TimerKind::FinWait2, i, timeout - limit, 0);
         } else {
             self.time_wait(i, true, timeout);
         }

@@ -47,18 +47,6 @@ impl<C: Chooser> Machine<C> {
         self.note_destination(ns, &tuple, None);
     }
 
-    /// A stand-in takes the place of its socket, which is alone at its 4-tuple.
-    pub(crate) fn hash_replace(&mut self, i: u32, t: u32) {
-        let (ns, tuple) = (
-            self.tws[t].ns,
-            tuple_of(&self.socks, &self.tws, Owner::tw(t)),
-        );
-        let table = &mut self.ns_mut(ns).established;
-        table.replace(&tuple, Owner::sock(i), Owner::tw(t));
-        self.socks[i].hashed = false;
-        self.note_destination(ns, &tuple, Some((true, true)));
-    }
-
     /// Keeps the index of ports in use towards a destination, if there is one, up to date. `entries`:
     /// what the 4-tuple has now, if the caller knows.
     fn note_destination(&mut self, ns: u16, tuple: &Tuple, entries: Option<(bool, bool)>) {

@@ -8,11 +8,9 @@ use crate::chooser::{Chooser, Seeded};
 use crate::ns::Ns;
 use crate::profile::behaviour::Scope;
 use crate::profile::{Asked, Behaviours, Watched};
-use crate::putoff::PutOff;
 use crate::reason::{Refusal, Rule};
 use crate::segment::Packet;
 use crate::slab::Slab;
-use crate::sleepers::Sleepers;
 use crate::socket::{NONE, Sock, State, Tw};
 use crate::sysctl::{Values, is_present, scope_of, sysctl_names};
 use crate::time::Time;
@@ -80,9 +78,6 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) tw_count: u32,
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
-    pub(crate) sleepers: Sleepers,
-    /// Those among them whom a wheel would end in other ways, while it does not matter if there is one.
-    pub(crate) put_off: PutOff,
     /// Local segments that have not been delivered yet.
     pub(crate) inbox: VecDeque<Packet>,
     pub(crate) outbox: VecDeque<Packet>,
@@ -117,8 +112,6 @@ impl<C: Chooser> Machine<C> {
             tw_count: 0,
             wheel: Wheel::default(),
             timers: Timers::default(),
-            sleepers: Sleepers::default(),
-            put_off: PutOff::default(),
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             bridged: false,
@@ -225,9 +218,6 @@ impl<C: Chooser> Machine<C> {
     /// Sets the length of TIME-WAIT (`TCP_TIMEWAIT_LEN`, which real kernels fix at 60 s), in
     /// nanoseconds.
     pub fn set_time_wait(&mut self, ns: NsId, nanos: u64) {
-        if self.tw_count > 0 {
-            self.settle_put_off();
-        }
         self.nss[usize::from(ns.0)].time_wait = nanos;
         self.wheel.period = nanos / 8;
     }

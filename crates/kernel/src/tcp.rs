@@ -43,7 +43,7 @@ impl<C: Chooser> Machine<C> {
         if sock.unanswered {
             return;
         }
-        sock.ack_pending = false;
+        let pending = std::mem::take(&mut sock.ack_pending);
         let timestamps = match kind {
             SegKind::Syn => self.nss[usize::from(sock.ns)].values.timestamps,
             _ => sock.timestamps,
@@ -57,6 +57,9 @@ impl<C: Chooser> Machine<C> {
             timestamps,
         };
         let ns = sock.ns;
+        if pending {
+            self.stop_timer(i);
+        }
         self.transmit(ns, seg);
     }
 
@@ -108,11 +111,7 @@ impl<C: Chooser> Machine<C> {
         }
         match seg.kind {
             SegKind::Rst | SegKind::Refuse => {}
-            SegKind::Syn => {
-                if let Some(offer) = self.answer_syn(ns, seg) {
-                    self.receive_syn(ns, offer);
-                }
-            }
+            SegKind::Syn => self.receive_syn(ns, seg),
             _ => self.answer_without_socket(ns, seg.reply(SegKind::Rst)),
         }
     }
@@ -190,7 +189,7 @@ impl<C: Chooser> Machine<C> {
         sock.state = State::Established;
         sock.timestamps = seg.timestamps;
         sock.stamp = now;
-        sock.timer = 0;
+        self.stop_timer(i);
     }
 
     /// A socket that a SYN from outside has opened, and that was shut down for writing before.
@@ -220,8 +219,8 @@ impl<C: Chooser> Machine<C> {
                 self.send(i, SegKind::Rst);
                 if self.socks[i].retries == 0 && self.b.syn_quick_retry() {
                     let two_ticks = 2_000 * MS / u64::from(self.b.hz());
-                    let timer = self.arm(TimerKind::SynRetry, i, two_ticks, 0);
-                    self.socks[i].timer = timer;
+                    self.stop_timer(i);
+                    self.socks[i].timer = self.arm(TimerKind::SynRetry, i, two_ticks, 0);
                 }
             }
             // A reset that does not acknowledge the SYN belongs to the old connection.
@@ -301,7 +300,7 @@ impl<C: Chooser> Machine<C> {
                 self.socks[i].fin_in = true;
                 self.socks[i].state = State::CloseWait;
                 self.socks[i].ack_pending = true;
-                self.arm_later(TimerKind::DelayedAck, i);
+                self.arm_delayed_ack(i);
             }
             State::FinWait1 if !seg.saw_fin => {
                 self.socks[i].fin_in = true;

@@ -8,7 +8,7 @@ use crate::profile::behaviour::{Scope, TwTimer};
 use crate::segment::{SegKind, Segment};
 use crate::socket::{State, Tw};
 use crate::time::{MS, SEC, Time};
-use crate::timers::{Timer, TimerKind, Unarmed};
+use crate::timers::{Timer, TimerKind};
 
 impl<C: Chooser> Machine<C> {
     /// Arms a timer that fires `delay` nanoseconds from now; a followed kernel may fire it up to
@@ -32,69 +32,31 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Arms a timer of a socket, once time is about to pass.
-    pub(crate) fn arm_later(&mut self, kind: TimerKind, target: u32) {
-        while let Some(last) = self.timers.unarmed.last().copied()
-            && !self.still_wanted(last)
-        {
-            self.timers.unarmed.pop();
-        }
-        let seq = self.timers.number();
-        self.timers.unarmed.push(Unarmed { kind, target, seq });
-        self.socks[target].timer = seq;
-        if self.chooser.slack() > 0 {
-            // A follower compares machines, timers and all, between any two calls.
-            self.arm_unarmed();
+    /// Arms the repetition of a SYN: after 1 s (old kernels 3 s), then twice as long each time;
+    /// newer kernels repeat the first few at the same distance.
+    pub(crate) fn arm_syn_retry(&mut self, i: u32) {
+        let mut timer = self.timer(TimerKind::SynRetry, i, self.syn_retry_delay(i), 0);
+        timer.latest = timer.latest.after(self.syn_retry_lateness(i));
+        self.socks[i].timer = self.timers.arm(timer);
+    }
+
+    /// Arms the delayed acknowledgement of a lone FIN.
+    pub(crate) fn arm_delayed_ack(&mut self, i: u32) {
+        let delay = u64::from(self.b.delayed_ack_ms()) * MS;
+        self.socks[i].timer = self.arm(TimerKind::DelayedAck, i, delay, delay);
+    }
+
+    /// Stops the timer of a socket, if it has one.
+    pub(crate) fn stop_timer(&mut self, i: u32) {
+        let seq = std::mem::take(&mut self.socks[i].timer);
+        if seq != 0 {
+            self.timers.cancel(seq);
         }
     }
 
-    fn still_wanted(&self, unarmed: Unarmed) -> bool {
-        let owner = self.socks.get(unarmed.target);
-        owner.is_some_and(|s| {
-            s.timer == unarmed.seq && (unarmed.kind != TimerKind::DelayedAck || s.ack_pending)
-        })
-    }
-
-    /// Arms what was put off, before time passes.
-    fn arm_unarmed(&mut self) {
-        let mut put_off = std::mem::take(&mut self.timers.unarmed);
-        for unarmed in put_off.drain(..) {
-            if !self.still_wanted(unarmed) {
-                continue;
-            }
-            let (delay, early) = match unarmed.kind {
-                TimerKind::DelayedAck => {
-                    let delay = u64::from(self.b.delayed_ack_ms()) * MS;
-                    (delay, delay)
-                }
-                _ => (self.syn_retry_delay(unarmed.target), 0),
-            };
-            let mut timer = self.timer(unarmed.kind, unarmed.target, delay, early);
-            if unarmed.kind == TimerKind::SynRetry {
-                timer.latest = timer.latest.after(self.syn_retry_lateness(unarmed.target));
-            }
-            timer.seq = unarmed.seq;
-            self.timers.put_back(timer);
-        }
-        // Arming puts nothing off; the memory is used again.
-        self.timers.unarmed = put_off;
-    }
-
-    /// When the next timer can fire.
+    /// The moment at which the next timer can fire.
     #[must_use]
     pub fn next_event(&mut self) -> Option<Time> {
-        self.arm_unarmed();
-        self.arm_sleepers();
-        self.first_timer()
-    }
-
-    /// When something can happen next that others notice: all that [`Machine::next_event`] knows of but the end of a TIME-WAIT.
-    pub(crate) fn next_action(&mut self) -> Option<Time> {
-        self.arm_unarmed();
-        self.first_timer()
-    }
-
-    fn first_timer(&mut self) -> Option<Time> {
         self.tidy_timers();
         self.timers.first().map(|timer| timer.earliest)
     }
@@ -124,24 +86,8 @@ impl<C: Chooser> Machine<C> {
 
     /// Lets time pass: fires every timer up to then, in order.
     pub fn advance(&mut self, to: Time) {
-        if to > self.clock {
-            self.arm_unarmed();
-        }
-        let timer_due = self.timers.first().is_some_and(|t| t.earliest <= to);
-        if !timer_due && !self.any_sleeper_due(to) {
-            self.clock = self.clock.max(to);
-            return;
-        }
         let mut undecided: Vec<Timer> = Vec::new();
-        loop {
-            let next = self
-                .timers
-                .first()
-                .map_or(to, |timer| timer.earliest.min(to));
-            self.wake_sleepers(next);
-            let Some(mut timer) = self.timers.pop_due(to) else {
-                break;
-            };
+        while let Some(mut timer) = self.timers.pop_due(to) {
             if !self.timer_valid(&timer) {
                 continue;
             }
@@ -165,7 +111,6 @@ impl<C: Chooser> Machine<C> {
                 self.clock = timer.nominal.max(now);
                 self.fire(timer);
                 self.settle();
-                self.arm_unarmed();
                 self.clock = now;
                 continue;
             }
@@ -180,7 +125,6 @@ impl<C: Chooser> Machine<C> {
             self.clock = self.clock.max(timer.nominal.min(to));
             self.fire(timer);
             self.settle();
-            self.arm_unarmed();
         }
         for timer in undecided {
             self.timers.put_back(timer);
@@ -231,12 +175,6 @@ impl<C: Chooser> Machine<C> {
             TimerKind::Wheel => self.wheel_tick(),
             TimerKind::Calendar => self.calendar_tick(),
         }
-    }
-
-    /// Arms the repetition of a SYN: after 1 s (old kernels 3 s), then twice as long each time;
-    /// newer kernels repeat the first few at the same distance.
-    pub(crate) fn arm_syn_retry(&mut self, i: u32) {
-        self.arm_later(TimerKind::SynRetry, i);
     }
 
     fn syn_retry_delay(&self, i: u32) -> u64 {
@@ -322,8 +260,10 @@ impl<C: Chooser> Machine<C> {
                 timestamps: s.timestamps,
                 fin_wait2,
             };
+            let bucket = tw.bucket;
             let t = self.tws.insert(tw);
-            self.hand_over(i, t);
+            self.link(Owner::tw(t), bucket);
+            self.hash_insert(ns, Owner::tw(t));
             self.schedule_tw(t, timeout);
         }
         self.set_close(i);
@@ -334,12 +274,8 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn schedule_tw(&mut self, t: u32, timeout: u64) {
         self.unschedule_tw(t);
         (self.tws[t].since, self.tws[t].timeout) = (self.clock, timeout);
-        if self.may_put_off(timeout) {
-            self.tws[t].timer = self.put_off(t, timeout);
-        } else if self.has_wheel() {
+        if self.has_wheel() {
             self.wheel_schedule(t, timeout);
-        } else if self.chooser.slack() == 0 {
-            self.tws[t].timer = self.sleep(t, timeout);
         } else {
             self.tws[t].timer = self.arm_own_timer(t, timeout);
         }
@@ -348,17 +284,33 @@ impl<C: Chooser> Machine<C> {
         self.ns_mut(ns).tw_count += 1;
     }
 
-    /// Arms the timer of a stand-in for a follower, to whom the phase of the kernel's ticks is not known.
+    /// Whether the machine's wheel ends TIME-WAITs (`inet_twsk_schedule` before 4.1).
+    pub(crate) fn has_wheel(&self) -> bool {
+        matches!(
+            self.b.tw_timer(),
+            TwTimer::SlotWheel | TwTimer::SlotWheelQuick
+        )
+    }
+
+    /// Arms a TIME-WAIT socket's own timer (`inet_twsk_schedule` from 4.1 on). The phase of a
+    /// recorded kernel's ticks is not known.
     fn arm_own_timer(&mut self, target: u32, timeout: u64) -> u32 {
-        if self.b.tw_timer() != TwTimer::Grid {
-            return self.arm(TimerKind::TimeWait, target, timeout, 0);
-        }
+        let nominal = self.own_timer_fires(self.clock, timeout);
         let slack = self.chooser.slack();
-        let due = self.clock.after(timeout);
+        let (mut earliest, mut latest) = (nominal, nominal);
+        if slack > 0 {
+            let due = self.clock.after(timeout);
+            let step = match self.b.tw_timer() {
+                TwTimer::Grid => self.grid_step(timeout),
+                _ => 0,
+            };
+            earliest = Time(due.nanos().saturating_sub(slack.min(timeout)));
+            latest = due.after(step + slack);
+        }
         self.timers.arm(Timer {
-            earliest: Time(due.nanos().saturating_sub(slack.min(timeout))),
-            nominal: self.own_timer_fires(self.clock, timeout),
-            latest: due.after(self.grid_step(timeout) + slack),
+            earliest,
+            nominal,
+            latest,
             seq: 0,
             kind: TimerKind::TimeWait,
             target,

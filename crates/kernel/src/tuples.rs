@@ -190,24 +190,6 @@ impl Tuples {
         }
     }
 
-    /// Another owner takes the place of one.
-    pub(crate) fn replace(&mut self, tuple: &Tuple, owner: Owner, by: Owner) {
-        let Some(pair) = self.pair(tuple.local, tuple.remote) else {
-            return;
-        };
-        let key = tuple.key(pair);
-        let Some(newest) = self.table.find_mut(key.hash(), |e| e.key == key) else {
-            return;
-        };
-        if newest.owner == owner {
-            newest.owner = by;
-        } else if let Some(older) = self.older.get_mut(&key)
-            && let Some(place) = older.iter_mut().find(|one| **one == owner)
-        {
-            *place = by;
-        }
-    }
-
     pub(crate) fn remove(&mut self, tuple: &Tuple, owner: Owner) {
         let Some(pair) = self.pair(tuple.local, tuple.remote) else {
             return;

@@ -4,7 +4,6 @@ use crate::addr::Endpoint;
 use crate::bucket::{Bucket, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
-use crate::profile::behaviour::Place;
 use crate::socket::{State, Tw};
 use crate::time::Time;
 use std::fmt;
@@ -62,10 +61,10 @@ impl fmt::Display for SocketView {
 impl<C: Chooser> Machine<C> {
     /// When a stand-in ends, for people.
     fn expiry(&self, tw: &Tw) -> Time {
-        if self.b.has(Place::tw_timer) {
-            self.own_timer_fires(tw.since, tw.timeout)
-        } else {
+        if self.has_wheel() {
             tw.since.after(tw.timeout)
+        } else {
+            self.own_timer_fires(tw.since, tw.timeout)
         }
     }
 

@@ -7,13 +7,10 @@ use crate::profile::behaviour::TwTimer;
 use crate::time::{MS, SEC, Time};
 use crate::timers::TimerKind;
 
-pub(crate) const SLOTS: usize = 8;
+const SLOTS: usize = 8;
 const ROWS: usize = 32;
 /// Entries of one slot that a tick ends itself; the rest is left to a work item.
 const QUOTA: usize = 101;
-
-/// More than the calendar holds on any kernel, in nanoseconds: its steps are longest, 427 ms, with 300 ticks a second.
-pub(crate) const LONGEST_CALENDAR: u64 = 15 * SEC;
 
 /// An entry: a stand-in and the number by which it knows that the entry is still its own.
 pub(crate) type Entry = (u32, u32);
@@ -96,11 +93,7 @@ impl<C: Chooser> Machine<C> {
         self.tws[t].timer = self.wheel.serial;
         let period = self.wheel.period;
         let first = self.tw_count == 0;
-        // An ordinary TIME-WAIT is longer than the calendar of any kernel.
-        let steps = match timeout > LONGEST_CALENDAR {
-            true => ROWS,
-            false => timeout.div_ceil(self.quantum()) as usize,
-        };
+        let steps = timeout.div_ceil(self.quantum()) as usize;
         if steps >= ROWS {
             let ahead = if timeout >= period * SLOTS as u64 {
                 SLOTS - 1
@@ -116,26 +109,6 @@ impl<C: Chooser> Machine<C> {
         }
         if first {
             self.wheel.timer = self.arm(TimerKind::Wheel, 0, period, 0);
-        }
-    }
-
-    /// Enters stand-ins, each of one round of the wheel, as if it had been there when they came. The first of them came at
-    /// `start`, and none has ended yet.
-    pub(crate) fn wheel_catch_up(&mut self, start: Time, stand_ins: &[u32]) {
-        let period = self.wheel.period;
-        let turns = |at: Time| at.since(start) / period;
-        // It would have turned a slot further with each tick, because each found an empty one.
-        let turned = turns(self.clock).min(SLOTS as u64 - 1);
-        self.wheel.slot = turned as usize;
-        for &t in stand_ins {
-            self.wheel.serial += 1;
-            self.tws[t].timer = self.wheel.serial;
-            let cell = (turns(self.tws[t].since) as usize + SLOTS - 1) % SLOTS;
-            self.wheel.cells[cell].push((t, self.wheel.serial));
-        }
-        if !stand_ins.is_empty() {
-            let next = start.after((turned + 1) * period);
-            self.wheel.timer = self.arm(TimerKind::Wheel, 0, next.since(self.clock), 0);
         }
     }
 

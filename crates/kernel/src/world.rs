@@ -146,25 +146,19 @@ impl<C: Chooser> World<C> {
         machines.filter_map(Machine::next_event).min()
     }
 
-    fn next_action(&mut self) -> Option<Time> {
-        let machines = self.machines.iter_mut();
-        machines.filter_map(Machine::next_action).min()
-    }
-
     /// Lets time pass on all machines; timers fire in the order of time, then of machines.
     pub fn advance(&mut self, to: Time) {
         if to <= self.clock && !self.machines.iter().any(Machine::is_due) {
             return;
         }
-        // How a TIME-WAIT ends is seen from no other machine: each lets its own end on the way.
-        while let Some(next) = self.next_action().filter(|&t| t <= to) {
+        while let Some(next) = self.next_event().filter(|&t| t <= to) {
             let next = next.max(self.clock);
             for m in &mut self.machines {
                 m.advance(next);
             }
             self.clock = next;
             self.settle();
-            if self.next_action() == Some(next) {
+            if self.next_event() == Some(next) {
                 // Timers that fire now and arm others for now: one more round, and again.
                 continue;
             }
@@ -292,7 +286,6 @@ impl<C: Chooser> World<C> {
     pub fn connect(&mut self, s: WorldSock, to: Endpoint) -> Call<()> {
         let mut r = self.machines[s.machine.0].connect(s.sock, to);
         if r == Call::Waiting {
-            self.shake_hands(s.machine);
             self.settle();
             r = self.ask_connect_result(s);
         }
@@ -307,26 +300,6 @@ impl<C: Chooser> World<C> {
             );
         }
         r
-    }
-
-    /// Carries the SYN that a machine has just sent while nothing else is under way, if it is for another one.
-    fn shake_hands(&mut self, client: MachineId) {
-        let Some((from, syn)) = self.machines[client.0].only_syn() else {
-            return;
-        };
-        let answers_to = WorldNs {
-            machine: client,
-            ns: from,
-        };
-        let Some(to) = self.addresses.get(&syn.dst.ip).copied() else {
-            return;
-        };
-        if self.addresses.get(&syn.src.ip) != Some(&answers_to) {
-            return;
-        }
-        if let Ok([client, server]) = self.machines.get_disjoint_mut([client.0, to.machine.0]) {
-            client.shake_hands((from, syn), server, to.ns);
-        }
     }
 
     fn ask_connect_result(&mut self, s: WorldSock) -> Call<()> {
