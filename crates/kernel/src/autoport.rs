@@ -44,7 +44,7 @@ impl<C: Chooser> Machine<C> {
     /// each end of `IP_LOCAL_PORT_RANGE` counts only if it lies inside the namespace's range.
     pub(crate) fn port_range(&self, sk: u32) -> (u16, u16) {
         let sock = &self.socks[sk];
-        let (mut low, mut high) = self.ns(sock.ns).values.range(&self.b);
+        let (mut low, mut high) = self.ns(sock.ns).values.range;
         let (want_low, want_high) = sock.range();
         if (want_low, want_high) != (0, 0) && self.b.local_port_range_option() {
             let inside = low..=high;
@@ -176,8 +176,8 @@ impl<C: Chooser> Machine<C> {
             crate::bucket::Bucket::new(port, 0),
         );
         self.settle_garbage(sk, &bucket);
-        let fast = (self.socks[sk].reuses() && bucket.fastreuse(&self.b) > 0)
-            || self.reuseport_match(sk, &bucket);
+        let fast =
+            (self.socks[sk].reuses() && bucket.fastreuse > 0) || self.reuseport_match(sk, &bucket);
         let mut found = None;
         let num_owners = || self.with_children(bucket.num_owners, bucket.children);
         if fast && (*fewest == -1 || num_owners() < *fewest) {
@@ -283,27 +283,12 @@ impl<C: Chooser> Machine<C> {
             self.settle_garbage_of(sk, runs);
         }
         let n = self.ns(self.socks[sk].ns);
-        let found = self.first_outside(sk, runs, mode, self.certain_conflicts(sk, mode));
-        // Whether a kernel shares at all only matters where that would be the first.
-        if found.is_some_and(|port| n.used.contains(port))
-            && self.b.bind_scan() == BindScan::Sequential
-            && !self.b.bind_shares()
-        {
-            let used = [&n.used, Held::nothing(), Held::nothing()];
-            return self.first_outside(sk, runs, mode, used);
-        }
-        found
-    }
-
-    /// The same but for ports in the sets.
-    fn first_outside(
-        &self,
-        sk: u32,
-        runs: &[Run],
-        mode: Mode,
-        certain: [&PortSet; 3],
-    ) -> Option<u16> {
-        let n = self.ns(self.socks[sk].ns);
+        let shares = self.b.bind_scan() != BindScan::Sequential || self.b.bind_shares();
+        let certain = if shares {
+            self.certain_conflicts(sk, mode)
+        } else {
+            [&n.used, Held::nothing(), Held::nothing()]
+        };
         let passed = Passed {
             sets: [&n.values.reserved, certain[0], certain[1], certain[2]],
             except: None,

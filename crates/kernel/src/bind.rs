@@ -4,7 +4,7 @@
 use crate::Errno;
 use crate::Family;
 use crate::addr::{Endpoint, Ip};
-use crate::bucket::{Bucket, Fastuid, Owner, Snapshot, fr, frp};
+use crate::bucket::{Bucket, Fastuid, Owner, Snapshot, frp};
 use crate::chooser::Chooser;
 use crate::conflict::Mode;
 use crate::machine::{Machine, SockId};
@@ -32,7 +32,6 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
-        self.settle_address(i);
         let at = self.check_bind(i, at)?;
         let only_before = self.socks[i].v6only;
         let native = self.socks[i].family == Family::Inet6 && !at.ip.is_v4() && at.ip != Ip::ANY6;
@@ -186,18 +185,8 @@ impl<C: Chooser> Machine<C> {
         self.settle_garbage(sk, bucket);
         let force = self.socks[sk].reuse == 2 && self.b.force_reuse();
         let reuses = self.socks[sk].reuses();
-        let plain = !self.socks[sk].reuseport && bucket.fastreuseport == frp::NO;
-        if !force && best.is_none() && plain && self.surely_meets_nobody(sk, bucket) {
-            self.touch(sk, bucket, false);
-            return Taken::Yes;
-        }
-        let fast = (reuses && bucket.fastreuse(&self.b) > 0) || self.reuseport_match(sk, bucket);
-        // Nothing that could share, and nothing remembered: all kernels do the same.
-        if !force && !fast && best.is_none() {
-            if self.conflict(sk, bucket, mode).is_some() {
-                return Taken::Conflict;
-            }
-        } else if self.b.touch() == Touch::Owners {
+        let fast = (reuses && bucket.fastreuse > 0) || self.reuseport_match(sk, bucket);
+        if self.b.touch() == Touch::Owners {
             if force || (best.is_none() && fast) {
                 return Taken::Yes;
             }
@@ -247,21 +236,6 @@ impl<C: Chooser> Machine<C> {
     /// Changes `fastreuse` and `fastreuseport` for a socket that takes the port
     /// (`inet_csk_update_fastreuse`). `empty`: the bucket has no owner yet.
     fn touch(&mut self, sk: u32, bucket: &mut Bucket, empty: bool) {
-        if self.socks[sk].reuseport || bucket.fastreuseport != frp::NO {
-            return self.touch_as_kernel(sk, bucket, empty);
-        }
-        // Where SO_REUSEPORT has no part, what kernels make of it is told apart once somebody wants to know.
-        bucket.fastreuse = match (self.socks[sk].reuses(), bucket.fastreuse) {
-            (false, _) => 0,
-            (true, _) if empty => fr::OF_FIRST,
-            (true, fr::OF_FIRST | fr::OF_SECOND) => fr::OF_SECOND,
-            (true, 0 | fr::OF_LATER) => fr::OF_LATER,
-            (true, 1) => 1,
-            _ => return self.touch_as_kernel(sk, bucket, empty),
-        };
-    }
-
-    fn touch_as_kernel(&mut self, sk: u32, bucket: &mut Bucket, empty: bool) {
         let reuses = self.socks[sk].reuses();
         let reuseport = self.socks[sk].reuseport && self.b.reuseport();
         let uid = self.uid_of(&self.socks[sk]);

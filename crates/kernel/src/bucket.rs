@@ -2,8 +2,6 @@
 //! (`struct inet_bind2_bucket`, Linux 6.1 and later).
 
 use crate::addr::Ip;
-use crate::profile::Watched;
-use crate::profile::behaviour::Touch;
 use smallvec::SmallVec;
 
 /// Who holds a port: a full socket or a TIME-WAIT stand-in, packed into 32 bits.
@@ -33,17 +31,6 @@ impl Owner {
             Who::Tw(self.0 & !TW_BIT)
         }
     }
-}
-
-/// `fastreuse` values that stand for themselves are -1, 0 and 1.
-pub(crate) mod fr {
-    /// What the first owner of a bucket has made of it, one with `SO_REUSEADDR`: 1 where a kernel counts it as the first,
-    /// else 0.
-    pub(crate) const OF_FIRST: i8 = 2;
-    /// What another such owner has made of that: 1 where a kernel counts either as the first.
-    pub(crate) const OF_SECOND: i8 = 3;
-    /// What such an owner has made of a 0: 1 where a kernel takes it for the first although it is not.
-    pub(crate) const OF_LATER: i8 = 4;
 }
 
 /// `fastreuseport` values.
@@ -116,16 +103,6 @@ impl Bucket {
             children: 0,
             owners: SmallVec::new(),
             by_addr: SmallVec::new(),
-        }
-    }
-
-    /// `fastreuse` on this kernel.
-    pub(crate) fn fastreuse(&self, b: &Watched) -> i8 {
-        match self.fastreuse {
-            fr::OF_FIRST => i8::from(matches!(b.touch(), Touch::Owners | Touch::Every)),
-            fr::OF_SECOND => i8::from(b.touch() != Touch::NeverFirst),
-            fr::OF_LATER => i8::from(b.touch() == Touch::Inverted),
-            value => value,
         }
     }
 

@@ -112,7 +112,6 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
-        self.settle_address(i);
         self.tcp_disconnect(i);
         self.socks[i].link = Link::Unconnected;
         self.settle();
@@ -270,7 +269,6 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
-        self.settle_address(i);
         let sock = &mut self.socks[i];
         if sock.link != Link::Unconnected || !matches!(sock.state, State::Close | State::Listen) {
             return self.refuse(
@@ -280,9 +278,8 @@ impl<C: Chooser> Machine<C> {
             );
         }
         let values = &self.nss[usize::from(sock.ns)].values;
-        let limit = values.backlog(backlog);
-        let cold = sock.cold();
-        (cold.backlog, cold.long_backlog) = (limit.unwrap_or(backlog), limit.is_none());
+        let backlog = backlog.min(values.somaxconn);
+        sock.cold().backlog = backlog;
         if sock.state == State::Listen {
             return Ok(());
         }

@@ -22,16 +22,6 @@ struct Other {
     state: State,
 }
 
-/// Whether a binder meets an owner, where that is the same on all kernels.
-fn meets_everywhere(n: &Sock, o: &Other) -> Option<bool> {
-    if n.rcv_saddr.is_any() {
-        return Some(overlap(n.side(), o.side(), true, true));
-    }
-    // IPv4 among itself, but for TIME-WAITs.
-    let inet = n.family == Family::Inet && o.family == Family::Inet;
-    (inet && o.state != State::TimeWait).then(|| o.addr == Ip::ANY4 || o.addr == n.rcv_saddr)
-}
-
 /// How strict the test is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
@@ -171,22 +161,8 @@ impl<C: Chooser> Machine<C> {
             if n.dev != 0 && o.dev != 0 && n.dev != o.dev {
                 return false;
             }
-            match meets_everywhere(n, &o) {
-                Some(meets) => meets && self.pair_conflicts(n, &o, mode),
-                None => self.pair_conflicts(n, &o, mode) && self.meets(n, &o, bucket),
-            }
+            self.meets(n, &o, bucket) && self.pair_conflicts(n, &o, mode)
         })
-    }
-
-    /// Whether no owner of a small bucket has anything to do with the socket, on any kernel.
-    pub(crate) fn surely_meets_nobody(&self, sk: u32, bucket: &Bucket) -> bool {
-        const SMALL: usize = 16;
-        let n = &self.socks[sk];
-        let apart = |&owner: &Owner| {
-            owner == Owner::sock(sk)
-                || meets_everywhere(n, &self.other(owner, n.reuseport)) == Some(false)
-        };
-        bucket.owners.len() <= SMALL && bucket.owners.iter().all(apart)
     }
 
     /// Whether the options of the two forbid sharing, given that they overlap.
@@ -229,7 +205,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Whether the binder, which has a specific address, is compared with this owner at all, and their addresses overlap.
+    /// Whether the binder is compared with this owner at all, and their addresses overlap.
     fn meets(&self, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
         let inet = n.family == Family::Inet;
         let mapped = n.is_mapped();
@@ -243,7 +219,7 @@ impl<C: Chooser> Machine<C> {
             | Bhash2::InetSeesMapped => mapped,
             Bhash2::Unified | Bhash2::UnifiedV6Only | Bhash2::CreatorFamily => false,
         };
-        if full_scan {
+        if full_scan || n.rcv_saddr.is_any() {
             return overlap(n.side(), o.side(), true, true);
         }
         if self.b.bhash2() == Bhash2::SameFamilyNoTw && o.state == State::TimeWait {

@@ -14,7 +14,7 @@ use crate::portset::{Passed, Run, runs_by_one, runs_by_two};
 use crate::profile::behaviour::{ConnectScan, Perturb};
 use crate::reason::Rule;
 use crate::segment::SegKind;
-use crate::socket::{Link, NONE, Sock, State};
+use crate::socket::{Link, State};
 use crate::time::SEC;
 
 /// A port that the search has settled on.
@@ -32,7 +32,6 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Call::Done(Err(Errno::EINVAL));
         };
-        self.settle_address(i);
         match self.socks[i].link {
             Link::Connected => {
                 return Call::Done(self.refuse(
@@ -259,34 +258,8 @@ impl<C: Chooser> Machine<C> {
         let sock = &mut self.socks[i];
         sock.dport = 0;
         let any = Ip::any(sock.family);
-        sock.address_in_doubt = !sock.addr_lock && sock.rcv_saddr != any;
-        // Most such sockets are closed at once, and what became of the address does not matter. With a port it does, and a follower
-        // compares states.
-        if self.socks[i].bucket != NONE || self.chooser.slack() > 0 {
-            self.settle_address(i);
-        }
-    }
-
-    /// What a failed connect() did to the address, now that somebody looks (`inet_bhash2_reset_saddr`).
-    #[inline]
-    pub(crate) fn settle_address(&mut self, i: u32) {
-        let sock = &mut self.socks[i];
-        if !sock.address_in_doubt {
-            return;
-        }
-        sock.address_in_doubt = false;
-        let any = Ip::any(sock.family);
-        if self.b.connect_resets_address() {
+        if !sock.addr_lock && self.b.connect_resets_address() {
             self.move_address(i, any);
-        }
-    }
-
-    /// The local address of a socket, for people and for getsockname().
-    pub(crate) fn address_of(&self, sock: &Sock) -> Ip {
-        if sock.address_in_doubt && self.b.connect_resets_address() {
-            Ip::any(sock.family)
-        } else {
-            sock.rcv_saddr
         }
     }
 
@@ -415,26 +388,24 @@ impl<C: Chooser> Machine<C> {
             }
             ConnectScan::FromNext => {
                 let pass = runs_by_one(low, high, (start.offset + 1) % n);
-                self.scan_runs(i, &[pass], 1, 1, None)
+                self.scan_runs(i, &[pass], 1, 1)
             }
             ConnectScan::EvenStart if wraps(start.offset & !1) => {
                 self.walk_literally(i, low, n, start.offset & !1, 0)
             }
             ConnectScan::EvenStart => {
                 let pass = runs_by_one(low, high, (start.offset & !1) % n);
-                self.scan_runs(i, &[pass], 0, 1, None)
+                self.scan_runs(i, &[pass], 0, 1)
             }
             ConnectScan::Parity if start.by_one => {
                 let pass = runs_by_one(low, high, start.offset % n);
-                self.scan_runs(i, &[pass], 0, 1, None)
+                self.scan_runs(i, &[pass], 0, 1)
             }
             ConnectScan::Parity => {
                 let rem = if n > 1 { n & !1 } else { n };
                 let even = (start.offset % rem) & !1;
                 let passes = [even, even + 1].map(|offset| runs_by_two(low, high, offset, rem));
-                // In a range of odd size a pass misses a port, which one hangs on its start.
-                let whole = (n == rem).then_some((low, high));
-                self.scan_runs(i, &passes[..rem.min(2) as usize], 0, 2, whole)
+                self.scan_runs(i, &passes[..rem.min(2) as usize], 0, 2)
             }
         }
     }
@@ -452,15 +423,8 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Searches the runs of one pass after the other. The first port of a pass counts `first` steps, every further one
-    /// `step` more. `whole`: the range, if each pass visits all its ports of one parity.
-    fn scan_runs(
-        &mut self,
-        i: u32,
-        passes: &[[Run; 2]],
-        first: u32,
-        step: u32,
-        whole: Option<(u16, u16)>,
-    ) -> Option<Pick> {
+    /// `step` more.
+    fn scan_runs(&mut self, i: u32, passes: &[[Run; 2]], first: u32, step: u32) -> Option<Pick> {
         let s = &self.socks[i];
         let ns = s.ns;
         let to = Destination {
@@ -474,11 +438,6 @@ impl<C: Chooser> Machine<C> {
         for (number, run) in passes.as_flattened().iter().enumerate() {
             if number % 2 == 0 {
                 before = 0;
-            }
-            if let (Some(place), Some(range)) = (index, whole)
-                && self.exhausted(i, place, run.first, range)
-            {
-                continue;
             }
             let mut from = 0;
             loop {
@@ -524,22 +483,8 @@ impl<C: Chooser> Machine<C> {
                 }
             }
             before += run.count;
-            if let (Some(place), Some(range), true) = (index, whole, number % 2 == 1) {
-                let n = self.ns_mut(ns);
-                if n.blocked.is_untouched() && n.values.reserved.is_untouched() {
-                    n.destinations.exhaust(place, run.first, range);
-                }
-            }
         }
         None
-    }
-
-    /// Whether a pass over the ports that are two apart from one is known to find nothing.
-    fn exhausted(&self, i: u32, place: usize, port: u32, range: (u16, u16)) -> bool {
-        let n = self.ns(self.socks[i].ns);
-        let to = n.destinations.get(place);
-        to.is_exhausted(port, range)
-            && (to.soft().is_none() || !(n.devices || self.search_may_recycle(i)))
     }
 
     /// The rule of the whole report: a port is usable if it has no bucket, or if its bucket was

@@ -36,16 +36,9 @@ pub(crate) struct InUse {
     /// Those among them that may be usable all the same: only TIME-WAITs or entries of a device.
     soft: PortSet,
     soft_count: u32,
-    /// Ranges whose even ports, and whose odd ones, are all taken: as a search has found them, until one is given back.
-    exhausted: [Option<(u16, u16)>; 2],
 }
 
 impl InUse {
-    /// Whether a search has found all ports of a range that are two apart from `port` taken, and they still are.
-    pub(crate) fn is_exhausted(&self, port: u32, range: (u16, u16)) -> bool {
-        self.exhausted[port as usize % 2] == Some(range)
-    }
-
     /// Ports whose entry may give way, if there are any.
     pub(crate) fn soft(&self) -> Option<&PortSet> {
         (self.soft_count > 0).then_some(&self.soft)
@@ -98,19 +91,11 @@ impl Destinations {
         &self.list[place]
     }
 
-    /// Notes that all ports of a range that are two apart from `port` are taken.
-    pub(crate) fn exhaust(&mut self, place: usize, port: u32, range: (u16, u16)) {
-        self.list[place].exhausted[port as usize % 2] = Some(range);
-    }
-
     /// Notes what the established table has for a port now.
     pub(crate) fn put(&mut self, place: usize, port: u16, taken: bool, soft: bool) {
         self.last = place;
         let d = &mut self.list[place];
         d.taken.put(port, taken);
-        if !taken {
-            d.exhausted[usize::from(port % 2)] = None;
-        }
         match (d.soft.contains(port), soft) {
             (false, true) => d.soft_count += 1,
             (true, false) => d.soft_count -= 1,
@@ -126,7 +111,6 @@ impl Destinations {
             taken: PortSet::EMPTY,
             soft: PortSet::EMPTY,
             soft_count: 0,
-            exhausted: [None; 2],
         };
         let place = if self.list.len() < MAX {
             self.list.push(entry);

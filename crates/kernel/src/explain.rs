@@ -377,7 +377,7 @@ impl<C: Chooser> Machine<C> {
         PortRefusal {
             port,
             verdict,
-            bucket: bucket.map(|b| (b.fastreuse(&self.b), b.fastreuseport)),
+            bucket: bucket.map(|b| (b.fastreuse, b.fastreuseport)),
             owners: bucket.map_or_else(Vec::new, |b| {
                 b.owners.iter().take(4).map(|&o| self.describe(o)).collect()
             }),

@@ -12,12 +12,12 @@ use crate::reason::{Refusal, Rule};
 use crate::segment::Packet;
 use crate::slab::Slab;
 use crate::socket::{NONE, Sock, State, Tw};
-use crate::sysctl::{Values, is_present, scope_of, sysctl_names};
+use crate::sysctl::{Values, scope_of, sysctl_names};
 use crate::time::Time;
 use crate::timers::Timers;
 use crate::wheel::Wheel;
 use crate::{Errno, PortRange, ShortName};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// A network namespace of one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,9 +64,6 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) generation: u32,
     /// Machine-wide values of sysctls that are not per namespace.
     pub(crate) values: Values,
-    /// Keys that were written while there was one namespace only, so that it did not matter whose they are. The namespace has
-    /// their values.
-    unsettled: BTreeSet<&'static str>,
     /// Moves the start of connect() searches (up to 5.11).
     pub(crate) hint: u32,
     /// The same per cell (5.12 and later), filled when first used.
@@ -102,8 +99,7 @@ impl<C: Chooser> Machine<C> {
             tws: Slab::default(),
             nss: Vec::new(),
             generation: 0,
-            values: Values::defaults(),
-            unsettled: BTreeSet::new(),
+            values: Values::defaults(&b),
             b,
             hint: 0,
             cells: BTreeMap::new(),
@@ -141,9 +137,7 @@ impl<C: Chooser> Machine<C> {
     /// A new network namespace with 127.0.0.0/8 and ::1 as local addresses. The first one of a
     /// machine is its initial namespace.
     pub fn add_namespace(&mut self) -> NsId {
-        self.settle_values();
-        let mut values = Values::defaults();
-        // As long as nobody has written to one of the machine, it does not matter which these are.
+        let mut values = Values::defaults(&self.b);
         if self.values != values {
             for key in sysctl_names() {
                 if matches!(
@@ -239,20 +233,6 @@ impl<C: Chooser> Machine<C> {
     /// `ENOENT` if the kernel does not have the key or does not show it in this namespace,
     /// `EINVAL` if it refuses the value.
     pub fn sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), Errno> {
-        if let [only] = &mut self.nss[..] {
-            if !is_present(&self.b, key) {
-                return self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"]);
-            }
-            return match only.values.write(&self.b, key, value) {
-                Ok(()) => {
-                    let name = sysctl_names().into_iter().find(|name| *name == key);
-                    self.unsettled.extend(name);
-                    Ok(())
-                }
-                Err(e) => self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]),
-            };
-        }
-        self.settle_values();
         let scope = scope_of(&self.b, key).unwrap_or(Scope::Absent);
         match scope {
             Scope::Absent => self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"]),
@@ -269,25 +249,11 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Finds out which of the keys that the only namespace has written are the machine's.
-    fn settle_values(&mut self) {
-        for key in std::mem::take(&mut self.unsettled) {
-            if matches!(
-                scope_of(&self.b, key),
-                Some(Scope::Machine | Scope::MachineHidden)
-            ) && let Some(first) = self.nss.first()
-            {
-                self.values.copy(&first.values, key);
-            }
-        }
-    }
-
     /// Writes a machine-wide sysctl from the first namespace, whichever namespaces exist.
     ///
     /// # Errors
     /// As [`Machine::sysctl`].
     pub fn sysctl_machine(&mut self, key: &str, value: &str) -> Result<(), Errno> {
-        self.settle_values();
         if let Err(e) = self.values.write(&self.b, key, value) {
             return self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]);
         }
@@ -299,8 +265,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Puts every machine-wide sysctl back to its default.
     pub fn reset_machine_sysctls(&mut self) {
-        self.settle_values();
-        let defaults = Values::defaults();
+        let defaults = Values::defaults(&self.b);
         for key in sysctl_names() {
             if matches!(
                 scope_of(&self.b, key),
@@ -424,7 +389,7 @@ impl<C: Chooser> Machine<C> {
     #[must_use]
     pub fn local(&self, s: SockId) -> Endpoint {
         match self.live(s) {
-            Some(i) => Endpoint::new(self.address_of(&self.socks[i]), self.socks[i].sport),
+            Some(i) => Endpoint::new(self.socks[i].rcv_saddr, self.socks[i].sport),
             None => Endpoint::new(Ip::ANY4, 0),
         }
     }

@@ -93,11 +93,6 @@ impl PortSet {
         }
     }
 
-    /// Whether the set has never had a port.
-    pub(crate) fn is_untouched(&self) -> bool {
-        self.0.is_none()
-    }
-
     pub(crate) fn put(&mut self, port: u16, inside: bool) {
         if inside {
             self.insert(port);

@@ -77,8 +77,6 @@ pub(crate) struct Cold {
     pub(crate) repair: bool,
     pub(crate) syn_count: Option<u8>,
     pub(crate) backlog: u32,
-    /// The kernel's default of `somaxconn` limits it as well.
-    pub(crate) long_backlog: bool,
     /// Children that nobody has accepted yet.
     pub(crate) queue: VecDeque<u32>,
 }
@@ -147,8 +145,6 @@ pub(crate) struct Sock {
     pub(crate) timestamps: bool,
     /// An AF_INET6 socket that has switched to IPv4 operations.
     pub(crate) mapped_ops: bool,
-    /// A connect() failed before its SYN, and nobody has looked yet what that did to the address.
-    pub(crate) address_in_doubt: bool,
     /// Its segments get no answer: a native destination with a mapped source.
     pub(crate) unanswered: bool,
     /// An acknowledgement of the peer's FIN is still to be sent.
@@ -202,7 +198,6 @@ impl Sock {
             timestamps: false,
             mapped_ops: false,
             unanswered: false,
-            address_in_doubt: false,
             ack_pending: false,
         }
     }

@@ -2,21 +2,20 @@
 
 use crate::Errno;
 use crate::portset::PortSet;
-use crate::profile::behaviour::{Place, Scope, TwAge, TwReuse};
+use crate::profile::behaviour::{Scope, TwAge, TwReuse};
 use crate::profile::{Behaviours, Watched};
 
-/// The values that hold in one network namespace. Where the default is not the same on all kernels, `None` stands for
-/// it: only who needs it asks for it.
+/// The values that hold in one network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Values {
-    range: Option<(u16, u16)>,
+    pub(crate) range: (u16, u16),
     pub(crate) reserved: PortSet,
     pub(crate) any_reserved: bool,
     pub(crate) nonlocal_bind: bool,
     pub(crate) nonlocal_bind6: bool,
     pub(crate) unprivileged_start: u16,
     pub(crate) autobind_reuse: bool,
-    tw_reuse: Option<i32>,
+    tw_reuse: i32,
     pub(crate) tw_reuse_delay_ms: u32,
     pub(crate) tw_recycle: bool,
     pub(crate) timestamps: bool,
@@ -24,8 +23,8 @@ pub(crate) struct Values {
     pub(crate) fin_timeout: u32,
     pub(crate) max_tw: u32,
     pub(crate) rfc1337: bool,
-    syn_retries: Option<u8>,
-    somaxconn: Option<u32>,
+    pub(crate) syn_retries: u8,
+    pub(crate) somaxconn: u32,
     pub(crate) bindv6only: bool,
     pub(crate) step_width: u32,
 }
@@ -75,8 +74,6 @@ const KEYS: &[(&str, Key)] = &[
     ("net.ipv4.ip_local_port_step_width", Key::StepWidth),
 ];
 
-/// The least default of `somaxconn` on any kernel.
-pub(crate) const SOMAXCONN: u32 = 128;
 /// The default of the range's low end; the high one's is a behaviour.
 const LOW: u16 = 32768;
 
@@ -116,47 +113,30 @@ pub(crate) fn scope_of(b: &Watched, key: &str) -> Option<Scope> {
     })
 }
 
-/// Whether a kernel has a sysctl, where that is all that matters.
-pub(crate) fn is_present(b: &Watched, key: &str) -> bool {
-    let known = KEYS.iter().find(|(name, _)| *name == key);
-    let place = match known.map(|(_, key)| *key) {
-        Some(Key::Range) => Place::range_scope,
-        Some(Key::Reserved) => Place::reserved_ports,
-        Some(Key::NonlocalBind) => Place::nonlocal_bind_scope,
-        Some(Key::UnprivilegedStart) => Place::unprivileged_port_scope,
-        Some(Key::TwReuse) => Place::tw_reuse_scope,
-        Some(Key::TwRecycle) => Place::tw_recycle_scope,
-        Some(Key::Timestamps) => Place::timestamps_scope,
-        Some(Key::FinTimeout | Key::SynRetries) => Place::fin_timeout_scope,
-        Some(Key::MaxTw) => Place::max_tw_scope,
-        Some(Key::Rfc1337) => Place::rfc1337_scope,
-        // Present in the same way wherever it is.
-        _ => return scope_of(b, key).is_some_and(|scope| scope != Scope::Absent),
-    };
-    b.has(place)
-}
-
 /// Whether a freshly booted kernel has this value already.
 #[must_use]
 pub fn sysctl_is_default(b: &Behaviours, key: &str, text: &str) -> bool {
     let b = &Watched::new(*b);
-    let fresh = Values::defaults();
+    let fresh = Values::defaults(b);
     let mut written = fresh.clone();
-    written.write(b, key, text).is_ok() && written.spelled_out(b) == fresh.spelled_out(b)
+    written.write(b, key, text).is_ok() && written == fresh
 }
 
 impl Values {
     /// What a freshly booted kernel, or a new namespace, has.
-    pub(crate) fn defaults() -> Self {
+    pub(crate) fn defaults(b: &Watched) -> Self {
         Values {
-            range: None,
+            range: (LOW, b.range_high()),
             reserved: PortSet::default(),
             any_reserved: false,
             nonlocal_bind: false,
             nonlocal_bind6: false,
             unprivileged_start: 1024,
             autobind_reuse: false,
-            tw_reuse: None,
+            tw_reuse: match b.tw_reuse() {
+                TwReuse::NonZero => 0,
+                TwReuse::Loopback => 2,
+            },
             tw_reuse_delay_ms: 1000,
             tw_recycle: false,
             timestamps: true,
@@ -164,54 +144,23 @@ impl Values {
             // Half of the established table's buckets: 65536 of them on a machine of a few GiB.
             max_tw: 32768 * 4,
             rfc1337: false,
-            syn_retries: None,
-            somaxconn: None,
+            syn_retries: if b.syn_rto_ms() == 1000 { 6 } else { 5 },
+            somaxconn: b.somaxconn(),
             bindv6only: false,
             step_width: 0,
         }
     }
 
-    /// The same values, defaults as what they are.
-    fn spelled_out(mut self, b: &Watched) -> Self {
-        self.range = Some(self.range(b));
-        self.tw_reuse.get_or_insert(match b.tw_reuse() {
-            TwReuse::NonZero => 0,
-            TwReuse::Loopback => 2,
-        });
-        self.syn_retries = Some(self.syn_retries(b));
-        self.somaxconn.get_or_insert(b.somaxconn());
-        self
-    }
-
-    /// `ip_local_port_range`
-    pub(crate) fn range(&self, b: &Watched) -> (u16, u16) {
-        self.range.unwrap_or_else(|| (LOW, b.range_high()))
-    }
-
-    /// `tcp_syn_retries`
-    pub(crate) fn syn_retries(&self, b: &Watched) -> u8 {
-        let default = || if b.syn_rto_ms() == 1000 { 6 } else { 5 };
-        self.syn_retries.unwrap_or_else(default)
-    }
-
-    /// What listen() makes of a backlog; `None` for a longer one than any kernel's `somaxconn` surely allows.
-    pub(crate) fn backlog(&self, wanted: u32) -> Option<u32> {
-        match self.somaxconn {
-            Some(most) => Some(wanted.min(most)),
-            None => (wanted <= SOMAXCONN).then_some(wanted),
-        }
-    }
-
-    /// Whether `tcp_tw_reuse` lets a search take a stand-in over (`tcp_twsk_unique`).
+    /// Whether `tcp_tw_reuse` lets ephemeral port selection take a TIME-WAIT socket over
+    /// (`tcp_twsk_unique`).
     pub(crate) fn reuses_time_waits(&self, b: &Watched, loopback: impl Fn() -> bool) -> bool {
         match self.tw_reuse {
-            Some(0) => false,
-            Some(1) => true,
-            Some(2) => loopback() || b.tw_reuse() == TwReuse::NonZero,
-            // Other values are for kernels that know no difference.
-            Some(_) => b.tw_reuse() == TwReuse::NonZero,
-            // By default 2 where that means something, else 0.
-            None => loopback() && b.tw_reuse() == TwReuse::Loopback,
+            0 => false,
+            1 => true,
+            value => match b.tw_reuse() {
+                TwReuse::NonZero => true,
+                TwReuse::Loopback => value == 2 && loopback(),
+            },
         }
     }
 
@@ -244,7 +193,7 @@ impl Values {
                 if low < self.unprivileged_start && b.range_above_unprivileged() {
                     return Err(Errno::EINVAL);
                 }
-                self.range = Some((low, high));
+                self.range = (low, high);
             }
             Key::Reserved => {
                 let set = ports(text).ok_or(Errno::EINVAL)?;
@@ -256,8 +205,7 @@ impl Values {
             Key::UnprivilegedStart => {
                 let start = number(0, 65535)? as u16;
                 // A range may not begin below the first unprivileged port, from either side.
-                let low = self.range.map_or(LOW, |range| range.0);
-                if low < start && b.range_above_unprivileged() {
+                if self.range.0 < start && b.range_above_unprivileged() {
                     return Err(Errno::EINVAL);
                 }
                 self.unprivileged_start = start;
@@ -268,7 +216,7 @@ impl Values {
                 if !(0..=2).contains(&value) && b.tw_reuse() == TwReuse::Loopback {
                     return Err(Errno::EINVAL);
                 }
-                self.tw_reuse = Some(value as i32);
+                self.tw_reuse = value as i32;
             }
             Key::TwReuseDelay => self.tw_reuse_delay_ms = number(1, 60000)? as u32,
             Key::TwRecycle => self.tw_recycle = int()? != 0,
@@ -276,8 +224,8 @@ impl Values {
             Key::FinTimeout => self.fin_timeout = number(0, i64::from(i32::MAX))? as u32,
             Key::MaxTw => self.max_tw = number(0, i64::from(i32::MAX))? as u32,
             Key::Rfc1337 => self.rfc1337 = int()? != 0,
-            Key::SynRetries => self.syn_retries = Some(number(1, 127)? as u8),
-            Key::Somaxconn => self.somaxconn = Some(number(0, i64::from(i32::MAX))? as u32),
+            Key::SynRetries => self.syn_retries = number(1, 127)? as u8,
+            Key::Somaxconn => self.somaxconn = number(0, i64::from(i32::MAX))? as u32,
             Key::BindV6Only => self.bindv6only = int()? != 0,
             Key::StepWidth => self.step_width = number(0, i64::from(i32::MAX))? as u32,
         }

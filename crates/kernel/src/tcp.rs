@@ -9,7 +9,6 @@ use crate::machine::{Machine, NsId};
 use crate::ns::Ns;
 use crate::segment::{Packet, SegKind, Segment};
 use crate::socket::{Sock, State};
-use crate::sysctl::SOMAXCONN;
 use crate::time::MS;
 use crate::timers::TimerKind;
 use crate::tuples::Tuple;
@@ -163,9 +162,7 @@ impl<C: Chooser> Machine<C> {
         let Some(cold) = &listener.cold else {
             return false;
         };
-        let waiting = cold.queue.len() as u32;
-        waiting > cold.backlog
-            || (cold.long_backlog && waiting > SOMAXCONN && waiting > self.b.somaxconn())
+        cold.queue.len() as u32 > cold.backlog
     }
 
     fn receive_sock(&mut self, i: u32, seg: Segment) {

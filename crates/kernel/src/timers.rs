@@ -65,12 +65,6 @@ impl Timers {
         timer.seq
     }
 
-    /// A number for a timer that is armed now or later.
-    pub(crate) fn number(&mut self) -> u32 {
-        self.seq += 1;
-        self.seq
-    }
-
     /// Adds a timer that has its number.
     pub(crate) fn put_back(&mut self, timer: Timer) {
         let line = &mut self.lines[timer.kind as usize];
@@ -87,11 +81,6 @@ impl Timers {
         for line in &mut self.lines {
             line.pop_back_if(|last| last.seq == seq);
         }
-    }
-
-    /// Removes all timers.
-    pub(crate) fn clear(&mut self) {
-        *self = Timers::default();
     }
 
     /// Takes the timer that may fire first, if it may have fired by `now`.

@@ -205,7 +205,7 @@ impl<C: Chooser> Machine<C> {
             .cold
             .as_ref()
             .and_then(|c| c.syn_count)
-            .unwrap_or_else(|| self.ns(ns).values.syn_retries(&self.b));
+            .unwrap_or_else(|| self.ns(ns).values.syn_retries);
         // The repetitions at equal distance come on top.
         if u32::from(self.socks[i].retries) >= u32::from(limit) + self.b.syn_linear() {
             self.socks[i].error = Some(crate::Errno::ETIMEDOUT);

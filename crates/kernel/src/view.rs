@@ -71,7 +71,7 @@ impl<C: Chooser> Machine<C> {
     fn view(&self, b: &Bucket) -> BucketView {
         BucketView {
             port: b.port,
-            fastreuse: b.fastreuse(&self.b),
+            fastreuse: b.fastreuse,
             fastreuseport: b.fastreuseport,
             owners: b.owners.iter().map(|&o| self.describe(o)).collect(),
         }
@@ -103,7 +103,7 @@ impl<C: Chooser> Machine<C> {
         for (_, s) in self.socks.iter().filter(|(_, s)| s.ns == ns.0) {
             let open = !matches!(s.state, State::Close | State::Listen);
             list.push(SocketView {
-                local: Endpoint::new(self.address_of(s), s.num),
+                local: Endpoint::new(s.rcv_saddr, s.num),
                 remote: open.then(|| s.remote()),
                 state: s.state,
                 uid: Some(s.uid),

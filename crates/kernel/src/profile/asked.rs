@@ -6,37 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of behaviours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// Those whose value matters.
-    values: u64,
-    /// Those of which only matters whether the kernel has the thing at all.
-    presence: u64,
-}
+pub struct Asked(u64);
 
 impl Asked {
     /// Every behaviour there is.
-    pub const ALL: Asked = Asked {
-        values: u64::MAX,
-        presence: u64::MAX,
-    };
+    pub const ALL: Asked = Asked(u64::MAX);
 
     /// The behaviours of either set.
     #[must_use]
     pub const fn and(self, other: Asked) -> Asked {
-        Asked {
-            values: self.values | other.values,
-            presence: self.presence | other.presence,
-        }
+        Asked(self.0 | other.0)
     }
 
     /// Whether the value of the behaviour at a place of the table matters.
     pub(super) const fn has(self, place: u32) -> bool {
-        self.values >> place & 1 == 1
-    }
-
-    /// Whether it matters if the kernel has it.
-    pub(super) const fn has_presence(self, place: u32) -> bool {
-        self.presence >> place & 1 == 1
+        self.0 >> place & 1 == 1
     }
 }
 
@@ -45,7 +29,6 @@ impl Asked {
 pub(crate) struct Watched {
     table: Behaviours,
     asked: AtomicU64,
-    presence: AtomicU64,
 }
 
 impl Watched {
@@ -53,7 +36,6 @@ impl Watched {
         Watched {
             table,
             asked: AtomicU64::new(0),
-            presence: AtomicU64::new(0),
         }
     }
 
@@ -65,10 +47,7 @@ impl Watched {
 
     /// What has been asked for until now.
     pub(crate) fn asked(&self) -> Asked {
-        Asked {
-            values: self.asked.load(Ordering::Relaxed),
-            presence: self.presence.load(Ordering::Relaxed),
-        }
+        Asked(self.asked.load(Ordering::Relaxed))
     }
 
     /// The table, whose behaviour at this place is looked at now.
@@ -80,21 +59,13 @@ impl Watched {
         }
         &self.table
     }
-
-    /// The same where only matters whether the kernel has it.
-    #[inline]
-    pub(super) fn ask_presence(&self, place: u32) -> &Behaviours {
-        self.presence.fetch_or(1 << place, Ordering::Relaxed);
-        &self.table
-    }
 }
 
 impl Clone for Watched {
     fn clone(&self) -> Self {
         Watched {
             table: self.table,
-            asked: AtomicU64::new(self.asked().values),
-            presence: AtomicU64::new(self.asked().presence),
+            asked: AtomicU64::new(self.asked().0),
         }
     }
 }

@@ -13,10 +13,6 @@ pub trait Value: Copy + PartialEq + fmt::Debug + 'static {
     fn show(&self) -> String;
     /// Every other value it could have, used to show that each behaviour matters.
     fn alternatives(&self) -> Vec<Self>;
-    /// Whether a kernel with this value has the thing at all.
-    fn present(&self) -> bool {
-        true
-    }
 }
 
 impl Value for bool {
@@ -47,7 +43,7 @@ impl Value for u32 {
 }
 
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* } $(absent: $($absent:ident)|+)?) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
@@ -58,9 +54,6 @@ macro_rules! choice {
             fn alternatives(&self) -> Vec<Self> {
                 [$($name::$variant,)*].into_iter().filter(|v| v != self).collect()
             }
-            $(fn present(&self) -> bool {
-                !matches!(self, $($name::$absent)|+)
-            })?
         }
     };
 }
@@ -199,8 +192,6 @@ choice! {
         /// One timer each, rounded up to the timer wheel's granularity.
         Grid = "one timer each, on the timer wheel's grid",
     }
-    // What may be there at all is a timer of its own.
-    absent: SlotWheel | SlotWheelQuick
 }
 
 choice! {
@@ -272,7 +263,6 @@ choice! {
         /// One value for each network namespace.
         Netns = "per namespace",
     }
-    absent: Absent
 }
 
 macro_rules! behaviours {
@@ -323,9 +313,7 @@ macro_rules! behaviours {
             #[must_use]
             pub fn alike(&self, other: &Behaviours, in_all_of: Asked) -> bool {
                 $((self.$field == other.$field
-                    || !in_all_of.has(Place::$field as u32)
-                        && (self.$field.present() == other.$field.present()
-                            || !in_all_of.has_presence(Place::$field as u32))))&&*
+                    || !in_all_of.has(Place::$field as u32)))&&*
             }
 
             /// A copy with one behaviour as another kernel has it. An unknown name changes nothing.
@@ -352,18 +340,12 @@ macro_rules! behaviours {
         /// Places in the table.
         #[allow(non_camel_case_types)]
         #[derive(Clone, Copy)]
-        pub(crate) enum Place { $($field,)* }
+        enum Place { $($field,)* }
 
         // A set of behaviours is one word.
         const _: () = assert!(Behaviours::NAMES.len() <= 64);
 
         impl Watched {
-            /// Whether the kernel has what a behaviour is about at all; how is not asked.
-            pub(crate) fn has(&self, place: Place) -> bool {
-                let table = self.ask_presence(place as u32);
-                match place { $(Place::$field => table.$field.present(),)* }
-            }
-
             $(
                 #[inline]
                 pub(crate) fn $field(&self) -> $ty {
