@@ -4,11 +4,12 @@
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Call, Endpoint, Family, Ip, MachineId, PortRange, Seeded, ShortName, Shutdown, SockOpt, World,
+    Endpoint, Family, Ip, MachineId, PortRange, Seeded, ShortName, Shutdown, SockOpt, World,
     WorldNs, WorldSock, sysctl_names,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
+use std::task::Poll;
 
 /// Most calls of one input; more only makes it slow.
 const CALLS: usize = 400;
@@ -149,7 +150,7 @@ impl Scene {
             // A small range: the searches come to its end soon. Refused where it is the machine's.
             let _ = world.sysctl(host, "net.ipv4.ip_local_port_range", "40000 40005");
         }
-        world.explain(explain);
+        world.set_explain(explain);
         Scene {
             world,
             machines: [first, second],
@@ -196,12 +197,12 @@ impl Scene {
         let w = &mut self.world;
         match op {
             5 => format!("{:?}", w.connect_result(sock)),
-            6 => format!("{:?}", w.set(sock, bytes.option())),
+            6 => format!("{:?}", w.set_option(sock, bytes.option())),
             7 | 8 => format!("{:?}", w.bind(sock, bytes.endpoint())),
             9 => format!("{:?}", w.listen(sock, u32::from(bytes.byte()))),
             10 | 11 => format!("{:?}", w.connect(sock, bytes.endpoint())),
             12 => match w.accept(sock, u32::from(bytes.byte() % 3)) {
-                Call::Done(Ok(child)) => {
+                Poll::Ready(Ok(child)) => {
                     self.socks.push(child);
                     format!("{child:?}")
                 }
@@ -235,7 +236,11 @@ impl Scene {
             seen += &format!("{buckets:?}{sockets:?}");
         }
         for &sock in &self.socks {
-            seen += &format!("{:?}{:?}", self.world.local(sock), self.world.peer(sock));
+            seen += &format!(
+                "{:?}{:?}",
+                self.world.local_addr(sock),
+                self.world.peer_addr(sock)
+            );
         }
         seen
     }

@@ -35,10 +35,10 @@ pub(crate) fn refused(kernel: &str) -> (f64, f64) {
 /// the reasons of refusals.
 pub(crate) fn reasons(kernel: &str, asked: bool) -> (f64, f64) {
     let mut bench = Bench::connected(kernel, share(50), 1);
-    bench.machine.explain(asked);
+    bench.machine.set_explain(asked);
     let made = lower_quartile(bench);
     let mut bench = Bench::connected(kernel, RANGE, 1);
-    bench.machine.explain(asked);
+    bench.machine.set_explain(asked);
     const CALLS: usize = 100;
     let refused = best(15, || {
         for _ in 0..CALLS {

@@ -5,9 +5,10 @@ use crate::clock::best;
 use crate::machine::RANGE;
 use fourtuple_harness::capacity::noting::{Noting, Walk, looked_at};
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SockId};
+use fourtuple_kernel::{Chooser, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SockId};
 use fourtuple_scenario::PortRange;
 use fourtuple_turmoil::{BuildLinux, Linux};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 /// How many connects are made on a full range.
@@ -44,12 +45,12 @@ impl<C: Chooser> Loopback<C> {
     fn connect(&mut self) -> Result<SockId, Errno> {
         let sock = self.machine.socket(self.ns, Family::Inet, 0);
         match self.machine.connect(sock, self.to) {
-            Call::Done(Ok(())) => Ok(sock),
-            Call::Done(Err(errno)) => {
+            Poll::Ready(Ok(())) => Ok(sock),
+            Poll::Ready(Err(errno)) => {
                 self.machine.close(sock);
                 Err(errno)
             }
-            Call::Waiting => unreachable!("the loopback interface answers at once"),
+            Poll::Pending => unreachable!("the loopback interface answers at once"),
         }
     }
 }
@@ -91,7 +92,7 @@ pub(crate) fn looked_at_by_each(profile: &Profile) -> Vec<u32> {
         .map(|_| {
             let sock = host.connect().expect("there is a port");
             let start = host.machine.chooser_mut().start.expect("a search was made");
-            let port = host.machine.local(sock).port;
+            let port = host.machine.local_addr(sock).port;
             looked_at(walk, PortRange::new(32_768, 60_999), start, Some(port))
         })
         .collect()

@@ -29,14 +29,10 @@ fn at(text: &str) -> Endpoint {
 }
 
 fn refusal(tried: u32) -> Refusal {
-    Refusal {
-        errno: Errno::EADDRNOTAVAIL,
-        rule: Rule::ALL[0],
-        path: vec!["tcp_v4_connect", "__inet_hash_connect"],
-        tried,
-        counts: BTreeMap::new(),
-        ports: Vec::new(),
-    }
+    let path = vec!["tcp_v4_connect", "__inet_hash_connect"];
+    let mut refusal = Refusal::plain(Errno::EADDRNOTAVAIL, Rule::ALL[0], path);
+    refusal.tried = tried;
+    refusal
 }
 
 fn seen(local: Option<&str>, peer: Option<&str>, bytes: Option<u32>) -> Seen {

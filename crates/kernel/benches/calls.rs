@@ -66,7 +66,7 @@ fn explained(c: &mut Criterion) {
     for (what, connections) in taken {
         for (asked, on) in [("nobody-asks", false), ("asked-for", true)] {
             let mut bench = Bench::connected("linux-6.18", connections, 1);
-            bench.machine.explain(on);
+            bench.machine.set_explain(on);
             if on && what == "refused" {
                 group.sample_size(10);
             }

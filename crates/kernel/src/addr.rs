@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An IPv4 (stored v4-mapped) or IPv6 address.
 ///
-/// Two halves instead of one `u128`, which would align everything that holds an address to 16 bytes.
+/// Two halves instead of one `u128`, which would align everything that holds an address to 16
+/// bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ip {
     high: u64,

@@ -6,14 +6,16 @@ use crate::Family;
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::{Bucket, Fastuid, Owner, Snapshot, frp};
 use crate::chooser::Chooser;
-use crate::conflict::Mode;
+use crate::conflict::{Mode, conflict, reuseport_match, uid_matches};
 use crate::machine::{Machine, SockId};
 use crate::ns::Ns;
+use crate::profile::Watched;
 use crate::profile::behaviour::{BindFamily, ReuseportMatch, Scope, Touch, V6Foreign};
 use crate::reason::Rule;
 use crate::socket::{NONE, Sock, State};
+use crate::tables::Tables;
 
-/// A port that a search or a caller came up with.
+/// The outcome of taking a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Yes,
@@ -22,17 +24,158 @@ pub(crate) enum Taken {
     Again,
 }
 
+/// The answer of [`bind_may_use`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BindVerdict {
+    /// The port has no bucket.
+    Free,
+    /// The socket joins the bucket, and its owners are not looked at.
+    Unchecked,
+    /// The socket joins the bucket; no owner conflicts.
+    Shares,
+    /// This owner conflicts.
+    Conflict(Owner),
+}
+
+/// bind() and listen(): may the socket take `port`?  (`inet_csk_get_port`, all kernels)
+///
+/// 1. A port without a bucket is free.
+/// 2. Under `TCP_REPAIR` (from 3.5 on) every bucket may be joined.
+/// 3. The fast path joins without a look at the owners: where the bucket has `fastreuse` 1 and the
+///    socket has `SO_REUSEADDR` and does not listen, or where `fastreuseport` and the user fit
+///    ([`reuseport_match`], from 3.9 on).
+/// 4. Otherwise no owner may conflict ([`conflict`]).
+///
+/// A bucket that only connect() has used (`fastreuse` -1) is judged by 4 as well: its connections
+/// are owners like any other.
+pub(crate) fn bind_may_use<C: Chooser>(
+    t: &Tables<'_>,
+    chooser: &mut C,
+    sk: u32,
+    port: u16,
+    mode: Mode,
+    fast_path: bool,
+) -> BindVerdict {
+    let sock = &t.socks[sk];
+    let Some(bucket) = t.ns.bucket(port) else {
+        return BindVerdict::Free;
+    };
+    if sock.reuse == 2 && t.rules.force_reuse() {
+        return BindVerdict::Unchecked;
+    }
+    if fast_path && joins_unchecked(t.rules, chooser, sock, bucket) {
+        return BindVerdict::Unchecked;
+    }
+    match conflict(t, sk, bucket, mode) {
+        Some(owner) => BindVerdict::Conflict(owner),
+        None => BindVerdict::Shares,
+    }
+}
+
+/// bind() and listen(): the fast path, which joins a bucket without a look at its owners.
+pub(crate) fn joins_unchecked<C: Chooser>(
+    rules: &Watched,
+    chooser: &mut C,
+    sock: &Sock,
+    bucket: &Bucket,
+) -> bool {
+    (sock.reuses() && bucket.fastreuse > 0) || reuseport_match(rules, chooser, sock, bucket)
+}
+
+/// Changes `fastreuse` and `fastreuseport` of a bucket for a socket that takes the port
+/// (`inet_csk_update_fastreuse`; inlined before 4.11). `empty`: the bucket has no owner yet.
+///
+/// * The first owner sets `fastreuse` to 1 if it has `SO_REUSEADDR` and does not listen, else to 0,
+///   and `fastreuseport` likewise.
+/// * An owner without the option sets the value to 0. Nothing raises it again.
+/// * 4.11 to 4.13 took every owner but the first for the first, and from 6.8 on no owner counts as
+///   the first, so that `fastreuse` stays 0.
+fn update_fastreuse<C: Chooser>(
+    rules: &Watched,
+    chooser: &mut C,
+    sock: &Sock,
+    bucket: &mut Bucket,
+    empty: bool,
+) {
+    let reuses = sock.reuses();
+    let reuseport = sock.reuseport && rules.reuseport();
+    let uid = sock.uid_seen(rules);
+    let first = match rules.touch() {
+        Touch::Owners => return update_fastreuse_by_owners(rules, chooser, sock, bucket, empty),
+        Touch::Every => empty,
+        Touch::Inverted => !empty,
+        Touch::NeverFirst => false,
+    };
+    if first {
+        bucket.fastreuse = i8::from(reuses);
+        bucket.fastreuseport = if reuseport { frp::ANY } else { frp::NO };
+    } else {
+        if !reuses {
+            bucket.fastreuse = 0;
+        }
+        if !reuseport {
+            bucket.fastreuseport = frp::NO;
+        } else if !reuseport_match(rules, chooser, sock, bucket) {
+            bucket.fastreuseport = frp::STRICT;
+        } else {
+            return;
+        }
+    }
+    if reuseport {
+        bucket.fastuid = Fastuid::Of(uid);
+        bucket.snapshot = (rules.reuseport_match() != ReuseportMatch::Uid).then(|| {
+            Box::new(Snapshot {
+                addr: sock.rcv_saddr,
+                inet6: sock.family == Family::Inet6,
+                v6only: sock.v6only,
+            })
+        });
+    }
+}
+
+/// The same up to 4.10.
+fn update_fastreuse_by_owners<C: Chooser>(
+    rules: &Watched,
+    chooser: &mut C,
+    sock: &Sock,
+    bucket: &mut Bucket,
+    empty: bool,
+) {
+    let reuses = sock.reuses();
+    let reuseport = sock.reuseport && rules.reuseport();
+    if empty {
+        bucket.fastreuse = i8::from(reuses);
+        bucket.fastreuseport = i8::from(reuseport);
+        if reuseport {
+            bucket.fastuid = Fastuid::Of(sock.uid_seen(rules));
+        }
+        return;
+    }
+    if bucket.fastreuse != 0 && !reuses {
+        bucket.fastreuse = 0;
+    }
+    if bucket.fastreuseport != 0
+        && rules.reuseport()
+        && !(reuseport && uid_matches(rules, chooser, sock, bucket))
+    {
+        bucket.fastreuseport = frp::NO;
+        if rules.fastuid_zeroed() {
+            bucket.fastuid = Fastuid::Of(0);
+        }
+    }
+}
+
 impl<C: Chooser> Machine<C> {
     /// `bind(addr, port)`; port 0 lets the kernel choose.
     ///
     /// # Errors
-    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` or `EAFNOSUPPORT`, in the kernel's order of
-    /// checks (`inet_bind`, `inet6_bind`).
-    pub fn bind(&mut self, s: SockId, at: Endpoint) -> Result<(), Errno> {
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` or `EAFNOSUPPORT`, in the kernel's order
+    /// of checks (`inet_bind`, `inet6_bind`).
+    pub fn bind(&mut self, s: SockId, at: impl Into<Endpoint>) -> Result<(), Errno> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
-        let at = self.check_bind(i, at)?;
+        let at = self.check_bind(i, at.into())?;
         let only_before = self.socks[i].v6only;
         let native = self.socks[i].family == Family::Inet6 && !at.ip.is_v4() && at.ip != Ip::ANY6;
         if native && self.b.v6only_before_check() {
@@ -52,8 +195,9 @@ impl<C: Chooser> Machine<C> {
         if native {
             sock.v6only = true;
         }
-        // To inet6_bind() the mapped wildcard is an address like any other: what is accepted there keeps its address.
-        // A lock is only ever set: a later bind() of the wildcard does not take it away.
+        // To inet6_bind() the mapped wildcard is an address like any other: what is accepted there
+        // keeps its address. A lock is only ever set: a later bind() of the wildcard does not take
+        // it away.
         sock.addr_lock |= match sock.family {
             Family::Inet => !at.ip.is_any(),
             Family::Inet6 => at.ip != Ip::ANY6,
@@ -125,7 +269,7 @@ impl<C: Chooser> Machine<C> {
         Ok(at)
     }
 
-    /// Whether the address is local or something allows to bind it all the same.
+    /// Returns `true` if the address is local or something allows to bind it all the same.
     fn may_bind(&self, sock: &Sock, n: &Ns, ip: Ip) -> bool {
         if ip.is_any() || n.is_local(ip) {
             return true;
@@ -145,11 +289,11 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Takes the wanted port, or searches one if it is 0 (`inet_csk_get_port`). Also what listen()
-    /// calls, with the socket already in state LISTEN.
+    /// Takes the wanted port, or selects one if it is 0 (`inet_csk_get_port`). Also called by
+    /// listen(), with the socket already in state LISTEN.
     pub(crate) fn get_port(&mut self, sk: u32, want: u16) -> bool {
         if want == 0 {
-            return self.search_port(sk);
+            return self.select_bind(sk);
         }
         if self.take_port(sk, want, Mode::Explicit, None) == Taken::Yes {
             return true;
@@ -161,150 +305,84 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Takes one port if the rules allow it. `best` is the remembered candidate of an old kernel's
-    /// search: while there is one, the fast path is not taken here.
+    /// selection: while there is one, the fast path is not taken here.
     pub(crate) fn take_port(&mut self, sk: u32, port: u16, mode: Mode, best: Option<u16>) -> Taken {
+        self.read_undefined(sk, port);
         let ns = self.socks[sk].ns;
-        let Some(index) = self.ns(ns).by_port.get(port) else {
-            self.take_free(sk, port);
-            return Taken::Yes;
-        };
-        // The bucket is moved out so that the rules can look at it and at all sockets together.
-        let mut bucket =
-            std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
-        let verdict = self.judge(sk, &mut bucket, mode, best);
-        self.ns_mut(ns).buckets[index] = bucket;
-        if verdict == Taken::Yes {
-            self.ns_mut(ns).note_blocked(index);
-            self.hold(sk, port, index);
-        }
-        verdict
-    }
-
-    /// Decides about a port that has owners, and touches the bucket if the socket may join.
-    fn judge(&mut self, sk: u32, bucket: &mut Bucket, mode: Mode, best: Option<u16>) -> Taken {
-        self.settle_garbage(sk, bucket);
-        let force = self.socks[sk].reuse == 2 && self.b.force_reuse();
-        let reuses = self.socks[sk].reuses();
-        let fast = (reuses && bucket.fastreuse > 0) || self.reuseport_match(sk, bucket);
-        if self.b.touch() == Touch::Owners {
-            if force || (best.is_none() && fast) {
-                return Taken::Yes;
+        let fast_path = best.is_none();
+        let (t, chooser) = self.tables(ns);
+        match bind_may_use(&t, chooser, sk, port, mode, fast_path) {
+            BindVerdict::Free => self.take_free(sk, port),
+            // Up to 4.10 a fast-path joiner leaves the bucket's values alone.
+            BindVerdict::Unchecked if self.b.touch() == Touch::Owners => self.hold(sk, port),
+            BindVerdict::Unchecked | BindVerdict::Shares => self.join(sk, port),
+            BindVerdict::Conflict(_) if best.is_some() && self.selects_again(sk, port) => {
+                return Taken::Again;
             }
-            if self.conflict(sk, bucket, mode).is_some() {
-                let reuseport = self.socks[sk].reuseport && self.b.reuseport();
-                let rescan = reuses
-                    || (reuseport
-                        && (bucket.fastreuseport > 0 || self.b.rescan_any_uid())
-                        && self.uid_matches(bucket, sk));
-                return if rescan && best.is_some() {
-                    Taken::Again
-                } else {
-                    Taken::Conflict
-                };
-            }
-        } else if !force && !fast && self.conflict(sk, bucket, mode).is_some() {
-            return Taken::Conflict;
+            BindVerdict::Conflict(_) => return Taken::Conflict,
         }
-        self.touch(sk, bucket, false);
         Taken::Yes
     }
 
-    /// Joins the bucket of a port that a search has approved.
-    pub(crate) fn join(&mut self, sk: u32, port: u16, index: u32) {
-        let ns = self.socks[sk].ns;
-        let mut bucket =
-            std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
-        self.touch(sk, &mut bucket, false);
-        self.ns_mut(ns).buckets[index] = bucket;
-        self.ns_mut(ns).note_blocked(index);
-        self.hold(sk, port, index);
+    /// Returns `true` if an old kernel's selection starts again because its best candidate has
+    /// become unusable.
+    fn selects_again(&mut self, sk: u32, port: u16) -> bool {
+        let sock = &self.socks[sk];
+        let Some(bucket) = self.nss[usize::from(sock.ns)].bucket(port) else {
+            return false;
+        };
+        self.b.touch() == Touch::Owners
+            && (sock.reuses()
+                || sock.reuseport
+                    && self.b.reuseport()
+                    && (bucket.fastreuseport > 0 || self.b.rescan_any_uid())
+                    && uid_matches(&self.b, &mut self.chooser, sock, bucket))
+    }
+
+    /// Joins the bucket of a port that has owners.
+    pub(crate) fn join(&mut self, sk: u32, port: u16) {
+        self.touch(sk, port, false);
+        self.hold(sk, port);
     }
 
     /// Makes the bucket of a free port and takes it.
     pub(crate) fn take_free(&mut self, sk: u32, port: u16) {
         let ns = self.socks[sk].ns;
         let index = self.ns_mut(ns).create_bucket(port, 0);
-        let mut bucket =
-            std::mem::replace(&mut self.ns_mut(ns).buckets[index], Bucket::new(port, 0));
-        bucket.fastuid = Fastuid::OfNew;
-        self.touch(sk, &mut bucket, true);
-        self.ns_mut(ns).buckets[index] = bucket;
-        self.ns_mut(ns).note_blocked(index);
-        self.hold(sk, port, index);
+        if self.b.fastuid_zeroed() {
+            self.ns_mut(ns).buckets[index].fastuid = Fastuid::Of(0);
+        }
+        self.touch(sk, port, true);
+        self.hold(sk, port);
     }
 
-    /// Changes `fastreuse` and `fastreuseport` for a socket that takes the port
-    /// (`inet_csk_update_fastreuse`). `empty`: the bucket has no owner yet.
-    fn touch(&mut self, sk: u32, bucket: &mut Bucket, empty: bool) {
-        let reuses = self.socks[sk].reuses();
-        let reuseport = self.socks[sk].reuseport && self.b.reuseport();
-        let uid = self.uid_of(&self.socks[sk]);
-        if self.b.touch() == Touch::Owners {
-            if empty {
-                bucket.fastreuse = i8::from(reuses);
-                bucket.fastreuseport = i8::from(reuseport);
-                if reuseport {
-                    bucket.fastuid = Fastuid::Of(uid);
-                }
-                return;
-            }
-            if bucket.fastreuse != 0 && !reuses {
-                bucket.fastreuse = 0;
-            }
-            if bucket.fastreuseport != 0
-                && self.b.reuseport()
-                && !(reuseport && self.uid_matches(bucket, sk))
-            {
-                bucket.fastreuseport = frp::NO;
-                if self.b.fastuid_zeroed() {
-                    bucket.fastuid = Fastuid::Of(0);
-                }
-            }
+    /// Brings the bucket's values up to date for a socket that takes the port.
+    fn touch(&mut self, sk: u32, port: u16, empty: bool) {
+        let sock = &self.socks[sk];
+        let n = &mut self.nss[usize::from(sock.ns)];
+        let Some(index) = n.by_port.get(port) else {
             return;
-        }
-        let first = match self.b.touch() {
-            Touch::Owners | Touch::Every => empty,
-            Touch::Inverted => !empty,
-            Touch::NeverFirst => false,
         };
-        if first {
-            bucket.fastreuse = i8::from(reuses);
-            bucket.fastreuseport = if reuseport { frp::ANY } else { frp::NO };
-        } else {
-            if !reuses {
-                bucket.fastreuse = 0;
-            }
-            if !reuseport {
-                bucket.fastreuseport = frp::NO;
-            } else if !self.reuseport_match(sk, bucket) {
-                bucket.fastreuseport = frp::STRICT;
-            } else {
-                return;
-            }
-        }
-        if reuseport {
-            let s = &self.socks[sk];
-            bucket.fastuid = Fastuid::Of(uid);
-            bucket.snapshot = (self.b.reuseport_match() != ReuseportMatch::Uid).then(|| {
-                Box::new(Snapshot {
-                    addr: s.rcv_saddr,
-                    inet6: s.family == Family::Inet6,
-                    v6only: s.v6only,
-                })
-            });
-        }
+        let bucket = &mut n.buckets[index];
+        update_fastreuse(&self.b, &mut self.chooser, sock, bucket, empty);
+        n.note_blocked(index);
     }
 
     /// Links the socket to the bucket unless it is there already (listen() on a bound socket), and
     /// brings the entry by address up to date.
-    fn hold(&mut self, sk: u32, port: u16, bucket: u32) {
+    fn hold(&mut self, sk: u32, port: u16) {
+        let ns = self.socks[sk].ns;
+        let Some(bucket) = self.ns(ns).by_port.get(port) else {
+            return;
+        };
         if self.socks[sk].bucket == NONE {
             self.socks[sk].num = port;
             self.link(Owner::sock(sk), bucket);
             self.count_owner(sk, bucket);
         }
-        // Only kernels that recompute the bucket on a release look at these (`recompute_on_release`).
-        let (ns, addr) = (self.socks[sk].ns, self.socks[sk].rcv_saddr);
+        // Only kernels that recompute the bucket on a release look at these
+        // (`recompute_on_release`).
+        let addr = self.socks[sk].rcv_saddr;
         let b = &mut self.ns_mut(ns).buckets[bucket];
         let values = (b.fastreuse, b.fastreuseport);
         if let Some(a) = b.by_addr.iter_mut().find(|a| a.addr == addr) {
@@ -316,7 +394,7 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn count_owner(&mut self, sk: u32, bucket: u32) {
         let ns = self.socks[sk].ns;
         self.ns_mut(ns).buckets[bucket].num_owners += 1;
-        self.bsockets += 1;
+        self.ports.bsockets += 1;
     }
 
     /// Gives the port back (`inet_put_port`); the number that getsockname() prints stays.
@@ -327,7 +405,7 @@ impl<C: Chooser> Machine<C> {
         }
         let (ns, bucket) = (sock.ns, sock.bucket);
         self.ns_mut(ns).buckets[bucket].num_owners -= 1;
-        self.bsockets -= 1;
+        self.ports.bsockets -= 1;
         self.unlink(Owner::sock(sk));
         let sock = &mut self.socks[sk];
         sock.num = 0;

@@ -4,7 +4,7 @@
 use crate::addr::Ip;
 use smallvec::SmallVec;
 
-/// Who holds a port: a full socket or a TIME-WAIT stand-in, packed into 32 bits.
+/// The owner of a port: a full socket or a TIME-WAIT socket, packed into 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Owner(u32);
 
@@ -45,9 +45,6 @@ pub(crate) mod frp {
 pub(crate) enum Fastuid {
     /// Uninitialised memory.
     Undefined,
-    /// The same, of a bucket that a binder has made: some kernels begin with root's.
-    OfNew,
-    /// This one.
     Of(u32),
 }
 
@@ -69,7 +66,7 @@ pub(crate) struct ByAddr {
     pub(crate) fastreuseport: i8,
     /// AF_INET and AF_INET6 owners.
     pub(crate) owners: [u32; 2],
-    /// How many of the owners got their port inside connect().
+    /// The number of owners that got their port inside connect().
     pub(crate) connect_owners: u32,
 }
 
@@ -85,8 +82,6 @@ pub(crate) struct Bucket {
     pub(crate) snapshot: Option<Box<Snapshot>>,
     /// `num_owners`: full sockets only; may drift below 0 on old kernels.
     pub(crate) num_owners: i32,
-    /// Children that have joined, which only some kernels count among these.
-    pub(crate) children: i32,
     pub(crate) owners: SmallVec<[Owner; 4]>,
     pub(crate) by_addr: SmallVec<[ByAddr; 1]>,
 }
@@ -100,7 +95,6 @@ impl Bucket {
             fastuid: Fastuid::Undefined,
             snapshot: None,
             num_owners: 0,
-            children: 0,
             owners: SmallVec::new(),
             by_addr: SmallVec::new(),
         }

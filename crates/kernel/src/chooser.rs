@@ -1,10 +1,9 @@
-//! Where a kernel's answer depends on something that no program can see: random numbers, keyed
-//! hashes, uninitialised memory, the phase of a clock. The model never decides these itself; it
-//! asks a [`Chooser`].
+//! The choices of a kernel that no program can see: random numbers, keyed hashes, uninitialised
+//! memory, the phase of a clock. The model never decides these itself; it asks a [`Chooser`].
 //!
 //! Two choosers exist. [`Seeded`] draws from named streams of a portable generator, so that a
 //! scenario gives the same ports everywhere. [`Script`](crate::follow::Script) walks through all
-//! possible answers; it is what follows a real kernel's recording.
+//! possible answers; the conformance checker uses it to judge a recording.
 
 use crate::addr::Ip;
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +11,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
-/// What a keyed port hash is computed from (the kernel's `secure_ipv4_port_ephemeral`).
+/// The input of a keyed port hash (the kernel's `secure_ipv4_port_ephemeral`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortHashInput {
     /// Source address.
@@ -30,35 +29,35 @@ pub trait Chooser: Clone {
     /// A random number in `0..n` for the start of a bind() search. With `parity` only the choice
     /// of the pair of offsets matters: the kernel makes the number odd.
     fn bind_start(&mut self, n: u32, parity: bool) -> u32;
-    /// How often a search that may start again does so; `kernel` is the kernel's own limit.
+    /// The number of times that a search may start again; `kernel` is the kernel's own limit.
     fn rescans(&mut self, kernel: u32) -> u32 {
         kernel
     }
     /// The keyed hash of a destination: 64 bits, of which old kernels use the lower half.
     fn port_hash(&mut self, input: PortHashInput) -> u64;
-    /// Where a connect() search over `n` ports starts. `base` is what the kernel computes from
-    /// hash and hint; a follower may answer with any other start. With `even` the kernel clears the
-    /// lowest bit of the answer.
+    /// The start of a connect() search over `n` ports. `base` is the kernel's own, from hash and
+    /// hint; the conformance checker may answer with any other start. With `even` the kernel clears
+    /// the lowest bit of the answer.
     fn connect_start(&mut self, base: u32, n: u32, even: bool) -> u32;
     /// First content of a cell of the perturb table.
     fn perturb_cell(&mut self, index: u32) -> u32;
     /// A random number in `0..n` that only moves the start of *later* searches.
     fn perturb_step(&mut self, n: u32) -> u32;
-    /// Whether uninitialised memory happens to hold the uid it is compared with.
+    /// Returns `true` if uninitialised memory happens to hold the uid it is compared with.
     fn garbage_uid_matches(&mut self) -> bool;
-    /// What a bit of uninitialised memory holds.
+    /// The value of a bit of uninitialised memory.
     fn garbage_bit(&mut self) -> bool;
-    /// Whether a timer that may fire anywhere in `earliest..=latest` (nominally at `nominal`) has
-    /// fired by `now`; only asked while `earliest <= now < latest`.
+    /// Returns `true` if a timer that may fire anywhere in `earliest..=latest` (nominally at
+    /// `nominal`) has fired by `now`; only asked while `earliest <= now < latest`.
     fn timer_fired(&mut self, nominal: u64, now: u64) -> bool;
-    /// Whether a condition holds whose moment lies somewhere in a window that includes now;
-    /// `nominal` is what an exact clock says.
+    /// Returns `true` if a condition holds whose moment lies somewhere in a window that includes
+    /// now; `nominal` is the answer of an exact clock.
     fn uncertain(&mut self, nominal: bool) -> bool;
-    /// By how many nanoseconds a followed kernel's timers and clock may be off; 0 is exact.
+    /// The error of a recorded kernel's timers and clock, in nanoseconds; 0 is exact.
     fn slack(&self) -> u64 {
         0
     }
-    /// One of `n` equally entitled listeners of a reuseport group.
+    /// Picks one of `n` listeners of a reuseport group.
     fn pick_listener(&mut self, n: u32) -> u32;
 }
 

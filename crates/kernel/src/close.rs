@@ -1,17 +1,18 @@
-//! close(), shutdown(), disconnecting, accept(), listen() and the data calls: how sockets end, and
-//! who is left holding the port.
+//! close(), shutdown(), disconnecting, accept(), listen() and the data calls: the end of sockets,
+//! and the owner that is left holding the port.
 
 use crate::Errno;
 use crate::Shutdown;
 use crate::addr::Ip;
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
-use crate::machine::{Call, Machine, SockId};
+use crate::machine::{Machine, SockId};
 use crate::reason::Rule;
 use crate::segment::SegKind;
 use crate::socket::{Link, NONE, State};
 use crate::time::SEC;
 use crate::timers::TimerKind;
+use std::task::Poll;
 
 /// Round-trip timeout of a connection on an ideal network: the kernel's minimum.
 const RTO_MIN: u64 = SEC / 5;
@@ -39,7 +40,7 @@ impl<C: Chooser> Machine<C> {
                 self.destroy(i);
             }
             _ if self.socks[i].unread > 0 => {
-                // Data that nobody read turns the close into a reset.
+                // Unread data turns the close into a reset.
                 self.send(i, SegKind::Rst);
                 self.set_close(i);
                 self.destroy(i);
@@ -104,7 +105,8 @@ impl<C: Chooser> Machine<C> {
         Ok(())
     }
 
-    /// `connect()` to `AF_UNSPEC` (`tcp_disconnect`). A socket that is closed already keeps its port.
+    /// `connect()` to `AF_UNSPEC` (`tcp_disconnect`). A socket that is closed already keeps its
+    /// port.
     ///
     /// # Errors
     /// None that a process would see; the result is there for the shape of the call.
@@ -128,7 +130,7 @@ impl<C: Chooser> Machine<C> {
                 | State::FinWait2
                 | State::SynRecv
         );
-        // What the next send() or recv() finds.
+        // The error that the next send() or recv() returns.
         let error = match state {
             State::Listen => self.socks[i].error,
             _ if self.socks[i].repair() => Some(Errno::ECONNABORTED),
@@ -187,7 +189,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Resets the children that nobody has accepted (`inet_csk_listen_stop`).
+    /// Resets the children that have not been accepted (`inet_csk_listen_stop`).
     fn abort_queue(&mut self, i: u32) {
         let queue = match &mut self.socks[i].cold {
             Some(cold) => std::mem::take(&mut cold.queue),
@@ -212,7 +214,7 @@ impl<C: Chooser> Machine<C> {
         self.socks.remove(i);
     }
 
-    /// Removes a dead socket that nobody holds any more.
+    /// Removes a dead socket that has no file and is in no accept queue.
     pub(crate) fn drop_orphan(&mut self, i: u32) {
         let sock = &self.socks[i];
         if !sock.has_file && !sock.queued {
@@ -220,8 +222,8 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// This end's FIN has been acknowledged. A closed socket becomes a stand-in at once or, with a
-    /// timeout above 60 s, after the excess (`tcp_rcv_state_process`).
+    /// This end's FIN has been acknowledged. A closed socket becomes a TIME-WAIT socket at once
+    /// or, with a timeout above 60 s, after the excess (`tcp_rcv_state_process`).
     pub(crate) fn enter_fin_wait2(&mut self, i: u32) {
         self.socks[i].state = State::FinWait2;
         if self.socks[i].has_file || self.socks[i].queued {
@@ -242,7 +244,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// How long FIN_WAIT2 lasts without a process, in nanoseconds (`tcp_fin_time`).
+    /// The length of FIN_WAIT2 without a process, in nanoseconds (`tcp_fin_time`).
     pub(crate) fn fin_time(&self, i: u32) -> u64 {
         let sock = &self.socks[i];
         let seconds = match sock.linger2() {
@@ -299,52 +301,52 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// `accept()` by a process with this uid; the child belongs to it from now on.
-    pub fn accept(&mut self, s: SockId, uid: u32) -> Call<SockId> {
+    pub fn accept(&mut self, s: SockId, uid: u32) -> Poll<Result<SockId, Errno>> {
         let Some(i) = self.live(s) else {
-            return Call::Done(Err(Errno::EINVAL));
+            return Poll::Ready(Err(Errno::EINVAL));
         };
         if self.socks[i].state != State::Listen {
-            return Call::Done(self.refuse(
+            return Poll::Ready(self.refuse(
                 Errno::EINVAL,
                 Rule::ListenState,
                 &["sys_accept4", "inet_csk_accept"],
             ));
         }
         let Some(child) = self.socks[i].cold().queue.pop_front() else {
-            return Call::Waiting;
+            return Poll::Pending;
         };
         let sock = &mut self.socks[child];
         sock.queued = false;
         sock.has_file = true;
         sock.uid = uid;
         sock.link = Link::Connected;
-        Call::Done(Ok(SockId {
+        Poll::Ready(Ok(SockId {
             index: child,
             generation: sock.generation,
         }))
     }
 
     /// `send()` of this many bytes; on this ideal connection all of them go out.
-    pub fn send_bytes(&mut self, s: SockId, len: u32) -> Call<u32> {
+    pub fn send_bytes(&mut self, s: SockId, len: u32) -> Poll<Result<u32, Errno>> {
         let Some(i) = self.live(s) else {
-            return Call::Done(Err(Errno::EPIPE));
+            return Poll::Ready(Err(Errno::EPIPE));
         };
         let sock = &mut self.socks[i];
         if let Some(e) = sock.error.take() {
-            return Call::Done(self.refuse(
+            return Poll::Ready(self.refuse(
                 e,
                 Rule::ConnectionReset,
                 &["sys_sendto", "tcp_sendmsg"],
             ));
         }
         match sock.state {
-            State::SynSent | State::SynRecv => Call::Waiting,
+            State::SynSent | State::SynRecv => Poll::Pending,
             State::Established | State::CloseWait if !sock.shut_write => {
                 self.send(i, SegKind::Data(len));
                 self.settle();
-                Call::Done(Ok(len))
+                Poll::Ready(Ok(len))
             }
-            _ => Call::Done(self.refuse(
+            _ => Poll::Ready(self.refuse(
                 Errno::EPIPE,
                 Rule::ConnectState,
                 &["sys_sendto", "tcp_sendmsg"],
@@ -353,13 +355,13 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// `recv()` of at most this many bytes; 0 is the end of the stream.
-    pub fn recv_bytes(&mut self, s: SockId, len: u32) -> Call<u32> {
+    pub fn recv_bytes(&mut self, s: SockId, len: u32) -> Poll<Result<u32, Errno>> {
         let Some(i) = self.live(s) else {
-            return Call::Done(Err(Errno::ENOTCONN));
+            return Poll::Ready(Err(Errno::ENOTCONN));
         };
         let sock = &mut self.socks[i];
         if sock.repair() && sock.state != State::Listen {
-            return Call::Done(self.refuse(
+            return Poll::Ready(self.refuse(
                 Errno::EPERM,
                 Rule::ConnectState,
                 &["sys_recvfrom", "tcp_recvmsg"],
@@ -368,32 +370,33 @@ impl<C: Chooser> Machine<C> {
         if sock.unread > 0 {
             let got = sock.unread.min(len);
             sock.unread -= got;
-            return Call::Done(Ok(got));
+            return Poll::Ready(Ok(got));
         }
-        // The end of the stream stays the end, whatever came after it; a listener does not look at errors.
+        // The end of the stream stays the end, whatever came after it; a listener does not look at
+        // errors.
         if sock.fin_in {
-            return Call::Done(Ok(0));
+            return Poll::Ready(Ok(0));
         }
         if sock.state != State::Listen
             && let Some(e) = sock.error.take()
         {
-            return Call::Done(self.refuse(
+            return Poll::Ready(self.refuse(
                 e,
                 Rule::ConnectionReset,
                 &["sys_recvfrom", "tcp_recvmsg"],
             ));
         }
         if sock.shut_read && sock.state != State::Listen {
-            return Call::Done(Ok(0));
+            return Poll::Ready(Ok(0));
         }
         match sock.state {
-            State::Close if sock.link == Link::Connected => Call::Done(Ok(0)),
-            State::Close | State::Listen => Call::Done(self.refuse(
+            State::Close if sock.link == Link::Connected => Poll::Ready(Ok(0)),
+            State::Close | State::Listen => Poll::Ready(self.refuse(
                 Errno::ENOTCONN,
                 Rule::ConnectState,
                 &["sys_recvfrom", "tcp_recvmsg"],
             )),
-            _ => Call::Waiting,
+            _ => Poll::Pending,
         }
     }
 }

@@ -6,8 +6,10 @@ use crate::addr::Ip;
 use crate::bucket::{Bucket, Fastuid, Owner, Who, frp};
 use crate::chooser::Chooser;
 use crate::machine::Machine;
+use crate::profile::Watched;
 use crate::profile::behaviour::{Bhash2, PairRule, ReuseportMatch, Touch};
 use crate::socket::{Sock, State};
+use crate::tables::Tables;
 
 /// An owner as the conflict test sees it.
 #[derive(Clone, Copy)]
@@ -22,7 +24,7 @@ struct Other {
     state: State,
 }
 
-/// How strict the test is.
+/// The strictness of the test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
     /// The process asked for this port, or listens on the port it has.
@@ -41,8 +43,8 @@ struct Side {
     v6only: bool,
 }
 
-/// Whether two addresses overlap (`inet_rcv_saddr_equal`). A wildcard of `a` or `b` matches
-/// everything if the corresponding flag is set.
+/// Returns `true` if two addresses overlap (`inet_rcv_saddr_equal`). A wildcard of `a` or `b`
+/// matches everything if the corresponding flag is set.
 fn overlap(a: Side, b: Side, a_wild: bool, b_wild: bool) -> bool {
     if !a.inet6 {
         return overlap4(a, b, a_wild, b_wild);
@@ -93,214 +95,228 @@ impl Other {
     }
 }
 
-impl<C: Chooser> Machine<C> {
-    /// `reuseport`: whether it matters if the owner has `SO_REUSEPORT`.
-    fn other(&self, owner: Owner, reuseport: bool) -> Other {
-        match owner.who() {
-            Who::Sock(i) => {
-                let s = &self.socks[i];
-                Other {
-                    addr: s.rcv_saddr,
-                    family: s.family,
-                    v6only: s.v6only,
-                    dev: s.dev,
-                    reuse: s.reuse != 0,
-                    reuseport: s.reuseport,
-                    uid: self.uid_of(s),
-                    state: s.state,
-                }
+/// An owner of a bucket as the conflict test sees it.
+fn other(t: &Tables<'_>, owner: Owner) -> Other {
+    match owner.who() {
+        Who::Sock(i) => {
+            let s = &t.socks[i];
+            Other {
+                addr: s.rcv_saddr,
+                family: s.family,
+                v6only: s.v6only,
+                dev: s.dev,
+                reuse: s.reuse != 0,
+                reuseport: s.reuseport,
+                uid: t.uid_of(s),
+                state: s.state,
             }
-            Who::Tw(i) => {
-                let t = &self.tws[i];
-                Other {
-                    addr: t.local,
-                    family: t.family,
-                    v6only: t.v6only,
-                    dev: t.dev,
-                    reuse: t.reuse,
-                    reuseport: reuseport
-                        && t.reuseport
-                            .unwrap_or_else(|| t.socket_reuseport && self.b.tw_copies_reuseport()),
-                    uid: 0,
-                    state: State::TimeWait,
-                }
+        }
+        Who::Tw(i) => {
+            let w = &t.tws[i];
+            Other {
+                addr: w.local,
+                family: w.family,
+                v6only: w.v6only,
+                dev: w.dev,
+                reuse: w.reuse,
+                // Undefined memory has been read before a socket with SO_REUSEPORT asks.
+                reuseport: w.reuseport.unwrap_or(false),
+                uid: 0,
+                state: State::TimeWait,
             }
         }
     }
+}
 
-    /// Settles what undefined memory says, before a `SO_REUSEPORT` socket looks at the owners.
+/// bind() and listen(): the first owner of the bucket that the socket conflicts with
+/// (`inet_csk_bind_conflict`, all kernels; also `inet6_csk_bind_conflict` up to 4.10, and
+/// `inet_bhash2_conflict` and `inet_bhash2_addr_any_conflict` from 6.1 on).
+///
+/// Two sockets conflict if they are not bound to different devices, their addresses overlap
+/// ([`meets`]), and their options do not let them share ([`options_conflict`]).
+pub(crate) fn conflict(t: &Tables<'_>, sk: u32, bucket: &Bucket, mode: Mode) -> Option<Owner> {
+    let n = &t.socks[sk];
+    bucket.owners.iter().copied().find(|&owner| {
+        if owner == Owner::sock(sk) {
+            return false;
+        }
+        let o = other(t, owner);
+        if n.dev != 0 && o.dev != 0 && n.dev != o.dev {
+            return false;
+        }
+        meets(t.rules, n, &o, bucket) && options_conflict(t, n, &o, mode)
+    })
+}
+
+/// The question that the options of two overlapping sockets decide: do they forbid sharing?
+///
+/// * Up to 3.4 there is one mode: `SO_REUSEADDR` on both shares unless the owner listens.
+/// * From 3.5 on ephemeral port selection is strict: it never shares with an overlapping owner that
+///   does not listen, although both have `SO_REUSEADDR`. From 3.9 on `SO_REUSEPORT` on both shares
+///   as well, for sockets of one user.
+/// * From 4.10 on `SO_REUSEPORT` helps explicit ports only.
+/// * From 5.7 on the two options are two questions: where both sockets have `SO_REUSEADDR`, that
+///   alone decides.
+fn options_conflict(t: &Tables<'_>, n: &Sock, o: &Other, mode: Mode) -> bool {
+    // Without an option that both have, no kernel lets them share.
+    if !(n.reuse != 0 && o.reuse || n.reuseport && o.reuseport) {
+        return true;
+    }
+    let relax = mode != Mode::Automatic;
+    let rpok = match t.rules.pair_rule() {
+        PairRule::Single | PairRule::StrictRelaxed => true,
+        PairRule::ReuseportExplicitOnly | PairRule::Split => mode == Mode::Explicit,
+    };
+    let member = n.group && t.rules.reuseport_group_term();
+    let same_uid = || o.state == State::TimeWait || o.uid == t.uid_of(n);
+    let both_reuseport = n.reuseport && o.reuseport && t.rules.reuseport() && !member && same_uid();
+    let listening =
+        o.state == State::Listen || (t.rules.close_conflicts() && o.state == State::Close);
+    let both_reuse = n.reuse != 0 && o.reuse && !listening;
+    match t.rules.pair_rule() {
+        PairRule::Single => !both_reuse && !both_reuseport,
+        PairRule::StrictRelaxed | PairRule::ReuseportExplicitOnly => {
+            let shares = both_reuse || (rpok && both_reuseport);
+            // The strict clause looks at LISTEN only and wins even where SO_REUSEPORT shares.
+            let strict = !relax
+                && (n.family == Family::Inet || t.rules.pair_rule_v6_strict())
+                && n.reuse != 0
+                && o.reuse
+                && o.state != State::Listen;
+            !shares || strict
+        }
+        PairRule::Split => {
+            if both_reuse {
+                !relax || (!rpok && both_reuseport)
+            } else {
+                !(rpok && both_reuseport)
+            }
+        }
+    }
+}
+
+/// Returns `true` if the binder is compared with this owner at all, and their addresses overlap.
+fn meets(rules: &Watched, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
+    let inet = n.family == Family::Inet;
+    let mapped = n.is_mapped();
+    let full_scan = match rules.bhash2() {
+        Bhash2::None => true,
+        // The address table takes over only for specific addresses, and before 6.8 not for
+        // v4-mapped ones.
+        Bhash2::SameFamilyNoTw
+        | Bhash2::SameFamily
+        | Bhash2::InetSeesAny6
+        | Bhash2::InetSeesMapped => mapped,
+        Bhash2::Unified | Bhash2::UnifiedV6Only | Bhash2::CreatorFamily => false,
+    };
+    if full_scan || n.rcv_saddr.is_any() {
+        return overlap(n.side(), o.side(), true, true);
+    }
+    if rules.bhash2() == Bhash2::SameFamilyNoTw && o.state == State::TimeWait {
+        return false;
+    }
+    let same_family = n.family == o.family;
+    let any6 = o.addr == Ip::ANY6;
+    let any4 = o.addr == Ip::ANY4;
+    // A native address never overlaps with ::ffff:0.0.0.0, whose entry is not looked at.
+    let own_any = same_family && (any6 || (any4 && inet));
+    // Which wildcard entries of the port are looked at, and whether ipv6only owners in them
+    // are passed over.
+    let (wildcard, skip_v6only, exact) = match rules.bhash2() {
+        Bhash2::None | Bhash2::SameFamilyNoTw | Bhash2::SameFamily => (own_any, inet, same_family),
+        Bhash2::InetSeesAny6 => (own_any || (inet && any6), inet, same_family),
+        Bhash2::InetSeesMapped => (any6 || (any4 && inet), inet, true),
+        Bhash2::Unified => (any6 || (any4 && (inet || mapped)), inet, true),
+        Bhash2::UnifiedV6Only => (any6 || (any4 && (inet || mapped)), inet || mapped, true),
+        Bhash2::CreatorFamily => {
+            let made_by_inet6 = bucket.by_addr.iter().any(|a| a.addr == o.addr && a.inet6);
+            (
+                any6 || (any4 && (inet || (mapped && !made_by_inet6))),
+                inet || mapped,
+                true,
+            )
+        }
+    };
+    if wildcard {
+        return !(skip_v6only && o.v6only);
+    }
+    exact && n.rcv_saddr == o.addr
+}
+
+/// bind() and listen(): may a `SO_REUSEPORT` socket join the bucket without a look at its owners?
+/// (`sk_reuseport_match`, and the inlined test before 4.11)
+pub(crate) fn reuseport_match<C: Chooser>(
+    rules: &Watched,
+    chooser: &mut C,
+    n: &Sock,
+    bucket: &Bucket,
+) -> bool {
+    if !n.reuseport || bucket.fastreuseport <= 0 || !rules.reuseport() {
+        return false;
+    }
+    if n.group && rules.reuseport_group_term() {
+        return false;
+    }
+    if !uid_matches(rules, chooser, n, bucket) {
+        return false;
+    }
+    let covers = |b_wild: bool| {
+        let Some(snap) = &bucket.snapshot else {
+            return true;
+        };
+        // While the emptiness test was inverted the snapshot's family was not written either.
+        let inet6 = snap.inet6 && rules.touch() != Touch::Inverted;
+        overlap(
+            Side {
+                addr: snap.addr,
+                inet6,
+                v6only: snap.v6only,
+            },
+            n.side(),
+            true,
+            b_wild,
+        )
+    };
+    match rules.reuseport_match() {
+        ReuseportMatch::Uid => true,
+        _ if bucket.fastreuseport == frp::ANY => true,
+        ReuseportMatch::SnapshotEitherWild => covers(true),
+        ReuseportMatch::SnapshotCovers => covers(false),
+    }
+}
+
+/// Compares the bucket's uid with the socket's; undefined memory may match by accident.
+pub(crate) fn uid_matches<C: Chooser>(
+    rules: &Watched,
+    chooser: &mut C,
+    n: &Sock,
+    bucket: &Bucket,
+) -> bool {
+    match bucket.fastuid {
+        Fastuid::Of(uid) => uid == n.uid_seen(rules),
+        Fastuid::Undefined => chooser.garbage_uid_matches(),
+    }
+}
+
+impl<C: Chooser> Machine<C> {
+    /// Reads what undefined memory says, before a `SO_REUSEPORT` socket looks at the owners.
     ///
-    /// Kernels that do not copy `SO_REUSEPORT` into a TIME-WAIT leave the bit as they found it.
-    pub(crate) fn settle_garbage(&mut self, sk: u32, bucket: &Bucket) {
-        if !self.socks[sk].reuseport {
+    /// Kernels that do not copy `SO_REUSEPORT` into a TIME-WAIT socket leave the bit as they found
+    /// it.
+    pub(crate) fn read_undefined(&mut self, sk: u32, port: u16) {
+        let sock = &self.socks[sk];
+        if !sock.reuseport {
             return;
         }
+        let Some(bucket) = self.nss[usize::from(sock.ns)].bucket(port) else {
+            return;
+        };
         for owner in &bucket.owners {
             if let Who::Tw(t) = owner.who()
                 && self.tws[t].reuseport.is_none()
             {
-                if self.b.tw_copies_reuseport() || !self.b.reuseport() {
-                    return;
-                }
                 self.tws[t].reuseport = Some(self.chooser.garbage_bit());
             }
         }
-    }
-
-    /// The first owner of the bucket that the socket conflicts with.
-    ///
-    /// Stands for `inet_csk_bind_conflict` and `inet6_csk_bind_conflict`; from 6.1 on also for
-    /// `inet_bhash2_conflict` and `inet_bhash2_addr_any_conflict`.
-    pub(crate) fn conflict(&self, sk: u32, bucket: &Bucket, mode: Mode) -> Option<Owner> {
-        let n = &self.socks[sk];
-        bucket.owners.iter().copied().find(|&owner| {
-            if owner == Owner::sock(sk) {
-                return false;
-            }
-            let o = self.other(owner, n.reuseport);
-            if n.dev != 0 && o.dev != 0 && n.dev != o.dev {
-                return false;
-            }
-            self.meets(n, &o, bucket) && self.pair_conflicts(n, &o, mode)
-        })
-    }
-
-    /// Whether the options of the two forbid sharing, given that they overlap.
-    fn pair_conflicts(&self, n: &Sock, o: &Other, mode: Mode) -> bool {
-        // Without an option that both have, no kernel lets them share.
-        if !(n.reuse != 0 && o.reuse || n.reuseport && o.reuseport) {
-            return true;
-        }
-        let relax = mode != Mode::Automatic;
-        let rpok = match self.b.pair_rule() {
-            PairRule::Single | PairRule::StrictRelaxed => true,
-            PairRule::ReuseportExplicitOnly | PairRule::Split => mode == Mode::Explicit,
-        };
-        let member = n.group && self.b.reuseport_group_term();
-        let same_uid = || o.state == State::TimeWait || o.uid == self.uid_of(n);
-        let both_reuseport =
-            n.reuseport && o.reuseport && self.b.reuseport() && !member && same_uid();
-        let listening =
-            o.state == State::Listen || (self.b.close_conflicts() && o.state == State::Close);
-        let both_reuse = n.reuse != 0 && o.reuse && !listening;
-        match self.b.pair_rule() {
-            PairRule::Single => !both_reuse && !both_reuseport,
-            PairRule::StrictRelaxed | PairRule::ReuseportExplicitOnly => {
-                let shares = both_reuse || (rpok && both_reuseport);
-                // The strict clause looks at LISTEN only and wins even where SO_REUSEPORT shares.
-                let strict = !relax
-                    && (n.family == Family::Inet || self.b.pair_rule_v6_strict())
-                    && n.reuse != 0
-                    && o.reuse
-                    && o.state != State::Listen;
-                !shares || strict
-            }
-            PairRule::Split => {
-                if both_reuse {
-                    !relax || (!rpok && both_reuseport)
-                } else {
-                    !(rpok && both_reuseport)
-                }
-            }
-        }
-    }
-
-    /// Whether the binder is compared with this owner at all, and their addresses overlap.
-    fn meets(&self, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
-        let inet = n.family == Family::Inet;
-        let mapped = n.is_mapped();
-        let full_scan = match self.b.bhash2() {
-            Bhash2::None => true,
-            // The address table takes over only for specific addresses, and before 6.8 not for
-            // v4-mapped ones.
-            Bhash2::SameFamilyNoTw
-            | Bhash2::SameFamily
-            | Bhash2::InetSeesAny6
-            | Bhash2::InetSeesMapped => mapped,
-            Bhash2::Unified | Bhash2::UnifiedV6Only | Bhash2::CreatorFamily => false,
-        };
-        if full_scan || n.rcv_saddr.is_any() {
-            return overlap(n.side(), o.side(), true, true);
-        }
-        if self.b.bhash2() == Bhash2::SameFamilyNoTw && o.state == State::TimeWait {
-            return false;
-        }
-        let same_family = n.family == o.family;
-        let any6 = o.addr == Ip::ANY6;
-        let any4 = o.addr == Ip::ANY4;
-        // A native address never overlaps with ::ffff:0.0.0.0, whose entry is not looked at.
-        let own_any = same_family && (any6 || (any4 && inet));
-        // Which wildcard entries of the port are looked at, and whether ipv6only owners in them
-        // are passed over.
-        let (wildcard, skip_v6only, exact) = match self.b.bhash2() {
-            Bhash2::None | Bhash2::SameFamilyNoTw | Bhash2::SameFamily => {
-                (own_any, inet, same_family)
-            }
-            Bhash2::InetSeesAny6 => (own_any || (inet && any6), inet, same_family),
-            Bhash2::InetSeesMapped => (any6 || (any4 && inet), inet, true),
-            Bhash2::Unified => (any6 || (any4 && (inet || mapped)), inet, true),
-            Bhash2::UnifiedV6Only => (any6 || (any4 && (inet || mapped)), inet || mapped, true),
-            Bhash2::CreatorFamily => {
-                let made_by_inet6 = bucket.by_addr.iter().any(|a| a.addr == o.addr && a.inet6);
-                (
-                    any6 || (any4 && (inet || (mapped && !made_by_inet6))),
-                    inet || mapped,
-                    true,
-                )
-            }
-        };
-        if wildcard {
-            return !(skip_v6only && o.v6only);
-        }
-        exact && n.rcv_saddr == o.addr
-    }
-
-    /// Whether a `SO_REUSEPORT` socket may join without looking at the owners
-    /// (`sk_reuseport_match`, and the inlined test before 4.11).
-    pub(crate) fn reuseport_match(&mut self, sk: u32, bucket: &Bucket) -> bool {
-        let n = &self.socks[sk];
-        if !n.reuseport || bucket.fastreuseport <= 0 || !self.b.reuseport() {
-            return false;
-        }
-        if n.group && self.b.reuseport_group_term() {
-            return false;
-        }
-        if !self.uid_matches(bucket, sk) {
-            return false;
-        }
-        let n = &self.socks[sk];
-        let covers = |b_wild: bool| {
-            let Some(snap) = &bucket.snapshot else {
-                return true;
-            };
-            // While the emptiness test was inverted the snapshot's family was not written either.
-            let inet6 = snap.inet6 && self.b.touch() != Touch::Inverted;
-            overlap(
-                Side {
-                    addr: snap.addr,
-                    inet6,
-                    v6only: snap.v6only,
-                },
-                n.side(),
-                true,
-                b_wild,
-            )
-        };
-        match self.b.reuseport_match() {
-            ReuseportMatch::Uid => true,
-            _ if bucket.fastreuseport == frp::ANY => true,
-            ReuseportMatch::SnapshotEitherWild => covers(true),
-            ReuseportMatch::SnapshotCovers => covers(false),
-        }
-    }
-
-    /// Compares the bucket's uid with the socket's; undefined memory may match by accident.
-    pub(crate) fn uid_matches(&mut self, bucket: &Bucket, sk: u32) -> bool {
-        let uid = match bucket.fastuid {
-            Fastuid::Of(uid) => uid,
-            Fastuid::OfNew if self.b.fastuid_zeroed() => 0,
-            Fastuid::OfNew | Fastuid::Undefined => return self.chooser.garbage_uid_matches(),
-        };
-        uid == self.uid_of(&self.socks[sk])
     }
 }

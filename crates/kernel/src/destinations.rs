@@ -1,12 +1,12 @@
 //! Which local ports are in use towards one destination, as bits.
 //!
-//! Kept only for destinations that a connect() search has met often in vain, so that the next
-//! search passes over their ports a word at a time instead of asking the established table for
-//! each.
+//! Kept only for destinations whose ports a connect() search has often found taken, so that the
+//! next search skips them a word at a time instead of asking the established table for each.
 
 use crate::addr::Ip;
 use crate::ns::fold;
 use crate::portset::PortSet;
+use crate::socket::Sock;
 use hashbrown::HashTable;
 
 /// Source address, destination address and port.
@@ -18,6 +18,15 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
+    /// The destination of a socket that connects.
+    pub(crate) fn of(s: &Sock) -> Self {
+        Destination {
+            saddr: s.rcv_saddr,
+            daddr: s.daddr,
+            dport: s.dport,
+        }
+    }
+
     fn hash(&self) -> u64 {
         let ((a, b), (c, d)) = (self.saddr.halves(), self.daddr.halves());
         let source = a.rotate_left(32) ^ b ^ u64::from(self.dport) << 48;
@@ -49,7 +58,7 @@ impl InUse {
 const FEW: usize = 64;
 /// One destination for so many connections costs each of them 16 bytes.
 const CONNECTIONS: usize = 1024;
-/// How many destinations are kept; one more replaces the oldest.
+/// The number of destinations that are kept; one more replaces the oldest.
 const MAX: usize = 4096;
 
 #[derive(Clone, Debug, Default)]
@@ -63,9 +72,10 @@ pub(crate) struct Destinations {
 }
 
 impl Destinations {
-    /// After how many 4-tuples found taken in one search its destination is worth to be kept. The first ones always are: early,
-    /// few ports have to be asked for. Where another one has to go for it, only a search that costs as much as the making of
-    /// the index does. `connections`: how many the namespace has; an index may cost each of them as little as those first ones do.
+    /// After how many 4-tuples found taken in one search its destination is worth to be kept. The
+    /// first ones always are: early, few ports have to be asked for. Where another one has to go
+    /// for it, only a search that costs as much as the making of the index does. `connections`: how
+    /// many the namespace has; an index may cost each of them as little as those first ones do.
     pub(crate) fn enough(&self, connections: usize) -> u32 {
         match self.list.len() {
             MAX.. => 4096,

@@ -1,4 +1,4 @@
-//! What goes into the established table and out of it, and the check that a 4-tuple is free
+//! Changes of the established table, and the check that a 4-tuple is free
 //! (`__inet_check_established`).
 
 use crate::bucket::{Owner, Who};
@@ -6,22 +6,24 @@ use crate::chooser::Chooser;
 use crate::destinations::Destination;
 use crate::machine::Machine;
 use crate::ns::tuple_of;
-use crate::portset::{WORDS, ports_of};
 use crate::profile::behaviour::TwAge;
+use crate::slab::Slab;
+use crate::socket::{Sock, Tw};
+use crate::tables::Tables;
 use crate::time::{MS, SEC};
-use crate::tuples::{Pair, Tuple};
+use crate::tuples::{Pair, Tuple, Tuples};
 
-/// What the check found.
+/// The result of [`check_established`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
     Free,
-    /// Free once this stand-in is taken over.
+    /// Free once this TIME-WAIT socket is replaced.
     Recycle(u32),
     InUse,
     TimeWait,
 }
 
-/// How far the clock of a followed kernel may be from the one in a recording.
+/// The error of the clock of a recording, in nanoseconds.
 pub(crate) const SLACK: u64 = 60 * MS;
 
 impl<C: Chooser> Machine<C> {
@@ -34,7 +36,7 @@ impl<C: Chooser> Machine<C> {
             sock.hashed = true;
             plain = sock.dev == 0;
         }
-        // A socket without a device gives way to nobody, whatever else has the 4-tuple.
+        // A socket without a device never gives way, whatever else has the 4-tuple.
         self.note_destination(ns, &tuple, plain.then_some((true, false)));
     }
 
@@ -47,8 +49,8 @@ impl<C: Chooser> Machine<C> {
         self.note_destination(ns, &tuple, None);
     }
 
-    /// Keeps the index of ports in use towards a destination, if there is one, up to date. `entries`:
-    /// what the 4-tuple has now, if the caller knows.
+    /// Keeps the index of ports in use towards a destination, if there is one, up to date.
+    /// `entries`: what the 4-tuple has now, if the caller knows.
     fn note_destination(&mut self, ns: u16, tuple: &Tuple, entries: Option<(bool, bool)>) {
         if self.ns(ns).destinations.is_empty() {
             return;
@@ -63,155 +65,158 @@ impl<C: Chooser> Machine<C> {
         };
         let (taken, soft) = entries.unwrap_or_else(|| {
             let pair = self.ns(ns).established.pair(tuple.local, tuple.remote);
-            let in_use = |pair| self.in_use(ns, pair, tuple.lport, tuple.rport);
+            let table = &self.ns(ns).established;
+            let in_use = |pair| in_use(table, &self.socks, pair, tuple.lport, tuple.rport);
             pair.map_or((false, false), in_use)
         });
         self.ns_mut(ns)
             .destinations
             .put(place, tuple.lport, taken, soft);
     }
+}
 
-    /// Whether a 4-tuple has entries, and whether all of them may give way to another socket.
-    fn in_use(&self, ns: u16, pair: Pair, lport: u16, rport: u16) -> (bool, bool) {
-        let (mut taken, mut hard) = (false, false);
-        self.ns(ns).established.find_of(pair, lport, rport, |o| {
-            taken = true;
-            hard = matches!(o.who(), Who::Sock(i) if self.socks[i].dev == 0);
-            hard
-        });
-        (taken, taken && !hard)
-    }
+/// The entries of a 4-tuple: whether there are any, and whether all of them may give way to another
+/// socket.
+pub(crate) fn in_use(
+    table: &Tuples,
+    socks: &Slab<Sock>,
+    pair: Pair,
+    lport: u16,
+    rport: u16,
+) -> (bool, bool) {
+    let (mut taken, mut hard) = (false, false);
+    table.find_of(pair, lport, rport, |o| {
+        taken = true;
+        hard = matches!(o.who(), Who::Sock(i) if socks[i].dev == 0);
+        hard
+    });
+    (taken, taken && !hard)
+}
 
-    /// Starts to index the ports in use towards the destination of a socket.
-    pub(crate) fn index_destination(&mut self, sk: u32) -> usize {
-        let s = &self.socks[sk];
-        let (ns, dport) = (s.ns, s.dport);
-        let to = Destination {
-            saddr: s.rcv_saddr,
-            daddr: s.daddr,
-            dport,
+/// The origin of the port whose 4-tuple is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortFrom {
+    /// Ephemeral port selection. The kernel passes a place for the TIME-WAIT socket that is
+    /// replaced, and asks for `tcp_tw_reuse`.
+    Selection,
+    /// bind() or an earlier connect(): the socket holds the port already.
+    Socket,
+}
+
+/// connect(): is the 4-tuple of this socket, this port and its destination free?
+/// (`__inet_check_established`, all kernels)
+///
+/// 1. Without an entry in the established table it is free.
+/// 2. A live socket keeps it.
+/// 3. A TIME-WAIT socket may be replaced if both ends used timestamps; a port from ephemeral port
+///    selection also needs `tcp_tw_reuse` and some age ([`may_replace`]).
+///
+/// A device on the newcomer does not make it different from an entry without one, but a device on
+/// the entry does.
+pub(crate) fn check_established<C: Chooser>(
+    t: &Tables<'_>,
+    chooser: &mut C,
+    sk: u32,
+    port: u16,
+    from: PortFrom,
+) -> Check {
+    let s = &t.socks[sk];
+    let tuple = Tuple {
+        local: s.rcv_saddr,
+        remote: s.daddr,
+        lport: port,
+        rport: s.dport,
+    };
+    let found = t.ns.established.find(&tuple, |o| {
+        let bound = match o.who() {
+            Who::Sock(i) => t.socks[i].dev,
+            Who::Tw(i) => t.tws[i].dev,
         };
-        let place = self.ns_mut(ns).destinations.add(to);
-        let Some(pair) = self.ns(ns).established.pair(to.saddr, to.daddr) else {
-            return place;
-        };
-        // One port after the other: neighbours are neighbours in the table.
-        for word in 0..WORDS {
-            for port in ports_of(word, self.ns(ns).used.word(word)) {
-                let (taken, soft) = self.in_use(ns, pair, port, dport);
-                if taken {
-                    self.ns_mut(ns).destinations.put(place, port, taken, soft);
-                }
-            }
-        }
-        place
+        o != Owner::sock(sk) && (bound == 0 || bound == s.dev)
+    });
+    match found.map(Owner::who) {
+        None => Check::Free,
+        Some(Who::Sock(_)) => Check::InUse,
+        Some(Who::Tw(tw)) if may_replace(t, chooser, tw, from) => Check::Recycle(tw),
+        Some(Who::Tw(_)) => Check::TimeWait,
     }
+}
 
-    /// Whether some TIME-WAIT towards this destination could be taken over by a search at all.
-    pub(crate) fn search_may_recycle(&self, sk: u32) -> bool {
-        let s = &self.socks[sk];
-        let loopback = || s.rcv_saddr.is_loopback() || s.daddr.is_loopback() || s.dev == 1;
-        self.ns(s.ns).values.reuses_time_waits(&self.b, loopback)
+/// Returns `true` if `tcp_tw_reuse` lets ephemeral port selection replace any TIME-WAIT socket
+/// towards the destination of a socket.
+pub(crate) fn selection_may_replace(t: &Tables<'_>, sk: u32) -> bool {
+    let s = &t.socks[sk];
+    let loopback = || s.rcv_saddr.is_loopback() || s.daddr.is_loopback() || s.dev == 1;
+    t.ns.values.reuses_time_waits(t.rules, loopback)
+}
+
+/// connect(): may it replace this TIME-WAIT socket?  (`tcp_twsk_unique`)
+///
+/// The connection must have used timestamps. For a socket that holds the port already that is
+/// enough; ephemeral port selection also needs `tcp_tw_reuse` (2, the default of 4.19 and later, is
+/// for loopback only) and an age ([`old_enough`]), and from 6.12 on leaves those in FIN-WAIT-2
+/// alone.
+fn may_replace<C: Chooser>(t: &Tables<'_>, chooser: &mut C, tw: u32, from: PortFrom) -> bool {
+    let w = &t.tws[tw];
+    if !w.timestamps {
+        return false;
     }
-
-    /// Whether the socket may use a port towards its destination. `scan`: the port comes from a
-    /// search (the kernel passes a place for a recycled TIME-WAIT), otherwise the socket is bound.
-    pub(crate) fn check_established(&mut self, sk: u32, port: u16, scan: bool) -> Check {
-        let s = &self.socks[sk];
-        let (ns, dev) = (s.ns, s.dev);
-        let tuple = Tuple {
-            local: s.rcv_saddr,
-            remote: s.daddr,
-            lport: port,
-            rport: s.dport,
-        };
-        // A device on the newcomer does not make it different from an entry without one, but a
-        // device on the entry does.
-        let found = self.ns(ns).established.find(&tuple, |o| {
-            let bound = match o.who() {
-                Who::Sock(i) => self.socks[i].dev,
-                Who::Tw(i) => self.tws[i].dev,
-            };
-            o != Owner::sock(sk) && (bound == 0 || bound == dev)
-        });
-        match found.map(Owner::who) {
-            None => Check::Free,
-            Some(Who::Sock(_)) => Check::InUse,
-            Some(Who::Tw(t)) if self.may_recycle(ns, t, scan) => Check::Recycle(t),
-            Some(Who::Tw(_)) => Check::TimeWait,
-        }
+    if from == PortFrom::Socket {
+        return !stamp_is_zero(t, chooser, w);
     }
+    let loopback = || w.dev == 1 || w.local.is_loopback() || w.remote.is_loopback();
+    t.ns.values.reuses_time_waits(t.rules, loopback)
+        && !(w.fin_wait2 && t.rules.tw_reuse_not_fin_wait2())
+        && !stamp_is_zero(t, chooser, w)
+        && old_enough(t, chooser, w)
+}
 
-    /// Whether a stand-in may be taken over (`tcp_twsk_unique`).
-    fn may_recycle(&mut self, ns: u16, tw: u32, scan: bool) -> bool {
-        let t = &self.tws[tw];
-        if !t.timestamps {
-            return false;
-        }
-        if scan {
-            let loopback = || t.dev == 1 || t.local.is_loopback() || t.remote.is_loopback();
-            let values = &self.ns(ns).values;
-            if !values.reuses_time_waits(&self.b, loopback)
-                || (t.fin_wait2 && self.b.tw_reuse_not_fin_wait2())
-            {
-                return false;
-            }
-        }
-        !self.stamp_is_zero(tw) && (!scan || self.old_enough(ns, tw))
+/// On kernels with a monotonic stamp, one from the first second after boot reads as "none".
+fn stamp_is_zero<C: Chooser>(t: &Tables<'_>, chooser: &mut C, w: &Tw) -> bool {
+    if !t.rules.tw_stamp_monotonic() {
+        return false;
     }
-
-    /// On kernels with a monotonic stamp, one from the first second after boot reads as "none".
-    fn stamp_is_zero(&mut self, tw: u32) -> bool {
-        if !self.b.tw_stamp_monotonic() {
-            return false;
-        }
-        let stamp = self.tws[tw].stamp.nanos();
-        let nominal = stamp < SEC;
-        if stamp.abs_diff(SEC) <= SLACK + 350 * MS {
-            self.chooser.uncertain(nominal)
-        } else {
-            nominal
-        }
+    let stamp = w.stamp.nanos();
+    let nominal = stamp < SEC;
+    if stamp.abs_diff(SEC) <= SLACK + 350 * MS {
+        chooser.uncertain(nominal)
+    } else {
+        nominal
     }
+}
 
-    /// Whether the connect() search may take a stand-in over now, by age. Where the answer hangs on
-    /// the phase of the kernel's seconds or on a tick, the chooser is asked.
-    fn old_enough(&mut self, ns: u16, tw: u32) -> bool {
-        let now = self.clock.nanos();
-        let t = &self.tws[tw];
-        let (stamp, entered) = (t.stamp.nanos(), t.entered.nanos());
-        let (nominal, certain) = match self.b.tw_age() {
-            // Whole seconds of the wall clock, whose phase nobody outside knows.
-            TwAge::OverOneSecond => {
-                let age = now.saturating_sub(stamp);
-                (
-                    (now / SEC).saturating_sub(stamp / SEC) > 1,
-                    age + SLACK < SEC || age > 2 * SEC + SLACK,
-                )
-            }
-            TwAge::NextSecond => {
-                let early = now.saturating_sub(SLACK) / SEC > stamp.saturating_add(SLACK) / SEC;
-                let late = now.saturating_add(SLACK) / SEC > stamp.saturating_sub(SLACK) / SEC;
-                (now / SEC > stamp / SEC, early == late)
-            }
-            TwAge::Millis => {
-                let delay = u64::from(self.ns(ns).values.tw_reuse_delay_ms) * MS;
-                let age = now.saturating_sub(entered);
-                (
-                    now / MS > entered.saturating_add(delay) / MS,
-                    age.abs_diff(delay) > SLACK,
-                )
-            }
-        };
-        if certain {
-            nominal
-        } else {
-            self.chooser.uncertain(nominal)
+/// The age from which ephemeral port selection may replace a TIME-WAIT socket: over one second
+/// (4.18 and earlier), in another second (4.19 to 6.13), or after `tcp_tw_reuse_delay`. The chooser
+/// decides where the answer depends on the phase of the kernel's seconds or on a tick.
+fn old_enough<C: Chooser>(t: &Tables<'_>, chooser: &mut C, w: &Tw) -> bool {
+    let now = t.now.nanos();
+    let (stamp, entered) = (w.stamp.nanos(), w.entered.nanos());
+    let (nominal, certain) = match t.rules.tw_age() {
+        // Whole seconds of the wall clock, whose phase cannot be observed.
+        TwAge::OverOneSecond => {
+            let age = now.saturating_sub(stamp);
+            (
+                (now / SEC).saturating_sub(stamp / SEC) > 1,
+                age + SLACK < SEC || age > 2 * SEC + SLACK,
+            )
         }
-    }
-
-    /// Takes a stand-in over: it leaves the table, its bucket and its timer.
-    pub(crate) fn recycle(&mut self, tw: u32) {
-        self.kill_tw(tw);
+        TwAge::NextSecond => {
+            let early = now.saturating_sub(SLACK) / SEC > stamp.saturating_add(SLACK) / SEC;
+            let late = now.saturating_add(SLACK) / SEC > stamp.saturating_sub(SLACK) / SEC;
+            (now / SEC > stamp / SEC, early == late)
+        }
+        TwAge::Millis => {
+            let delay = u64::from(t.ns.values.tw_reuse_delay_ms) * MS;
+            let age = now.saturating_sub(entered);
+            (
+                now / MS > entered.saturating_add(delay) / MS,
+                age.abs_diff(delay) > SLACK,
+            )
+        }
+    };
+    if certain {
+        nominal
+    } else {
+        chooser.uncertain(nominal)
     }
 }

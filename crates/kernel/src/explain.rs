@@ -1,17 +1,18 @@
-//! Reasons in full: made after a refusal, from the unchanged state, and only if somebody asked.
+//! Reasons in full: made after a refusal, from the unchanged state, and only if explaining is on.
 
 use crate::Errno;
 use crate::Family;
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
 use crate::conflict::Mode;
-use crate::connect::Start;
 use crate::destinations::Destination;
 use crate::established::Check;
-use crate::held::Held;
 use crate::machine::Machine;
-use crate::portset::{PortSet, Run, ports_of, runs_by_one, runs_by_two};
-use crate::profile::behaviour::{BindScan, ConnectScan};
+use crate::port::select_bind::{bind_may_select, certain_conflicts, selection_shares};
+use crate::port::select_connect::{Order, connect_may_use};
+use crate::port::{Verdict, port_range};
+use crate::portset::{Run, ports_of, runs_by_one};
+use crate::profile::behaviour::BindScan;
 use crate::profile::{Behaviours, Watched};
 use crate::reason::{PortRefusal, PortVerdict, Refusal, Rule};
 use crate::socket::State;
@@ -66,7 +67,7 @@ fn path_of(b: &Watched, op: &str, family: Family, bound: bool) -> Vec<&'static s
     path
 }
 
-/// How many ports were refused for which reason.
+/// The number of refused ports by reason.
 #[derive(Default)]
 struct Counts(BTreeMap<PortVerdict, u32>);
 
@@ -96,30 +97,6 @@ impl Counts {
     }
 }
 
-/// The order in which a connect() search visited ports.
-enum Order {
-    Runs(Vec<Run>),
-    /// From a start so high that the kernel's 32-bit sum wraps inside the search.
-    Wrapping {
-        low: u16,
-        n: u32,
-        first: u32,
-    },
-}
-
-impl Order {
-    fn ports(&self) -> impl Iterator<Item = u16> {
-        let (runs, wrapping) = match self {
-            Order::Runs(runs) => (&runs[..], None),
-            Order::Wrapping { low, n, first } => (&[][..], Some((*low, *n, *first))),
-        };
-        let literally = wrapping.into_iter().flat_map(|(low, n, first)| {
-            (0..n).map(move |k| low + (first.wrapping_add(k) % n) as u16)
-        });
-        runs.iter().flat_map(Run::ports).chain(literally)
-    }
-}
-
 impl<C: Chooser> Machine<C> {
     fn is_listening(&self, sk: u32) -> bool {
         self.socks[sk].state == State::Listen
@@ -134,7 +111,7 @@ impl<C: Chooser> Machine<C> {
         path_of(&self.b, op, self.socks[sk].family, bound)
     }
 
-    /// Why bind() or listen() could not have the port it named.
+    /// Explains why bind() or listen() could not take the port it named.
     pub(crate) fn explain_explicit(&mut self, sk: u32, port: u16) {
         let rule = if self.is_listening(sk) {
             Rule::ListenConflict
@@ -150,66 +127,48 @@ impl<C: Chooser> Machine<C> {
         self.refusal = Some(Box::new(refusal));
     }
 
-    /// Why the automatic search of bind() or listen() found nothing.
-    pub(crate) fn explain_search(&mut self, sk: u32) {
+    /// Explains why ephemeral port selection of bind() or listen() found nothing.
+    pub(crate) fn explain_selection(&mut self, sk: u32) {
         let rule = if self.is_listening(sk) {
             Rule::ListenNoFreePort
         } else {
             Rule::BindNoFreePort
         };
-        let (low, high) = self.port_range(sk);
-        let n = self.ns(self.socks[sk].ns);
-        let shares = self.b.bind_shares() || self.b.bind_scan() != BindScan::Sequential;
-        let certain = if shares {
-            (
-                self.certain_conflicts(sk, Mode::Automatic),
-                PortVerdict::Conflict,
-            )
+        let ns = self.socks[sk].ns;
+        let (t, _) = self.tables(ns);
+        let (low, high) = port_range(t.ns, &t.socks[sk], t.rules);
+        let certain = certain_conflicts(&t, sk, Mode::Automatic);
+        let certain_verdict = if selection_shares(t.rules) {
+            PortVerdict::Conflict
         } else {
-            (
-                [&n.used, Held::nothing(), Held::nothing()],
-                PortVerdict::HasBucket,
-            )
+            PortVerdict::HasBucket
+        };
+        let verdict = |port| match bind_may_select(&t, sk, port, Mode::Automatic) {
+            Verdict::Skip(verdict) => verdict,
+            // Usable all the same: the walk over an odd-sized range did not come here.
+            Verdict::Use | Verdict::Replace(_) => PortVerdict::NotVisited,
         };
         let mut counts = Counts::default();
         let range = runs_by_one(low, high, 0)[0];
         for (i, mask) in range.words() {
-            let reserved = mask & n.values.reserved.word(i);
+            let reserved = mask & t.ns.values.reserved.word(i);
             let open = mask & !reserved;
-            let sure = certain.0.iter().fold(0, |bits, set| bits | set.word(i)) & open;
+            let sure = certain.iter().fold(0, |bits, set| bits | set.word(i)) & open;
             counts.add(PortVerdict::Reserved, reserved.count_ones());
-            counts.add(certain.1, sure.count_ones());
+            counts.add(certain_verdict, sure.count_ones());
             for port in ports_of(i, open & !sure) {
-                counts.add(self.search_verdict(sk, port, certain), 1);
+                counts.add(verdict(port), 1);
             }
         }
         let first: Vec<_> = (low..=high)
             .take(Refusal::MAX_PORTS)
-            .map(|port| (port, self.search_verdict(sk, port, certain)))
+            .map(|port| (port, verdict(port)))
             .collect();
         let path = self.bind_path(sk, false);
-        let ns = self.socks[sk].ns;
         self.refusal = Some(self.summary(Errno::EADDRINUSE, rule, path, ns, counts, &first));
     }
 
-    /// Why the automatic search did not take a port. `certain`: ports that it does not look at, and why.
-    fn search_verdict(
-        &self,
-        sk: u32,
-        port: u16,
-        certain: ([&PortSet; 3], PortVerdict),
-    ) -> PortVerdict {
-        let n = self.ns(self.socks[sk].ns);
-        match n.bucket(port) {
-            _ if n.values.reserved.contains(port) => PortVerdict::Reserved,
-            _ if certain.0.iter().any(|set| set.contains(port)) => certain.1,
-            Some(b) if self.conflict(sk, b, Mode::Automatic).is_some() => PortVerdict::Conflict,
-            // Free all the same: the walk of an odd-sized range did not come here.
-            _ => PortVerdict::NotVisited,
-        }
-    }
-
-    /// Why a socket with a port of its own could not connect.
+    /// Explains why a socket with a port of its own could not connect.
     pub(crate) fn explain_bound_connect(&mut self, sk: u32, found: Check) -> Box<Refusal> {
         let s = &self.socks[sk];
         let (rule, verdict) = match found {
@@ -224,29 +183,28 @@ impl<C: Chooser> Machine<C> {
         Box::new(refusal)
     }
 
-    /// Why the search of an unbound connect() found nothing.
+    /// Explains why the ephemeral port selection of connect() found nothing.
     pub(crate) fn explain_connect(
         &mut self,
         sk: u32,
         low: u16,
         high: u16,
-        start: Start,
+        order: &Order,
     ) -> Box<Refusal> {
-        let order = self.visiting_order(low, high, start);
         let mut counts = Counts::default();
         // Where its sum wraps, the search comes to some ports twice and to others not at all.
-        let visited: BTreeSet<u16> = match &order {
-            Order::Runs(_) => BTreeSet::new(),
-            Order::Wrapping { .. } => order.ports().collect(),
+        let visited: BTreeSet<u16> = match order.runs() {
+            Some(_) => BTreeSet::new(),
+            None => order.ports().collect(),
         };
-        let came_to: u32 = match &order {
-            Order::Runs(runs) => {
+        let came_to: u32 = match order.runs() {
+            Some(runs) => {
                 for run in runs {
                     self.count_refused(sk, run, &mut counts);
                 }
                 runs.iter().map(|run| run.count).sum()
             }
-            Order::Wrapping { .. } => {
+            None => {
                 for &port in &visited {
                     counts.add(self.connect_verdict(sk, port), 1);
                 }
@@ -256,9 +214,9 @@ impl<C: Chooser> Machine<C> {
         let mut first: Vec<_> = (order.ports().take(Refusal::MAX_PORTS))
             .map(|port| (port, self.connect_verdict(sk, port)))
             .collect();
-        let passed = |port: &u16| match &order {
-            Order::Runs(runs) => !runs.iter().any(|run| run.visits(*port)),
-            Order::Wrapping { .. } => !visited.contains(port),
+        let passed = |port: &u16| match order.runs() {
+            Some(runs) => !runs.iter().any(|run| run.visits(*port)),
+            None => !visited.contains(port),
         };
         let missed = u32::from(high - low) + 1 - came_to;
         counts.add(PortVerdict::NotVisited, missed);
@@ -278,18 +236,14 @@ impl<C: Chooser> Machine<C> {
         self.summary(Errno::EADDRNOTAVAIL, rule, path, ns, counts, &first)
     }
 
-    /// Counts the reasons of the ports of a run: a word at a time where sets of ports tell them.
+    /// Counts the reasons of the ports of a run: a word at a time where sets of ports give them.
     fn count_refused(&mut self, sk: u32, run: &Run, counts: &mut Counts) {
         let s = &self.socks[sk];
         let ns = s.ns;
-        let place = self.ns(ns).destinations.place(Destination {
-            saddr: s.rcv_saddr,
-            daddr: s.daddr,
-            dport: s.dport,
-        });
+        let place = self.ns(ns).destinations.place(Destination::of(s));
         // With sockets that are bound to devices it matters who asks.
         let place = place.filter(|_| !self.ns(ns).devices);
-        // Sets of ports tell most reasons; their sums are added up at the end.
+        // Sets of ports give most reasons; their sums are added up at the end.
         let [mut reserved, mut fastreuse, mut in_use, mut time_wait] = [0; 4];
         for (i, mask) in run.words() {
             let n = self.ns(ns);
@@ -314,41 +268,12 @@ impl<C: Chooser> Machine<C> {
         counts.add(PortVerdict::TupleTimeWait, time_wait);
     }
 
-    /// Why an unbound connect() did not take a port that its search visited.
+    /// The reason why connect() did not take a port that its search visited.
     fn connect_verdict(&mut self, sk: u32, port: u16) -> PortVerdict {
-        let n = self.ns(self.socks[sk].ns);
-        if n.values.reserved.contains(port) {
-            PortVerdict::Reserved
-        } else if n.blocked.contains(port) {
-            PortVerdict::Fastreuse
-        } else {
-            match self.check_established(sk, port, true) {
-                Check::TimeWait => PortVerdict::TupleTimeWait,
-                _ => PortVerdict::TupleInUse,
-            }
-        }
-    }
-
-    fn visiting_order(&self, low: u16, high: u16, start: Start) -> Order {
-        let n = u32::from(high - low) + 1;
-        let by_one = |first: u32| {
-            if first.checked_add(n).is_none() {
-                Order::Wrapping { low, n, first }
-            } else {
-                Order::Runs(runs_by_one(low, high, first % n).to_vec())
-            }
-        };
-        match self.b.connect_scan() {
-            ConnectScan::FromNext => by_one(start.offset.wrapping_add(1)),
-            ConnectScan::EvenStart => by_one(start.offset & !1),
-            ConnectScan::Parity if start.by_one => by_one(start.offset % n),
-            ConnectScan::Parity => {
-                let rem = if n > 1 { n & !1 } else { n };
-                let even = (start.offset % rem) & !1;
-                let passes = if rem > 1 { 2 } else { 1 };
-                let runs = (0..passes).flat_map(|p| runs_by_two(low, high, even + p, rem));
-                Order::Runs(runs.collect())
-            }
+        let (t, chooser) = self.tables(self.socks[sk].ns);
+        match connect_may_use(&t, chooser, sk, port) {
+            Verdict::Skip(verdict) => verdict,
+            Verdict::Use | Verdict::Replace(_) => PortVerdict::TupleInUse,
         }
     }
 

@@ -21,10 +21,11 @@ use crate::Shutdown;
 use crate::SockOpt;
 use crate::addr::{Endpoint, Ip};
 use crate::chooser::Chooser;
-use crate::machine::{Call, Machine, NsId, SockId};
+use crate::machine::{Machine, NsId, SockId};
 use crate::profile::{Asked, Behaviours};
 use crate::time::Time;
 use std::collections::BTreeSet;
+use std::task::Poll;
 
 /// A call that a followed kernel was asked to do. Sockets are numbers given by the caller.
 #[derive(Clone, Debug, PartialEq)]
@@ -396,7 +397,7 @@ impl Belief {
         };
         match searches {
             Some((sock, port)) => {
-                let (low, _) = self.machine.port_range(sock.index);
+                let (low, _) = self.machine.port_range(sock);
                 Script::aiming(u32::from(port.saturating_sub(low)))
             }
             None => Script::new(),
@@ -498,14 +499,14 @@ impl<C: Chooser> Belief<C> {
                     return gone;
                 };
                 let mut r = self.machine.accept(s, *uid);
-                if r == Call::Waiting {
+                if r == Poll::Pending {
                     self.machine.advance(at);
                     r = self.machine.accept(s, *uid);
                 }
                 match r {
-                    Call::Waiting => Seen::bare(End::Waiting),
-                    Call::Done(Err(e)) => Seen::bare(End::Err(e)),
-                    Call::Done(Ok(child)) => {
+                    Poll::Pending => Seen::bare(End::Waiting),
+                    Poll::Ready(Err(e)) => Seen::bare(End::Err(e)),
+                    Poll::Ready(Ok(child)) => {
                         self.name(*new, child);
                         Seen {
                             end: End::Ok,
@@ -541,15 +542,15 @@ impl<C: Chooser> Belief<C> {
     fn on_socket(&mut self, s: SockId, op: &Op, at: Time) -> Seen {
         let m = &mut self.machine;
         let with_port = |m: &Machine<C>, r: Result<(), Errno>| Seen {
-            port: r.is_ok().then(|| m.local(s).port),
+            port: r.is_ok().then(|| m.local_addr(s).port),
             ..Seen::of(r)
         };
-        let waited = |r: Call<u32>| match r {
-            Call::Waiting => Seen::bare(End::Waiting),
-            Call::Done(r) => Seen::of(r.map(|_| ())),
+        let waited = |r: Poll<Result<u32, Errno>>| match r {
+            Poll::Pending => Seen::bare(End::Waiting),
+            Poll::Ready(r) => Seen::of(r.map(|_| ())),
         };
         match op {
-            Op::Set { opt, .. } => Seen::of(m.set(s, *opt)),
+            Op::Set { opt, .. } => Seen::of(m.set_option(s, *opt)),
             Op::Bind { at, .. } => {
                 let r = m.bind(s, *at);
                 with_port(m, r)
@@ -560,14 +561,14 @@ impl<C: Chooser> Belief<C> {
             }
             Op::Connect { to, .. } => {
                 let mut r = m.connect(s, *to);
-                if r == Call::Waiting {
+                if r == Poll::Pending {
                     m.advance(at);
                     r = m.connect_result(s);
                 }
                 match r {
-                    Call::Waiting => Seen::bare(End::Waiting),
-                    Call::Done(r) => Seen {
-                        name: r.is_ok().then(|| m.local(s)),
+                    Poll::Pending => Seen::bare(End::Waiting),
+                    Poll::Ready(r) => Seen {
+                        name: r.is_ok().then(|| m.local_addr(s)),
                         ..Seen::of(r)
                     },
                 }
@@ -579,9 +580,9 @@ impl<C: Chooser> Belief<C> {
             Op::Getsockname { .. } => Seen {
                 end: End::Ok,
                 port: None,
-                name: Some(m.local(s)),
+                name: Some(m.local_addr(s)),
             },
-            Op::Getpeername { .. } => match m.peer(s) {
+            Op::Getpeername { .. } => match m.peer_addr(s) {
                 Ok(name) => Seen {
                     end: End::Ok,
                     port: None,

@@ -75,8 +75,10 @@ impl<C: Chooser> Machine<C> {
         child.shut_write = l.shut_write;
         let i = self.socks.insert(child);
         self.link(Owner::sock(i), bucket);
-        self.ns_mut(ns).buckets[bucket].children += 1;
-        self.children += 1;
+        // Older kernels forget to count it, and subtract it all the same when it leaves.
+        if self.b.child_counted() {
+            self.count_owner(i, bucket);
+        }
         self.hash_insert(ns, Owner::sock(i));
         self.socks[request.listener].cold().queue.push_back(i);
         self.late_fin(i);

@@ -1,14 +1,16 @@
-//! What a [`World`](crate::World) was asked to do and what it answered, in the words of [`follow`](crate::follow).
+//! What a [`World`](crate::World) was asked to do and what it answered, in the words of
+//! [`follow`](crate::follow).
 //!
-//! A journal of the model is followed as a recording of a real kernel is: whatever kernel a profile stands for, the model's
-//! own answers must be among those that the profile allows.
+//! A journal of the model is followed as a recording of a real kernel is: whatever kernel a profile
+//! stands for, the model's own answers must be among those that the profile allows.
 
+use crate::Errno;
 use crate::addr::Ip;
 use crate::follow::{End, Op, Seen};
-use crate::machine::Call;
 use crate::time::Time;
 use crate::world::{WorldNs, WorldSock};
 use std::collections::BTreeMap;
+use std::task::Poll;
 
 /// One call and its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +48,8 @@ impl Journal {
             .collect()
     }
 
-    /// Whether a connect went on while other calls were made. Who follows takes one call after the other and cannot follow that.
+    /// Whether a connect went on while other calls were made. Who follows takes one call after the
+    /// other and cannot follow that.
     #[must_use]
     pub fn is_concurrent(&self) -> bool {
         self.concurrent
@@ -103,7 +106,8 @@ impl Journal {
                     self.last = Some(at);
                 }
             }
-            // The caller asks again about a connect that has long ended, or one that others went past.
+            // The caller asks again about a connect that has long ended, or one that others went
+            // past.
             _ => {
                 let connect = self.entries.iter().rev().find(|entry| is_its(&entry.op));
                 self.concurrent |= connect.is_some_and(|entry| entry.seen.end == End::Waiting);
@@ -113,10 +117,10 @@ impl Journal {
 }
 
 /// How a call that may wait has ended.
-pub(crate) fn end_of<T>(call: &Call<T>) -> End {
+pub(crate) fn end_of<T>(call: &Poll<Result<T, Errno>>) -> End {
     match call {
-        Call::Waiting => End::Waiting,
-        Call::Done(Ok(_)) => End::Ok,
-        Call::Done(Err(errno)) => End::Err(*errno),
+        Poll::Pending => End::Waiting,
+        Poll::Ready(Ok(_)) => End::Ok,
+        Poll::Ready(Err(errno)) => End::Err(*errno),
     }
 }

@@ -1,24 +1,31 @@
 //! An exact model of how Linux kernels hand out TCP local ports.
 //!
 //! The model answers socket calls (`bind`, `listen`, `connect`, `close`, ...) as a given kernel
-//! does: which local port, or which errno, and why. It performs no I/O, has no clock of its own
-//! and no global randomness: time is set by the caller and every random decision of the kernel is
+//! does: the local port or the errno, and the reason. It performs no I/O, has no clock of its own
+//! and no global randomness: time is set by the caller, and every random decision of the kernel is
 //! put to a [`Chooser`].
 //!
-//! A map of the code, in the order in which a call meets it:
+#![doc = include_str!("../bind-buckets.md")]
 //!
-//! * [`Machine`] is one running kernel with its network namespaces and sockets;
-//! * `bind` and `conflict`: who may share a port; `autoport`: the search for a free one;
-//! * `connect`: the search of an unbound connect(), where the rule "skip every bucket that bind()
-//!   has touched" lives (`usable`, and `scan_runs` for a word of ports at a time); `established`: 4-tuples and the reuse
-//!   of TIME-WAIT, in the table `tuples`;
-//! * `tcp`, `close`, `timewait`, `wheel`: how connections open and end, and what they leave behind;
-//! * [`profile`] is the table of behaviours in which kernels differ, and their names;
-//! * [`World`] joins several machines by an ideal network.
+//! # A map of the code
+//!
+//! | question | function | file in `src` |
+//! |---|---|---|
+//! | may `connect()` without `bind()` take a port? | `connect_may_use` | `port/select_connect.rs` |
+//! | may `bind()` or `listen()` take a port? | `bind_may_use` | `bind.rs` |
+//! | may `bind()` to port 0 take a port? | `bind_may_select` | `port/select_bind.rs` |
+//! | do two owners of a port conflict? | `conflict` | `conflict.rs` |
+//! | is a 4-tuple free, may a TIME-WAIT socket be replaced? | `check_established` | `established.rs` |
+//! | how do `fastreuse` and `fastreuseport` change? | `update_fastreuse` | `bind.rs` |
+//! | when does a TIME-WAIT socket end? | `schedule_tw` | `timewait.rs` |
+//! | how do kernels differ, and since when? | the tables `behaviours!`, `CHANGES`, `DISTROS` | `profile/` |
+//!
+//! [`source_map`] lists every modelled kernel function with its place. [`Machine`] is one running
+//! kernel, and [`World`] joins several machines by an ideal network. [`profile`] names the kernels;
+//! no algorithm asks for a version number. [`follow`] judges the answers of real kernels.
 
 pub mod addr;
 mod agenda;
-mod autoport;
 mod bind;
 mod bucket;
 pub mod chooser;
@@ -34,14 +41,19 @@ mod held;
 pub mod journal;
 mod machine;
 mod ns;
+mod owners;
+mod port;
 mod portset;
 pub mod profile;
 pub mod reason;
 mod requests;
 mod segment;
+mod set_option;
 mod slab;
 mod socket;
+pub mod source_map;
 mod sysctl;
+mod tables;
 mod tcp;
 pub mod time;
 mod timers;
@@ -57,9 +69,9 @@ pub use agenda::Agenda;
 pub use chooser::{Chooser, Seeded};
 pub use explain::call_path;
 pub use fourtuple_syscall::{Errno, Family, PortRange, ShortName, Shutdown, SockOpt};
-pub use machine::{Call, Machine, NsId, SockId};
+pub use machine::{Machine, NsId, SockId};
 pub use profile::{Asked, Behaviours, Profile};
-pub use reason::{PortVerdict, Refusal, Rule};
+pub use reason::{PortRefusal, PortVerdict, Refusal, Rule};
 pub use segment::{SegKind, Segment};
 pub use socket::State;
 pub use sysctl::{sysctl_is_default, sysctl_names, sysctl_scope};

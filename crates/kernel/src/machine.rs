@@ -1,11 +1,11 @@
 //! One running kernel: its clock, namespaces, sockets and machine-wide state.
 
+use crate::Errno;
 use crate::Family;
-use crate::SockOpt;
 use crate::addr::{Endpoint, Ip};
-use crate::bucket::{ByAddr, Owner, Who};
 use crate::chooser::{Chooser, Seeded};
 use crate::ns::Ns;
+use crate::port::Ports;
 use crate::profile::behaviour::Scope;
 use crate::profile::{Asked, Behaviours, Watched};
 use crate::reason::{Refusal, Rule};
@@ -16,8 +16,7 @@ use crate::sysctl::{Values, scope_of, sysctl_names};
 use crate::time::Time;
 use crate::timers::Timers;
 use crate::wheel::Wheel;
-use crate::{Errno, PortRange, ShortName};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// A network namespace of one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,25 +27,6 @@ pub struct NsId(pub(crate) u16);
 pub struct SockId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
-}
-
-/// The index of an interface: a namespace has `lo`, and `eth0` towards the other hosts. 0 is none.
-fn device(name: ShortName) -> Option<u16> {
-    match name.as_str() {
-        "" => Some(0),
-        "lo" => Some(1),
-        "eth0" => Some(2),
-        _ => None,
-    }
-}
-
-/// The answer of a call that may have to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call<T> {
-    /// The call has returned.
-    Done(Result<T, Errno>),
-    /// The call is still waiting; time or a segment has to come first.
-    Waiting,
 }
 
 /// One running kernel.
@@ -64,14 +44,7 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) generation: u32,
     /// Machine-wide values of sysctls that are not per namespace.
     pub(crate) values: Values,
-    /// Moves the start of connect() searches (up to 5.11).
-    pub(crate) hint: u32,
-    /// The same per cell (5.12 and later), filled when first used.
-    pub(crate) cells: BTreeMap<u32, u32>,
-    /// Bound sockets of the whole machine; drifts on old kernels.
-    pub(crate) bsockets: i32,
-    /// Children that have joined a bucket, which only some kernels count among these.
-    pub(crate) children: i32,
+    pub(crate) ports: Ports,
     pub(crate) tw_count: u32,
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
@@ -101,10 +74,7 @@ impl<C: Chooser> Machine<C> {
             generation: 0,
             values: Values::defaults(&b),
             b,
-            hint: 0,
-            cells: BTreeMap::new(),
-            bsockets: 0,
-            children: 0,
+            ports: Ports::default(),
             tw_count: 0,
             wheel: Wheel::default(),
             timers: Timers::default(),
@@ -122,14 +92,14 @@ impl<C: Chooser> Machine<C> {
         self.b.table()
     }
 
-    /// The behaviours that its answers until now hang on: any kernel that is alike in all of them
-    /// would have given the same.
+    /// The behaviour flags observed so far: any kernel that has the same values would have given
+    /// the same answers.
     #[must_use]
     pub fn asked(&self) -> Asked {
         self.b.asked()
     }
 
-    /// The chooser, for followers that steer it.
+    /// The chooser, for callers that steer it.
     pub fn chooser_mut(&mut self) -> &mut C {
         &mut self.chooser
     }
@@ -172,7 +142,7 @@ impl<C: Chooser> Machine<C> {
             .collect();
         for s in socks {
             if self.socks[s].bucket != NONE {
-                self.bsockets -= 1;
+                self.ports.bsockets -= 1;
             }
             self.socks.remove(s);
         }
@@ -184,7 +154,8 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Gives a namespace an address of its own.
-    pub fn add_address(&mut self, ns: NsId, ip: Ip) {
+    pub fn add_address(&mut self, ns: NsId, ip: impl Into<Ip>) {
+        let ip = ip.into();
         let n = &mut self.nss[usize::from(ns.0)];
         if !n.addresses.contains(&ip) {
             n.addresses.push(ip);
@@ -197,14 +168,14 @@ impl<C: Chooser> Machine<C> {
         &self.nss[usize::from(ns.0)].addresses
     }
 
-    /// Whether destinations outside the namespace have a route. Without one, connecting to them
-    /// is `ENETUNREACH`, as in a namespace that has only `lo`.
+    /// Sets whether destinations outside the namespace have a route. Without one, connecting to
+    /// them is `ENETUNREACH`, as in a namespace that has only `lo`.
     pub fn set_routed(&mut self, ns: NsId, routed: bool) {
         self.nss[usize::from(ns.0)].routed = routed;
     }
 
-    /// Whether the namespaces of this machine reach each other by an ideal network of their own.
-    /// Segments between them are then delivered inside, at once.
+    /// Sets whether the namespaces of this machine reach each other by an ideal network of their
+    /// own. Segments between them are then delivered inside, at once.
     pub fn set_bridged(&mut self, bridged: bool) {
         self.bridged = bridged;
     }
@@ -299,106 +270,20 @@ impl<C: Chooser> Machine<C> {
             .map(|_| s.index)
     }
 
-    /// `setsockopt`.
-    ///
-    /// # Errors
-    /// `ENOPROTOOPT` if the kernel does not know the option, `EINVAL`, `EPERM`, `ENODEV` or
-    /// `EDOM` for values and states that do not fit.
-    pub fn set(&mut self, s: SockId, opt: SockOpt) -> Result<(), Errno> {
-        let Some(i) = self.live(s) else {
-            return Err(Errno::EINVAL);
-        };
-        let b = &self.b;
-        let sock = &mut self.socks[i];
-        let unknown = match opt {
-            SockOpt::ReusePort(_) | SockOpt::AttachReuseportBpf(_) if !b.reuseport() => true,
-            SockOpt::AttachReuseportBpf(_) => !b.reuseport_group_term(),
-            SockOpt::BindAddressNoPort(_) => !b.bind_address_no_port(),
-            SockOpt::LocalPortRange(_) => !b.local_port_range_option(),
-            SockOpt::V6Only(_) => sock.family == Family::Inet,
-            SockOpt::Repair(_) => !b.force_reuse(),
-            opt => !opt.info().modelled,
-        };
-        if unknown {
-            return self.refuse(Errno::ENOPROTOOPT, Rule::OptionUnknown, &["sys_setsockopt"]);
-        }
-        let mut bad = None;
-        match opt {
-            SockOpt::ReuseAddr(on) => sock.reuse = u8::from(on),
-            SockOpt::ReusePort(on) => sock.reuseport = on,
-            SockOpt::BindAddressNoPort(on) => sock.no_port = on,
-            SockOpt::LocalPortRange(PortRange { low, high }) => {
-                if low != 0 && high != 0 && low > high {
-                    bad = Some(Errno::EINVAL);
-                } else {
-                    sock.cold().range = (low, high);
-                }
-            }
-            // The port's owners have been compared with the old value; it must not change now.
-            SockOpt::V6Only(_) if sock.num != 0 => bad = Some(Errno::EINVAL),
-            SockOpt::V6Only(on) => sock.v6only = on,
-            // Any other time changes how long close() takes, which nobody here waits for.
-            SockOpt::Linger(l) => sock.aborts = l == Some(0),
-            SockOpt::BindToDevice(_) if sock.uid != 0 && !b.device_for_users() => {
-                bad = Some(Errno::EPERM);
-            }
-            SockOpt::BindToDevice(name) => match device(name) {
-                None => bad = Some(Errno::ENODEV),
-                Some(_) if sock.uid != 0 && sock.dev != 0 => bad = Some(Errno::EPERM),
-                Some(dev) => {
-                    sock.dev = dev;
-                    let ns = usize::from(sock.ns);
-                    self.nss[ns].devices |= dev != 0;
-                }
-            },
-            SockOpt::FreeBind(on) => sock.freebind = on,
-            SockOpt::Transparent(_) | SockOpt::Repair(_) if sock.uid != 0 => {
-                bad = Some(Errno::EPERM)
-            }
-            SockOpt::Transparent(on) => sock.transparent = on,
-            SockOpt::Linger2(secs) => sock.cold().linger2 = secs,
-            SockOpt::Repair(_) if !matches!(sock.state, State::Close | State::Established) => {
-                bad = Some(Errno::EPERM);
-            }
-            SockOpt::Repair(on) => {
-                sock.cold().repair = on;
-                sock.reuse = if on { 2 } else { 0 };
-            }
-            // Only a socket that has SO_REUSEPORT starts a group, and only before it is connected (`reuseport_attach_prog`).
-            SockOpt::AttachReuseportBpf(true)
-                if !sock.reuseport
-                    || !sock.group && !matches!(sock.state, State::Close | State::Listen) =>
-            {
-                bad = Some(Errno::EINVAL);
-            }
-            SockOpt::AttachReuseportBpf(true) => sock.group = true,
-            // Nothing attached, nothing to detach.
-            SockOpt::AttachReuseportBpf(false) => bad = Some(Errno::ENOENT),
-            SockOpt::SynCount(0) => bad = Some(Errno::EINVAL),
-            SockOpt::SynCount(n) => sock.cold().syn_count = Some(n),
-            _ => bad = Some(Errno::ENOPROTOOPT),
-        }
-        match bad {
-            Some(e) => self.refuse(e, Rule::OptionInvalid, &["sys_setsockopt"]),
-            None => Ok(()),
-        }
-    }
-
-    /// What getsockname() returns: it prints the port that the socket had last, even if that was
-    /// lost.
+    /// The answer of getsockname(): the port that the socket had last, even if that was lost.
     #[must_use]
-    pub fn local(&self, s: SockId) -> Endpoint {
+    pub fn local_addr(&self, s: SockId) -> Endpoint {
         match self.live(s) {
             Some(i) => Endpoint::new(self.socks[i].rcv_saddr, self.socks[i].sport),
             None => Endpoint::new(Ip::ANY4, 0),
         }
     }
 
-    /// What getpeername() returns.
+    /// The answer of getpeername().
     ///
     /// # Errors
     /// `ENOTCONN` unless the socket is connected.
-    pub fn peer(&self, s: SockId) -> Result<Endpoint, Errno> {
+    pub fn peer_addr(&self, s: SockId) -> Result<Endpoint, Errno> {
         let sock = self
             .live(s)
             .map(|i| &self.socks[i])
@@ -415,20 +300,10 @@ impl<C: Chooser> Machine<C> {
         self.live(s).map_or(State::Close, |i| self.socks[i].state)
     }
 
-    /// Whether the port that getsockname() prints is really held.
+    /// Returns `true` if the port that getsockname() prints is really held.
     #[must_use]
     pub fn holds_port(&self, s: SockId) -> bool {
         self.live(s).is_some_and(|i| self.socks[i].num != 0)
-    }
-
-    /// The uid that conflict checks see (`sock_i_uid`): on kernels that read it from the file, a
-    /// socket without one counts as root's.
-    pub(crate) fn uid_of(&self, sock: &Sock) -> u32 {
-        if sock.has_file || self.b.uid_kept() {
-            sock.uid
-        } else {
-            0
-        }
     }
 
     pub(crate) fn ns(&self, ns: u16) -> &Ns {
@@ -440,16 +315,16 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Sets whether refusals are explained. Answers do not depend on it.
-    pub fn explain(&mut self, on: bool) {
+    pub fn set_explain(&mut self, on: bool) {
         self.explaining = on;
     }
 
-    /// Why the last call failed, if explaining is on.
+    /// Takes the reason of the last failed call, if explaining is on.
     pub fn take_refusal(&mut self) -> Option<Refusal> {
         self.refusal.take().map(|r| *r)
     }
 
-    /// Fails a call, noting the reason if somebody wants to know.
+    /// Fails a call, and notes the reason if explaining is on.
     pub(crate) fn refuse<T>(
         &mut self,
         errno: Errno,
@@ -460,84 +335,5 @@ impl<C: Chooser> Machine<C> {
             self.refusal = Some(Box::new(Refusal::plain(errno, rule, path.to_vec())));
         }
         Err(errno)
-    }
-
-    /// Puts an owner into a bucket and its entry by address.
-    pub(crate) fn link(&mut self, owner: Owner, bucket: u32) {
-        let (ns, addr, family, connect) = match owner.who() {
-            Who::Sock(i) => {
-                let s = &self.socks[i];
-                (s.ns, s.rcv_saddr, s.family, s.connect_bind)
-            }
-            Who::Tw(i) => {
-                let t = &self.tws[i];
-                (t.ns, t.local, t.family, t.connect_bind)
-            }
-        };
-        let n = &mut self.nss[usize::from(ns)];
-        let b = &mut n.buckets[bucket];
-        let place = b.owners.len() as u32;
-        b.owners.push(owner);
-        n.enter_address(bucket, addr, family, connect);
-        match owner.who() {
-            Who::Sock(i) => {
-                let s = &mut self.socks[i];
-                s.bucket = bucket;
-                s.place = place;
-            }
-            Who::Tw(i) => {
-                let t = &mut self.tws[i];
-                t.bucket = bucket;
-                t.place = place;
-            }
-        }
-    }
-
-    /// Takes an owner out of its bucket; recomputes and destroys as the kernel does.
-    pub(crate) fn unlink(&mut self, owner: Owner) {
-        let (ns, bucket, place, addr, family, connect) = match owner.who() {
-            Who::Sock(i) => {
-                let s = &mut self.socks[i];
-                let old = (
-                    s.ns,
-                    s.bucket,
-                    s.place,
-                    s.rcv_saddr,
-                    s.family,
-                    s.connect_bind,
-                );
-                s.bucket = NONE;
-                old
-            }
-            Who::Tw(i) => {
-                let t = &mut self.tws[i];
-                let old = (t.ns, t.bucket, t.place, t.local, t.family, t.connect_bind);
-                t.bucket = NONE;
-                old
-            }
-        };
-        let recompute = || self.b.recompute_on_release();
-        let n = &mut self.nss[usize::from(ns)];
-        let b = &mut n.buckets[bucket];
-        b.owners.swap_remove(place as usize);
-        if let Some(moved) = b.owners.get(place as usize).copied() {
-            match moved.who() {
-                Who::Sock(i) => self.socks[i].place = place,
-                Who::Tw(i) => self.tws[i].place = place,
-            }
-        }
-        n.leave_address(bucket, addr, family, connect, recompute);
-        let b = &mut n.buckets[bucket];
-        if b.owners.is_empty() {
-            n.destroy_bucket(bucket);
-        } else if (b.fastreuse, b.fastreuseport) != (-1, -1) {
-            // 6.18: once every entry by address is connect-only again, so is the bucket.
-            let connect_only = |a: &ByAddr| (a.fastreuse, a.fastreuseport) == (-1, -1);
-            if b.by_addr.iter().all(connect_only) && recompute() {
-                b.fastreuse = -1;
-                b.fastreuseport = -1;
-                n.note_blocked(bucket);
-            }
-        }
     }
 }

@@ -28,9 +28,9 @@ pub(crate) struct Ns {
     pub(crate) used: PortSet,
     /// Ports by the addresses that hold them.
     pub(crate) held: Held,
-    /// Ports in use towards destinations that were searched for in vain.
+    /// Ports in use towards destinations whose ports were often found taken.
     pub(crate) destinations: Destinations,
-    /// Sockets and stand-ins by 4-tuple.
+    /// Sockets and TIME-WAIT sockets by 4-tuple.
     pub(crate) established: Tuples,
     /// Some socket was bound to a device, so that a 4-tuple may be there twice.
     pub(crate) devices: bool,
@@ -63,7 +63,7 @@ impl Ns {
         }
     }
 
-    /// Whether an address belongs to this namespace. 127.0.0.0/8 and ::1 always do.
+    /// Returns `true` if an address belongs to this namespace. 127.0.0.0/8 and ::1 always do.
     pub(crate) fn is_local(&self, ip: Ip) -> bool {
         ip.is_loopback() || self.addresses.contains(&ip)
     }
@@ -176,8 +176,8 @@ impl Ns {
     }
 }
 
-/// Mixes two words: both halves of their product. Hashes serve lookups only and are never iterated over, so that any good
-/// one gives the same answers.
+/// Mixes two words: both halves of their product. Hashes serve lookups only and are never iterated
+/// over, so that any good one gives the same answers.
 pub(crate) const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
     product as u64 ^ (product >> 64) as u64

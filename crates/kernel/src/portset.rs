@@ -19,7 +19,7 @@ struct Bits {
     full: [Full; 2],
 }
 
-/// What is full, of the ports of one parity.
+/// A summary of full words, for the ports of one parity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Full {
     /// Which words have all of them, a group of words to a value.
@@ -28,7 +28,7 @@ struct Full {
     groups: u16,
 }
 
-/// What an empty set looks like inside.
+/// The bits of an empty set.
 static NONE: Bits = Bits::EMPTY;
 
 impl Bits {
@@ -133,6 +133,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// A run without ports.
+    pub(crate) const EMPTY: Run = Run {
+        first: 0,
+        count: 0,
+        step: 1,
+    };
+
     fn last(&self) -> u32 {
         self.first + (self.count - 1) * self.step
     }
@@ -149,7 +156,7 @@ impl Run {
         (0..count).map(move |k| (first + k * step) as u16)
     }
 
-    /// Whether the run comes to a port.
+    /// Returns `true` if the run visits a port.
     pub(crate) fn visits(&self, port: u16) -> bool {
         let port = u32::from(port);
         self.count > 0

@@ -1,7 +1,8 @@
-//! Why a call was refused: the rule, the kernel's call path and the verdict on every port.
+//! The reason of a refused call: the rule, the kernel's call path and the verdict on every port.
 //!
-//! A reason is made only when somebody asked for reasons (`Machine::explain`); the answer of a
-//! call never depends on it.
+//! A reason is made only if explaining is on
+//! ([`Machine::set_explain`](crate::Machine::set_explain)); the answer of a call never depends on
+//! it.
 
 use crate::Errno;
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ macro_rules! rules {
     ($($variant:ident = $name:literal, $text:literal;)*) => {
         /// A rule of the model, by the name that outcomes and tests use.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum Rule {
             $(#[doc = $text] $variant,)*
         }
@@ -69,8 +71,9 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Why one port was not taken by a search.
+/// The reason why ephemeral port selection skipped a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum PortVerdict {
     /// Listed in `ip_local_reserved_ports`.
     Reserved,
@@ -106,21 +109,23 @@ impl PortVerdict {
 
 /// One port of a search, with the state of its bucket at that moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PortRefusal {
     /// The port.
     pub port: u16,
-    /// Why it was not taken.
+    /// The reason why it was skipped.
     pub verdict: PortVerdict,
     /// `fastreuse` and `fastreuseport` of its bucket, if it has one.
     pub bucket: Option<(i8, i8)>,
-    /// Who holds the port, in words such as `192.168.0.12:40002 ESTABLISHED 192.168.0.4:3000`.
+    /// The owners of the port, in words such as `192.168.0.12:40002 ESTABLISHED 192.168.0.4:3000`.
     pub owners: Vec<String>,
 }
 
-/// Why a call failed.
+/// The reason of a failed call.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
-    /// What the call returned.
+    /// The errno that the call returned.
     pub errno: Errno,
     /// The rule that decided.
     pub rule: Rule,
@@ -128,14 +133,14 @@ pub struct Refusal {
     pub path: Vec<&'static str>,
     /// Ports looked at by a search, 0 if there was none.
     pub tried: u32,
-    /// How many ports were refused for which reason.
+    /// The number of refused ports by reason.
     pub counts: BTreeMap<PortVerdict, u32>,
     /// The first ports in the order of the search (at most [`Refusal::MAX_PORTS`]).
     pub ports: Vec<PortRefusal>,
 }
 
 impl Refusal {
-    /// How many single ports a refusal keeps.
+    /// The number of single ports that a refusal keeps.
     pub const MAX_PORTS: usize = 16;
 
     /// A refusal without a search.

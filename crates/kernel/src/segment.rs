@@ -3,7 +3,7 @@
 
 use crate::addr::{Endpoint, Ip};
 
-/// What a segment is.
+/// The kind of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegKind {
     /// Opens a connection.
@@ -20,7 +20,7 @@ pub enum SegKind {
     Fin,
     /// Ends the connection at once.
     Rst,
-    /// A reset that answers a SYN: nobody listens.
+    /// A reset that answers a SYN: no listener.
     Refuse,
 }
 
@@ -31,7 +31,7 @@ pub struct Segment {
     pub src: Endpoint,
     /// Receiver.
     pub dst: Endpoint,
-    /// What it says.
+    /// Its kind.
     pub kind: SegKind,
     /// The sender has received the receiver's FIN and acknowledges it.
     pub saw_fin: bool,
@@ -53,7 +53,8 @@ impl Segment {
     }
 }
 
-/// A segment on its way, with the namespace that it leaves or reaches: as a queue holds it, without gaps.
+/// A segment on its way, with the namespace that it leaves or reaches: as a queue holds it, without
+/// gaps.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
     src: Ip,

@@ -1,6 +1,7 @@
 //! A vector with holes: indices stay valid until removed and are handed out again in a fixed order.
 //!
-//! A small one doubles, a large one grows by an eighth, which the allocator does without copying: it has no half that is empty.
+//! A small one doubles, a large one grows by an eighth, which the allocator does without copying:
+//! it has no half that is empty.
 
 /// From so many items on a slab is large.
 const LARGE: usize = 512;

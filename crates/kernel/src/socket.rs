@@ -1,13 +1,14 @@
-//! The full socket and the TIME-WAIT stand-in, as far as ports depend on them.
+//! The full socket and the TIME-WAIT socket, as far as ports depend on them.
 
 use crate::Errno;
 use crate::Family;
 use crate::addr::{Endpoint, Ip};
+use crate::profile::Watched;
 use crate::time::Time;
 use std::collections::VecDeque;
 use std::fmt;
 
-/// TCP states of a full socket. TIME-WAIT belongs to the stand-in, not to a socket.
+/// TCP states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// `TCP_CLOSE`
@@ -30,7 +31,7 @@ pub enum State {
     LastAck,
     /// `TCP_CLOSING`
     Closing,
-    /// `TCP_TIME_WAIT`, of a stand-in
+    /// `TCP_TIME_WAIT`, of a TIME-WAIT socket only
     TimeWait,
 }
 
@@ -77,7 +78,7 @@ pub(crate) struct Cold {
     pub(crate) repair: bool,
     pub(crate) syn_count: Option<u8>,
     pub(crate) backlog: u32,
-    /// Children that nobody has accepted yet.
+    /// Children that have not been accepted yet.
     pub(crate) queue: VecDeque<u32>,
 }
 
@@ -86,7 +87,7 @@ pub(crate) struct Cold {
 pub(crate) struct Sock {
     pub(crate) rcv_saddr: Ip,
     pub(crate) daddr: Ip,
-    /// When the last segment with a timestamp was accepted (`ts_recent_stamp`).
+    /// The arrival of the last segment with a timestamp (`ts_recent_stamp`).
     pub(crate) stamp: Time,
     pub(crate) generation: u32,
     pub(crate) timer: u32,
@@ -101,7 +102,7 @@ pub(crate) struct Sock {
     pub(crate) ns: u16,
     /// Bound local port, 0 if there is none (`inet_num`).
     pub(crate) num: u16,
-    /// What getsockname() prints (`inet_sport`); not cleared when the port is lost.
+    /// The port that getsockname() prints (`inet_sport`); not cleared when the port is lost.
     pub(crate) sport: u16,
     pub(crate) dport: u16,
     pub(crate) dev: u16,
@@ -111,7 +112,7 @@ pub(crate) struct Sock {
     pub(crate) error: Option<Errno>,
     /// `sk_reuse`: 0, 1 for `SO_REUSEADDR`, 2 under `TCP_REPAIR`.
     pub(crate) reuse: u8,
-    /// How often the SYN was repeated.
+    /// The number of repetitions of the SYN.
     pub(crate) retries: u8,
     pub(crate) reuseport: bool,
     pub(crate) group: bool,
@@ -215,9 +216,19 @@ impl Sock {
         self.family == Family::Inet6 && self.rcv_saddr.is_v4()
     }
 
-    /// Whether `SO_REUSEADDR` counts when this socket takes a port: not while it listens.
+    /// Returns `true` if `SO_REUSEADDR` counts when this socket takes a port: not while it listens.
     pub(crate) fn reuses(&self) -> bool {
         self.reuse != 0 && self.state != State::Listen
+    }
+
+    /// The uid that port rules see (`sock_i_uid`): on kernels that read it from the file, a socket
+    /// without one counts as root's.
+    pub(crate) fn uid_seen(&self, rules: &Watched) -> u32 {
+        if self.has_file || rules.uid_kept() {
+            self.uid
+        } else {
+            0
+        }
     }
 
     pub(crate) fn range(&self) -> (u16, u16) {
@@ -233,17 +244,17 @@ impl Sock {
     }
 }
 
-/// A TIME-WAIT stand-in (`struct inet_timewait_sock`).
+/// A TIME-WAIT socket (`struct inet_timewait_sock`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tw {
     pub(crate) local: Ip,
     pub(crate) remote: Ip,
     pub(crate) stamp: Time,
-    /// When it entered its present sub-state.
+    /// The moment at which it entered its present sub-state.
     pub(crate) entered: Time,
-    /// When its time, or its wheel's, began to run.
+    /// The moment at which its time, or its wheel's, began to run.
     pub(crate) since: Time,
-    /// How long it runs, in nanoseconds.
+    /// Its length, in nanoseconds.
     pub(crate) timeout: u64,
     pub(crate) timer: u32,
     pub(crate) bucket: u32,
@@ -254,14 +265,12 @@ pub(crate) struct Tw {
     pub(crate) dev: u16,
     pub(crate) family: Family,
     pub(crate) reuse: bool,
-    /// What its `SO_REUSEPORT` was found to be where it is undefined memory.
+    /// `SO_REUSEPORT`; `None` is undefined memory that has not been read yet.
     pub(crate) reuseport: Option<bool>,
-    /// What the socket's was.
-    pub(crate) socket_reuseport: bool,
     pub(crate) v6only: bool,
     pub(crate) connect_bind: bool,
     /// Timestamps were used on the old connection.
     pub(crate) timestamps: bool,
-    /// Stands for FIN_WAIT2; the peer's FIN has not come.
+    /// In sub-state FIN_WAIT2: the peer's FIN has not come.
     pub(crate) fin_wait2: bool,
 }

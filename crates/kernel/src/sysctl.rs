@@ -10,7 +10,6 @@ use crate::profile::{Behaviours, Watched};
 pub(crate) struct Values {
     pub(crate) range: (u16, u16),
     pub(crate) reserved: PortSet,
-    pub(crate) any_reserved: bool,
     pub(crate) nonlocal_bind: bool,
     pub(crate) nonlocal_bind6: bool,
     pub(crate) unprivileged_start: u16,
@@ -29,7 +28,7 @@ pub(crate) struct Values {
     pub(crate) step_width: u32,
 }
 
-/// What the kernel calls a key, without the `net.ipv4.` in front.
+/// A sysctl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
     Range,
@@ -83,7 +82,7 @@ pub fn sysctl_names() -> Vec<&'static str> {
     KEYS.iter().map(|(name, _)| *name).collect()
 }
 
-/// Where a kernel keeps a sysctl; `None` for a key that the model does not know at all.
+/// The scope in which a kernel keeps a sysctl; `None` for a key that the model does not know.
 #[must_use]
 pub fn sysctl_scope(b: &Behaviours, key: &str) -> Option<Scope> {
     scope_of(&Watched::new(*b), key)
@@ -113,7 +112,7 @@ pub(crate) fn scope_of(b: &Watched, key: &str) -> Option<Scope> {
     })
 }
 
-/// Whether a freshly booted kernel has this value already.
+/// Returns `true` if a freshly booted kernel has this value already.
 #[must_use]
 pub fn sysctl_is_default(b: &Behaviours, key: &str, text: &str) -> bool {
     let b = &Watched::new(*b);
@@ -123,12 +122,11 @@ pub fn sysctl_is_default(b: &Behaviours, key: &str, text: &str) -> bool {
 }
 
 impl Values {
-    /// What a freshly booted kernel, or a new namespace, has.
+    /// The values of a freshly booted kernel, or of a new namespace.
     pub(crate) fn defaults(b: &Watched) -> Self {
         Values {
             range: (LOW, b.range_high()),
             reserved: PortSet::default(),
-            any_reserved: false,
             nonlocal_bind: false,
             nonlocal_bind6: false,
             unprivileged_start: 1024,
@@ -151,7 +149,7 @@ impl Values {
         }
     }
 
-    /// Whether `tcp_tw_reuse` lets ephemeral port selection take a TIME-WAIT socket over
+    /// Returns `true` if `tcp_tw_reuse` lets ephemeral port selection take a TIME-WAIT socket over
     /// (`tcp_twsk_unique`).
     pub(crate) fn reuses_time_waits(&self, b: &Watched, loopback: impl Fn() -> bool) -> bool {
         match self.tw_reuse {
@@ -167,7 +165,7 @@ impl Values {
     /// Writes a value as `echo value > /proc/sys/...` does.
     ///
     /// # Errors
-    /// `EINVAL` for what the kernel refuses; `ENOENT` for a key nobody knows.
+    /// `EINVAL` for what the kernel refuses; `ENOENT` for an unknown key.
     pub(crate) fn write(&mut self, b: &Watched, key: &str, text: &str) -> Result<(), Errno> {
         let key = KEYS
             .iter()
@@ -196,9 +194,7 @@ impl Values {
                 self.range = (low, high);
             }
             Key::Reserved => {
-                let set = ports(text).ok_or(Errno::EINVAL)?;
-                self.any_reserved = !text.is_empty();
-                self.reserved = set;
+                self.reserved = ports(text).ok_or(Errno::EINVAL)?;
             }
             Key::NonlocalBind => self.nonlocal_bind = int()? != 0,
             Key::NonlocalBind6 => self.nonlocal_bind6 = int()? != 0,
@@ -239,10 +235,7 @@ impl Values {
         };
         match key {
             Key::Range => self.range = from.range,
-            Key::Reserved => {
-                self.reserved = from.reserved.clone();
-                self.any_reserved = from.any_reserved;
-            }
+            Key::Reserved => self.reserved = from.reserved.clone(),
             Key::NonlocalBind => self.nonlocal_bind = from.nonlocal_bind,
             Key::NonlocalBind6 => self.nonlocal_bind6 = from.nonlocal_bind6,
             Key::UnprivilegedStart => self.unprivileged_start = from.unprivileged_start,

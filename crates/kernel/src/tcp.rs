@@ -1,4 +1,5 @@
-//! Segments that arrive: FIN and RST, and those of a handshake one by one (`tcp_v4_rcv`, `tcp_rcv_state_process`).
+//! Segments that arrive: FIN and RST, and those of a handshake one by one (`tcp_v4_rcv`,
+//! `tcp_rcv_state_process`).
 
 use crate::Errno;
 use crate::Family;
@@ -115,8 +116,8 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// An answer that no socket sends. It leaves by the interface of the address that was asked; from there ::1 is not reached
-    /// (`tcp_v6_send_response`).
+    /// An answer that no socket sends. It leaves by the interface of the address that was asked;
+    /// from there ::1 is not reached (`tcp_v6_send_response`).
     pub(crate) fn answer_without_socket(&mut self, ns: u16, answer: Segment) {
         if answer.dst.ip != Ip::LOOPBACK6 || answer.src.ip == Ip::LOOPBACK6 {
             self.transmit(ns, answer);
@@ -157,7 +158,7 @@ impl<C: Chooser> Machine<C> {
         equal.nth(pick as usize)
     }
 
-    /// Whether a listener's accept queue is full (`sk_acceptq_is_full`).
+    /// Returns `true` if a listener's accept queue is full (`sk_acceptq_is_full`).
     pub(crate) fn queue_is_full(&self, listener: &Sock) -> bool {
         let Some(cold) = &listener.cold else {
             return false;
@@ -211,8 +212,9 @@ impl<C: Chooser> Machine<C> {
                 self.send(i, SegKind::SynAck);
             }
             SegKind::Challenge | SegKind::Ack | SegKind::Data(_) | SegKind::Fin => {
-                // An old connection's other end answers: it is reset, and the SYN is tried again. Only the first is repeated
-                // at once: where the reset does not help (tcp_rfc1337), the others come at their usual distance.
+                // An old connection's other end answers: it is reset, and the SYN is tried again.
+                // Only the first is repeated at once: where the reset does not help (tcp_rfc1337),
+                // the others come at their usual distance.
                 self.send(i, SegKind::Rst);
                 if self.socks[i].retries == 0 && self.b.syn_quick_retry() {
                     let two_ticks = 2_000 * MS / u64::from(self.b.hz());
@@ -262,7 +264,8 @@ impl<C: Chooser> Machine<C> {
         let orphan = !sock.has_file && !sock.queued;
         let half_closed = matches!(sock.state, State::FinWait1 | State::FinWait2);
         if orphan || (half_closed && sock.shut_read) {
-            // Nobody will read it any more. While this end is open, shutdown() of reading alone refuses nothing.
+            // The data will never be read. While this end is open, shutdown() of reading alone
+            // refuses nothing.
             self.send(i, SegKind::Rst);
             self.reset(i);
             return;

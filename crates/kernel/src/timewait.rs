@@ -1,4 +1,4 @@
-//! TIME-WAIT stand-ins: how they are made, what segments do to them, when they end
+//! TIME-WAIT sockets: their creation, the segments that meet them, their end
 //! (`tcp_time_wait`, `tcp_timewait_state_process`, `inet_twsk_schedule`), and the clock.
 
 use crate::bucket::Owner;
@@ -11,7 +11,7 @@ use crate::time::{MS, SEC, Time};
 use crate::timers::{Timer, TimerKind};
 
 impl<C: Chooser> Machine<C> {
-    /// Arms a timer that fires `delay` nanoseconds from now; a followed kernel may fire it up to
+    /// Arms a timer that fires `delay` nanoseconds from now; a recorded kernel may fire it up to
     /// `early` nanoseconds sooner.
     pub(crate) fn arm(&mut self, kind: TimerKind, target: u32, delay: u64, early: u64) -> u32 {
         let timer = self.timer(kind, target, delay, early);
@@ -68,7 +68,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Whether a timer may have to fire without time passing.
+    /// Returns `true` if a timer may have to fire without time passing.
     pub(crate) fn is_due(&self) -> bool {
         self.timers
             .first()
@@ -94,7 +94,8 @@ impl<C: Chooser> Machine<C> {
             let in_order = !self.any_order(&timer);
             if timer.latest > to {
                 // Timers of one kind and length fire in the order in which they were armed: behind
-                // one that has not fired, none of a later moment has. One that may be later than this has another length.
+                // one that has not fired, none of a later moment has. One that may be later than
+                // this has another length.
                 let skip = in_order
                     && undecided.iter().any(|u| {
                         u.kind == timer.kind
@@ -106,7 +107,7 @@ impl<C: Chooser> Machine<C> {
                     continue;
                 }
                 // Whenever it really fired, its consequences are dated by the nominal moment, so
-                // that a follower can merge histories that differ in nothing else.
+                // that the conformance checker can merge histories that differ in nothing else.
                 let now = self.clock;
                 self.clock = timer.nominal.max(now);
                 self.fire(timer);
@@ -133,15 +134,15 @@ impl<C: Chooser> Machine<C> {
         self.tidy_timers();
     }
 
-    /// Whether a timer may fire before ones that were armed earlier, and that makes a difference. How
-    /// long an acknowledgement is delayed is each connection's own matter; whose comes first gets
-    /// the last stand-in where their number is limited.
+    /// Returns `true` if a timer may fire before ones that were armed earlier, and the order makes
+    /// a difference. Each connection delays its acknowledgement by itself; where the number of
+    /// TIME-WAIT sockets is limited, the connection that is first gets the last one.
     fn any_order(&self, t: &Timer) -> bool {
         if t.kind != TimerKind::DelayedAck || self.chooser.slack() == 0 {
             return false;
         }
         let ns = self.socks[t.target].ns;
-        // Every socket may become a stand-in.
+        // Every socket may become a TIME-WAIT socket.
         let most = self.tws.iter().count() + self.socks.iter().count();
         most > self.ns(ns).values.max_tw as usize
     }
@@ -181,15 +182,16 @@ impl<C: Chooser> Machine<C> {
         self.syn_delay_after(u32::from(self.socks[i].retries))
     }
 
-    /// How long after so many repetitions of a SYN the next one is due.
+    /// The time until the next repetition of a SYN after `retries` of them.
     fn syn_delay_after(&self, retries: u32) -> u64 {
         let doublings = retries.saturating_sub(self.b.syn_linear()).min(16);
         let delay = (u64::from(self.b.syn_rto_ms()) * MS) << doublings;
         delay.min(120 * SEC)
     }
 
-    /// By how much the next repetition of a SYN may be late on a followed kernel. Each counts from the one before, and each waits for
-    /// a step of the timer wheel, so that they are later and later.
+    /// The most by which the next repetition of a SYN may be late on a recorded kernel. Each counts
+    /// from the one before and waits for a step of the timer wheel, so that they are later and
+    /// later.
     fn syn_retry_lateness(&self, i: u32) -> u64 {
         if self.chooser.slack() == 0 || self.b.tw_timer() != TwTimer::Grid {
             return 0;
@@ -218,8 +220,8 @@ impl<C: Chooser> Machine<C> {
         self.arm_syn_retry(i);
     }
 
-    /// Replaces a socket by a stand-in (`tcp_time_wait`). `fin_wait2`: the peer's FIN is still to
-    /// come, and the stand-in waits for it for `timeout` nanoseconds.
+    /// Replaces a socket by a TIME-WAIT socket (`tcp_time_wait`). `fin_wait2`: the peer's FIN is
+    /// still to come, and the TIME-WAIT socket waits for it for `timeout` nanoseconds.
     pub(crate) fn time_wait(&mut self, i: u32, fin_wait2: bool, timeout: u64) {
         let s = &self.socks[i];
         let ns = s.ns;
@@ -237,6 +239,12 @@ impl<C: Chooser> Machine<C> {
                 (false, true) => least,
                 (false, false) => n.time_wait,
             };
+            // Kernels that do not copy the option leave undefined memory there.
+            let reuseport = if self.b.tw_copies_reuseport() {
+                Some(s.reuseport)
+            } else {
+                None
+            };
             let tw = Tw {
                 local: s.rcv_saddr,
                 remote: s.daddr,
@@ -253,8 +261,7 @@ impl<C: Chooser> Machine<C> {
                 dev: s.dev,
                 family: s.family,
                 reuse: s.reuse != 0,
-                reuseport: None,
-                socket_reuseport: s.reuseport,
+                reuseport,
                 v6only: s.v6only,
                 connect_bind: s.connect_bind,
                 timestamps: s.timestamps,
@@ -270,7 +277,7 @@ impl<C: Chooser> Machine<C> {
         self.drop_orphan(i);
     }
 
-    /// Starts, or starts again, the countdown of a stand-in.
+    /// Starts, or restarts, the timer of a TIME-WAIT socket (`inet_twsk_schedule`).
     pub(crate) fn schedule_tw(&mut self, t: u32, timeout: u64) {
         self.unschedule_tw(t);
         (self.tws[t].since, self.tws[t].timeout) = (self.clock, timeout);
@@ -284,7 +291,8 @@ impl<C: Chooser> Machine<C> {
         self.ns_mut(ns).tw_count += 1;
     }
 
-    /// Whether the machine's wheel ends TIME-WAITs (`inet_twsk_schedule` before 4.1).
+    /// Returns `true` if the machine's wheel ends TIME-WAIT sockets (`inet_twsk_schedule` before
+    /// 4.1).
     pub(crate) fn has_wheel(&self) -> bool {
         matches!(
             self.b.tw_timer(),
@@ -317,8 +325,9 @@ impl<C: Chooser> Machine<C> {
         })
     }
 
-    /// When a stand-in's own timer of this length, in nanoseconds, fires. On the timer wheel of 4.8 and later that is the first
-    /// multiple of its level's granularity that lies strictly behind its expiry.
+    /// The moment at which a TIME-WAIT socket's own timer of this length, in nanoseconds, fires. On
+    /// the timer wheel of 4.8 and later that is the first multiple of its level's granularity
+    /// strictly behind its expiry.
     pub(crate) fn own_timer_fires(&self, since: Time, timeout: u64) -> Time {
         let due = since.after(timeout);
         if self.b.tw_timer() != TwTimer::Grid {
@@ -339,7 +348,8 @@ impl<C: Chooser> Machine<C> {
         Time(fires).max(due)
     }
 
-    /// The granularity of the level of the timer wheel that a timer of this length is on, in nanoseconds.
+    /// The granularity of the level of the timer wheel that a timer of this length is on, in
+    /// nanoseconds.
     fn grid_step(&self, timeout: u64) -> u64 {
         let tick = SEC / u64::from(self.b.hz());
         let jiffies = timeout.div_ceil(tick);
@@ -350,7 +360,7 @@ impl<C: Chooser> Machine<C> {
         level * tick
     }
 
-    /// Takes a stand-in out of its timer, if it has one.
+    /// Stops the timer of a TIME-WAIT socket, if it has one.
     pub(crate) fn unschedule_tw(&mut self, t: u32) {
         if self.tws[t].timer != 0 {
             self.tws[t].timer = 0;
@@ -360,7 +370,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Ends a stand-in: out of its timer, the table and its bucket.
+    /// Ends a TIME-WAIT socket: out of its timer, the established table and its bucket.
     pub(crate) fn kill_tw(&mut self, t: u32) {
         self.unschedule_tw(t);
         let ns = self.tws[t].ns;
@@ -369,7 +379,7 @@ impl<C: Chooser> Machine<C> {
         self.tws.remove(t);
     }
 
-    /// A segment meets a stand-in (`tcp_timewait_state_process`).
+    /// A segment meets a TIME-WAIT socket (`tcp_timewait_state_process`).
     pub(crate) fn receive_tw(&mut self, t: u32, seg: Segment) {
         let ns = self.tws[t].ns;
         let (fin_wait2, len) = (self.tws[t].fin_wait2, self.ns(ns).time_wait);
@@ -441,7 +451,7 @@ impl<C: Chooser> Machine<C> {
         n.time_wait = old.time_wait;
     }
 
-    /// Whether a stand-in waits for the peer's FIN, for views.
+    /// The state of a TIME-WAIT socket, for views.
     pub(crate) fn tw_state(&self, t: u32) -> State {
         if self.tws[t].fin_wait2 {
             State::FinWait2

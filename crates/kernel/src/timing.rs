@@ -1,4 +1,5 @@
-//! The kernel's own intervals, for those who carry its packets and must know when it may act by itself.
+//! The kernel's own intervals, for callers that carry its packets and must know when it acts by
+//! itself.
 
 use crate::chooser::Chooser;
 use crate::machine::Machine;
@@ -6,13 +7,13 @@ use crate::time::MS;
 
 /// Intervals, in nanoseconds.
 impl<C: Chooser> Machine<C> {
-    /// Until a SYN that nobody answers is repeated.
+    /// Until an unanswered SYN is repeated.
     #[must_use]
     pub fn syn_timeout(&self) -> u64 {
         u64::from(self.b.syn_rto_ms()) * MS
     }
 
-    /// How many times in a row a SYN is repeated at that interval before it doubles.
+    /// The number of repetitions of a SYN at that interval before it doubles.
     #[must_use]
     pub fn syn_linear(&self) -> u32 {
         self.b.syn_linear()

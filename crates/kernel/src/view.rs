@@ -1,4 +1,4 @@
-//! What can be seen of a namespace: its sockets, as `ss` prints them, and its bind buckets.
+//! The visible state of a namespace: its sockets, as `ss` prints them, and its bind buckets.
 
 use crate::addr::Endpoint;
 use crate::bucket::{Bucket, Who};
@@ -10,6 +10,7 @@ use std::fmt;
 
 /// A bind bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BucketView {
     /// The port.
     pub port: u16,
@@ -17,20 +18,21 @@ pub struct BucketView {
     pub fastreuse: i8,
     /// -1, 0, 1 or 2.
     pub fastreuseport: i8,
-    /// Who holds the port, in words.
+    /// The owners of the port, in words.
     pub owners: Vec<String>,
 }
 
 impl BucketView {
-    /// Whether connect() without bind() passes this port over.
+    /// Returns `true` if connect() without bind() skips this port.
     #[must_use]
     pub fn blocks_connect(&self) -> bool {
         self.fastreuse >= 0 || self.fastreuseport >= 0
     }
 }
 
-/// A socket or a TIME-WAIT stand-in.
+/// A socket, also one in TIME-WAIT.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct SocketView {
     /// Local address and held port (0 if none).
     pub local: Endpoint,
@@ -38,9 +40,9 @@ pub struct SocketView {
     pub remote: Option<Endpoint>,
     /// TCP state.
     pub state: State,
-    /// Owner's uid; `None` for a stand-in.
+    /// Owner's uid; `None` for a TIME-WAIT socket.
     pub uid: Option<u32>,
-    /// When a stand-in ends.
+    /// The end of a TIME-WAIT socket.
     pub expires: Option<Time>,
 }
 
@@ -59,7 +61,7 @@ impl fmt::Display for SocketView {
 }
 
 impl<C: Chooser> Machine<C> {
-    /// When a stand-in ends, for people.
+    /// The end of a TIME-WAIT socket, for views.
     fn expiry(&self, tw: &Tw) -> Time {
         if self.has_wheel() {
             tw.since.after(tw.timeout)
@@ -96,7 +98,7 @@ impl<C: Chooser> Machine<C> {
         list
     }
 
-    /// All sockets and stand-ins of a namespace, in the order of local and remote address.
+    /// All sockets and TIME-WAIT sockets of a namespace, in the order of local and remote address.
     #[must_use]
     pub fn sockets(&self, ns: NsId) -> Vec<SocketView> {
         let mut list = Vec::new();

@@ -12,7 +12,7 @@ const ROWS: usize = 32;
 /// Entries of one slot that a tick ends itself; the rest is left to a work item.
 const QUOTA: usize = 101;
 
-/// An entry: a stand-in and the number by which it knows that the entry is still its own.
+/// An entry: a TIME-WAIT socket and the number by which it recognises the entry as its own.
 pub(crate) type Entry = (u32, u32);
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,8 @@ pub(crate) struct Wheel {
 }
 
 impl Wheel {
-    /// What later behaviour hangs on, besides the timers: slots and rows of live entries.
+    /// The state that later behaviour depends on, besides the timers: slots and rows of live
+    /// entries.
     pub(crate) fn fingerprint(
         &self,
         lives: impl Fn(Entry) -> bool,

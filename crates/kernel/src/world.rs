@@ -8,13 +8,14 @@ use crate::addr::{Endpoint, Ip};
 use crate::chooser::{Chooser, Seeded};
 use crate::follow::{Op, Seen};
 use crate::journal::{Journal, end_of};
-use crate::machine::{Call, Machine, NsId, SockId};
+use crate::machine::{Machine, NsId, SockId};
 use crate::profile::{Asked, Behaviours};
 use crate::reason::Refusal;
 use crate::socket::State;
 use crate::time::Time;
 use crate::view::{BucketView, SocketView};
 use std::collections::BTreeMap;
+use std::task::Poll;
 
 /// A machine of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +70,8 @@ impl<C: Chooser> World<C> {
         }
     }
 
-    /// Takes down every call from now on. Meant for worlds without namespaces as yet: those that exist are not known to the journal.
+    /// Takes down every call from now on. Meant for worlds without namespaces as yet: those that
+    /// exist are not known to the journal.
     pub fn keep_journal(&mut self) {
         self.journal = Some(Box::default());
     }
@@ -188,7 +190,7 @@ impl<C: Chooser> World<C> {
         }
     }
 
-    /// Whether any host has this address.
+    /// Returns `true` if any host has this address.
     #[must_use]
     pub fn knows(&self, ip: Ip) -> bool {
         ip.is_loopback() || self.addresses.contains_key(&ip)
@@ -230,12 +232,12 @@ impl<C: Chooser> World<C> {
         made
     }
 
-    /// [`Machine::set`]
+    /// [`Machine::set_option`]
     ///
     /// # Errors
     /// As there.
-    pub fn set(&mut self, s: WorldSock, opt: SockOpt) -> Result<(), Errno> {
-        let r = self.machines[s.machine.0].set(s.sock, opt);
+    pub fn set_option(&mut self, s: WorldSock, opt: SockOpt) -> Result<(), Errno> {
+        let r = self.machines[s.machine.0].set_option(s.sock, opt);
         let op = |journal: &mut Journal| Op::Set {
             sock: journal.sock(s),
             opt,
@@ -283,9 +285,9 @@ impl<C: Chooser> World<C> {
     }
 
     /// [`Machine::connect`]; the whole handshake has happened when this returns.
-    pub fn connect(&mut self, s: WorldSock, to: Endpoint) -> Call<()> {
+    pub fn connect(&mut self, s: WorldSock, to: Endpoint) -> Poll<Result<(), Errno>> {
         let mut r = self.machines[s.machine.0].connect(s.sock, to);
-        if r == Call::Waiting {
+        if r == Poll::Pending {
             self.settle();
             r = self.ask_connect_result(s);
         }
@@ -302,32 +304,32 @@ impl<C: Chooser> World<C> {
         r
     }
 
-    fn ask_connect_result(&mut self, s: WorldSock) -> Call<()> {
+    fn ask_connect_result(&mut self, s: WorldSock) -> Poll<Result<(), Errno>> {
         let r = self.machines[s.machine.0].connect_result(s.sock);
         self.settle();
         r
     }
 
-    /// What is seen of a bind or listen.
+    /// The observable answer of a bind() or listen().
     fn with_port(&self, s: WorldSock, r: Result<(), Errno>) -> Seen {
         Seen {
-            port: r.is_ok().then(|| self.local(s).port),
+            port: r.is_ok().then(|| self.local_addr(s).port),
             ..Seen::of(r)
         }
     }
 
-    /// What is seen of a connect.
-    fn with_name(&self, s: WorldSock, r: Call<()>) -> Seen {
+    /// The observable answer of a connect().
+    fn with_name(&self, s: WorldSock, r: Poll<Result<(), Errno>>) -> Seen {
         Seen {
-            name: matches!(r, Call::Done(Ok(()))).then(|| self.local(s)),
+            name: matches!(r, Poll::Ready(Ok(()))).then(|| self.local_addr(s)),
             ..Seen::bare(end_of(&r))
         }
     }
 
     /// [`Machine::connect_result`]
-    pub fn connect_result(&mut self, s: WorldSock) -> Call<()> {
+    pub fn connect_result(&mut self, s: WorldSock) -> Poll<Result<(), Errno>> {
         let r = self.ask_connect_result(s);
-        if self.journal.is_some() && r != Call::Waiting {
+        if self.journal.is_some() && r != Poll::Pending {
             let (at, seen) = (self.clock, self.with_name(s, r));
             if let Some(journal) = &mut self.journal {
                 journal.connected(at, s, seen);
@@ -337,15 +339,15 @@ impl<C: Chooser> World<C> {
     }
 
     /// [`Machine::accept`]
-    pub fn accept(&mut self, s: WorldSock, uid: u32) -> Call<WorldSock> {
+    pub fn accept(&mut self, s: WorldSock, uid: u32) -> Poll<Result<WorldSock, Errno>> {
         let machine = s.machine;
         let r = match self.machines[machine.0].accept(s.sock, uid) {
-            Call::Waiting => Call::Waiting,
-            Call::Done(r) => Call::Done(r.map(|sock| WorldSock { machine, sock })),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(r) => Poll::Ready(r.map(|sock| WorldSock { machine, sock })),
         };
         if self.journal.is_some() {
             let child = match r {
-                Call::Done(Ok(child)) => Some(child),
+                Poll::Ready(Ok(child)) => Some(child),
                 _ => None,
             };
             let seen = Seen {
@@ -363,7 +365,7 @@ impl<C: Chooser> World<C> {
     }
 
     /// [`Machine::send_bytes`]
-    pub fn send(&mut self, s: WorldSock, len: u32) -> Call<u32> {
+    pub fn send(&mut self, s: WorldSock, len: u32) -> Poll<Result<u32, Errno>> {
         let r = self.machines[s.machine.0].send_bytes(s.sock, len);
         self.settle();
         let op = |journal: &mut Journal| Op::Send {
@@ -375,7 +377,7 @@ impl<C: Chooser> World<C> {
     }
 
     /// [`Machine::recv_bytes`]
-    pub fn recv(&mut self, s: WorldSock, len: u32) -> Call<u32> {
+    pub fn recv(&mut self, s: WorldSock, len: u32) -> Poll<Result<u32, Errno>> {
         let r = self.machines[s.machine.0].recv_bytes(s.sock, len);
         let op = |journal: &mut Journal| Op::Recv {
             sock: journal.sock(s),
@@ -429,18 +431,18 @@ impl<C: Chooser> World<C> {
         self.machines[ns.machine.0].crash(ns.ns);
     }
 
-    /// [`Machine::local`]
+    /// [`Machine::local_addr`]
     #[must_use]
-    pub fn local(&self, s: WorldSock) -> Endpoint {
-        self.machines[s.machine.0].local(s.sock)
+    pub fn local_addr(&self, s: WorldSock) -> Endpoint {
+        self.machines[s.machine.0].local_addr(s.sock)
     }
 
-    /// [`Machine::peer`]
+    /// [`Machine::peer_addr`]
     ///
     /// # Errors
     /// As there.
-    pub fn peer(&self, s: WorldSock) -> Result<Endpoint, Errno> {
-        self.machines[s.machine.0].peer(s.sock)
+    pub fn peer_addr(&self, s: WorldSock) -> Result<Endpoint, Errno> {
+        self.machines[s.machine.0].peer_addr(s.sock)
     }
 
     /// [`Machine::state`]
@@ -449,10 +451,10 @@ impl<C: Chooser> World<C> {
         self.machines[s.machine.0].state(s.sock)
     }
 
-    /// [`Machine::explain`] on every machine.
-    pub fn explain(&mut self, on: bool) {
+    /// [`Machine::set_explain`] on every machine.
+    pub fn set_explain(&mut self, on: bool) {
         for m in &mut self.machines {
-            m.explain(on);
+            m.set_explain(on);
         }
     }
 

@@ -8,8 +8,8 @@ use fourtuple_kernel::chooser::PortHashInput;
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Call, Chooser, Endpoint, Errno, Family, Ip, MachineId, PortRange, PortVerdict, SockOpt, Time,
-    World, WorldNs, WorldSock,
+    Chooser, Endpoint, Errno, Family, Ip, MachineId, PortRange, PortVerdict, SockOpt, Time, World,
+    WorldNs, WorldSock,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -19,6 +19,7 @@ use reference::reasons::Reasons;
 use reference::{A1, A2, Answer, Dice, Reference};
 use rstest::rstest;
 use std::cell::RefCell;
+use std::task::Poll;
 
 /// The reference's random numbers as a chooser of the model.
 #[derive(Clone, Debug)]
@@ -463,7 +464,7 @@ impl Model {
         let ns = w.add_namespace(m);
         let far = w.add_machine(spec.r.b, Rolled(Dice::new(0)));
         let far_ns = w.add_namespace(far);
-        w.explain(true);
+        w.set_explain(true);
         for addr in [A1, A2] {
             w.add_address(ns, host(addr));
         }
@@ -494,7 +495,7 @@ impl Model {
     }
 
     fn port(&self, s: WorldSock, r: Result<(), Errno>) -> Answer {
-        r.map(|()| self.w.local(s).port)
+        r.map(|()| self.w.local_addr(s).port)
     }
 
     fn call(&mut self, op: &Op) -> Option<Answer> {
@@ -505,7 +506,9 @@ impl Model {
                 None
             }
             Op::Set(i, opt) => {
-                self.w.set(self.socks[*i].0, *opt).expect("it exists");
+                self.w
+                    .set_option(self.socks[*i].0, *opt)
+                    .expect("it exists");
                 None
             }
             Op::Bind(i, addr, port) => {
@@ -521,12 +524,12 @@ impl Model {
             Op::Connect(i, dest) => {
                 let s = self.socks[*i].0;
                 let r = match self.w.connect(s, server(*dest)) {
-                    Call::Done(r) => r,
-                    Call::Waiting => Err(Errno::EINPROGRESS),
+                    Poll::Ready(r) => r,
+                    Poll::Pending => Err(Errno::EINPROGRESS),
                 };
                 if r.is_ok() {
                     let l = self.listeners[usize::from(*dest) - 1];
-                    if let Call::Done(Ok(child)) = self.w.accept(l, 0) {
+                    if let Poll::Ready(Ok(child)) = self.w.accept(l, 0) {
                         self.socks[*i].1 = Some(child);
                     }
                 }
@@ -562,7 +565,7 @@ impl Model {
             }
             Ending::Reset => {
                 self.w
-                    .set(s, SockOpt::Linger(Some(0)))
+                    .set_option(s, SockOpt::Linger(Some(0)))
                     .expect("known everywhere");
                 self.w.close(s);
             }

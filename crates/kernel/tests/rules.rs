@@ -5,6 +5,7 @@ mod support;
 
 use fourtuple_kernel::{Errno, PortRange, Rule, SockOpt};
 use std::collections::BTreeSet;
+use std::task::Poll;
 use support::{Answer, Bench};
 
 /// A program whose last call fails by a rule.
@@ -43,7 +44,7 @@ fn check(case: &Case) {
 
     // The answer does not depend on anybody asking why.
     let mut k = Bench::local(case.kernel);
-    k.w.explain(false);
+    k.w.set_explain(false);
     assert_eq!((case.program)(&mut k), Err(case.errno));
     assert_eq!(k.refusal(), None);
 }
@@ -196,8 +197,8 @@ cases! {
         k.set(peer, SockOpt::Linger(Some(0)));
         k.close(peer);
         match k.w.send(s, 1) {
-            fourtuple_kernel::Call::Done(r) => r.map(|_| 0),
-            fourtuple_kernel::Call::Waiting => support::WAITING,
+            Poll::Ready(r) => r.map(|_| 0),
+            Poll::Pending => support::WAITING,
         }
     };
 }

@@ -36,8 +36,8 @@ impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (local, peer, state) = self.kernel.enter(|s| {
             (
-                s.machine.local(self.id),
-                s.machine.peer(self.id).ok(),
+                s.machine.local_addr(self.id),
+                s.machine.peer_addr(self.id).ok(),
                 s.machine.state(self.id),
             )
         });
@@ -264,7 +264,7 @@ impl Socket {
     /// # Errors
     /// If the host has crashed.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.call(|s| Ok(s.machine.local(self.id).into()))
+        self.call(|s| Ok(s.machine.local_addr(self.id).into()))
     }
 
     /// `getpeername()`.
@@ -272,7 +272,7 @@ impl Socket {
     /// # Errors
     /// `ENOTCONN` unless the socket is connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.call(|s| s.machine.peer(self.id).map(SocketAddr::from))
+        self.call(|s| s.machine.peer_addr(self.id).map(SocketAddr::from))
     }
 
     /// The TCP state.
@@ -293,8 +293,12 @@ impl Socket {
     }
 
     pub(crate) fn ends(&self) -> (Endpoint, Option<Endpoint>) {
-        self.kernel
-            .enter(|s| (s.machine.local(self.id), s.machine.peer(self.id).ok()))
+        self.kernel.enter(|s| {
+            (
+                s.machine.local_addr(self.id),
+                s.machine.peer_addr(self.id).ok(),
+            )
+        })
     }
 
     pub(crate) fn connect_result(&self) -> Option<Result<(), Errno>> {

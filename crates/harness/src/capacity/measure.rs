@@ -1,8 +1,9 @@
 //! Connections on the model, counted.
 
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Call, Endpoint, Errno, SockOpt, Time, WorldSock};
+use fourtuple_kernel::{Endpoint, Errno, SockOpt, Time, WorldSock};
 use fourtuple_scenario::{Case, Close, PortRange};
+use std::task::Poll;
 
 use super::noting::{Noting, Walk, looked_at};
 use super::{Cost, FILLS, Rate, Style};
@@ -46,7 +47,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Self, Cannot> {
         let seed = case.seed;
         let mut net = Net::new(case, profile, &mut |machine| Noting::new(seed, machine))?;
-        net.world.explain(false);
+        net.world.set_explain(false);
         let host = net.host(&style.host)?;
         // Destinations that a program of the scenario serves have no listener here yet.
         for to in all {
@@ -88,15 +89,15 @@ impl<'a> Bench<'a> {
         for option in self.style.options.iter() {
             // A kernel without the option refuses it, and programs go on.
             if let Ok(option) = call::sock_opt(&option) {
-                let _ = world.set(client, option);
+                let _ = world.set_option(client, option);
             }
         }
         let bound = at.map_or(Ok(()), |at| world.bind(client, at));
         let mut answer = match bound {
             Ok(()) => world.connect(client, to),
-            Err(errno) => Call::Done(Err(errno)),
+            Err(errno) => Poll::Ready(Err(errno)),
         };
-        while answer == Call::Waiting {
+        while answer == Poll::Pending {
             let Some(next) = world.next_event() else {
                 break;
             };
@@ -104,18 +105,18 @@ impl<'a> Bench<'a> {
             answer = world.connect_result(client);
         }
         match answer {
-            Call::Done(Ok(())) => {
+            Poll::Ready(Ok(())) => {
                 self.turn += 1;
                 Ok(Pair {
                     client,
                     server: self.accept(to),
                 })
             }
-            Call::Done(Err(errno)) => {
+            Poll::Ready(Err(errno)) => {
                 self.net.world.close(client);
                 Err(errno)
             }
-            Call::Waiting => {
+            Poll::Pending => {
                 self.net.world.close(client);
                 Err(Errno::ETIMEDOUT)
             }
@@ -133,7 +134,7 @@ impl<'a> Bench<'a> {
         listeners
             .into_iter()
             .find_map(|listener| match self.net.world.accept(listener, 0) {
-                Call::Done(Ok(child)) => Some(child),
+                Poll::Ready(Ok(child)) => Some(child),
                 _ => None,
             })
     }
@@ -148,7 +149,10 @@ impl<'a> Bench<'a> {
             (how, server) => {
                 if how == Close::Reset {
                     // The option cannot fail: every kernel has it.
-                    let _ = self.net.world.set(pair.client, SockOpt::Linger(Some(0)));
+                    let _ = self
+                        .net
+                        .world
+                        .set_option(pair.client, SockOpt::Linger(Some(0)));
                 }
                 self.net.world.close(pair.client);
                 if let Some(server) = server {
@@ -281,7 +285,7 @@ impl<'a> Bench<'a> {
                 };
                 let port = pair
                     .as_ref()
-                    .map(|pair| self.net.world.local(pair.client).port);
+                    .map(|pair| self.net.world.local_addr(pair.client).port);
                 let looked = looked_at(self.walk, range, start, port);
                 if let Some(pair) = pair {
                     self.close(&pair, Close::Reset);

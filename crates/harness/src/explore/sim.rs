@@ -4,9 +4,10 @@
 //! options touches nothing that others see, so that it goes with the call after it.
 
 use std::collections::BTreeMap;
+use std::task::Poll;
 
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Call, Endpoint, Errno, SockId, SockOpt, Time, WorldSock};
+use fourtuple_kernel::{Endpoint, Errno, SockId, SockOpt, Time, WorldSock};
 use fourtuple_scenario::{Case, Close, Hold, Op, Process};
 
 use super::tape::Tape;
@@ -163,7 +164,7 @@ impl State {
             counts: Counts::new(),
             log: None,
         };
-        state.net.world.explain(false);
+        state.net.world.set_explain(false);
         state.settle(&plan);
         Ok((plan, state))
     }
@@ -171,7 +172,7 @@ impl State {
     /// Notes attempts from now on.
     pub(super) fn with_log(mut self) -> Self {
         self.log = Some(Recorder::default());
-        self.net.world.explain(true);
+        self.net.world.set_explain(true);
         self
     }
 
@@ -330,7 +331,7 @@ impl State {
             let Stage::Calling(socket, to) = self.instances[n].stage else {
                 continue;
             };
-            if let Call::Done(answer) = self.net.world.connect_result(socket) {
+            if let Poll::Ready(answer) = self.net.world.connect_result(socket) {
                 self.answered(plan, n, socket, to, answer);
             }
         }
@@ -365,7 +366,7 @@ impl State {
             Stage::Listen(listener, socket) => {
                 let number = numbering.listener(index, listener);
                 let result = self.net.world.listen(socket, BACKLOG);
-                let local = self.net.world.local(socket);
+                let local = self.net.world.local_addr(socket);
                 let seen = result.map(|()| Seen {
                     local: Some(local),
                     ..Seen::default()
@@ -419,8 +420,8 @@ impl State {
             return;
         };
         match self.net.world.connect(socket, to) {
-            Call::Waiting => self.instances[n].stage = Stage::Calling(socket, to),
-            Call::Done(answer) => self.answered(plan, n, socket, to, answer),
+            Poll::Pending => self.instances[n].stage = Stage::Calling(socket, to),
+            Poll::Ready(answer) => self.answered(plan, n, socket, to, answer),
         }
     }
 
@@ -433,8 +434,8 @@ impl State {
         answer: Result<(), Errno>,
     ) {
         let seen = answer.map(|()| Seen {
-            local: Some(self.net.world.local(socket)),
-            peer: self.net.world.peer(socket).ok(),
+            local: Some(self.net.world.local_addr(socket)),
+            peer: self.net.world.peer_addr(socket).ok(),
             bytes: None,
         });
         let number = self.number(plan, n);
@@ -449,9 +450,9 @@ impl State {
         let ends = self
             .net
             .world
-            .peer(socket)
+            .peer_addr(socket)
             .ok()
-            .map(|peer| (peer, self.net.world.local(socket)));
+            .map(|peer| (peer, self.net.world.local_addr(socket)));
         self.hold(plan, n, socket, ends);
     }
 
@@ -464,10 +465,10 @@ impl State {
             return;
         };
         for listener in listeners {
-            while let Call::Done(Ok(child)) = self.net.world.accept(*listener, 0) {
-                if let Ok(peer) = self.net.world.peer(child) {
+            while let Poll::Ready(Ok(child)) = self.net.world.accept(*listener, 0) {
+                if let Ok(peer) = self.net.world.peer_addr(child) {
                     self.accepted
-                        .insert((self.net.world.local(child), peer), child);
+                        .insert((self.net.world.local_addr(child), peer), child);
                 }
             }
         }
@@ -528,7 +529,7 @@ impl State {
             (Part::Release, _, _) => {
                 if how == Close::Reset {
                     // The option cannot fail: every kernel has it.
-                    let _ = self.net.world.set(client, SockOpt::Linger(Some(0)));
+                    let _ = self.net.world.set_option(client, SockOpt::Linger(Some(0)));
                 }
                 self.net.world.close(client);
                 self.closed(instance);
@@ -575,7 +576,8 @@ impl State {
             .world
             .socket(self.net.hosts[*host].ns, family, process.uid);
         for option in process.options.iter() {
-            let set = call::sock_opt(&option).and_then(|option| self.net.world.set(socket, option));
+            let set = call::sock_opt(&option)
+                .and_then(|option| self.net.world.set_option(socket, option));
             if let Err(errno) = set {
                 let args = Args::Option(option.name().into(), option.value().into());
                 self.note(plan, n, number, Op::Set, args, Err(errno));
@@ -594,7 +596,7 @@ impl State {
     ) -> Result<(), Errno> {
         let result = self.net.world.bind(socket, at);
         let seen = result.map(|()| Seen {
-            local: Some(self.net.world.local(socket)),
+            local: Some(self.net.world.local_addr(socket)),
             ..Seen::default()
         });
         self.note(plan, n, number, Op::Bind, Args::At(at), seen);
@@ -725,8 +727,8 @@ impl State {
     fn name(&self, label: u64, socket: WorldSock) -> (u64, Endpoint, Option<Endpoint>, WorldSock) {
         (
             label,
-            self.net.world.local(socket),
-            self.net.world.peer(socket).ok(),
+            self.net.world.local_addr(socket),
+            self.net.world.peer_addr(socket).ok(),
             socket,
         )
     }

@@ -224,9 +224,9 @@ fn refuses(behaviours: Behaviours, option: &SocketOption, v6: bool, uid: u32) ->
     let socket = world.socket(ns, family, uid);
     if matches!(option, SockOpt::AttachReuseportBpf(_)) {
         // Without this every kernel refuses it, which says nothing of the kernel; one that does not have this does not have that.
-        let _ = world.set(socket, SockOpt::ReusePort(true));
+        let _ = world.set_option(socket, SockOpt::ReusePort(true));
     }
-    world.set(socket, option).err()
+    world.set_option(socket, option).err()
 }
 
 /// Whether two outcomes are the same, but for the calls that set something.

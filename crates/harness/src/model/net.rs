@@ -95,7 +95,7 @@ impl<C: Chooser> Net<C> {
                 }
             };
             let ns = net.world.add_namespace(id);
-            net.world.explain(true);
+            net.world.set_explain(true);
             let index = net.hosts.len();
             let shared: Name = name.as_str().into();
             net.hosts.push(HostNs {
@@ -152,7 +152,7 @@ impl<C: Chooser> Net<C> {
         let socket = self.world.socket(*ns, family, 0);
         let world = &mut self.world;
         let made = world
-            .set(socket, SockOpt::ReuseAddr(true))
+            .set_option(socket, SockOpt::ReuseAddr(true))
             .and_then(|()| world.bind(socket, at))
             .and_then(|()| world.listen(socket, BACKLOG));
         made.map_err(|errno| Cannot::new(format!("host {name} cannot listen on {at}: {errno}")))?;

@@ -4,8 +4,9 @@
 //! have nothing to wait for, because nothing happens until the next step; they answer `WAITING` at once.
 
 use std::collections::BTreeMap;
+use std::task::Poll;
 
-use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, WorldSock};
+use fourtuple_kernel::{Chooser, Endpoint, Errno, WorldSock};
 use fourtuple_scenario::{Address, Spanned, Step};
 
 use super::Played;
@@ -171,7 +172,8 @@ impl<C: Chooser> Runner<C> {
     fn set(&mut self, id: WorldSock, options: &fourtuple_scenario::Options) -> Result<(), Errno> {
         let mut answer = Ok(());
         for option in options.iter() {
-            let set = call::sock_opt(&option).and_then(|option| self.net.world.set(id, option));
+            let set =
+                call::sock_opt(&option).and_then(|option| self.net.world.set_option(id, option));
             answer = answer.and(set);
         }
         answer
@@ -190,18 +192,18 @@ impl<C: Chooser> Runner<C> {
                 None => return,
             },
             (Step::Accept(accept), _) => match world.accept(id, 0) {
-                Call::Done(child) => {
+                Poll::Ready(child) => {
                     child.map(|child| self.accepted(step, accept.accepted.as_deref(), child))
                 }
-                Call::Waiting => return self.would_block(step, slot),
+                Poll::Pending => return self.would_block(step, slot),
             },
             (Step::Send(_), Args::Len(len)) => match world.send(id, *len) {
-                Call::Done(bytes) => bytes.map(moved),
-                Call::Waiting => return self.would_block(step, slot),
+                Poll::Ready(bytes) => bytes.map(moved),
+                Poll::Pending => return self.would_block(step, slot),
             },
             (Step::Recv(_), Args::Len(len)) => match world.recv(id, *len) {
-                Call::Done(bytes) => bytes.map(moved),
-                Call::Waiting => return self.would_block(step, slot),
+                Poll::Ready(bytes) => bytes.map(moved),
+                Poll::Pending => return self.would_block(step, slot),
             },
             (Step::Shutdown(shutdown), _) => world
                 .shutdown(id, call::shutdown(shutdown.how))
@@ -213,7 +215,7 @@ impl<C: Chooser> Runner<C> {
                 Ok(Seen::default())
             }
             (Step::Getsockname(_), _) => Ok(self.local(id)),
-            (Step::Getpeername(_), _) => world.peer(id).map(|peer| Seen {
+            (Step::Getpeername(_), _) => world.peer_addr(id).map(|peer| Seen {
                 peer: Some(peer),
                 ..Seen::default()
             }),
@@ -234,14 +236,14 @@ impl<C: Chooser> Runner<C> {
 
     fn local(&self, id: WorldSock) -> Seen {
         Seen {
-            local: Some(self.net.world.local(id)),
+            local: Some(self.net.world.local_addr(id)),
             ..Seen::default()
         }
     }
 
     fn ends(&self, id: WorldSock) -> Seen {
         Seen {
-            peer: self.net.world.peer(id).ok(),
+            peer: self.net.world.peer_addr(id).ok(),
             ..self.local(id)
         }
     }
@@ -255,14 +257,14 @@ impl<C: Chooser> Runner<C> {
     /// Connects; nothing when the call is still waiting.
     fn connect(&mut self, step: &Step, id: WorldSock, to: Endpoint) -> Option<Result<(), Errno>> {
         let mut answer = self.net.world.connect(id, to);
-        if answer == Call::Waiting && self.nonblock(step) {
+        if answer == Poll::Pending && self.nonblock(step) {
             return Some(Err(Errno::EINPROGRESS));
         }
         let deadline = self.net.world.now().after(PATIENCE);
         loop {
             match answer {
-                Call::Done(result) => return Some(result),
-                Call::Waiting => {
+                Poll::Ready(result) => return Some(result),
+                Poll::Pending => {
                     let next = self
                         .net
                         .world

@@ -5,10 +5,11 @@
 pub(crate) mod rounds;
 
 use fourtuple_kernel::{
-    Behaviours, Call, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SegKind, Segment, SockId,
+    Behaviours, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SegKind, Segment, SockId,
     SockOpt, profile,
 };
 use std::net::Ipv4Addr;
+use std::task::Poll;
 
 /// The default range, 32768-60999.
 pub(crate) const RANGE: usize = 28_232;
@@ -55,7 +56,7 @@ impl Bench {
     /// Sets up a machine that has just booted.
     fn on(mut machine: Machine) -> Self {
         let ns = machine.add_namespace();
-        machine.add_address(ns, SOURCE.into());
+        machine.add_address(ns, SOURCE);
         machine.set_routed(ns, true);
         machine
             .sysctl(ns, "net.ipv4.ip_local_port_range", "32768 60999")
@@ -110,17 +111,17 @@ impl Bench {
     pub(crate) fn connect(&mut self, to: Endpoint) -> Result<SockId, Errno> {
         let sock = self.socket();
         let mut answer = self.machine.connect(sock, to);
-        if answer == Call::Waiting {
+        if answer == Poll::Pending {
             self.answer();
             answer = self.machine.connect_result(sock);
         }
         match answer {
-            Call::Done(Ok(())) => Ok(sock),
-            Call::Done(Err(errno)) => {
+            Poll::Ready(Ok(())) => Ok(sock),
+            Poll::Ready(Err(errno)) => {
                 self.machine.close(sock);
                 Err(errno)
             }
-            Call::Waiting => unreachable!("the network answers every SYN"),
+            Poll::Pending => unreachable!("the network answers every SYN"),
         }
     }
 
@@ -133,7 +134,7 @@ impl Bench {
     /// close() with `SO_LINGER` and no time: a reset, and nothing is left.
     pub(crate) fn abort(&mut self, sock: SockId) {
         self.machine
-            .set(sock, SockOpt::Linger(Some(0)))
+            .set_option(sock, SockOpt::Linger(Some(0)))
             .expect("every kernel knows the option");
         self.machine.close(sock);
         self.answer();

@@ -101,7 +101,7 @@ impl<C: Chooser> Machine<C> {
                     b.fastreuseport,
                     b.fastuid,
                     &b.snapshot,
-                    (b.num_owners, b.children),
+                    b.num_owners,
                 );
                 parts.push(digest((n, values, by_addr)));
             }
@@ -121,8 +121,7 @@ impl<C: Chooser> Machine<C> {
             parts,
             machine_timers,
             wheel,
-            self.bsockets,
-            self.children,
+            self.ports.bsockets,
             self.tw_count,
         ))
     }

@@ -90,8 +90,8 @@ impl<C: Chooser> Belief<C> {
             _ => return 0,
         };
         match self.sock(sock) {
-            Some(s) if self.machine.local(s).port == 0 => {
-                let (low, high) = self.machine.port_range(s.index);
+            Some(s) if self.machine.local_addr(s).port == 0 => {
+                let (low, high) = self.machine.port_range(s);
                 u32::from(high.saturating_sub(low)) + 1
             }
             _ => 0,

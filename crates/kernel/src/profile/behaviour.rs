@@ -269,6 +269,7 @@ macro_rules! behaviours {
     ($($(#[doc = $doc:literal])* $field:ident : $ty:ty, $func:literal;)*) => {
         /// Everything in which the modelled kernels differ.
         #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
         pub struct Behaviours {
             $($(#[doc = $doc])* pub $field: $ty,)*
         }

@@ -7,10 +7,12 @@ mod asked;
 pub mod behaviour;
 pub mod changes;
 mod distro;
+mod parse;
 
 pub use asked::Asked;
 pub(crate) use asked::Watched;
 pub use behaviour::{Behaviours, Row};
+pub use parse::UnknownProfile;
 
 use std::sync::LazyLock;
 

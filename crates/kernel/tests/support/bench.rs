@@ -8,11 +8,12 @@ use super::{Answer, Play, kernel};
 use fourtuple_kernel::profile::Behaviours;
 use fourtuple_kernel::reason::Refusal;
 use fourtuple_kernel::{
-    BucketView, Call, Endpoint, Errno, Family, MachineId, Shutdown, SockOpt, State, Time, World,
-    WorldNs, WorldSock,
+    BucketView, Endpoint, Errno, Family, MachineId, Shutdown, SockOpt, State, Time, World, WorldNs,
+    WorldSock,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::task::Poll;
 
 /// A socket on the bench.
 pub type S = WorldSock;
@@ -84,7 +85,7 @@ impl Bench {
         let mut w = World::new();
         let m = w.add_machine(b, Play::default());
         let ns = w.add_namespace(m);
-        w.explain(true);
+        w.set_explain(true);
         Bench {
             w,
             m,
@@ -109,7 +110,7 @@ impl Bench {
     /// A server with `SO_REUSEADDR` that listens there; connections to it are accepted at once.
     pub fn serve(&mut self, at: &str) -> S {
         let l = self.w.socket(self.server_ns, Family::Inet, 0);
-        self.w.set(l, SockOpt::ReuseAddr(true)).unwrap();
+        self.w.set_option(l, SockOpt::ReuseAddr(true)).unwrap();
         self.w.bind(l, end(at)).unwrap();
         self.w.listen(l, 128).unwrap();
         self.listeners.insert(at.to_owned(), l);
@@ -196,12 +197,12 @@ impl Bench {
     }
 
     pub fn try_set(&mut self, s: S, opt: SockOpt) -> Result<(), Errno> {
-        self.w.set(s, opt)
+        self.w.set_option(s, opt)
     }
 
     pub fn set(&mut self, s: S, opt: SockOpt) -> S {
         self.w
-            .set(s, opt)
+            .set_option(s, opt)
             .unwrap_or_else(|e| panic!("{opt:?}: {e}"));
         s
     }
@@ -232,7 +233,7 @@ impl Bench {
 
     fn named(&mut self, s: S, r: Result<(), Errno>) -> Answer {
         self.check();
-        r.map(|()| self.w.local(s).port)
+        r.map(|()| self.w.local_addr(s).port)
     }
 
     /// bind() to `address:port`, `[v6]:port`.
@@ -263,8 +264,8 @@ impl Bench {
     /// connect(); if a server of the bench answers, it accepts.
     pub fn connect(&mut self, s: S, to: &str) -> Answer {
         let r = match self.w.connect(s, end(to)) {
-            Call::Done(r) => r,
-            Call::Waiting => Err(Errno::EINPROGRESS),
+            Poll::Ready(r) => r,
+            Poll::Pending => Err(Errno::EINPROGRESS),
         };
         if r.is_ok() {
             self.accept_from(s, to);
@@ -275,15 +276,15 @@ impl Bench {
     /// What a connect() that had to wait came to.
     pub fn connected(&mut self, s: S) -> Answer {
         let r = match self.w.connect_result(s) {
-            Call::Done(r) => r,
-            Call::Waiting => Err(Errno::EINPROGRESS),
+            Poll::Ready(r) => r,
+            Poll::Pending => Err(Errno::EINPROGRESS),
         };
         self.named(s, r)
     }
 
     fn accept_from(&mut self, s: S, to: &str) {
         if let Some(l) = self.listeners.get(to).copied()
-            && let Call::Done(Ok(child)) = self.w.accept(l, 0)
+            && let Poll::Ready(Ok(child)) = self.w.accept(l, 0)
         {
             self.children.insert(s, child);
         }
@@ -291,7 +292,7 @@ impl Bench {
 
     pub fn accept(&mut self, l: S) -> S {
         match self.w.accept(l, 0) {
-            Call::Done(Ok(child)) => child,
+            Poll::Ready(Ok(child)) => child,
             other => panic!("accept: {other:?}"),
         }
     }
@@ -367,7 +368,7 @@ impl Bench {
 
     /// What getsockname() prints.
     pub fn name(&self, s: S) -> String {
-        self.w.local(s).to_string()
+        self.w.local_addr(s).to_string()
     }
 
     pub fn state(&self, s: S) -> State {

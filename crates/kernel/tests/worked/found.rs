@@ -1,9 +1,10 @@
 //! What random programs on real kernels (5.10.262 to 7.3.4) taught: how connections end, and what is left for the next call.
 
 use crate::support::{Bench, S, kernel, ok};
-use fourtuple_kernel::{Call, Errno, Shutdown, SockOpt};
+use fourtuple_kernel::{Errno, Shutdown, SockOpt};
 use rstest::rstest;
 use rstest_reuse::{apply, template};
+use std::task::Poll;
 
 #[template]
 #[rstest]
@@ -21,15 +22,15 @@ fn bench(name: &str) -> Bench {
 
 fn send(k: &mut Bench, s: S) -> Result<u32, Errno> {
     match k.w.send(s, 1) {
-        Call::Done(r) => r,
-        Call::Waiting => panic!("send() waits"),
+        Poll::Ready(r) => r,
+        Poll::Pending => panic!("send() waits"),
     }
 }
 
 fn recv(k: &mut Bench, s: S) -> Result<u32, Errno> {
     match k.w.recv(s, 1) {
-        Call::Done(r) => r,
-        Call::Waiting => panic!("recv() waits"),
+        Poll::Ready(r) => r,
+        Poll::Pending => panic!("recv() waits"),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::Old;
 use crate::support::bench::end;
 use crate::support::{Bench, NOTAVAIL, S, USE, ok};
-use fourtuple_kernel::{Call, Errno, Family};
+use fourtuple_kernel::{Errno, Family};
+use std::task::Poll;
 
 /// First port of an unbound connect() over a free range.
 fn first(era: Old) -> u16 {
@@ -27,7 +28,7 @@ fn unbound_then_time_wait(k: &mut Bench) {
 /// A socket on the servers' host that is connected to an address of this one.
 fn remote_client(k: &mut Bench, to: &str) -> S {
     let c = k.w.socket(k.server_ns, Family::Inet, 0);
-    assert_eq!(k.w.connect(c, end(to)), Call::Done(Ok(())));
+    assert_eq!(k.w.connect(c, end(to)), Poll::Ready(Ok(())));
     c
 }
 
@@ -67,7 +68,7 @@ pub(super) fn example_10_time_wait_in_connect_buckets(era: Old) {
             "tcp_tw_reuse={reuse} timestamps={timestamps} after {seconds} s"
         );
         if want.is_ok() {
-            let port = k.w.local(b).port;
+            let port = k.w.local_addr(b).port;
             assert_eq!(k.bucket(port).unwrap().owners.len(), 1, "TIME-WAIT is gone");
         }
         // Another destination never minds.
@@ -254,7 +255,7 @@ fn deaths(k: &mut Bench, ports: &[u16], from_ms: u64) -> Vec<u64> {
 fn one_time_wait(k: &mut Bench, at_ms: u64, peer_closes: bool) -> u16 {
     k.at_ms(at_ms);
     let s = k.unbound_pair(k.s1);
-    let port = k.w.local(s).port;
+    let port = k.w.local_addr(s).port;
     if peer_closes {
         k.close_first(s);
     } else {

@@ -4,11 +4,10 @@
 //! is 512 ticks. Where the steps lie hangs on the moment at which ticks began to be counted, which differs between boots but not
 //! within one: the first connection tells it, and the model then has to be right about all others to the tick.
 
-use fourtuple_kernel::{
-    Behaviours, Call as Ended, Endpoint, Family as ModelFamily, Machine, Seeded, Time,
-};
+use fourtuple_kernel::{Behaviours, Endpoint, Family as ModelFamily, Machine, Seeded, Time};
 use fourtuple_linux::{Call, Family, Outcome, Program, RunError, Step, Vm, profile_of};
 use std::net::SocketAddr;
+use std::task::Poll;
 
 /// How many connections are measured.
 const CONNECTIONS: u32 = 12;
@@ -208,9 +207,9 @@ fn expected(behaviours: Behaviours, began: u64) -> u64 {
         .and_then(|()| machine.listen(listener, 1))
         .and_then(|()| machine.bind(connecting, client))
         .is_ok();
-    let connected = ready && machine.connect(connecting, server) == Ended::Done(Ok(()));
+    let connected = ready && machine.connect(connecting, server) == Poll::Ready(Ok(()));
     match machine.accept(listener, 0) {
-        Ended::Done(Ok(accepted)) if connected => {
+        Poll::Ready(Ok(accepted)) if connected => {
             machine.close(connecting);
             machine.close(accepted);
         }

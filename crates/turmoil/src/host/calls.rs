@@ -4,9 +4,7 @@ use super::conns::{Direction, Key};
 use super::options::Kept;
 use super::state::{Failure, Open, Sets, State};
 use bytes::Bytes;
-use fourtuple_kernel::{
-    Call, Endpoint, Errno, Family, NsId, Shutdown, SockId, SockOpt, State as Tcp,
-};
+use fourtuple_kernel::{Endpoint, Errno, Family, NsId, Shutdown, SockId, SockOpt, State as Tcp};
 use std::task::{Context, Poll, Waker};
 
 type Answer<T> = Result<T, Errno>;
@@ -49,7 +47,7 @@ impl State {
     }
 
     pub(crate) fn set(&mut self, id: SockId, opt: SockOpt) -> Answer<()> {
-        let answer = self.machine.set(id, opt);
+        let answer = self.machine.set_option(id, opt);
         self.note(answer, || format!("setsockopt({})", opt.c_name()))
     }
 
@@ -60,7 +58,7 @@ impl State {
 
     pub(crate) fn listen(&mut self, id: SockId, backlog: u32) -> Answer<()> {
         let answer = self.machine.listen(id, backlog);
-        let local = self.machine.local(id);
+        let local = self.machine.local_addr(id);
         self.note(answer, || format!("listen({backlog}) on {local}"))
     }
 
@@ -68,21 +66,21 @@ impl State {
     pub(crate) fn connect(&mut self, id: SockId, to: Endpoint) -> Answer<()> {
         let before = self.machine.state(id);
         let answer = self.machine.connect(id, to);
-        let started = before == Tcp::Close && !matches!(answer, Call::Done(Err(Errno::EISCONN)));
+        let started = before == Tcp::Close && !matches!(answer, Poll::Ready(Err(Errno::EISCONN)));
         if started && self.machine.state(id) != Tcp::Close {
             self.connecting(id, to);
             self.timer_set(Sets::Syn);
         }
         self.route();
         let answer = match answer {
-            Call::Done(answer) => answer,
-            Call::Waiting => Err(Errno::EINPROGRESS),
+            Poll::Ready(answer) => answer,
+            Poll::Pending => Err(Errno::EINPROGRESS),
         };
         self.note(answer, || format!("connect({to})"))
     }
 
     fn connecting(&mut self, id: SockId, to: Endpoint) {
-        let local = self.machine.local(id);
+        let local = self.machine.local_addr(id);
         // The wildcard as a destination means this host.
         let remote = if to.ip.is_any() {
             Endpoint::new(local.ip, to.port)
@@ -112,14 +110,14 @@ impl State {
     pub(crate) fn poll_connect(&mut self, id: SockId, cx: &mut Context<'_>) -> Poll<Answer<()>> {
         let key = self.key(id);
         match self.machine.connect_result(id) {
-            Call::Waiting => {
+            Poll::Pending => {
                 if let Some(conn) = self.conns.of(key, id) {
                     conn.wait(Direction::Write, cx.waker());
                     return Poll::Pending;
                 }
                 Poll::Ready(self.note(Err(Errno::ECONNABORTED), || "connect".to_owned()))
             }
-            Call::Done(Ok(())) => {
+            Poll::Ready(Ok(())) => {
                 let host = key
                     .and_then(|k| self.network.route(k.remote.ip))
                     .filter(|h| *h != self.own);
@@ -131,7 +129,7 @@ impl State {
                     _ => Poll::Ready(Ok(())),
                 }
             }
-            Call::Done(Err(errno)) => {
+            Poll::Ready(Err(errno)) => {
                 self.let_go(id);
                 let to = key.map_or_else(String::new, |k| k.remote.to_string());
                 Poll::Ready(self.note(Err(errno), || format!("connect({to})")))
@@ -141,7 +139,7 @@ impl State {
 
     /// How a connect() that had to wait is going, for the kernel alone.
     pub(crate) fn connect_result(&mut self, id: SockId) -> Option<Answer<()>> {
-        let Call::Done(answer) = self.machine.connect_result(id) else {
+        let Poll::Ready(answer) = self.machine.connect_result(id) else {
             return None;
         };
         let to = self
@@ -167,16 +165,16 @@ impl State {
     }
 
     pub(crate) fn accept(&mut self, id: SockId, uid: u32) -> Answer<(SockId, Endpoint)> {
-        let Call::Done(answer) = self.machine.accept(id, uid) else {
+        let Poll::Ready(answer) = self.machine.accept(id, uid) else {
             return Err(Errno::EAGAIN);
         };
-        let local = self.machine.local(id);
+        let local = self.machine.local_addr(id);
         let child = self.note(answer, || format!("accept() on {local}"))?;
         self.admit_parked(local.port);
         let listener = self.open.get(&id);
         let kept = listener.map(|l| l.kept.clone()).unwrap_or_default();
         let ns = listener.map_or(self.namespaces[0].0, |l| l.ns);
-        let Ok(peer) = self.machine.peer(child) else {
+        let Ok(peer) = self.machine.peer_addr(child) else {
             // The other end has reset it already.
             self.machine.close(child);
             self.route();
@@ -184,7 +182,7 @@ impl State {
         };
         let key = Key {
             ns,
-            local: self.machine.local(child),
+            local: self.machine.local_addr(child),
             remote: peer,
         };
         self.conns.accepted(key, child);
@@ -208,7 +206,7 @@ impl State {
     ) -> Poll<Answer<(SockId, Endpoint)>> {
         match self.accept(id, uid) {
             Err(Errno::EAGAIN) => {
-                let port = self.machine.local(id).port;
+                let port = self.machine.local_addr(id).port;
                 self.acceptors.entry(port).or_default().add(cx.waker());
                 Poll::Pending
             }
@@ -232,8 +230,8 @@ impl State {
             .unwrap_or(u32::MAX)
             .min(room.max(1));
         let answer = match self.machine.send_bytes(id, len) {
-            Call::Done(answer) => answer,
-            Call::Waiting => return Err(Errno::EAGAIN),
+            Poll::Ready(answer) => answer,
+            Poll::Pending => return Err(Errno::EAGAIN),
         };
         let sent = self.note(answer, || format!("send({len})"))?;
         let data = Bytes::copy_from_slice(&bytes[..sent as usize]);
@@ -261,8 +259,8 @@ impl State {
     pub(crate) fn recv(&mut self, id: SockId, out: &mut [u8]) -> Answer<usize> {
         let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
         let answer = match self.machine.recv_bytes(id, len) {
-            Call::Done(answer) => answer,
-            Call::Waiting => return Err(Errno::EAGAIN),
+            Poll::Ready(answer) => answer,
+            Poll::Pending => return Err(Errno::EAGAIN),
         };
         let got = self.note(answer, || format!("recv({len})"))? as usize;
         let key = self.key(id);
@@ -365,7 +363,8 @@ impl State {
             return;
         };
         let key = open.key;
-        let listener = (self.machine.state(id) == Tcp::Listen).then(|| self.machine.local(id).port);
+        let listener =
+            (self.machine.state(id) == Tcp::Listen).then(|| self.machine.local_addr(id).port);
         self.machine.close(id);
         self.changed(key);
         self.let_go(id);

@@ -109,7 +109,7 @@ impl State {
             format!("{} boot {boot}", spec.name)
         };
         let mut machine = Machine::new(first.behaviours, Seeded::new(first.seed, &name));
-        machine.explain(true);
+        machine.set_explain(true);
         let mut namespaces = Vec::new();
         let mut refused_sysctls = Vec::new();
         let mut local = BTreeMap::new();

@@ -1,8 +1,9 @@
 //! The calls that an instance makes: listeners, and one connection after the other.
 
 use std::rc::Rc;
+use std::task::Poll;
 
-use fourtuple_kernel::{Call, Chooser, Endpoint, Errno, WorldSock};
+use fourtuple_kernel::{Chooser, Endpoint, Errno, WorldSock};
 use fourtuple_scenario::Op;
 
 use super::{BACKLOG, Calling, Instance, Program, Server, Sim, Task};
@@ -46,7 +47,8 @@ impl<C: Chooser> Sim<'_, C> {
         let socket = self.net.world.socket(ns, family, program.process.uid);
         let options = Rc::clone(&program.options);
         for (option, args) in &*options {
-            let set = call::sock_opt(option).and_then(|option| self.net.world.set(socket, option));
+            let set =
+                call::sock_opt(option).and_then(|option| self.net.world.set_option(socket, option));
             if let Err(errno) = set {
                 let slot = self
                     .recorder
@@ -63,7 +65,7 @@ impl<C: Chooser> Sim<'_, C> {
             .call(self.net.elapsed(), caller, Op::Bind, Args::At(at));
         let result = self.net.world.bind(socket, at);
         let seen = |net: &Net<C>| Seen {
-            local: Some(net.world.local(socket)),
+            local: Some(net.world.local_addr(socket)),
             ..Seen::default()
         };
         let result = result.map(|()| seen(&self.net));
@@ -96,7 +98,7 @@ impl<C: Chooser> Sim<'_, C> {
                 Args::Backlog(BACKLOG),
             );
             let result = self.net.world.listen(socket, BACKLOG);
-            let local = self.net.world.local(socket);
+            let local = self.net.world.local_addr(socket);
             let listens = result.is_ok();
             self.note(
                 slot,
@@ -146,8 +148,8 @@ impl<C: Chooser> Sim<'_, C> {
             .call(self.net.elapsed(), caller, Op::Connect, Args::To(to));
         let called = self.net.world.connect(socket, to);
         let answer = match called {
-            Call::Done(answer) => Some(answer),
-            Call::Waiting => None,
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
         };
         let answered = answer.is_some();
         self.instances[instance as usize].calling = Some(Calling {
@@ -189,8 +191,8 @@ impl<C: Chooser> Sim<'_, C> {
             return;
         }
         let (local, peer) = (
-            self.net.world.local(socket),
-            self.net.world.peer(socket).ok(),
+            self.net.world.local_addr(socket),
+            self.net.world.peer_addr(socket).ok(),
         );
         let seen = Seen {
             local: Some(local),
@@ -215,11 +217,11 @@ impl<C: Chooser> Sim<'_, C> {
         let listeners = self.listeners.get(&(host, to.port))?;
         let mut found = None;
         for listener in listeners {
-            while let Call::Done(Ok(child)) = self.net.world.accept(*listener, 0) {
+            while let Poll::Ready(Ok(child)) = self.net.world.accept(*listener, 0) {
                 if self.closes
-                    && let Ok(peer) = self.net.world.peer(child)
+                    && let Ok(peer) = self.net.world.peer_addr(child)
                 {
-                    let of_child = (self.net.world.local(child), peer);
+                    let of_child = (self.net.world.local_addr(child), peer);
                     if ends == Some(of_child) {
                         found = Some(child);
                     } else {
@@ -237,10 +239,10 @@ impl<C: Chooser> Sim<'_, C> {
         };
         if calling.answer == Some(Ok(())) {
             let socket = calling.socket;
-            let server = match (calling.accepted, self.net.world.peer(socket)) {
+            let server = match (calling.accepted, self.net.world.peer_addr(socket)) {
                 (_, Err(_)) => Server::None,
                 (Some(accepted), Ok(_)) => Server::Known(accepted),
-                (None, Ok(peer)) => Server::At(peer, self.net.world.local(socket)),
+                (None, Ok(peer)) => Server::At(peer, self.net.world.local_addr(socket)),
             };
             self.hold(instance, socket, server);
         } else {

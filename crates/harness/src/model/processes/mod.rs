@@ -12,9 +12,10 @@ mod closing;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::task::Poll;
 
 use foldhash::fast::FixedState;
-use fourtuple_kernel::{Agenda, Call, Chooser, Endpoint, Errno, Time, WorldSock};
+use fourtuple_kernel::{Agenda, Chooser, Endpoint, Errno, Time, WorldSock};
 use fourtuple_scenario::{Hold, Process, SocketOption};
 use indexmap::IndexMap;
 
@@ -310,8 +311,8 @@ impl<'a, C: Chooser> Sim<'a, C> {
                 continue;
             };
             match self.net.world.connect_result(calling.socket) {
-                Call::Waiting => self.waiting.push(instance),
-                Call::Done(answer) => {
+                Poll::Pending => self.waiting.push(instance),
+                Poll::Ready(answer) => {
                     calling.answer = Some(answer);
                     self.note_answer(instance);
                     self.soon(Task::Answered(instance));

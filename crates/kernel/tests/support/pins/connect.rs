@@ -4,6 +4,7 @@ use super::super::Bench;
 use super::{Pin, list, outcome, text};
 use fourtuple_kernel::profile::behaviour::*;
 use fourtuple_kernel::{Errno, PortRange, Shutdown, SockOpt};
+use std::task::Poll;
 
 pub(super) const PINS: &[Pin] = &[
     Pin {
@@ -137,7 +138,7 @@ pub(super) const PINS: &[Pin] = &[
         program: |b| {
             let mut k = Bench::local_with(b);
             let s = k.tcp();
-            k.w.set(s, SockOpt::FreeBind(true)).unwrap();
+            k.w.set_option(s, SockOpt::FreeBind(true)).unwrap();
             k.bind(s, "10.99.0.1", 40000).unwrap();
             text(k.connect(s, k.s1))
         },
@@ -257,7 +258,7 @@ pub(super) const PINS: &[Pin] = &[
             let mut queued = 0;
             while queued < 9000 {
                 let s = k.tcp();
-                if k.w.connect(s, to) != fourtuple_kernel::Call::Done(Ok(())) {
+                if k.w.connect(s, to) != Poll::Ready(Ok(())) {
                     break;
                 }
                 queued += 1;

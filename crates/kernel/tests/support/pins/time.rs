@@ -6,7 +6,8 @@ use super::connect::reconnect_over_open_peer;
 use super::{Pin, list, outcome, text};
 use fourtuple_kernel::profile::Behaviours;
 use fourtuple_kernel::profile::behaviour::*;
-use fourtuple_kernel::{Call, Family, Machine, SockOpt, State, Time};
+use fourtuple_kernel::{Family, Machine, SockOpt, State, Time};
+use std::task::Poll;
 
 pub(super) const PINS: &[Pin] = &[
     Pin {
@@ -177,7 +178,7 @@ fn deaths(b: Behaviours, crowd: usize) -> String {
         for n in 0..count {
             let s = k.unbound_pair(k.s1);
             if n == 0 {
-                ports.push(k.w.local(s).port);
+                ports.push(k.w.local_addr(s).port);
             }
             k.close_first(s);
         }
@@ -205,20 +206,20 @@ fn recycle_after_boot(b: Behaviours, ms: u64) -> String {
     m.listen(l, 8).unwrap();
     let client = |m: &mut Machine<Play>| {
         let s = m.socket(ns, Family::Inet, 0);
-        m.set(s, SockOpt::ReuseAddr(true)).unwrap();
+        m.set_option(s, SockOpt::ReuseAddr(true)).unwrap();
         m.bind(s, end("127.0.0.1:40000")).unwrap();
         (s, m.connect(s, end("127.0.0.1:5001")))
     };
     let (s, first) = client(&mut m);
-    assert_eq!(first, Call::Done(Ok(())));
-    let Call::Done(Ok(child)) = m.accept(l, 0) else {
+    assert_eq!(first, Poll::Ready(Ok(())));
+    let Poll::Ready(Ok(child)) = m.accept(l, 0) else {
         panic!("accept");
     };
     m.close(s);
     m.close(child);
     m.advance(Time::from_millis(ms + 2_000));
     match client(&mut m).1 {
-        Call::Done(r) => outcome(r).to_owned(),
-        Call::Waiting => "waiting".to_owned(),
+        Poll::Ready(r) => outcome(r).to_owned(),
+        Poll::Pending => "waiting".to_owned(),
     }
 }
