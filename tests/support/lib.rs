@@ -6,6 +6,7 @@ pub mod index;
 
 use std::path::{Path, PathBuf};
 
+pub use fourtuple_harness::suite::is_full_size;
 use fourtuple_harness::{Engine, Model, ScenarioReport, kernels, runner};
 use fourtuple_scenario::{Case, expand, load};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
@@ -16,10 +17,6 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Sockets of a scenario at full size. What such a scenario asks is decided by the port model; to simulate every packet
-/// of tens of thousands of connections would take the suite longer than all other scenarios together.
-const FULL_SIZE: u64 = 5_000;
-
 /// The engines that scenarios run on here: all that need nothing but Rust, or the model alone at full size. `fourtuple
 /// run` has all engines for all of them.
 #[must_use]
@@ -28,26 +25,6 @@ pub fn engines(cases: &[Case]) -> Vec<Box<dyn Engine>> {
         return vec![Box::new(Model)];
     }
     vec![Box::new(Model), Box::new(Turmoil), Box::new(Stock)]
-}
-
-/// Whether a scenario is at full size: tens of thousands of connections.
-#[must_use]
-pub fn is_full_size(cases: &[Case]) -> bool {
-    cases.iter().map(sockets).max() > Some(FULL_SIZE)
-}
-
-/// How many sockets the processes of a case make.
-fn sockets(case: &Case) -> u64 {
-    let processes = case
-        .program
-        .processes()
-        .into_iter()
-        .flat_map(|all| all.values());
-    let of_one = processes.map(|one| {
-        let connections = u64::from(one.connections) * u64::from(one.repeat);
-        u64::from(one.count) * (connections + one.listen.len() as u64)
-    });
-    of_one.sum()
 }
 
 /// A scenario's path below the top of the repository.

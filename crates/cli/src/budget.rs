@@ -37,8 +37,17 @@ impl Budget {
         folded: &[Folded],
         engines: &[&dyn Engine],
     ) -> Result<Vec<Need>, Failure> {
-        let need = |one: &Folded| budget::scenario(&one.cases, engines);
-        let needs: Vec<Need> = folded.iter().map(need).collect();
+        self.check_each(folded, |_| engines)
+    }
+
+    /// The same where each scenario, by its number, has engines of its own.
+    pub(crate) fn check_each<'a>(
+        self,
+        folded: &[Folded],
+        engines: impl Fn(usize) -> &'a [&'a dyn Engine],
+    ) -> Result<Vec<Need>, Failure> {
+        let need = |(n, one): (usize, &Folded)| budget::scenario(&one.cases, engines(n));
+        let needs: Vec<Need> = folded.iter().enumerate().map(need).collect();
         self.hold(folded.iter().map(|one| &one.scenario), &needs)?;
         Ok(needs)
     }

@@ -30,6 +30,21 @@ impl Suites {
         self.report.add_test_suite(suite);
     }
 
+    /// Adds a snapshot and the problem with it, if there is one.
+    pub(crate) fn compared(&mut self, name: &str, problem: &str) {
+        let status = if problem.is_empty() {
+            TestCaseStatus::success()
+        } else {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(problem.lines().next().unwrap_or_default());
+            status.set_description(problem);
+            status
+        };
+        let mut suite = TestSuite::new(name);
+        suite.add_test_case(TestCase::new("snapshot", status));
+        self.report.add_test_suite(suite);
+    }
+
     pub(crate) fn write(self, out: &mut Output) -> io::Result<()> {
         self.report
             .serialize(out)

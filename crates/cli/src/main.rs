@@ -5,6 +5,7 @@
 //! - [`corpus`]: the scenarios to start from
 //! - [`engines`]: the engines there are
 //! - [`files`]: files that verbs write, whole or not at all
+//! - [`snapshot_file`]: snapshots in the format of insta
 //! - [`shard`]: a part of a sweep, for several machines
 //! - [`output`]: where answers and messages go, and the exit status
 //! - [`progress`]: a line about long work
@@ -25,6 +26,7 @@ mod progress;
 mod room;
 mod select;
 mod shard;
+mod snapshot_file;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -14,6 +14,7 @@
 //! - [`lint`]: what a scenario sets in vain
 //! - [`budget`]: what a run will need, before it starts
 //! - [`strip`]: the ports of a host over time
+//! - [`suite`]: the engines of a snapshot suite
 //! - [`text`], [`json`], [`html`]: what people and programs read
 
 pub mod agreement;
@@ -40,6 +41,7 @@ pub mod remedies;
 pub mod report;
 pub mod runner;
 pub mod strip;
+pub mod suite;
 pub mod tally;
 pub mod text;
 pub mod why;

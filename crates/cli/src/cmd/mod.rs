@@ -33,6 +33,7 @@ mod fuzz_told;
 // The order of `fourtuple --help`.
 verbs! {
     run Run,
+    test Test,
     explain Explain,
     compare Compare,
     remedies Remedies,
