@@ -313,9 +313,9 @@ impl<C: Chooser> Machine<C> {
         };
         for owner in &bucket.owners {
             if let Who::Tw(t) = owner.who()
-                && self.tws[t].reuseport.is_none()
+                && self.tw.socks[t].reuseport.is_none()
             {
-                self.tws[t].reuseport = Some(self.chooser.garbage_bit());
+                self.tw.socks[t].reuseport = Some(self.chooser.garbage_bit());
             }
         }
     }

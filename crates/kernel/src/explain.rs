@@ -321,7 +321,7 @@ impl<C: Chooser> Machine<C> {
                 }
             }
             Who::Tw(t) => {
-                let w = &self.tws[t];
+                let w = &self.tw.socks[t];
                 let (l, r) = (
                     crate::Endpoint::new(w.local, w.lport),
                     crate::Endpoint::new(w.remote, w.rport),

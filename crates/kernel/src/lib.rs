@@ -15,20 +15,24 @@
 //! | may `bind()` or `listen()` take a port? | `bind_may_use` | `bind.rs` |
 //! | may `bind()` to port 0 take a port? | `bind_may_select` | `port/select_bind.rs` |
 //! | do two owners of a port conflict? | `conflict` | `conflict.rs` |
-//! | is a 4-tuple free, may a TIME-WAIT socket be replaced? | `check_established` | `established.rs` |
-//! | how do `fastreuse` and `fastreuseport` change? | `update_fastreuse` | `bind.rs` |
+//! | is a 4-tuple free? | `check_established` | `established.rs` |
+//! | may a TIME-WAIT socket be replaced? | `may_replace` | `reuse.rs` |
+//! | how do `fastreuse` and `fastreuseport` change? | `update_fastreuse` | `touch.rs` |
 //! | when does a TIME-WAIT socket end? | `schedule_tw` | `timewait.rs` |
 //! | how do kernels differ, and since when? | the tables `behaviours!`, `CHANGES`, `DISTROS` | `profile/` |
+//!
+//! A behaviour that a new kernel changes is a row of `profile/behaviour.rs`, dated in
+//! `profile/changes.rs` and pinned in `tests/support/pins`.
 //!
 //! [`source_map`] lists every modelled kernel function with its place. [`Machine`] is one running
 //! kernel, and [`World`] joins several machines by an ideal network. [`profile`] names the kernels;
 //! no algorithm asks for a version number. [`follow`] judges the answers of real kernels.
 
 pub mod addr;
-mod agenda;
 mod bind;
 mod bucket;
 pub mod chooser;
+mod clock;
 mod close;
 mod conflict;
 mod connect;
@@ -47,6 +51,8 @@ mod portset;
 pub mod profile;
 pub mod reason;
 mod requests;
+mod retransmit;
+mod reuse;
 mod segment;
 mod set_option;
 mod slab;
@@ -59,13 +65,14 @@ pub mod time;
 mod timers;
 mod timewait;
 mod timing;
+mod touch;
 mod tuples;
+mod tw_timer;
 mod view;
 mod wheel;
 mod world;
 
 pub use addr::{Endpoint, Ip};
-pub use agenda::Agenda;
 pub use chooser::{Chooser, Seeded};
 pub use explain::call_path;
 pub use fourtuple_syscall::{Errno, Family, PortRange, ShortName, Shutdown, SockOpt};

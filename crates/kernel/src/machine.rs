@@ -11,11 +11,11 @@ use crate::profile::{Asked, Behaviours, Watched};
 use crate::reason::{Refusal, Rule};
 use crate::segment::Packet;
 use crate::slab::Slab;
-use crate::socket::{NONE, Sock, State, Tw};
+use crate::socket::{NONE, Sock, State};
 use crate::sysctl::{Values, scope_of, sysctl_names};
 use crate::time::Time;
 use crate::timers::Timers;
-use crate::wheel::Wheel;
+use crate::timewait::TimeWaits;
 use std::collections::VecDeque;
 
 /// A network namespace of one machine.
@@ -34,19 +34,31 @@ pub struct SockId {
 /// Every call is atomic and takes no time. Segments for addresses of the calling namespace are
 /// delivered inside; all others wait in an outbox ([`Machine::segment`]).
 #[derive(Clone)]
+///
+/// ```
+/// use fourtuple_kernel::{Family, Machine, Profile, Seeded};
+/// use std::net::SocketAddr;
+///
+/// let kernel: Profile = "linux-6.18".parse()?;
+/// let mut host = Machine::new(kernel.behaviours, Seeded::new(1, "host"));
+/// let ns = host.add_namespace();
+/// let listener = host.socket(ns, Family::Inet, 0);
+/// host.bind(listener, "127.0.0.1:80".parse::<SocketAddr>()?)?;
+/// host.listen(listener, 8)?;
+/// assert_eq!(host.bucket(ns, 80).map(|bucket| bucket.fastreuse), Some(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Machine<C: Chooser = Seeded> {
     pub(crate) b: Watched,
     pub(crate) chooser: C,
     pub(crate) clock: Time,
     pub(crate) socks: Slab<Sock>,
-    pub(crate) tws: Slab<Tw>,
+    pub(crate) tw: TimeWaits,
     pub(crate) nss: Vec<Ns>,
     pub(crate) generation: u32,
     /// Machine-wide values of sysctls that are not per namespace.
     pub(crate) values: Values,
     pub(crate) ports: Ports,
-    pub(crate) tw_count: u32,
-    pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
     /// Local segments that have not been delivered yet.
     pub(crate) inbox: VecDeque<Packet>,
@@ -69,14 +81,12 @@ impl<C: Chooser> Machine<C> {
             chooser,
             clock: Self::START,
             socks: Slab::default(),
-            tws: Slab::default(),
+            tw: TimeWaits::default(),
             nss: Vec::new(),
             generation: 0,
             values: Values::defaults(&b),
             b,
             ports: Ports::default(),
-            tw_count: 0,
-            wheel: Wheel::default(),
             timers: Timers::default(),
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
@@ -125,14 +135,15 @@ impl<C: Chooser> Machine<C> {
     /// Ends a namespace: its sockets, buckets and TIME-WAITs vanish without a segment.
     pub fn remove_namespace(&mut self, ns: NsId) {
         let tws: Vec<u32> = self
-            .tws
+            .tw
+            .socks
             .iter()
             .filter(|(_, t)| t.ns == ns.0)
             .map(|(i, _)| i)
             .collect();
         for tw in tws {
             self.unschedule_tw(tw);
-            self.tws.remove(tw);
+            self.tw.socks.remove(tw);
         }
         let socks: Vec<u32> = self
             .socks
@@ -184,7 +195,20 @@ impl<C: Chooser> Machine<C> {
     /// nanoseconds.
     pub fn set_time_wait(&mut self, ns: NsId, nanos: u64) {
         self.nss[usize::from(ns.0)].time_wait = nanos;
-        self.wheel.period = nanos / 8;
+        self.tw.wheel.period = nanos / 8;
+    }
+
+    /// Everything that a crash takes away: all sockets, buckets and TIME-WAITs of a namespace, with
+    /// no segment sent. Addresses and sysctls stay.
+    pub fn crash(&mut self, ns: NsId) {
+        let old = self.nss[usize::from(ns.0)].clone();
+        self.remove_namespace(ns);
+        let n = &mut self.nss[usize::from(ns.0)];
+        n.alive = true;
+        n.addresses = old.addresses;
+        n.routed = old.routed;
+        n.values = old.values;
+        n.time_wait = old.time_wait;
     }
 
     /// Now, on this machine's monotonic clock.

@@ -14,7 +14,7 @@ impl<C: Chooser> Machine<C> {
                 (s.ns, s.rcv_saddr, s.family, s.connect_bind)
             }
             Who::Tw(i) => {
-                let t = &self.tws[i];
+                let t = &self.tw.socks[i];
                 (t.ns, t.local, t.family, t.connect_bind)
             }
         };
@@ -30,7 +30,7 @@ impl<C: Chooser> Machine<C> {
                 s.place = place;
             }
             Who::Tw(i) => {
-                let t = &mut self.tws[i];
+                let t = &mut self.tw.socks[i];
                 t.bucket = bucket;
                 t.place = place;
             }
@@ -54,7 +54,7 @@ impl<C: Chooser> Machine<C> {
                 old
             }
             Who::Tw(i) => {
-                let t = &mut self.tws[i];
+                let t = &mut self.tw.socks[i];
                 let old = (t.ns, t.bucket, t.place, t.local, t.family, t.connect_bind);
                 t.bucket = NONE;
                 old
@@ -67,7 +67,7 @@ impl<C: Chooser> Machine<C> {
         if let Some(moved) = b.owners.get(place as usize).copied() {
             match moved.who() {
                 Who::Sock(i) => self.socks[i].place = place,
-                Who::Tw(i) => self.tws[i].place = place,
+                Who::Tw(i) => self.tw.socks[i].place = place,
             }
         }
         n.leave_address(bucket, addr, family, connect, recompute);

@@ -93,7 +93,7 @@ functions! {
         "conflict.rs" => "reuseport_match", [], reference;
     "inet_csk_update_fastreuse", "fastreuse and fastreuseport when a socket takes a port",
         "5.9 and later; inlined before",
-        "bind.rs" => "update_fastreuse", [], reference;
+        "touch.rs" => "update_fastreuse", [], reference;
     "sock_i_uid", "the uid that rules see", "up to 6.16",
         "socket.rs" => "uid_seen", [], reference;
     "sk_uid", "the uid that rules see", "6.17 and later",
@@ -125,14 +125,14 @@ functions! {
         [ConnectTupleTaken, ConnectTupleTimeWait, ConnectBoundTuple, ConnectBoundTimeWait],
         reference;
     "tcp_twsk_unique", "replacing a TIME-WAIT socket", "all",
-        "established.rs" => "may_replace", [ConnectTupleTimeWait, ConnectBoundTimeWait], reference;
+        "reuse.rs" => "may_replace", [ConnectTupleTimeWait, ConnectBoundTimeWait], reference;
     "inet_bhash2_reset_saddr", "the address after a failed connect()",
         "6.2 and later, and stable branches",
         "connect.rs" => "after_failed_connect", [], reference;
     "tcp_syn_options", "timestamps of a connection", "all",
         "tcp.rs" => "send", [];
     "tcp_retransmit_timer", "repetitions of a SYN", "all",
-        "timewait.rs" => "retry_syn", [ConnectTimedOut];
+        "retransmit.rs" => "retry_syn", [ConnectTimedOut];
     "tcp_conn_request", "a SYN that meets a listener", "all",
         "handshake.rs" => "receive_syn", [ConnectRefused];
     "__inet_inherit_port", "the child socket in its listener's bucket", "all",
@@ -144,7 +144,7 @@ functions! {
     "tcp_validate_incoming", "a SYN in an open connection", "all",
         "tcp.rs" => "receive_open", [];
     "tcp_send_delayed_ack", "the acknowledgement of a lone FIN", "all",
-        "timewait.rs" => "arm_delayed_ack", [];
+        "retransmit.rs" => "arm_delayed_ack", [];
     "tcp_reset", "a reset by the other end", "all",
         "tcp.rs" => "reset", [ConnectionReset, ConnectRefused];
     "tcp_time_wait", "the socket that becomes a TIME-WAIT socket", "all",
@@ -162,7 +162,7 @@ functions! {
     "inet_put_port", "giving a port back", "all",
         "bind.rs" => "put_port", [], reference;
     "jiffies", "the kernel's clock", "all",
-        "timewait.rs" => "own_timer_fires", [], reference;
+        "tw_timer.rs" => "own_timer_fires", [], reference;
 }
 
 /// The page of the map, in Markdown.

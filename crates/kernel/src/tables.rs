@@ -31,7 +31,7 @@ impl<C: Chooser> Machine<C> {
         let tables = Tables {
             ns: &self.nss[usize::from(ns)],
             socks: &self.socks,
-            tws: &self.tws,
+            tws: &self.tw.socks,
             rules: &self.b,
             now: self.clock,
         };

@@ -5,6 +5,7 @@ use crate::bucket::{Bucket, Who};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId};
 use crate::socket::{State, Tw};
+use crate::tw_timer::own_timer_fires;
 use crate::time::Time;
 use std::fmt;
 
@@ -66,7 +67,7 @@ impl<C: Chooser> Machine<C> {
         if self.has_wheel() {
             tw.since.after(tw.timeout)
         } else {
-            self.own_timer_fires(tw.since, tw.timeout)
+            own_timer_fires(&self.b, tw.since, tw.timeout)
         }
     }
 
@@ -112,7 +113,7 @@ impl<C: Chooser> Machine<C> {
                 expires: None,
             });
         }
-        for (i, w) in self.tws.iter().filter(|(_, w)| w.ns == ns.0) {
+        for (i, w) in self.tw.socks.iter().filter(|(_, w)| w.ns == ns.0) {
             list.push(SocketView {
                 local: Endpoint::new(w.local, w.lport),
                 remote: Some(Endpoint::new(w.remote, w.rport)),
@@ -151,10 +152,10 @@ impl<C: Chooser> Machine<C> {
                             self.socks[i].num,
                         ),
                         Who::Tw(i) => (
-                            self.tws[i].bucket,
-                            self.tws[i].place,
-                            self.tws[i].ns,
-                            self.tws[i].lport,
+                            self.tw.socks[i].bucket,
+                            self.tw.socks[i].place,
+                            self.tw.socks[i].ns,
+                            self.tw.socks[i].lport,
                         ),
                     };
                     assert_eq!(
@@ -165,13 +166,13 @@ impl<C: Chooser> Machine<C> {
             }
             assert_eq!(
                 ns.tw_count as usize,
-                self.tws
+                self.tw.socks
                     .iter()
                     .filter(|(_, w)| usize::from(w.ns) == n)
                     .count()
             );
         }
-        assert_eq!(self.tw_count as usize, self.tws.iter().count());
+        assert_eq!(self.tw.count as usize, self.tw.socks.iter().count());
         for (_, s) in self.socks.iter() {
             assert_eq!(
                 s.num != 0,

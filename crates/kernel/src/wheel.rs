@@ -89,11 +89,11 @@ impl<C: Chooser> Machine<C> {
     }
 
     pub(crate) fn wheel_schedule(&mut self, t: u32, timeout: u64) {
-        self.wheel.serial += 1;
-        let entry = (t, self.wheel.serial);
-        self.tws[t].timer = self.wheel.serial;
-        let period = self.wheel.period;
-        let first = self.tw_count == 0;
+        self.tw.wheel.serial += 1;
+        let entry = (t, self.tw.wheel.serial);
+        self.tw.socks[t].timer = self.tw.wheel.serial;
+        let period = self.tw.wheel.period;
+        let first = self.tw.count == 0;
         let steps = timeout.div_ceil(self.quantum()) as usize;
         if steps >= ROWS {
             let ahead = if timeout >= period * SLOTS as u64 {
@@ -101,26 +101,26 @@ impl<C: Chooser> Machine<C> {
             } else {
                 (timeout.div_ceil(period) as usize).min(SLOTS - 1)
             };
-            let cell = (self.wheel.slot + ahead) % SLOTS;
-            self.wheel.cells[cell].push(entry);
-            self.tws[t].timeout = period * (ahead as u64 + 1);
+            let cell = (self.tw.wheel.slot + ahead) % SLOTS;
+            self.tw.wheel.cells[cell].push(entry);
+            self.tw.socks[t].timeout = period * (ahead as u64 + 1);
         } else {
             self.calendar_schedule(entry, steps);
-            self.tws[t].timeout = steps as u64 * self.quantum();
+            self.tw.socks[t].timeout = steps as u64 * self.quantum();
         }
         if first {
-            self.wheel.timer = self.arm(TimerKind::Wheel, 0, period, 0);
+            self.tw.wheel.timer = self.arm(TimerKind::Wheel, 0, period, 0);
         }
     }
 
     /// One tick of the wheel (`inet_twdr_hangman`).
     pub(crate) fn wheel_tick(&mut self) {
-        self.wheel.timer = 0;
-        if self.tw_count == 0 {
+        self.tw.wheel.timer = 0;
+        if self.tw.count == 0 {
             return;
         }
-        let slot = self.wheel.slot;
-        let entries = std::mem::take(&mut self.wheel.cells[slot]);
+        let slot = self.tw.wheel.slot;
+        let entries = std::mem::take(&mut self.tw.wheel.cells[slot]);
         let live: Vec<u32> = entries
             .into_iter()
             .filter(|&e| self.entry_lives(e))
@@ -132,57 +132,57 @@ impl<C: Chooser> Machine<C> {
             self.kill_tw(t);
         }
         if !over {
-            self.wheel.slot = (slot + 1) % SLOTS;
+            self.tw.wheel.slot = (slot + 1) % SLOTS;
         }
-        if over || self.tw_count > 0 {
-            let delay = if quick { SEC } else { self.wheel.period };
-            self.wheel.timer = self.arm(TimerKind::Wheel, 0, delay, 0);
+        if over || self.tw.count > 0 {
+            let delay = if quick { SEC } else { self.tw.wheel.period };
+            self.tw.wheel.timer = self.arm(TimerKind::Wheel, 0, delay, 0);
         }
     }
 
     pub(crate) fn entry_lives(&self, (t, serial): Entry) -> bool {
-        self.tws.get(t).is_some_and(|w| w.timer == serial)
+        self.tw.socks.get(t).is_some_and(|w| w.timer == serial)
     }
 
     fn calendar_schedule(&mut self, entry: Entry, steps: usize) {
         let q = self.quantum();
         let now = self.clock;
-        let row = match self.wheel.base {
+        let row = match self.tw.wheel.base {
             None => {
-                self.wheel.hand = 0;
-                self.wheel.base = Some(now);
+                self.tw.wheel.hand = 0;
+                self.tw.wheel.base = Some(now);
                 self.arm_calendar(steps as u64 * q);
                 steps
             }
             Some(_) => {
                 let sooner = now.after(steps as u64 * q);
-                if self.wheel.calendar_timer == 0 || sooner < self.wheel.calendar_due {
+                if self.tw.wheel.calendar_timer == 0 || sooner < self.tw.wheel.calendar_due {
                     self.arm_calendar(steps as u64 * q);
                 }
-                (self.wheel.hand + steps) % ROWS
+                (self.tw.wheel.hand + steps) % ROWS
             }
         };
-        self.wheel.rows[row].push(entry);
+        self.tw.wheel.rows[row].push(entry);
     }
 
     fn arm_calendar(&mut self, delay: u64) {
-        self.wheel.calendar_due = self.clock.after(delay);
-        self.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, delay, 0);
+        self.tw.wheel.calendar_due = self.clock.after(delay);
+        self.tw.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, delay, 0);
     }
 
     /// One tick of the calendar (`inet_twdr_twcal_tick`).
     pub(crate) fn calendar_tick(&mut self) {
-        self.wheel.calendar_timer = 0;
-        let Some(base) = self.wheel.base else { return };
+        self.tw.wheel.calendar_timer = 0;
+        let Some(base) = self.tw.wheel.base else { return };
         let q = self.quantum();
         let now = self.clock;
-        let hand = self.wheel.hand;
+        let hand = self.tw.wheel.hand;
         let mut next = None;
         for j in 0..ROWS {
             let row = (hand + j) % ROWS;
             let at = base.after(j as u64 * q);
             if at <= now {
-                for e in std::mem::take(&mut self.wheel.rows[row]) {
+                for e in std::mem::take(&mut self.tw.wheel.rows[row]) {
                     if self.entry_lives(e) {
                         self.kill_tw(e.0);
                     }
@@ -192,14 +192,14 @@ impl<C: Chooser> Machine<C> {
             if next.is_none() {
                 next = Some((row, at));
             }
-            if !self.wheel.rows[row].is_empty() {
+            if !self.tw.wheel.rows[row].is_empty() {
                 let (hand, base) = next.expect("set above");
-                self.wheel.hand = hand;
-                self.wheel.base = Some(base);
+                self.tw.wheel.hand = hand;
+                self.tw.wheel.base = Some(base);
                 self.arm_calendar(at.since(now).max(MS));
                 return;
             }
         }
-        self.wheel.base = None;
+        self.tw.wheel.base = None;
     }
 }

@@ -7,6 +7,7 @@
 //! - `processes`: the declarative form, as a queue of tasks in virtual time
 //! - `steps`: the step form, one call after the other
 
+mod agenda;
 pub(crate) mod net;
 mod processes;
 mod steps;

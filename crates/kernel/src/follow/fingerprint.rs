@@ -80,7 +80,7 @@ impl<C: Chooser> Machine<C> {
                 due.get(&(false, i)),
             )));
         }
-        for (i, t) in self.tws.iter() {
+        for (i, t) in self.tw.socks.iter() {
             parts.push(digest((
                 Tw {
                     timer: 0,
@@ -113,16 +113,16 @@ impl<C: Chooser> Machine<C> {
                 timer: 0,
                 bucket: 0,
                 place: 0,
-                ..self.tws[i].clone()
+                ..self.tw.socks[i].clone()
             })
         };
-        let wheel = self.wheel.fingerprint(lives, identity);
+        let wheel = self.tw.wheel.fingerprint(lives, identity);
         digest((
             parts,
             machine_timers,
             wheel,
             self.ports.bsockets,
-            self.tw_count,
+            self.tw.count,
         ))
     }
 

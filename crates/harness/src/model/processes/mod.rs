@@ -15,7 +15,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use foldhash::fast::FixedState;
-use fourtuple_kernel::{Agenda, Chooser, Endpoint, Errno, Time, WorldSock};
+use crate::model::agenda::Agenda;
+use fourtuple_kernel::{Chooser, Endpoint, Errno, Time, WorldSock};
 use fourtuple_scenario::{Hold, Process, SocketOption};
 use indexmap::IndexMap;
 

@@ -11,7 +11,7 @@ const LINES: usize = 3;
 /// An item joins the first line whose last item is not greater: what happens at once, what happens after a delay of one
 /// length and what was planned from the start each have a line of their own. What comes before all others stands in none.
 #[derive(Clone, Debug)]
-pub struct Agenda<T> {
+pub(super) struct Agenda<T> {
     /// An item that no other is smaller than, if the last ones that were added have left one.
     front: Option<T>,
     lines: [VecDeque<T>; LINES],
@@ -36,7 +36,7 @@ impl<T: Ord> Default for Agenda<T> {
 
 impl<T: Ord> Agenda<T> {
     /// Adds an item.
-    pub fn push(&mut self, mut item: T) {
+    pub(super) fn push(&mut self, mut item: T) {
         if let Some(front) = &mut self.front {
             if item < *front {
                 std::mem::swap(front, &mut item);
@@ -61,7 +61,7 @@ impl<T: Ord> Agenda<T> {
     /// The smallest item.
     #[must_use]
     #[inline]
-    pub fn first(&self) -> Option<&T> {
+    pub(super) fn first(&self) -> Option<&T> {
         self.front.as_ref().or_else(|| self.behind())
     }
 
@@ -75,7 +75,7 @@ impl<T: Ord> Agenda<T> {
     }
 
     /// Takes the smallest item out.
-    pub fn pop(&mut self) -> Option<T> {
+    pub(super) fn pop(&mut self) -> Option<T> {
         if let Some(item) = self.front.take() {
             return Some(item);
         }
@@ -88,7 +88,7 @@ impl<T: Ord> Agenda<T> {
     }
 
     /// All items, in no order that means anything.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         let others = self.others.iter().map(|Reverse(item)| item);
         let lines = self.lines.iter().flatten();
         self.front.iter().chain(lines).chain(others)
