@@ -267,7 +267,7 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn take_free(&mut self, sk: u32, port: u16) {
         let ns = self.socks[sk].ns;
         let index = self.ns_mut(ns).create_bucket(port, 0);
-        if self.b.fastuid_zeroed() {
+        if self.b.peek().fastuid_zeroed {
             self.ns_mut(ns).buckets[index].fastuid = Fastuid::Of(0);
         }
         self.touch(sk, port, true);

@@ -39,8 +39,31 @@ impl<C: Chooser> Machine<C> {
     /// The moment at which the next timer can fire.
     #[must_use]
     pub fn next_event(&mut self) -> Option<Time> {
+        self.observe_timers(Time(u64::MAX));
+        self.next_timer()
+    }
+
+    /// The same for callers that stop there and let nothing but the machine see it.
+    pub(crate) fn next_timer(&mut self) -> Option<Time> {
         self.tidy_timers();
         self.timers.first().map(|timer| timer.earliest)
+    }
+
+    /// Notes the behaviours that running timers depend on, before time passes up to `to`.
+    fn observe_timers(&self, to: Time) {
+        if to <= self.clock && self.chooser.slack() == 0 {
+            return;
+        }
+        if self.timers.any(TimerKind::DelayedAck) {
+            self.b.delayed_ack_ms();
+        }
+        if self.timers.any(TimerKind::SynRetry) {
+            self.b.syn_rto_ms();
+            self.b.syn_linear();
+        }
+        if self.tw.first_end().is_some_and(|first| first <= to) {
+            self.observe_ends();
+        }
     }
 
     /// Takes timers that were called off away from the front of the queue.
@@ -68,6 +91,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Lets time pass: fires every timer up to then, in order.
     pub fn advance(&mut self, to: Time) {
+        self.observe_timers(to);
         let mut undecided: Vec<Timer> = Vec::new();
         while let Some(mut timer) = self.timers.pop_due(to) {
             if !self.timer_valid(&timer) {

@@ -280,7 +280,7 @@ impl<C: Chooser> Machine<C> {
             );
         }
         let values = &self.nss[usize::from(sock.ns)].values;
-        let backlog = backlog.min(values.somaxconn);
+        let backlog = values.backlog(&self.b, backlog);
         sock.cold().backlog = backlog;
         if sock.state == State::Listen {
             return Ok(());

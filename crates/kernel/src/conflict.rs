@@ -197,7 +197,14 @@ fn options_conflict(t: &Tables<'_>, n: &Sock, o: &Other, mode: Mode) -> bool {
 
 /// Returns `true` if the binder is compared with this owner at all, and their addresses overlap.
 fn meets(rules: &Watched, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
+    if n.rcv_saddr.is_any() {
+        return overlap(n.side(), o.side(), true, true);
+    }
     let inet = n.family == Family::Inet;
+    // All kernels compare IPv4 sockets alike, but for TIME-WAIT sockets in 6.1.
+    if inet && o.family == Family::Inet && o.state != State::TimeWait {
+        return o.addr == Ip::ANY4 || o.addr == n.rcv_saddr;
+    }
     let mapped = n.is_mapped();
     let full_scan = match rules.bhash2() {
         Bhash2::None => true,
@@ -209,7 +216,7 @@ fn meets(rules: &Watched, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
         | Bhash2::InetSeesMapped => mapped,
         Bhash2::Unified | Bhash2::UnifiedV6Only | Bhash2::CreatorFamily => false,
     };
-    if full_scan || n.rcv_saddr.is_any() {
+    if full_scan {
         return overlap(n.side(), o.side(), true, true);
     }
     if rules.bhash2() == Bhash2::SameFamilyNoTw && o.state == State::TimeWait {
@@ -292,6 +299,7 @@ pub(crate) fn uid_matches<C: Chooser>(
     n: &Sock,
     bucket: &Bucket,
 ) -> bool {
+    rules.fastuid_zeroed();
     match bucket.fastuid {
         Fastuid::Of(uid) => uid == n.uid_seen(rules),
         Fastuid::Undefined => chooser.garbage_uid_matches(),
@@ -312,9 +320,11 @@ impl<C: Chooser> Machine<C> {
             return;
         };
         for owner in &bucket.owners {
-            if let Who::Tw(t) = owner.who()
-                && self.tw.socks[t].reuseport.is_none()
-            {
+            let Who::Tw(t) = owner.who() else {
+                continue;
+            };
+            self.b.tw_copies_reuseport();
+            if self.tw.socks[t].reuseport.is_none() {
                 self.tw.socks[t].reuseport = Some(self.chooser.garbage_bit());
             }
         }

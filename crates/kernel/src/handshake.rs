@@ -76,7 +76,7 @@ impl<C: Chooser> Machine<C> {
         let i = self.socks.insert(child);
         self.link(Owner::sock(i), bucket);
         // Older kernels forget to count it, and subtract it all the same when it leaves.
-        if self.b.child_counted() {
+        if self.b.peek().child_counted {
             self.count_owner(i, bucket);
         }
         self.hash_insert(ns, Owner::sock(i));

@@ -84,7 +84,7 @@ impl<C: Chooser> Machine<C> {
             tw: TimeWaits::default(),
             nss: Vec::new(),
             generation: 0,
-            values: Values::defaults(&b),
+            values: Values::defaults(b.peek()),
             b,
             ports: Ports::default(),
             timers: Timers::default(),
@@ -117,7 +117,7 @@ impl<C: Chooser> Machine<C> {
     /// A new network namespace with 127.0.0.0/8 and ::1 as local addresses. The first one of a
     /// machine is its initial namespace.
     pub fn add_namespace(&mut self) -> NsId {
-        let mut values = Values::defaults(&self.b);
+        let mut values = Values::defaults(self.b.peek());
         if self.values != values {
             for key in sysctl_names() {
                 if matches!(
@@ -260,7 +260,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Puts every machine-wide sysctl back to its default.
     pub fn reset_machine_sysctls(&mut self) {
-        let defaults = Values::defaults(&self.b);
+        let defaults = Values::defaults(self.b.peek());
         for key in sysctl_names() {
             if matches!(
                 scope_of(&self.b, key),

@@ -20,7 +20,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Arms the delayed acknowledgement of a lone FIN.
     pub(crate) fn arm_delayed_ack(&mut self, i: u32) {
-        let delay = u64::from(self.b.delayed_ack_ms()) * MS;
+        let delay = u64::from(self.b.peek().delayed_ack_ms) * MS;
         self.socks[i].timer = self.arm(TimerKind::DelayedAck, i, delay, delay);
     }
 
@@ -30,8 +30,9 @@ impl<C: Chooser> Machine<C> {
 
     /// The time until the next repetition of a SYN after `retries` of them.
     fn syn_delay_after(&self, retries: u32) -> u64 {
-        let doublings = retries.saturating_sub(self.b.syn_linear()).min(16);
-        let delay = (u64::from(self.b.syn_rto_ms()) * MS) << doublings;
+        let rules = self.b.peek();
+        let doublings = retries.saturating_sub(rules.syn_linear).min(16);
+        let delay = (u64::from(rules.syn_rto_ms) * MS) << doublings;
         delay.min(120 * SEC)
     }
 
@@ -43,7 +44,7 @@ impl<C: Chooser> Machine<C> {
             return 0;
         }
         (0..=u32::from(self.socks[i].retries))
-            .map(|n| grid_step(&self.b, self.syn_delay_after(n)))
+            .map(|n| grid_step(self.b.peek(), self.syn_delay_after(n)))
             .sum()
     }
 
@@ -53,7 +54,7 @@ impl<C: Chooser> Machine<C> {
             .cold
             .as_ref()
             .and_then(|c| c.syn_count)
-            .unwrap_or_else(|| self.ns(ns).values.syn_retries);
+            .unwrap_or_else(|| self.ns(ns).values.syn_retries(&self.b));
         // The repetitions at equal distance come on top.
         if u32::from(self.socks[i].retries) >= u32::from(limit) + self.b.syn_linear() {
             self.socks[i].error = Some(crate::Errno::ETIMEDOUT);

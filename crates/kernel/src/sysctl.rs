@@ -8,7 +8,7 @@ use crate::profile::{Behaviours, Watched};
 /// The values that hold in one network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Values {
-    pub(crate) range: (u16, u16),
+    range: (u16, u16),
     pub(crate) reserved: PortSet,
     pub(crate) nonlocal_bind: bool,
     pub(crate) nonlocal_bind6: bool,
@@ -22,10 +22,12 @@ pub(crate) struct Values {
     pub(crate) fin_timeout: u32,
     pub(crate) max_tw: u32,
     pub(crate) rfc1337: bool,
-    pub(crate) syn_retries: u8,
-    pub(crate) somaxconn: u32,
+    syn_retries: u8,
+    somaxconn: u32,
     pub(crate) bindv6only: bool,
     pub(crate) step_width: u32,
+    /// Keys that have been written, a bit each. The others have the kernel's default.
+    written: u32,
 }
 
 /// A sysctl.
@@ -115,23 +117,24 @@ pub(crate) fn scope_of(b: &Watched, key: &str) -> Option<Scope> {
 /// Returns `true` if a freshly booted kernel has this value already.
 #[must_use]
 pub fn sysctl_is_default(b: &Behaviours, key: &str, text: &str) -> bool {
-    let b = &Watched::new(*b);
     let fresh = Values::defaults(b);
-    let mut written = fresh.clone();
-    written.write(b, key, text).is_ok() && written == fresh
+    let mut values = fresh.clone();
+    let accepted = values.write(&Watched::new(*b), key, text).is_ok();
+    values.written = 0;
+    accepted && values == fresh
 }
 
 impl Values {
     /// The values of a freshly booted kernel, or of a new namespace.
-    pub(crate) fn defaults(b: &Watched) -> Self {
+    pub(crate) fn defaults(b: &Behaviours) -> Self {
         Values {
-            range: (LOW, b.range_high()),
+            range: (LOW, b.range_high),
             reserved: PortSet::default(),
             nonlocal_bind: false,
             nonlocal_bind6: false,
             unprivileged_start: 1024,
             autobind_reuse: false,
-            tw_reuse: match b.tw_reuse() {
+            tw_reuse: match b.tw_reuse {
                 TwReuse::NonZero => 0,
                 TwReuse::Loopback => 2,
             },
@@ -142,20 +145,55 @@ impl Values {
             // Half of the established table's buckets: 65536 of them on a machine of a few GiB.
             max_tw: 32768 * 4,
             rfc1337: false,
-            syn_retries: if b.syn_rto_ms() == 1000 { 6 } else { 5 },
-            somaxconn: b.somaxconn(),
+            syn_retries: if b.syn_rto_ms == 1000 { 6 } else { 5 },
+            somaxconn: b.somaxconn,
             bindv6only: false,
             step_width: 0,
+            written: 0,
         }
+    }
+
+    fn is_default(&self, key: Key) -> bool {
+        self.written >> key as u32 & 1 == 0
+    }
+
+    /// `ip_local_port_range`
+    pub(crate) fn range(&self, rules: &Watched) -> (u16, u16) {
+        if self.is_default(Key::Range) {
+            rules.range_high();
+        }
+        self.range
+    }
+
+    /// `tcp_syn_retries`
+    pub(crate) fn syn_retries(&self, rules: &Watched) -> u8 {
+        if self.is_default(Key::SynRetries) {
+            rules.syn_rto_ms();
+        }
+        self.syn_retries
+    }
+
+    /// The backlog that listen() sets: `somaxconn` at most.
+    pub(crate) fn backlog(&self, rules: &Watched, wanted: u32) -> u32 {
+        /// The least default of any kernel.
+        const LEAST: u32 = 128;
+        if self.is_default(Key::Somaxconn) && wanted > LEAST {
+            rules.somaxconn();
+        }
+        wanted.min(self.somaxconn)
     }
 
     /// Returns `true` if `tcp_tw_reuse` lets ephemeral port selection take a TIME-WAIT socket over
     /// (`tcp_twsk_unique`).
-    pub(crate) fn reuses_time_waits(&self, b: &Watched, loopback: impl Fn() -> bool) -> bool {
+    pub(crate) fn reuses_time_waits(&self, rules: &Watched, loopback: impl Fn() -> bool) -> bool {
+        // The default is 0, or 2 where that means loopback only.
+        if self.is_default(Key::TwReuse) {
+            return loopback() && rules.tw_reuse() == TwReuse::Loopback;
+        }
         match self.tw_reuse {
             0 => false,
             1 => true,
-            value => match b.tw_reuse() {
+            value => match rules.tw_reuse() {
                 TwReuse::NonZero => true,
                 TwReuse::Loopback => value == 2 && loopback(),
             },
@@ -225,6 +263,7 @@ impl Values {
             Key::BindV6Only => self.bindv6only = int()? != 0,
             Key::StepWidth => self.step_width = number(0, i64::from(i32::MAX))? as u32,
         }
+        self.written |= 1 << key as u32;
         Ok(())
     }
 
@@ -233,6 +272,7 @@ impl Values {
         let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == key) else {
             return;
         };
+        self.written = self.written & !(1 << *key as u32) | from.written & 1 << *key as u32;
         match key {
             Key::Range => self.range = from.range,
             Key::Reserved => self.reserved = from.reserved.clone(),

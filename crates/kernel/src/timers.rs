@@ -83,6 +83,11 @@ impl Timers {
         }
     }
 
+    /// Returns `true` if timers of a kind may be armed.
+    pub(crate) fn any(&self, kind: TimerKind) -> bool {
+        !self.lines[kind as usize].is_empty() || !self.others.is_empty()
+    }
+
     /// Takes the timer that may fire first, if it may have fired by `now`.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
         let (first, place) = self.find_first()?;

@@ -8,6 +8,7 @@ use crate::profile::behaviour::{Scope, TwTimer};
 use crate::segment::{SegKind, Segment};
 use crate::slab::Slab;
 use crate::socket::{State, Tw};
+use crate::time::Time;
 use crate::wheel::Wheel;
 
 /// The TIME-WAIT sockets of a machine.
@@ -16,7 +17,18 @@ pub(crate) struct TimeWaits {
     pub(crate) socks: Slab<Tw>,
     /// Scheduled ones, over all namespaces: the number that `tcp_max_tw_buckets` limits.
     pub(crate) count: u32,
+    /// The moment at which the first of them was scheduled, or one that has ended since.
+    oldest: Time,
     pub(crate) wheel: Wheel,
+}
+
+impl TimeWaits {
+    /// The moment from which kernels may differ in which TIME-WAIT sockets have ended: none has
+    /// ended before. A wheel may be early by one slot.
+    pub(crate) fn first_end(&self) -> Option<Time> {
+        let least = self.wheel.round() - self.wheel.period;
+        (self.count > 0).then(|| self.oldest.after(least))
+    }
 }
 
 impl<C: Chooser> Machine<C> {
@@ -40,7 +52,7 @@ impl<C: Chooser> Machine<C> {
                 (false, false) => n.time_wait,
             };
             // Kernels that do not copy the option leave undefined memory there.
-            let reuseport = if self.b.tw_copies_reuseport() {
+            let reuseport = if self.b.peek().tw_copies_reuseport {
                 Some(s.reuseport)
             } else {
                 None
@@ -81,6 +93,12 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn schedule_tw(&mut self, t: u32, timeout: u64) {
         self.unschedule_tw(t);
         (self.tw.socks[t].since, self.tw.socks[t].timeout) = (self.clock, timeout);
+        if self.tw.count == 0 {
+            self.tw.oldest = self.clock;
+        }
+        if timeout != self.tw.wheel.round() {
+            self.observe_ends();
+        }
         if self.has_wheel() {
             self.wheel_schedule(t, timeout);
         } else {
@@ -91,11 +109,17 @@ impl<C: Chooser> Machine<C> {
         self.ns_mut(ns).tw_count += 1;
     }
 
+    /// Notes that the end of TIME-WAIT sockets can be observed.
+    pub(crate) fn observe_ends(&self) {
+        self.b.tw_timer();
+        self.b.hz();
+    }
+
     /// Returns `true` if the machine's wheel ends TIME-WAIT sockets (`inet_twsk_schedule` before
     /// 4.1).
     pub(crate) fn has_wheel(&self) -> bool {
         matches!(
-            self.b.tw_timer(),
+            self.b.peek().tw_timer,
             TwTimer::SlotWheel | TwTimer::SlotWheelQuick
         )
     }

@@ -25,6 +25,11 @@ pub(crate) fn update_fastreuse<C: Chooser>(
 ) {
     let reuses = sock.reuses();
     let reuseport = sock.reuseport && rules.reuseport();
+    // A binder without either option writes 0 in all generations.
+    if !reuses && !reuseport && (empty || bucket.fastreuseport == frp::NO) {
+        (bucket.fastreuse, bucket.fastreuseport) = (0, frp::NO);
+        return;
+    }
     let uid = sock.uid_seen(rules);
     let first = match rules.touch() {
         Touch::Owners => return update_fastreuse_by_owners(rules, chooser, sock, bucket, empty),

@@ -2,7 +2,7 @@
 
 use crate::chooser::Chooser;
 use crate::machine::Machine;
-use crate::profile::Watched;
+use crate::profile::Behaviours;
 use crate::profile::behaviour::TwTimer;
 use crate::time::{SEC, Time};
 use crate::timers::{Timer, TimerKind};
@@ -10,12 +10,12 @@ use crate::timers::{Timer, TimerKind};
 /// The moment at which a TIME-WAIT socket's own timer of this length, in nanoseconds, fires. On
 /// the timer wheel of 4.8 and later that is the first multiple of its level's granularity
 /// strictly behind its expiry.
-pub(crate) fn own_timer_fires(rules: &Watched, since: Time, timeout: u64) -> Time {
+pub(crate) fn own_timer_fires(rules: &Behaviours, since: Time, timeout: u64) -> Time {
     let due = since.after(timeout);
-    if rules.tw_timer() != TwTimer::Grid {
+    if rules.tw_timer != TwTimer::Grid {
         return due;
     }
-    let hz = u64::from(rules.hz());
+    let hz = u64::from(rules.hz);
     let tick = SEC / hz;
     let jiffies = timeout.div_ceil(tick);
     let level = grid_step(rules, timeout) / tick;
@@ -32,8 +32,8 @@ pub(crate) fn own_timer_fires(rules: &Watched, since: Time, timeout: u64) -> Tim
 
 /// The granularity of the level of the timer wheel that a timer of this length is on, in
 /// nanoseconds.
-pub(crate) fn grid_step(rules: &Watched, timeout: u64) -> u64 {
-    let tick = SEC / u64::from(rules.hz());
+pub(crate) fn grid_step(rules: &Behaviours, timeout: u64) -> u64 {
+    let tick = SEC / u64::from(rules.hz);
     let jiffies = timeout.div_ceil(tick);
     let mut level = 1;
     while jiffies > 63 * level - 1 {
@@ -46,13 +46,13 @@ impl<C: Chooser> Machine<C> {
     /// Arms a TIME-WAIT socket's own timer (`inet_twsk_schedule` from 4.1 on). The phase of a
     /// recorded kernel's ticks is not known.
     pub(crate) fn arm_own_timer(&mut self, target: u32, timeout: u64) -> u32 {
-        let nominal = own_timer_fires(&self.b, self.clock, timeout);
+        let nominal = own_timer_fires(self.b.peek(), self.clock, timeout);
         let slack = self.chooser.slack();
         let (mut earliest, mut latest) = (nominal, nominal);
         if slack > 0 {
             let due = self.clock.after(timeout);
-            let step = match self.b.tw_timer() {
-                TwTimer::Grid => grid_step(&self.b, timeout),
+            let step = match self.b.peek().tw_timer {
+                TwTimer::Grid => grid_step(self.b.peek(), timeout),
                 _ => 0,
             };
             earliest = Time(due.nanos().saturating_sub(slack.min(timeout)));

@@ -64,10 +64,11 @@ impl fmt::Display for SocketView {
 impl<C: Chooser> Machine<C> {
     /// The end of a TIME-WAIT socket, for views.
     fn expiry(&self, tw: &Tw) -> Time {
+        self.observe_ends();
         if self.has_wheel() {
             tw.since.after(tw.timeout)
         } else {
-            own_timer_fires(&self.b, tw.since, tw.timeout)
+            own_timer_fires(self.b.peek(), tw.since, tw.timeout)
         }
     }
 

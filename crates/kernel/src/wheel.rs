@@ -34,6 +34,11 @@ pub(crate) struct Wheel {
 }
 
 impl Wheel {
+    /// The time of one round: the length of an ordinary TIME-WAIT.
+    pub(crate) fn round(&self) -> u64 {
+        self.period * SLOTS as u64
+    }
+
     /// The state that later behaviour depends on, besides the timers: slots and rows of live
     /// entries.
     pub(crate) fn fingerprint(
@@ -80,12 +85,12 @@ impl Default for Wheel {
 impl<C: Chooser> Machine<C> {
     /// The calendar's step: a power of two of jiffies.
     fn quantum(&self) -> u64 {
-        let jiffies: u64 = match self.b.hz() {
+        let jiffies: u64 = match self.b.peek().hz {
             0..=100 => 16,
             101..=250 => 32,
             _ => 128,
         };
-        jiffies * SEC / u64::from(self.b.hz())
+        jiffies * SEC / u64::from(self.b.peek().hz)
     }
 
     pub(crate) fn wheel_schedule(&mut self, t: u32, timeout: u64) {

@@ -171,19 +171,25 @@ impl<C: Chooser> World<C> {
         machines.filter_map(Machine::next_event).min()
     }
 
+    /// The same for stops on the way, which no caller sees.
+    fn next_timer(&mut self) -> Option<Time> {
+        let machines = self.machines.iter_mut();
+        machines.filter_map(Machine::next_timer).min()
+    }
+
     /// Lets time pass on all machines; timers fire in the order of time, then of machines.
     pub fn advance(&mut self, to: Time) {
         if to <= self.clock && !self.machines.iter().any(Machine::is_due) {
             return;
         }
-        while let Some(next) = self.next_event().filter(|&t| t <= to) {
+        while let Some(next) = self.next_timer().filter(|&t| t <= to) {
             let next = next.max(self.clock);
             for m in &mut self.machines {
                 m.advance(next);
             }
             self.clock = next;
             self.settle();
-            if self.next_event() == Some(next) {
+            if self.next_timer() == Some(next) {
                 // Timers that fire now and arm others for now: one more round, and again.
                 continue;
             }

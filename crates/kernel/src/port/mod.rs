@@ -36,7 +36,7 @@ pub(crate) enum Verdict {
 /// The range that ephemeral ports of a socket come from (`inet_sk_get_local_port_range`): each end
 /// of `IP_LOCAL_PORT_RANGE` counts only if it lies inside the namespace's range.
 pub(crate) fn port_range(ns: &Ns, sock: &Sock, rules: &Watched) -> (u16, u16) {
-    let (mut low, mut high) = ns.values.range;
+    let (mut low, mut high) = ns.values.range(rules);
     let (want_low, want_high) = sock.range();
     if (want_low, want_high) != (0, 0) && rules.local_port_range_option() {
         let inside = low..=high;

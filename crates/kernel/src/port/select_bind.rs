@@ -269,6 +269,8 @@ impl<C: Chooser> Machine<C> {
         best: &mut Option<u16>,
     ) -> bool {
         self.read_undefined(sk, port);
+        // Both counts of sockets may include children.
+        self.b.child_counted();
         let many = i64::from(self.ports.bsockets) > i64::from(n);
         let (t, chooser) = self.tables(self.socks[sk].ns);
         let verdict = bind_may_select(&t, sk, port, Mode::Automatic);

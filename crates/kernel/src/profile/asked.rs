@@ -45,6 +45,13 @@ impl Watched {
         &self.table
     }
 
+    /// The whole table, without a note. For values whose effect cannot be observed yet: the place
+    /// that makes the effect visible asks for the behaviour.
+    #[inline]
+    pub(crate) fn peek(&self) -> &Behaviours {
+        &self.table
+    }
+
     /// What has been asked for until now.
     pub(crate) fn asked(&self) -> Asked {
         Asked(self.asked.load(Ordering::Relaxed))
