@@ -1,8 +1,8 @@
 //! The clock of a machine: timers are armed, and fire as time passes.
 
 use crate::chooser::Chooser;
+use crate::conn::segment::SegKind;
 use crate::machine::Machine;
-use crate::segment::SegKind;
 use crate::time::Time;
 use crate::timers::{Timer, TimerKind};
 
@@ -82,7 +82,11 @@ impl<C: Chooser> Machine<C> {
 
     pub(crate) fn timer_valid(&self, t: &Timer) -> bool {
         match t.kind {
-            TimerKind::TimeWait => self.tw.socks.get(t.target).is_some_and(|w| w.timer == t.seq),
+            TimerKind::TimeWait => self
+                .tw
+                .socks
+                .get(t.target)
+                .is_some_and(|w| w.timer == t.seq),
             TimerKind::Wheel => self.tw.wheel.timer == t.seq,
             TimerKind::Calendar => self.tw.wheel.calendar_timer == t.seq,
             _ => self.socks.get(t.target).is_some_and(|s| s.timer == t.seq),

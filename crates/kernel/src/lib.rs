@@ -12,13 +12,13 @@
 //! | question | function | file in `src` |
 //! |---|---|---|
 //! | may `connect()` without `bind()` take a port? | `connect_may_use` | `port/select_connect.rs` |
-//! | may `bind()` or `listen()` take a port? | `bind_may_use` | `bind.rs` |
+//! | may `bind()` or `listen()` take a port? | `bind_may_use` | `conn/bind.rs` |
 //! | may `bind()` to port 0 take a port? | `bind_may_select` | `port/select_bind.rs` |
-//! | do two owners of a port conflict? | `conflict` | `conflict.rs` |
-//! | is a 4-tuple free? | `check_established` | `established.rs` |
-//! | may a TIME-WAIT socket be replaced? | `may_replace` | `reuse.rs` |
-//! | how do `fastreuse` and `fastreuseport` change? | `update_fastreuse` | `touch.rs` |
-//! | when does a TIME-WAIT socket end? | `schedule_tw` | `timewait.rs` |
+//! | do two owners of a port conflict? | `conflict` | `bucket/conflict.rs` |
+//! | is a 4-tuple free? | `check_established` | `conn/established.rs` |
+//! | may a TIME-WAIT socket be replaced? | `may_replace` | `time_wait/reuse.rs` |
+//! | how do `fastreuse` and `fastreuseport` change? | `update_fastreuse` | `bucket/touch.rs` |
+//! | when does a TIME-WAIT socket end? | `schedule_tw` | `time_wait/mod.rs` |
 //! | how do kernels differ, and since when? | the tables `behaviours!`, `CHANGES`, `DISTROS` | `profile/` |
 //!
 //! A behaviour that a new kernel changes is a row of `profile/behaviour.rs`, dated in
@@ -29,59 +29,36 @@
 //! no algorithm asks for a version number. [`follow`] judges the answers of real kernels.
 
 pub mod addr;
-mod bind;
 mod bucket;
 pub mod chooser;
 mod clock;
-mod close;
-mod conflict;
-mod connect;
-mod destinations;
-mod established;
+mod conn;
 mod explain;
 pub mod follow;
-mod handshake;
-mod held;
 pub mod journal;
 mod machine;
-mod ns;
-mod owners;
+mod namespace;
 mod port;
-mod portset;
 pub mod profile;
-pub mod reason;
-mod requests;
-mod retransmit;
-mod reuse;
-mod segment;
-mod set_option;
 mod slab;
-mod socket;
-pub mod source_map;
 mod sysctl;
 mod tables;
-mod tcp;
 pub mod time;
+mod time_wait;
 mod timers;
-mod timewait;
 mod timing;
-mod touch;
-mod tuples;
-mod tw_timer;
-mod view;
-mod wheel;
 mod world;
 
 pub use addr::{Endpoint, Ip};
 pub use chooser::{Chooser, Seeded};
-pub use explain::call_path;
+pub use conn::segment::{SegKind, Segment};
+pub use conn::socket::State;
+pub use explain::reason::{PortRefusal, PortVerdict, Refusal, Rule};
+pub use explain::view::{BucketView, SocketView};
+pub use explain::{call_path, reason, source_map};
 pub use fourtuple_syscall::{Errno, Family, PortRange, ShortName, Shutdown, SockOpt};
 pub use machine::{Machine, NsId, SockId};
 pub use profile::{Asked, Behaviours, Profile};
-pub use reason::{PortRefusal, PortVerdict, Refusal, Rule};
-pub use segment::{SegKind, Segment};
-pub use socket::State;
 pub use sysctl::{sysctl_is_default, sysctl_names, sysctl_scope};
 pub use time::Time;
-pub use view::{BucketView, SocketView};
 pub use world::{MachineId, World, WorldNs, WorldSock};

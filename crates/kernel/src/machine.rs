@@ -4,18 +4,18 @@ use crate::Errno;
 use crate::Family;
 use crate::addr::{Endpoint, Ip};
 use crate::chooser::{Chooser, Seeded};
-use crate::ns::Ns;
+use crate::conn::segment::Packet;
+use crate::conn::socket::{NONE, Sock, State};
+use crate::explain::reason::{Refusal, Rule};
+use crate::namespace::Namespace;
 use crate::port::Ports;
 use crate::profile::behaviour::Scope;
 use crate::profile::{Asked, Behaviours, Watched};
-use crate::reason::{Refusal, Rule};
-use crate::segment::Packet;
 use crate::slab::Slab;
-use crate::socket::{NONE, Sock, State};
 use crate::sysctl::{Values, scope_of, sysctl_names};
 use crate::time::Time;
+use crate::time_wait::TimeWaits;
 use crate::timers::Timers;
-use crate::timewait::TimeWaits;
 use std::collections::VecDeque;
 
 /// A network namespace of one machine.
@@ -54,7 +54,7 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) clock: Time,
     pub(crate) socks: Slab<Sock>,
     pub(crate) tw: TimeWaits,
-    pub(crate) nss: Vec<Ns>,
+    pub(crate) nss: Vec<Namespace>,
     pub(crate) generation: u32,
     /// Machine-wide values of sysctls that are not per namespace.
     pub(crate) values: Values,
@@ -128,7 +128,7 @@ impl<C: Chooser> Machine<C> {
                 }
             }
         }
-        self.nss.push(Ns::new(values));
+        self.nss.push(Namespace::new(values));
         NsId(u16::try_from(self.nss.len() - 1).expect("fewer than 65536 namespaces"))
     }
 
@@ -159,7 +159,7 @@ impl<C: Chooser> Machine<C> {
         }
         self.inbox.retain(|p| p.ns != ns.0);
         self.outbox.retain(|p| p.ns != ns.0);
-        let mut gone = Ns::new(self.nss[usize::from(ns.0)].values.clone());
+        let mut gone = Namespace::new(self.nss[usize::from(ns.0)].values.clone());
         gone.alive = false;
         self.nss[usize::from(ns.0)] = gone;
     }
@@ -330,11 +330,11 @@ impl<C: Chooser> Machine<C> {
         self.live(s).is_some_and(|i| self.socks[i].num != 0)
     }
 
-    pub(crate) fn ns(&self, ns: u16) -> &Ns {
+    pub(crate) fn ns(&self, ns: u16) -> &Namespace {
         &self.nss[usize::from(ns)]
     }
 
-    pub(crate) fn ns_mut(&mut self, ns: u16) -> &mut Ns {
+    pub(crate) fn ns_mut(&mut self, ns: u16) -> &mut Namespace {
         &mut self.nss[usize::from(ns)]
     }
 

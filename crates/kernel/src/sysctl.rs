@@ -1,7 +1,7 @@
 //! The sysctls that decide about ports: their values, where they live and what may be written.
 
 use crate::Errno;
-use crate::portset::PortSet;
+use crate::port::set::PortSet;
 use crate::profile::behaviour::{Scope, TwAge, TwReuse};
 use crate::profile::{Behaviours, Watched};
 

@@ -1,16 +1,16 @@
 //! The read-only view of a kernel's tables that the port rules take as their argument.
 
 use crate::chooser::Chooser;
+use crate::conn::socket::{Sock, Tw};
 use crate::machine::Machine;
-use crate::ns::Ns;
+use crate::namespace::Namespace;
 use crate::profile::Watched;
 use crate::slab::Slab;
-use crate::socket::{Sock, Tw};
 use crate::time::Time;
 
 /// One network namespace, and the sockets and rules of its machine.
 pub(crate) struct Tables<'a> {
-    pub(crate) ns: &'a Ns,
+    pub(crate) ns: &'a Namespace,
     pub(crate) socks: &'a Slab<Sock>,
     pub(crate) tws: &'a Slab<Tw>,
     pub(crate) rules: &'a Watched,

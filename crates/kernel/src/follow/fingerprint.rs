@@ -5,9 +5,9 @@
 
 use crate::addr::Endpoint;
 use crate::chooser::Chooser;
+use crate::conn::socket::{Cold, Sock, Tw};
 use crate::machine::{Machine, SockId};
 use crate::profile::behaviour::Scope;
-use crate::socket::{Cold, Sock, Tw};
 use crate::timers::TimerKind;
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! A chooser that walks through all possible answers, one combination after the other.
 
 use crate::chooser::{Chooser, PortHashInput};
-use crate::reuse::SLACK;
+use crate::time_wait::reuse::SLACK;
 
 /// Enumerates the choices of one call: run the call, read the outcome, [`Script::another`], run it
 /// again on a copy of the old state, until there is nothing left.

@@ -1,14 +1,16 @@
 //! Ephemeral port selection: the range, the rules for one port, and the searches.
 
+pub(crate) mod destinations;
 pub(crate) mod select_bind;
 pub(crate) mod select_connect;
+pub(crate) mod set;
 #[cfg(test)]
 mod tests;
 
-use crate::ns::Ns;
+use crate::conn::socket::Sock;
+use crate::explain::reason::PortVerdict;
+use crate::namespace::Namespace;
 use crate::profile::Watched;
-use crate::reason::PortVerdict;
-use crate::socket::Sock;
 use std::collections::BTreeMap;
 
 /// The memory of earlier searches, for all namespaces of a machine.
@@ -35,7 +37,7 @@ pub(crate) enum Verdict {
 
 /// The range that ephemeral ports of a socket come from (`inet_sk_get_local_port_range`): each end
 /// of `IP_LOCAL_PORT_RANGE` counts only if it lies inside the namespace's range.
-pub(crate) fn port_range(ns: &Ns, sock: &Sock, rules: &Watched) -> (u16, u16) {
+pub(crate) fn port_range(ns: &Namespace, sock: &Sock, rules: &Watched) -> (u16, u16) {
     let (mut low, mut high) = ns.values.range(rules);
     let (want_low, want_high) = sock.range();
     if (want_low, want_high) != (0, 0) && rules.local_port_range_option() {

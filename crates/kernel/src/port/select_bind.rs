@@ -11,16 +11,16 @@
 use super::{Verdict, port_range};
 use crate::Family;
 use crate::addr::Ip;
-use crate::bind::{Taken, joins_unchecked};
+use crate::bucket::conflict::{Mode, conflict};
+use crate::bucket::held::Held;
 use crate::chooser::Chooser;
-use crate::conflict::{Mode, conflict};
-use crate::held::Held;
+use crate::conn::bind::{Taken, joins_unchecked};
+use crate::conn::socket::Sock;
+use crate::explain::reason::PortVerdict;
 use crate::machine::Machine;
-use crate::portset::{Passed, PortSet, Run, runs_by_one, runs_by_two};
+use crate::port::set::{Passed, PortSet, Run, runs_by_one, runs_by_two};
 use crate::profile::Watched;
 use crate::profile::behaviour::{Bhash2, BindScan, HalfRange, PairRule};
-use crate::reason::PortVerdict;
-use crate::socket::Sock;
 use crate::tables::Tables;
 
 /// The number of times that an old kernel starts its selection again after the remembered port

@@ -6,19 +6,19 @@
 
 use super::{Ports, Verdict, port_range};
 use crate::bucket::Owner;
+use crate::bucket::held::Held;
 use crate::chooser::{Chooser, PortHashInput};
-use crate::destinations::{Destination, Destinations};
-use crate::established::{Check, PortFrom, check_established, in_use};
-use crate::reuse::selection_may_replace;
-use crate::held::Held;
+use crate::conn::established::{Check, PortFrom, check_established, in_use};
+use crate::conn::socket::Sock;
+use crate::explain::reason::{PortVerdict, Refusal};
 use crate::machine::Machine;
-use crate::portset::{Passed, Run, WORDS, ports_of, runs_by_one, runs_by_two};
+use crate::port::destinations::{Destination, Destinations};
+use crate::port::set::{Passed, Run, WORDS, ports_of, runs_by_one, runs_by_two};
 use crate::profile::Watched;
 use crate::profile::behaviour::{ConnectScan, Perturb};
-use crate::reason::{PortVerdict, Refusal};
-use crate::socket::Sock;
 use crate::tables::Tables;
 use crate::time::{SEC, Time};
+use crate::time_wait::reuse::selection_may_replace;
 
 /// connect() without bind(): may it take `port`?  (`__inet_hash_connect`, all kernels)
 ///

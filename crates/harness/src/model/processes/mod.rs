@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
 
-use foldhash::fast::FixedState;
 use crate::model::agenda::Agenda;
+use foldhash::fast::FixedState;
 use fourtuple_kernel::{Chooser, Endpoint, Errno, Time, WorldSock};
 use fourtuple_scenario::{Hold, Process, SocketOption};
 use indexmap::IndexMap;

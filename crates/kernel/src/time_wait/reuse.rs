@@ -1,9 +1,9 @@
 //! Replacing a TIME-WAIT socket in connect() (`tcp_twsk_unique`).
 
 use crate::chooser::Chooser;
-use crate::established::PortFrom;
+use crate::conn::established::PortFrom;
+use crate::conn::socket::Tw;
 use crate::profile::behaviour::TwAge;
-use crate::socket::Tw;
 use crate::tables::Tables;
 use crate::time::{MS, SEC};
 
@@ -24,7 +24,12 @@ pub(crate) fn selection_may_replace(t: &Tables<'_>, sk: u32) -> bool {
 /// enough; ephemeral port selection also needs `tcp_tw_reuse` (2, the default of 4.19 and later, is
 /// for loopback only) and an age ([`old_enough`]), and from 6.12 on leaves those in FIN-WAIT-2
 /// alone.
-pub(crate) fn may_replace<C: Chooser>(t: &Tables<'_>, chooser: &mut C, tw: u32, from: PortFrom) -> bool {
+pub(crate) fn may_replace<C: Chooser>(
+    t: &Tables<'_>,
+    chooser: &mut C,
+    tw: u32,
+    from: PortFrom,
+) -> bool {
     let w = &t.tws[tw];
     if !w.timestamps {
         return false;

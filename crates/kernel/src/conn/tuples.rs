@@ -11,7 +11,7 @@
 
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::Owner;
-use crate::ns::fold;
+use crate::namespace::fold;
 use hashbrown::HashTable;
 use hashbrown::hash_table;
 use std::collections::BTreeMap;

@@ -6,13 +6,13 @@ use crate::Family;
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
+use crate::conn::segment::{Packet, SegKind, Segment};
+use crate::conn::socket::{Sock, State};
+use crate::conn::tuples::Tuple;
 use crate::machine::{Machine, NsId};
-use crate::ns::Ns;
-use crate::segment::{Packet, SegKind, Segment};
-use crate::socket::{Sock, State};
+use crate::namespace::Namespace;
 use crate::time::MS;
 use crate::timers::TimerKind;
-use crate::tuples::Tuple;
 
 impl<C: Chooser> Machine<C> {
     /// The next segment for an address outside its sender's namespace, with that namespace.
@@ -67,7 +67,7 @@ impl<C: Chooser> Machine<C> {
         let to = if self.ns(ns).is_local(seg.dst.ip) {
             Some(ns)
         } else if self.bridged {
-            let holds = |n: &Ns| n.alive && n.addresses.contains(&seg.dst.ip);
+            let holds = |n: &Namespace| n.alive && n.addresses.contains(&seg.dst.ip);
             self.nss.iter().position(holds).map(|other| other as u16)
         } else {
             None

@@ -1,15 +1,19 @@
 //! TIME-WAIT sockets: their creation, the segments that meet them, their end
 //! (`tcp_time_wait`, `tcp_timewait_state_process`, `inet_twsk_schedule`).
 
+pub(crate) mod reuse;
+pub(crate) mod timer;
+pub(crate) mod wheel;
+
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
+use crate::conn::segment::{SegKind, Segment};
+use crate::conn::socket::{State, Tw};
 use crate::machine::Machine;
 use crate::profile::behaviour::{Scope, TwTimer};
-use crate::segment::{SegKind, Segment};
 use crate::slab::Slab;
-use crate::socket::{State, Tw};
 use crate::time::Time;
-use crate::wheel::Wheel;
+use crate::time_wait::wheel::Wheel;
 
 /// The TIME-WAIT sockets of a machine.
 #[derive(Clone, Debug, Default)]

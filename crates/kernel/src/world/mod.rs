@@ -1,5 +1,7 @@
 //! Several machines joined by an ideal network: packets take no time and none is lost.
 
+mod views;
+
 use crate::Errno;
 use crate::Family;
 use crate::Shutdown;
@@ -10,10 +12,7 @@ use crate::follow::{Op, Seen};
 use crate::journal::{Journal, end_of};
 use crate::machine::{Machine, NsId, SockId};
 use crate::profile::{Asked, Behaviours};
-use crate::reason::Refusal;
-use crate::socket::State;
 use crate::time::Time;
-use crate::view::{BucketView, SocketView};
 use std::collections::BTreeMap;
 use std::task::Poll;
 
@@ -458,55 +457,5 @@ impl<C: Chooser> World<C> {
     /// [`Machine::crash`]
     pub fn crash(&mut self, ns: WorldNs) {
         self.machines[ns.machine.0].crash(ns.ns);
-    }
-
-    /// [`Machine::local_addr`]
-    #[must_use]
-    pub fn local_addr(&self, s: WorldSock) -> Endpoint {
-        self.machines[s.machine.0].local_addr(s.sock)
-    }
-
-    /// [`Machine::peer_addr`]
-    ///
-    /// # Errors
-    /// As there.
-    pub fn peer_addr(&self, s: WorldSock) -> Result<Endpoint, Errno> {
-        self.machines[s.machine.0].peer_addr(s.sock)
-    }
-
-    /// [`Machine::state`]
-    #[must_use]
-    pub fn state(&self, s: WorldSock) -> State {
-        self.machines[s.machine.0].state(s.sock)
-    }
-
-    /// [`Machine::set_explain`] on every machine.
-    pub fn set_explain(&mut self, on: bool) {
-        for m in &mut self.machines {
-            m.set_explain(on);
-        }
-    }
-
-    /// [`Machine::take_refusal`] of the machine whose call failed.
-    pub fn take_refusal(&mut self) -> Option<Refusal> {
-        self.machines.iter_mut().find_map(Machine::take_refusal)
-    }
-
-    /// [`Machine::bucket`]
-    #[must_use]
-    pub fn bucket(&self, ns: WorldNs, port: u16) -> Option<BucketView> {
-        self.machines[ns.machine.0].bucket(ns.ns, port)
-    }
-
-    /// [`Machine::buckets`]
-    #[must_use]
-    pub fn buckets(&self, ns: WorldNs) -> Vec<BucketView> {
-        self.machines[ns.machine.0].buckets(ns.ns)
-    }
-
-    /// [`Machine::sockets`]
-    #[must_use]
-    pub fn sockets(&self, ns: WorldNs) -> Vec<SocketView> {
-        self.machines[ns.machine.0].sockets(ns.ns)
     }
 }

@@ -4,8 +4,8 @@
 //! `docs/kernel-map.md` is [`page`] of this table. Tests check that every behaviour and every
 //! [`Rule`] has a place here, and that the places exist.
 
+use crate::explain::reason::Rule;
 use crate::profile::{self, Behaviours};
-use crate::reason::Rule;
 use std::fmt::Write as _;
 
 /// A kernel function and its counterpart in the model.
@@ -60,9 +60,9 @@ macro_rules! functions {
 
 functions! {
     "sock_setsockopt", "SO_REUSEADDR, SO_REUSEPORT, SO_LINGER", "all",
-        "set_option.rs" => "set_option", [OptionUnknown, OptionInvalid], reference;
+        "conn/set_option.rs" => "set_option", [OptionUnknown, OptionInvalid], reference;
     "sock_setbindtodevice", "SO_BINDTODEVICE", "all",
-        "set_option.rs" => "set_option", [OptionInvalid];
+        "conn/set_option.rs" => "set_option", [OptionInvalid];
     "proc_sys_call_handler", "writing a sysctl", "all",
         "machine.rs" => "sysctl", [SysctlUnknown, SysctlInvalid];
     "ipv4_local_port_range", "writing ip_local_port_range", "all",
@@ -70,34 +70,34 @@ functions! {
     "sysctl_local_ports", "defaults of ip_local_port_range", "all",
         "sysctl.rs" => "defaults", [], reference;
     "inet_bind", "checks of bind() before the port, AF_INET", "all",
-        "bind.rs" => "check_bind",
+        "conn/bind.rs" => "check_bind",
         [BindNotLocal, BindPrivileged, BindAlreadyBound], reference;
     "inet6_bind", "checks of bind() before the port, AF_INET6", "all",
-        "bind.rs" => "check_bind",
+        "conn/bind.rs" => "check_bind",
         [BindNotLocal, BindPrivileged, BindAlreadyBound, BindMappedV6Only];
     "inet_csk_get_port", "taking a port: bind() and listen()", "all",
-        "bind.rs" => "bind_may_use", [BindConflict, ListenConflict], reference;
+        "conn/bind.rs" => "bind_may_use", [BindConflict, ListenConflict], reference;
     "inet_csk_find_open_port", "ephemeral port selection of bind() and listen()",
         "4.11 and later; before, part of `inet_csk_get_port`",
         "port/select_bind.rs" => "bind_may_select", [BindNoFreePort, ListenNoFreePort], reference;
     "inet_csk_bind_conflict", "whether two owners of a port may share it", "all",
-        "conflict.rs" => "conflict", [BindConflict, ListenConflict], reference;
+        "bucket/conflict.rs" => "conflict", [BindConflict, ListenConflict], reference;
     "inet6_csk_bind_conflict", "the same for AF_INET6", "up to 4.10",
-        "conflict.rs" => "conflict", [BindConflict, ListenConflict];
+        "bucket/conflict.rs" => "conflict", [BindConflict, ListenConflict];
     "inet_bhash2_conflict", "the same by local address", "6.1 and later",
-        "conflict.rs" => "meets", [BindConflict, ListenConflict], reference;
+        "bucket/conflict.rs" => "meets", [BindConflict, ListenConflict], reference;
     "inet_rcv_saddr_equal", "whether two local addresses overlap", "all",
-        "conflict.rs" => "overlap", [BindConflict, ListenConflict];
+        "bucket/conflict.rs" => "overlap", [BindConflict, ListenConflict];
     "sk_reuseport_match", "the fast path of SO_REUSEPORT",
         "4.11 and later; inlined from 3.9 on",
-        "conflict.rs" => "reuseport_match", [], reference;
+        "bucket/conflict.rs" => "reuseport_match", [], reference;
     "inet_csk_update_fastreuse", "fastreuse and fastreuseport when a socket takes a port",
         "5.9 and later; inlined before",
-        "touch.rs" => "update_fastreuse", [], reference;
+        "bucket/touch.rs" => "update_fastreuse", [], reference;
     "sock_i_uid", "the uid that rules see", "up to 6.16",
-        "socket.rs" => "uid_seen", [], reference;
+        "conn/socket.rs" => "uid_seen", [], reference;
     "sk_uid", "the uid that rules see", "6.17 and later",
-        "socket.rs" => "uid_seen", [], reference;
+        "conn/socket.rs" => "uid_seen", [], reference;
     "inet_is_local_reserved_port", "ip_local_reserved_ports", "2.6.35 and later",
         "port/select_connect.rs" => "connect_may_use", [ConnectReserved], reference;
     "inet_get_local_port_range", "ip_local_port_range", "all",
@@ -105,64 +105,64 @@ functions! {
     "inet_sk_get_local_port_range", "IP_LOCAL_PORT_RANGE", "6.3 and later",
         "port/mod.rs" => "port_range", [], reference;
     "inet_csk_listen_start", "listen()", "all",
-        "close.rs" => "listen", [ListenConflict, ListenNoFreePort], reference;
+        "conn/close.rs" => "listen", [ListenConflict, ListenNoFreePort], reference;
     "inet_listen", "checks of listen(), its backlog", "all",
-        "close.rs" => "listen", [ListenState], reference;
+        "conn/close.rs" => "listen", [ListenState], reference;
     "inet_stream_connect", "the state of the socket that connects", "all",
-        "connect.rs" => "connect", [ConnectState], reference;
+        "conn/connect.rs" => "connect", [ConnectState], reference;
     "ip_route_output_key", "source address and route", "all",
-        "connect.rs" => "source", [ConnectUnreachable];
+        "conn/connect.rs" => "source", [ConnectUnreachable];
     "tcp_v4_connect", "connect() up to the port, AF_INET", "all",
-        "connect.rs" => "connect_to", [ConnectUnreachable, ConnectFamily], reference;
+        "conn/connect.rs" => "connect_to", [ConnectUnreachable, ConnectFamily], reference;
     "tcp_v6_connect", "connect() up to the port, AF_INET6", "all",
-        "connect.rs" => "destination", [ConnectUnreachable, ConnectFamily];
+        "conn/connect.rs" => "destination", [ConnectUnreachable, ConnectFamily];
     "__inet_hash_connect", "ephemeral port selection of connect()", "all",
         "port/select_connect.rs" => "connect_may_use",
         [ConnectNoPort, ConnectSkipFastreuse, ConnectTupleTaken, ConnectTupleTimeWait,
          ConnectReserved], reference;
     "__inet_check_established", "whether a 4-tuple is free", "all",
-        "established.rs" => "check_established",
+        "conn/established.rs" => "check_established",
         [ConnectTupleTaken, ConnectTupleTimeWait, ConnectBoundTuple, ConnectBoundTimeWait],
         reference;
     "tcp_twsk_unique", "replacing a TIME-WAIT socket", "all",
-        "reuse.rs" => "may_replace", [ConnectTupleTimeWait, ConnectBoundTimeWait], reference;
+        "time_wait/reuse.rs" => "may_replace", [ConnectTupleTimeWait, ConnectBoundTimeWait], reference;
     "inet_bhash2_reset_saddr", "the address after a failed connect()",
         "6.2 and later, and stable branches",
-        "connect.rs" => "after_failed_connect", [], reference;
+        "conn/connect.rs" => "after_failed_connect", [], reference;
     "tcp_syn_options", "timestamps of a connection", "all",
-        "tcp.rs" => "send", [];
+        "conn/tcp.rs" => "send", [];
     "tcp_retransmit_timer", "repetitions of a SYN", "all",
-        "retransmit.rs" => "retry_syn", [ConnectTimedOut];
+        "conn/retransmit.rs" => "retry_syn", [ConnectTimedOut];
     "tcp_conn_request", "a SYN that meets a listener", "all",
-        "handshake.rs" => "receive_syn", [ConnectRefused];
+        "conn/handshake.rs" => "receive_syn", [ConnectRefused];
     "__inet_inherit_port", "the child socket in its listener's bucket", "all",
-        "handshake.rs" => "spawn_child", [], reference;
+        "conn/handshake.rs" => "spawn_child", [], reference;
     "tcp_rcv_synsent_state_process", "answers to a SYN", "all",
-        "tcp.rs" => "receive_syn_sent", [ConnectRefused];
+        "conn/tcp.rs" => "receive_syn_sent", [ConnectRefused];
     "tcp_rcv_state_process", "acknowledgement of a FIN, and of a handshake", "all",
-        "close.rs" => "enter_fin_wait2", [];
+        "conn/close.rs" => "enter_fin_wait2", [];
     "tcp_validate_incoming", "a SYN in an open connection", "all",
-        "tcp.rs" => "receive_open", [];
+        "conn/tcp.rs" => "receive_open", [];
     "tcp_send_delayed_ack", "the acknowledgement of a lone FIN", "all",
-        "retransmit.rs" => "arm_delayed_ack", [];
+        "conn/retransmit.rs" => "arm_delayed_ack", [];
     "tcp_reset", "a reset by the other end", "all",
-        "tcp.rs" => "reset", [ConnectionReset, ConnectRefused];
+        "conn/tcp.rs" => "reset", [ConnectionReset, ConnectRefused];
     "tcp_time_wait", "the socket that becomes a TIME-WAIT socket", "all",
-        "timewait.rs" => "time_wait", [], reference;
+        "time_wait/mod.rs" => "time_wait", [], reference;
     "tcp_fin_time", "the length of FIN-WAIT-2", "all",
-        "close.rs" => "fin_time", [];
+        "conn/close.rs" => "fin_time", [];
     "tcp_timewait_state_process", "segments that meet a TIME-WAIT socket", "all",
-        "timewait.rs" => "receive_tw", [];
+        "time_wait/mod.rs" => "receive_tw", [];
     "inet_twsk_schedule", "the end of a TIME-WAIT socket", "all",
-        "timewait.rs" => "schedule_tw", [], reference;
+        "time_wait/mod.rs" => "schedule_tw", [], reference;
     "inet_twdr_hangman", "a tick of the TIME-WAIT wheel", "up to 4.0",
-        "wheel.rs" => "wheel_tick", [], reference;
+        "time_wait/wheel.rs" => "wheel_tick", [], reference;
     "inet_bind_bucket_destroy", "the bucket when an owner leaves", "all",
-        "owners.rs" => "unlink", [], reference;
+        "bucket/owners.rs" => "unlink", [], reference;
     "inet_put_port", "giving a port back", "all",
-        "bind.rs" => "put_port", [], reference;
+        "conn/bind.rs" => "put_port", [], reference;
     "jiffies", "the kernel's clock", "all",
-        "tw_timer.rs" => "own_timer_fires", [], reference;
+        "time_wait/timer.rs" => "own_timer_fires", [], reference;
 }
 
 /// The page of the map, in Markdown.

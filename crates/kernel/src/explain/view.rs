@@ -3,10 +3,10 @@
 use crate::addr::Endpoint;
 use crate::bucket::{Bucket, Who};
 use crate::chooser::Chooser;
+use crate::conn::socket::{State, Tw};
 use crate::machine::{Machine, NsId};
-use crate::socket::{State, Tw};
-use crate::tw_timer::own_timer_fires;
 use crate::time::Time;
+use crate::time_wait::timer::own_timer_fires;
 use std::fmt;
 
 /// A bind bucket.
@@ -167,7 +167,8 @@ impl<C: Chooser> Machine<C> {
             }
             assert_eq!(
                 ns.tw_count as usize,
-                self.tw.socks
+                self.tw
+                    .socks
                     .iter()
                     .filter(|(_, w)| usize::from(w.ns) == n)
                     .count()
@@ -177,7 +178,7 @@ impl<C: Chooser> Machine<C> {
         for (_, s) in self.socks.iter() {
             assert_eq!(
                 s.num != 0,
-                s.bucket != crate::socket::NONE,
+                s.bucket != crate::conn::socket::NONE,
                 "a port is held by a bucket"
             );
         }

@@ -2,8 +2,8 @@
 
 use crate::bucket::{ByAddr, Owner, Who};
 use crate::chooser::Chooser;
+use crate::conn::socket::NONE;
 use crate::machine::Machine;
-use crate::socket::NONE;
 
 impl<C: Chooser> Machine<C> {
     /// Puts an owner into a bucket and its entry by address.

@@ -1,12 +1,12 @@
 //! The two values of a bind bucket, when a socket takes the port (`inet_csk_update_fastreuse`).
 
 use crate::Family;
+use crate::bucket::conflict::{reuseport_match, uid_matches};
 use crate::bucket::{Bucket, Fastuid, Snapshot, frp};
 use crate::chooser::Chooser;
-use crate::conflict::{reuseport_match, uid_matches};
+use crate::conn::socket::Sock;
 use crate::profile::Watched;
 use crate::profile::behaviour::{ReuseportMatch, Touch};
-use crate::socket::Sock;
 
 /// Changes `fastreuse` and `fastreuseport` of a bucket for a socket that takes the port
 /// (`inet_csk_update_fastreuse`; inlined before 4.11). `empty`: the bucket has no owner yet.

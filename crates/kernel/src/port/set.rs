@@ -313,7 +313,7 @@ pub(crate) fn runs_by_one(low: u16, high: u16, offset: u32) -> [Run; 2] {
 
 const SLOTS: usize = 256;
 
-/// An index per port, [`crate::socket::NONE`] where there is none.
+/// An index per port, [`crate::conn::socket::NONE`] where there is none.
 #[derive(Clone, Debug)]
 pub(crate) struct PortMap {
     pages: Vec<Option<Box<[u32; SLOTS]>>>,
@@ -331,18 +331,18 @@ impl PortMap {
     pub(crate) fn get(&self, port: u16) -> Option<u32> {
         let page = self.pages[usize::from(port) / SLOTS].as_ref()?;
         let i = page[usize::from(port) % SLOTS];
-        (i != crate::socket::NONE).then_some(i)
+        (i != crate::conn::socket::NONE).then_some(i)
     }
 
     pub(crate) fn set(&mut self, port: u16, index: u32) {
         let page = self.pages[usize::from(port) / SLOTS]
-            .get_or_insert_with(|| Box::new([crate::socket::NONE; SLOTS]));
+            .get_or_insert_with(|| Box::new([crate::conn::socket::NONE; SLOTS]));
         page[usize::from(port) % SLOTS] = index;
     }
 
     pub(crate) fn clear(&mut self, port: u16) {
         if let Some(page) = &mut self.pages[usize::from(port) / SLOTS] {
-            page[usize::from(port) % SLOTS] = crate::socket::NONE;
+            page[usize::from(port) % SLOTS] = crate::conn::socket::NONE;
         }
     }
 }

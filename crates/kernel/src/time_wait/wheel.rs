@@ -178,7 +178,9 @@ impl<C: Chooser> Machine<C> {
     /// One tick of the calendar (`inet_twdr_twcal_tick`).
     pub(crate) fn calendar_tick(&mut self) {
         self.tw.wheel.calendar_timer = 0;
-        let Some(base) = self.tw.wheel.base else { return };
+        let Some(base) = self.tw.wheel.base else {
+            return;
+        };
         let q = self.quantum();
         let now = self.clock;
         let hand = self.tw.wheel.hand;

@@ -5,10 +5,10 @@ use crate::Family;
 use crate::addr::Ip;
 use crate::bucket::{Bucket, Fastuid, Owner, Who, frp};
 use crate::chooser::Chooser;
+use crate::conn::socket::{Sock, State};
 use crate::machine::Machine;
 use crate::profile::Watched;
 use crate::profile::behaviour::{Bhash2, PairRule, ReuseportMatch, Touch};
-use crate::socket::{Sock, State};
 use crate::tables::Tables;
 
 /// An owner as the conflict test sees it.

@@ -1,10 +1,10 @@
 //! setsockopt(): the options that ports depend on (`sock_setsockopt`, `do_tcp_setsockopt`, ...).
 
 use crate::chooser::Chooser;
+use crate::conn::socket::{Sock, State};
+use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
 use crate::profile::Watched;
-use crate::reason::Rule;
-use crate::socket::{Sock, State};
 use crate::{Errno, Family, PortRange, ShortName, SockOpt};
 
 /// Returns `true` if the kernel knows the option for sockets of this family.

@@ -2,12 +2,12 @@
 //! acknowledgement of a FIN (`tcp_send_delayed_ack`).
 
 use crate::chooser::Chooser;
+use crate::conn::segment::SegKind;
 use crate::machine::Machine;
 use crate::profile::behaviour::TwTimer;
-use crate::segment::SegKind;
 use crate::time::{MS, SEC};
+use crate::time_wait::timer::grid_step;
 use crate::timers::TimerKind;
-use crate::tw_timer::grid_step;
 
 impl<C: Chooser> Machine<C> {
     /// Arms the repetition of a SYN: after 1 s (old kernels 3 s), then twice as long each time;

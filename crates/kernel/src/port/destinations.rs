@@ -4,9 +4,9 @@
 //! next search skips them a word at a time instead of asking the established table for each.
 
 use crate::addr::Ip;
-use crate::ns::fold;
-use crate::portset::PortSet;
-use crate::socket::Sock;
+use crate::conn::socket::Sock;
+use crate::namespace::fold;
+use crate::port::set::PortSet;
 use hashbrown::HashTable;
 
 /// Source address, destination address and port.

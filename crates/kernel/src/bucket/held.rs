@@ -3,7 +3,7 @@
 
 use crate::Family;
 use crate::addr::Ip;
-use crate::portset::PortSet;
+use crate::port::set::PortSet;
 
 /// Addresses beyond this many are not indexed; their ports are looked at one by one.
 const MAX_ADDRESSES: usize = 64;

@@ -2,19 +2,19 @@
 
 use crate::Family;
 use crate::addr::Ip;
+use crate::bucket::held::Held;
 use crate::bucket::{Bucket, ByAddr, Owner, Who};
-use crate::destinations::Destinations;
-use crate::held::Held;
-use crate::portset::{PortMap, PortSet};
-use crate::requests::Requests;
+use crate::conn::requests::Requests;
+use crate::conn::socket::{Sock, Tw};
+use crate::conn::tuples::{Tuple, Tuples};
+use crate::port::destinations::Destinations;
+use crate::port::set::{PortMap, PortSet};
 use crate::slab::Slab;
-use crate::socket::{Sock, Tw};
 use crate::sysctl::Values;
-use crate::tuples::{Tuple, Tuples};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Ns {
+pub(crate) struct Namespace {
     pub(crate) alive: bool,
     pub(crate) addresses: Vec<Ip>,
     /// Destinations that are not local can be reached (a default route exists).
@@ -41,9 +41,9 @@ pub(crate) struct Ns {
     pub(crate) time_wait: u64,
 }
 
-impl Ns {
+impl Namespace {
     pub(crate) fn new(values: Values) -> Self {
-        Ns {
+        Namespace {
             alive: true,
             addresses: Vec::new(),
             routed: false,

@@ -3,14 +3,14 @@
 
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
-use crate::destinations::Destination;
+use crate::conn::socket::Sock;
+use crate::conn::tuples::{Pair, Tuple, Tuples};
 use crate::machine::Machine;
-use crate::ns::tuple_of;
-use crate::reuse::may_replace;
+use crate::namespace::tuple_of;
+use crate::port::destinations::Destination;
 use crate::slab::Slab;
-use crate::socket::Sock;
 use crate::tables::Tables;
-use crate::tuples::{Pair, Tuple, Tuples};
+use crate::time_wait::reuse::may_replace;
 
 /// The result of [`check_established`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

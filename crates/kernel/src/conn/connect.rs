@@ -8,12 +8,12 @@ use crate::Family;
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
-use crate::established::{Check, PortFrom, check_established};
+use crate::conn::established::{Check, PortFrom, check_established};
+use crate::conn::segment::SegKind;
+use crate::conn::socket::{Link, State};
+use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
 use crate::port::port_range;
-use crate::reason::Rule;
-use crate::segment::SegKind;
-use crate::socket::{Link, State};
 use std::task::Poll;
 
 impl<C: Chooser> Machine<C> {
@@ -262,7 +262,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Finds or checks the port and enters the 4-tuple (`inet_hash_connect`).
-    fn hash_connect(&mut self, i: u32) -> Result<(), Option<Box<crate::reason::Refusal>>> {
+    fn hash_connect(&mut self, i: u32) -> Result<(), Option<Box<crate::explain::reason::Refusal>>> {
         let sock = &self.socks[i];
         let (ns, port) = (sock.ns, sock.num);
         if port == 0 {

@@ -1,6 +1,11 @@
 //! The bind bucket (`struct inet_bind_bucket`) and its entries by address
 //! (`struct inet_bind2_bucket`, Linux 6.1 and later).
 
+pub(crate) mod conflict;
+pub(crate) mod held;
+pub(crate) mod owners;
+pub(crate) mod touch;
+
 use crate::addr::Ip;
 use smallvec::SmallVec;
 

@@ -4,17 +4,17 @@
 use crate::Errno;
 use crate::Family;
 use crate::addr::{Endpoint, Ip};
+use crate::bucket::conflict::{Mode, conflict, reuseport_match, uid_matches};
+use crate::bucket::touch::update_fastreuse;
 use crate::bucket::{Bucket, Fastuid, Owner};
 use crate::chooser::Chooser;
-use crate::conflict::{Mode, conflict, reuseport_match, uid_matches};
+use crate::conn::socket::{NONE, Sock, State};
+use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
-use crate::ns::Ns;
+use crate::namespace::Namespace;
 use crate::profile::Watched;
 use crate::profile::behaviour::{BindFamily, Scope, Touch, V6Foreign};
-use crate::reason::Rule;
-use crate::socket::{NONE, Sock, State};
 use crate::tables::Tables;
-use crate::touch::update_fastreuse;
 
 /// The outcome of taking a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Returns `true` if the address is local or something allows to bind it all the same.
-    fn may_bind(&self, sock: &Sock, n: &Ns, ip: Ip) -> bool {
+    fn may_bind(&self, sock: &Sock, n: &Namespace, ip: Ip) -> bool {
         if ip.is_any() || n.is_local(ip) {
             return true;
         }

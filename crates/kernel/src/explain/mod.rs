@@ -1,21 +1,25 @@
 //! Reasons in full: made after a refusal, from the unchanged state, and only if explaining is on.
 
+pub mod reason;
+pub mod source_map;
+pub(crate) mod view;
+
 use crate::Errno;
 use crate::Family;
+use crate::bucket::conflict::Mode;
 use crate::bucket::{Owner, Who};
 use crate::chooser::Chooser;
-use crate::conflict::Mode;
-use crate::destinations::Destination;
-use crate::established::Check;
+use crate::conn::established::Check;
+use crate::conn::socket::State;
+use crate::explain::reason::{PortRefusal, PortVerdict, Refusal, Rule};
 use crate::machine::Machine;
+use crate::port::destinations::Destination;
 use crate::port::select_bind::{bind_may_select, certain_conflicts, selection_shares};
 use crate::port::select_connect::{Order, connect_may_use};
+use crate::port::set::{Run, ports_of, runs_by_one};
 use crate::port::{Verdict, port_range};
-use crate::portset::{Run, ports_of, runs_by_one};
 use crate::profile::behaviour::BindScan;
 use crate::profile::{Behaviours, Watched};
-use crate::reason::{PortRefusal, PortVerdict, Refusal, Rule};
-use crate::socket::State;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kernel functions that a call goes through, outermost first, up to the place where its port

@@ -4,11 +4,11 @@
 use crate::Family;
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
+use crate::conn::requests::Request;
+use crate::conn::segment::{SegKind, Segment};
+use crate::conn::socket::{Sock, State};
+use crate::conn::tuples::Tuple;
 use crate::machine::Machine;
-use crate::requests::Request;
-use crate::segment::{SegKind, Segment};
-use crate::socket::{Sock, State};
-use crate::tuples::Tuple;
 
 impl<C: Chooser> Machine<C> {
     /// Answers a SYN for which there is no connection, if there is a listener with room for it
