@@ -119,7 +119,7 @@ impl Place {
             .chars()
             .skip(skipped)
             .take(EXCERPT_CHARS)
-            .map(|c| if hides(c) { ' ' } else { c })
+            .map(|c| if is_control(c) { ' ' } else { c })
             .collect();
         let caret_start = column - skipped;
         let room = shown.chars().count().saturating_sub(caret_start).max(1);
@@ -134,10 +134,11 @@ impl Place {
     }
 }
 
-/// Characters that would move the cursor, and with it the carets, or play tricks on a terminal.
-fn hides(c: char) -> bool {
+/// Characters that steer a terminal or a line of text instead of standing in it: the controls of ASCII and of C1, line
+/// separators, invisible characters and those that turn the direction of writing.
+pub fn is_control(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Text from the user's file as it may stand in a message: on one line, not too long, without control characters.
@@ -146,7 +147,7 @@ pub(crate) fn quoted(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(LONGEST)
-        .map(|c| if hides(c) { '\u{fffd}' } else { c })
+        .map(|c| if is_control(c) { '\u{fffd}' } else { c })
         .collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
@@ -154,33 +155,36 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// Text that may quote the file, on one line: a file is not to steer the terminal, nor to begin a line of its own.
+fn tame(text: &str) -> String {
+    let tame = |c: char| if is_control(c) { '\u{fffd}' } else { c };
+    text.chars().map(tame).collect()
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = String::new();
+        let (file, message) = (tame(&self.file), tame(&self.message));
         let _ = match self.severity {
-            Severity::Error => writeln!(out, "error: {}", self.message),
-            Severity::Warning(rule) => writeln!(out, "warning[{rule}]: {}", self.message),
+            Severity::Error => writeln!(out, "error: {message}"),
+            Severity::Warning(rule) => writeln!(out, "warning[{rule}]: {message}"),
         };
         let margin = match &self.place {
             None => {
-                let _ = writeln!(out, " --> {}", self.file);
+                let _ = writeln!(out, " --> {file}");
                 1
             }
             Some(place) => {
                 let margin = place.line.to_string().len();
                 let pad = " ".repeat(margin);
-                let _ = writeln!(
-                    out,
-                    "{pad}--> {}:{}:{}",
-                    self.file, place.line, place.column
-                );
+                let _ = writeln!(out, "{pad}--> {file}:{}:{}", place.line, place.column);
                 let _ = writeln!(out, "{pad} |");
                 let _ = writeln!(out, "{} | {}", place.line, place.excerpt);
                 let mark = format!(
                     "{pad} | {}{} {}",
                     " ".repeat(place.caret_start),
                     "^".repeat(place.caret_count),
-                    place.label
+                    tame(&place.label)
                 );
                 let _ = writeln!(out, "{}", mark.trim_end());
                 margin
@@ -188,14 +192,12 @@ impl fmt::Display for Diagnostic {
         };
         let pad = " ".repeat(margin);
         for note in &self.notes {
-            let _ = writeln!(out, "{pad} = note: {note}");
+            let _ = writeln!(out, "{pad} = note: {}", tame(note));
         }
         if let Some(help) = &self.help {
-            let _ = writeln!(out, "{pad} = help: {help}");
+            let _ = writeln!(out, "{pad} = help: {}", tame(help));
         }
-        // Any part may quote the file, and a file is not to steer the terminal.
-        let tame = |c: char| if hides(c) && c != '\n' { '\u{fffd}' } else { c };
-        f.write_str(&out.trim_end().chars().map(tame).collect::<String>())
+        f.write_str(out.trim_end())
     }
 }
 

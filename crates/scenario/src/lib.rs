@@ -52,7 +52,7 @@ mod suggest;
 mod value;
 mod yaml;
 
-pub use diagnostic::{Diagnostic, Errors, Place, Severity};
+pub use diagnostic::{Diagnostic, Errors, Place, Severity, is_control};
 pub use digest::digest;
 pub use expand::{expand, expandable};
 pub use kernels::KernelNames;

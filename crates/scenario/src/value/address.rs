@@ -163,7 +163,20 @@ impl Word for AnyAddress {
                 Bad::default()
             }
         })?;
-        if ip.is_unspecified() || ip.is_multicast() {
+        if let IpAddr::V4(native) = ip.to_canonical()
+            && ip.is_ipv6()
+        {
+            return Err(
+                Bad::message(format!("{ip} is an IPv4 address in the form of IPv6"))
+                    .and_help(format!("write `{native}`")),
+            );
+        }
+        // Linux gives a host any of these, but no packet comes back to it.
+        let is_no_host = match ip {
+            IpAddr::V4(ip) => ip.is_broadcast() || ip.octets()[0] == 0,
+            IpAddr::V6(ip) => ip.is_unspecified(),
+        };
+        if is_no_host || ip.is_multicast() {
             return Err(
                 Bad::message(format!("{ip} cannot be the address of a host"))
                     .and_help("give the host an address of its own, such as `10.0.0.1`"),
