@@ -1,4 +1,4 @@
-//! The outcome format: one JSON document, or one line for each run.
+//! The outcome format: one JSON document, or one line for each run, each comparison and each verdict.
 //!
 //! Both are written as runs come in, because the outcome of a full-size scenario is large.
 
@@ -8,15 +8,17 @@ use serde::Serialize;
 
 use crate::agreement::Agreement;
 use crate::runner::ScenarioReport;
+use crate::verdict::Assessment;
 
 /// Version of the format.
 pub const FORMAT: u32 = 1;
 
-/// Writes the document: a run on each line, then the agreement of the engines.
+/// Writes the document: a run on each line, then the agreement of the engines and the verdicts on scenarios.
 #[derive(Debug, Default)]
 pub struct Document {
     runs: usize,
     agreement: Vec<Agreement>,
+    verdicts: Vec<Assessment>,
 }
 
 impl Document {
@@ -42,6 +44,7 @@ impl Document {
             }
             self.agreement.extend(case.agreement.iter().cloned());
         }
+        self.verdicts.push(Assessment::of(report));
         Ok(())
     }
 
@@ -51,15 +54,22 @@ impl Document {
     /// When the output cannot be written.
     pub fn finish(self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(b"\n],\"agreement\":[")?;
-        for (n, one) in self.agreement.iter().enumerate() {
-            out.write_all(if n == 0 { b"\n" } else { b",\n" })?;
-            serde_json::to_writer(&mut *out, one)?;
-        }
+        write_list(out, &self.agreement)?;
+        out.write_all(b"\n],\"verdicts\":[")?;
+        write_list(out, &self.verdicts)?;
         out.write_all(b"\n]}\n")
     }
 }
 
-/// Writes the streamed form: each line is an object with `format` and either `run` or `agreement`.
+fn write_list(out: &mut impl Write, list: &[impl Serialize]) -> io::Result<()> {
+    for (n, one) in list.iter().enumerate() {
+        out.write_all(if n == 0 { b"\n" } else { b",\n" })?;
+        serde_json::to_writer(&mut *out, one)?;
+    }
+    Ok(())
+}
+
+/// Writes the streamed form: each line is an object with `format` and one of `run`, `agreement` and `verdict`.
 ///
 /// # Errors
 /// When the output cannot be written.
@@ -72,7 +82,7 @@ pub fn write_lines(out: &mut impl Write, report: &ScenarioReport) -> io::Result<
             write_line(out, "agreement", one)?;
         }
     }
-    Ok(())
+    write_line(out, "verdict", &Assessment::of(report))
 }
 
 fn write_line(out: &mut impl Write, word: &str, value: &impl Serialize) -> io::Result<()> {

@@ -11,10 +11,12 @@
 //! - [`runner`]: a scenario on all its kernels and engines; [`alike`]: what runs once for several kernels;
 //!   [`group`]: what came out alike;
 //!   [`changes`]: from which release on
+//! - [`verdict`]: the result of a scenario in one word
 //! - [`lint`]: what a scenario sets in vain
 //! - [`budget`]: what a run will need, before it starts
 //! - [`strip`]: the ports of a host over time
 //! - [`suite`]: the engines of a snapshot suite
+//! - [`threads`]: work on several threads
 //! - [`text`], [`json`], [`html`]: what people and programs read
 
 pub mod agreement;
@@ -44,6 +46,8 @@ pub mod strip;
 pub mod suite;
 pub mod tally;
 pub mod text;
+pub mod threads;
+pub mod verdict;
 pub mod why;
 
 pub use agreement::Agreement;
@@ -57,4 +61,5 @@ pub use model::Model;
 pub use recorder::{Caller, Recorder, Seen, Slot, SocketId, Who};
 pub use report::RunReport;
 pub use runner::{CaseReport, EngineRun, ScenarioReport};
+pub use verdict::{Assessment, ScenarioVerdict};
 pub use why::{Ports, Why};

@@ -1,6 +1,7 @@
 //! Why a run did not come to an end.
 
 use crate::plan::{ProgramError, SetupFailure};
+use crate::program::{Outcome, Program};
 use fourtuple_syscall::Errno;
 
 /// Why programs were not run, or not to their end.
@@ -31,6 +32,15 @@ pub enum RunError {
         /// Its reason.
         errno: Errno,
     },
+    /// The machine had no more file descriptors or memory for a program's sockets: what they answered says nothing about the
+    /// kernel's rules.
+    #[error("program `{program}`: this machine has no more of what its sockets need ({errno})")]
+    Shortage {
+        /// The program.
+        program: String,
+        /// The first answer that says so.
+        errno: Errno,
+    },
     /// The run ended too early.
     #[error("{message}{}", console_text(.console))]
     Broken {
@@ -43,6 +53,9 @@ pub enum RunError {
 
 /// What a kernel answers that has no more of something to give.
 const SCARCE: [&str; 6] = ["ENOMEM", "ENOSPC", "EMFILE", "ENFILE", "EAGAIN", "ENOBUFS"];
+
+/// What calls answer on a machine that has no more file descriptors or memory, whatever the state of the ports is.
+const SHORT: [&str; 4] = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"];
 
 fn console_text(console: &str) -> String {
     if console.is_empty() {
@@ -57,10 +70,25 @@ impl RunError {
     /// something for its hosts.
     pub fn breaks_off(&self) -> bool {
         match self {
-            RunError::Broken { .. } => true,
+            RunError::Broken { .. } | RunError::Shortage { .. } => true,
             RunError::Setup { errno, .. } => SCARCE.contains(&errno.to_string().as_str()),
             _ => false,
         }
+    }
+
+    /// The error of a program whose sockets found a shortage.
+    pub(crate) fn shortage(program: &Program) -> Option<RunError> {
+        let answers = program.steps.iter().filter_map(|step| step.answer.as_ref());
+        let errno = answers
+            .map(|answer| answer.result)
+            .find_map(|result| match result {
+                Outcome::Errno(errno) if SHORT.contains(&errno.to_string().as_str()) => Some(errno),
+                _ => None,
+            })?;
+        Some(RunError::Shortage {
+            program: program.program.clone(),
+            errno,
+        })
     }
 
     pub(crate) fn setup(program: &str, failure: SetupFailure) -> RunError {
@@ -68,6 +96,14 @@ impl RunError {
             program: program.to_owned(),
             what: failure.what,
             errno: failure.errno,
+        }
+    }
+
+    /// The same error as one that ends a run.
+    pub(crate) fn into_broken(self) -> RunError {
+        match self {
+            RunError::Broken { .. } => self,
+            other => RunError::broken(other.to_string()),
         }
     }
 

@@ -5,11 +5,11 @@ use crate::generate;
 use crate::judge::{Counterexample, Judge, MOST_TRIED};
 use crate::on::On;
 use crate::program::Program;
+use fourtuple_harness::threads;
 use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
 use fourtuple_kernel::{Asked, Behaviours};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -211,11 +211,7 @@ pub fn flip(
             lock(&noticed)[at] = notices(flip.behaviours, programs, most, side_by_side, &cannot);
         }
     };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
-            scope.spawn(work);
-        }
-    });
+    threads::crew(threads::cpus(), work);
     for (flip, noticed) in flips
         .iter_mut()
         .zip(noticed.into_inner().unwrap_or_else(PoisonError::into_inner))

@@ -10,12 +10,13 @@ use crate::job::Job;
 use crate::plan::{AnswerError, Plan};
 use crate::program::Program;
 use crate::{guest, sys};
+use fourtuple_harness::threads;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::{fs, thread};
 
 /// A guest on the running kernel. Programs run on it one after the other, each in namespaces of its own; dropping it ends it at
@@ -116,12 +117,15 @@ impl Host {
         };
         let result = thread::scope(|scope| {
             // Both pipes are of limited size, so writing and reading must not wait for each other.
-            let writer = scope.spawn(|| {
+            let write = || {
                 plans
                     .iter()
                     .flatten()
                     .try_for_each(|plan| input.write_all(&plan.frame))
-            });
+            };
+            let writer = thread::Builder::new()
+                .spawn_scoped(scope, write)
+                .map_err(|e| RunError::broken(format!("there is no thread to be had ({e})")))?;
             let mut result = Ok(());
             for (i, plan) in plans.iter().enumerate() {
                 match plan {
@@ -158,10 +162,14 @@ impl Host {
         let early =
             |e: io::Error| RunError::broken(format!("the guest program ended too early ({e})"));
         let frame = self.frame().map_err(early)?;
-        job.answered(plan, &frame).map_err(|e| match e {
+        let answered = job.answered(plan, &frame).map_err(|e| match e {
             AnswerError::Setup(failure) => RunError::setup(job.name(), failure),
             AnswerError::Short => RunError::broken("the guest program left answers out"),
-        })
+        })?;
+        match RunError::shortage(J::program(&answered)) {
+            Some(shortage) => Err(shortage),
+            None => Ok(answered),
+        }
     }
 
     fn frame(&mut self) -> io::Result<Vec<u8>> {
@@ -237,26 +245,15 @@ pub fn run_all(programs: &[Program], jobs: usize) -> Result<Answers, RunError> {
             }
         }
     };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs)
-            .map(|_| {
-                scope.spawn(|| {
-                    let r = work();
-                    if r.is_err() {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    r
-                })
-            })
-            .collect();
-        let broken = || RunError::broken("a worker ended too early");
-        workers
-            .into_iter()
-            .try_for_each(|w| w.join().unwrap_or_else(|_| Err(broken())))
-    })?;
-    let results = results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let ended = Mutex::new(Ok(()));
+    threads::crew(jobs, || {
+        if let Err(e) = work() {
+            stop.store(true, Ordering::Relaxed);
+            *ended.lock().unwrap_or_else(PoisonError::into_inner) = Err(e);
+        }
+    });
+    ended.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(results
         .into_iter()
         .map(|r| r.unwrap_or_else(|| Err(RunError::broken("was not run"))))

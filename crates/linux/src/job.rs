@@ -16,6 +16,9 @@ pub(crate) trait Job: Sync {
 
     /// Puts the guest's answer back.
     fn answered(&self, plan: &Plan, frame: &[u8]) -> Result<Self::Answered, AnswerError>;
+
+    /// The calls that were made, with their answers.
+    fn program(answered: &Self::Answered) -> &Program;
 }
 
 impl Job for Program {
@@ -31,6 +34,10 @@ impl Job for Program {
 
     fn answered(&self, plan: &Plan, frame: &[u8]) -> Result<Program, AnswerError> {
         plan.answers(self, frame)
+    }
+
+    fn program(answered: &Program) -> &Program {
+        answered
     }
 }
 

@@ -32,6 +32,7 @@ mod guest;
 mod hello;
 mod job;
 pub mod judge;
+mod memory;
 mod on;
 pub mod options;
 mod plan;
@@ -76,6 +77,7 @@ pub use fourtuple_syscall::Errno;
 pub use host::{Answers, Host, run_all};
 #[cfg(target_os = "linux")]
 pub use image::Image;
+pub use memory::Allocator;
 pub use on::On;
 pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
 pub use program::{

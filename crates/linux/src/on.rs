@@ -5,9 +5,10 @@ use crate::generate::Kind;
 use crate::job::Job;
 use crate::program::Program;
 use crate::{Answers, Host, Image, Vm};
+use fourtuple_harness::threads;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
 /// Programs of one boot of a virtual machine. A boot takes seconds, and what is left when one breaks off is lost.
 const PER_BOOT: usize = 400;
@@ -38,7 +39,7 @@ impl On {
     /// # Errors
     /// Where the kernel cannot be used, in one line.
     pub fn named(name: &str, jobs: Option<usize>) -> Result<On, RunError> {
-        let processors = thread::available_parallelism().map_or(1, Into::into);
+        let processors = threads::cpus();
         if name == "host" {
             let host = Host::start()?;
             return Ok(On {
@@ -132,7 +133,8 @@ impl On {
         let work = || -> Result<(), RunError> {
             match &self.place {
                 Place::Host => {
-                    let mut host = Host::start()?;
+                    // The kernel has been used before: that it cannot be any more is no property of a program.
+                    let mut host = Host::start().map_err(RunError::into_broken)?;
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         if number >= count {
@@ -167,17 +169,16 @@ impl On {
             }
         };
         let jobs = self.jobs.clamp(1, count.max(1));
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-            let mut result = Ok(());
-            for worker in workers {
-                let ended = worker
-                    .join()
-                    .unwrap_or_else(|_| Err(RunError::broken("a worker ended too early")));
-                result = result.and(ended);
+        let result = Mutex::new(Ok(()));
+        threads::crew(jobs, || {
+            if let Err(e) = work() {
+                let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+                if result.is_ok() {
+                    *result = Err(e);
+                }
             }
-            result
-        })
+        });
+        result.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs programs and gives their answers in order.

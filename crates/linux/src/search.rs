@@ -8,11 +8,11 @@ use crate::play::Score;
 use crate::program::{Call, HostSpec, Program, Step};
 use crate::shrink::edit::Palette;
 use crate::shrink::length;
+use fourtuple_harness::threads;
 use fourtuple_kernel::Behaviours;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
 /// A search that chooses among more ports makes a program not worth following: each answer that does not tell its port can be explained by
 /// all of them.
@@ -98,11 +98,7 @@ pub fn search(search: &Search) -> Outcome {
             sum.add(own);
         }
     };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
-            scope.spawn(work);
-        }
-    });
+    threads::crew(threads::cpus(), work);
     all.into_inner()
         .unwrap_or_else(|broken| broken.into_inner())
 }

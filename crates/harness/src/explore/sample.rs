@@ -7,6 +7,7 @@ use super::sim::{Plan, State};
 use super::tape::{Split, Tape};
 use super::{Budget, Count, Course, Found, named};
 use crate::engine::Cannot;
+use crate::threads;
 
 /// Runs between two looks at the progress.
 const BATCH: usize = 64;
@@ -39,26 +40,11 @@ fn several(
     threads: usize,
 ) -> Vec<(Vec<Count>, Course)> {
     let share = runs.len().div_ceil(threads.max(1)).max(1);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = runs
-            .chunks(share)
-            .map(|part| {
-                scope.spawn(move || {
-                    part.iter()
-                        .map(|run| one(plan, start, seed, *run))
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        let mut all = Vec::with_capacity(runs.len());
-        for worker in workers {
-            match worker.join() {
-                Ok(part) => all.extend(part),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        all
-    })
+    let parts = threads::map(threads, runs.chunks(share).collect(), |part: &[u64]| {
+        let part = part.iter().map(|run| one(plan, start, seed, *run));
+        part.collect::<Vec<_>>()
+    });
+    parts.into_iter().flatten().collect()
 }
 
 fn one(plan: &Plan, start: &State, seed: u64, run: u64) -> (Vec<Count>, Course) {

@@ -9,6 +9,7 @@ use super::sim::{Plan, State};
 use super::tape::{self, Tape};
 use super::{Budget, Count, Course, Found, named};
 use crate::engine::Cannot;
+use crate::threads;
 
 /// How a state was come to.
 struct Step {
@@ -144,23 +145,11 @@ impl From<'_> {
             return batch.iter().map(|open| self.after(open)).collect();
         }
         let share = batch.len().div_ceil(threads);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = batch
-                .chunks(share)
-                .map(|part| {
-                    scope
-                        .spawn(move || part.iter().map(|open| self.after(open)).collect::<Vec<_>>())
-                })
-                .collect();
-            let mut all = Vec::with_capacity(batch.len());
-            for worker in workers {
-                match worker.join() {
-                    Ok(part) => all.extend(part),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            all
-        })
+        let parts = threads::map(threads, batch.chunks(share).collect(), |part: &[Open]| {
+            let part = part.iter().map(|open| self.after(open));
+            part.collect::<Vec<_>>()
+        });
+        parts.into_iter().flatten().collect()
     }
 
     fn after(self, open: &Open) -> After {

@@ -310,6 +310,10 @@ impl Job for Script {
         }
         Ok(answered)
     }
+
+    fn program(answered: &Answered) -> &Program {
+        &answered.program
+    }
 }
 
 impl Answered {
