@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use fourtuple_kernel::profile::{self, Profile};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Existing};
@@ -40,6 +41,116 @@ impl Certificate {
             disallowed: 0,
         }
     }
+}
+
+/// Profiles that the line on certificates tells one by one.
+const ONE_BY_ONE: usize = 2;
+/// Names of unchecked profiles in that line.
+const NAMES: usize = 4;
+
+/// One line on the real kernels that the profiles of some kernels were checked against, and with how many calls.
+pub(crate) fn line<'a>(kernels: impl IntoIterator<Item = &'a str>) -> String {
+    let mut profiles: Vec<Profile> = Vec::new();
+    for profile in kernels.into_iter().filter_map(profile::find) {
+        if profiles
+            .iter()
+            .all(|known| known.behaviours != profile.behaviours)
+        {
+            profiles.push(profile);
+        }
+    }
+    let all = Certificates::built_in();
+    let checks: Vec<_> = profiles
+        .iter()
+        .map(|profile| Check::of(profile, &all))
+        .collect();
+    let words = match checks.len() {
+        0..=ONE_BY_ONE => {
+            let each: Vec<String> = checks.iter().map(Check::words).collect();
+            each.join("; ")
+        }
+        total => {
+            let unchecked: Vec<&str> = checks
+                .iter()
+                .filter(|one| one.kernels.is_empty())
+                .map(|one| one.profile)
+                .collect();
+            let calls = checks.iter().map(|one| one.calls).sum();
+            let mut words = format!(
+                "{} of {total} profiles against real kernels, {} calls",
+                total - unchecked.len(),
+                grouped(calls)
+            );
+            if !unchecked.is_empty() {
+                let shown = &unchecked[..unchecked.len().min(NAMES)];
+                words.push_str(&format!("; from source only: {}", shown.join(", ")));
+                if let Some(more @ 1..) = unchecked.len().checked_sub(NAMES) {
+                    words.push_str(&format!(" and {more} more"));
+                }
+            }
+            words
+        }
+    };
+    format!("checked: {words}")
+}
+
+/// What is known from real kernels about one profile.
+struct Check<'a> {
+    profile: &'a str,
+    kernels: Vec<&'a str>,
+    calls: u64,
+    disallowed: u64,
+}
+
+impl<'a> Check<'a> {
+    fn of(profile: &'a Profile, all: &'a Certificates) -> Self {
+        let mut check = Check {
+            profile: &profile.name,
+            kernels: Vec::new(),
+            calls: 0,
+            disallowed: 0,
+        };
+        for one in all.of(&profile.names) {
+            if !check.kernels.contains(&&*one.kernel) {
+                check.kernels.push(&one.kernel);
+            }
+            check.calls += one.calls;
+            check.disallowed += one.disallowed;
+        }
+        check
+    }
+
+    fn words(&self) -> String {
+        if self.kernels.is_empty() {
+            return format!("{} is {UNCHECKED}", self.profile);
+        }
+        let answers = match self.disallowed {
+            0 => "each answered as the profile allows".to_owned(),
+            n => format!("{n} answered otherwise"),
+        };
+        format!(
+            "{} against {}: {} calls, {answers}",
+            self.profile,
+            self.kernels.join(", "),
+            grouped(self.calls)
+        )
+    }
+}
+
+/// A profile without a certificate, in words.
+pub(crate) const UNCHECKED: &str = "from source only, never checked against a real kernel";
+
+/// A number with commas between thousands.
+pub(crate) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 impl Certificate {
@@ -103,5 +214,40 @@ impl Certificates {
         let mut text = serde_json::to_string_pretty(self).map_err(|e| told(&e))?;
         text.push('\n');
         files::write(file, text, Existing::Replace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_tells_what_was_checked_and_what_was_not() {
+        let one = line(["rhel-6.5"]);
+        assert!(
+            one.starts_with("checked: rhel-6.5 against ") && one.contains(" calls, "),
+            "{one}"
+        );
+        // A name of the same profile does not count twice.
+        assert_eq!(line(["rhel-6.5", "rhel-6.5"]), one);
+        assert_eq!(
+            line(["linux-4.0"]),
+            format!("checked: linux-4.0 is {UNCHECKED}")
+        );
+        let names = profile::names();
+        let all = line(names.iter().map(String::as_str));
+        assert!(
+            all.contains(" profiles against real kernels, ")
+                && all.contains("; from source only: "),
+            "{all}"
+        );
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 }

@@ -12,17 +12,42 @@ use fourtuple_turmoil::engine::{Stock, Turmoil};
 use crate::output::{Failure, Output};
 use crate::select::Folded;
 
-/// What `run` uses unless it is told otherwise: the engines that need nothing but this program.
-pub(crate) const DEFAULT: [&str; 3] = ["model", "turmoil", "stock"];
+/// The engines that run unless others are asked for: those that need nothing but this program and must agree.
+const DEFAULT: [&str; 2] = ["model", "turmoil"];
+
+/// The engines of a verb.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct EngineArgs {
+    /// Engines to run on: model, turmoil, stock, linux, vm [default: model,turmoil].
+    #[arg(long = "engine", value_name = "NAME", value_delimiter = ',')]
+    names: Vec<String>,
+    #[command(flatten)]
+    real: RealArgs,
+}
+
+impl EngineArgs {
+    /// The engines that were asked for by name.
+    pub(crate) fn named(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The engines, each once.
+    pub(crate) fn make(&self) -> Result<Vec<Box<dyn Engine>>, Failure> {
+        match self.names.as_slice() {
+            [] => by_name(&DEFAULT.map(str::to_owned), &self.real),
+            names => by_name(names, &self.real),
+        }
+    }
+}
 
 /// Options of the engines that have a real kernel.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct RealArgs {
+struct RealArgs {
     /// The kernel of the vm engine: a bzImage, or a name such as debian:6.1 for a packaged one.
     #[arg(long, value_name = "IMAGE")]
-    pub(crate) kernel_image: Option<String>,
+    kernel_image: Option<String>,
     #[command(flatten)]
-    pub(crate) wait: WaitArgs,
+    wait: WaitArgs,
 }
 
 /// How long the real clock is waited for.
@@ -85,7 +110,7 @@ pub(crate) fn real_kernel(
 }
 
 /// The engines with these names, each once.
-pub(crate) fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Box<dyn Engine>>, Failure> {
+fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Box<dyn Engine>>, Failure> {
     let engines = all();
     if let Some(name) = names
         .iter()

@@ -14,8 +14,33 @@ use crate::output::Failure;
 pub(crate) enum Existing {
     /// It stays as it is, and nothing is written.
     Keep,
-    /// The new one takes its place.
+    /// The new one takes its place; behind a link, that of the file which the link points to.
     Replace,
+    /// The new one takes its place if it is a file itself. For names that a verb chooses in a directory: a link there could
+    /// point to any file of the user's.
+    ReplaceFile,
+}
+
+/// Fails when a path to write to is one of the files that were read.
+pub(crate) fn refuse_inputs<'a>(
+    path: &Path,
+    inputs: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Failure> {
+    let Ok(target) = path.canonicalize() else {
+        return Ok(());
+    };
+    let same = |input: &&str| {
+        Path::new(input)
+            .canonicalize()
+            .is_ok_and(|read| read == target)
+    };
+    match inputs.into_iter().find(same) {
+        None => Ok(()),
+        Some(input) => Err(Failure::Told(format!(
+            "error: {} cannot be written: the scenario {input} is read from it\n  = help: name another file",
+            path.display()
+        ))),
+    }
 }
 
 /// Writes a file and the directories that lead to it.
@@ -28,9 +53,11 @@ pub(crate) fn write(
     existing: Existing,
 ) -> Result<(), Failure> {
     try_write(path, text.as_ref(), existing).map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::AlreadyExists => "it is there already".to_owned(),
-            kind => kind.to_string(),
+        let reason = match (error.kind(), error.raw_os_error()) {
+            (io::ErrorKind::AlreadyExists, _) => "it is there already".to_owned(),
+            // Made by this module.
+            (io::ErrorKind::Other, None) => error.to_string(),
+            (kind, _) => kind.to_string(),
         };
         Failure::Told(format!(
             "error: {} cannot be written: {reason}",
@@ -40,6 +67,13 @@ pub(crate) fn write(
 }
 
 fn try_write(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
+    if existing == Existing::ReplaceFile {
+        return match path.symlink_metadata() {
+            Ok(kind) if kind.is_symlink() => Err(io::Error::other("it is a symbolic link")),
+            Ok(kind) if !kind.is_file() => Err(io::Error::other("it is not a file")),
+            _ => replace(path, text, existing),
+        };
+    }
     // A device or a pipe is written to; putting a file in its place is not what was asked for.
     if let Ok(kind) = path.metadata()
         && !kind.is_file()
@@ -53,6 +87,11 @@ fn try_write(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
     }
     // Behind a link, the file that it points to.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    replace(path, text, existing)
+}
+
+/// Puts a file in its place, which is not behind a link.
+fn replace(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -89,7 +128,7 @@ fn try_write(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
     fill(file.as_file_mut())?;
     match existing {
         Existing::Keep => file.persist_noclobber(path)?,
-        Existing::Replace => file.persist(path)?,
+        Existing::Replace | Existing::ReplaceFile => file.persist(path)?,
     };
     Ok(())
 }
@@ -127,7 +166,7 @@ mod unnamed {
         let link = |to: &Path| rustix::fs::linkat(CWD, &*here, CWD, to, AtFlags::SYMLINK_FOLLOW);
         match (link(path), existing) {
             (Ok(()), _) => return Ok(true),
-            (Err(Errno::EXIST), Existing::Replace) => {}
+            (Err(Errno::EXIST), Existing::Replace | Existing::ReplaceFile) => {}
             (Err(Errno::EXIST), Existing::Keep) => return Err(Errno::EXIST.into()),
             (Err(_), _) => return Ok(false),
         }

@@ -1,9 +1,9 @@
-//! Annotations for GitHub Actions: an error at the line of the scenario that expected something else, a warning where
-//! a rule has found something.
+//! Annotations for GitHub Actions: an error at the line of the scenario that expected something else, a notice where
+//! calls were refused and nothing is expected, a warning where a rule has found something.
 
-use std::io::{self, Write as _};
+use std::io;
 
-use fourtuple_harness::{ScenarioReport, text};
+use fourtuple_harness::{Assessment, ScenarioReport, ScenarioVerdict, text};
 use fourtuple_scenario::Diagnostic;
 
 use crate::output::Output;
@@ -14,13 +14,7 @@ pub(crate) fn write(out: &mut Output, report: &ScenarioReport) -> io::Result<()>
         for run in case.judged() {
             for unmet in &run.expect_failed {
                 let message = format!("{} ({}, {})", unmet.text, run.kernel, run.engine);
-                annotate(
-                    out,
-                    &report.file,
-                    unmet.line.unwrap_or(1),
-                    &report.name,
-                    &message,
-                )?;
+                annotate(out, "error", report, unmet.line.unwrap_or(1), &message)?;
             }
         }
         for one in case.agreement.iter().filter(|one| one.fails()) {
@@ -28,8 +22,13 @@ pub(crate) fn write(out: &mut Output, report: &ScenarioReport) -> io::Result<()>
             let Some(other) = other else { continue };
             let words = text::summary::agreement(one, case.reference(), other);
             let message = format!("{} on {}: {words}", one.engine, one.kernel);
-            annotate(out, &report.file, 1, &report.name, &message)?;
+            annotate(out, "error", report, 1, &message)?;
         }
+    }
+    let assessment = Assessment::of(report);
+    if assessment.verdict == ScenarioVerdict::NothingExpected && assessment.refused > 0 {
+        let message = format!("nothing is expected: {}", assessment.counts());
+        annotate(out, "notice", report, 1, &message)?;
     }
     Ok(())
 }
@@ -49,20 +48,27 @@ pub(crate) fn warning(out: &mut Output, title: &str, one: &Diagnostic) -> io::Re
     for more in one.notes.iter().chain(&one.help) {
         message.push_str(&format!("\n{more}"));
     }
-    writeln!(
-        out,
-        "::warning file={file},line={line},col={column},title={title}::{}",
-        escaped(&message)
-    )
+    let message = escaped(&message);
+    out.annotation(&format!(
+        "::warning file={file},line={line},col={column},title={title}::{message}"
+    ))
 }
 
-fn annotate(out: &mut Output, file: &str, line: u32, title: &str, message: &str) -> io::Result<()> {
-    let (file, title) = (escaped_property(file), escaped_property(title));
-    writeln!(
-        out,
-        "::error file={file},line={line},title={title}::{}",
-        escaped(message)
-    )
+fn annotate(
+    out: &mut Output,
+    kind: &str,
+    report: &ScenarioReport,
+    line: u32,
+    message: &str,
+) -> io::Result<()> {
+    let (file, title) = (
+        escaped_property(&report.file),
+        escaped_property(&report.name),
+    );
+    let message = escaped(message);
+    out.annotation(&format!(
+        "::{kind} file={file},line={line},title={title}::{message}"
+    ))
 }
 
 /// Text as the runner wants it in a message.

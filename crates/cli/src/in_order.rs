@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::Builder;
+
+use fourtuple_harness::threads;
 
 use crate::output::Failure;
 use crate::progress::Progress;
@@ -38,8 +41,10 @@ pub(crate) fn in_order<T: Send>(
     mut each: impl FnMut(T) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let total = plan.needs.len();
-    let processors = || std::thread::available_parallelism().map_or(1, Into::into);
-    let jobs = plan.jobs.unwrap_or_else(processors).clamp(1, total.max(1));
+    let jobs = plan
+        .jobs
+        .unwrap_or_else(threads::cpus)
+        .clamp(1, total.max(1));
     let order = plan.order();
     let next = Mutex::new(order.iter());
     let stop = AtomicBool::new(false);
@@ -48,10 +53,11 @@ pub(crate) fn in_order<T: Send>(
     } = plan;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel::<(usize, T)>();
+        let mut threads = 0;
         for _ in 0..jobs {
             let sender = sender.clone();
             let (work, next, stop) = (&work, &next, &stop);
-            scope.spawn(move || {
+            let worker = move || {
                 let _guard = Leaving { room, stop };
                 loop {
                     let number = {
@@ -72,9 +78,21 @@ pub(crate) fn in_order<T: Send>(
                         return;
                     }
                 }
-            });
+            };
+            if Builder::new().spawn_scoped(scope, worker).is_err() {
+                break;
+            }
+            threads += 1;
         }
         drop(sender);
+        if threads == 0 {
+            // The system gives no thread at all: this one does the work.
+            return (0..total).try_for_each(|number| {
+                progress.at(number, name(number));
+                let result = work(number);
+                progress.aside(|| each(result))
+            });
+        }
         let mut early: Vec<Option<T>> = (0..total).map(|_| None).collect();
         let mut done = 0;
         while done < total {
@@ -88,12 +106,12 @@ pub(crate) fn in_order<T: Send>(
                 }
             }
             while let Some(result) = early.get_mut(done).and_then(Option::take) {
-                let told = progress.aside(|| each(result));
+                let written = progress.aside(|| each(result));
                 if !small {
                     room.give(needs[done]);
                 }
                 done += 1;
-                if let Err(failure) = told {
+                if let Err(failure) = written {
                     stop.store(true, Ordering::Relaxed);
                     room.open();
                     return Err(failure);

@@ -1,8 +1,8 @@
 //! JUnit XML: a suite for each scenario, a test for each case and engine.
 
-use std::io;
+use std::io::{self, Write as _};
 
-use fourtuple_harness::{CaseReport, EngineRun, ScenarioReport};
+use fourtuple_harness::{Assessment, CaseReport, EngineRun, ScenarioReport, ScenarioVerdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::output::Output;
@@ -22,9 +22,16 @@ impl Suites {
     /// Adds a scenario. No times: they would make equal runs differ.
     pub(crate) fn add(&mut self, scenario: &ScenarioReport) {
         let mut suite = TestSuite::new(&*scenario.name);
+        let assessment = Assessment::of(scenario);
+        // Without an expectation a run is neither right nor wrong.
+        let neutral = (assessment.verdict == ScenarioVerdict::NothingExpected)
+            .then(|| format!("nothing is expected: {}", assessment.counts()));
         for case in &scenario.cases {
             for run in &case.runs {
-                suite.add_test_case(test(case, run));
+                let mut test = test(case, run, neutral.as_deref());
+                test.set_classname(&*scenario.name);
+                test.extra.insert("file".into(), (&*scenario.file).into());
+                suite.add_test_case(test);
             }
         }
         self.report.add_test_suite(suite);
@@ -46,13 +53,14 @@ impl Suites {
     }
 
     pub(crate) fn write(self, out: &mut Output) -> io::Result<()> {
-        self.report
-            .serialize(out)
-            .map_err(|error| io::Error::other(error.to_string()))
+        // The serialiser hides what kind of error its output gave.
+        let mut text = Vec::new();
+        self.report.serialize(&mut text).map_err(io::Error::other)?;
+        out.write_all(&text)
     }
 }
 
-fn test(case: &CaseReport, run: &EngineRun) -> TestCase {
+fn test(case: &CaseReport, run: &EngineRun, neutral: Option<&str>) -> TestCase {
     let point = fourtuple_harness::group::point(case);
     let point = if point.is_empty() {
         point
@@ -77,12 +85,18 @@ fn test(case: &CaseReport, run: &EngineRun) -> TestCase {
             wrong.extend(differing.map(|one| {
                 fourtuple_harness::text::summary::agreement(one, case.reference(), report)
             }));
-            let status = if wrong.is_empty() {
-                TestCaseStatus::success()
-            } else {
-                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(wrong.join("; "));
-                status
+            let status = match neutral {
+                _ if !wrong.is_empty() => {
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                    status.set_message(wrong.join("; "));
+                    status
+                }
+                Some(words) => {
+                    let mut status = TestCaseStatus::skipped();
+                    status.set_message(words);
+                    status
+                }
+                None => TestCaseStatus::success(),
             };
             TestCase::new(
                 format!("{}{point} {}", report.kernel, report.engine),

@@ -7,12 +7,14 @@
 //! - [`files`]: files that verbs write, whole or not at all
 //! - [`snapshot_file`]: snapshots in the format of insta
 //! - [`shard`]: a part of a sweep, for several machines
-//! - [`output`]: where answers and messages go, and the exit status
+//! - [`output`]: where answers and messages go; [`clean`]: what of input is not to reach a terminal
+//! - [`totals`]: sums over scenarios, and the exit status that follows from them
 //! - [`progress`]: a line about long work
 //! - [`junit`], [`github`]: reports for build servers
 
 mod budget;
 mod certificate;
+mod clean;
 mod cmd;
 mod corpus;
 mod engines;
@@ -21,12 +23,12 @@ mod github;
 mod in_order;
 mod junit;
 mod output;
-mod parallel;
 mod progress;
 mod room;
 mod select;
 mod shard;
 mod snapshot_file;
+mod totals;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cmd::Verb;
-use crate::output::{Failure, Output, Verdict};
+use crate::output::{Color, Failure, Output, Verdict};
 
 /// Asks what Linux kernels do with TCP local ports: which port, which errno, and why.
 ///
@@ -43,33 +45,62 @@ use crate::output::{Failure, Output, Verdict};
 #[derive(Debug, Parser)]
 #[command(name = "fourtuple", version, propagate_version = true, after_help = AFTER)]
 struct Cli {
+    /// When to use colours. NO_COLOR, CLICOLOR and CLICOLOR_FORCE are obeyed as usual.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
+    color: Color,
     #[command(subcommand)]
     verb: Verb,
 }
 
-const AFTER: &str = "Exit status: 0 if all is as expected and the engines agree, 1 if not, 2 if a scenario or the call is wrong.";
+const AFTER: &str = "Exit status: 0 if all that was expected came true and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the invocation is wrong, the machine ran out of something, or nothing ran.";
+
+/// A machine without memory is a failure like others.
+#[global_allocator]
+static ALLOCATOR: fourtuple_linux::Allocator = fourtuple_linux::Allocator;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nobody is left to tell when even this cannot be written.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
-    };
+    let parsed = Cli::try_parse();
+    match &parsed {
+        Ok(cli) => cli.color.set(),
+        Err(_) => color_of().set(),
+    }
     let mut out = Output::stdout();
-    let done = cli.verb.run(&mut out).and_then(|verdict| {
+    let done = match parsed {
+        Ok(cli) => cli.verb.run(&mut out),
+        Err(error) if error.use_stderr() => Err(Failure::Told(error.render().to_string())),
+        Err(help) => match out.help(&help.render()) {
+            Ok(()) => Ok(Verdict::Good),
+            Err(error) => Err(error.into()),
+        },
+    };
+    let done = done.and_then(|verdict| {
         out.flush()?;
         Ok(verdict)
     });
     match done {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Good) | Err(Failure::Closed) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(1),
-        Err(Failure::Closed) => ExitCode::SUCCESS,
         Err(Failure::Told(message)) => {
             output::complain(&message);
             ExitCode::from(2)
         }
     }
+}
+
+/// The colours that a command line asks for which is not read to its end, such as one that asks for help.
+fn color_of() -> Color {
+    let mut before = String::new();
+    for argument in std::env::args_os() {
+        let argument = argument.to_string_lossy().into_owned();
+        let value = match argument.strip_prefix("--color=") {
+            Some(value) => value,
+            None if before == "--color" => &argument,
+            None => "",
+        };
+        if let Ok(color) = <Color as clap::ValueEnum>::from_str(value, false) {
+            return color;
+        }
+        before = argument;
+    }
+    Color::Auto
 }

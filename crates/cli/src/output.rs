@@ -1,9 +1,13 @@
-//! Results go to standard output, everything else to standard error.
+//! Results go to standard output, everything else to standard error. Whatever is written is made safe by [`clean`].
 
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, StderrLock, StdoutLock, Write};
 
+use anstream::{AutoStream, ColorChoice};
+use fourtuple_harness::text::{Style, Text};
 use fourtuple_scenario::{Diagnostic, Errors};
+
+use crate::clean::{self, Clean};
 
 /// What a command found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub(crate) enum Verdict {
 /// Why a command could not do its work.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The reader of the output has gone, as `head` does. No failure to anybody.
+    /// stdout was closed (EPIPE), as `head` does: not an error.
     Closed,
     /// The input, the call or the system is wrong; exit status 2.
     Told(String),
@@ -38,34 +42,119 @@ impl From<Errors> for Failure {
     }
 }
 
-/// Standard output, buffered; colours are left out where nobody sees them.
+/// When output is in colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` or `CLICOLOR=0` is set; elsewhere if `CLICOLOR_FORCE` is.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Makes it hold for both outputs.
+    pub(crate) fn set(self) {
+        let choice = match self {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+/// Standard output, buffered.
 pub(crate) struct Output {
-    to: BufWriter<anstream::AutoStream<io::StdoutLock<'static>>>,
+    to: Clean<BufWriter<AutoStream<StdoutLock<'static>>>>,
+    colours: bool,
 }
 
 impl Output {
     pub(crate) fn stdout() -> Self {
-        let to = anstream::AutoStream::auto(io::stdout().lock());
+        let to = io::stdout().lock();
+        let colours = AutoStream::choice(&to) != ColorChoice::Never;
+        // Without colours there is nothing to leave out, as input's escape sequences are gone by then.
+        let to = match colours {
+            true => AutoStream::always(to),
+            false => AutoStream::always_ansi(to),
+        };
         Output {
-            to: BufWriter::with_capacity(1 << 16, to),
+            to: Clean(BufWriter::with_capacity(1 << 16, to)),
+            colours,
         }
     }
 
-    /// Writes the lines of a text for people, with the words that matter in colour.
+    /// Writes lines of text for people. A line that is not indented is a heading.
     pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
         for line in text.lines() {
-            writeln!(self.to, "{}", painted(line))?;
+            let heading = line.starts_with(|c: char| !c.is_whitespace());
+            self.piece(heading.then_some(Style::Heading), line)?;
+            self.own("\n")?;
         }
         Ok(())
     }
-}
 
-impl Output {
-    /// Writes a diagnostic, with its first words in colour.
+    /// Writes text with its styles.
+    pub(crate) fn styled(&mut self, text: &Text) -> io::Result<()> {
+        for (style, piece) in text.pieces() {
+            for line in piece.split_inclusive('\n') {
+                self.piece(style, line.trim_end_matches('\n'))?;
+                if line.ends_with('\n') {
+                    self.own("\n")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a line of details.
+    pub(crate) fn faint(&mut self, line: &str) -> io::Result<()> {
+        self.piece(Some(Style::Faint), line)?;
+        self.own("\n")
+    }
+
+    /// Writes a diagnostic.
     pub(crate) fn diagnostic(&mut self, one: &Diagnostic) -> io::Result<()> {
         let text = one.to_string();
         let (words, rest) = text.split_once(": ").unwrap_or(("", &text));
-        writeln!(self.to, "\x1b[1;33m{words}\x1b[0m: {rest}\n")
+        self.piece(Some(Style::Refused), words)?;
+        self.own(": ")?;
+        for line in rest.lines() {
+            self.piece(None, line)?;
+            self.own("\n")?;
+        }
+        self.own("\n")
+    }
+
+    /// Writes a command to GitHub's runner, whose parts the caller has escaped.
+    pub(crate) fn annotation(&mut self, line: &str) -> io::Result<()> {
+        self.own(&clean::text(line))?;
+        self.own("\n")
+    }
+
+    /// Writes help, which is this program's own text.
+    pub(crate) fn help(&mut self, help: &clap::builder::StyledStr) -> io::Result<()> {
+        match self.colours {
+            true => write!(self.to.0, "{}", help.ansi()),
+            false => write!(self.to.0, "{help}"),
+        }
+    }
+
+    /// Writes a part of a line.
+    fn piece(&mut self, style: Option<Style>, text: &str) -> io::Result<()> {
+        let text = clean::line(text);
+        match style.filter(|_| self.colours && !text.is_empty()) {
+            Some(style) => write!(self.to.0, "{}{text}\x1b[0m", code(style)),
+            None => write!(self.to.0, "{text}"),
+        }
+    }
+
+    /// Writes text of this program's own.
+    fn own(&mut self, text: &str) -> io::Result<()> {
+        self.to.0.write_all(text.as_bytes())
     }
 }
 
@@ -79,43 +168,30 @@ impl Write for Output {
     }
 }
 
-/// Words that are worth an eye, with their colour.
-const PAINTED: [(&str, &str); 6] = [
-    ("NOT AS EXPECTED", "\x1b[1;31m"),
-    ("DIFFERS", "\x1b[1;31m"),
-    ("EADDRNOTAVAIL", "\x1b[33m"),
-    ("EADDRINUSE", "\x1b[33m"),
-    ("because ", "\x1b[2m"),
-    ("error:", "\x1b[1;31m"),
-];
-
-fn painted(line: &str) -> String {
-    let heading = line.starts_with(|c: char| !c.is_whitespace()) && !line.starts_with("error:");
-    let mut line = if heading {
-        format!("\x1b[1m{line}\x1b[0m")
-    } else {
-        line.to_owned()
-    };
-    for (word, colour) in PAINTED {
-        if !heading && line.contains(word) {
-            line = line.replace(word, &format!("{colour}{word}\x1b[0m"));
-        }
+/// The escape sequence that begins a style.
+fn code(style: Style) -> &'static str {
+    match style {
+        Style::Heading => "\x1b[1m",
+        Style::Bad => "\x1b[1;31m",
+        Style::Good => "\x1b[32m",
+        Style::Refused => "\x1b[33m",
+        Style::Faint => "\x1b[2m",
     }
-    line
 }
 
-/// Writes a message to standard error. That it cannot be written is nothing anybody could be told.
+/// Writes a message to standard error. There is no place left to report a failure of that.
 pub(crate) fn complain(message: &dyn fmt::Display) {
-    let mut err = anstream::stderr().lock();
+    let to = io::stderr().lock();
+    let colours = AutoStream::choice(&to) != ColorChoice::Never;
+    let mut to: AutoStream<StderrLock<'_>> = match colours {
+        true => AutoStream::always(to),
+        false => AutoStream::always_ansi(to),
+    };
     for line in message.to_string().lines() {
-        let _ = writeln!(
-            err,
-            "{}",
-            if line.starts_with("error:") {
-                painted(line)
-            } else {
-                line.to_owned()
-            }
-        );
+        let line = clean::line(line);
+        let _ = match line.strip_prefix("error:").filter(|_| colours) {
+            Some(rest) => writeln!(to, "{}error:\x1b[0m{rest}", code(Style::Bad)),
+            None => writeln!(to, "{line}"),
+        };
     }
 }

@@ -2,10 +2,12 @@
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::clean;
 
 /// Work that takes less is not worth a line.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -55,22 +57,24 @@ impl Progress {
         }
         let (waiting, done) = mpsc::channel();
         let shown = bar.clone();
-        let thread = thread::spawn(move || {
+        let show = move || {
             if done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                 shown.set_draw_target(ProgressDrawTarget::stderr());
                 shown.enable_steady_tick(REDRAW);
             }
-        });
+        };
         Progress {
             bar,
             waiting: Some(waiting),
-            thread: Some(thread),
+            // Where the system has no thread to give, there is no line.
+            thread: Builder::new().spawn(show).ok(),
         }
     }
 
     /// Says what is being done.
     pub(crate) fn show(&self, words: impl Into<String>) {
-        self.bar.set_message(words.into());
+        self.bar
+            .set_message(clean::line(&words.into()).into_owned());
     }
 
     /// Says how far the work is, and what is being done now.

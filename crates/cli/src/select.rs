@@ -2,19 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use fourtuple_harness::runner;
+use fourtuple_harness::{runner, threads};
 use fourtuple_scenario::{
     Case, Errors, KernelNames, KernelSelector, Scenario, discover, expand, expandable, load,
 };
 
 use crate::budget::Budget;
-use crate::output::Failure;
-use crate::parallel;
+use crate::certificate;
+use crate::output::{Failure, complain};
 
 /// Options that change what a scenario says, and how much it may take.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Overrides {
-    /// Kernels to run on instead of the scenario's own: names, ranges such as linux-4.2..linux-6.1, or all.
+    /// Kernels to run on instead of the scenario's own: names, ranges such as linux-4.2..linux-6.1, all, a release as
+    /// `uname -r` prints it, or host for the running kernel.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) kernel: Vec<String>,
     /// Seed of everything that is random, instead of the scenario's own.
@@ -31,12 +32,39 @@ pub(crate) struct Selected {
     pub(crate) cases: Vec<Case>,
 }
 
+impl Selected {
+    /// The line on how far its kernels' profiles were checked.
+    pub(crate) fn certificate(&self) -> String {
+        certificate::line(kernels_of(self.cases.iter()))
+    }
+}
+
+/// The kernels of some cases, those of single hosts too.
+pub(crate) fn kernels_of<'a>(cases: impl Iterator<Item = &'a Case>) -> Vec<&'a str> {
+    let mut kernels: Vec<&str> = Vec::new();
+    for case in cases {
+        let hosts = case.hosts.keys().map(|host| case.kernel_of(host));
+        for kernel in std::iter::once(&*case.kernel).chain(hosts) {
+            if !kernels.contains(&kernel) {
+                kernels.push(kernel);
+            }
+        }
+    }
+    kernels
+}
+
 /// The cases that have to run.
 pub(crate) fn fold(selected: Vec<Selected>) -> Vec<Folded> {
-    parallel::map(selected, |one| Folded {
+    threads::map(threads::cpus(), selected, |one| Folded {
         cases: runner::fold(&one.scenario, one.cases),
         scenario: one.scenario,
     })
+}
+
+/// The line on how far the profiles of some scenarios' kernels were checked.
+pub(crate) fn certificate(folded: &[Folded]) -> String {
+    let cases = folded.iter().flat_map(|one| &one.cases);
+    certificate::line(kernels_of(cases.map(|(case, _, _)| &**case)))
 }
 
 /// A scenario with the cases of it that have to run.
@@ -49,11 +77,11 @@ pub(crate) struct Folded {
 /// Reads all scenarios under some paths. What is wrong with any of them is told together, before anything runs.
 pub(crate) fn all(paths: &[PathBuf], overrides: &Overrides) -> Result<Vec<Selected>, Failure> {
     let names = fourtuple_harness::kernels::names();
-    check_kernels(&names, &overrides.kernel)?;
+    let overrides = &overrides.resolved()?;
     let mut selected = Vec::new();
     let mut wrong: Option<Errors> = None;
     let read = |file: PathBuf| read(&file, &names, overrides);
-    for one in parallel::map(discover(paths)?, read) {
+    for one in threads::map(threads::cpus(), discover(paths)?, read) {
         match one {
             Ok(one) => selected.push(one),
             Err(errors) => {
@@ -73,8 +101,7 @@ pub(crate) fn all(paths: &[PathBuf], overrides: &Overrides) -> Result<Vec<Select
 /// Reads one scenario.
 pub(crate) fn one(file: &Path, overrides: &Overrides) -> Result<Selected, Failure> {
     let names = fourtuple_harness::kernels::names();
-    check_kernels(&names, &overrides.kernel)?;
-    Ok(read(file, &names, overrides)?)
+    Ok(read(file, &names, &overrides.resolved()?)?)
 }
 
 fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selected, Errors> {
@@ -93,25 +120,65 @@ fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selec
     Ok(Selected { scenario, cases })
 }
 
-/// Kernels from the command line have no place in a file to point at, so that they are looked up here.
-pub(crate) fn check_kernels(names: &KernelNames, asked: &[String]) -> Result<(), Failure> {
-    for pattern in asked {
-        let ends = pattern
-            .split("..")
-            .map(str::trim)
-            .filter(|name| !name.is_empty() && *name != "all");
-        for name in ends {
-            if !names.contains(name) {
-                let near = names.nearest(name);
-                let help = match near.as_slice() {
-                    [] => "`fourtuple kernels` lists the names".to_owned(),
-                    near => format!("did you mean `{}`?", near.join("` or `")),
-                };
-                return Err(Failure::Told(format!(
-                    "error: unknown kernel `{name}`\n  = help: {help}"
-                )));
-            }
-        }
+impl Overrides {
+    /// The same with kernels by their profiles' names.
+    fn resolved(&self) -> Result<Self, Failure> {
+        Ok(Overrides {
+            kernel: kernels(&self.kernel)?,
+            ..self.clone()
+        })
     }
-    Ok(())
+}
+
+/// The kernels of a command line by their profiles' names; a note on standard error says which release stands for which
+/// profile. They have no place in a file to point at, so that they are looked up here.
+pub(crate) fn kernels(asked: &[String]) -> Result<Vec<String>, Failure> {
+    let names = fourtuple_harness::kernels::names();
+    let mut found = Vec::with_capacity(asked.len());
+    for pattern in asked {
+        let mut ends = Vec::new();
+        for end in pattern.split("..").map(str::trim) {
+            ends.push(match end {
+                "" | "all" => end.to_owned(),
+                name => kernel(&names, name)?,
+            });
+        }
+        found.push(ends.join(".."));
+    }
+    Ok(found)
+}
+
+/// One kernel by its profile's name.
+pub(crate) fn kernel(names: &KernelNames, asked: &str) -> Result<String, Failure> {
+    if names.contains(asked) {
+        return Ok(asked.to_owned());
+    }
+    let release = match asked {
+        "host" => running()?,
+        _ => asked.to_owned(),
+    };
+    if let Some(profile) = fourtuple_linux::profile_of(&release) {
+        complain(&format!("note: {release} has the profile {}", profile.name));
+        return Ok(profile.name);
+    }
+    let near = names.nearest(asked);
+    let help = match near.as_slice() {
+        [] => "`fourtuple kernels` lists the names".to_owned(),
+        near => format!("did you mean `{}`?", near.join("` or `")),
+    };
+    Err(Failure::Told(match asked {
+        "host" => format!("error: the running kernel {release} has no profile\n  = help: {help}"),
+        _ => format!("error: unknown kernel `{asked}`\n  = help: {help}"),
+    }))
+}
+
+/// The release of the running kernel.
+fn running() -> Result<String, Failure> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").map_err(|error| {
+        Failure::Told(format!(
+            "error: the release of the running kernel is unknown: {}",
+            error.kind()
+        ))
+    })?;
+    Ok(release.trim().to_owned())
 }

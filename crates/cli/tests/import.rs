@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{fourtuple, here, scratch};
+use common::{fourtuple, here, scratch, without_certificate};
 
 fn data(name: &str) -> String {
     here("data").join(name).display().to_string()
@@ -45,7 +45,7 @@ fn shows(name: &str, text: &str) {
     settings.set_omit_expression(true);
     settings.set_prepend_module_to_snapshot(false);
     settings.set_snapshot_path("snapshots/import");
-    settings.bind(|| insta::assert_snapshot!(name, text));
+    settings.bind(|| insta::assert_snapshot!(name, without_certificate(text)));
 }
 
 /// The scenario is kept as a snapshot, and all the recorded answers are those of the model.

@@ -35,7 +35,8 @@ fn the_report_in_figures() {
         "scenarios/rhel-6.5/connect-after-bind.yaml",
         &["--engine", "model"],
     );
-    assert_eq!(keys(&document), ["format", "runs", "agreement"]);
+    assert_eq!(keys(&document), ["format", "runs", "agreement", "verdicts"]);
+    assert_eq!(document["verdicts"][0]["verdict"], "as-expected");
     assert_eq!(document["format"], 1);
     let run = &document["runs"][0];
     assert_eq!(
@@ -105,16 +106,19 @@ fn lines_hold_what_the_document_holds() {
     let said = fourtuple(&root(), &["run", path, "--format", "json-lines"]);
     let mut runs = Vec::new();
     let mut agreement = Vec::new();
+    let mut verdicts = Vec::new();
     for line in said.out.lines() {
         let line: Value = serde_json::from_str(line).expect("an object on each line");
         assert_eq!(line["format"], 1);
         match keys(&line)[1] {
             "run" => runs.push(line["run"].clone()),
             "agreement" => agreement.push(line["agreement"].clone()),
+            "verdict" => verdicts.push(line["verdict"].clone()),
             other => panic!("an unknown line {other}"),
         }
     }
     assert_eq!(document["runs"], Value::Array(runs));
     assert_eq!(document["agreement"], Value::Array(agreement));
+    assert_eq!(document["verdicts"], Value::Array(verdicts));
     assert!(text.ends_with("]}\n"));
 }

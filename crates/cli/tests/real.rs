@@ -102,7 +102,8 @@ fn what_is_not_run_is_told() {
     let Some(said) = on_host(&["certify", &slow, &other, "--on", "host"]) else {
         return;
     };
-    assert_eq!(said.status, 0, "{}{}", said.out, said.err);
+    assert_eq!(said.status, 2, "{}{}", said.out, said.err);
+    assert!(said.err.starts_with("error: nothing ran\n"), "{}", said.err);
     assert!(
         said.out.contains("left out: it takes 3600 s"),
         "{}",

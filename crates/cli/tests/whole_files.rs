@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Said, command, fourtuple, root, scratch};
+use common::{Said, command, fourtuple, ignores_interrupts, root, scratch};
 
 const SCENARIO: &str = "scenarios/rhel-6.5/connect-after-bind.yaml";
 
@@ -221,6 +221,20 @@ fn a_reader_that_goes_away_is_no_failure() {
     }
 }
 
+/// The command, for which a signal has its usual effect also where these tests run with it ignored.
+fn heeding(signal: &str, arguments: &[&str]) -> Command {
+    if signal != "INT" || !ignores_interrupts() {
+        return command(&root(), arguments);
+    }
+    let mut wrapped = Command::new("env");
+    wrapped
+        .arg("--default-signal=INT")
+        .arg(env!("CARGO_BIN_EXE_fourtuple"))
+        .args(arguments)
+        .current_dir(root());
+    wrapped
+}
+
 /// Ends the command after ever longer times, so that some signals hit it while it reads, some while it runs, and some
 /// after it has written; and at once when there is a file that is not meant to stay.
 fn signalled(signal: &str) {
@@ -230,7 +244,7 @@ fn signalled(signal: &str) {
     for n in 0..24_u64 {
         std::fs::write(&page, "what was there").expect("written");
         let arguments = ["report", SCENARIO, "-o", page.to_str().expect("text")];
-        let mut child = command(&root(), &arguments)
+        let mut child = heeding(signal, &arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

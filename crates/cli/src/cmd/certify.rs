@@ -52,6 +52,7 @@ impl Args {
             self.on.iter().partition(|on| on.ends_with(".jsonl"));
         let mut rows = Rows::new();
         let mut bad = false;
+        let mut nothing = recordings.is_empty();
         for on in &recordings {
             bad |= recording(out, on, &mut rows)?;
         }
@@ -82,6 +83,7 @@ impl Args {
                 &mut rows,
             )?;
             bad |= found.bad();
+            nothing &= found.ran() == 0;
             if let Some(file) = &self.data {
                 found.write(file)?;
             }
@@ -92,6 +94,12 @@ impl Args {
                 all.put(&profile, certificate);
             }
             all.write(file)?;
+        }
+        if nothing {
+            out.flush()?;
+            return Err(Failure::Told(
+                "error: nothing ran\n  = help: the table says why each scenario was left out".to_owned(),
+            ));
         }
         Ok(if bad { Verdict::Bad } else { Verdict::Good })
     }

@@ -58,6 +58,12 @@ impl Found {
         rows.any(|row| row.disallowed > 0)
     }
 
+    /// How many cases ran.
+    pub(super) fn ran(&self) -> u64 {
+        let rows = self.kernels.iter().flat_map(|kernel| &kernel.scenarios);
+        rows.map(|row| row.cases).sum()
+    }
+
     /// Writes it as JSON.
     pub(super) fn write(&self, file: &Path) -> Result<(), Failure> {
         let told =

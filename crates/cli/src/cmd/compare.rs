@@ -27,12 +27,15 @@ impl Args {
         self.overrides
             .budget
             .check_model(std::slice::from_ref(&selected), 1)?;
+        let checked = selected.certificate();
         let progress = Progress::new();
         progress.show(&*selected.scenario.name);
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
         let text = text::compare::compare(&report);
         drop(progress);
         out.text(&text)?;
+        out.text("\n")?;
+        out.faint(&checked)?;
         Ok(Verdict::Good)
     }
 }

@@ -176,7 +176,7 @@ impl Args {
                     let told = Told::new(campaign, profile, found, self.whole)?;
                     if let Some(directory) = &self.save {
                         let file = directory.join(format!("{}.yaml", found.0.program));
-                        files::write(&file, &told.scenario, Existing::Replace)?;
+                        files::write(&file, &told.scenario, Existing::ReplaceFile)?;
                     }
                     Some(told)
                 }
@@ -194,11 +194,11 @@ impl Args {
             sum_up(out, profile, findings)?;
         }
         // A campaign in which nothing could be judged has not shown anything, unless it is a part without programs.
-        Ok(if all == 0 && (findings.calls > 0 || campaign.count == 0) {
-            Verdict::Good
-        } else {
-            Verdict::Bad
-        })
+        if findings.calls == 0 && campaign.count > 0 {
+            out.flush()?;
+            return Err(Failure::Told("error: no answer could be judged".to_owned()));
+        }
+        Ok(if all == 0 { Verdict::Good } else { Verdict::Bad })
     }
 }
 

@@ -63,12 +63,12 @@ impl Args {
             What::Strace(capture) => (capture, import::strace),
             What::Ss(capture) => (capture, import::ss),
         };
-        crate::select::check_kernels(&fourtuple_harness::kernels::names(), &capture.kernel)?;
+        let kernel = crate::select::kernels(&capture.kernel)?;
         let text = read(&capture.file)?;
         let settings = Settings {
             sysctl: capture.sysctl.as_deref().map(read).transpose()?,
-            no_port: have_no_port(&capture.kernel),
-            kernel: capture.kernel,
+            no_port: have_no_port(&kernel),
+            kernel,
         };
         let made = import(&text, &settings).map_err(|error| {
             let file = capture.file.display();

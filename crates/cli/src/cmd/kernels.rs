@@ -6,8 +6,9 @@ use fourtuple_harness::kernels;
 use fourtuple_harness::text;
 use fourtuple_kernel::profile::{self, Profile};
 
-use crate::certificate::Certificates;
+use crate::certificate::{self, Certificates, UNCHECKED};
 use crate::output::{Failure, Output, Verdict};
+use crate::select;
 
 /// Lists the kernels whose ports are modelled, or shows the behaviours of one.
 #[derive(Debug, clap::Args)]
@@ -32,25 +33,23 @@ impl Args {
 
 /// Looks a kernel up.
 pub(crate) fn find(name: &str) -> Result<Profile, Failure> {
-    profile::find(name).ok_or_else(|| {
-        let names = kernels::names();
-        let help = match names.nearest(name).as_slice() {
-            [] => "`fourtuple kernels` lists the names".to_owned(),
-            near => format!("did you mean `{}`?", near.join("` or `")),
-        };
-        Failure::Told(format!("error: unknown kernel `{name}`\n  = help: {help}"))
-    })
+    let name = select::kernel(&kernels::names(), name)?;
+    // The name has just been looked up.
+    profile::find(&name).ok_or_else(|| Failure::Told(format!("error: unknown kernel `{name}`")))
 }
 
 fn list() -> String {
     let order = kernels::Order::new();
-    let mut rows = vec![vec![
-        "kernel".to_owned(),
-        "names that behave the same".to_owned(),
-    ]];
+    let certificates = Certificates::built_in();
+    let header = ["kernel", "checked", "names that behave the same"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
     for profile in profile::all() {
         let names: Vec<&str> = profile.names.iter().map(String::as_str).collect();
-        rows.push(vec![profile.name.clone(), order.compact(&names)]);
+        let checked = match certificates.of(&profile.names).map(|one| one.calls).sum::<u64>() {
+            0 => "from source only".to_owned(),
+            calls => format!("{} calls", certificate::grouped(calls)),
+        };
+        rows.push(vec![profile.name.clone(), checked, order.compact(&names)]);
     }
     let mut out = String::new();
     text::columns(&mut out, 0, &rows);
@@ -71,7 +70,7 @@ fn show(profile: &Profile) -> String {
         text::labelled(
             &mut out,
             "  checked  ",
-            "against no kernel that answered; from source only",
+            UNCHECKED,
         );
     }
     for c in checked {

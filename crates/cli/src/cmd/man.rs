@@ -37,7 +37,7 @@ fn write(command: &clap::Command, directory: &Path, out: &mut Output) -> Result<
     // A built command calls its verbs `fourtuple-run`.
     let name = command.get_display_name().unwrap_or(command.get_name());
     let path = directory.join(format!("{name}.1"));
-    files::write(&path, page(command)?, Existing::Replace)?;
+    files::write(&path, page(command)?, Existing::ReplaceFile)?;
     writeln!(out, "{}", path.display())?;
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         write(verb, directory, out)?;

@@ -1,5 +1,6 @@
 //! `fourtuple new`: a scenario to start from.
 
+use std::fs::Metadata;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,7 @@ impl Args {
             .name
             .or_else(|| own().map(PathBuf::from))
             .unwrap_or_else(|| PathBuf::from("scenario"));
+        refuse(&path)?;
         if !matches!(
             path.extension().and_then(|ending| ending.to_str()),
             Some("yaml" | "yml")
@@ -56,6 +58,24 @@ impl Args {
         writeln!(out, "{}", path.display())?;
         Ok(Verdict::Good)
     }
+}
+
+/// Fails for a path that does not name a file of the user's.
+fn refuse(path: &Path) -> Result<(), Failure> {
+    let ends_in_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let kind = path.metadata().ok();
+    let reason = if path.file_name().is_none() || ends_in_slash || kind.as_ref().is_some_and(Metadata::is_dir) {
+        "it is a directory"
+    } else if kind.is_some_and(|kind| !kind.is_file()) {
+        "it is not a file"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Told(format!(
+        "error: {} cannot be written: {reason}\n  = help: name a file, such as `{}`",
+        path.display(),
+        path.with_file_name("first.yaml").display()
+    )))
 }
 
 /// The line that tells editors where the schema is, if there is one in a directory above the file.

@@ -75,6 +75,8 @@ impl Args {
             Format::Text => {
                 let tables: Vec<String> = all.iter().map(remedies::text::table).collect();
                 out.text(&tables.join("\n"))?;
+                out.text("\n")?;
+                out.faint(&selected.certificate())?;
             }
             Format::Json => {
                 let document = serde_json::json!({ "format": 1, "remedies": all });
@@ -124,7 +126,7 @@ fn write(dir: &Path, all: &[Remedies], source: &[String]) -> Result<Vec<PathBuf>
                 n + 1,
                 remedy.id
             ));
-            files::write(&path, text, Existing::Replace)?;
+            files::write(&path, text, Existing::ReplaceFile)?;
             written.push(path);
         }
     }

@@ -4,36 +4,43 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use fourtuple_harness::agreement::Agreement;
-use fourtuple_harness::{Engine, Need, ScenarioReport, json, runner, text};
+use fourtuple_harness::text::{self, Text};
+use fourtuple_harness::{Assessment, Engine, Need, ScenarioReport, ScenarioVerdict, json, runner};
 
+use crate::engines::{self, EngineArgs};
 use crate::in_order::{Plan, in_order};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::room::Room;
 use crate::select::{self, Folded, Overrides};
 use crate::shard::Shard;
-use crate::{engines, github, junit};
+use crate::totals::Totals;
+use crate::{github, junit};
 
 /// Runs scenarios on engines and says what happened, why, and whether it was expected.
+///
+/// One scenario is shown in full. Of several, those are that are not as expected, and the sums of all.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18\n\nExit status: 0 if all is as expected and the engines agree, 1 if not, 2 if a scenario or the call is wrong or a real kernel's run broke off."
+    after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18\n\nExit status: 0 if all that was expected came true and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the invocation is wrong, the machine ran out of something, or nothing ran."
 )]
 pub(crate) struct Args {
     /// Scenario files, or directories of them.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Engines to run on.
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = engines::DEFAULT.map(str::to_owned))]
-    engine: Vec<String>,
     #[command(flatten)]
-    real: engines::RealArgs,
+    engines: EngineArgs,
     #[command(flatten)]
     overrides: Overrides,
     /// How to write the outcome.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Show every scenario, also those that are as expected.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Show the verdict alone.
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
     /// How many scenarios to run at a time; as many as there are processors if left out. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -62,19 +69,34 @@ enum Format {
     Github,
 }
 
+/// The scenarios that the text shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    None,
+    Failed,
+    All,
+}
+
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
-        let engines = engines::by_name(&self.engine, &self.real)?;
+        let engines = self.engines.make()?;
         let mut selected = select::all(&self.paths, &self.overrides)?;
+        let is_part = selected.len();
         self.shard.keep(&mut selected);
+        let is_part = selected.len() < is_part;
         let folded = select::fold(selected);
         let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
         let budget = self.overrides.budget;
         let needs = budget.check(&folded, &asked)?;
         let needs: Vec<u64> = needs.into_iter().map(Need::memory).collect();
         engines::prepare(&engines, &folded);
+        let shown = match (self.quiet, self.verbose || folded.len() == 1 && !is_part) {
+            (true, _) => Shown::None,
+            (false, true) => Shown::All,
+            (false, false) => Shown::Failed,
+        };
         let mut totals = Totals::default();
-        let mut writer = Writer::start(self.format, out)?;
+        let mut writer = Writer::start(self.format, self.quiet, out)?;
         let plan = Plan {
             jobs: self.jobs,
             needs: &needs,
@@ -84,22 +106,25 @@ impl Args {
         let ran = |n: usize| {
             let Folded { scenario, cases } = &folded[n];
             let report = runner::run_folded(scenario, cases, &asked);
-            Ran::of(report, self.format)
+            Ran::of(report, self.format, shown)
         };
         let name = |n: usize| folded[n].scenario.name.clone();
         let progress = Progress::of(folded.len());
         in_order(&plan, &progress, name, ran, |ran| {
-            totals.add(&ran.totals);
+            totals.add(ran.totals);
             writer.add(out, &ran.outcome)
         })?;
         drop(progress);
+        if self.format == Format::Text && shown != Shown::None {
+            out.faint(&select::certificate(&folded))?;
+        }
         writer.finish(out, &totals)?;
         engines::all_came_to_an_end(out, &engines)?;
-        Ok(if totals.failed == 0 {
-            Verdict::Good
-        } else {
-            Verdict::Bad
-        })
+        let verdict = totals.verdict(self.engines.named());
+        if verdict.is_err() {
+            out.flush()?;
+        }
+        verdict
     }
 }
 
@@ -110,88 +135,33 @@ struct Ran {
 }
 
 enum Outcome {
+    /// Not to be shown.
+    Hidden,
     /// In words: much less than the report.
-    Text(String),
+    Text(Text),
     Report(ScenarioReport),
 }
 
 impl Ran {
-    fn of(report: ScenarioReport, format: Format) -> Self {
+    fn of(report: ScenarioReport, format: Format, shown: Shown) -> Self {
+        let assessment = Assessment::of(&report);
+        let failed = assessment.verdict == ScenarioVerdict::Failed;
         Ran {
-            totals: Totals::of(&report),
+            totals: Totals::of(&report, &assessment),
             outcome: match format {
-                Format::Text => Outcome::Text(text::summary::summary(&report)),
+                Format::Text if shown == Shown::All || failed && shown == Shown::Failed => {
+                    Outcome::Text(text::summary::summary(&report))
+                }
+                Format::Text => Outcome::Hidden,
                 _ => Outcome::Report(report),
             },
         }
     }
 }
 
-/// Sums over all scenarios.
-#[derive(Debug, Default)]
-struct Totals {
-    scenarios: usize,
-    runs: usize,
-    failed: usize,
-    differing: usize,
-    compared: bool,
-}
-
-impl Totals {
-    /// Those of one scenario.
-    fn of(report: &ScenarioReport) -> Self {
-        let agreement = || report.cases.iter().flat_map(|case| &case.agreement);
-        Totals {
-            scenarios: 1,
-            runs: (report.cases.iter())
-                .map(|case| case.reports().count())
-                .sum(),
-            failed: usize::from(report.failed()),
-            differing: usize::from(agreement().any(Agreement::fails)),
-            compared: agreement().next().is_some(),
-        }
-    }
-
-    fn add(&mut self, other: &Totals) {
-        self.scenarios += other.scenarios;
-        self.runs += other.runs;
-        self.failed += other.failed;
-        self.differing += other.differing;
-        self.compared |= other.compared;
-    }
-}
-
-impl std::fmt::Display for Totals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let s = |n: usize| if n == 1 { "" } else { "s" };
-        let Totals {
-            scenarios,
-            runs,
-            failed,
-            differing,
-            compared,
-        } = self;
-        write!(
-            f,
-            "{scenarios} scenario{}, {runs} run{}: ",
-            s(*scenarios),
-            s(*runs)
-        )?;
-        if *failed == 0 {
-            let engines = if *compared { ", engines agree" } else { "" };
-            return write!(f, "all as expected{engines}");
-        }
-        write!(f, "{failed} scenario{} not as expected", s(*failed))?;
-        if *differing > 0 {
-            write!(f, ", engines DIFFER in {differing}")?;
-        }
-        Ok(())
-    }
-}
-
 /// The outcome in one of its formats.
 enum Writer {
-    Text,
+    Text { quiet: bool },
     Json(json::Document),
     Lines,
     Junit(junit::Suites),
@@ -199,9 +169,9 @@ enum Writer {
 }
 
 impl Writer {
-    fn start(format: Format, out: &mut Output) -> Result<Self, Failure> {
+    fn start(format: Format, quiet: bool, out: &mut Output) -> Result<Self, Failure> {
         Ok(match format {
-            Format::Text => Writer::Text,
+            Format::Text => Writer::Text { quiet },
             Format::Json => Writer::Json(json::Document::start(out)?),
             Format::JsonLines => Writer::Lines,
             Format::Junit => Writer::Junit(junit::Suites::new()),
@@ -211,9 +181,10 @@ impl Writer {
 
     fn add(&mut self, out: &mut Output, outcome: &Outcome) -> Result<(), Failure> {
         match (self, outcome) {
-            (_, Outcome::Text(words)) => out.text(&format!("{words}\n"))?,
-            (Writer::Text, Outcome::Report(report)) => {
-                out.text(&format!("{}\n", text::summary::summary(report)))?;
+            (_, Outcome::Hidden) | (Writer::Text { .. }, Outcome::Report(_)) => {}
+            (_, Outcome::Text(words)) => {
+                out.styled(words)?;
+                writeln!(out)?;
             }
             (Writer::Json(document), Outcome::Report(report)) => document.add(out, report)?,
             (Writer::Lines, Outcome::Report(report)) => json::write_lines(out, report)?,
@@ -225,11 +196,11 @@ impl Writer {
 
     fn finish(self, out: &mut Output, totals: &Totals) -> Result<(), Failure> {
         match self {
-            Writer::Text => out.text(&totals.to_string())?,
+            Writer::Text { quiet: false } => out.styled(&totals.summary())?,
+            Writer::Text { quiet: true } | Writer::Github => writeln!(out, "{}", totals.line())?,
             Writer::Json(document) => document.finish(out)?,
             Writer::Lines => {}
             Writer::Junit(suites) => suites.write(out)?,
-            Writer::Github => writeln!(out, "{totals}")?,
         }
         Ok(())
     }

@@ -38,6 +38,12 @@ pub(crate) fn fourtuple(directory: &Path, arguments: &[&str]) -> Said {
     }
 }
 
+/// An output without the line on certificates, which changes whenever a kernel is checked anew.
+pub(crate) fn without_certificate(out: &str) -> String {
+    let lines = out.lines().filter(|line| !line.starts_with("checked: "));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// The top of the repository.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -75,4 +81,13 @@ pub(crate) fn processes() -> Vec<(u32, u32)> {
         (state != "Z").then_some((pid, parent))
     })
     .collect()
+}
+
+/// Whether SIGINT is ignored here: a shell starts what runs in the background so, and everything below it inherits that.
+pub(crate) fn ignores_interrupts() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGINT is 2, the second bit.
+    ignored.is_some_and(|mask| mask & 2 != 0)
 }

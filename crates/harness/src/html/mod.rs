@@ -21,6 +21,7 @@ use crate::kernels::Order;
 use crate::remedies::{self, Remedies};
 use crate::runner::{CaseReport, ScenarioReport};
 use crate::strip::{self, Strip};
+use crate::verdict::{Assessment, ScenarioVerdict};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -86,10 +87,9 @@ fn examine(case: &CaseReport) -> Option<Remedies> {
     remedies::examine(&case.case, &profile, &mut |_, _| {}).ok()
 }
 
-/// The page.
+/// The page. `checked` is a line on how far the kernels' profiles were checked against real kernels.
 #[must_use]
-pub fn page(entries: &[Entry]) -> String {
-    let failed = entries.iter().filter(|entry| entry.report.failed()).count();
+pub fn page(entries: &[Entry], checked: &str) -> String {
     let title = match entries {
         [only] => format!("{} · fourtuple", only.report.name),
         _ => "TCP local ports · fourtuple".to_owned(),
@@ -109,7 +109,8 @@ pub fn page(entries: &[Entry]) -> String {
                 a.skip href="#content" { "Skip to the scenarios" }
                 header {
                     h1 { "TCP local ports" }
-                    p.lead { (verdict(entries.len(), failed)) }
+                    p.lead { (verdict(entries)) }
+                    @if !checked.is_empty() { p.small { (checked) } }
                 }
                 main #content {
                     @if entries.len() > 1 {
@@ -129,20 +130,41 @@ pub fn page(entries: &[Entry]) -> String {
     markup.into_string()
 }
 
-fn verdict(total: usize, failed: usize) -> Markup {
-    let scenarios = |n: usize| {
-        if n == 1 {
-            "1 scenario".to_owned()
-        } else {
-            format!("{n} scenarios")
+/// The verdict on one scenario.
+fn badge(assessment: &Assessment) -> Markup {
+    let counts = assessment.counts();
+    match assessment.verdict {
+        ScenarioVerdict::Failed => html! { span.badge.bad { "not as expected" } },
+        ScenarioVerdict::AsExpected => html! { span.badge.good { "as expected" } },
+        ScenarioVerdict::Incomplete => html! { span.badge { "not run in full" } " " (counts) "." },
+        ScenarioVerdict::NothingExpected => {
+            html! { span.badge { "nothing expected" } " " (counts) "." }
         }
-    };
+    }
+}
+
+/// The verdict on all of them.
+fn verdict(entries: &[Entry]) -> Markup {
+    if let [only] = entries {
+        return badge(&Assessment::of(&only.report));
+    }
+    let all: Vec<_> = entries
+        .iter()
+        .map(|entry| Assessment::of(&entry.report).verdict)
+        .collect();
+    let count = |verdict| all.iter().filter(|one| **one == verdict).count();
+    let failed = count(ScenarioVerdict::Failed);
+    let as_expected = count(ScenarioVerdict::AsExpected);
+    let total = all.len();
     html! {
-        @if failed == 0 {
-            span.badge.good { "as expected" } " " (scenarios(total)) ", all as expected; the engines agree where they must."
+        @if failed > 0 {
+            span.badge.bad { "not as expected" } " " (failed) " of " (total) " scenarios not as expected"
+        } @else if as_expected == total {
+            span.badge.good { "as expected" } " " (total) " scenarios, all as expected"
         } @else {
-            span.badge.bad { "not as expected" } " " (failed) " of " (scenarios(total)) " not as expected."
+            span.badge { (as_expected) " of " (total) " as expected" } " The others expect nothing or were not run in full"
         }
+        "; the engines agree where they must."
     }
 }
 

@@ -9,6 +9,7 @@ use crate::remedies::{Effect, Remedies, Score};
 use crate::runner::{CaseReport, EngineRun};
 use crate::tally::tally;
 use crate::text::summary;
+use crate::verdict::Assessment;
 use crate::why::Why;
 
 /// Rows of the story in words.
@@ -29,8 +30,7 @@ pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
                 ul.source { @for source in &report.source { li { (source) } } }
             }
             p {
-                @if report.failed() { span.badge.bad { "not as expected" } }
-                @else { span.badge.good { "as expected" } }
+                (super::badge(&Assessment::of(report)))
                 @if groups.len() > 1 { " There are " (groups.len()) " different answers." }
             }
             @for (n, (group, shown)) in groups.iter().zip(&entry.groups).enumerate() {

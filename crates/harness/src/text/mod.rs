@@ -5,9 +5,13 @@
 pub mod compare;
 pub mod events;
 pub mod explain;
+pub mod plain;
 pub mod ports;
 pub mod snapshot;
+pub mod styled;
 pub mod summary;
+
+pub use styled::{Style, Text};
 
 /// Widest line of running text.
 pub const WIDTH: usize = 100;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fourtuple_kernel::Rule;
 
-use super::labelled;
+use super::{Style, Text, plain};
 use crate::agreement::Agreement;
 use crate::attempt::Name;
 use crate::attempts::Attempts;
@@ -13,46 +13,50 @@ use crate::group::Group;
 use crate::kernels::Order;
 use crate::report::RunReport;
 use crate::runner::{CaseReport, EngineRun, ScenarioReport};
-use crate::tally::tally;
+use crate::tally::{Tally, tally};
 use crate::why::Why;
 
 /// The lines of one scenario.
 #[must_use]
-pub fn summary(report: &ScenarioReport) -> String {
+pub fn summary(report: &ScenarioReport) -> Text {
     let order = Order::new();
-    let mut out = format!("{}\n", report.name);
-    labelled(&mut out, "  ", &report.about);
+    let mut out = Text::default();
+    out.styled(Style::Heading, &report.name);
+    out.push("\n");
+    out.labelled((None, "  "), None, &report.about);
     for group in Group::all(report) {
-        labelled(&mut out, "  on ", &group.title(&order));
+        out.labelled((None, "  on "), None, &group.title(&order));
         let Some(reference) = group.cases[0].reference() else {
             continue;
         };
         results(&mut out, &reference.attempts);
     }
-    for line in engine_lines(report) {
-        labelled(&mut out, "  ", &line);
+    for (engines, line) in engine_lines(report) {
+        let mut compared = report.cases.iter().flat_map(|case| &case.agreement);
+        let differs = compared.any(|one| one.fails() && engines.contains(&one.engine));
+        out.labelled((None, "  "), differs.then_some(Style::Bad), &line);
     }
-    for case in &report.cases {
-        for run in case.judged() {
-            for unmet in &run.expect_failed {
-                let line = unmet
-                    .line
-                    .map(|line| format!("line {line}: "))
-                    .unwrap_or_default();
-                let kernel = &run.kernel;
-                labelled(
-                    &mut out,
-                    "  NOT AS EXPECTED  ",
-                    &format!("{line}{} ({}, {kernel})", unmet.text, run.engine),
-                );
-            }
-        }
-    }
+    unmet(&mut out, report);
     out
 }
 
-/// A line for each process, `binders  bind 4 ok, connect 4 ok`, with the reasons of its refused calls below.
-fn results(out: &mut String, attempts: &Attempts) {
+/// Expectations that did not hold.
+fn unmet(out: &mut Text, report: &ScenarioReport) {
+    for run in report.cases.iter().flat_map(CaseReport::judged) {
+        for unmet in &run.expect_failed {
+            let line = unmet
+                .line
+                .map(|line| format!("line {line}: "))
+                .unwrap_or_default();
+            let text = format!("{line}{} ({}, {})", unmet.text, run.engine, run.kernel);
+            out.labelled((Some(Style::Bad), "  NOT AS EXPECTED  "), None, &text);
+        }
+    }
+}
+
+/// A line for each process, `binders  bind 4 ok, connect 4 ok`, with the reasons of its refused calls below: in plain
+/// words, then in the kernel's.
+fn results(out: &mut Text, attempts: &Attempts) {
     let tallies = tally(attempts);
     let width = tallies
         .iter()
@@ -60,35 +64,34 @@ fn results(out: &mut String, attempts: &Attempts) {
         .max()
         .unwrap_or(0);
     let reasons = reasons(attempts);
-    let mut told: Vec<Rule> = Vec::new();
+    let mut given: Vec<Rule> = Vec::new();
     for of_one in tallies.chunk_by(|a, b| a.process == b.process) {
         let process = &of_one[0].process;
         let words: Vec<String> = of_one
             .iter()
             .map(|tally| format!("{} {tally}", tally.op))
             .collect();
-        labelled(
-            out,
-            &format!("    {:width$}  ", &**process),
-            &words.join(", "),
-        );
+        let is_refused = |tally: &Tally| tally.answers.iter().any(|(answer, _)| !answer.is_ok());
+        let style = of_one.iter().any(is_refused).then_some(Style::Refused);
+        let label = format!("    {:width$}  ", &**process);
+        out.labelled((None, &label), style, &words.join(", "));
+        let label = format!("    {:width$}    ", "");
         for (_, why) in reasons.iter().filter(|(name, _)| *name == process) {
+            let plain = format!("because {}", plain::reason(why));
+            out.labelled((None, &label), None, &plain);
             let ports = if why.ports.is_empty() {
                 String::new()
             } else {
                 format!(" ({})", why.ports.words())
             };
-            let text = if told.contains(&why.rule) {
-                "as above"
+            let rule = if given.contains(&why.rule) {
+                format!("{}, as above{ports}", why.rule)
             } else {
-                why.rule.text().trim_end_matches('.')
+                let text = why.rule.text().trim_end_matches('.');
+                format!("{}: {text}{ports}", why.rule)
             };
-            labelled(
-                out,
-                &format!("    {:width$}    ", ""),
-                &format!("because {}: {text}{ports}", why.rule),
-            );
-            told.push(why.rule);
+            out.labelled((None, &label), Some(Style::Faint), &rule);
+            given.push(why.rule);
         }
     }
 }
@@ -197,17 +200,18 @@ fn first(one: &Agreement) -> String {
     )
 }
 
-/// The engines of all cases together: those that agree in one line, the others one by one.
-fn engine_lines(report: &ScenarioReport) -> Vec<String> {
+/// The engines of all cases together, each line with the engines that it is about: those that agree in one line, the
+/// others one by one.
+fn engine_lines(report: &ScenarioReport) -> Vec<(Vec<&'static str>, String)> {
     let mut agree: Vec<&'static str> = Vec::new();
-    let mut lines: Vec<String> = Vec::new();
+    let mut lines: Vec<(Vec<&'static str>, String)> = Vec::new();
     let engines = report
         .cases
         .first()
         .map(|case| case.runs.iter().map(engine_of).collect::<Vec<_>>());
     for engine in engines.unwrap_or_default() {
         if let Some(of_kernel) = real(report, engine) {
-            lines.extend(of_kernel);
+            lines.extend(of_kernel.into_iter().map(|line| (vec![engine], line)));
             continue;
         }
         let words: Vec<String> = report
@@ -223,15 +227,17 @@ fn engine_lines(report: &ScenarioReport) -> Vec<String> {
         }
         match distinct.as_slice() {
             [] => agree.push(engine),
-            [only] => lines.push(format!("{engine}: {only}")),
-            [first, rest @ ..] => lines.push(format!(
-                "{engine}: {first}; and {} other ways on other cases",
-                rest.len()
-            )),
+            [only] => lines.push((vec![engine], format!("{engine}: {only}"))),
+            [first, rest @ ..] => {
+                let more = rest.len();
+                let line = format!("{engine}: {first}; and {more} other ways on other cases");
+                lines.push((vec![engine], line));
+            }
         }
     }
     if agree.len() > 1 {
-        lines.insert(0, format!("{} agree on every call", agree.join(" and ")));
+        let line = format!("{} agree on every call", agree.join(" and "));
+        lines.insert(0, (agree, line));
     }
     lines
 }
