@@ -12,7 +12,9 @@ use fourtuple_scenario::is_control;
 
 /// Text without control characters, apart from tabs and ends of lines.
 pub(crate) fn text(text: &str) -> Cow<'_, str> {
-    replaced(text, |c| is_control(c) && !matches!(c, '\n' | '\t'))
+    unbracketed(replaced(text, |c| {
+        is_control(c) && !matches!(c, '\n' | '\t')
+    }))
 }
 
 /// Text on one line, without control characters.
@@ -69,10 +71,14 @@ fn defused(line: Cow<'_, str>) -> Cow<'_, str> {
         let indent = line.len() - begun.len();
         return Cow::Owned(format!("{}\\u003a{}", &line[..indent], &begun[1..]));
     }
-    // The form of other runners is a command wherever it stands.
-    match line.contains("##[") {
-        true => Cow::Owned(line.replace("##[", "#\\u0023[")),
-        false => line,
+    unbracketed(line)
+}
+
+/// Text without the form of commands that runners obey wherever it stands: `##[error]`.
+fn unbracketed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.contains("##[") {
+        true => Cow::Owned(text.replace("##[", "#\\u0023[")),
+        false => text,
     }
 }
 
@@ -84,7 +90,7 @@ impl<W: Write> Write for Clean<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Most output is long and plain. These bytes begin each control character; 0xc2, 0xd8, 0xe2 and 0xef others as well.
         let is_suspicious =
-            |byte: &u8| matches!(byte, 0..=8 | 11..=31 | 0x7f | 0xc2 | 0xd8 | 0xe2 | 0xef);
+            |byte: &u8| matches!(byte, 0..=8 | 11..=31 | b'#' | 0x7f | 0xc2 | 0xd8 | 0xe2 | 0xef);
         match std::str::from_utf8(bytes) {
             Ok(all) if bytes.iter().any(is_suspicious) => self.0.write_all(text(all).as_bytes())?,
             _ => self.0.write_all(bytes)?,

@@ -44,3 +44,43 @@ fn threads_and_directories_change_nothing() {
     let relative = json(&root(), Path::new(""), &[]);
     assert!(first == relative, "other bytes with a relative path");
 }
+
+/// The lines of a run, sorted: each names its file.
+fn lines(files: &[PathBuf], jobs: &str) -> Vec<String> {
+    let mut arguments = vec![
+        "run",
+        "--engine",
+        "model",
+        "--format",
+        "json-lines",
+        "--jobs",
+        jobs,
+    ];
+    arguments.extend(files.iter().map(|file| file.to_str().expect("text")));
+    let said = fourtuple(&root(), &arguments);
+    assert_eq!((said.status, said.err.as_str()), (0, ""));
+    let mut lines: Vec<String> = said.out.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_file_gives_the_same_bytes_whatever_runs_before_and_beside_it() {
+    let topics = ["listener", "parity", "reuseport", "timewait"];
+    let mut files: Vec<PathBuf> = Vec::new();
+    for topic in topics {
+        let entries = std::fs::read_dir(root().join("scenarios").join(topic)).expect("a topic");
+        files.extend(entries.map(|entry| entry.expect("an entry").path()));
+    }
+    files.sort();
+    assert!(files.len() >= 20, "{files:?}");
+    let first = lines(&files, "1");
+    for step in [7, 11] {
+        // Prime to the count or not, each file stands somewhere else.
+        files.sort_by_key(|file| (file.as_os_str().len() * step) % 13);
+        files.rotate_left(step);
+        for jobs in ["1", "2", "4"] {
+            assert!(first == lines(&files, jobs), "step {step}, {jobs} jobs");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Why a run did not come to an end.
 
 use crate::plan::{ProgramError, SetupFailure};
-use crate::program::{Outcome, Program};
+use crate::program::{Call, Outcome, Program};
 use fourtuple_syscall::Errno;
 
 /// Why programs were not run, or not to their end.
@@ -78,13 +78,15 @@ impl RunError {
 
     /// The error of a program whose sockets found a shortage.
     pub(crate) fn shortage(program: &Program) -> Option<RunError> {
-        let answers = program.steps.iter().filter_map(|step| step.answer.as_ref());
-        let errno = answers
-            .map(|answer| answer.result)
-            .find_map(|result| match result {
-                Outcome::Errno(errno) if SHORT.contains(&errno.to_string().as_str()) => Some(errno),
-                _ => None,
-            })?;
+        let errno = program.steps.iter().find_map(|step| {
+            let Outcome::Errno(errno) = step.answer.as_ref()?.result else {
+                return None;
+            };
+            // A socket that cannot be made for want of a process to make it.
+            let is_process =
+                matches!(step.call, Call::Socket { .. }) && errno.to_string() == "EAGAIN";
+            (is_process || SHORT.contains(&errno.to_string().as_str())).then_some(errno)
+        })?;
         Some(RunError::Shortage {
             program: program.program.clone(),
             errno,
