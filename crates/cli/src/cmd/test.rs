@@ -275,7 +275,9 @@ fn ask(out: &mut Output, name: &str, difference: &str) -> Result<bool, Failure> 
 
 /// The failed expectations and disagreements of a report, as `run` prints them.
 fn unmet(report: &ScenarioReport) -> Option<String> {
-    report.failed().then(|| text::summary::summary(report))
+    report
+        .failed()
+        .then(|| text::summary::summary(report).to_string())
 }
 
 /// A path below a folder, with `/` between its parts.
