@@ -24,9 +24,20 @@ fn name_of(release: &str) -> Option<String> {
     if rest.contains(".el") {
         return red_hat(rest);
     }
+    let mainline = format!("linux-{major}.{minor}");
+    if rest.contains("amzn2023")
+        && let Some(name) = based_on(&mainline, "amazon-2023")
+    {
+        return Some(name);
+    }
+    if UBUNTU.iter().any(|flavour| rest.ends_with(flavour))
+        && let Some(name) = based_on(&mainline, "ubuntu-")
+    {
+        return Some(name);
+    }
     // Debian's kernels of these branches are long-term ones, with everything that their branch has; the release
     // itself does not say its patch level.
-    if rest.contains("deb") || rest.ends_with("-amd64") {
+    if rest.contains("deb") || rest.ends_with("-amd64") || rest.ends_with("-arm64") {
         match (major, minor) {
             // Debian counts its builds of this branch; 32 is 5.10.223, 46 is 5.10.262, which has more from later kernels.
             (5, 10) if build_of(rest).is_some_and(|n| n >= 46) => return Some("linux-5.10".into()),
@@ -42,6 +53,27 @@ fn name_of(release: &str) -> Option<String> {
         (_, _, None) => String::new(),
     };
     Some(format!("linux-{major}.{minor}{patch}"))
+}
+
+/// The flavours of Ubuntu's kernels.
+const UBUNTU: [&str; 8] = [
+    "-generic",
+    "-generic-64k",
+    "-lowlatency",
+    "-virtual",
+    "-aws",
+    "-azure",
+    "-gcp",
+    "-oracle",
+];
+
+/// A distribution's profile that starts from a mainline version: in the order of names it follows that version.
+fn based_on(mainline: &str, distribution: &str) -> Option<String> {
+    let names = profile::names();
+    let stable = format!("{mainline}.");
+    let own = names.iter().skip_while(|name| *name != mainline).skip(1);
+    let mut own = own.take_while(|name| !name.starts_with("linux-") || name.starts_with(&stable));
+    own.find(|name| name.starts_with(distribution)).cloned()
 }
 
 /// The number that follows the version: 431 of `-431.el6.x86_64`.
@@ -77,6 +109,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn releases_of_amazon_linux_have_its_profile_where_there_is_one() {
+        let found = profile_of("6.1.141-155.222.amzn2023.x86_64").expect("a profile");
+        let known = profile::find("amazon-2023").map_or("linux-6.1".to_owned(), |one| one.name);
+        assert!(
+            [known.as_str(), "linux-6.1.141"].contains(&found.name.as_str()),
+            "{}",
+            found.name
+        );
+    }
+
+    #[test]
     fn releases_have_profiles() {
         for (release, name) in [
             ("6.18.5", "linux-6.18"),
@@ -89,6 +132,10 @@ mod tests {
             ("7.3.4+deb13-cloud-amd64", "linux-7.3"),
             ("2.6.32-431.el6.x86_64", "rhel-6.5"),
             ("3.10.0-1160.el7.x86_64", "rhel-7.7"),
+            ("6.1.0-57-arm64", "debian-12"),
+            ("5.15.0-1051-aws", "ubuntu-22.04"),
+            ("6.8.0-45-generic", "ubuntu-24.04"),
+            ("6.6.87.2-microsoft-standard-WSL2", "linux-6.6"),
             ("4.19.13", "linux-4.19.13"),
             ("4.4.178", "linux-4.4"),
         ] {
