@@ -12,12 +12,20 @@ use crate::model::Scenario;
 /// The directory that scenarios are named after.
 const ROOT: &str = "scenarios";
 
-/// Reads one scenario file.
+/// The path that stands for standard input.
+const STDIN: &str = "-";
+
+/// Reads one scenario file; `-` is standard input.
 ///
 /// # Errors
 ///
 /// The file cannot be read, is too large, is no text, or is no valid scenario.
 pub fn load(path: &Path) -> Result<Scenario, Errors> {
+    if path == Path::new(STDIN) {
+        let text = read_all(std::io::stdin().lock());
+        let text = text.map_err(|problem| Errors::from(problem.of("standard input")))?;
+        return crate::parse_named("standard input", "stdin", &text);
+    }
     let shown = display(path);
     let text = read_text(path).map_err(|problem| Errors::from(problem.of(&shown)))?;
     crate::parse_named(&shown, &name_of(path), &text)
@@ -42,8 +50,8 @@ pub fn name_of(path: &Path) -> String {
     parts[below..].join("/")
 }
 
-/// Finds the scenario files under some paths, sorted within each directory. A path to a file is taken as it is; a
-/// directory gives all `*.yaml` and `*.yml` below it, without hidden ones.
+/// Finds the scenario files under some paths, sorted within each directory. A path to a file is taken as it is, and so
+/// is `-`, standard input; a directory gives all `*.yaml` and `*.yml` below it, without hidden ones.
 ///
 /// # Errors
 ///
@@ -77,6 +85,10 @@ pub fn discover<P: AsRef<Path>>(
 }
 
 fn look(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), (PathBuf, Problem)> {
+    if path == Path::new(STDIN) {
+        found.push(path.to_owned());
+        return Ok(());
+    }
     let here = |problem| (path.to_owned(), problem);
     let kind = fs::metadata(path).map_err(|error| here(Problem::io(&error)))?;
     if !kind.is_dir() {
@@ -177,8 +189,11 @@ fn read_text(path: &Path) -> Result<String, Problem> {
     if kind.len() > MAX_FILE_BYTES {
         return Err(too_large(kind.len()));
     }
+    read_all(fs::File::open(path).map_err(|error| Problem::io(&error))?)
+}
+
+fn read_all(file: impl std::io::Read) -> Result<String, Problem> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(|error| Problem::io(&error))?;
     // One byte more than the limit shows that the file grew since its size was asked for.
     file.take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
