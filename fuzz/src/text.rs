@@ -59,6 +59,7 @@ fn capture(data: &[u8], import: fn(&str, &Settings) -> Result<Imported, ImportEr
     let settings = Settings {
         kernel: vec!["linux-6.18".to_owned()],
         sysctl,
+        before: None,
         no_port: true,
     };
     match import(text, &settings) {

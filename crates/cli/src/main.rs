@@ -24,6 +24,7 @@ mod in_order;
 mod junit;
 mod output;
 mod progress;
+mod reproduced;
 mod room;
 mod select;
 mod shard;

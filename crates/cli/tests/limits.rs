@@ -205,7 +205,7 @@ limits! {
             } else {
                 String::new()
             };
-            import(test, &format!("{calls}{odd}"), "would be too large")
+            import(test, &format!("{calls}{odd}"), "too long for one scenario")
         },
         addresses_of_an_import: "addresses of a host" => |test, n| {
             let calls: String = (0..n).map(|k| bound(3 + k, k)).collect();

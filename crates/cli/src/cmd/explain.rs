@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use fourtuple_harness::{Model, runner, text};
+use fourtuple_harness::{CaseReport, Model, runner, text};
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
+use crate::reproduced;
 use crate::select::{self, Overrides};
 
 /// Explains the outcome of a scenario on a kernel: what happened, which rule refused which call, and what the kernel looked at.
@@ -36,7 +37,11 @@ impl Args {
         let progress = Progress::new();
         progress.show(&*selected.scenario.name);
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
-        let text = text::explain::explain(&report);
+        let mut text = String::new();
+        for one in report.cases.iter().filter_map(CaseReport::reference) {
+            text.extend(reproduced::warning(&one.kernel, &one.expect_failed));
+        }
+        text.push_str(&text::explain::explain(&report));
         drop(progress);
         out.text(&text)?;
         out.text("\n")?;

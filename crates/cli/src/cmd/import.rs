@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use fourtuple_kernel::profile;
-use fourtuple_scenario::import::{self, ImportError, Imported, MAX_CAPTURE_BYTES, Settings};
+use fourtuple_scenario::import::{self, ImportError, Imported, Log, MAX_CAPTURE_BYTES, Note, Settings};
 
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
+use crate::reproduced;
 
 /// Makes a scenario of what strace or ss captured on a real machine.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: strace -f -ttt -e trace=network,close -o app.log ./app && fourtuple import strace app.log -o app.yaml\n\nExit status: 0, or 2 if the capture or the call is wrong."
+    after_help = "Example: strace -f -ttt -e trace=network,close -o app.log ./app && fourtuple import strace app.log -o app.yaml\n\nExit status: 0, 1 if the model does not reproduce a recorded answer, 2 if the capture or the call is wrong."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -26,19 +27,40 @@ enum What {
     /// From a log of `strace -f -ttt -e trace=network,close`: the recorded calls, and their answers as expectations.
     ///
     /// What the log does not say (addresses, servers outside of it, the range of ports) is assumed; what is not
-    /// understood is left out. Both are listed on standard error and at the top of the scenario.
+    /// understood is left out. Both are listed on standard error and at the top of the scenario. The scenario is run
+    /// on its kernels: recorded answers that the model does not reproduce are listed with their lines. Logs of
+    /// `perf trace` are read as well. With `clone,clone3,fork,vfork` and `read,readv` in the filter less is assumed.
     #[command(
         after_help = "Example: fourtuple import strace app.log --sysctl sysctl.txt -o app.yaml && fourtuple run app.yaml"
     )]
-    Strace(Capture),
+    Strace(Strace),
     /// From the output of `ss -tan`: the host's sockets as they are, and the question whether there is a port left.
     ///
     /// Whether a port was chosen by bind() or by connect() cannot be seen from outside, so that the scenario asks for
     /// both, as an axis of its matrix.
     #[command(
-        after_help = "Example: ss -tan > ss.txt; sysctl -a > sysctl.txt; fourtuple import ss ss.txt --sysctl sysctl.txt -o now.yaml"
+        after_help = "Example: ss -tano | fourtuple import ss - | fourtuple remedies -"
     )]
     Ss(Capture),
+    /// From the output of `netstat -tan`, as `import ss`.
+    #[command(
+        after_help = "Example: netstat -tano > sockets.txt; fourtuple import netstat sockets.txt -o now.yaml"
+    )]
+    Netstat(Capture),
+    /// From `/proc/net/tcp` and `/proc/net/tcp6`, for containers without tools, as `import ss`.
+    #[command(
+        after_help = "Example: cat /proc/net/tcp /proc/net/tcp6 | fourtuple import proc - -o now.yaml"
+    )]
+    Proc(Capture),
+}
+
+#[derive(Debug, clap::Args)]
+struct Strace {
+    #[command(flatten)]
+    capture: Capture,
+    /// Output of `ss -tan` on the captured machine from before the log begins: ports that others hold.
+    #[arg(long, value_name = "FILE")]
+    ss: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -59,14 +81,17 @@ struct Capture {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         type Import = fn(&str, &Settings) -> Result<Imported, ImportError>;
-        let (capture, import): (Capture, Import) = match self.what {
-            What::Strace(capture) => (capture, import::strace),
-            What::Ss(capture) => (capture, import::ss),
+        let (capture, before, import): (Capture, Option<PathBuf>, Import) = match self.what {
+            What::Strace(one) => (one.capture, one.ss, checked),
+            What::Ss(capture) | What::Netstat(capture) | What::Proc(capture) => {
+                (capture, None, checked_table)
+            }
         };
         let kernel = crate::select::kernels(&capture.kernel)?;
         let text = read(&capture.file)?;
         let settings = Settings {
             sysctl: capture.sysctl.as_deref().map(read).transpose()?,
+            before: before.as_deref().map(read).transpose()?,
             no_port: have_no_port(&kernel),
             kernel,
         };
@@ -87,8 +112,30 @@ impl Args {
                 writeln!(out, "{}", path.display())?;
             }
         }
-        Ok(Verdict::Good)
+        let reproduced = |note: &Note| !matches!(note, Note::NotReproduced(_));
+        Ok(if made.notes.iter().all(reproduced) {
+            Verdict::Good
+        } else {
+            Verdict::Bad
+        })
     }
+}
+
+/// Imports an strace log, and compares its answers with those of the model.
+fn checked(log: &str, settings: &Settings) -> Result<Imported, ImportError> {
+    let mut made = reproduced::search(&Log::read(log, settings)?)?;
+    let differences = reproduced::differences(&made, false)?;
+    let notes = reproduced::notes(&made, &differences);
+    made.add_notes(notes);
+    Ok(made)
+}
+
+/// Imports a table of sockets, and checks that the model can hold as many.
+fn checked_table(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
+    let mut made = import::ss(table, settings)?;
+    let notes = reproduced::unmet_notes(&made)?;
+    made.add_notes(notes);
+    Ok(made)
 }
 
 /// Whether every kernel that is asked for has `IP_BIND_ADDRESS_NO_PORT`.
@@ -100,7 +147,7 @@ fn have_no_port(kernels: &[String]) -> bool {
     })
 }
 
-/// Reads a capture. Bytes that are no UTF-8 are replaced: strace prints what programs sent.
+/// Reads a capture.
 fn read(path: &Path) -> Result<String, Failure> {
     let told = |reason: String| {
         Failure::Told(format!(
@@ -127,5 +174,5 @@ fn read(path: &Path) -> Result<String, Failure> {
     if bytes.len() as u64 > MAX_CAPTURE_BYTES {
         return Err(told(format!("it has more than {MAX_CAPTURE_BYTES} bytes")));
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(import::decode(bytes))
 }

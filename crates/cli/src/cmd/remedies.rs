@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use fourtuple_harness::Unmet;
 use fourtuple_harness::remedies::{self, Remedies};
 use fourtuple_kernel::profile;
 
@@ -11,6 +12,7 @@ use crate::budget::TRIED;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
+use crate::reproduced;
 use crate::select::{self, Overrides};
 
 /// Tries every known way out on a scenario and says which ones work, who must apply them, and what they cost.
@@ -34,7 +36,7 @@ const AFTER: &str = "\
 Example: fourtuple remedies scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18 --write out
          fourtuple run out
 
-Exit status: 0 if nobody is refused or something works, 1 if nothing that is known works, 2 if the call is wrong.";
+Exit status: 0 if nobody is refused or something works, 1 if nothing that is known works or an expectation of the scenario is not met, 2 if the call is wrong.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -51,6 +53,7 @@ impl Args {
             .budget
             .check_model(std::slice::from_ref(&selected), TRIED)?;
         let mut all: Vec<Remedies> = Vec::new();
+        let mut unmet: Vec<Vec<Unmet>> = Vec::new();
         {
             let progress = Progress::new();
             for case in &selected.cases {
@@ -62,6 +65,7 @@ impl Args {
                     progress.show(format!("{}: {done} of {total} tried", case.kernel))
                 };
                 let found = remedies::examine(case, &profile, &mut say);
+                unmet.push(reproduced::unmet(case));
                 all.push(found.map_err(|cannot| {
                     Failure::Told(format!("error: the model cannot run this: {cannot}"))
                 })?);
@@ -73,13 +77,29 @@ impl Args {
         };
         match self.format {
             Format::Text => {
-                let tables: Vec<String> = all.iter().map(remedies::text::table).collect();
+                let tables: Vec<String> = all
+                    .iter()
+                    .zip(&unmet)
+                    .map(|(one, unmet)| match reproduced::warning(&one.kernel, unmet) {
+                        None => remedies::text::table(one),
+                        Some(warning) if one.needed() => {
+                            format!("{warning}\n{}", remedies::text::table(one))
+                        }
+                        Some(warning) => format!(
+                            "{warning}\nThe model refuses no call, so that no workaround can be tried.\n"
+                        ),
+                    })
+                    .collect();
                 out.text(&tables.join("\n"))?;
                 out.text("\n")?;
                 out.faint(&selected.certificate())?;
             }
             Format::Json => {
-                let document = serde_json::json!({ "format": 1, "remedies": all });
+                let document = serde_json::json!({
+                    "format": 1,
+                    "remedies": all,
+                    "expect_failed": unmet.concat(),
+                });
                 serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
                 writeln!(out)?;
             }
@@ -98,7 +118,8 @@ impl Args {
                     .iter()
                     .any(|one| one.effect == remedies::Effect::Works)
         };
-        Ok(if all.iter().any(hopeless) {
+        let wrong = unmet.iter().any(|unmet| !unmet.is_empty());
+        Ok(if wrong || all.iter().any(hopeless) {
             Verdict::Bad
         } else {
             Verdict::Good

@@ -59,7 +59,11 @@ fn explain_case(out: &mut String, case: &CaseReport) {
         }
     }
     if kinds.iter().all(|kind| kind.why.is_none()) {
-        out.push_str("\nNo call was refused.\n");
+        out.push_str(if report.expect_failed.is_empty() {
+            "\nNo call was refused.\n"
+        } else {
+            "\nThe model refuses no call, which is not what the scenario expects.\n"
+        });
     }
 }
 

@@ -1,29 +1,35 @@
 //! What other tools captured, turned into scenarios.
 //!
-//! - [`strace`](fn@strace): a log of `strace -f -ttt -e trace=network,close`
-//! - [`ss`](fn@ss): the output of `ss -tan`
+//! - [`strace`](fn@strace): a log of `strace -f -ttt -e trace=network,close`, or of `perf trace`
+//! - [`ss`](fn@ss): the output of `ss -tan` or `netstat -tan`, or `/proc/net/tcp`
 //!
 //! Both take the text of `sysctl -a` besides, because neither capture says which range of ports there is. A capture
 //! never tells everything. What an import has to assume, and what it does not understand, goes with the scenario as
 //! comments and is handed over as [`Imported::notes`], so that nobody takes a guess for a fact.
 
+mod checked;
+mod kind;
 mod notes;
 mod ss;
 mod strace;
 mod sysctl;
+mod text;
 
+pub use checked::{Assumptions, Holder, MAX_HELD_STEPS, Place, Recorded};
 pub use notes::Note;
 pub use ss::ss;
-pub use strace::strace;
+pub use strace::{Log, strace};
+pub use text::decode;
 
 use crate::limits::MAX_FILE_BYTES;
 use crate::model::Scenario;
+use crate::value::PortRange;
 use notes::Notes;
 
 /// Largest capture, in bytes.
-pub const MAX_CAPTURE_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_CAPTURE_BYTES: u64 = 256 * 1024 * 1024;
 /// Most lines of a capture that are looked at.
-pub const MAX_CAPTURE_LINES: usize = 1_000_000;
+pub const MAX_CAPTURE_LINES: usize = 4_000_000;
 /// Longest line of a capture, in bytes; longer ones are left out.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
 /// Most steps that an import makes. A scenario may have more, but its file may not be larger than it would become.
@@ -38,6 +44,8 @@ pub struct Settings {
     pub kernel: Vec<String>,
     /// The text of `sysctl -a` of the machine that was captured.
     pub sysctl: Option<String>,
+    /// The sockets of that machine before an strace log begins: the output of `ss -tan` and the like.
+    pub before: Option<String>,
     /// Whether all these kernels have `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2).
     pub no_port: bool,
 }
@@ -51,6 +59,23 @@ pub struct Imported {
     pub yaml: String,
     /// What was assumed and what was not understood.
     pub notes: Vec<Note>,
+    /// The answers of the log, and where the scenario asks for them.
+    pub recorded: Vec<Recorded>,
+    /// The range of local ports that the scenario gives the recorded host, if it gives it one.
+    pub range: Option<PortRange>,
+    /// The file without its comments, and its first comment.
+    body: String,
+    title: &'static str,
+}
+
+impl Imported {
+    /// Adds notes to the scenario and to its comments.
+    pub fn add_notes(&mut self, notes: impl IntoIterator<Item = Note>) {
+        self.notes.extend(notes);
+        self.notes.sort_by_key(Note::rank);
+        let comments = notes::comments(&self.notes, self.title);
+        self.yaml = format!("{comments}{}", self.body);
+    }
 }
 
 /// Why a capture cannot be imported.
@@ -107,9 +132,9 @@ fn lines<'a>(text: &'a str, notes: &mut Notes) -> Vec<(usize, &'a str)> {
 }
 
 /// Writes the file, and reads it back: an import that makes a scenario which is none has a defect of its own.
-fn finish(yaml: &str, notes: Notes, what: &str) -> Result<Imported, ImportError> {
+fn finish(body: String, notes: Notes, title: &'static str) -> Result<Imported, ImportError> {
     let notes = notes.finish();
-    let text = format!("{}{yaml}", notes::comments(&notes, what));
+    let text = format!("{}{body}", notes::comments(&notes, title));
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(ImportError::new(
             format!("the scenario would have {} bytes", text.len()),
@@ -123,6 +148,10 @@ fn finish(yaml: &str, notes: Notes, what: &str) -> Result<Imported, ImportError>
             scenario,
             yaml: text,
             notes,
+            recorded: Vec::new(),
+            range: None,
+            body,
+            title,
         }),
         Err(errors) => Err(ImportError::new(
             format!("what was captured cannot be said in a scenario:\n{errors}"),

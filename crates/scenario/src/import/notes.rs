@@ -16,6 +16,10 @@ const WIDTH: usize = 110;
 /// One thing to know about an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// The log records this answer, and the model gives another one.
+    NotReproduced(String),
+    /// A refusal that has nothing to do with ports.
+    Other(String),
     /// The capture does not say this, so it was assumed.
     Assumed(String),
     /// The capture says this, but it is not part of the scenario.
@@ -24,9 +28,24 @@ pub enum Note {
     NotUnderstood(String),
 }
 
+impl Note {
+    /// The place of this kind of note among the others.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            Self::NotReproduced(_) => 0,
+            Self::Other(_) => 1,
+            Self::Assumed(_) => 2,
+            Self::LeftOut(_) => 3,
+            Self::NotUnderstood(_) => 4,
+        }
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotReproduced(text) => write!(f, "not reproduced: {text}"),
+            Self::Other(text) => write!(f, "not about ports: {text}"),
             Self::Assumed(text) => write!(f, "assumed: {text}"),
             Self::LeftOut(text) => write!(f, "left out: {text}"),
             Self::NotUnderstood(text) => write!(f, "not understood: {text}"),
@@ -37,6 +56,7 @@ impl fmt::Display for Note {
 /// Notes in the making: each is kept once, and repeated ones are counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
+    others: Vec<String>,
     assumed: Vec<String>,
     left_out: Vec<String>,
     counted: IndexMap<String, Lines>,
@@ -51,6 +71,14 @@ struct Lines {
 }
 
 impl Notes {
+    /// A refusal that ports have nothing to do with.
+    pub(crate) fn other(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !self.others.contains(&text) && self.others.len() < MAX_NOTES {
+            self.others.push(text);
+        }
+    }
+
     pub(crate) fn assumed(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !self.assumed.contains(&text) && self.assumed.len() < MAX_NOTES {
@@ -104,6 +132,8 @@ impl Notes {
         let assumed = self.assumed.into_iter().map(Note::Assumed);
         let left_out = self.left_out.into_iter().map(Note::LeftOut);
         let odd = self.odd.into_iter().chain(more).map(Note::NotUnderstood);
+        let others = self.others.into_iter().map(Note::Other);
+        let assumed = others.chain(assumed);
         assumed.chain(left_out).chain(counted).chain(odd).collect()
     }
 }
@@ -135,6 +165,11 @@ pub(crate) fn comments(notes: &[Note], what: &str) -> String {
     let mut heading = "";
     for note in notes {
         let (title, text) = match note {
+            Note::NotReproduced(text) => (
+                "Not reproduced: the log records other answers than the model gives. Do not rely on this scenario.",
+                text,
+            ),
+            Note::Other(text) => ("Refused for another reason than ports:", text),
             Note::Assumed(text) => ("Assumed, because the capture does not say it:", text),
             Note::LeftOut(text) => ("Left out:", text),
             Note::NotUnderstood(text) => ("Not understood:", text),

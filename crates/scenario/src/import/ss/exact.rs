@@ -19,8 +19,8 @@ pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
         notes.assumed(format!(
             "whether bind() or connect() chose a port cannot be seen, so that both are tried: {AXIS} is false when every port that may have been bound was (bind(ADDR, 0) and then connect), true when none was"
         ));
-        out.push_str(&format!("matrix: {{ {AXIS}: [true, false] }}\n"));
     }
+    matrix(out, state, open);
     let mut writer = Writer {
         out,
         state,
@@ -41,6 +41,20 @@ pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
     }
     writer.pause(age.unwrap_or(0), 0);
     writer.questions();
+}
+
+/// One question for each point, so that no question changes the answer to another.
+fn matrix(out: &mut String, state: &State, open: bool) {
+    out.push_str("matrix:\n");
+    if open {
+        out.push_str(&format!("  {AXIS}: [true, false]\n"));
+    }
+    let to = state.destinations();
+    let to: Vec<String> = to.iter().map(|at| format!("\"{at}\"")).collect();
+    out.push_str(&format!(
+        "  to: [{}]\n  no_bind: [true, false]\n",
+        to.join(", ")
+    ));
 }
 
 /// Servers that have to close connections, so that steps make them, with the names of their sockets. One that the
@@ -132,7 +146,10 @@ impl Writer<'_> {
         let family = family(one.local);
         if one.choice == Choice::Bind {
             self.step(&format!("socket: {name}{family}, by: holder, on: host"));
-            self.step(&format!("bind: {name}, at: \"{}\"", one.local));
+            self.step(&format!("bind: {name}, at: \"{}\", expect: ok", one.local));
+            if one.life == Life::Bound {
+                return;
+            }
         } else {
             let value = if one.choice == Choice::Open {
                 format!("\"${{{AXIS}}}\"")
@@ -171,24 +188,14 @@ impl Writer<'_> {
     fn questions(&mut self) {
         let state = self.state;
         self.step(&format!("sysctl: {{ {RANGE}: {} }}, on: host", state.range));
-        // Each question leaves nothing behind for the next one.
-        let mut ask = |name: &str, at: SocketAddr, call: &str| {
-            let to = if call == "bind" { "at" } else { "to" };
-            self.step(&format!(
-                "socket: {name}{}, by: asker, on: host, options: {{ linger: reset }}",
-                family(at)
-            ));
-            self.step(&format!("{call}: {name}, {to}: \"{at}\""));
-            self.step(&format!("close: {name}"));
-        };
-        if let Some(at) = state.busiest() {
-            ask("same-destination", at, "connect");
-        }
-        ask("new-destination", state.new_destination(), "connect");
-        if let Some(ip) = state.addresses.first() {
-            ask("bind-address", SocketAddr::new(*ip, 0), "bind");
-        }
-        ask("bind-wildcard", SocketAddr::from(([0, 0, 0, 0], 0)), "bind");
+        let at = SocketAddr::new(state.source(), 0);
+        // A program that does not bind is one whose bind() leaves the choice of the port to connect().
+        self.step(&format!(
+            "socket: new{}, by: asker, on: host, options: {{ bind_address_no_port: \"${{no_bind}}\" }}",
+            family(at)
+        ));
+        self.step(&format!("bind: new, at: \"{at}\""));
+        self.step("connect: new, to: \"${to}\"");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Too many ports to name each: connections alike in address, destination and life are one process.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use indexmap::IndexMap;
 
@@ -9,74 +9,149 @@ use crate::import::notes::Notes;
 
 /// Groups that become a process.
 const MAX_GROUPS: usize = 200;
+/// Groups of them that stand for several others.
+const FOLDED_GROUPS: usize = 20;
+/// Their peer.
+const FOLDED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1)), 9);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     ip: IpAddr,
-    peer: SocketAddr,
-    life: u8,
+    /// The destination; none for sockets that are only bound.
+    peer: Option<SocketAddr>,
+    kind: Kind,
+    /// Seconds since it was closed.
+    age: u64,
 }
 
-/// Adds everything below `kernel:`.
-pub(super) fn write(out: &mut String, state: &State, no_port: bool, notes: &mut Notes) {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Kind {
+    TimeWait,
+    Closing,
+    Held,
+    Bound,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::TimeWait => "timewait",
+            Kind::Closing => "closing",
+            Kind::Held => "held",
+            Kind::Bound => "bound",
+        }
+    }
+}
+
+/// Lengths, in seconds, by which ages of TIME-WAIT are told apart: the shortest with which the groups are few enough.
+const GRAINS: [u64; 5] = [1, 5, 15, 30, 61];
+
+fn grouped(state: &State, grain: u64) -> IndexMap<Key, usize> {
     let mut groups: IndexMap<Key, usize> = IndexMap::new();
     for one in &state.connections {
-        let life = match one.life {
-            Life::TimeWait(_) => 0,
-            Life::FinWait2 => 1,
-            Life::Held => 2,
+        let (kind, age) = match one.life {
+            Life::TimeWait(age) => (Kind::TimeWait, age / 1000 / grain * grain),
+            Life::FinWait2 => (Kind::Closing, 0),
+            Life::Held => (Kind::Held, 0),
+            Life::Bound => (Kind::Bound, 0),
         };
-        *groups
-            .entry(Key {
-                ip: one.local.ip(),
-                peer: one.peer,
-                life,
-            })
-            .or_default() += 1;
+        let key = Key {
+            ip: one.local.ip(),
+            peer: Some(one.peer).filter(|_| kind != Kind::Bound),
+            kind,
+            age,
+        };
+        *groups.entry(key).or_default() += 1;
     }
     groups.sort_by(|_, a, _, b| b.cmp(a));
-    let small: usize = groups.values().skip(MAX_GROUPS).sum();
+    groups
+}
+
+/// Puts groups beyond the limit together: of connections to other peers only the local ports matter.
+fn fold(groups: &mut IndexMap<Key, usize>, notes: &mut Notes) {
+    if groups.len() <= MAX_GROUPS {
+        return;
+    }
+    let tail = groups.split_off(MAX_GROUPS - FOLDED_GROUPS);
+    let mut folded: IndexMap<Key, usize> = IndexMap::new();
+    for (key, count) in tail {
+        let peer = key
+            .peer
+            .map(|peer| if peer.is_ipv6() { peer } else { FOLDED });
+        let folded_key = Key {
+            peer,
+            age: 0,
+            ..key
+        };
+        *folded.entry(folded_key).or_default() += count;
+    }
+    folded.sort_by(|_, a, _, b| b.cmp(a));
+    let moved: usize = folded.values().take(FOLDED_GROUPS).sum();
+    let small: usize = folded.values().skip(FOLDED_GROUPS).sum();
+    notes.assumed(format!(
+        "{moved} connections to peers with few of them go to {FOLDED} instead: of them only the local port matters"
+    ));
     if small > 0 {
         notes.left_out(format!(
             "{small} connections of small groups: a scenario has at most {MAX_GROUPS} of them"
         ));
     }
-    groups.truncate(MAX_GROUPS);
+    for (key, count) in folded.into_iter().take(FOLDED_GROUPS) {
+        *groups.entry(key).or_default() += count;
+    }
+}
+
+/// Adds everything below `kernel:`.
+pub(super) fn write(out: &mut String, state: &State, no_port: bool, notes: &mut Notes) {
+    let few = |grain: &u64| grouped(state, *grain).len() <= MAX_GROUPS;
+    let grain = GRAINS
+        .into_iter()
+        .find(few)
+        .unwrap_or(GRAINS[GRAINS.len() - 1]);
+    let mut groups = grouped(state, grain);
+    fold(&mut groups, notes);
     let reason = if no_port {
         "there are too many connections to name the port of each"
     } else {
         "a kernel without IP_BIND_ADDRESS_NO_PORT cannot be brought to choose one certain port in connect()"
     };
     notes.assumed(format!(
-        "{reason}, so that there are as many of each kind as captured, on ports that the kernel chooses; connections in TIME-WAIT have just been closed"
+        "{reason}, so that there are as many of each kind as captured, on ports that the kernel chooses"
     ));
+    if state.aged && groups.keys().any(|key| key.kind == Kind::TimeWait) {
+        notes.assumed(format!(
+            "ages of connections in TIME-WAIT are right to {grain} {}",
+            if grain == 1 { "second" } else { "seconds" }
+        ));
+    }
     let first = state.addresses.first().copied();
     if groups.keys().any(|key| Some(key.ip) == first) {
         notes.assumed(
             "whether bind() or connect() chose a port cannot be seen, so that both are tried for the first address of the host: the axis `bind`; sockets with another address are bound to it in either case",
         );
     }
-    if let Some(ip) = first {
-        out.push_str(&format!(
-            "matrix: {{ bind: [none, \"{}\"] }}\n",
-            SocketAddr::new(ip, 0)
-        ));
-    }
+    let source = SocketAddr::new(state.source(), 0);
+    let to = state.destinations();
+    let to: Vec<String> = to.iter().map(|at| format!("\"{at}\"")).collect();
+    out.push_str(&format!(
+        "matrix:\n  bind: [none, \"{source}\"]\n  to: [{}]\n  new_bind: [none, \"{source}\"]\n",
+        to.join(", ")
+    ));
     hosts(out, state, &groups);
-    processes(out, state, &groups, first);
+    processes(out, &groups, first);
 }
 
 fn hosts(out: &mut String, state: &State, groups: &IndexMap<Key, usize>) {
     let mut listening: Vec<SocketAddr> = state.listeners.clone();
     let mut far: Vec<SocketAddr> = vec![state.new_destination()];
-    for key in groups.keys() {
-        let list = if state.is_here(key.peer.ip()) {
+    for peer in groups.keys().filter_map(|key| key.peer) {
+        let list = if state.is_here(peer.ip()) {
             &mut listening
         } else {
             &mut far
         };
-        if !super::state::listens(list, key.peer) {
-            list.push(key.peer);
+        if !super::state::listens(list, peer) {
+            list.push(peer);
         }
     }
     let quoted = |items: Vec<String>| {
@@ -85,74 +160,80 @@ fn hosts(out: &mut String, state: &State, groups: &IndexMap<Key, usize>) {
     };
     let ends = |list: &[SocketAddr]| quoted(list.iter().map(SocketAddr::to_string).collect());
     let ips = |list: &[IpAddr]| quoted(list.iter().map(IpAddr::to_string).collect());
+    let mut peers = state.peers.clone();
+    if groups.keys().any(|key| key.peer == Some(FOLDED)) && !peers.contains(&FOLDED.ip()) {
+        peers.push(FOLDED.ip());
+    }
     out.push_str(&format!(
         "hosts:\n  host:\n    addresses: {}\n    sysctl: {}\n    listen: {}\n  peers:\n    addresses: {}\n    listen: {}\n",
         ips(&state.addresses),
         state.sysctl_text(),
         ends(&listening),
-        ips(&state.peers),
+        ips(&peers),
         ends(&far),
     ));
 }
 
-fn processes(
-    out: &mut String,
-    state: &State,
-    groups: &IndexMap<Key, usize>,
-    first: Option<IpAddr>,
-) {
+fn processes(out: &mut String, groups: &IndexMap<Key, usize>, first: Option<IpAddr>) {
     out.push_str("processes:\n");
-    // Closed connections first: their ports are taken when the others come.
-    let mut ordered: Vec<(&Key, &usize)> = groups.iter().collect();
-    ordered.sort_by_key(|(key, _)| key.life);
-    let mut last = String::new();
-    for (n, (key, count)) in ordered.into_iter().enumerate() {
-        let kind = ["timewait", "closing", "held"]
-            .get(usize::from(key.life))
-            .unwrap_or(&"held");
-        let name = format!("{kind}{}", n + 1);
-        let bind = if Some(key.ip) == first {
+    let ordered = sorted(groups);
+    let oldest = ordered.iter().map(|key| key.age).max().unwrap_or(0);
+    let mut names: Vec<String> = Vec::new();
+    for (n, key) in ordered.iter().enumerate() {
+        let name = format!("{}{}", key.kind.name(), n + 1);
+        let peer = key
+            .peer
+            .map_or_else(String::new, |peer| format!(", connect: \"{peer}\""));
+        let local = SocketAddr::new(key.ip, 0);
+        let near = key.peer.is_some_and(|peer| peer.ip().is_loopback());
+        let bind = if Some(key.ip) == first && key.peer.is_some() {
             "\"${bind}\"".to_owned()
-        } else if key.ip.is_loopback() && key.peer.ip().is_loopback() {
+        } else if key.ip.is_loopback() && near {
             "none".to_owned()
         } else {
-            format!("\"{}\"", SocketAddr::new(key.ip, 0))
+            format!("\"{local}\"")
         };
-        let after = if last.is_empty() {
-            String::new()
-        } else {
-            format!(", after: {last}")
+        let hold = match key.kind {
+            Kind::TimeWait | Kind::Closing => ", hold: 0s, close: client",
+            Kind::Held | Kind::Bound => "",
         };
-        let hold = if key.life == 2 {
-            ""
-        } else {
-            ", hold: 0s, close: client"
-        };
+        let count = groups
+            .get(*key)
+            .copied()
+            .unwrap_or(0)
+            .min(crate::limits::MAX_COUNT as usize);
         out.push_str(&format!(
-            "  {name}: {{ on: host{after}, bind: {bind}, connect: \"{}\", connections: {}{hold} }}\n",
-            key.peer,
-            (*count).min(crate::limits::MAX_COUNT as usize)
+            "  {name}: {{ on: host, start: {}s, bind: {bind}{peer}, connections: {count}{hold} }}\n",
+            oldest.saturating_sub(key.age)
         ));
-        last = name;
+        names.push(name);
     }
-    // Each question leaves nothing behind for the next one.
-    let mut ask = |name: &str, call: &str, at: SocketAddr| {
-        let after = if last.is_empty() {
-            String::new()
-        } else {
-            format!(", after: {last}")
-        };
-        out.push_str(&format!(
-            "  {name}: {{ on: host{after}, {call}: \"{at}\", hold: 0s, close: reset }}\n"
-        ));
-        last = name.to_owned();
+    // The program comes when the youngest of them have been made, and no earlier than the ages say.
+    let young = names.iter().zip(&ordered).filter(|(_, key)| key.age == 0);
+    let young: Vec<&str> = young.map(|(name, _)| name.as_str()).collect();
+    let when = if young.is_empty() {
+        format!("start: {oldest}s")
+    } else {
+        format!("after: [{}]", young.join(", "))
     };
-    if let Some(at) = state.busiest() {
-        ask("same-destination", "connect", at);
+    out.push_str(&format!(
+        "  new: {{ on: host, {when}, bind: \"${{new_bind}}\", connect: \"${{to}}\" }}\n"
+    ));
+    // A host that holds fewer sockets than were captured is another one.
+    out.push_str("expect:\n");
+    for (name, key) in names.iter().zip(ordered) {
+        let call = if key.peer.is_some() {
+            "connect"
+        } else {
+            "bind"
+        };
+        out.push_str(&format!("  {name}.{call}: ok\n"));
     }
-    ask("new-destination", "connect", state.new_destination());
-    if let Some(ip) = first {
-        ask("bind-address", "bind", SocketAddr::new(ip, 0));
-    }
-    ask("bind-wildcard", "bind", SocketAddr::from(([0, 0, 0, 0], 0)));
+}
+
+/// Closed connections first, the oldest ahead: their ports are taken when the others come.
+fn sorted(groups: &IndexMap<Key, usize>) -> Vec<&Key> {
+    let mut keys: Vec<&Key> = groups.keys().collect();
+    keys.sort_by_key(|key| (key.kind, std::cmp::Reverse(key.age)));
+    keys
 }

@@ -1,4 +1,4 @@
-//! `ss -tan` as a scenario: the host's ports as they are, and the question whether there is one left.
+//! `ss -tan`, `netstat -tan` and `/proc/net/tcp` as a scenario: the host's ports as they are, and the question whether there is one left.
 //!
 //! | step | module |
 //! |---|---|
@@ -10,8 +10,9 @@
 mod exact;
 mod groups;
 mod state;
-mod table;
+pub(crate) mod table;
 
+use super::kind;
 use super::notes::Notes;
 use super::{ImportError, Imported, MAX_IMPORTED_STEPS, Settings, finish, lines, sysctl};
 use crate::model::{KernelSelector, Sysctls};
@@ -21,7 +22,8 @@ use state::State;
 /// The matrix axis that says who chose the ports.
 const AXIS: &str = "chosen_by_connect";
 
-/// Makes a scenario of the output of `ss -tan`; with `-o` as well it knows how old each TIME-WAIT is.
+/// Makes a scenario of the output of `ss -tan`, of `netstat -tan` or of `/proc/net/tcp`; with timers (`-o`) it knows how
+/// old each TIME-WAIT is.
 ///
 /// # Errors
 ///
@@ -36,16 +38,13 @@ pub fn ss(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
     };
     let rows = table::rows(&lines, &mut notes);
     if rows.is_empty() {
-        return Err(ImportError::new(
-            "there is no TCP socket in this text",
-            "write it with `ss -tano`, whose addresses and ports are numbers",
-        ));
+        return Err(no_rows(table, notes));
     }
     let state = State::of(&rows, sysctls, &mut notes);
     let what = format!(
-        "This host as ss saw it ({} listeners, {} connections with a port of their own): does a new connect() or bind() get a port?",
-        state.listeners.len(),
-        state.connections.len()
+        "This host as it was captured ({}, {} with a port of their own): does a new program get a port?",
+        counted(state.listeners.len(), "listener"),
+        counted(state.connections.len(), "socket")
     );
     let mut yaml = format!(
         "about: {:?}\nkernel: [{}]\n",
@@ -57,7 +56,28 @@ pub fn ss(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
     } else {
         groups::write(&mut yaml, &state, settings.no_port, &mut notes);
     }
-    finish(&yaml, notes, "Made by `fourtuple import ss`.")
+    finish(yaml, notes, "Made by `fourtuple import ss`.")
+}
+
+fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Why a text has no socket.
+fn no_rows(text: &str, notes: Notes) -> ImportError {
+    match kind::of(text) {
+        Some((what, help)) if ![kind::SS, kind::NETSTAT, kind::PROC].contains(&what) => {
+            ImportError::new(format!("this is {what}, not a table of sockets"), help)
+        }
+        _ => {
+            let mut message = "there is no TCP socket in this text".to_owned();
+            for note in notes.finish().iter().take(3) {
+                message.push_str(&format!("\n  {note}"));
+            }
+            let help = "write it with `ss -tano`, whose addresses and ports are numbers";
+            ImportError::new(message, help)
+        }
+    }
 }
 
 fn kernels(names: &[String]) -> String {

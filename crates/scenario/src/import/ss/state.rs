@@ -1,6 +1,6 @@
 //! What the rows mean together: listeners, connections that hold a port of their own, addresses.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -18,8 +18,10 @@ const DEFAULT_RANGE: PortRange = PortRange {
 };
 /// Length of TIME-WAIT in milliseconds.
 const TIME_WAIT: u64 = 60_000;
-/// Where the question for a new destination goes; an address that is kept for documentation.
-const NEW: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 443);
+/// Where peers beyond the limit of a scenario are put, a network kept for benchmarks.
+const FOLDED: [u8; 2] = [198, 18];
+/// Connections of one local endpoint to folded peers.
+const MAX_FOLDED: usize = 250;
 
 /// A connection that holds a port of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub(super) enum Life {
     /// Closed here, not there.
     FinWait2,
     Held,
+    /// Bound only.
+    Bound,
 }
 
 /// Who chose its port, as far as that can be told.
@@ -87,9 +91,12 @@ impl State {
         state.find_addresses(rows, notes);
         state.check_ages(rows, notes);
         notes.assumed("listeners have SO_REUSEADDR");
-        notes.assumed(
-            "other sockets have no option set; a port that is bound and neither listens nor is connected cannot be seen",
-        );
+        let bound = rows.iter().any(|row| row.state == table::State::Bound);
+        notes.assumed(if bound {
+            "other sockets have no option set"
+        } else {
+            "other sockets have no option set; a port that is bound and neither listens nor is connected is not shown (Linux 6.8 shows it with `ss -B`)"
+        });
         state
     }
 
@@ -124,20 +131,50 @@ impl State {
         }
         let mut peers: IndexSet<IpAddr> = IndexSet::new();
         let (here, connections) = (self.clone(), std::mem::take(&mut self.connections));
-        let mut dropped = 0_usize;
-        for connection in connections {
+        let (mut dropped, mut moved) = (0_usize, 0_usize);
+        let mut folded: IndexMap<SocketAddr, usize> = IndexMap::new();
+        for mut connection in connections {
+            if connection.life == Life::Bound {
+                self.connections.push(connection);
+                continue;
+            }
             let (local, peer) = (connection.local.ip(), connection.peer.ip());
             let strange = peer.is_multicast() || peer.is_unspecified() || local.is_unspecified();
             let far = !here.is_here(peer);
-            let full = far && peers.len() >= MAX_IMPORTED_ADDRESSES - 1 && !peers.contains(&peer);
-            if strange || full || !here.is_here(local) || local.is_ipv6() != peer.is_ipv6() {
+            if strange || !here.is_here(local) || local.is_ipv6() != peer.is_ipv6() {
                 dropped += 1;
                 continue;
             }
-            if far {
+            let limit = MAX_IMPORTED_ADDRESSES - MAX_FOLDED - 1;
+            if far && peers.len() >= limit && !peers.contains(&peer) {
+                let nth = folded.entry(connection.local).or_default();
+                if *nth >= MAX_FOLDED || local.is_ipv6() {
+                    dropped += 1;
+                    continue;
+                }
+                let [a, b] = FOLDED;
+                let last = u8::try_from(*nth + 1).unwrap_or(u8::MAX);
+                let ip = IpAddr::V4(Ipv4Addr::new(a, b, 0, last));
+                connection.peer = SocketAddr::new(ip, 9);
+                *nth += 1;
+                moved += 1;
+            } else if far {
                 peers.insert(peer);
             }
             self.connections.push(connection);
+        }
+        if moved > 0 {
+            let [a, b] = FOLDED;
+            notes.assumed(format!(
+                "{moved} connections to peers beyond the first {} go to {a}.{b}.0.0/24: of them only the local port matters",
+                peers.len()
+            ));
+            peers.extend(
+                self.connections
+                    .iter()
+                    .map(|one| one.peer.ip())
+                    .filter(|ip| matches!(ip, IpAddr::V4(ip) if ip.octets().starts_with(&FOLDED))),
+            );
         }
         if dropped > 0 {
             notes.left_out(format!(
@@ -165,7 +202,11 @@ impl State {
 
     /// Steps that [`exact`](super::exact) needs.
     pub(super) fn steps(&self) -> usize {
-        let of = |connection: &Connection| if connection.life == Life::Held { 5 } else { 8 };
+        let of = |connection: &Connection| match connection.life {
+            Life::Bound => 2,
+            Life::Held => 5,
+            Life::TimeWait(_) | Life::FinWait2 => 8,
+        };
         self.connections
             .iter()
             .map(of)
@@ -176,7 +217,7 @@ impl State {
     /// Endpoints that connections go to and that are no listener of the host; whether one of their connections ends.
     pub(super) fn servers(&self) -> IndexMap<SocketAddr, bool> {
         let mut servers = IndexMap::new();
-        for connection in &self.connections {
+        for connection in self.connected() {
             let ends = matches!(connection.life, Life::TimeWait(_));
             if ends || !listens(&self.listeners, connection.peer) {
                 *servers.entry(connection.peer).or_default() |= ends;
@@ -185,29 +226,56 @@ impl State {
         servers
     }
 
-    /// The endpoint that most connections go to.
-    pub(super) fn busiest(&self) -> Option<SocketAddr> {
-        let mut uses: IndexMap<SocketAddr, usize> = IndexMap::new();
-        for connection in &self.connections {
-            *uses.entry(connection.peer).or_default() += 1;
-        }
-        uses.into_iter()
-            .rev()
-            .max_by_key(|(_, count)| *count)
-            .map(|(at, _)| at)
+    /// The connections, without sockets that are only bound.
+    pub(super) fn connected(&self) -> impl Iterator<Item = &Connection> {
+        let connected = |one: &&Connection| one.life != Life::Bound;
+        self.connections.iter().filter(connected)
     }
 
-    /// An endpoint that nobody is connected to.
+    /// The destinations that a new program is asked about: the one that most connections go to, and a new one.
+    pub(super) fn destinations(&self) -> Vec<SocketAddr> {
+        let mut uses: IndexMap<SocketAddr, usize> = IndexMap::new();
+        for connection in self.connected() {
+            *uses.entry(connection.peer).or_default() += 1;
+        }
+        let same = |at: &SocketAddr| at.is_ipv6() == self.v6();
+        let uses = uses.into_iter().rev().filter(|(at, _)| same(at));
+        let busiest = uses.max_by_key(|(_, count)| *count).map(|(at, _)| at);
+        busiest
+            .into_iter()
+            .chain([self.new_destination()])
+            .collect()
+    }
+
+    /// The address that a new program binds.
+    pub(super) fn source(&self) -> IpAddr {
+        let first = self.addresses.first().copied();
+        first.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    fn v6(&self) -> bool {
+        self.source().is_ipv6()
+    }
+
+    /// An endpoint that nobody is connected to, of a network that is kept for documentation.
     pub(super) fn new_destination(&self) -> SocketAddr {
-        let mut at = NEW;
-        while self
+        let taken: IndexSet<IpAddr> = self
             .connections
             .iter()
-            .any(|connection| connection.peer == at)
-        {
-            at.set_port(at.port() + 1);
-        }
-        at
+            .map(|one| one.peer.ip())
+            .chain(self.addresses.iter().copied())
+            .chain(self.listeners.iter().map(|at| at.ip()))
+            .collect();
+        let candidate = |n: u16| -> IpAddr {
+            if self.v6() {
+                Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, n).into()
+            } else {
+                let [high, low] = n.to_be_bytes();
+                Ipv4Addr::new(198, 51, 100_u8.wrapping_add(high), low).into()
+            }
+        };
+        let free = (1..=u16::MAX).map(candidate).find(|ip| !taken.contains(ip));
+        SocketAddr::new(free.unwrap_or_else(|| candidate(1)), 443)
     }
 
     /// The sysctls, with a range in front, as they stand in a scenario.
@@ -262,6 +330,30 @@ fn listeners(rows: &[Row], notes: &mut Notes) -> Vec<SocketAddr> {
     all
 }
 
+/// Local endpoints of connections that listeners accepted which the table does not show: outside the range of local
+/// ports, and with several peers or one whose port is of the range.
+fn unseen_listeners(
+    rows: &[Row],
+    listeners: &[SocketAddr],
+    choosable: &dyn Fn(u16) -> bool,
+) -> IndexSet<SocketAddr> {
+    let mut ends: IndexMap<SocketAddr, (usize, bool)> = IndexMap::new();
+    for row in rows {
+        if let Some(peer) = row.peer
+            && !choosable(row.local.port())
+            && !listens(listeners, row.local)
+        {
+            let end = ends.entry(row.local).or_default();
+            end.0 += 1;
+            end.1 |= choosable(peer.port());
+        }
+    }
+    let accepted = ends
+        .into_iter()
+        .filter(|(_, (count, high))| *count > 1 || *high);
+    accepted.map(|(local, _)| local).collect()
+}
+
 fn connections(
     rows: &[Row],
     listeners: &[SocketAddr],
@@ -271,14 +363,31 @@ fn connections(
 ) -> Vec<Connection> {
     let mut all: Vec<Connection> = Vec::new();
     let mut owners: IndexMap<SocketAddr, usize> = IndexMap::new();
+    let choosable = |port: u16| range.contains(port) && !reserves(sysctls, port);
+    let accepted = unseen_listeners(rows, listeners, &choosable);
+    let mut outside: Vec<u16> = Vec::new();
     for row in rows {
-        let Some(peer) = row.peer else { continue };
-        if listens(listeners, row.local) {
+        let peer = match (row.peer, row.state) {
+            (Some(peer), _) => peer,
+            (None, table::State::Bound) => row.local,
+            (None, _) => continue,
+        };
+        if row.peer.is_some() && listens(listeners, row.local) {
             notes.count(
                 "connections that listeners accepted, which take no port of their own",
                 row.line,
             );
             continue;
+        }
+        if accepted.contains(&row.local) {
+            notes.count(
+                "connections on ports outside the range of local ports, taken for those of listeners that are not shown (`ss -tan` shows them)",
+                row.line,
+            );
+            continue;
+        }
+        if !choosable(row.local.port()) && !outside.contains(&row.local.port()) {
+            outside.push(row.local.port());
         }
         *owners.entry(row.local).or_default() += 1;
         let life = match row.state {
@@ -286,9 +395,16 @@ fn connections(
                 Life::TimeWait(row.left.map_or(0, |left| TIME_WAIT.saturating_sub(left)))
             }
             table::State::FinWait2 if row.left.is_some() => Life::FinWait2,
+            table::State::Bound => Life::Bound,
             _ => Life::Held,
         };
-        let (local, choice) = (row.local, Choice::Open);
+        let local = row.local;
+        // The option leaves the choice of the port to connect().
+        let choice = if row.no_port {
+            Choice::Connect
+        } else {
+            Choice::Open
+        };
         all.push(Connection {
             local,
             peer,
@@ -300,19 +416,29 @@ fn connections(
         let shared = owners
             .get(&connection.local)
             .is_some_and(|count| *count > 1);
-        let port = connection.local.port();
-        let choosable = range.contains(port) && !reserves(sysctls, port);
-        connection.choice = match (choosable, shared) {
-            (_, true) => Choice::Connect,
-            (false, false) => Choice::Bind,
-            (true, false) => Choice::Open,
+        let chosen = choosable(connection.local.port());
+        connection.choice = match (chosen, shared, connection.life) {
+            (_, _, Life::Bound) | (false, false, _) => Choice::Bind,
+            (_, true, _) => Choice::Connect,
+            (true, false, _) => connection.choice,
         };
+    }
+    if !outside.is_empty() {
+        let named: Vec<String> = outside.iter().take(5).map(u16::to_string).collect();
+        notes.assumed(format!(
+            "{} local {} outside the range {range} ({}{}), so that a program bound them by number, or the range is another one: give `--sysctl FILE` of the host",
+            outside.len(),
+            if outside.len() == 1 { "port is" } else { "ports are" },
+            named.join(", "),
+            if outside.len() > named.len() { ", ..." } else { "" },
+        ));
     }
     // The oldest first, so that all of them can be of their age in the end.
     all.sort_by_key(|connection| match connection.life {
         Life::TimeWait(age) => (0, u64::MAX - age),
         Life::FinWait2 => (1, 0),
         Life::Held => (2, 0),
+        Life::Bound => (3, 0),
     });
     all
 }

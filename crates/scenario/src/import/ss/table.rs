@@ -1,25 +1,31 @@
-//! The table that `ss -tan` prints, with or without `-o`, `-e`, `-p`, `-i`.
+//! The tables of sockets: `ss -tan`, with or without `-o`, `-e`, `-p`, `-i`, `-B` and `--inet-sockopt`; `netstat -tan`;
+//! `/proc/net/tcp` and `/proc/net/tcp6`.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::import::notes::Notes;
 
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) line: usize,
-    pub(super) state: State,
-    pub(super) local: SocketAddr,
-    /// The other end; none for a listener.
-    pub(super) peer: Option<SocketAddr>,
-    /// Milliseconds that a TIME-WAIT still has, when `-o` was given.
-    pub(super) left: Option<u64>,
+pub(crate) struct Row {
+    pub(crate) line: usize,
+    pub(crate) state: State,
+    pub(crate) local: SocketAddr,
+    /// The other end; none for a listener and for a socket that is only bound.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Milliseconds that a TIME-WAIT still has, when the table has timers.
+    pub(crate) left: Option<u64>,
+    /// Whether the socket has `IP_BIND_ADDRESS_NO_PORT`, which `--inet-sockopt` shows.
+    pub(crate) no_port: bool,
 }
 
 /// What a state means for the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     Listen,
+    /// Bound, neither listening nor connected.
+    Bound,
     /// A connection that holds its port, whichever of its ends is closed.
     Held,
     /// FIN-WAIT-2 of a socket that its program has closed.
@@ -27,22 +33,56 @@ pub(super) enum State {
     TimeWait,
 }
 
-/// Reads the table.
-pub(super) fn rows(lines: &[(usize, &str)], notes: &mut Notes) -> Vec<Row> {
+/// Reads a table.
+pub(crate) fn rows(lines: &[(usize, &str)], notes: &mut Notes) -> Vec<Row> {
     let mut all = Vec::new();
-    for (n, line) in lines {
+    for (n, line) in joined(lines) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        // Further lines of one socket (`-i`) begin with a space; the heading is known by its words.
-        if words.is_empty() || line.starts_with(char::is_whitespace) || line.contains("Recv-Q") {
-            continue;
-        }
-        match row(*n, &words) {
-            Read::Row(row) => all.push(row),
-            Read::Skip(what) => notes.count(what, *n),
-            Read::Odd => notes.odd(*n, line),
+        let read = match words.as_slice() {
+            [] => continue,
+            // A heading, or what was typed.
+            [first, ..] if first.starts_with(['#', '$']) => continue,
+            words if is_proc(words) => proc(words),
+            _ if is_heading(&line) => continue,
+            words => table(words, &line, n, notes),
+        };
+        match read {
+            Read::Row(row) => all.push(Row { line: n, ..row }),
+            Read::Skip(what) => notes.count(what, n),
+            Read::Odd => notes.odd(n, &line),
         }
     }
     all
+}
+
+fn is_heading(line: &str) -> bool {
+    line.contains("Recv-Q") || line.contains("local_address") || line.starts_with("Active Internet")
+}
+
+/// Lines with those that continue them: what `-i` and `--inet-sockopt` print, and what a narrow terminal wraps.
+fn joined<'a>(lines: &[(usize, &'a str)]) -> Vec<(usize, Cow<'a, str>)> {
+    let mut all: Vec<(usize, Cow<'a, str>)> = Vec::new();
+    for (n, line) in lines {
+        let more = line.starts_with(char::is_whitespace) && !starts_anew(line);
+        match all.last_mut() {
+            Some((_, last)) if more && !is_heading(last) => {
+                let last = last.to_mut();
+                // The first of them has what matters; `-i` prints hundreds of words.
+                if last.len() < 4096 {
+                    last.push(' ');
+                    last.push_str(line);
+                }
+            }
+            _ => all.push((*n, Cow::Borrowed(line))),
+        }
+    }
+    all
+}
+
+/// Whether a line that begins with a space begins a row all the same.
+fn starts_anew(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().take(5).collect();
+    is_proc(&words) || words.first().is_some_and(|word| state(word).is_some())
 }
 
 enum Read {
@@ -51,65 +91,190 @@ enum Read {
     Odd,
 }
 
-fn row(line: usize, words: &[&str]) -> Read {
+const HALF_OPEN: &str = "half-open connections (SYN-RECV), which hold no port of their own";
+
+/// A state by its name in ss and netstat; as an error, why it does not matter.
+fn state(word: &str) -> Option<Result<State, &'static str>> {
+    Some(Ok(match word {
+        "LISTEN" => State::Listen,
+        "ESTAB" | "ESTABLISHED" | "CLOSE-WAIT" | "CLOSE_WAIT" | "FIN-WAIT-1" | "FIN_WAIT1"
+        | "LAST-ACK" | "LAST_ACK" | "CLOSING" | "SYN-SENT" | "SYN_SENT" => State::Held,
+        // With a timer of its own it is no socket any more, but holds the port all the same.
+        "FIN-WAIT-2" | "FIN_WAIT2" => State::FinWait2,
+        "TIME-WAIT" | "TIME_WAIT" => State::TimeWait,
+        "UNCONN" => State::Bound,
+        "SYN-RECV" | "NEW-SYN-RECV" | "SYN_RECV" => return Some(Err(HALF_OPEN)),
+        _ => return None,
+    }))
+}
+
+/// A row of ss or netstat.
+fn table(words: &[&str], line: &str, n: usize, notes: &mut Notes) -> Read {
     let words = match words.first() {
-        // Without `-t`, the first column names the protocol.
-        Some(&"tcp") => words.get(1..).unwrap_or_default(),
+        // Without `-t`, the first column names the protocol; netstat always has it.
+        Some(&("tcp" | "tcp6")) => words.get(1..).unwrap_or_default(),
         Some(
-            &("udp" | "u_str" | "u_dgr" | "u_seq" | "nl" | "raw" | "p_raw" | "p_dgr" | "icmp6"
-            | "v_str" | "mptcp" | "sctp" | "tipc" | "xdp" | "???"),
+            &("udp" | "udp6" | "u_str" | "u_dgr" | "u_seq" | "nl" | "raw" | "p_raw" | "p_dgr"
+            | "icmp6" | "v_str" | "mptcp" | "sctp" | "tipc" | "xdp" | "unix" | "???"),
         ) => {
             return Read::Skip("sockets of another kind than TCP");
         }
         _ => words,
     };
-    let [state, _, _, local, peer, rest @ ..] = words else {
-        return Read::Odd;
-    };
-    let state = match *state {
-        "LISTEN" => State::Listen,
-        "ESTAB" | "CLOSE-WAIT" | "FIN-WAIT-1" | "LAST-ACK" | "CLOSING" | "SYN-SENT" => State::Held,
-        // With a timer of its own it is no socket any more, but holds the port all the same.
-        "FIN-WAIT-2" => State::FinWait2,
-        "TIME-WAIT" => State::TimeWait,
-        "SYN-RECV" | "NEW-SYN-RECV" => {
-            return Read::Skip("half-open connections (SYN-RECV), which hold no port of their own");
+    let number = |word: &str| word.parse::<u64>().is_ok();
+    let (named, local, peer, rest) = match words {
+        [state, received, sent, local, peer, rest @ ..] if number(received) && number(sent) => {
+            (Some(*state), *local, *peer, rest)
         }
-        "UNCONN" => return Read::Skip("sockets without a connection (UNCONN)"),
+        // netstat has the state behind the addresses, and a filter of ss leaves it out.
+        [received, sent, local, peer, rest @ ..] if number(received) && number(sent) => {
+            match rest.split_first() {
+                Some((state, rest)) if !state.contains([':', '(']) => {
+                    (Some(*state), *local, *peer, rest)
+                }
+                _ => (None, *local, *peer, rest),
+            }
+        }
         _ => return Read::Odd,
     };
-    let Some(local) = address(local) else {
-        return Read::Odd;
+    let (local, peer) = match (address(local), address(peer)) {
+        (Ok(local), Ok(peer)) => (local, peer),
+        (Err(what), _) | (_, Err(what)) => return what,
     };
-    let peer = match (state, address(peer)) {
-        (State::Listen, _) => None,
-        (_, Some(peer)) if peer.port() != 0 => Some(peer),
-        _ => return Read::Odd,
+    let left = rest
+        .iter()
+        .find_map(|word| timer(word))
+        .or_else(|| netstat_timer(rest));
+    let state = match (named, named.and_then(state)) {
+        (_, Some(Ok(state))) => state,
+        (_, Some(Err(what))) => return Read::Skip(what),
+        // netstat translates its states, and a filter of ss leaves them out.
+        (Some(word), None) if word.contains(':') || word == "UNKNOWN" => return Read::Odd,
+        (None, None) if left.is_some() => State::TimeWait,
+        (_, None) => {
+            notes.count("states that are not shown or not in English, taken for LISTEN without a peer and for ESTABLISHED with one", n);
+            if peer.port() == 0 {
+                State::Listen
+            } else {
+                State::Held
+            }
+        }
     };
+    let no_port = line.contains("bind_address_no_port");
+    row(state, local, peer, left, no_port)
+}
+
+fn row(
+    state: State,
+    local: SocketAddr,
+    peer: SocketAddr,
+    left: Option<u64>,
+    no_port: bool,
+) -> Read {
     if local.port() == 0 {
-        return Read::Odd;
+        return if state == State::Bound {
+            Read::Skip("sockets without a port")
+        } else {
+            Read::Odd
+        };
     }
-    let left = rest.iter().find_map(|word| timer(word));
+    let peer = match state {
+        State::Listen | State::Bound => None,
+        _ if peer.port() == 0 => return Read::Odd,
+        _ => Some(peer),
+    };
     Read::Row(Row {
-        line,
+        line: 0,
         state,
         local,
         peer,
         left,
+        no_port,
     })
 }
 
-/// `192.168.0.4:3000`, `[::1]:80`, `*:80`, `127.0.0.1%lo:53`, `0.0.0.0:*`; mapped addresses become IPv4.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (ip, port) = text.rsplit_once(':')?;
-    let port = if port == "*" { 0 } else { port.parse().ok()? };
-    let ip = ip.trim_start_matches('[').trim_end_matches(']');
-    let ip = ip.split('%').next().unwrap_or_default();
-    let ip = match ip.trim_end_matches(']') {
-        "*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        ip => ip.parse::<IpAddr>().ok()?.to_canonical(),
+/// Whether words are a row of `/proc/net/tcp`: `0: 0100007F:0050 00000000:0000 0A`
+fn is_proc(words: &[&str]) -> bool {
+    let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let [number, local, _, state, ..] = words else {
+        return false;
+    };
+    let number = number.strip_suffix(':');
+    number.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+        && local
+            .split_once(':')
+            .is_some_and(|(ip, port)| hex(ip) && hex(port))
+        && state.len() == 2
+}
+
+fn proc(words: &[&str]) -> Read {
+    let [_, local, peer, state, rest @ ..] = words else {
+        return Read::Odd;
+    };
+    let (Some(local), Some(peer)) = (proc_address(local), proc_address(peer)) else {
+        return Read::Odd;
+    };
+    let state = match *state {
+        "0A" => State::Listen,
+        "01" | "02" | "04" | "08" | "09" | "0B" => State::Held,
+        "05" => State::FinWait2,
+        "06" => State::TimeWait,
+        "03" | "0C" => return Read::Skip(HALF_OPEN),
+        "07" => State::Bound,
+        _ => return Read::Odd,
+    };
+    // Timer 3 is the one of TIME-WAIT; it counts in hundredths of a second.
+    let left = rest
+        .get(1)
+        .and_then(|timer| timer.strip_prefix("03:"))
+        .and_then(|left| u64::from_str_radix(left, 16).ok())
+        .map(|left| left.saturating_mul(10));
+    row(state, local, peer, left, false)
+}
+
+/// `0100007F:0050`: words of four bytes, each in the order of the machine, which is taken for little-endian.
+fn proc_address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();
+    let ip = match ip.len() {
+        8 => IpAddr::V4(Ipv4Addr::from(word(0)?.swap_bytes())),
+        32 => {
+            let mut bytes = Vec::new();
+            for at in [0, 8, 16, 24] {
+                bytes.extend(word(at)?.to_le_bytes());
+            }
+            let bytes: [u8; 16] = bytes.try_into().ok()?;
+            IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
+        }
+        _ => return None,
     };
     Some(SocketAddr::new(ip, port))
+}
+
+/// `192.168.0.4:3000`, `[::1]:80`, `*:80`, `127.0.0.1%lo:53`, `0.0.0.0:*`, `:::80`; mapped addresses become IPv4.
+fn address(text: &str) -> Result<SocketAddr, Read> {
+    let (ip, port) = text.rsplit_once(':').ok_or(Read::Odd)?;
+    let port = match port.parse() {
+        Ok(port) => port,
+        Err(_) if port == "*" => 0,
+        Err(_) if port.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+            return Err(Read::Skip(
+                "rows with names instead of numbers; `-n` shows numbers",
+            ));
+        }
+        Err(_) => return Err(Read::Odd),
+    };
+    let ip = ip.trim_start_matches('[');
+    let ip = ip.split(['%', ']']).next().unwrap_or_default();
+    let ip = match ip {
+        "*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ip => ip.parse::<IpAddr>().map_err(|_| Read::Odd)?.to_canonical(),
+    };
+    if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+        return Err(Read::Skip("sockets with link-local addresses"));
+    }
+    Ok(SocketAddr::new(ip, port))
 }
 
 /// `timer:(timewait,59sec,0)`
@@ -127,12 +292,25 @@ fn timer(word: &str) -> Option<u64> {
     text.is_empty().then_some(millis)
 }
 
+/// `timewait (12.34/0/0)`
+fn netstat_timer(words: &[&str]) -> Option<u64> {
+    let at = words.iter().position(|word| *word == "timewait")?;
+    let seconds = words.get(at + 1)?.strip_prefix('(')?.split('/').next()?;
+    let seconds: f64 = seconds.parse().ok().filter(|n| (0.0..1e9).contains(n))?;
+    Some((seconds * 1000.0) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all(text: &str) -> Vec<Row> {
+        let lines: Vec<(usize, &str)> = text.lines().enumerate().collect();
+        rows(&lines, &mut Notes::default())
+    }
+
     fn one(line: &str) -> Option<Row> {
-        rows(&[(1, line)], &mut Notes::default()).pop()
+        all(line).pop()
     }
 
     #[test]
@@ -149,10 +327,57 @@ mod tests {
         assert_eq!(row.local.to_string(), "10.0.0.1:40000");
         let row = one("LISTEN 0 128 127.0.0.53%lo:53 0.0.0.0:*").expect("a row");
         assert_eq!(row.local.to_string(), "127.0.0.53:53");
-        let row = one("ESTAB 0 0 [fe80::1%eth0]:40000 [fe80::2]:80").expect("a row");
-        assert_eq!(row.local.to_string(), "[fe80::1]:40000");
+        assert_eq!(one("ESTAB 0 0 [fe80::1%eth0]:40000 [fe80::2]:80"), None);
+        assert_eq!(
+            one("ESTAB 0 0 [fe80::1]%eth0:40000 [fe80::2]%eth0:80"),
+            None
+        );
         assert_eq!(one("State Recv-Q Send-Q Local Address:Port"), None);
         assert_eq!(one("ESTAB 0 0 localhost:http somewhere:1234"), None);
+        let row = one("0 0 10.0.2.15:41234 192.0.2.10:443").expect("a filtered row");
+        assert_eq!((row.state, row.local.port()), (State::Held, 41234));
+        let row = one("UNCONN 0 0 127.0.0.1:40000 0.0.0.0:*").expect("a bound socket");
+        assert_eq!((row.state, row.peer), (State::Bound, None));
+    }
+
+    #[test]
+    fn continued_rows_are_one() {
+        let rows = all("ESTAB 0 0 10.0.0.5:41000 10.0.0.9:80\n\
+             \t inet-sockopt: (recverr is_icsk bind_address_no_port)\n\
+             TIME-WAIT 0 0 10.0.0.5:41001 10.0.0.9:80\n timer:(timewait,9sec,0)\n");
+        assert!(rows[0].no_port && !rows[1].no_port);
+        assert_eq!(rows[1].left, Some(9_000));
+    }
+
+    #[test]
+    fn netstat_is_read() {
+        let row = one("tcp 0 0 10.0.0.5:41000 10.0.0.9:80 TIME_WAIT - timewait (12.34/0/0)")
+            .expect("a row");
+        assert_eq!((row.state, row.left), (State::TimeWait, Some(12_340)));
+        let row = one("tcp6 0 0 :::80 :::* LISTEN 7/nginx").expect("a row");
+        assert_eq!(
+            (row.state, row.local.to_string().as_str()),
+            (State::Listen, "[::]:80")
+        );
+        let row = one("tcp6 0 0 192.0.2.27:52673 192.0.2.19:53551 VERBUNDEN").expect("a row");
+        assert_eq!(row.state, State::Held);
+    }
+
+    #[test]
+    fn the_table_of_the_kernel_is_read() {
+        let rows = all(
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n\
+               0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000\n\
+               1: 0500000A:A028 0900000A:0050 06 00000000:00000000 03:00000F1A 00000000\n\
+               2: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 0:0 00:0\n",
+        );
+        assert_eq!(rows[0].local.to_string(), "127.0.0.1:80");
+        assert_eq!(rows[1].local.to_string(), "10.0.0.5:41000");
+        assert_eq!(
+            (rows[1].state, rows[1].left),
+            (State::TimeWait, Some(38_660))
+        );
+        assert_eq!(rows[2].local.to_string(), "[::1]:8080");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::words::{self, Kind, constant};
 use crate::model::SocketOption;
-use crate::value::{Linger, PortRange};
+use crate::value::{Family, Linger, PortRange};
 
 /// A file descriptor, which `-y` and `-yy` decorate: `3<TCP:[127.0.0.1:5000]>`.
 pub(super) fn fd(text: &str) -> Option<u32> {
@@ -12,28 +13,70 @@ pub(super) fn fd(text: &str) -> Option<u32> {
     (rest.is_empty() || rest.starts_with('<')).then(|| number.parse().ok())?
 }
 
+/// What `-y` and `-yy` print behind a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decoration {
+    /// Nothing, or nothing that says what it is.
+    None,
+    /// A TCP socket, with its local address and its peer where they are printed.
+    Tcp(Family, Option<SocketAddr>, Option<SocketAddr>),
+    /// A file, or a socket of another kind.
+    Other,
+}
+
+/// Reads the decoration of a descriptor.
+pub(super) fn decoration(text: &str) -> Decoration {
+    let inside = text
+        .split_once('<')
+        .and_then(|(_, rest)| rest.strip_suffix('>'));
+    let Some(inside) = inside else {
+        return Decoration::None;
+    };
+    let (family, rest) = match inside.split_once(":[") {
+        Some(("TCP", rest)) => (Family::Inet, rest),
+        Some(("TCPv6", rest)) => (Family::Inet6, rest),
+        Some(("socket", _)) => return Decoration::None,
+        _ => return Decoration::Other,
+    };
+    let rest = rest.strip_suffix(']').unwrap_or(rest);
+    let (local, peer) = match rest.split_once("->") {
+        Some((local, peer)) => (local.parse().ok(), peer.parse().ok()),
+        None => (rest.parse().ok(), None),
+    };
+    Decoration::Tcp(family, local, peer)
+}
+
 /// A socket address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     Inet(SocketAddr),
+    /// A link-local address, which needs a scope.
+    Scoped,
     /// `AF_UNSPEC`: connect() with it dissolves a connection.
     Unspec,
     /// Another family.
     Other,
 }
 
-/// `{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}`; none for `NULL` and what is not
-/// printed as an address, such as the pointer of a call that failed.
+/// `{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}` in any of the writings of strace and of
+/// `perf trace`; none for `NULL` and what is not printed as an address, such as the pointer of a call that failed.
 pub(super) fn address(text: &str) -> Option<Address> {
-    let family = after(text, "sa_family=")?;
-    let family = family.split([',', '}']).next()?.trim();
-    match family {
+    let family = ["sa_family=", "sin_family=", "sin6_family=", "family: "]
+        .iter()
+        .find_map(|mark| after(text, mark))?;
+    let family = family.split([',', '}']).next()?;
+    match constant(Kind::Family, family) {
         "AF_INET" => {
-            let ip: Ipv4Addr = quoted(after(text, "inet_addr(")?)?.parse().ok()?;
+            let ip = printed(text, &["inet_addr(", "addr: "])
+                .or_else(|| bytes(text, "sin_addr=").map(|ip: [u8; 4]| Ipv4Addr::from(ip)))?;
             Some(Address::Inet(SocketAddr::new(IpAddr::V4(ip), port(text)?)))
         }
         "AF_INET6" => {
-            let ip: Ipv6Addr = quoted(after(text, "inet_pton(AF_INET6,")?)?.parse().ok()?;
+            let ip: Ipv6Addr = printed(text, &["inet_pton(AF_INET6,", "addr: "])
+                .or_else(|| bytes(text, "sin6_addr=").map(|ip: [u8; 16]| Ipv6Addr::from(ip)))?;
+            if ip.is_unicast_link_local() {
+                return Some(Address::Scoped);
+            }
             // On the wire, a mapped address is an IPv4 one; the socket keeps its own family.
             Some(Address::Inet(SocketAddr::new(IpAddr::V6(ip), port(text)?)))
         }
@@ -42,11 +85,32 @@ pub(super) fn address(text: &str) -> Option<Address> {
     }
 }
 
+/// An IP address behind one of some marks, in quotes or bare.
+fn printed<T: std::str::FromStr>(text: &str, marks: &[&str]) -> Option<T> {
+    let rest = marks.iter().find_map(|mark| after(text, mark))?;
+    let word = match words::string(rest) {
+        Some(bytes) => String::from_utf8(bytes).ok()?,
+        None => rest.split([',', '}', ' ']).next()?.to_owned(),
+    };
+    word.parse().ok()
+}
+
+/// A field that `-X raw` prints as bytes.
+fn bytes<const N: usize>(text: &str, mark: &str) -> Option<[u8; N]> {
+    words::string(after(text, mark)?)?.try_into().ok()
+}
+
 fn port(text: &str) -> Option<u16> {
-    after(text, "_port=htons(")?
-        .split(')')
+    if let Some(rest) = after(text, "_port=htons(") {
+        return rest.split(')').next()?.trim().parse().ok();
+    }
+    if let Some(rest) = after(text, "_port=") {
+        let bytes: [u8; 2] = words::string(rest)?.try_into().ok()?;
+        return Some(u16::from_be_bytes(bytes));
+    }
+    after(text, "port: ")?
+        .split([',', '}', ' '])
         .next()?
-        .trim()
         .parse()
         .ok()
 }
@@ -55,8 +119,21 @@ fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     text.split_once(mark).map(|(_, rest)| rest)
 }
 
-fn quoted(text: &str) -> Option<&str> {
-    text.trim_start().strip_prefix('"')?.split('"').next()
+/// The family of a socket address and the type of a socket: `SOCK_STREAM|SOCK_CLOEXEC`.
+pub(super) fn is_stream(text: &str) -> bool {
+    text.split('|').any(|part| {
+        // With `-X raw`, flags are numbers as well; none of them is 1.
+        constant(Kind::Type, part) == "SOCK_STREAM"
+    })
+}
+
+/// Whether flags contain one by its name or its number.
+pub(super) fn has_flag(text: &str, name: &str, number: u64) -> bool {
+    let same = |part: &str| match words::integer(part.trim()) {
+        Some(bits) => bits & number != 0,
+        None => part.contains(name),
+    };
+    text.split('|').any(same)
 }
 
 /// The value in `[1]`.
@@ -84,18 +161,16 @@ pub(super) enum Setting {
 pub(super) fn setting(level: &str, name: &str, value: &str) -> Setting {
     let on = || number(value).map(|value| value != 0);
     let int = || number(value).and_then(|value| i32::try_from(value).ok());
-    // strace prints the number of an option that it does not know: `0x33 /* IP_??? */`.
-    let name = name.split_whitespace().next().unwrap_or_default();
+    let level = constant(Kind::Level, level);
+    let name = words::options_of(level).map_or(name, |kind| constant(kind, name));
     let made = match (level, name) {
         ("SOL_SOCKET", "SO_REUSEADDR") => on().map(SocketOption::ReuseAddr),
         ("SOL_SOCKET", "SO_REUSEPORT") => on().map(SocketOption::ReusePort),
         ("SOL_SOCKET", "SO_LINGER") => linger(value).map(SocketOption::Linger),
         ("SOL_SOCKET", "SO_BINDTODEVICE") => device(value).map(SocketOption::BindToDevice),
         ("SOL_SOCKET", "SO_ATTACH_REUSEPORT_CBPF") => Some(SocketOption::AttachReuseportCbpf(true)),
-        ("SOL_IP", "IP_BIND_ADDRESS_NO_PORT" | "0x18") => on().map(SocketOption::BindAddressNoPort),
-        ("SOL_IP", "IP_LOCAL_PORT_RANGE" | "0x33") => {
-            slice(value).map(SocketOption::LocalPortRange)
-        }
+        ("SOL_IP", "IP_BIND_ADDRESS_NO_PORT") => on().map(SocketOption::BindAddressNoPort),
+        ("SOL_IP", "IP_LOCAL_PORT_RANGE") => slice(value).map(SocketOption::LocalPortRange),
         ("SOL_IP", "IP_FREEBIND") => on().map(SocketOption::FreeBind),
         ("SOL_IP", "IP_TRANSPARENT") => on().map(SocketOption::Transparent),
         ("SOL_IPV6", "IPV6_V6ONLY") => on().map(SocketOption::V6Only),
@@ -136,9 +211,10 @@ fn linger(value: &str) -> Option<Linger> {
 
 /// `"lo"` or `"lo\0"`
 fn device(value: &str) -> Option<String> {
-    let name = quoted(value)?.split('\\').next()?;
-    let fits = name.len() < 16 && name.bytes().all(|b| b.is_ascii_graphic() && b != b'$');
-    fits.then(|| name.to_owned())
+    let bytes = words::string(value)?;
+    let name = bytes.split(|b| *b == 0).next()?;
+    let fits = name.len() < 16 && name.iter().all(|b| b.is_ascii_graphic() && *b != b'$');
+    fits.then(|| String::from_utf8_lossy(name).into_owned())
 }
 
 /// The high port in the upper half of the word, the low one in the lower.
@@ -173,6 +249,44 @@ mod tests {
             Some(Address::Other)
         );
         assert_eq!(address("NULL"), None);
+        let scoped = r#"{sa_family=AF_INET6, sin6_port=htons(80), inet_pton(AF_INET6, "fe80::1", &sin6_addr), sin6_scope_id=2}"#;
+        assert_eq!(address(scoped), Some(Address::Scoped));
+    }
+
+    #[test]
+    fn addresses_in_every_writing() {
+        for text in [
+            r#"{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("\x31\x30\x2e\x39\x2e\x30\x2e\x32")}"#,
+            r#"{sa_family=0x2, sin_port="\x00\x50", sin_addr="\x0a\x09\x00\x02"}"#,
+            r#"{sa_family=0x2 /* AF_INET */, sin_port="\x00\x50" /* htons(80) */, sin_addr="\x0a\x09\x00\x02" /* inet_addr("10.9.0.2") */}"#,
+            r#"{sin_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("10.9.0.2")}}"#,
+            "{ .family: INET, port: 80, addr: 10.9.0.2 }",
+        ] {
+            let read = address(text);
+            assert_eq!(
+                read,
+                Some(Address::Inet("10.9.0.2:80".parse().unwrap())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn decorations_say_what_a_descriptor_is() {
+        let local = "10.1.1.5:40010".parse().ok();
+        let peer = "192.0.2.80:80".parse().ok();
+        assert_eq!(
+            decoration("6<TCP:[10.1.1.5:40010->192.0.2.80:80]>"),
+            Decoration::Tcp(Family::Inet, local, peer)
+        );
+        assert_eq!(
+            decoration("6<TCP:[124]>"),
+            Decoration::Tcp(Family::Inet, None, None)
+        );
+        assert_eq!(decoration("5<UDP:[123]>"), Decoration::Other);
+        assert_eq!(decoration("3</etc/passwd>"), Decoration::Other);
+        assert_eq!(decoration("3<socket:[12345]>"), Decoration::None);
+        assert_eq!(decoration("3"), Decoration::None);
     }
 
     #[test]

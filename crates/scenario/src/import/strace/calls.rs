@@ -1,20 +1,44 @@
 //! The calls of a log: halves joined, in the order in which they had their effect.
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
 
-use super::line::{Body, line};
+use super::line::{Body, Line, line};
+use super::time::Clock;
 use crate::import::notes::Notes;
+use crate::import::{MAX_CAPTURE_LINES, MAX_LINE_BYTES};
 
 /// A system call and what it returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call<'a> {
     /// The line on which it had its effect.
     pub(super) line: usize,
+    /// The line on which it returned, if the log splits it.
+    pub(super) until: Option<usize>,
     pub(super) pid: u32,
+    /// The name of the program, if the line has it.
+    pub(super) program: Option<&'a str>,
     pub(super) time: Option<u64>,
     pub(super) name: &'a str,
-    pub(super) args: Vec<String>,
+    /// The arguments as they are printed.
+    text: Cow<'a, str>,
     pub(super) result: Answer,
+}
+
+impl Call<'_> {
+    /// The arguments, without the names that `perf trace` gives them.
+    pub(super) fn args(&self) -> Vec<String> {
+        let mut args = split(&self.text);
+        for arg in &mut args {
+            if let Some((name, value)) = arg.split_once(": ")
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            {
+                *arg = value.trim().to_owned();
+            }
+        }
+        args
+    }
 }
 
 /// What a call returned.
@@ -24,8 +48,12 @@ pub(super) enum Answer {
     Value(u64),
     /// An errno by its name.
     Errno(String),
-    /// `?`: it did not return, or was interrupted and made again.
+    /// `?`: it did not return.
     Unknown,
+    /// `? ERESTARTSYS`: a signal interrupted it, and it goes on.
+    Interrupted,
+    /// An answer that strace made up (`-e inject`): the call was not made.
+    Injected,
 }
 
 /// Something that happened.
@@ -41,108 +69,153 @@ fn waits(name: &str) -> bool {
     name.starts_with("accept") || name.starts_with("recv") || name == "read"
 }
 
+/// A call that has begun.
+struct Begun<'a> {
+    line: usize,
+    time: Option<u64>,
+    text: &'a str,
+    /// Its place among what happened, which is kept free until it returns.
+    place: usize,
+}
+
+/// Reads lines into what happened.
+struct Lines<'a, 'n> {
+    all: Vec<Option<Happening<'a>>>,
+    begun: IndexMap<u32, Begun<'a>>,
+    clock: Clock,
+    notes: &'n mut Notes,
+}
+
+/// Stamped lines that are looked at to know the style of the stamps.
+const STAMPS: usize = 5_000;
+
 /// Everything that happened, in order.
-pub(super) fn calls<'a>(lines: &[(usize, &'a str)], notes: &mut Notes) -> Vec<Happening<'a>> {
-    /// A call that has begun: its line, time, text and place in the list.
-    struct Begun<'a> {
-        line: usize,
-        time: Option<u64>,
-        text: &'a str,
-        place: usize,
+pub(super) fn calls<'a>(log: &'a str, notes: &mut Notes) -> Vec<Happening<'a>> {
+    let stamps = log.lines().filter_map(|text| line(text).time);
+    let mut lines = Lines {
+        all: Vec::new(),
+        begun: IndexMap::new(),
+        clock: Clock::of(stamps.take(STAMPS)),
+        notes,
+    };
+    let mut over = 0_usize;
+    for (n, text) in log.lines().enumerate() {
+        if n >= MAX_CAPTURE_LINES {
+            over += 1;
+        } else if text.len() > MAX_LINE_BYTES {
+            let what = format!(
+                "lines longer than {MAX_LINE_BYTES} bytes, which no capture of socket calls has"
+            );
+            lines.notes.count(what, n + 1);
+        } else {
+            lines.read(n + 1, text);
+        }
     }
-    // The place of a call that has not returned is kept free.
-    let mut all: Vec<Option<Happening<'a>>> = Vec::new();
-    let mut begun: IndexMap<u32, Begun<'a>> = IndexMap::new();
-    for (n, text) in lines {
+    if over > 0 {
+        lines.notes.left_out(format!(
+            "{over} lines after line {MAX_CAPTURE_LINES}, the limit of an import"
+        ));
+    }
+    lines.finish()
+}
+
+impl<'a> Lines<'a, '_> {
+    fn read(&mut self, n: usize, text: &'a str) {
         let read = line(text);
+        let time = read.time.map(|stamp| self.clock.read(stamp));
         match read.body {
             Body::Nothing => {}
             Body::Exit => {
-                begun.swap_remove(&read.pid);
-                all.push(Some(Happening::Exit(read.pid)));
+                self.begun.swap_remove(&read.pid);
+                self.all.push(Some(Happening::Exit(read.pid)));
             }
             Body::Call(text) => match call(text) {
-                Some((name, args, result)) => all.push(Some(Happening::Call(Call {
-                    line: *n,
+                Some((name, args, result)) => self.all.push(Some(Happening::Call(Call {
+                    line: n,
+                    until: None,
                     pid: read.pid,
-                    time: read.time,
+                    program: read.program,
+                    time,
                     name,
-                    args,
+                    text: Cow::Borrowed(args),
                     result,
                 }))),
-                None => notes.odd(*n, text),
+                None => self.notes.odd(n, text),
             },
             Body::Unfinished(text) => {
-                let place = all.len();
-                all.push(None);
-                let (line, time) = (*n, read.time);
-                begun.insert(
-                    read.pid,
-                    Begun {
-                        line,
-                        time,
-                        text,
-                        place,
-                    },
-                );
+                let place = self.all.len();
+                self.all.push(None);
+                let begun = Begun {
+                    line: n,
+                    time,
+                    text,
+                    place,
+                };
+                self.begun.insert(read.pid, begun);
             }
-            Body::Resumed(name, rest) => {
-                let Some(start) = begun.swap_remove(&read.pid) else {
-                    notes.count(
-                        format!("ends of {} calls whose beginning is missing", word(name)),
-                        *n,
-                    );
-                    continue;
-                };
-                let joined = format!("{}{rest}", start.text);
-                let Some((_, args, result)) = call(&joined) else {
-                    notes.odd(*n, &joined);
-                    continue;
-                };
-                let Some(name) = name_of(start.text) else {
-                    notes.odd(start.line, start.text);
-                    continue;
-                };
-                let late = waits(name);
-                let made = Happening::Call(Call {
-                    line: if late { *n } else { start.line },
-                    pid: read.pid,
-                    time: if late { read.time } else { start.time },
-                    name,
-                    args,
-                    result,
-                });
-                if late {
-                    all.push(Some(made));
-                } else if let Some(place) = all.get_mut(start.place) {
-                    *place = Some(made);
-                }
-            }
+            Body::Resumed(name, rest) => self.resumed(n, &read, time, name, rest),
         }
     }
-    for (_, start) in begun {
-        let name = name_of(start.text).unwrap_or("unknown");
-        notes.count(
-            format!(
+
+    fn resumed(
+        &mut self,
+        n: usize,
+        read: &Line<'a>,
+        time: Option<u64>,
+        name: &'a str,
+        rest: &'a str,
+    ) {
+        let Some(start) = self.begun.swap_remove(&read.pid) else {
+            let what = format!("ends of {} calls whose beginning is missing", word(name));
+            self.notes.count(what, n);
+            return;
+        };
+        let joined = format!("{}{rest}", start.text);
+        let (Some((_, args, result)), Some(name)) = (call(&joined), name_of(start.text)) else {
+            self.notes.odd(n, &joined);
+            return;
+        };
+        let late = waits(name);
+        let made = Happening::Call(Call {
+            line: if late { n } else { start.line },
+            until: Some(n).filter(|_| !late),
+            pid: read.pid,
+            program: read.program,
+            time: if late { time } else { start.time },
+            name,
+            text: Cow::Owned(args.to_owned()),
+            result,
+        });
+        if late {
+            self.all.push(Some(made));
+        } else if let Some(place) = self.all.get_mut(start.place) {
+            *place = Some(made);
+        }
+    }
+
+    fn finish(self) -> Vec<Happening<'a>> {
+        for (_, start) in self.begun {
+            let name = name_of(start.text).unwrap_or("unknown");
+            let what = format!(
                 "{} calls that had not returned when the log ended",
                 word(name)
-            ),
-            start.line,
-        );
-    }
-    let mut all: Vec<Happening<'a>> = all.into_iter().flatten().collect();
-    let mut next = None;
-    for happening in all.iter_mut().rev() {
-        let Happening::Call(call) = happening else {
-            continue;
-        };
-        // Its line shows when it was made; it returned when the next line came, or before.
-        if waits(call.name) && next.is_some() {
-            call.time = next;
+            );
+            self.notes.count(what, start.line);
         }
-        next = call.time.or(next);
+        let mut all: Vec<Happening<'a>> = self.all.into_iter().flatten().collect();
+        let mut next = None;
+        for happening in all.iter_mut().rev() {
+            let Happening::Call(call) = happening else {
+                continue;
+            };
+            // Its line shows when it was made; it returned when the next line came, or before.
+            if waits(call.name) && next.is_some() {
+                call.time = next;
+            }
+            next = call.time.or(next);
+        }
+        all
     }
-    all
 }
 
 /// A name out of a log as it may stand in a note.
@@ -160,7 +233,7 @@ fn name_of(text: &str) -> Option<&str> {
 }
 
 /// `name(args) = result`
-fn call(text: &str) -> Option<(&str, Vec<String>, Answer)> {
+fn call(text: &str) -> Option<(&str, &str, Answer)> {
     let name = name_of(text)?;
     // The last `=` behind a closing parenthesis; an explanation such as `(Connection refused)` comes after it.
     let (before, result) = text
@@ -169,17 +242,31 @@ fn call(text: &str) -> Option<(&str, Vec<String>, Answer)> {
         .filter_map(|(at, _)| Some((text.get(..at)?.trim_end(), text.get(at + 1..)?)))
         .find(|(before, _)| before.ends_with(')'))?;
     let args = before.get(name.len() + 1..before.len() - 1)?;
-    Some((name, split(args), answer(result)?))
+    Some((name, args, answer(result)?))
 }
 
 fn answer(text: &str) -> Option<Answer> {
     let mut words = text.split_whitespace();
     let first = words.next()?;
+    if text.contains("(INJECTED)") {
+        return Some(Answer::Injected);
+    }
     if first == "?" {
-        return Some(Answer::Unknown);
+        let restarts = words
+            .next()
+            .is_some_and(|name| name.starts_with("ERESTART"));
+        return Some(if restarts {
+            Answer::Interrupted
+        } else {
+            Answer::Unknown
+        });
     }
     if first == "-1" {
         let name = words.next()?;
+        // An old strace does not know the names of the kernel's own codes, from ERESTARTSYS on.
+        if matches!(name, "512" | "513" | "514" | "516") {
+            return Some(Answer::Interrupted);
+        }
         let fits = name.starts_with('E')
             && name
                 .bytes()
@@ -243,24 +330,29 @@ mod tests {
         let (name, args, result) =
             call(r#"connect(3, {x="a) = 5"}, 16)   = -1 ECONNREFUSED (Connection refused)"#)
                 .expect("a call");
-        assert_eq!((name, args.len()), ("connect", 3));
+        assert_eq!((name, split(args).len()), ("connect", 3));
         assert_eq!(result, Answer::Errno("ECONNREFUSED".to_owned()));
+        let result = |text| call(text).expect("a call").2;
+        assert_eq!(result("socket(AF_INET) = 3<TCP:[5]>"), Answer::Value(3));
         assert_eq!(
-            call("socket(AF_INET) = 3<TCP:[5]>").expect("a call").2,
-            Answer::Value(3)
+            result("connect(3) = -1 EADDRNOTAVAIL (Nein) (INJECTED)"),
+            Answer::Injected
         );
+        assert_eq!(
+            result("connect(3) = ? ERESTARTSYS (To be)"),
+            Answer::Interrupted
+        );
+        assert_eq!(result("connect(3) = -1 512 (Unknown)"), Answer::Interrupted);
         assert_eq!(call("nonsense"), None);
     }
 
     #[test]
     fn a_connect_counts_from_its_beginning_an_accept_from_its_end() {
-        let lines = [
-            (1, "7 accept(3, <unfinished ...>"),
-            (2, "8 connect(4, {}, 16 <unfinished ...>"),
-            (3, "7 <... accept resumed>NULL, NULL) = 5"),
-            (4, "8 <... connect resumed>) = 0"),
-        ];
-        let found: Vec<usize> = calls(&lines, &mut Notes::default())
+        let log = "7 accept(3, <unfinished ...>\n\
+                   8 connect(4, {}, 16 <unfinished ...>\n\
+                   7 <... accept resumed>NULL, NULL) = 5\n\
+                   8 <... connect resumed>) = 0\n";
+        let found: Vec<usize> = calls(log, &mut Notes::default())
             .into_iter()
             .map(|one| match one {
                 Happening::Call(call) => call.line,

@@ -2,8 +2,7 @@
 //!
 //! A log with `-e trace=network,close` does not show how tasks were made. A task that comes out of nowhere is taken
 //! for a thread: it shares the descriptors of the first one. Where the log shows `clone` or `fork`, they are followed.
-//! When a task uses a descriptor that another one has closed, the two were processes after all and that close did not
-//! end the socket; the reader then starts again, knowing that.
+//! Where descriptors contradict this, the reader learns which task is a process of its own, and starts again.
 
 use std::collections::BTreeSet;
 
@@ -18,13 +17,58 @@ pub(super) enum Fd {
     Other,
 }
 
+/// What a contradiction shows about a task whose beginning the log does not show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Learned {
+    /// It has descriptors of its own.
+    Process(u32),
+    /// It shares the descriptors of the first task.
+    Thread(u32),
+}
+
+/// What is known of tasks whose beginning the log does not show.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Knowledge {
+    processes: BTreeSet<u32>,
+    threads: BTreeSet<u32>,
+}
+
+impl Knowledge {
+    /// Adds what was learned; false if it was known, or contradicts what was.
+    pub(super) fn learn(&mut self, learned: Learned) -> bool {
+        match learned {
+            Learned::Process(pid) => !self.threads.contains(&pid) && self.processes.insert(pid),
+            Learned::Thread(pid) => {
+                self.processes.remove(&pid);
+                self.threads.insert(pid)
+            }
+        }
+    }
+
+    fn may_be_process(&self, pid: u32) -> bool {
+        !self.processes.contains(&pid) && !self.threads.contains(&pid)
+    }
+}
+
+/// What became of looking a descriptor up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Unknown,
+    Open(Fd),
+    /// A socket that another process closed: this one has it still.
+    Revived(usize),
+}
+
 #[derive(Clone, Debug, Default)]
 struct Table {
-    open: IndexMap<u32, Fd>,
-    /// Closed descriptors: the line of the close, the task, the socket.
-    closed: IndexMap<u32, (usize, u32, usize)>,
+    /// Descriptors, each with the task that opened it.
+    open: IndexMap<u32, (Fd, u32)>,
+    /// Closed descriptors: the task, the socket.
+    closed: IndexMap<u32, (u32, usize)>,
     /// Tasks that use the table and have not ended.
     tasks: BTreeSet<u32>,
+    /// The table of the parent, when the log does not show the fork.
+    parent: Option<usize>,
 }
 
 /// All tables.
@@ -34,62 +78,113 @@ pub(super) struct Tables {
     tables: Vec<Table>,
     /// How many descriptors each socket has, over all tables.
     held: IndexMap<usize, usize>,
-    /// Lines of closes that did not end the socket.
-    kept: BTreeSet<usize>,
-    /// Sockets that such closes left to other tasks.
-    left: IndexMap<u32, usize>,
+    known: Knowledge,
 }
 
 impl Tables {
-    /// Tables for a reading of the log that knows which closes did not end their socket.
-    pub(super) fn new(kept: BTreeSet<usize>) -> Self {
+    pub(super) fn new(known: Knowledge) -> Self {
         Self {
-            kept,
+            known,
             ..Self::default()
         }
     }
 
-    fn table(&mut self, pid: u32) -> &mut Table {
-        let place = match self.of.get(&pid) {
-            Some(place) => *place,
-            None => {
-                if self.tables.is_empty() {
-                    self.tables.push(Table::default());
-                }
-                self.of.insert(pid, 0);
-                0
-            }
-        };
-        let place = place.min(self.tables.len().saturating_sub(1));
-        let table = &mut self.tables[place];
-        table.tasks.insert(pid);
-        table
+    fn place(&mut self, pid: u32) -> usize {
+        if let Some(place) = self.of.get(&pid) {
+            return *place;
+        }
+        if self.tables.is_empty() {
+            self.tables.push(Table::default());
+        }
+        let own = self.known.processes.contains(&pid) && !self.of.is_empty();
+        let place = if own { self.copy(0, pid) } else { 0 };
+        if own {
+            self.tables[place].parent = Some(0);
+        }
+        self.of.insert(pid, place);
+        self.tables[place].tasks.insert(pid);
+        place
     }
 
-    /// What a descriptor stands for. As an error, the line of a close that cannot have ended its socket.
-    pub(super) fn get(&mut self, pid: u32, fd: u32) -> Result<Option<Fd>, usize> {
-        let table = self.table(pid);
-        if let Some(found) = table.open.get(&fd) {
-            return Ok(Some(*found));
+    fn copy(&mut self, from: usize, child: u32) -> usize {
+        let table = self.tables[from].clone();
+        for (what, _) in table.open.values() {
+            if let Fd::Tcp(socket) = what {
+                *self.held.entry(*socket).or_default() += 1;
+            }
         }
-        if let Some((line, by, _)) = table.closed.get(&fd).copied()
-            && by != pid
-            && !self.kept.contains(&line)
-        {
-            return Err(line);
+        self.tables.push(Table {
+            tasks: BTreeSet::from([child]),
+            parent: None,
+            ..table
+        });
+        self.tables.len() - 1
+    }
+
+    /// Which of two tasks came later.
+    fn later(&self, one: u32, other: u32) -> u32 {
+        let place = |pid| self.of.get_index_of(&pid);
+        if place(one) > place(other) {
+            one
+        } else {
+            other
         }
-        Ok(self.left.get(&fd).copied().map(Fd::Tcp))
+    }
+
+    /// The task that has descriptors of its own if two tasks contradict each other.
+    fn contradiction(&self, one: u32, other: u32) -> Option<Learned> {
+        let later = self.later(one, other);
+        let open = one != other && self.known.may_be_process(later);
+        open.then_some(Learned::Process(later))
+    }
+
+    /// What a descriptor stands for.
+    pub(super) fn get(&mut self, pid: u32, fd: u32) -> Result<Found, Learned> {
+        let place = self.place(pid);
+        let table = &self.tables[place];
+        if let Some((found, _)) = table.open.get(&fd) {
+            return Ok(Found::Open(*found));
+        }
+        if let Some((by, socket)) = table.closed.get(&fd).copied() {
+            if self.of.get(&by) != Some(&place) {
+                let table = &mut self.tables[place];
+                table.closed.swap_remove(&fd);
+                table.open.insert(fd, (Fd::Tcp(socket), pid));
+                *self.held.entry(socket).or_default() += 1;
+                return Ok(Found::Revived(socket));
+            }
+            if let Some(learned) = self.contradiction(pid, by) {
+                return Err(learned);
+            }
+        }
+        let parent = table.parent.and_then(|parent| self.tables.get(parent));
+        if parent.is_some_and(|parent| parent.open.contains_key(&fd)) {
+            return Err(Learned::Thread(pid));
+        }
+        Ok(Found::Unknown)
+    }
+
+    /// That a descriptor cannot be what the table says it is, because of another task that opened it.
+    pub(super) fn is_wrong(&mut self, pid: u32, fd: u32) -> Option<Learned> {
+        let place = self.place(pid);
+        let (_, by) = self.tables[place].open.get(&fd).copied()?;
+        self.contradiction(pid, by)
     }
 
     /// Gives a descriptor a meaning. If it had one, that socket is returned when it has no other descriptor.
-    pub(super) fn put(&mut self, pid: u32, fd: u32, what: Fd) -> Option<usize> {
+    pub(super) fn put(&mut self, pid: u32, fd: u32, what: Fd) -> Result<Option<usize>, Learned> {
+        let place = self.place(pid);
+        // A number that another task has open is given again: it is not open here.
+        if let Some(learned) = self.is_wrong(pid, fd) {
+            return Err(learned);
+        }
         if let Fd::Tcp(socket) = what {
             *self.held.entry(socket).or_default() += 1;
         }
-        let table = self.table(pid);
+        let table = &mut self.tables[place];
         table.closed.swap_remove(&fd);
-        let former = table.open.insert(fd, what);
-        self.dropped(former)
+        let former = table.open.insert(fd, (what, pid));
+        Ok(self.dropped(former.map(|(what, _)| what)))
     }
 
     fn dropped(&mut self, former: Option<Fd>) -> Option<usize> {
@@ -102,55 +197,42 @@ impl Tables {
     }
 
     /// Closes a descriptor; the socket if this ends it.
-    pub(super) fn close(&mut self, pid: u32, fd: u32, line: usize) -> Option<usize> {
-        let kept = self.kept.contains(&line);
-        let table = self.table(pid);
-        let Some(former) = table.open.swap_remove(&fd) else {
-            // The last of the tasks that a socket was left to.
-            return self.left.swap_remove(&fd);
-        };
+    pub(super) fn close(&mut self, pid: u32, fd: u32) -> Option<usize> {
+        let place = self.place(pid);
+        let table = &mut self.tables[place];
+        let (former, _) = table.open.swap_remove(&fd)?;
         if let Fd::Tcp(socket) = former {
-            table.closed.insert(fd, (line, pid, socket));
-            if kept {
-                self.left.insert(fd, socket);
-                return None;
-            }
+            table.closed.insert(fd, (pid, socket));
         }
         self.dropped(Some(former))
     }
 
     /// A new task, which the log shows: it shares the table of its parent, or has a copy.
     pub(super) fn fork(&mut self, parent: u32, child: u32, shared: bool) {
-        let table = self.table(parent).clone();
-        let place = self.of.get(&parent).copied().unwrap_or(0);
-        if shared {
-            self.of.insert(child, place);
-            self.table(child);
-            return;
-        }
-        for what in table.open.values() {
-            if let Fd::Tcp(socket) = what {
-                *self.held.entry(*socket).or_default() += 1;
-            }
-        }
-        self.of.insert(child, self.tables.len());
-        self.tables.push(Table {
-            tasks: BTreeSet::from([child]),
-            ..table
-        });
+        let place = self.place(parent);
+        let place = if shared {
+            self.tables[place].tasks.insert(child);
+            place
+        } else {
+            let place = self.copy(place, child);
+            // What the parent has closed by now the child never had.
+            self.tables[place].closed.clear();
+            place
+        };
+        self.of.insert(child, place);
     }
 
     /// A task ends; the sockets that this closes.
     pub(super) fn exit(&mut self, pid: u32) -> Vec<usize> {
-        if !self.of.contains_key(&pid) {
+        let Some(place) = self.of.get(&pid).copied() else {
             return Vec::new();
-        }
-        let table = self.table(pid);
+        };
+        let table = &mut self.tables[place];
         table.tasks.remove(&pid);
         if !table.tasks.is_empty() {
             return Vec::new();
         }
-        let open: Vec<Fd> = table.open.drain(..).map(|(_, what)| what).collect();
+        let open: Vec<Fd> = table.open.drain(..).map(|(_, (what, _))| what).collect();
         open.into_iter()
             .filter_map(|what| self.dropped(Some(what)))
             .collect()
@@ -163,34 +245,65 @@ mod tests {
 
     #[test]
     fn threads_share_and_processes_copy() {
-        let mut tables = Tables::new(BTreeSet::new());
-        tables.put(1, 3, Fd::Tcp(0));
+        let mut tables = Tables::new(Knowledge::default());
+        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
         tables.fork(1, 2, true);
         tables.fork(1, 3, false);
-        assert_eq!(tables.get(2, 3), Ok(Some(Fd::Tcp(0))));
-        assert_eq!(tables.close(2, 3, 10), None, "the process still has it");
-        assert_eq!(tables.close(3, 3, 11), Some(0));
+        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
+        assert_eq!(tables.close(2, 3), None, "the process still has it");
+        assert_eq!(tables.close(3, 3), Some(0));
     }
 
     #[test]
     fn a_descriptor_that_is_used_after_another_task_closed_it_was_never_shared() {
-        let mut tables = Tables::new(BTreeSet::new());
-        tables.put(1, 3, Fd::Tcp(0));
-        assert_eq!(tables.get(2, 3), Ok(Some(Fd::Tcp(0))));
-        assert_eq!(tables.close(2, 3, 7), Some(0));
-        assert_eq!(tables.get(1, 3), Err(7));
-        let mut again = Tables::new(BTreeSet::from([7]));
-        again.put(1, 3, Fd::Tcp(0));
-        assert_eq!(again.get(2, 3), Ok(Some(Fd::Tcp(0))));
-        assert_eq!(again.close(2, 3, 7), None);
-        assert_eq!(again.get(1, 3), Ok(Some(Fd::Tcp(0))));
-        assert_eq!(again.close(1, 3, 9), Some(0));
+        let mut tables = Tables::new(Knowledge::default());
+        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
+        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
+        assert_eq!(tables.close(2, 3), Some(0));
+        assert_eq!(tables.get(1, 3), Err(Learned::Process(2)));
+        let mut known = Knowledge::default();
+        assert!(known.learn(Learned::Process(2)));
+        let mut again = Tables::new(known);
+        again.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
+        assert_eq!(again.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
+        assert_eq!(again.close(2, 3), None);
+        assert_eq!(again.get(1, 3), Ok(Found::Open(Fd::Tcp(0))));
+        assert_eq!(again.close(1, 3), Some(0));
+    }
+
+    #[test]
+    fn a_child_keeps_what_its_parent_closed_before_the_child_is_seen() {
+        let mut known = Knowledge::default();
+        known.learn(Learned::Process(2));
+        let mut tables = Tables::new(known);
+        tables.put(1, 4, Fd::Tcp(0)).expect("no contradiction");
+        assert_eq!(tables.close(1, 4), Some(0));
+        assert_eq!(tables.get(2, 4), Ok(Found::Revived(0)));
+        assert_eq!(tables.close(2, 4), Some(0));
+    }
+
+    #[test]
+    fn a_task_that_uses_what_the_first_one_opened_later_is_a_thread() {
+        let mut known = Knowledge::default();
+        known.learn(Learned::Process(2));
+        let mut tables = Tables::new(known);
+        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
+        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
+        tables.put(1, 4, Fd::Tcp(1)).expect("no contradiction");
+        assert_eq!(tables.get(2, 4), Err(Learned::Thread(2)));
+    }
+
+    #[test]
+    fn a_number_that_is_given_twice_belongs_to_two_tables() {
+        let mut tables = Tables::new(Knowledge::default());
+        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
+        assert_eq!(tables.put(2, 3, Fd::Tcp(1)), Err(Learned::Process(2)));
     }
 
     #[test]
     fn the_end_of_the_last_task_closes_everything() {
-        let mut tables = Tables::new(BTreeSet::new());
-        tables.put(1, 3, Fd::Tcp(0));
+        let mut tables = Tables::new(Knowledge::default());
+        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
         tables.fork(1, 2, true);
         assert_eq!(tables.exit(1), Vec::<usize>::new());
         assert_eq!(tables.exit(2), [0]);

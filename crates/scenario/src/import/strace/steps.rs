@@ -1,6 +1,6 @@
 //! Events to steps.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -8,12 +8,13 @@ use indexmap::IndexMap;
 use super::story::{Act, Event, Story};
 use super::world::{HERE, THERE, World, canonical};
 use crate::import::MAX_IMPORTED_STEPS;
+use crate::import::checked::{Assumptions, Holder, MAX_HELD_STEPS, Place, Recorded};
 use crate::model::{
     AcceptStep, BindStep, ConnectStep, ListenStep, OnSocketStep, Options, Program, SetStep,
     ShutdownStep, SleepStep, SocketOption, SocketStep, Step,
 };
 use crate::span::Spanned;
-use crate::value::{Address, Answer, Family, Linger};
+use crate::value::{Address, Answer, Family, Linger, Op};
 
 /// Pauses below this are the time that the calls themselves took.
 pub(super) const PAUSE_MICROS: u64 = 20_000;
@@ -22,23 +23,43 @@ const LONGEST_MICROS: u64 = 86_400_000_000;
 /// User of processes that were refused a port below 1024.
 const UNPRIVILEGED: u32 = 1000;
 
-/// The steps of a story.
-pub(super) fn steps(story: &mut Story, world: &World) -> Program {
+/// Steps with those of sockets outside the log.
+const MAX_WRITTEN_STEPS: usize = MAX_IMPORTED_STEPS + 3 * MAX_HELD_STEPS as usize;
+/// The answers of a connect that found a port and was then under way.
+const FOUND_PORT: &[&str] = &[
+    "ok",
+    "ECONNREFUSED",
+    "ETIMEDOUT",
+    "EHOSTUNREACH",
+    "ECONNRESET",
+];
+
+/// The steps of a story, and where they make the recorded calls.
+pub(super) fn steps(
+    story: &mut Story,
+    world: &World,
+    assumptions: &Assumptions,
+) -> (Program, Vec<Recorded>) {
     let mut writer = Writer {
         world,
+        assumptions,
         steps: Vec::new(),
+        attempts: 0,
+        recorded: Vec::new(),
         far: IndexMap::new(),
         far_count: 0,
         servers: IndexMap::new(),
         unprivileged: unprivileged(story),
         outcome_unknown: 0,
     };
+    writer.holders();
     let events = std::mem::take(&mut story.events);
     let mut last: Option<u64> = None;
     for event in &events {
-        if writer.steps.len() >= MAX_IMPORTED_STEPS {
+        // The window of a long log is shorter; this is for sockets outside the log that need more steps than expected.
+        if writer.steps.len() >= MAX_WRITTEN_STEPS {
             story.notes.left_out(format!(
-                "everything from line {} on: a scenario of more than {MAX_IMPORTED_STEPS} steps would be too large",
+                "everything from line {} on: a scenario of more than {MAX_WRITTEN_STEPS} steps would be too large",
                 event.line
             ));
             break;
@@ -59,7 +80,8 @@ pub(super) fn steps(story: &mut Story, world: &World) -> Program {
             "{count} connects whose outcome the log does not tell may end in any way"
         ));
     }
-    Program::Steps(writer.steps.into_iter().map(Spanned::from).collect())
+    let steps = writer.steps.into_iter().map(Spanned::from).collect();
+    (Program::Steps(steps), writer.recorded)
 }
 
 /// Tasks that were refused a port for lack of privileges.
@@ -80,7 +102,11 @@ fn unprivileged(story: &Story) -> Vec<usize> {
 
 struct Writer<'a> {
     world: &'a World,
+    assumptions: &'a Assumptions,
     steps: Vec<Step>,
+    /// Attempts that the steps make so far.
+    attempts: usize,
+    recorded: Vec<Recorded>,
     /// The other end of a recorded socket, when the steps make it.
     far: IndexMap<usize, String>,
     far_count: usize,
@@ -96,10 +122,90 @@ fn name(sock: usize) -> String {
 }
 
 impl Writer<'_> {
+    fn push(&mut self, step: Step) {
+        self.attempts += usize::from(!matches!(step, Step::Sysctl(_) | Step::Sleep(_)));
+        self.steps.push(step);
+    }
+
+    /// Notes that the next step makes a recorded call.
+    fn record(&mut self, story: &Story, event: &Event, answers: &[Answer]) {
+        let (op, at) = match &event.act {
+            Act::Set(_) => (Op::Set, None),
+            Act::Bind(at) => (Op::Bind, Some(*at)),
+            Act::Listen(_) => (Op::Listen, None),
+            Act::Connect(to) => (Op::Connect, Some(*to)),
+            Act::Accepted(_) => (Op::Accept, None),
+            Act::Disconnect => (Op::Disconnect, None),
+            _ => return,
+        };
+        if answers.is_empty() {
+            return;
+        }
+        self.recorded.push(Recorded {
+            line: event.line,
+            until: event.until,
+            op,
+            at,
+            bound: story.socks[event.sock].bound,
+            answers: answers.to_vec(),
+            place: Place::Attempt(self.attempts),
+        });
+    }
+
+    /// Sockets outside the log that hold ports from the start.
+    fn holders(&mut self) {
+        let mut count = 0;
+        for holder in &self.assumptions.holders {
+            match holder {
+                Holder::Port(at) => {
+                    count += 1;
+                    let name = format!("held{count}");
+                    self.outsider(&name, *at, Options::default());
+                    self.push(bind(name.clone(), *at, Vec::new()));
+                    self.push(listen(name, 128, Vec::new()));
+                }
+                Holder::Range {
+                    from,
+                    to,
+                    count: many,
+                    bound,
+                } => {
+                    let server = to.map(canonical);
+                    if let Some(at) = server
+                        && self.world.servers.get(&at).is_some_and(|one| one.stepwise)
+                    {
+                        self.open_server(at);
+                    }
+                    let from = from.or_else(|| self.world.bound_from(*to, *bound));
+                    for _ in 0..(*many).min(MAX_HELD_STEPS) {
+                        count += 1;
+                        self.holder(format!("held{count}"), from, *to, *bound);
+                    }
+                }
+            }
+        }
+    }
+
+    fn holder(&mut self, name: String, from: Option<IpAddr>, to: Option<SocketAddr>, bound: bool) {
+        let mut options = Options::default();
+        if from.is_some() && !bound {
+            options.set(SocketOption::BindAddressNoPort(true));
+        }
+        let v6 = to.is_some_and(|to| to.is_ipv6());
+        let here = from.unwrap_or(loopback(v6));
+        self.outsider(&name, SocketAddr::new(here, 0), options);
+        if let Some(from) = from {
+            self.push(bind(name.clone(), SocketAddr::new(from, 0), Vec::new()));
+        }
+        if let Some(to) = to {
+            self.push(connect(name, to, Vec::new()));
+        }
+    }
+
     fn pause(&mut self, micros: u64) {
         if micros >= PAUSE_MICROS {
             let millis = micros.min(LONGEST_MICROS) / 1000;
-            self.steps.push(Step::Sleep(SleepStep {
+            self.push(Step::Sleep(SleepStep {
                 sleep: Duration::from_millis(millis),
             }));
         }
@@ -108,9 +214,16 @@ impl Writer<'_> {
     fn event(&mut self, story: &Story, event: &Event) {
         let sock = &story.socks[event.sock];
         let name = name(event.sock);
-        let expect: Vec<Answer> = event.answer.into_iter().collect();
+        let mut expect: Vec<Answer> = event.answer.into_iter().collect();
+        if expect.is_empty() && event.started {
+            let names = FOUND_PORT.iter();
+            expect = names.filter_map(|name| Answer::from_name(name)).collect();
+        }
+        if !matches!(event.act, Act::Connect(_) | Act::Accepted(_)) {
+            self.record(story, event, &expect);
+        }
         match &event.act {
-            Act::Socket => self.steps.push(Step::Socket(SocketStep {
+            Act::Socket => self.push(Step::Socket(SocketStep {
                 socket: name,
                 family: sock.family,
                 by: story.tasks.get(sock.task).cloned().unwrap_or_default(),
@@ -127,30 +240,36 @@ impl Writer<'_> {
             })),
             Act::Set(option) => {
                 let options = one(option.clone());
-                self.steps.push(Step::Set(SetStep {
+                self.push(Step::Set(SetStep {
                     set: name,
                     options,
                     expect,
                 }));
             }
-            Act::Bind(at) => self.steps.push(bind(name, *at, expect)),
-            Act::Listen(backlog) => self.steps.push(listen(name, *backlog, expect)),
+            Act::Bind(at) => {
+                let at = story.port_of(event.sock, *at, self.assumptions.known_ports);
+                self.push(bind(name, at, expect));
+            }
+            Act::Listen(backlog) => self.push(listen(name, *backlog, expect)),
             Act::Connect(to) => self.connect(story, event, *to, expect),
             Act::Accepted(peer) => self.accepted(story, event, *peer, expect),
             Act::Shutdown(how) => {
-                self.steps.push(Step::Shutdown(ShutdownStep {
+                self.push(Step::Shutdown(ShutdownStep {
                     shutdown: name,
                     how: *how,
                     expect,
                 }));
             }
             Act::Disconnect => {
-                self.steps.push(Step::Disconnect(OnSocketStep {
+                self.push(Step::Disconnect(OnSocketStep {
                     socket: name,
                     expect,
                 }));
             }
             Act::Close => {
+                if self.assumptions.outsiders_close_first {
+                    self.far_closes(event.sock);
+                }
                 self.close(name);
                 self.far_closes(event.sock);
             }
@@ -158,7 +277,7 @@ impl Writer<'_> {
             Act::PeerReset => {
                 if let Some(far) = self.far.get(&event.sock).cloned() {
                     let options = one(SocketOption::Linger(Linger::Reset));
-                    self.steps.push(Step::Set(SetStep {
+                    self.push(Step::Set(SetStep {
                         set: far,
                         options,
                         expect: Vec::new(),
@@ -170,7 +289,7 @@ impl Writer<'_> {
     }
 
     fn close(&mut self, socket: String) {
-        self.steps.push(Step::Close(OnSocketStep {
+        self.push(Step::Close(OnSocketStep {
             socket,
             expect: Vec::new(),
         }));
@@ -185,7 +304,7 @@ impl Writer<'_> {
     /// A socket of somebody who is not in the log.
     fn outsider(&mut self, socket: &str, at: SocketAddr, options: Options) {
         let here = self.world.is_here(at.ip());
-        self.steps.push(Step::Socket(SocketStep {
+        self.push(Step::Socket(SocketStep {
             socket: socket.to_owned(),
             family: if at.is_ipv6() {
                 Family::Inet6
@@ -221,19 +340,13 @@ impl Writer<'_> {
                 _ => self.open_server(at),
             }
         }
-        self.steps.push(Step::Connect(ConnectStep {
-            connect: name(event.sock),
-            to: to.into(),
-            port_as: None,
-            expect,
-            expect_port: None,
-            expect_local: None,
-            expect_peer: None,
-        }));
-        let connected = answer == Some("ok") && story.socks[event.sock].other_end.is_none();
+        self.record(story, event, &expect);
+        self.push(connect(name(event.sock), to, expect));
+        let connected =
+            (answer == Some("ok") || event.started) && story.socks[event.sock].other_end.is_none();
         if let Some(server) = self.servers.get(&at).filter(|_| connected).cloned() {
             let far = self.new_far(event.sock);
-            self.steps.push(accept(server, far, Vec::new()));
+            self.push(accept(server, far, Vec::new()));
         }
     }
 
@@ -251,8 +364,8 @@ impl Writer<'_> {
         self.far_count += 1;
         let name = format!("server{}", self.far_count);
         self.outsider(&name, at, one(SocketOption::ReuseAddr(true)));
-        self.steps.push(bind(name.clone(), at, Vec::new()));
-        self.steps.push(listen(name.clone(), 4096, Vec::new()));
+        self.push(bind(name.clone(), at, Vec::new()));
+        self.push(listen(name.clone(), 4096, Vec::new()));
         self.servers.insert(at, name);
     }
 
@@ -270,8 +383,8 @@ impl Writer<'_> {
         if sock.other_end.is_none() {
             self.outside_client(story, event.sock, listener, peer);
         }
-        self.steps
-            .push(accept(name(listener), name(event.sock), expect));
+        self.record(story, event, &expect);
+        self.push(accept(name(listener), name(event.sock), expect));
     }
 
     /// Somebody who is not in the log connects to a recorded listener.
@@ -293,15 +406,6 @@ impl Writer<'_> {
             (None, Some(own)) => own.is_ipv6(),
             (None, None) => false,
         };
-        let loopback = canonical(SocketAddr::new(
-            if v6 {
-                [0_u16; 8].into()
-            } else {
-                [0_u8; 4].into()
-            },
-            0,
-        ))
-        .ip();
         let local = peer.is_none_or(|peer| self.world.is_here(peer.ip()));
         let ip = own.or_else(|| {
             // To the wildcard: from the same address, or to the one that others know.
@@ -312,27 +416,27 @@ impl Writer<'_> {
             }
         });
         let port = listener.local.or(bound).map_or(0, |at| at.port());
-        let to = SocketAddr::new(ip.unwrap_or(loopback), port);
+        let to = SocketAddr::new(ip.unwrap_or(loopback(v6)), port);
         let far = self.new_far(sock);
         self.outsider(&far, peer.unwrap_or(to), Options::default());
-        if let Some(peer) = peer.filter(|_| !local) {
-            // On the other host ports are of no interest, so that the client may have the very one.
-            self.steps.push(Step::Set(SetStep {
+        if let Some(peer) = peer.filter(|peer| peer.port() != 0) {
+            // The same port may be a connection's that has been closed.
+            self.push(Step::Set(SetStep {
                 set: far.clone(),
                 options: one(SocketOption::ReuseAddr(true)),
                 expect: Vec::new(),
             }));
-            self.steps.push(bind(far.clone(), peer, Vec::new()));
+            self.push(bind(far.clone(), peer, Vec::new()));
         }
-        self.steps.push(Step::Connect(ConnectStep {
-            connect: far,
-            to: to.into(),
-            port_as: None,
-            expect: Vec::new(),
-            expect_port: None,
-            expect_local: None,
-            expect_peer: None,
-        }));
+        self.push(connect(far, to, Vec::new()));
+    }
+}
+
+fn loopback(v6: bool) -> IpAddr {
+    if v6 {
+        Ipv6Addr::LOCALHOST.into()
+    } else {
+        Ipv4Addr::LOCALHOST.into()
     }
 }
 
@@ -361,6 +465,18 @@ fn listen(socket: String, backlog: u32, expect: Vec<Answer>) -> Step {
         expect,
         expect_port: None,
         expect_local: None,
+    })
+}
+
+fn connect(socket: String, to: SocketAddr, expect: Vec<Answer>) -> Step {
+    Step::Connect(ConnectStep {
+        connect: socket,
+        to: to.into(),
+        port_as: None,
+        expect,
+        expect_port: None,
+        expect_local: None,
+        expect_peer: None,
     })
 }
 

@@ -5,14 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::story::{Act, Event, Story};
+use super::story::{Act, Sock, Story};
 use crate::import::MAX_IMPORTED_ADDRESSES;
-use crate::import::sysctl::RANGE;
+use crate::import::checked::{Assumptions, Holder};
+use crate::import::sysctl::{RANGE, range_of};
 use crate::model::{Host, Sysctls};
 use crate::value::{Answer, PortRange};
 
 /// The host of the recorded programs.
 pub(super) const HERE: &str = "host";
+/// First port of the range of local ports that kernels start with.
+const DEFAULT_LOW: u16 = 32768;
 /// Where everybody else is.
 pub(super) const THERE: &str = "peers";
 
@@ -64,7 +67,11 @@ fn lost(answer: Option<Answer>) -> bool {
 
 impl World {
     /// Finds out what there must have been. Expectations that no model can meet are taken out of the story.
-    pub(super) fn of(story: &mut Story, sysctls: Option<Sysctls>) -> Self {
+    pub(super) fn of(
+        story: &mut Story,
+        sysctls: Option<Sysctls>,
+        assumptions: &Assumptions,
+    ) -> Self {
         let mut world = Self {
             here: own_addresses(story),
             there: IndexSet::new(),
@@ -72,12 +79,15 @@ impl World {
             servers: IndexMap::new(),
             two_hosts: false,
         };
+        world.look_at_holders(assumptions);
         world.look_at_peers(story);
         world.look_at_closes(story);
         world.addresses_of_here(story);
         unmeetable(story);
-        if sysctls.is_none() {
-            world.guess_range(story);
+        match assumptions.width {
+            Some(width) => world.narrow(story, width),
+            None if sysctls.is_none() => world.guess_range(story),
+            None => {}
         }
         world.two_hosts = !world.there.is_empty();
         world
@@ -86,6 +96,23 @@ impl World {
     /// Whether an address is one of the recorded host.
     pub(super) fn is_here(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || self.here.contains(&ip)
+    }
+
+    /// Destinations of sockets outside the log, and the addresses that they come from.
+    fn look_at_holders(&mut self, assumptions: &Assumptions) {
+        for holder in &assumptions.holders {
+            let Holder::Range { from, to, .. } = holder else {
+                continue;
+            };
+            self.here.extend(from.filter(|ip| proper(*ip)));
+            let Some(at) = to.map(canonical) else {
+                continue;
+            };
+            if !self.is_here(at.ip()) && proper(at.ip()) {
+                self.there.insert(at.ip());
+            }
+            self.servers.entry(at).or_default().listens = true;
+        }
     }
 
     fn look_at_peers(&mut self, story: &mut Story) {
@@ -115,17 +142,27 @@ impl World {
             true
         });
         let mut refused: IndexSet<SocketAddr> = IndexSet::new();
+        let mut open: IndexSet<usize> = IndexSet::new();
         for event in &*events {
+            match event.act {
+                Act::Listen(_) if event.answer.is_none_or(Answer::is_ok) => {
+                    open.insert(event.sock);
+                }
+                Act::Close => {
+                    open.swap_remove(&event.sock);
+                }
+                _ => {}
+            }
             let Act::Connect(to) = &event.act else {
                 continue;
             };
+            let at = canonical(*to);
             if socks[event.sock].other_end.is_some()
                 || lost(event.answer)
-                || recorded_listener(socks, events, event, *to)
+                || open.iter().any(|sock| reaches(&socks[*sock], at))
             {
                 continue;
             }
-            let at = canonical(*to);
             let server = self.servers.entry(at).or_default();
             match event.answer.map(Answer::as_str) {
                 Some("ECONNREFUSED") => drop(refused.insert(at)),
@@ -230,6 +267,26 @@ impl World {
         }
     }
 
+    /// The range of local ports, if it is known.
+    pub(super) fn range(&self) -> Option<PortRange> {
+        range_of(&self.sysctls)
+    }
+
+    /// Makes the range of local ports as wide as it can be if the recorded answers are to hold.
+    fn narrow(&mut self, story: &mut Story, width: u16) {
+        let known = self.range();
+        let low = known.map_or(DEFAULT_LOW, |range| range.low);
+        let high = low.saturating_add(width.saturating_sub(1));
+        story.notes.assumed(match known {
+            Some(known) => format!(
+                "the other ports of the range {known} were taken when the log begins: the range of the scenario is {low}-{high}, so that changes of it cannot be tried here"
+            ),
+            None => format!("the range of local ports is {low}-{high}; give `--sysctl FILE` with the range of the host"),
+        });
+        let range = format!("{low} {high}");
+        self.sysctls.insert(RANGE.to_owned(), range);
+    }
+
     /// The hosts of the scenario. With steps, some servers are made by steps.
     pub(super) fn hosts(&self, stepwise: bool) -> IndexMap<String, Host> {
         let listening = |here: bool| {
@@ -266,6 +323,18 @@ impl World {
         hosts
     }
 
+    /// The address that sockets outside the log bind before they connect to `to`; none if they do not bind.
+    pub(super) fn bound_from(&self, to: Option<SocketAddr>, bound: bool) -> Option<IpAddr> {
+        if !bound {
+            return None;
+        }
+        match to {
+            Some(to) if to.ip().is_loopback() => Some(to.ip()),
+            Some(to) => self.address_here(to.is_ipv6()),
+            None => Some(Ipv4Addr::UNSPECIFIED.into()),
+        }
+    }
+
     /// The first address of the host of a family, for those who connect to a wildcard.
     pub(super) fn address_here(&self, v6: bool) -> Option<IpAddr> {
         self.here.iter().copied().find(|ip| ip.is_ipv6() == v6)
@@ -300,47 +369,46 @@ fn own_addresses(story: &mut Story) -> IndexSet<IpAddr> {
     all.into_iter().take(MAX_IMPORTED_ADDRESSES).collect()
 }
 
-/// Whether a recorded listener is there when a connect is made.
-fn recorded_listener(
-    socks: &[super::story::Sock],
-    events: &[Event],
-    connect: &Event,
-    to: SocketAddr,
-) -> bool {
-    let ip = canonical(to).ip();
-    let fits = |n: usize| {
-        let Some(bound) = socks[n].bound else {
-            return false;
-        };
+/// Whether a connect to an address reaches a recorded listener.
+fn reaches(listener: &Sock, to: SocketAddr) -> bool {
+    listener.bound.is_some_and(|bound| {
         let own = bound.ip().to_canonical();
-        socks[n].listening && bound.port() == to.port() && (own == ip || own.is_unspecified())
-    };
-    let mut open = false;
-    for event in events.iter().take_while(|event| event.line < connect.line) {
-        match event.act {
-            Act::Listen(_) if event.answer.is_some_and(Answer::is_ok) && fits(event.sock) => {
-                open = true
-            }
-            Act::Close if fits(event.sock) => open = false,
-            _ => {}
-        }
-    }
-    open
+        let port = match bound.port() {
+            0 => listener.local.map_or(0, |local| local.port()),
+            port => port,
+        };
+        port == to.port() && (own == to.ip() || own.is_unspecified())
+    })
 }
 
-/// Answers that depend on routes and devices, of which a scenario knows nothing.
+/// Answers that depend on routes, devices and firewalls, of which a scenario knows nothing.
 fn unmeetable(story: &mut Story) {
-    for event in &mut story.events {
-        if let Act::Connect(_) = event.act
-            && let Some(answer) = event.answer
-            && lost(event.answer)
-            && answer.as_str() != "ETIMEDOUT"
-        {
-            story.notes.left_out(format!(
-                "that connect answered {answer} on line {}: a scenario has no routes, so that packets just get lost",
-                event.line
-            ));
-            event.answer = None;
+    let Story { events, notes, .. } = story;
+    events.retain_mut(|event| {
+        let Act::Connect(_) = event.act else {
+            return true;
+        };
+        match event.answer.map(Answer::as_str) {
+            Some("EHOSTUNREACH" | "EHOSTDOWN") => {
+                let what =
+                    "answers of connect() that packets did not arrive (EHOSTUNREACH, EHOSTDOWN)";
+                notes.count(what, event.line);
+                event.answer = None;
+                true
+            }
+            // The route and the firewall come before the port.
+            Some("ENETUNREACH" | "ENETDOWN") => {
+                let what =
+                    "connects that found no route (ENETUNREACH, ENETDOWN), and hence took no port";
+                notes.count(what, event.line);
+                false
+            }
+            Some("EPERM" | "EACCES") => {
+                let what = "connects that a firewall or a policy refused (EPERM, EACCES)";
+                notes.count(what, event.line);
+                false
+            }
+            _ => true,
         }
-    }
+    });
 }

@@ -1,0 +1,372 @@
+//! One reading of a log: calls become events on sockets.
+
+mod connections;
+mod sockets;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use indexmap::IndexMap;
+
+use super::super::args::{self, Address, Decoration};
+use super::super::calls::{Answer as Result, Call, Happening};
+use super::super::fds::{Fd, Found, Knowledge, Learned, Tables};
+use super::{Act, Event, Sock, Story};
+use crate::import::notes::Notes;
+use crate::value::{Answer, Family};
+
+/// The state of a reading.
+pub(super) struct Reader {
+    tables: Tables,
+    /// The call that is being read.
+    args: Vec<String>,
+    /// Refusals of socket() and accept() that have nothing to do with ports: how often, and the first line.
+    limits: IndexMap<(String, String), (usize, usize)>,
+    /// Whether the log has socket() and close() at all.
+    opens: bool,
+    closes: bool,
+    socks: Vec<Sock>,
+    events: Vec<Event>,
+    tasks: IndexMap<u32, usize>,
+    names: IndexMap<u32, String>,
+    notes: Notes,
+    /// Take contradictions for unknown descriptors.
+    pub(super) tolerant: bool,
+    /// The log shows how tasks came to be.
+    forks_shown: bool,
+    time: Option<u64>,
+    /// Where the call returned that is being read.
+    until: Option<usize>,
+}
+
+pub(super) type Outcome<T> = std::result::Result<T, Learned>;
+
+impl Reader {
+    pub(super) fn new(known: Knowledge, notes: Notes) -> Self {
+        Self {
+            tables: Tables::new(known),
+            args: Vec::new(),
+            limits: IndexMap::new(),
+            opens: false,
+            closes: false,
+            socks: Vec::new(),
+            events: Vec::new(),
+            tasks: IndexMap::new(),
+            names: IndexMap::new(),
+            notes,
+            tolerant: false,
+            forks_shown: false,
+            time: None,
+            until: None,
+        }
+    }
+
+    pub(super) fn story(mut self) -> Story {
+        if self.tasks.len() > 1 && !self.forks_shown {
+            self.notes.assumed(
+                "tasks whose beginning the log does not show share their descriptors, unless the calls contradict it; record clone, clone3, fork and vfork as well to know",
+            );
+        }
+        self.name_limits();
+        if !self.opens && !self.socks.is_empty() {
+            let also = if self.closes { "" } else { " and no close()" };
+            self.notes.assumed(format!(
+                "the log has no socket(){also}: a connect to another destination is one of a new socket, without options. Record it with `-e trace=network,close`"
+            ));
+        }
+        let tasks = self.tasks.keys().enumerate().map(|(n, pid)| {
+            let program = self.names.get(pid).map_or("p", String::as_str);
+            format!("{program}{}", n + 1)
+        });
+        let named = self.events.iter().filter_map(|event| match event.act {
+            Act::Bind(at) | Act::Connect(at) => Some(at.port()),
+            _ => None,
+        });
+        Story {
+            named: named.filter(|port| *port != 0).collect(),
+            tasks: tasks.collect(),
+            socks: self.socks,
+            events: self.events,
+            notes: self.notes,
+        }
+    }
+
+    pub(super) fn all(&mut self, happenings: &[Happening<'_>]) -> Outcome<()> {
+        for happening in happenings {
+            match happening {
+                Happening::Exit(pid) => {
+                    for sock in self.tables.exit(*pid) {
+                        self.ended(sock, 0);
+                    }
+                }
+                Happening::Call(call) => {
+                    self.time = call.time.or(self.time);
+                    self.until = call.until;
+                    self.args = call.args();
+                    if let Some(program) =
+                        call.program.filter(|_| !self.names.contains_key(&call.pid))
+                    {
+                        self.is_program(call.pid, program);
+                    }
+                    self.call(call)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An argument of the call that is being read.
+    fn arg(&self, n: usize) -> &str {
+        self.args.get(n).map_or("", String::as_str)
+    }
+
+    /// The socket address among the arguments of the call that is being read.
+    fn address(&mut self, n: usize, line: usize) -> Option<Address> {
+        let address = args::address(self.arg(n));
+        if address == Some(Address::Scoped) {
+            self.notes.count("calls with link-local addresses", line);
+        }
+        address
+    }
+
+    fn fd(&mut self, call: &Call<'_>) -> Outcome<Option<Fd>> {
+        let Some(fd) = args::fd(self.arg(0)) else {
+            return Ok(None);
+        };
+        let decoration = args::decoration(self.arg(0));
+        if decoration == Decoration::Other {
+            return Ok(Some(Fd::Other));
+        }
+        let found = match self.tables.get(call.pid, fd) {
+            Err(_) if self.tolerant => None,
+            Err(learned) => return Err(learned),
+            Ok(Found::Unknown) => None,
+            Ok(Found::Open(found)) => Some(found),
+            Ok(Found::Revived(sock)) => {
+                self.revive(sock);
+                Some(Fd::Tcp(sock))
+            }
+        };
+        Ok(match found {
+            Some(Fd::Tcp(sock)) => {
+                if let Decoration::Tcp(_, Some(local), _) = decoration
+                    && local.port() != 0
+                {
+                    self.socks[sock].local = Some(local);
+                }
+                // A descriptor that outlived its socket contradicts the log: it is as good as unknown.
+                Some(Fd::Tcp(sock)).filter(|_| !self.socks[sock].closed)
+            }
+            other => other,
+        })
+    }
+
+    /// Takes back that a socket was closed: a process has it that was forked before.
+    fn revive(&mut self, sock: usize) {
+        self.socks[sock].closed = false;
+        let close = |event: &Event| event.sock == sock && event.act == Act::Close;
+        if let Some(at) = self.events.iter().rposition(close) {
+            self.events.remove(at);
+            for one in &mut self.socks {
+                if let Some(open) = one.open_connect.as_mut().filter(|open| **open > at) {
+                    *open -= 1;
+                }
+            }
+        }
+    }
+
+    /// The TCP socket that a call is about, if it is one that is known.
+    fn tcp(&mut self, call: &Call<'_>) -> Outcome<Option<usize>> {
+        Ok(match self.fd(call)? {
+            Some(Fd::Tcp(sock)) => Some(sock),
+            _ => None,
+        })
+    }
+
+    /// Like [`tcp`](Self::tcp), but a descriptor that was opened before the log begins becomes a socket.
+    fn tcp_or_new(&mut self, call: &Call<'_>, family: Family) -> Outcome<Option<usize>> {
+        match self.fd(call)? {
+            Some(Fd::Tcp(sock)) => Ok(Some(sock)),
+            Some(Fd::Other) => Ok(None),
+            None => self.new_socket(call, family),
+        }
+    }
+
+    /// A socket that was opened before the log begins, or in a call that the log does not show.
+    fn new_socket(&mut self, call: &Call<'_>, family: Family) -> Outcome<Option<usize>> {
+        let Some(fd) = args::fd(self.arg(0)) else {
+            // Programs pass what a failed socket() returned.
+            if !self.arg(0).starts_with("-1") && !self.arg(0).starts_with("0xffffffff") {
+                self.notes.odd(call.line, call.name);
+            }
+            return Ok(None);
+        };
+        let (family, local) = match args::decoration(self.arg(0)) {
+            Decoration::Tcp(family, local, _) => (family, local),
+            _ => (family, None),
+        };
+        if self.opens {
+            self.notes.assumed(format!(
+                "line {}: descriptor {fd}, opened before the log begins, is a TCP socket without options",
+                call.line
+            ));
+        }
+        let sock = self.made(call, family, None);
+        self.event(call.line, sock, Act::Socket, None);
+        self.socks[sock].local = local.filter(|at| at.port() != 0);
+        self.opened(call.pid, fd, Fd::Tcp(sock), call.line)?;
+        Ok(Some(sock))
+    }
+
+    fn opened(&mut self, pid: u32, fd: u32, what: Fd, line: usize) -> Outcome<()> {
+        let former = match self.tables.put(pid, fd, what) {
+            Err(_) if self.tolerant => None,
+            former => former?,
+        };
+        // A close that the log does not show: close_range, close-on-exec, io_uring.
+        if let Some(sock) = former {
+            self.ended(sock, line);
+        }
+        Ok(())
+    }
+
+    fn made(&mut self, call: &Call<'_>, family: Family, accepted_from: Option<usize>) -> usize {
+        let next = self.tasks.len();
+        let task = *self.tasks.entry(call.pid).or_insert(next);
+        self.socks.push(Sock {
+            task,
+            family,
+            accepted_from,
+            bound: None,
+            local: None,
+            listening: false,
+            other_end: None,
+            destination: None,
+            open_connect: None,
+            pending: VecDeque::new(),
+            closed: false,
+        });
+        self.socks.len() - 1
+    }
+
+    fn event(&mut self, line: usize, sock: usize, act: Act, answer: Option<Answer>) -> usize {
+        let time = self.time;
+        self.events.push(Event {
+            line,
+            time,
+            sock,
+            act,
+            answer,
+            until: self.until,
+            started: false,
+        });
+        self.events.len() - 1
+    }
+
+    fn ended(&mut self, sock: usize, line: usize) {
+        if !std::mem::replace(&mut self.socks[sock].closed, true) {
+            self.event(line, sock, Act::Close, None);
+        }
+    }
+
+    fn answer(&mut self, call: &Call<'_>) -> Option<Answer> {
+        match &call.result {
+            Result::Value(_) => Some(Answer::OK),
+            Result::Errno(name) => {
+                let answer = Answer::from_name(name);
+                if answer.is_none() {
+                    self.notes
+                        .odd(call.line, &format!("{} answered {name}", call.name));
+                }
+                answer
+            }
+            Result::Interrupted if call.name == "connect" => Answer::from_name("EINTR"),
+            Result::Unknown | Result::Interrupted | Result::Injected => None,
+        }
+    }
+
+    fn call(&mut self, call: &Call<'_>) -> Outcome<()> {
+        if call.result == Result::Injected {
+            let what = "calls whose answer strace made up (INJECTED), so that they were not made";
+            self.notes.count(what, call.line);
+            return Ok(());
+        }
+        let goes_on = call.name == "connect" && call.result == Result::Interrupted;
+        let open = matches!(call.result, Result::Unknown | Result::Interrupted);
+        if open && call.name != "close" && !goes_on {
+            self.notes.count(
+                "calls that were interrupted, or that the end of their process cut short",
+                call.line,
+            );
+            return Ok(());
+        }
+        match call.name {
+            "socket" => self.socket(call)?,
+            "socketpair" => self.notes.count("pairs of Unix sockets", call.line),
+            "setsockopt" => self.setsockopt(call)?,
+            "getsockopt" => self.getsockopt(call)?,
+            "bind" => self.bind(call)?,
+            "listen" => self.listen(call)?,
+            "connect" => self.connect(call)?,
+            "accept" | "accept4" => self.accept(call)?,
+            "shutdown" => self.shutdown(call)?,
+            "getsockname" => self.getsockname(call)?,
+            "getpeername" => self.getpeername(call)?,
+            "sendto" | "sendmsg" if self.opens_fast() => {
+                let to = self.fast_address();
+                self.connect_with(call, to)?;
+            }
+            "sendto" | "sendmsg" | "sendmmsg" | "send" | "sendfile" | "write" | "writev" => {
+                self.moved(call, false)?
+            }
+            "recvfrom" | "recvmsg" | "recvmmsg" | "recv" | "read" | "readv" => {
+                self.moved(call, true)?
+            }
+            "close" => {
+                self.closes = true;
+                if let Some(fd) = args::fd(self.arg(0))
+                    && matches!(call.result, Result::Value(_))
+                {
+                    // A process may close what another one has closed already.
+                    if let Ok(Found::Revived(sock)) = self.tables.get(call.pid, fd) {
+                        self.revive(sock);
+                    }
+                    if let Some(sock) = self.tables.close(call.pid, fd) {
+                        self.ended(sock, call.line);
+                    }
+                }
+            }
+            "dup" | "dup2" | "dup3" | "fcntl" | "fcntl64" => self.dup(call)?,
+            "clone" | "clone3" | "fork" | "vfork" => {
+                self.forks_shown = true;
+                if let Result::Value(child) = &call.result
+                    && let Ok(child) = u32::try_from(*child)
+                {
+                    let shared = self.args.iter().any(|arg| arg.contains("CLONE_FILES"));
+                    self.tables.fork(call.pid, child, shared);
+                }
+            }
+            "execve" => self.execve(call),
+            other => self
+                .notes
+                .count(format!("{} calls", name(other)), call.line),
+        }
+        Ok(())
+    }
+}
+
+/// A word out of the log as it may stand in a note.
+fn name(text: &str) -> String {
+    text.chars()
+        .take(40)
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect()
+}
+
+fn family_of(address: SocketAddr) -> Family {
+    if address.is_ipv6() {
+        Family::Inet6
+    } else {
+        Family::Inet
+    }
+}

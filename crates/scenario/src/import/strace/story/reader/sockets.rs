@@ -1,0 +1,253 @@
+//! Calls about one socket.
+
+use super::super::Act;
+use super::{Outcome, Reader, family_of, name};
+use crate::import::strace::args::{self, Address, Setting};
+use crate::import::strace::calls::{Answer as Result, Call};
+use crate::import::strace::fds::Fd;
+use crate::import::strace::words::{self, Kind, constant};
+use crate::value::{Answer, Family, How};
+
+impl Reader {
+    pub(super) fn socket(&mut self, call: &Call<'_>) -> Outcome<()> {
+        self.opens = true;
+        let fd = match &call.result {
+            Result::Value(fd) => *fd,
+            Result::Errno(errno) => {
+                let errno = errno.clone();
+                self.limit(call, &errno);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let Ok(fd) = u32::try_from(fd) else {
+            return Ok(());
+        };
+        let stream = args::is_stream(self.arg(1));
+        let protocol = constant(Kind::Protocol, self.arg(2));
+        let tcp = stream && matches!(protocol, "IPPROTO_IP" | "IPPROTO_TCP" | "");
+        let family = match constant(Kind::Family, self.arg(0)) {
+            "AF_INET" if tcp => Family::Inet,
+            "AF_INET6" if tcp => Family::Inet6,
+            family => {
+                let kind = match (family, stream) {
+                    ("AF_INET" | "AF_INET6", false) => "UDP or raw".to_owned(),
+                    ("AF_INET" | "AF_INET6", true) => name(protocol),
+                    ("AF_UNIX" | "AF_LOCAL", _) => "Unix".to_owned(),
+                    (family, _) => name(family),
+                };
+                self.notes
+                    .count(format!("sockets of another kind ({kind})"), call.line);
+                return self.opened(call.pid, fd, Fd::Other, call.line);
+            }
+        };
+        let sock = self.made(call, family, None);
+        self.event(call.line, sock, Act::Socket, None);
+        self.opened(call.pid, fd, Fd::Tcp(sock), call.line)
+    }
+
+    pub(super) fn setsockopt(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let [_, level, option, value, ..] = self.args.as_slice() else {
+            self.notes.odd(call.line, call.name);
+            return Ok(());
+        };
+        let text = format!("setsockopt {level} {option} {value}");
+        let setting = args::setting(level, option, value);
+        let known = matches!(setting, Setting::Option(_));
+        let family = if constant(Kind::Level, level) == "SOL_IPV6" {
+            Family::Inet6
+        } else {
+            Family::Inet
+        };
+        // Other sockets have such options as well, so that only a socket that is known counts.
+        let Some(sock) = self.tcp(call)? else {
+            if known && self.fd(call)?.is_none() && self.tcp_or_new(call, family)?.is_some() {
+                return self.setsockopt(call);
+            }
+            return Ok(());
+        };
+        match setting {
+            Setting::Option(option) => {
+                let answer = self.answer(call);
+                self.event(call.line, sock, Act::Set(option), answer);
+            }
+            Setting::Other(option) => self.notes.count(
+                format!("settings of {option}, which ports do not depend on"),
+                call.line,
+            ),
+            Setting::Unclear => self.notes.odd(call.line, &text),
+        }
+        Ok(())
+    }
+
+    pub(super) fn getsockopt(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let option = constant(Kind::SocketOption, self.arg(2));
+        if option != "SO_ERROR" || !matches!(call.result, Result::Value(_)) {
+            return Ok(());
+        }
+        let value = self.arg(3).trim_matches(['[', ']']);
+        let answer = if value == "0" {
+            Some(Answer::OK)
+        } else {
+            Answer::from_name(words::errno(value))
+        };
+        if let Some(sock) = self.tcp(call)? {
+            self.connected(sock, answer);
+        }
+        Ok(())
+    }
+
+    pub(super) fn bind(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let at = match self.address(1, call.line) {
+            Some(Address::Inet(at)) => at,
+            Some(_) => return Ok(()),
+            None => {
+                if self.tcp(call)?.is_some() {
+                    self.notes.odd(call.line, &self.args.join(", "));
+                }
+                return Ok(());
+            }
+        };
+        let Some(sock) = self.tcp_or_new(call, family_of(at))? else {
+            return Ok(());
+        };
+        let answer = self.answer(call);
+        if answer.is_some_and(Answer::is_ok) {
+            self.socks[sock].bound = Some(at);
+        }
+        self.event(call.line, sock, Act::Bind(at), answer);
+        Ok(())
+    }
+
+    pub(super) fn listen(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let Some(sock) = self.tcp(call)? else {
+            return Ok(());
+        };
+        let backlog = words::integer(self.arg(1)).and_then(|n| u32::try_from(n).ok());
+        let backlog = backlog.unwrap_or(128);
+        let answer = self.answer(call);
+        if answer.is_some_and(Answer::is_ok) {
+            self.socks[sock].listening = true;
+        }
+        self.event(call.line, sock, Act::Listen(backlog), answer);
+        Ok(())
+    }
+
+    pub(super) fn shutdown(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let Some(sock) = self.tcp(call)? else {
+            return Ok(());
+        };
+        let how = match self.arg(1) {
+            "SHUT_RD" | "0" | "0 /* SHUT_RD */" | "0 /* receive */" => How::Read,
+            "SHUT_WR" | "0x1" | "0x1 /* SHUT_WR */" | "1" => How::Write,
+            _ => How::Both,
+        };
+        if matches!(call.result, Result::Value(_)) {
+            self.event(call.line, sock, Act::Shutdown(how), None);
+        }
+        Ok(())
+    }
+
+    pub(super) fn getsockname(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let Some(sock) = self.tcp(call)? else {
+            return Ok(());
+        };
+        if let Some(Address::Inet(local)) = args::address(self.arg(1))
+            && local.port() != 0
+        {
+            self.socks[sock].local = Some(local);
+        }
+        Ok(())
+    }
+
+    pub(super) fn getpeername(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let Some(sock) = self.tcp(call)? else {
+            return Ok(());
+        };
+        if matches!(call.result, Result::Value(_)) {
+            self.connected(sock, Some(Answer::OK));
+        }
+        Ok(())
+    }
+
+    /// Bytes that moved, or did not: they tell how a connection is.
+    pub(super) fn moved(&mut self, call: &Call<'_>, received: bool) -> Outcome<()> {
+        let Some(sock) = self.tcp(call)? else {
+            return Ok(());
+        };
+        match &call.result {
+            Result::Value(0) if received => {
+                self.connected(sock, Some(Answer::OK));
+                self.event(call.line, sock, Act::PeerClosed, None);
+            }
+            Result::Value(_) => self.connected(sock, Some(Answer::OK)),
+            Result::Errno(name) if name == "ECONNRESET" => {
+                self.event(call.line, sock, Act::PeerReset, None);
+            }
+            Result::Errno(name) if name == "EADDRNOTAVAIL" => {
+                self.notes
+                    .odd(call.line, &format!("{} answered {name}", call.name));
+            }
+            _ => {}
+        }
+        self.notes.assumed("no bytes are under way when a connection is closed; the transfers of the log are left out");
+        Ok(())
+    }
+
+    pub(super) fn dup(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let is_dup = !call.name.starts_with("fcntl")
+            || self.arg(1).starts_with("F_DUPFD")
+            || matches!(words::integer(self.arg(1)), Some(0 | 1030));
+        if let Result::Value(fd) = &call.result
+            && is_dup
+            && let Ok(fd) = u32::try_from(*fd)
+            && let Some(what) = self.fd(call)?
+            && args::fd(self.arg(0)) != Some(fd)
+        {
+            self.opened(call.pid, fd, what, call.line)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn execve(&mut self, call: &Call<'_>) {
+        let path = words::string(self.arg(0)).unwrap_or_default();
+        let path = String::from_utf8_lossy(&path);
+        if call.result == Result::Value(0) {
+            self.is_program(call.pid, path.rsplit('/').next().unwrap_or_default());
+        }
+    }
+
+    pub(super) fn is_program(&mut self, pid: u32, program: &str) {
+        let word: String = program
+            .chars()
+            .take(20)
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
+        if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            self.names.insert(pid, format!("{word}-"));
+        }
+    }
+
+    /// Names the limits that sockets ran into.
+    pub(super) fn name_limits(&mut self) {
+        for ((call, errno), (count, line)) in std::mem::take(&mut self.limits) {
+            let limit = match errno.as_str() {
+                "EMFILE" => {
+                    "the process has as many descriptors open as RLIMIT_NOFILE allows (`ulimit -n`)"
+                }
+                "ENFILE" => "the machine has as many files open as fs.file-max allows",
+                "ENOBUFS" | "ENOMEM" => "the kernel has no memory left for a socket",
+                _ => "the process may not make such a socket",
+            };
+            self.notes.other(format!(
+                "{call}() answered {errno} {count} {}, first on line {line}: {limit}. Ports have no part in it",
+                if count == 1 { "time" } else { "times" }
+            ));
+        }
+    }
+
+    pub(super) fn limit(&mut self, call: &Call<'_>, errno: &str) {
+        let key = (call.name.to_owned(), errno.to_owned());
+        self.limits.entry(key).or_insert((0, call.line)).0 += 1;
+    }
+}
