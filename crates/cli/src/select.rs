@@ -158,8 +158,21 @@ pub(crate) fn kernel(names: &KernelNames, asked: &str) -> Result<String, Failure
         _ => asked.to_owned(),
     };
     if let Some(profile) = fourtuple_linux::profile_of(&release) {
-        complain(&format!("note: {release} has the profile {}", profile.name));
-        return Ok(profile.name);
+        if let Some(name) = profile.names.iter().find(|name| names.contains(name)) {
+            complain(&format!("note: {release} has the profile {name}"));
+            return Ok(name.clone());
+        }
+        // Scenarios know few stable releases by name; the end of the branch is the nearest.
+        let branch = profile
+            .name
+            .rsplit_once('.')
+            .map_or("", |(branch, _)| branch);
+        if names.contains(branch) {
+            complain(&format!(
+                "note: {release} runs as {branch}; its own stable release behaves differently in places"
+            ));
+            return Ok(branch.to_owned());
+        }
     }
     let near = names.nearest(asked);
     let help = match near.as_slice() {

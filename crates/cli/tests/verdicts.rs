@@ -181,6 +181,8 @@ fn a_release_stands_for_its_profile() {
             said.out
         );
     }
+    // A stable release without a name of its own.
+    assert_eq!(run("6.1.141-155.222.x86_64").status, 0);
     let unknown = run("99.1.0-generic");
     assert_eq!(unknown.status, 2);
     assert!(
