@@ -132,6 +132,7 @@ fn a_disk_that_is_full_half_way_keeps_what_was_there() {
         .arg(&directory)
         .args([env!("CARGO_BIN_EXE_fourtuple"), SCENARIO])
         .current_dir(root())
+        .env_remove("CLICOLOR_FORCE")
         .output();
     let output = match output {
         Ok(output) if ![Some(1), Some(77)].contains(&output.status.code()) => output,
