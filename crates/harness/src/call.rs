@@ -1,49 +1,10 @@
-//! From the scenario's words to the kernel model's types, and the names that sockets get.
+//! Families of sockets, and the names that sockets get.
 //!
 //! Engines that make the calls of the declarative form share these, so that their outcomes can be compared.
 
 use std::net::SocketAddr;
 
-use fourtuple_kernel::{Errno, Family, ShortName, Shutdown, SockOpt};
-use fourtuple_scenario::{How, Linger, Process, SocketOption};
-
-/// The option as the kernel model takes it.
-///
-/// # Errors
-/// The errno of an option whose value no kernel accepts.
-pub fn sock_opt(option: &SocketOption) -> Result<SockOpt, Errno> {
-    Ok(match option {
-        SocketOption::ReuseAddr(on) => SockOpt::ReuseAddr(*on),
-        SocketOption::ReusePort(on) => SockOpt::ReusePort(*on),
-        SocketOption::BindAddressNoPort(on) => SockOpt::BindAddressNoPort(*on),
-        SocketOption::LocalPortRange(range) => {
-            SockOpt::LocalPortRange(fourtuple_kernel::PortRange::new(range.low, range.high))
-        }
-        SocketOption::V6Only(on) => SockOpt::V6Only(*on),
-        SocketOption::Linger(Linger::Off) => SockOpt::Linger(None),
-        SocketOption::Linger(Linger::Reset) => SockOpt::Linger(Some(0)),
-        SocketOption::Linger(Linger::Seconds(seconds)) => SockOpt::Linger(Some(*seconds)),
-        SocketOption::BindToDevice(name) => {
-            SockOpt::BindToDevice(ShortName::new(name).ok_or(Errno::ENODEV)?)
-        }
-        SocketOption::FreeBind(on) => SockOpt::FreeBind(*on),
-        SocketOption::Transparent(on) => SockOpt::Transparent(*on),
-        SocketOption::TcpLinger2(seconds) => SockOpt::Linger2(*seconds),
-        SocketOption::TcpRepair(on) => SockOpt::Repair(*on),
-        SocketOption::AttachReuseportCbpf(on) => SockOpt::AttachReuseportBpf(*on),
-        SocketOption::TcpSyncnt(count) => SockOpt::SynCount(*count),
-    })
-}
-
-/// The direction of a `shutdown`.
-#[must_use]
-pub fn shutdown(how: How) -> Shutdown {
-    match how {
-        How::Read => Shutdown::Read,
-        How::Write => Shutdown::Write,
-        How::Both => Shutdown::Both,
-    }
-}
+use fourtuple_scenario::{Family, Process};
 
 /// The family of a socket that binds and connects to these addresses: IPv6 as soon as one of them is.
 #[must_use]

@@ -55,21 +55,22 @@ mod yaml;
 pub use diagnostic::{Diagnostic, Errors, Place, Severity, is_control};
 pub use digest::digest;
 pub use expand::{expand, expandable};
+pub use fourtuple_syscall::{OptId, SockOpt};
 pub use kernels::KernelNames;
 pub use load::{discover, load, name_of};
 pub use locate::Segment;
 pub use model::{
     AcceptStep, BindStep, Body, Case, Check, ConnectStep, ExpectBlock, Expected, Fault, FaultKind,
     Host, KernelPattern, KernelSelector, ListenStep, Matrix, NameStep, Network, OnSocketStep,
-    Options, Point, Process, Program, Scenario, SetStep, ShutdownStep, SleepStep, SocketOption,
-    SocketStep, Step, SysctlStep, Sysctls, TransferStep,
+    Options, Point, Process, Program, Scenario, SetStep, ShutdownStep, SleepStep, SocketStep, Step,
+    SysctlStep, Sysctls, TransferStep,
 };
 pub use schema::{schema, schema_text};
 pub use span::{Span, Spanned};
 pub use suggest::nearest_few;
 pub use value::{
-    Address, Answer, Close, ERRNO_NAMES, Family, Hold, How, Latency, Linger, Loss, Op, PortRange,
-    PortRef, format_duration,
+    Address, Answer, Close, ERRNO_NAMES, Family, Hold, How, Latency, Loss, Op, PortRange, PortRef,
+    format_duration,
 };
 
 /// Reads a scenario from text. `file` is the path that errors show, and gives the scenario its name.

@@ -258,6 +258,15 @@ const PASS: [u8; 8] = [6, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
 const DETACH: i32 = 68;
 
 impl SockOpt {
+    /// The options that the kernel model knows, which are those that scenarios may set.
+    pub const MODELLED: &'static [OptInfo] = {
+        let mut rows = 0;
+        while rows < SockOpt::TABLE.len() && SockOpt::TABLE[rows].modelled {
+            rows += 1;
+        }
+        SockOpt::TABLE.split_at(rows).0
+    };
+
     /// `SO_LINGER` with a time of 0: `close(2)` sends a reset and leaves no TIME-WAIT.
     pub const RESET: SockOpt = SockOpt::Linger(Some(0));
 

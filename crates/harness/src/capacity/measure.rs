@@ -63,7 +63,8 @@ impl<'a> Bench<'a> {
             }
         }
         let kernel = net.world.machine(net.hosts[host].ns.machine).behaviours();
-        let own_range = kernel.local_port_range_option && style.options.local_port_range.is_some();
+        let own_range =
+            kernel.local_port_range_option && style.options.local_port_range().is_some();
         let walk = Walk {
             scan: kernel.connect_scan,
             by_one: kernel.local_port_range_step_one && own_range,
@@ -88,9 +89,7 @@ impl<'a> Bench<'a> {
         let client = world.socket(self.net.hosts[self.host].ns, family, self.style.uid);
         for option in self.style.options.iter() {
             // A kernel without the option refuses it, and programs go on.
-            if let Ok(option) = call::sock_opt(&option) {
-                let _ = world.set_option(client, option);
-            }
+            let _ = world.set_option(client, option);
         }
         let bound = at.map_or(Ok(()), |at| world.bind(client, at));
         let mut answer = match bound {
@@ -149,10 +148,7 @@ impl<'a> Bench<'a> {
             (how, server) => {
                 if how == Close::Reset {
                     // The option cannot fail: every kernel has it.
-                    let _ = self
-                        .net
-                        .world
-                        .set_option(pair.client, SockOpt::Linger(Some(0)));
+                    let _ = self.net.world.set_option(pair.client, SockOpt::RESET);
                 }
                 self.net.world.close(pair.client);
                 if let Some(server) = server {

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use fourtuple_kernel::Endpoint;
 use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program};
+use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program, SockOpt};
 use serde::Serialize;
 
 use crate::engine::Cannot;
@@ -243,7 +243,7 @@ fn of_style(
     let own = own.and_then(|kernel| profile::find(&kernel.value));
     let profile = own.as_ref().unwrap_or(profile);
     let of_host = edit::range_of(case, &style.host, profile.behaviours.range_high);
-    let range = match style.options.local_port_range {
+    let range = match style.options.local_port_range() {
         Some(own) if profile.behaviours.local_port_range_option => of_host.narrowed_to(own),
         _ => of_host,
     };
@@ -261,8 +261,8 @@ fn of_style(
     progress("the work of a connect() as the range fills");
     let cost = bench()?.cost(first, range, one)?;
 
-    let no_port =
-        profile.behaviours.bind_address_no_port && style.options.bind_address_no_port == Some(true);
+    let no_port = profile.behaviours.bind_address_no_port
+        && style.options.has(SockOpt::BindAddressNoPort(true));
     let binds_port = !style.bind.is_empty() && !no_port;
     let addresses = if profile.behaviours.bind_shares || no_port {
         distinct(&style.bind).max(1)

@@ -529,7 +529,7 @@ impl State {
             (Part::Release, _, _) => {
                 if how == Close::Reset {
                     // The option cannot fail: every kernel has it.
-                    let _ = self.net.world.set_option(client, SockOpt::Linger(Some(0)));
+                    let _ = self.net.world.set_option(client, SockOpt::RESET);
                 }
                 self.net.world.close(client);
                 self.closed(instance);
@@ -576,10 +576,9 @@ impl State {
             .world
             .socket(self.net.hosts[*host].ns, family, process.uid);
         for option in process.options.iter() {
-            let set = call::sock_opt(&option)
-                .and_then(|option| self.net.world.set_option(socket, option));
+            let set = self.net.world.set_option(socket, option);
             if let Err(errno) = set {
-                let args = Args::Option(option.name().into(), option.value().into());
+                let args = Args::Option(option.name().into(), option.value().to_string().into());
                 self.note(plan, n, number, Op::Set, args, Err(errno));
             }
         }

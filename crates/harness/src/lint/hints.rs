@@ -2,7 +2,7 @@
 
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::{sysctl_names, sysctl_scope};
-use fourtuple_scenario::{Case, Program, SocketOption};
+use fourtuple_scenario::{Case, Program, SockOpt};
 
 use super::settings::Owner;
 use crate::remedies::exists::History;
@@ -41,7 +41,7 @@ pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<
 }
 
 /// What is worth knowing about an option that did nothing.
-pub(super) fn option(case: &Case, owner: &Owner, option: &SocketOption) -> Option<String> {
+pub(super) fn option(case: &Case, owner: &Owner, option: SockOpt) -> Option<String> {
     let process = match (owner, &*case.program) {
         (Owner::Process(name), Program::Processes(all)) => all.get(name),
         _ => None,
@@ -49,25 +49,23 @@ pub(super) fn option(case: &Case, owner: &Owner, option: &SocketOption) -> Optio
     let binds = process.is_some_and(|process| !process.bind.is_empty());
     let named = process.is_some_and(|process| process.bind.iter().all(|at| at.port() != 0));
     let text = match option {
-        SocketOption::BindAddressNoPort(_) if process.is_some() && !binds => {
+        SockOpt::BindAddressNoPort(_) if process.is_some() && !binds => {
             "the option is about the program's own bind(), and this program does not bind"
         }
-        SocketOption::BindAddressNoPort(_) if binds && named => {
+        SockOpt::BindAddressNoPort(_) if binds && named => {
             "the option is about bind() to port 0, and this program names its ports"
         }
-        SocketOption::BindAddressNoPort(_) => {
-            "the option is about the bind() of the one who sets it"
-        }
-        SocketOption::ReuseAddr(_) => {
+        SockOpt::BindAddressNoPort(_) => "the option is about the bind() of the one who sets it",
+        SockOpt::ReuseAddr(_) => {
             "it matters for a listener whose port is in TIME-WAIT, and for sockets that bind the same port"
         }
-        SocketOption::ReusePort(_) => {
+        SockOpt::ReusePort(_) => {
             "it matters when sockets of one user bind the same address and port and all have it"
         }
-        SocketOption::V6Only(_) => "it matters where an IPv6 wildcard meets IPv4 on one port",
-        SocketOption::Linger(_) => "no connection with it is closed in a way that it changes",
-        SocketOption::LocalPortRange(_) => "no port of this socket is chosen by the kernel",
-        SocketOption::TcpLinger2(_) => "it is the time of FIN-WAIT-2, not of TIME-WAIT",
+        SockOpt::V6Only(_) => "it matters where an IPv6 wildcard meets IPv4 on one port",
+        SockOpt::Linger(_) => "no connection with it is closed in a way that it changes",
+        SockOpt::LocalPortRange(_) => "no port of this socket is chosen by the kernel",
+        SockOpt::Linger2(_) => "it is the time of FIN-WAIT-2, not of TIME-WAIT",
         _ => return None,
     };
     Some(text.to_owned())

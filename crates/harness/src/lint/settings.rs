@@ -1,8 +1,6 @@
 //! The settings of a case: sysctls and socket options, wherever they stand.
 
-use fourtuple_scenario::{
-    Case, Family, Options, Program, Scenario, Segment, SocketOption, Span, Step,
-};
+use fourtuple_scenario::{Case, Family, Options, Program, Scenario, Segment, SockOpt, Span, Step};
 
 /// Who has a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +23,7 @@ pub(super) enum What {
         value: String,
     },
     /// An option of sockets of this family.
-    Option {
-        option: SocketOption,
-        v6: bool,
-        uid: u32,
-    },
+    Option { option: SockOpt, v6: bool, uid: u32 },
 }
 
 /// One setting.

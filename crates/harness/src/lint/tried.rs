@@ -5,14 +5,14 @@ use fourtuple_kernel::{
     Behaviours, Errno, Family, Seeded, SockOpt, World, sysctl_is_default, sysctl_names,
     sysctl_scope,
 };
-use fourtuple_scenario::{Case, Op, SocketOption};
+use fourtuple_scenario::{Case, Op};
+use fourtuple_syscall::OptValue;
 use indexmap::IndexMap;
 
 use super::settings::{self, Owner, Setting, What};
 use super::{Finding, Rule, Subject, hints};
 use crate::attempt::Attempt;
 use crate::attempts::Attempts;
-use crate::call;
 use crate::engine::Engine as _;
 use crate::model::Model;
 use crate::model::net;
@@ -86,7 +86,7 @@ fn does_nothing(subject: &Subject<'_>, setting: &Setting) -> Finding {
     );
     let hint = match &setting.what {
         What::Sysctl { host, key, value } => hints::sysctl(case, host, key, value),
-        What::Option { option, .. } => hints::option(case, &setting.owner, option),
+        What::Option { option, .. } => hints::option(case, &setting.owner, *option),
     };
     Finding {
         diagnostic: match hint {
@@ -104,7 +104,7 @@ fn says_what_is(subject: &Subject<'_>, case: usize, setting: &Setting) -> bool {
             matches!(setting.owner, Owner::Host(_))
                 && sysctl_is_default(&subject.behaviours(case, host), key, value)
         }
-        What::Option { option, .. } => option.value() == "false",
+        What::Option { option, .. } => option.value() == OptValue::Flag(false),
     }
 }
 
@@ -125,7 +125,7 @@ fn refused<'a>(
             What::Option { option, v6, uid } => {
                 let host = host_of(subject.case(*n), setting);
                 let behaviours = subject.behaviours(*n, &host);
-                let errno = refuses(behaviours, option, *v6, *uid);
+                let errno = refuses(behaviours, *option, *v6, *uid);
                 errno.map(|errno| errno.name().to_owned())
             }
         };
@@ -212,11 +212,7 @@ pub(super) fn host_of(case: &Case, setting: &Setting) -> String {
 }
 
 /// What a kernel answers when a new socket asks for an option.
-fn refuses(behaviours: Behaviours, option: &SocketOption, v6: bool, uid: u32) -> Option<Errno> {
-    let option = match call::sock_opt(option) {
-        Ok(option) => option,
-        Err(errno) => return Some(errno),
-    };
+fn refuses(behaviours: Behaviours, option: SockOpt, v6: bool, uid: u32) -> Option<Errno> {
     let mut world = World::new();
     let machine = world.add_machine(behaviours, Seeded::new(1, "lint"));
     let ns = world.add_namespace(machine);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use fourtuple_kernel::profile::Behaviours;
 use fourtuple_kernel::profile::behaviour::{BindScan, ConnectScan, Scope};
-use fourtuple_scenario::{Case, PortRange, PortRef, Program, Segment, SocketOption, Span, Step};
+use fourtuple_scenario::{Case, PortRange, PortRef, Program, Segment, SockOpt, Span, Step};
 use indexmap::IndexMap;
 
 use super::settings::{self, Setting, What};
@@ -35,7 +35,7 @@ fn range_of(setting: &Setting) -> Option<PortRange> {
             Some(PortRange::new(low.parse().ok()?, high.parse().ok()?))
         }
         What::Option {
-            option: SocketOption::LocalPortRange(range),
+            option: SockOpt::LocalPortRange(range),
             ..
         } => Some(*range),
         _ => None,

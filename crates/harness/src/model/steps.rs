@@ -12,7 +12,6 @@ use fourtuple_scenario::{Address, Spanned, Step};
 use super::Played;
 use super::net::Net;
 use crate::attempt::{Answer, Args, Name};
-use crate::call;
 use crate::engine::Cannot;
 use crate::recorder::{Recorder, Seen, Slot};
 
@@ -127,7 +126,11 @@ impl<C: Chooser> Runner<C> {
         Ok(match step {
             Step::Set(set) => {
                 let names: Vec<&str> = set.options.iter().map(|option| option.name()).collect();
-                let values: Vec<String> = set.options.iter().map(|option| option.value()).collect();
+                let values: Vec<String> = set
+                    .options
+                    .iter()
+                    .map(|option| option.value().to_string())
+                    .collect();
                 Args::Option(names.join(",").into(), values.join(",").into())
             }
             Step::Bind(bind) => address(&bind.at, Args::At)?,
@@ -172,8 +175,7 @@ impl<C: Chooser> Runner<C> {
     fn set(&mut self, id: WorldSock, options: &fourtuple_scenario::Options) -> Result<(), Errno> {
         let mut answer = Ok(());
         for option in options.iter() {
-            let set =
-                call::sock_opt(&option).and_then(|option| self.net.world.set_option(id, option));
+            let set = self.net.world.set_option(id, option);
             answer = answer.and(set);
         }
         answer
@@ -205,9 +207,9 @@ impl<C: Chooser> Runner<C> {
                 Poll::Ready(bytes) => bytes.map(moved),
                 Poll::Pending => return self.would_block(step, slot),
             },
-            (Step::Shutdown(shutdown), _) => world
-                .shutdown(id, call::shutdown(shutdown.how))
-                .map(|()| Seen::default()),
+            (Step::Shutdown(shutdown), _) => {
+                world.shutdown(id, shutdown.how).map(|()| Seen::default())
+            }
             (Step::Disconnect(_), _) => world.disconnect(id).map(|()| Seen::default()),
             (Step::Close(_), _) => {
                 world.close(id);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use fourtuple_kernel::profile::behaviour::{Scope, TwAge};
 use fourtuple_kernel::{Behaviours, Rule};
-use fourtuple_scenario::{Case, Close, Op, PortRange, Program, SocketOption};
+use fourtuple_scenario::{Case, Close, Op, PortRange, Program, SockOpt};
 use serde::Serialize;
 
 use super::edit;
@@ -122,7 +122,7 @@ fn late_choice(_: Option<Rule>) -> &'static str {
     "the option leaves the choice of the port to connect(), which passes over the same buckets"
 }
 
-fn set_option(case: &Case, parts: &[Part], option: &SocketOption, otherwise: &str) -> Change {
+fn set_option(case: &Case, parts: &[Part], option: SockOpt, otherwise: &str) -> Change {
     let mut case = case.clone();
     let changed = edit::option(&mut case, &names(parts), option);
     Change::one(
@@ -221,9 +221,9 @@ fn slices(case: &Case, situation: &Situation) -> Change {
     edit::option(
         &mut changed,
         &names(&situation.binders),
-        &SocketOption::LocalPortRange(lower),
+        SockOpt::LocalPortRange(lower),
     );
-    edit::option(&mut changed, &others, &SocketOption::LocalPortRange(upper));
+    edit::option(&mut changed, &others, SockOpt::LocalPortRange(upper));
     made.push((
         format!(
             "{lower} for {}, {upper} for {}",
@@ -362,7 +362,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             set_option(
                 case,
                 &situation.binders,
-                &SocketOption::BindAddressNoPort(true),
+                SockOpt::BindAddressNoPort(true),
                 NOBODY_BINDS,
             )
         },
@@ -540,7 +540,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             set_option(
                 case,
                 &situation.binders,
-                &SocketOption::ReuseAddr(true),
+                SockOpt::ReuseAddr(true),
                 NOBODY_BINDS,
             )
         },
@@ -557,7 +557,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             set_option(
                 case,
                 &situation.victims,
-                &SocketOption::ReuseAddr(true),
+                SockOpt::ReuseAddr(true),
                 NOBODY_REFUSED,
             )
         },
@@ -574,7 +574,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             set_option(
                 case,
                 &situation.binders,
-                &SocketOption::ReusePort(true),
+                SockOpt::ReusePort(true),
                 NOBODY_BINDS,
             )
         },
@@ -591,7 +591,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             set_option(
                 case,
                 &situation.victims,
-                &SocketOption::ReusePort(true),
+                SockOpt::ReusePort(true),
                 NOBODY_REFUSED,
             )
         },
@@ -621,7 +621,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             set_option(
                 case,
                 &situation.victims,
-                &SocketOption::BindAddressNoPort(true),
+                SockOpt::BindAddressNoPort(true),
                 NOBODY_REFUSED,
             )
         },
@@ -641,7 +641,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             edit::option(
                 &mut case,
                 &names(&situation.victims),
-                &SocketOption::BindAddressNoPort(true),
+                SockOpt::BindAddressNoPort(true),
             );
             Change::To(vec![(words, case)])
         },

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fourtuple_scenario::{
-    Address, BindStep, Case, Close, Hold, PortRange, PortRef, Program, SocketOption, Spanned, Step,
+    Address, BindStep, Case, Close, Hold, PortRange, PortRef, Program, SockOpt, Spanned, Step,
 };
 
 /// The sysctl of the port range.
@@ -78,11 +78,11 @@ fn connecting(steps: &[Spanned<Step>]) -> BTreeSet<String> {
 }
 
 /// Sets a socket option for all sockets of some processes; `false` if that changes nothing.
-pub(super) fn option(case: &mut Case, processes: &[String], option: &SocketOption) -> bool {
+pub(super) fn option(case: &mut Case, processes: &[String], option: SockOpt) -> bool {
     let mut changed = false;
     let mut set = |options: &mut fourtuple_scenario::Options| {
         let before = options.clone();
-        options.set(option.clone());
+        options.set(option);
         changed |= *options != before;
     };
     match case.program_mut() {
@@ -225,13 +225,12 @@ pub(super) fn close(case: &mut Case, close: Close) -> bool {
                     _ => None,
                 })
                 .collect();
-            let linger = SocketOption::Linger(fourtuple_scenario::Linger::Reset);
             for step in steps.iter_mut() {
                 if let Step::Socket(socket) = &mut step.value
                     && closed.contains(&socket.socket)
                 {
                     socket.implicit = false;
-                    socket.options.set(linger.clone());
+                    socket.options.set(SockOpt::RESET);
                 }
             }
             !closed.is_empty()

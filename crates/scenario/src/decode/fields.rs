@@ -1,6 +1,8 @@
 //! The fields of the format's maps: their names in one place, and the way to take them out of a tree.
 
 use super::Problems;
+use fourtuple_syscall::SockOpt;
+
 use crate::diagnostic::quoted;
 use crate::span::Span;
 use crate::suggest::{all_of, nearest};
@@ -36,21 +38,16 @@ pub(crate) const PROCESS: &[&str] = &[
     "repeat",
     "listen",
 ];
-pub(crate) const OPTIONS: &[&str] = &[
-    "reuseaddr",
-    "reuseport",
-    "bind_address_no_port",
-    "local_port_range",
-    "v6only",
-    "linger",
-    "bindtodevice",
-    "freebind",
-    "transparent",
-    "tcp_linger2",
-    "tcp_repair",
-    "attach_reuseport_cbpf",
-    "tcp_syncnt",
-];
+/// The modelled socket options.
+pub(crate) const OPTIONS: [&str; SockOpt::MODELLED.len()] = {
+    let mut names = [""; SockOpt::MODELLED.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = SockOpt::MODELLED[at].name;
+        at += 1;
+    }
+    names
+};
 pub(crate) const NETWORK: &[&str] = &["latency", "loss", "faults"];
 pub(crate) const FAULT: &[&str] = &[
     "at",
@@ -123,7 +120,7 @@ pub(crate) const FIELDS_BY_OBJECT: &[(&str, &[&str])] = &[
     ("Scenario", SCENARIO),
     ("Host", HOST),
     ("Process", PROCESS),
-    ("Options", OPTIONS),
+    ("Options", &OPTIONS),
     ("Network", NETWORK),
     ("Fault", FAULT),
 ];

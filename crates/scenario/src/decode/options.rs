@@ -1,52 +1,68 @@
 //! Socket options.
 
+use fourtuple_syscall::{OptId, OptValue, Shape, ShortName, SockOpt};
+
+use crate::diagnostic::quoted;
 use crate::model::Options;
 use crate::span::Span;
-use crate::value::{Bad, OptionRange, Word};
+use crate::value::{Bad, Linger, OptionRange, Word};
 use crate::yaml::Node;
 
 use super::Problems;
 use super::fields::{Fields, OPTIONS};
-use super::values::word;
+use super::values::{text, word};
 
 /// The name of an interface.
-struct Interface(String);
+struct Interface(ShortName);
 
 impl Word for Interface {
     const EXPECTED: &'static str = "the name of an interface such as `lo`";
 
     fn parse(text: &str) -> Result<Self, Bad> {
-        let good = !text.is_empty()
-            && text.len() < 16
-            && text.chars().all(|c| c.is_ascii_graphic() && c != '/');
-        if good {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Bad::help("an interface has a name of 1 to 15 characters"))
-        }
+        let good = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && c != '/');
+        ShortName::new(text)
+            .filter(|_| good)
+            .map(Self)
+            .ok_or_else(|| Bad::help("an interface has a name of 1 to 15 characters"))
     }
 }
 
 /// The value of `options`.
 pub(crate) fn options(node: &Node, problems: &mut Problems<'_>) -> Option<Options> {
-    let fields = Fields::of(node, "socket options", OPTIONS, Span::default(), problems)?;
-    Some(Options {
-        reuseaddr: fields.take("reuseaddr", problems, word),
-        reuseport: fields.take("reuseport", problems, word),
-        bind_address_no_port: fields.take("bind_address_no_port", problems, word),
-        local_port_range: fields
-            .take("local_port_range", problems, word::<OptionRange>)
-            .map(|range| range.0),
-        v6only: fields.take("v6only", problems, word),
-        linger: fields.take("linger", problems, word),
-        bindtodevice: fields
-            .take("bindtodevice", problems, word::<Interface>)
-            .map(|interface| interface.0),
-        freebind: fields.take("freebind", problems, word),
-        transparent: fields.take("transparent", problems, word),
-        tcp_linger2: fields.take("tcp_linger2", problems, word),
-        tcp_repair: fields.take("tcp_repair", problems, word),
-        attach_reuseport_cbpf: fields.take("attach_reuseport_cbpf", problems, word),
-        tcp_syncnt: fields.take("tcp_syncnt", problems, word),
-    })
+    let fields = Fields::of(node, "socket options", &OPTIONS, Span::default(), problems)?;
+    let mut options = Options::default();
+    for name in OPTIONS {
+        let id = OptId::from_name(name)?;
+        let option = fields
+            .node(name)
+            .and_then(|node| option(id, node, problems));
+        if let Some(option) = option {
+            options.set(option);
+        }
+    }
+    Some(options)
+}
+
+/// The value of one option.
+fn option(id: OptId, node: &Node, problems: &mut Problems<'_>) -> Option<SockOpt> {
+    let value = match id.info().shape {
+        Shape::Flag => OptValue::Flag(word(node, problems)?),
+        Shape::Int { min, max } => OptValue::Int(number(node, min, max, problems)?),
+        Shape::Range => OptValue::Range(word::<OptionRange>(node, problems)?.0),
+        Shape::Linger => OptValue::Linger(word::<Linger>(node, problems)?.0),
+        Shape::Name => OptValue::Name(word::<Interface>(node, problems)?.0),
+    };
+    SockOpt::new(id, value)
+}
+
+/// A number within the bounds of its option.
+fn number(node: &Node, min: i64, max: i64, problems: &mut Problems<'_>) -> Option<i64> {
+    let expected = format!("a whole number from {min} to {max}");
+    let text = text(node, &expected, problems)?;
+    let number = text.parse().ok().filter(|n| (min..=max).contains(n));
+    if number.is_none() {
+        let message = format!("{} is not valid here", quoted(text));
+        problems.report(node.span, message, &expected, None);
+    }
+    number
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fourtuple_syscall::SockOpt;
 use indexmap::IndexMap;
 
 use crate::check::Order;
@@ -258,8 +259,8 @@ fn reach(
     };
     for (name, list) in [("bind", &process.bind), ("listen", &process.listen)] {
         // A process that may bind to foreign addresses is meant to.
-        let foreign =
-            process.options.freebind == Some(true) || process.options.transparent == Some(true);
+        let foreign = process.options.has(SockOpt::FreeBind(true))
+            || process.options.has(SockOpt::Transparent(true));
         if foreign || !whole(name, list.len()) {
             continue;
         }

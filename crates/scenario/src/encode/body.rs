@@ -144,7 +144,7 @@ fn process(process: &Process, several_hosts: bool) -> Node {
 pub(crate) fn options(options: &Options) -> Node {
     let entries = options
         .iter()
-        .map(|option| (option.name(), Node::text(option.value())));
+        .map(|option| (option.name(), Node::text(option.value().to_string())));
     Node::map(entries)
 }
 

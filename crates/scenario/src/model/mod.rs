@@ -21,7 +21,7 @@ pub use case::Case;
 pub use expect::{Check, ExpectBlock, Expected};
 pub use host::{Host, Sysctls};
 pub use network::{Fault, FaultKind, Network};
-pub use options::{Options, SocketOption};
+pub use options::Options;
 pub use process::Process;
 pub use scenario::{Matrix, Point, Scenario};
 pub use selector::{KernelPattern, KernelSelector};

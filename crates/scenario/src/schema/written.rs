@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use fourtuple_syscall::{Shape, SockOpt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::value::{self, ERRNO_NAMES, Word};
@@ -127,6 +128,35 @@ schemas! {
             "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }],
         })
     };
+}
+
+impl JsonSchema for crate::model::Options {
+    fn schema_name() -> Cow<'static, str> {
+        "Options".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = serde_json::Map::new();
+        for row in SockOpt::MODELLED {
+            let mut value = match row.shape {
+                Shape::Flag => generator.subschema_for::<bool>(),
+                Shape::Int { min, max } => {
+                    json_schema!({ "type": "integer", "minimum": min, "maximum": max })
+                }
+                Shape::Range => generator.subschema_for::<PortRange>(),
+                Shape::Linger => generator.subschema_for::<Linger>(),
+                Shape::Name => generator.subschema_for::<String>(),
+            };
+            value.insert("description".into(), row.about.into());
+            properties.insert(row.name.into(), value.to_value());
+        }
+        json_schema!({
+            "description": "Socket options to set before `bind`. A field that is absent is not set at all.",
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false,
+        })
+    }
 }
 
 /// The steps whose typed form is shared by several words.

@@ -15,7 +15,8 @@ pub use address::{Address, PortRef};
 pub use answer::{Answer, ERRNO_NAMES};
 pub use duration::format_duration;
 pub use fourtuple_syscall::{Family, Op, PortRange, Shutdown as How};
-pub use words::{Close, Hold, Latency, Linger, Loss};
+pub(crate) use words::Linger;
+pub use words::{Close, Hold, Latency, Loss};
 
 pub(crate) use address::{AnyAddress, Endpoint};
 pub(crate) use name::Name;

@@ -62,22 +62,6 @@ impl Word for u64 {
     }
 }
 
-impl Word for i32 {
-    const EXPECTED: &'static str = "a whole number of seconds, negative for not at all";
-
-    fn parse(text: &str) -> Result<Self, Bad> {
-        text.parse().map_err(|_| Bad::default())
-    }
-}
-
-impl Word for u8 {
-    const EXPECTED: &'static str = "a whole number from 0 to 255";
-
-    fn parse(text: &str) -> Result<Self, Bad> {
-        text.parse().map_err(|_| Bad::default())
-    }
-}
-
 impl Word for bool {
     const EXPECTED: &'static str = "`true` or `false`";
 

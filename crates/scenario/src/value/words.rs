@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use fourtuple_syscall::{Family, Shutdown};
+use fourtuple_syscall::{Family, Shape, Shutdown};
 
 use super::{Bad, Word, format_duration};
 use crate::suggest::nearest;
@@ -114,36 +114,18 @@ impl Word for Hold {
     }
 }
 
-/// The value of `SO_LINGER`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Linger {
-    /// Not set: `close` returns at once and the kernel ends the connection in the background.
-    Off,
-    /// On with a time of 0: `close` sends a reset and leaves no TIME-WAIT.
-    Reset,
-    /// On: `close` waits up to this many seconds.
-    Seconds(u32),
-}
-
-impl fmt::Display for Linger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Off => f.write_str("off"),
-            Self::Reset => f.write_str("reset"),
-            Self::Seconds(seconds) => write!(f, "{seconds}"),
-        }
-    }
-}
+/// The value of `SO_LINGER`: seconds, none for off.
+pub(crate) struct Linger(pub(crate) Option<u32>);
 
 impl Word for Linger {
-    const EXPECTED: &'static str = "a number of seconds, `reset` (the same as 0) or `off`";
+    const EXPECTED: &'static str = Shape::Linger.expected();
 
     fn parse(text: &str) -> Result<Self, Bad> {
         match text {
-            "off" => Ok(Self::Off),
-            "reset" | "0" => Ok(Self::Reset),
-            _ => match text.parse::<u32>() {
-                Ok(seconds) => Ok(Self::Seconds(seconds)),
+            "off" => Ok(Self(None)),
+            "reset" => Ok(Self(Some(0))),
+            _ => match text.parse() {
+                Ok(seconds) => Ok(Self(Some(seconds))),
                 Err(_) => Err(Bad::default()),
             },
         }

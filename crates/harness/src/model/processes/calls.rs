@@ -47,8 +47,7 @@ impl<C: Chooser> Sim<'_, C> {
         let socket = self.net.world.socket(ns, family, program.process.uid);
         let options = Rc::clone(&program.options);
         for (option, args) in &*options {
-            let set =
-                call::sock_opt(option).and_then(|option| self.net.world.set_option(socket, option));
+            let set = self.net.world.set_option(socket, *option);
             if let Err(errno) = set {
                 let slot = self
                     .recorder

@@ -45,7 +45,7 @@ impl<C: Chooser> Sim<'_, C> {
             }
             Close::Reset => {
                 // The option cannot fail: every kernel has it.
-                let _ = self.net.world.set_option(client, SockOpt::Linger(Some(0)));
+                let _ = self.net.world.set_option(client, SockOpt::RESET);
             }
             Close::Client => {}
         }

@@ -17,7 +17,7 @@ use std::task::Poll;
 use crate::model::agenda::Agenda;
 use foldhash::fast::FixedState;
 use fourtuple_kernel::{Chooser, Endpoint, Errno, Time, WorldSock};
-use fourtuple_scenario::{Hold, Process, SocketOption};
+use fourtuple_scenario::{Hold, Process, SockOpt};
 use indexmap::IndexMap;
 
 use super::Played;
@@ -40,8 +40,8 @@ pub(super) fn run<C: Chooser>(
     Ok(sim.finish())
 }
 
-fn with_args(option: SocketOption) -> (SocketOption, Args) {
-    let args = Args::Option(option.name().into(), option.value().into());
+fn with_args(option: SockOpt) -> (SockOpt, Args) {
+    let args = Args::Option(option.name().into(), option.value().to_string().into());
     (option, args)
 }
 
@@ -78,7 +78,7 @@ struct Program<'a> {
     host: usize,
     numbering: Numbering,
     /// The options of its sockets, in the order in which they are set, with the arguments of the calls that set them.
-    options: Rc<[(SocketOption, Args)]>,
+    options: Rc<[(SockOpt, Args)]>,
     /// Index of the first instance.
     first: u32,
     /// Instances that have attempts to make.

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use fourtuple_syscall::{OptId, OptValue, PortRange, Shape, ShortName, SockOpt};
+
 use super::words::{self, Kind, constant};
-use crate::model::SocketOption;
-use crate::value::{Family, Linger, PortRange};
+use crate::value::Family;
 
 /// A file descriptor, which `-y` and `-yy` decorate: `3<TCP:[127.0.0.1:5000]>`.
 pub(super) fn fd(text: &str) -> Option<u32> {
@@ -150,7 +151,7 @@ pub(super) fn number(text: &str) -> Option<i64> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Setting {
     /// It decides about ports.
-    Option(SocketOption),
+    Option(SockOpt),
     /// It does not, or is not known to; by its name.
     Other(String),
     /// It ought to decide about ports, but its value cannot be read.
@@ -159,62 +160,59 @@ pub(super) enum Setting {
 
 /// The option of `setsockopt(fd, level, name, value, len)`.
 pub(super) fn setting(level: &str, name: &str, value: &str) -> Setting {
-    let on = || number(value).map(|value| value != 0);
-    let int = || number(value).and_then(|value| i32::try_from(value).ok());
     let level = constant(Kind::Level, level);
     let name = words::options_of(level).map_or(name, |kind| constant(kind, name));
-    let made = match (level, name) {
-        ("SOL_SOCKET", "SO_REUSEADDR") => on().map(SocketOption::ReuseAddr),
-        ("SOL_SOCKET", "SO_REUSEPORT") => on().map(SocketOption::ReusePort),
-        ("SOL_SOCKET", "SO_LINGER") => linger(value).map(SocketOption::Linger),
-        ("SOL_SOCKET", "SO_BINDTODEVICE") => device(value).map(SocketOption::BindToDevice),
-        ("SOL_SOCKET", "SO_ATTACH_REUSEPORT_CBPF") => Some(SocketOption::AttachReuseportCbpf(true)),
-        ("SOL_IP", "IP_BIND_ADDRESS_NO_PORT") => on().map(SocketOption::BindAddressNoPort),
-        ("SOL_IP", "IP_LOCAL_PORT_RANGE") => slice(value).map(SocketOption::LocalPortRange),
-        ("SOL_IP", "IP_FREEBIND") => on().map(SocketOption::FreeBind),
-        ("SOL_IP", "IP_TRANSPARENT") => on().map(SocketOption::Transparent),
-        ("SOL_IPV6", "IPV6_V6ONLY") => on().map(SocketOption::V6Only),
-        ("SOL_IPV6", "IPV6_FREEBIND") => on().map(SocketOption::FreeBind),
-        ("SOL_IPV6", "IPV6_TRANSPARENT") => on().map(SocketOption::Transparent),
-        ("SOL_TCP", "TCP_LINGER2") => int().map(SocketOption::TcpLinger2),
-        ("SOL_TCP", "TCP_REPAIR") => on().map(SocketOption::TcpRepair),
-        ("SOL_TCP", "TCP_SYNCNT") => number(value)
-            .and_then(|count| u8::try_from(count).ok())
-            .map(SocketOption::TcpSyncnt),
-        _ => {
-            let word: String = name
-                .chars()
-                .take(40)
-                .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-                .collect();
-            return Setting::Other(word);
-        }
+    let (level, name) = of_table(level, name);
+    let Some(id) = OptId::from_c_name(level, name).filter(|id| id.info().modelled) else {
+        let word = name.chars().take(40);
+        let word = word.filter(|c| c.is_ascii_alphanumeric() || *c == '_');
+        return Setting::Other(word.collect());
     };
+    let value = match id {
+        // Its value is a pointer to a program, which strace does not show.
+        OptId::AttachReuseportBpf => Some(OptValue::Flag(true)),
+        _ => match id.info().shape {
+            Shape::Flag => number(value).map(|number| OptValue::Flag(number != 0)),
+            Shape::Int { .. } => number(value).map(OptValue::Int),
+            Shape::Range => slice(value).map(OptValue::Range),
+            Shape::Linger => linger(value).map(OptValue::Linger),
+            Shape::Name => device(value).map(OptValue::Name),
+        },
+    };
+    let made = value.and_then(|value| SockOpt::new(id, value));
     made.map_or(Setting::Unclear, Setting::Option)
 }
 
+/// The row of the table for an option: the IPv6 spelling of an IPv4 option sets the same flag.
+fn of_table<'a>(level: &'a str, name: &'a str) -> (&'a str, &'a str) {
+    match (level, name) {
+        ("SOL_IPV6", "IPV6_FREEBIND") => ("SOL_IP", "IP_FREEBIND"),
+        ("SOL_IPV6", "IPV6_TRANSPARENT") => ("SOL_IP", "IP_TRANSPARENT"),
+        other => other,
+    }
+}
+
 /// `{l_onoff=1, l_linger=0}`
-fn linger(value: &str) -> Option<Linger> {
+fn linger(value: &str) -> Option<Option<u32>> {
     let field = |mark: &str| {
         let text = after(value, mark)?.split([',', '}']).next()?;
         text.trim().parse::<i64>().ok()
     };
     match (field("l_onoff=")?, field("l_linger=")?) {
-        (0, _) => Some(Linger::Off),
-        (_, 0) => Some(Linger::Reset),
+        (0, _) => Some(None),
         (_, seconds) => u32::try_from(seconds)
             .ok()
             .filter(|seconds| *seconds <= 86_400)
-            .map(Linger::Seconds),
+            .map(Some),
     }
 }
 
 /// `"lo"` or `"lo\0"`
-fn device(value: &str) -> Option<String> {
+fn device(value: &str) -> Option<ShortName> {
     let bytes = words::string(value)?;
     let name = bytes.split(|b| *b == 0).next()?;
-    let fits = name.len() < 16 && name.iter().all(|b| b.is_ascii_graphic() && *b != b'$');
-    fits.then(|| String::from_utf8_lossy(name).into_owned())
+    let fits = name.iter().all(|b| b.is_ascii_graphic() && *b != b'$');
+    ShortName::new(std::str::from_utf8(name).ok()?).filter(|_| fits)
 }
 
 /// The high port in the upper half of the word, the low one in the lower.
@@ -291,7 +289,7 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let range = Setting::Option(SocketOption::LocalPortRange(PortRange::new(40000, 40003)));
+        let range = Setting::Option(SockOpt::LocalPortRange(PortRange::new(40000, 40003)));
         let word = (i64::from(40003) << 16) | 40000;
         assert_eq!(
             setting("SOL_IP", "0x33 /* IP_??? */", &format!("[{word}]")),
@@ -311,7 +309,7 @@ mod tests {
         );
         assert_eq!(
             setting("SOL_SOCKET", "SO_REUSEADDR", "[1]"),
-            Setting::Option(SocketOption::ReuseAddr(true))
+            Setting::Option(SockOpt::ReuseAddr(true))
         );
         assert_eq!(
             setting("SOL_SOCKET", "SO_REUSEADDR", "0x7ff"),
@@ -319,7 +317,7 @@ mod tests {
         );
         assert_eq!(
             setting("SOL_SOCKET", "SO_LINGER", "{l_onoff=1, l_linger=0}"),
-            Setting::Option(SocketOption::Linger(Linger::Reset))
+            Setting::Option(SockOpt::RESET)
         );
     }
 

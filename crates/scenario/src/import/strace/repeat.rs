@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use fourtuple_syscall::SockOpt;
 use indexmap::IndexMap;
 
 use super::steps::PAUSE_MICROS;
 use super::story::{Act, Event, Story};
 use super::world::{HERE, World};
 use crate::import::checked::{Assumptions, Holder, Place, Recorded};
-use crate::model::{Check, ExpectBlock, Expected, Options, Process, Program, SocketOption};
+use crate::model::{Check, ExpectBlock, Expected, Options, Process, Program};
 use crate::value::{Answer, Op};
 
 /// Runs of sockets that may be told as one process each.
@@ -153,7 +154,7 @@ fn held(holder: &Holder, world: &World) -> Process {
         } => {
             let from = from.or_else(|| world.bound_from(*to, *bound));
             if from.is_some() && !bound {
-                process.options.set(SocketOption::BindAddressNoPort(true));
+                process.options.set(SockOpt::BindAddressNoPort(true));
             }
             process.bind = from.map(|ip| SocketAddr::new(ip, 0)).into_iter().collect();
             process.connect = to.iter().copied().collect();

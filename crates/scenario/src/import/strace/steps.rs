@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use fourtuple_syscall::SockOpt;
 use indexmap::IndexMap;
 
 use super::story::{Act, Event, Story};
@@ -11,10 +12,10 @@ use crate::import::MAX_IMPORTED_STEPS;
 use crate::import::checked::{Assumptions, Holder, MAX_HELD_STEPS, Place, Recorded};
 use crate::model::{
     AcceptStep, BindStep, ConnectStep, ListenStep, OnSocketStep, Options, Program, SetStep,
-    ShutdownStep, SleepStep, SocketOption, SocketStep, Step,
+    ShutdownStep, SleepStep, SocketStep, Step,
 };
 use crate::span::Spanned;
-use crate::value::{Address, Answer, Family, Linger, Op};
+use crate::value::{Address, Answer, Family, Op};
 
 /// Pauses below this are the time that the calls themselves took.
 pub(super) const PAUSE_MICROS: u64 = 20_000;
@@ -189,7 +190,7 @@ impl Writer<'_> {
     fn holder(&mut self, name: String, from: Option<IpAddr>, to: Option<SocketAddr>, bound: bool) {
         let mut options = Options::default();
         if from.is_some() && !bound {
-            options.set(SocketOption::BindAddressNoPort(true));
+            options.set(SockOpt::BindAddressNoPort(true));
         }
         let v6 = to.is_some_and(|to| to.is_ipv6());
         let here = from.unwrap_or(loopback(v6));
@@ -276,7 +277,7 @@ impl Writer<'_> {
             Act::PeerClosed => self.far_closes(event.sock),
             Act::PeerReset => {
                 if let Some(far) = self.far.get(&event.sock).cloned() {
-                    let options = one(SocketOption::Linger(Linger::Reset));
+                    let options = one(SockOpt::RESET);
                     self.push(Step::Set(SetStep {
                         set: far,
                         options,
@@ -363,7 +364,7 @@ impl Writer<'_> {
         }
         self.far_count += 1;
         let name = format!("server{}", self.far_count);
-        self.outsider(&name, at, one(SocketOption::ReuseAddr(true)));
+        self.outsider(&name, at, one(SockOpt::ReuseAddr(true)));
         self.push(bind(name.clone(), at, Vec::new()));
         self.push(listen(name.clone(), 4096, Vec::new()));
         self.servers.insert(at, name);
@@ -423,7 +424,7 @@ impl Writer<'_> {
             // The same port may be a connection's that has been closed.
             self.push(Step::Set(SetStep {
                 set: far.clone(),
-                options: one(SocketOption::ReuseAddr(true)),
+                options: one(SockOpt::ReuseAddr(true)),
                 expect: Vec::new(),
             }));
             self.push(bind(far.clone(), peer, Vec::new()));
@@ -440,7 +441,7 @@ fn loopback(v6: bool) -> IpAddr {
     }
 }
 
-fn one(option: SocketOption) -> Options {
+fn one(option: SockOpt) -> Options {
     let mut options = Options::default();
     options.set(option);
     options

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+use fourtuple_syscall::SockOpt;
 use indexmap::IndexMap;
 
 use super::args;
 use super::calls::Happening;
 use super::fds::{Knowledge, Learned};
 use crate::import::notes::Notes;
-use crate::model::SocketOption;
 use crate::value::{Answer, Family, How};
 use reader::Reader;
 
@@ -60,7 +60,7 @@ pub(super) struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Socket,
-    Set(SocketOption),
+    Set(SockOpt),
     Bind(SocketAddr),
     Listen(u32),
     Connect(SocketAddr),

@@ -95,7 +95,7 @@ impl Held {
                     && let Some(client) = &self.client
                 {
                     // The option cannot fail: every kernel has it.
-                    let _ = client.set(SockOpt::Linger(Some(0)));
+                    let _ = client.set(SockOpt::RESET);
                 }
                 self.close_client().await;
                 self.player.turn(self.scene.conductor.now()).await;

@@ -269,18 +269,10 @@ impl Task {
             .scene
             .socket(*host, call::family(at, to), process.uid)?;
         for option in process.options.iter() {
-            let args = || Args::Option(option.name().into(), option.value().into());
-            match call::sock_opt(&option) {
-                Err(errno) => {
-                    let slot = self.scene.call(caller, Op::Set, args());
-                    self.scene.answer(slot, Err(errno), None);
-                }
-                Ok(option) => {
-                    if let Err(error) = socket.set(option) {
-                        let slot = self.scene.call(caller, Op::Set, args());
-                        self.scene.result(slot, &socket, Err(error));
-                    }
-                }
+            if let Err(error) = socket.set(option) {
+                let args = Args::Option(option.name().into(), option.value().to_string().into());
+                let slot = self.scene.call(caller, Op::Set, args);
+                self.scene.result(slot, &socket, Err(error));
             }
         }
         Ok(Rc::new(socket))

@@ -3,7 +3,6 @@
 
 use super::scene::{Scene, errno_of};
 use crate::Socket;
-use fourtuple_harness::call;
 use fourtuple_harness::{Answer, Args, Name, Seen, Slot};
 use fourtuple_kernel::{Endpoint, Errno};
 use fourtuple_scenario::{Address, Options, Spanned, Step};
@@ -180,7 +179,11 @@ impl Runner {
         Ok(match step {
             Step::Set(set) => {
                 let names: Vec<&str> = set.options.iter().map(|option| option.name()).collect();
-                let values: Vec<String> = set.options.iter().map(|option| option.value()).collect();
+                let values: Vec<String> = set
+                    .options
+                    .iter()
+                    .map(|option| option.value().to_string())
+                    .collect();
                 Args::Option(names.join(",").into(), values.join(",").into())
             }
             Step::Bind(bind) => address(&bind.at, Args::At)?,
@@ -211,11 +214,7 @@ impl Runner {
         let set = move || {
             let mut answer = Ok(());
             for option in options.iter() {
-                let set = match call::sock_opt(&option) {
-                    Ok(option) => on.set(option),
-                    Err(errno) => Err(crate::socket::io_error(errno)),
-                };
-                answer = answer.and(set);
+                answer = answer.and(on.set(option));
             }
             answer
         };
@@ -274,7 +273,7 @@ impl Runner {
                 blocks(self.on(host, move || s.recv(&mut bytes).map(moved)).await)
             }
             (Step::Shutdown(shutdown), _) => {
-                let how = call::shutdown(shutdown.how);
+                let how = shutdown.how;
                 Some(
                     self.on(host, move || s.shutdown(how).map(|()| Seen::default()))
                         .await,

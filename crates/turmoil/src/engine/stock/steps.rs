@@ -136,8 +136,11 @@ impl Runner<'_> {
             }
             Step::Set(step) => {
                 let names: Vec<&str> = step.options.iter().map(|option| option.name()).collect();
-                let values: Vec<String> =
-                    step.options.iter().map(|option| option.value()).collect();
+                let values: Vec<String> = step
+                    .options
+                    .iter()
+                    .map(|option| option.value().to_string())
+                    .collect();
                 let args = Args::Option(names.join(",").into(), values.join(",").into());
                 let slot = self.call(&step.set, Op::Set, args);
                 self.stage.failed_with(slot, inexpressible());
