@@ -7,6 +7,7 @@ use fourtuple_harness::{Engine, Model};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::RunError;
 use fourtuple_linux::engine::{self, Real};
+use fourtuple_linux::exec::{self, Exec};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 use crate::output::{Failure, Output};
@@ -112,21 +113,44 @@ pub(crate) fn real_kernel(
 /// The engines with these names, each once.
 fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Box<dyn Engine>>, Failure> {
     let engines = all();
-    if let Some(name) = names
-        .iter()
-        .find(|name| engines.iter().all(|one| one.0 != **name))
-    {
+    let known = |name: &str| engines.iter().any(|one| one.0 == name) || command(name).is_some();
+    if let Some(name) = names.iter().find(|name| !known(name)) {
         let mut message = format!("error: there is no engine `{name}`");
-        for (name, about, _) in &engines {
+        let about = engines.iter().map(|(name, about, _)| (*name, *about));
+        for (name, about) in about.chain([(exec::NAME, exec::ABOUT)]) {
             message.push_str(&format!("\n  = help: {name}: {about}"));
         }
         return Err(Failure::Told(message));
     }
-    engines
+    let mut made: Vec<Box<dyn Engine>> = engines
         .into_iter()
         .filter(|one| names.iter().any(|name| one.0 == name))
         .map(|(_, _, make)| make(real))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let mut commands = names.iter().filter_map(|name| command(name));
+    if let Some(command) = commands.next() {
+        made.push(Box::new(external(command, real.wait.limit())?));
+    }
+    if let Some(second) = commands.next() {
+        return Err(Failure::Told(format!(
+            "error: a second external engine `{second}`\n  = help: run the command once for each of them"
+        )));
+    }
+    Ok(made)
+}
+
+/// The command of `exec:COMMAND`.
+fn command(name: &str) -> Option<&str> {
+    name.strip_prefix(exec::NAME)?.strip_prefix(':')
+}
+
+/// The external engine behind a command.
+fn external(command: &str, limit: Duration) -> Result<Exec, Failure> {
+    Exec::new(command, limit, exec::PATIENCE).map_err(|e| {
+        Failure::Told(format!(
+            "error: failed to use `{command}` as an engine: {e}\n  = help: docs/exec-engine.md says what such a program writes and reads"
+        ))
+    })
 }
 
 /// Tells the engines to which many cases at once are cheaper what they will be asked for.

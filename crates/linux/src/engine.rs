@@ -27,7 +27,7 @@ pub const MAX_WAIT: Duration = Duration::from_secs(10);
 /// much as there are sockets.
 const MOST_CALLS: usize = 4_000;
 /// How long a connect is waited for where waiting takes no time. Kernels give up after two minutes.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A real kernel that runs scenarios.
 pub struct Real {
@@ -99,23 +99,16 @@ impl Real {
                 self.profile.name
             )));
         }
-        let (calls, needed) = foreseen(case, profile)?;
-        if calls > MOST_CALLS {
-            return Err(Cannot::new(format!(
-                "it makes {calls} calls, and the model follows a real kernel through {MOST_CALLS} at most"
-            )));
-        }
-        if self.on.kind().virtual_time {
-            return Script::of(case, PATIENCE);
-        }
-        if needed > self.max_wait {
-            return Err(Cannot::new(format!(
-                "it takes {} s by the real clock, and the limit is {} s; the vm engine has a clock of its own",
-                needed.as_secs_f64().ceil(),
-                self.max_wait.as_secs_f64()
-            )));
-        }
-        Script::of(case, self.max_wait)
+        let wait = match self.on.kind().virtual_time {
+            true => PATIENCE,
+            false => self.max_wait,
+        };
+        within(
+            case,
+            profile,
+            (!self.on.kind().virtual_time).then_some(wait),
+        )?;
+        Script::of(case, wait)
     }
 
     /// Runs cases and follows them.
@@ -290,6 +283,24 @@ fn key(case: &Case, profile: &Profile) -> String {
         "{}\n{}\n{:?}\n{}",
         case.file, profile.name, case.axes, case.seed
     )
+}
+
+/// Refuses a case that makes too many calls to follow, or waits longer than the real clock may.
+pub(crate) fn within(case: &Case, profile: &Profile, real: Option<Duration>) -> Result<(), Cannot> {
+    let (calls, needed) = foreseen(case, profile)?;
+    if calls > MOST_CALLS {
+        return Err(Cannot::new(format!(
+            "it makes {calls} calls, and the model follows a real kernel through {MOST_CALLS} at most"
+        )));
+    }
+    match real {
+        Some(limit) if needed > limit => Err(Cannot::new(format!(
+            "it takes {} s by the real clock, and the limit is {} s; the vm engine has a clock of its own",
+            needed.as_secs_f64().ceil(),
+            limit.as_secs_f64()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// How many calls a case makes and how long it waits, by the model.

@@ -26,6 +26,7 @@
 mod calls;
 pub mod engine;
 mod error;
+pub mod exec;
 pub mod fuzz;
 pub mod generate;
 mod guest;

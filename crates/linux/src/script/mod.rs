@@ -15,7 +15,7 @@ mod steps;
 
 use crate::job::Job;
 use crate::plan::{AnswerError, Builder, MAX_PROGRAM, Plan, ProgramError, Records};
-use crate::program::{Call, Family, HostSpec, Outcome, Program, Step};
+use crate::program::{Answer, Call, Family, HostSpec, Outcome, Program, Step};
 use crate::wire::MAX_HOSTS;
 use fourtuple_harness::Attempts;
 use fourtuple_harness::{Cannot, model};
@@ -31,6 +31,48 @@ const BACKLOG: i32 = 4096;
 const NO_RECORD: usize = u16::MAX as usize;
 /// TIME-WAIT of every kernel.
 const TIME_WAIT: Duration = Duration::from_secs(60);
+
+/// A source of answers to calls: the records of a run, or an adapter that executes them.
+pub(crate) trait Answers {
+    /// The reason why there are no more answers.
+    type Error;
+
+    /// Makes the only host of a script, where that is not done yet.
+    fn begin(&mut self, addresses: &[IpAddr]) -> Result<(), Self::Error>;
+
+    /// The answer to the next call.
+    fn answer(&mut self, step: &Step) -> Result<Answer, Self::Error>;
+
+    /// The answer to a call whose port was to come from a call that gave none. It is not made.
+    fn no_port(&mut self) -> Result<Answer, Self::Error> {
+        Ok(Answer {
+            at_us: 0,
+            result: Outcome::NoSock,
+            local: None,
+            peer: None,
+            port: None,
+            moved: None,
+        })
+    }
+}
+
+impl Answers for Records<'_> {
+    type Error = AnswerError;
+
+    fn begin(&mut self, _: &[IpAddr]) -> Result<(), AnswerError> {
+        Ok(())
+    }
+
+    fn answer(&mut self, step: &Step) -> Result<Answer, AnswerError> {
+        let record = self.next().ok_or(AnswerError::Short)?;
+        Ok(record.answer(&step.call))
+    }
+
+    fn no_port(&mut self) -> Result<Answer, AnswerError> {
+        // The guest has a record of it.
+        self.answer(&Step::new(Call::Ns))
+    }
+}
 
 /// A step and the process that makes it.
 #[derive(Clone, Debug)]
@@ -289,6 +331,49 @@ impl Job for Script {
 
     fn answered(&self, plan: &Plan, frame: &[u8]) -> Result<Answered, AnswerError> {
         let mut records = plan.records(frame)?;
+        let mut answered = self.begun(&mut records)?;
+        match &self.body {
+            Body::Steps(steps) => steps.answered(&mut records, &mut answered)?,
+            Body::Processes(play) => play.answered(&mut records, &mut answered)?,
+        }
+        Ok(answered)
+    }
+
+    fn program(answered: &Answered) -> &Program {
+        &answered.program
+    }
+}
+
+impl Script {
+    /// Says what no adapter can do for a script.
+    ///
+    /// # Errors
+    /// In one line, what that is.
+    pub(crate) fn for_adapter(&self) -> Result<(), Cannot> {
+        if let Body::Processes(_) = self.body {
+            return Err(Cannot::new("it is in the declarative form"));
+        }
+        if let Some(ip) = self.nowhere.first() {
+            return Err(Cannot::new(format!(
+                "it connects to {ip}, which no host has"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Executes the script call by call.
+    pub(crate) fn execute<A: Answers>(&self, by: &mut A) -> Result<Answered, A::Error> {
+        let hosts = self.hosts.first();
+        by.begin(hosts.map_or(&[], |host| &host.addresses))?;
+        let mut answered = self.begun(by)?;
+        if let Body::Steps(steps) = &self.body {
+            steps.answered(by, &mut answered)?;
+        }
+        Ok(answered)
+    }
+
+    /// The script after its prelude.
+    fn begun<A: Answers>(&self, by: &mut A) -> Result<Answered, A::Error> {
         let mut answered = Answered {
             program: Program {
                 program: self.name.clone(),
@@ -301,18 +386,10 @@ impl Job for Script {
             not_listening: None,
         };
         for one in &self.prelude {
-            let step = answer(one, &mut records, &[])?;
+            let step = answer(one, by, &[])?;
             answered.keep(step, 0);
         }
-        match &self.body {
-            Body::Steps(steps) => steps.answered(&mut records, &mut answered)?,
-            Body::Processes(play) => play.answered(&mut records, &mut answered)?,
-        }
         Ok(answered)
-    }
-
-    fn program(answered: &Answered) -> &Program {
-        &answered.program
     }
 }
 
@@ -351,17 +428,20 @@ impl Answered {
 }
 
 /// A call with its answer, and with the port that it was really made with. `calls` are all calls before it.
-fn answer(one: &Placed, records: &mut Records, calls: &[Step]) -> Result<Step, AnswerError> {
-    let record = records.next().ok_or(AnswerError::Short)?;
+fn answer<A: Answers>(one: &Placed, by: &mut A, calls: &[Step]) -> Result<Step, A::Error> {
     let mut step = one.step.clone();
-    if let Some(port) = one.port_of.and_then(|call| port_of(calls.get(call)?)) {
+    let port = one.port_of.map(|call| calls.get(call).and_then(port_of));
+    if let Some(Some(port)) = port {
         match &mut step.call {
             Call::Bind { at, .. } => at.set_port(port),
             Call::Connect { to, .. } => to.set_port(port),
             _ => {}
         }
     }
-    step.answer = Some(record.answer(&step.call));
+    step.answer = Some(match port {
+        Some(None) => by.no_port()?,
+        _ => by.answer(&step)?,
+    });
     Ok(step)
 }
 

@@ -1,8 +1,7 @@
 //! The step form: every step is one call, or a few.
 
-use super::{Answered, Placed, answer, options, placed, port_of, sysctl};
-use crate::plan::{AnswerError, Records};
-use crate::program::{Answer, Call, How, OptionValue, Outcome, Step};
+use super::{Answered, Answers, Placed, answer, options, placed, port_of, sysctl};
+use crate::program::{Answer, Call, OptionValue, Outcome, Step};
 use crate::wire::MAX_PROCESSES;
 use fourtuple_harness::attempt::{Args, Name};
 use fourtuple_harness::{Answer as Word, Cannot, Recorder, Seen};
@@ -87,14 +86,14 @@ impl Steps {
     }
 
     /// Puts the answers into attempts.
-    pub(super) fn answered(
+    pub(super) fn answered<A: Answers>(
         &self,
-        records: &mut Records,
+        by: &mut A,
         to: &mut Answered,
-    ) -> Result<(), AnswerError> {
+    ) -> Result<(), A::Error> {
         let mut made: Vec<Step> = to.program.steps.clone();
         for one in &self.placed {
-            let step = answer(one, records, &made)?;
+            let step = answer(one, by, &made)?;
             made.push(step);
         }
         let own = &made[self.before..];
@@ -279,11 +278,7 @@ impl Planner<'_> {
             },
             scenario::Step::Shutdown(shutdown) => Call::Shutdown {
                 sock,
-                how: match shutdown.how {
-                    scenario::How::Read => How::Read,
-                    scenario::How::Write => How::Write,
-                    scenario::How::Both => How::Both,
-                },
+                how: shutdown.how,
             },
             scenario::Step::Disconnect(_) => Call::Disconnect { sock },
             scenario::Step::Close(_) => Call::Close { sock },
@@ -387,7 +382,11 @@ impl Noted {
             (scenario::Step::Socket(socket), _) => Args::Family(socket.family),
             (scenario::Step::Set(set), _) => {
                 let names: Vec<&str> = set.options.iter().map(|one| one.name()).collect();
-                let values: Vec<String> = set.options.iter().map(|one| one.value()).collect();
+                let values: Vec<String> = set
+                    .options
+                    .iter()
+                    .map(|one| one.value().to_string())
+                    .collect();
                 Args::Option(names.join(",").into(), values.join(",").into())
             }
             (_, Some(Call::Bind { at, .. })) => Args::At((*at).into()),
