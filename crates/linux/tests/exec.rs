@@ -64,6 +64,7 @@ steps:
   - {{ bind: c, at: "[fd00::1]:0" }}
   - {{ connect: c, to: "[fd00::1]:9", expect: ECONNREFUSED }}
   - {{ socket: d, by: app }}
+  - {{ set: d, options: {{ bindtoifindex: 1 }} }}
   - {{ bind: d, at: "10.0.0.9:0", expect: EADDRNOTAVAIL }}
   - {{ accept: l, as: e }}
 "#
@@ -89,7 +90,7 @@ fn conforms(command: &str) {
             .collect();
         assert_eq!(
             words.iter().filter(|word| *word == "ok").count(),
-            14,
+            15,
             "{words:?}"
         );
         assert_eq!(words.last().map(String::as_str), Some("WAITING"));

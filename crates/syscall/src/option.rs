@@ -197,6 +197,9 @@ options! {
     AttachReuseportBpf(bool) "attach_reuseport_cbpf", Socket SO_ATTACH_REUSEPORT_CBPF = 51, true;
     /// `TCP_SYNCNT`: how often a SYN without an answer is sent again.
     SynCount(u8) "tcp_syncnt", Tcp TCP_SYNCNT = 7, true;
+    /// `SO_BINDTOIFINDEX` (Linux 5.1): the same as `bindtodevice`, by the index of the interface: 1 is
+    /// `lo`, 2 is `eth0`, 0 is none.
+    BindToIfIndex(u8) "bindtoifindex", Socket SO_BINDTOIFINDEX = 62, true;
 
     /// `SO_DONTROUTE`.
     DontRoute(i32) "dontroute", Socket SO_DONTROUTE = 5, false;
@@ -210,8 +213,6 @@ options! {
     Priority(i32) "priority", Socket SO_PRIORITY = 12, false;
     /// `SO_MARK`.
     Mark(i32) "mark", Socket SO_MARK = 36, false;
-    /// `SO_BINDTOIFINDEX`.
-    BindToIfIndex(i32) "bindtoifindex", Socket SO_BINDTOIFINDEX = 62, false;
     /// `IP_TOS`.
     TypeOfService(i32) "ip_tos", Ip IP_TOS = 1, false;
     /// `IP_TTL`.

@@ -16,6 +16,7 @@ fn is_known(rules: &Watched, family: Family, opt: SockOpt) -> bool {
         SockOpt::LocalPortRange(_) => rules.local_port_range_option(),
         SockOpt::V6Only(_) => family == Family::Inet6,
         SockOpt::Repair(_) => rules.force_reuse(),
+        SockOpt::BindToIfIndex(_) => rules.bind_to_index(),
         opt => opt.info().modelled,
     }
 }
@@ -37,16 +38,8 @@ fn apply(rules: &Watched, sock: &mut Sock, opt: SockOpt) -> Result<(), Errno> {
         SockOpt::V6Only(on) => sock.v6only = on,
         // Any other time changes the duration of close(), which is not modelled.
         SockOpt::Linger(l) => sock.aborts = l == Some(0),
-        SockOpt::BindToDevice(name) => {
-            if sock.uid != 0 && !rules.device_for_users() {
-                return Err(Errno::EPERM);
-            }
-            let dev = device(name).ok_or(Errno::ENODEV)?;
-            if sock.uid != 0 && sock.dev != 0 {
-                return Err(Errno::EPERM);
-            }
-            sock.dev = dev;
-        }
+        SockOpt::BindToDevice(name) => bind_to_device(rules, sock, device(name))?,
+        SockOpt::BindToIfIndex(index) => bind_to_device(rules, sock, Some(index.into()))?,
         SockOpt::FreeBind(on) => sock.freebind = on,
         SockOpt::Transparent(_) | SockOpt::Repair(_) if sock.uid != 0 => {
             return Err(Errno::EPERM);
@@ -75,6 +68,20 @@ fn apply(rules: &Watched, sock: &mut Sock, opt: SockOpt) -> Result<(), Errno> {
         SockOpt::SynCount(n) => sock.cold().syn_count = Some(n),
         _ => return Err(Errno::ENOPROTOOPT),
     }
+    Ok(())
+}
+
+/// Ties a socket to an interface (`sock_setbindtodevice`, `sock_bindtoindex`). Only the name of an
+/// interface is looked up; any index is taken.
+fn bind_to_device(rules: &Watched, sock: &mut Sock, dev: Option<u16>) -> Result<(), Errno> {
+    if sock.uid != 0 && !rules.device_for_users() {
+        return Err(Errno::EPERM);
+    }
+    let dev = dev.ok_or(Errno::ENODEV)?;
+    if sock.uid != 0 && sock.dev != 0 {
+        return Err(Errno::EPERM);
+    }
+    sock.dev = dev;
     Ok(())
 }
 

@@ -450,6 +450,8 @@ behaviours! {
     shutdown_after_handshake: bool, "tcp_rcv_state_process";
     /// any user may bind a socket to a device, once
     device_for_users: bool, "sock_setbindtodevice";
+    /// SO_BINDTOIFINDEX exists
+    bind_to_index: bool, "sock_setsockopt";
     /// where ip_local_port_range lives
     range_scope: Scope, "inet_get_local_port_range";
     /// an ip_local_port_range below ip_unprivileged_port_start is refused

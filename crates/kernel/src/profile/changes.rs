@@ -84,6 +84,7 @@ pub const BASE: Behaviours = Behaviours {
     syn_mute: false,
     shutdown_after_handshake: false,
     device_for_users: false,
+    bind_to_index: false,
     range_high: 61000,
     range_scope: Scope::Machine,
     range_above_unprivileged: false,
@@ -333,6 +334,12 @@ pub const CHANGES: &[Change] = &[
         backports: &[],
         what: "HZ 250 as distributed",
         apply: |b| b.hz = 250,
+    },
+    Change {
+        since: release(5, 1, 0),
+        backports: &[],
+        what: "net: introduce SO_BINDTOIFINDEX sockopt",
+        apply: |b| b.bind_to_index = true,
     },
     Change {
         since: release(5, 4, 0),

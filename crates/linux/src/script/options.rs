@@ -20,6 +20,11 @@ fn one(option: SockOpt, hosts: usize) -> Result<(String, OptionValue), Cannot> {
             "only where there are two hosts has each one interface, eth0",
         ));
     }
+    if let SockOpt::BindToIfIndex(2..) = option {
+        return Err(Cannot::new(
+            "a real kernel numbers its interfaces itself; only lo is always 1",
+        ));
+    }
     let value = match option.value() {
         OptValue::Flag(on) => OptionValue::Bool(on),
         OptValue::Int(number) => OptionValue::Int(number),

@@ -448,6 +448,31 @@ pub(super) const PINS: &[Pin] = &[
             (|b| b.device_for_users = false, "EPERM EPERM"),
         ],
     },
+    Pin {
+        behaviour: "bind_to_index",
+        kernel: "linux-6.18",
+        program: |b| {
+            // One port of one address for each interface; a socket without one meets both.
+            let mut k = Bench::local_with(b);
+            let binds = [1, 2, 1, 0].map(|index| {
+                let s = k.tcp();
+                let set = outcome(k.try_set(s, SockOpt::BindToIfIndex(index)));
+                let bound = k.bind(s, "127.0.0.1", 40000).map(|_| ());
+                format!("{set} {}", outcome(bound))
+            });
+            binds.join(", ")
+        },
+        answers: &[
+            (
+                |b| b.bind_to_index = true,
+                "ok ok, ok ok, ok EADDRINUSE, ok EADDRINUSE",
+            ),
+            (
+                |b| b.bind_to_index = false,
+                "ENOPROTOOPT ok, ENOPROTOOPT EADDRINUSE, ENOPROTOOPT EADDRINUSE, ENOPROTOOPT EADDRINUSE",
+            ),
+        ],
+    },
 ];
 
 /// Several binds to port 0 of one address.
