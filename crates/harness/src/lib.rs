@@ -5,6 +5,7 @@
 //! - [`engine`]: the [`Engine`] trait, which other crates implement
 //! - [`model`]: the reference engine, on the kernel model
 //! - [`attempt`], [`attempts`], [`why`], [`recorder`], [`report`]: the outcome of a run, and how an engine collects it
+//! - [`compile`]: cases as plans of `fourtuple-program`; [`recording`]: their calls as attempts
 //! - [`call`]: what engines share when they make a scenario's calls
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
@@ -27,6 +28,7 @@ pub mod budget;
 pub mod call;
 pub mod capacity;
 pub mod changes;
+pub mod compile;
 mod cover;
 pub mod engine;
 pub mod expect;
@@ -39,6 +41,7 @@ pub mod kernels;
 pub mod lint;
 pub mod model;
 pub mod recorder;
+pub mod recording;
 pub mod remedies;
 pub mod report;
 pub mod runner;

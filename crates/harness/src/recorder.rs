@@ -37,7 +37,7 @@ pub struct Caller {
 /// The place of a call that has been made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a call that is never answered stays WAITING"]
-pub struct Slot(usize);
+pub struct Slot(pub(crate) usize);
 
 /// What a call returned, beyond success or failure.
 #[derive(Clone, Copy, Debug, Default)]

@@ -89,6 +89,11 @@ impl Clock {
         lock(&self.inner).pace = Pace::Set(at);
     }
 
+    /// Whether somebody sets the clock: how long a packet is under way then says nothing.
+    pub(crate) fn is_set(&self) -> bool {
+        matches!(lock(&self.inner).pace, Pace::Set(_))
+    }
+
     /// Sleeps until the clock shows `at`; for ever where it is set by somebody, or without a time.
     pub(crate) async fn sleep_until(&self, at: Option<Duration>) {
         let Some(at) = at.filter(|_| !matches!(lock(&self.inner).pace, Pace::Set(_))) else {

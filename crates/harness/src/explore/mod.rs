@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::Profile;
+use fourtuple_program::Move;
 use fourtuple_scenario::{Case, Op, Program};
 use serde::{Serialize, Serializer};
 
@@ -61,8 +62,8 @@ pub enum Coverage {
 /// The course of events that leads to an outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Course {
-    /// Which of the calls that could be next was made, and the answers of chance during it.
-    pub(crate) moves: Vec<(usize, Vec<u32>)>,
+    /// The moves, each with the answers of chance during it; a scenario whose order is fixed has one without a move.
+    pub(crate) moves: Vec<(Option<Move>, Vec<u32>)>,
 }
 
 /// One way in which the scenario can come out, as far as answers are concerned.
@@ -267,9 +268,9 @@ fn classes(found: &Found) -> Vec<Class> {
 }
 
 /// The counts of a state, with names, in order.
-fn named(plan: &sim::Plan, counts: &sim::Counts) -> Vec<Count> {
-    let counts = counts.iter().map(|((program, op, answer), times)| Count {
-        process: plan.programs[*program].name.clone(),
+fn named(explored: &sim::Explored<'_>, counts: &sim::Counts) -> Vec<Count> {
+    let counts = counts.iter().map(|((process, op, answer), times)| Count {
+        process: explored.names[*process].clone(),
         op: *op,
         answer: answer.clone(),
         times: *times,

@@ -3,7 +3,7 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
-use super::sim::{Plan, State};
+use super::sim::{Explored, State};
 use super::tape::{Split, Tape};
 use super::{Budget, Count, Course, Found, named};
 use crate::engine::Cannot;
@@ -33,7 +33,7 @@ pub(super) fn run(
 }
 
 fn several(
-    plan: &Plan,
+    plan: &Explored<'_>,
     start: &State,
     seed: u64,
     runs: &[u64],
@@ -47,7 +47,7 @@ fn several(
     parts.into_iter().flatten().collect()
 }
 
-fn one(plan: &Plan, start: &State, seed: u64, run: u64) -> (Vec<Count>, Course) {
+fn one(plan: &Explored<'_>, start: &State, seed: u64, run: u64) -> (Vec<Count>, Course) {
     let mut order = Split::new(seed, run);
     let mut state = start.clone();
     let mut course = Course::default();
@@ -62,8 +62,7 @@ fn one(plan: &Plan, start: &State, seed: u64, run: u64) -> (Vec<Count>, Course) 
         state.listen_to(&tape);
         state.perform(plan, action);
         let answers = tape.made().iter().map(|(answer, _)| *answer).collect();
-        course.moves.push((action, answers));
+        course.moves.push((Some(action), answers));
     }
-    state.finish();
-    (named(plan, &state.counts), course)
+    (named(plan, &state.counts()), course)
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::Profile;
+use fourtuple_program::Move;
 use fourtuple_scenario::Case;
 
-use super::sim::{Plan, State};
+use super::sim::{Explored, State};
 use super::tape::{self, Tape};
 use super::{Budget, Count, Course, Found, named};
 use crate::engine::Cannot;
@@ -14,7 +15,7 @@ use crate::threads;
 /// How a state was come to.
 struct Step {
     parent: u32,
-    action: usize,
+    action: Option<Move>,
     answers: Vec<u32>,
 }
 
@@ -32,7 +33,7 @@ struct Open {
 struct Child {
     state: State,
     digest: u64,
-    action: usize,
+    action: Move,
     answers: Vec<u32>,
     weight: f64,
 }
@@ -55,7 +56,7 @@ pub(super) fn run(
     let (plan, start) = State::start(case, profile)?;
     let mut steps = vec![Step {
         parent: 0,
-        action: 0,
+        action: None,
         answers: Vec::new(),
     }];
     let mut found = Found::new();
@@ -102,7 +103,7 @@ pub(super) fn run(
                     let step = u32::try_from(steps.len()).unwrap_or(u32::MAX);
                     steps.push(Step {
                         parent: parent.step,
-                        action: child.action,
+                        action: Some(child.action),
                         answers: child.answers,
                     });
                     let state = (next.len() < KEPT).then_some(child.state);
@@ -132,7 +133,7 @@ enum After {
 /// Where states are made from.
 #[derive(Clone, Copy)]
 struct From<'a> {
-    plan: &'a Plan,
+    plan: &'a Explored<'a>,
     start: &'a State,
     steps: &'a [Step],
 }
@@ -163,9 +164,7 @@ impl From<'_> {
         };
         let enabled = state.enabled();
         if enabled.is_empty() {
-            let mut end = state.clone();
-            end.finish();
-            return After::End(named(self.plan, &end.counts));
+            return After::End(named(self.plan, &state.counts()));
         }
         let each = 1.0 / enabled.len() as f64;
         let mut found: Vec<Child> = Vec::new();
@@ -210,7 +209,9 @@ impl From<'_> {
         let mut state = self.start.clone();
         for (action, answers) in course(self.steps, step).moves {
             state.listen_to(&Tape::of(answers));
-            state.perform(self.plan, action);
+            if let Some(action) = action {
+                state.perform(self.plan, action);
+            }
         }
         state
     }

@@ -71,7 +71,7 @@ pub(super) fn simulate(case: &Case, profile: &Profile, tape: &Tape) -> Result<At
 fn add(found: &mut Found, attempts: &Attempts, weight: f64, made: &[(u32, u32)]) {
     let answers = made.iter().map(|(answer, _)| *answer).collect();
     let course = Course {
-        moves: vec![(0, answers)],
+        moves: vec![(None, answers)],
     };
     found.entry(counts(attempts)).or_insert((0.0, course)).0 += weight;
 }

@@ -9,6 +9,7 @@ use super::tape::Tape;
 use super::{Outcome, named};
 use crate::attempts::Attempts;
 use crate::engine::Cannot;
+use crate::recording::Recording;
 
 /// A course of events that was repeated.
 #[derive(Clone, Debug)]
@@ -35,18 +36,19 @@ pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Repla
         return Ok(Replay { attempts, same });
     }
     let (plan, state) = State::start(case, profile)?;
-    let mut state = state.with_log();
+    let mut state = state.with_recording(&plan);
     for (action, answers) in &outcome.course.moves {
-        if !state.enabled().contains(action) {
+        let action = action.filter(|action| state.enabled().contains(action));
+        let Some(action) = action else {
             return Err(Cannot::new("this witness belongs to another scenario"));
-        }
+        };
         state.listen_to(&Tape::of(answers.clone()));
-        state.perform(&plan, *action);
+        state.perform(&plan, action);
     }
-    state.finish();
-    let same = state.enabled().is_empty() && named(&plan, &state.counts) == outcome.counts;
+    let same = state.enabled().is_empty() && named(&plan, &state.counts()) == outcome.counts;
+    let recorded = state.recorded();
     Ok(Replay {
-        attempts: state.log.take().unwrap_or_default().finish(),
+        attempts: recorded.map(Recording::finish).unwrap_or_default(),
         same,
     })
 }

@@ -4,10 +4,11 @@
 //! scenario asks for one, its answers show what the network changes.
 //!
 //! - `net`: hosts become namespaces of a [`World`]
-//! - `processes`: the declarative form, as a queue of tasks in virtual time
+//! - `api`: the model as the interpreter of `fourtuple-program` sees it
+//! - `processes`: the declarative form
 //! - `steps`: the step form, one call after the other
 
-mod agenda;
+mod api;
 pub(crate) mod net;
 mod processes;
 mod steps;
@@ -66,7 +67,7 @@ impl Model {
 
     fn play<C: Chooser>(net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
         match &*case.program {
-            Program::Processes(processes) => processes::run(net, processes),
+            Program::Processes(_) => processes::play(net, case),
             Program::Steps(steps) => steps::run(net, steps),
         }
     }

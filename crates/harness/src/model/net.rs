@@ -9,6 +9,7 @@ use fourtuple_kernel::{
 use fourtuple_scenario::Case;
 
 use crate::attempt::Name;
+use crate::compile::BACKLOG;
 use crate::engine::Cannot;
 use crate::strip::Watch;
 
@@ -16,9 +17,6 @@ use crate::strip::Watch;
 pub(crate) fn refusal(host: &str, key: &str, value: &str) -> String {
     format!("{host}: sysctl {key} = {value} is refused with ")
 }
-
-/// The backlog of listeners that are there from the start; they accept at once.
-const BACKLOG: u32 = 4096;
 
 /// A host of the scenario.
 #[derive(Clone)]

@@ -1,20 +1,19 @@
-//! The `turmoil` engine: hosts are turmoil hosts, processes are async tasks on them, sockets are
-//! this crate's.
+//! The `turmoil` engine: hosts are turmoil hosts with this crate's kernels.
 //!
-//! - [`scene`]: what all tasks of a run share, and the hosts
-//! - [`conductor`]: whose turn it is, and the clock
-//! - [`processes`]: the declarative form; [`held`]: connections that are held and closed
+//! - [`scene`]: the hosts of a run, and what is to be said of it
+//! - [`driver`]: the declarative form; [`api`]: the kernels as its interpreter sees them
 //! - [`steps`]: the step form
+//! - [`pace`]: how time passes
 //!
 //! On an ideal network packets take no time, and a scenario's outcome must be the model's, to the
-//! port. turmoil cannot move a packet in less than a tick, so there the conductor stops the
-//! kernels' clocks while packets are under way, lets one task run at a time in the model's order,
-//! and lets time pass when everybody waits. With latency, loss or faults nobody conducts: tasks run
-//! when turmoil runs them and the clock is turmoil's.
+//! port. turmoil cannot move a packet in less than a tick, so there the engine stops the
+//! kernels' clocks while packets are under way, makes one call at a time in the model's order,
+//! and lets time pass when everybody waits. With latency, loss or faults the clock is turmoil's, and each
+//! machine makes its own calls.
 
-mod conductor;
-mod held;
-mod processes;
+mod api;
+mod driver;
+mod pace;
 mod scene;
 mod steps;
 

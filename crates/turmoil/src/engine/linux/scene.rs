@@ -1,17 +1,20 @@
 //! What the tasks of one run share, and the hosts on which they run.
 
-use super::conductor::Conductor;
-use super::processes::{self, Programs};
-use super::{held, steps};
+use super::api::{Api, Place};
+use super::driver::Driver;
+use super::pace::Pace;
+use super::steps;
 use crate::config::Linux;
 use crate::engine::grant::Grant;
 use crate::host::{Kernel, boot};
 use crate::network::Network;
 use crate::sim::LinuxSim;
 use crate::{Errno, Socket};
+use fourtuple_harness::compile::BACKLOG;
 use fourtuple_harness::{Answer, Attempts, Caller, Cannot, Name, Recorder, Seen, Slot};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{Endpoint, Family, Refusal, SockOpt};
+use fourtuple_program::HostId;
 use fourtuple_scenario::{Case, Program};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,9 +23,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Backlog of listeners that accept at once.
-pub(super) const BACKLOG: u32 = 4096;
 
 /// A host of the scenario: a namespace of a machine, which is a turmoil host.
 #[derive(Debug)]
@@ -34,19 +34,27 @@ pub(super) struct HostInfo {
     listen: Vec<SocketAddr>,
 }
 
+impl HostInfo {
+    fn place(&self) -> Place {
+        Place {
+            machine: self.machine.clone(),
+            namespace: self.namespace,
+        }
+    }
+}
+
 type Job = Box<dyn FnOnce()>;
 
 /// See the module's documentation.
 pub(super) struct Scene {
     pub(super) hosts: Vec<HostInfo>,
     pub(super) network: Arc<Network>,
-    pub(super) conductor: Conductor,
-    pub(super) programs: Programs,
+    pub(super) pace: Pace,
+    /// The processes, of a case in the declarative form.
+    driver: Option<Driver>,
     recorder: RefCell<Recorder>,
     notes: RefCell<Vec<String>>,
     failed: RefCell<Option<Cannot>>,
-    /// Accepted sockets by (local, peer).
-    pub(super) accepted: RefCell<BTreeMap<(Endpoint, Endpoint), Socket>>,
     /// Calls to be made on a machine, in order, and the task that makes them.
     jobs: BTreeMap<Name, (RefCell<Vec<Job>>, tokio::sync::Notify)>,
     /// Longest time that a packet is under way.
@@ -108,13 +116,14 @@ impl Scene {
             });
             linuxes.push(linux);
         }
-        let mut recorder = Recorder::default();
-        let programs = match &*case.program {
-            Program::Processes(processes) => Programs::new(processes, |on, name| {
-                let host = index_of(&hosts, on)?;
-                Ok((host, recorder.who(hosts[host].name.clone(), name)))
-            })?,
-            Program::Steps(_) => Programs::default(),
+        let pace = Pace::new(Arc::clone(sim.network()), case);
+        let driver = match &*case.program {
+            Program::Processes(_) => {
+                let places = hosts.iter().map(HostInfo::place).collect();
+                let api = Api::new(Arc::clone(sim.network()), places);
+                Some(Driver::new(case, pace.clone(), api)?)
+            }
+            Program::Steps(_) => None,
         };
         let scene = Rc::new(Scene {
             jobs: machines
@@ -122,12 +131,11 @@ impl Scene {
                 .map(|(name, ..)| (name.clone(), Default::default()))
                 .collect(),
             network: Arc::clone(sim.network()),
-            conductor: Conductor::new(Arc::clone(sim.network()), case),
-            programs,
-            recorder: RefCell::new(recorder),
+            pace,
+            driver,
+            recorder: RefCell::default(),
             notes: RefCell::default(),
             failed: RefCell::default(),
-            accepted: RefCell::default(),
             latency: case.network.latency.unwrap_or_default().max,
             booted: Cell::new(false),
             hosts,
@@ -143,9 +151,11 @@ impl Scene {
         let steps = case.program.steps().map(<[_]>::to_vec);
         sim.raw().client("conductor", async move {
             conducted.booted();
-            match steps {
-                Some(steps) => steps::run(conducted, &steps).await,
-                None => Conductor::run(&conducted).await,
+            match (steps, &conducted.driver) {
+                (Some(steps), _) => steps::run(Rc::clone(&conducted), &steps).await,
+                (None, Some(driver)) if conducted.pace.is_ideal() => driver.conduct().await,
+                (None, Some(driver)) => driver.watch().await,
+                (None, None) => {}
             }
             Ok(())
         });
@@ -212,7 +222,11 @@ impl Scene {
 
     /// The outcome.
     pub(super) fn finish(&self) -> (Attempts, Vec<String>) {
-        (self.recorder.take().finish(), self.notes.take())
+        let attempts = match &self.driver {
+            Some(driver) => driver.attempts(),
+            None => self.recorder.take().finish(),
+        };
+        (attempts, self.notes.take())
     }
 
     /// Who makes a call on a socket of the steps.
@@ -262,16 +276,9 @@ impl Scene {
         self.recorder.borrow_mut().failed(slot, answer, None);
     }
 
-    /// Waits until what was sent has arrived, where that takes no time.
-    pub(super) async fn settle(&self) {
-        if self.conductor.is_ideal() {
-            self.network.idle().await;
-        }
-    }
-
     /// Sleeps on a network where time passes by itself.
     pub(super) async fn pause(&self, time: Duration) {
-        let end = self.conductor.now() + time;
+        let end = self.pace.now() + time;
         self.network.clock.sleep_until(Some(end)).await;
     }
 
@@ -316,11 +323,6 @@ impl Scene {
     }
 }
 
-fn index_of(hosts: &[HostInfo], name: &str) -> Result<usize, Cannot> {
-    let found = hosts.iter().position(|h| *h.name == *name);
-    found.ok_or_else(|| Cannot::new(format!("no host is called {name}")))
-}
-
 /// What runs on a machine.
 async fn machine(scene: Rc<Scene>, machine: Name) -> turmoil::Result {
     let hosts: Vec<usize> = (0..scene.hosts.len())
@@ -328,22 +330,16 @@ async fn machine(scene: Rc<Scene>, machine: Name) -> turmoil::Result {
         .collect();
     for &host in &hosts {
         for &at in &scene.hosts[host].listen {
-            match listener(&scene, host, at) {
-                Ok(socket) => held::accept_all(&scene, Rc::new(socket)),
-                Err(error) => {
-                    let errno =
-                        errno_of(&error).map_or_else(|| error.to_string(), |e| e.to_string());
-                    let name = &scene.hosts[host].name;
-                    let at = Endpoint::from(at);
-                    scene.fail(Cannot::new(format!(
-                        "host {name} cannot listen on {at}: {errno}"
-                    )));
-                    return Err(error.into());
-                }
+            if let Err(cannot) = listen(&scene, host, at) {
+                scene.fail(cannot.clone());
+                return Err(cannot.into());
             }
         }
     }
-    processes::start_on(&scene, &hosts, scene.booted.get());
+    if let Some(driver) = &scene.driver {
+        let hosts: Vec<HostId> = hosts.iter().map(|host| HostId(*host as u32)).collect();
+        driver.run_on(&hosts, scene.booted.get()).await;
+    }
     let (jobs, notify) = &scene.jobs[&machine];
     loop {
         for job in jobs.take() {
@@ -353,16 +349,42 @@ async fn machine(scene: Rc<Scene>, machine: Name) -> turmoil::Result {
     }
 }
 
-/// A listener of the scenario itself: it makes no attempt.
-fn listener(scene: &Scene, host: usize, at: SocketAddr) -> io::Result<Socket> {
-    let family = if at.is_ipv4() {
-        Family::Inet
-    } else {
-        Family::Inet6
+/// Opens a listener of the scenario itself: it makes no attempt, so it must not fail.
+fn listen(scene: &Rc<Scene>, host: usize, at: SocketAddr) -> Result<(), Cannot> {
+    let listens = |error: String| {
+        let (name, at) = (&scene.hosts[host].name, Endpoint::from(at));
+        Cannot::new(format!("host {name} cannot listen on {at}: {error}"))
     };
-    let socket = scene.socket(host, family, 0)?;
-    socket.set(SockOpt::ReuseAddr(true))?;
-    socket.bind(at)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
+    if let Some(driver) = &scene.driver {
+        let opened = driver.listen(HostId(host as u32), at);
+        return opened.map_err(|outcome| listens(outcome.to_string()));
+    }
+    let open = || {
+        let socket = scene.socket(host, Family::of(at.ip()), 0)?;
+        socket.set(SockOpt::ReuseAddr(true))?;
+        socket.bind(at)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket)
+    };
+    let socket = open().map_err(|error: io::Error| {
+        let errno = errno_of(&error);
+        listens(errno.map_or_else(|| error.to_string(), |errno| errno.to_string()))
+    })?;
+    accept_all(Rc::new(socket));
+    Ok(())
+}
+
+/// Accepts everything on a listener and keeps it, on behalf of root.
+fn accept_all(listener: Rc<Socket>) {
+    tokio::task::spawn_local(async move {
+        let mut kept = Vec::new();
+        loop {
+            match listener.accept_as(0).await {
+                Ok((socket, _)) => kept.push(socket),
+                Err(_) if listener.state() == crate::State::Listen => {}
+                Err(_) => break,
+            }
+        }
+        std::future::pending::<()>().await;
+    });
 }

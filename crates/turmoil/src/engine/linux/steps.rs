@@ -51,7 +51,7 @@ type Outcome = io::Result<Seen>;
 impl Runner {
     /// Waits until what the step has sent has arrived, and what that has caused.
     async fn settle(&self) {
-        if self.scene.conductor.is_ideal() {
+        if self.scene.pace.is_ideal() {
             self.scene.network.idle().await;
         } else {
             let settled = self.scene.latency * 4 + Duration::from_millis(4);
@@ -68,11 +68,9 @@ impl Runner {
     async fn step(&mut self, step: &Step) {
         match step {
             Step::Sleep(sleep) => {
-                if self.scene.conductor.is_ideal() {
-                    self.scene
-                        .conductor
-                        .advance(self.scene.conductor.now() + sleep.sleep)
-                        .await;
+                if self.scene.pace.is_ideal() {
+                    let pace = &self.scene.pace;
+                    pace.advance(pace.now() + sleep.sleep).await;
                 } else {
                     self.scene.pause(sleep.sleep).await;
                 }
@@ -330,12 +328,12 @@ impl Runner {
         nonblock: bool,
     ) -> Option<Outcome> {
         let s = Rc::clone(&socket);
-        let deadline = self.scene.conductor.now() + PATIENCE;
+        let deadline = self.scene.pace.now() + PATIENCE;
         match self.on(host, move || s.start_connect(to.into())).await {
             Err(e) if errno_of(&e) == Some(Errno::EINPROGRESS) => {}
             result => return Some(result.map(|()| Scene::ends(&socket))),
         }
-        if !self.scene.conductor.is_ideal() {
+        if !self.scene.pace.is_ideal() {
             if nonblock {
                 return Some(Err(crate::socket::io_error(Errno::EINPROGRESS)));
             }
@@ -360,10 +358,10 @@ impl Runner {
             }
             let next = self
                 .scene
-                .conductor
+                .pace
                 .next_event()
                 .filter(|next| *next <= deadline)?;
-            self.scene.conductor.advance(next).await;
+            self.scene.pace.advance(next).await;
         }
     }
 

@@ -1,0 +1,92 @@
+//! Cases as plans: every name is resolved, and nothing is left to say to the interpreter.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use fourtuple_kernel::Ip;
+use fourtuple_program::{AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, Target};
+use fourtuple_scenario as scenario;
+use fourtuple_scenario::{Case, Hold};
+use fourtuple_syscall::Kind;
+use indexmap::IndexMap;
+
+use crate::engine::Cannot;
+
+/// Backlog of the listeners of processes and of those that are there from the start; they accept at once.
+pub const BACKLOG: u32 = 4096;
+
+/// The plan of a case in the declarative form. Hosts and processes have the numbers of their places in the case.
+///
+/// # Errors
+/// When the case is in the step form, or mentions a host or a process that it does not have.
+pub fn plan(case: &Case) -> Result<Plan, Cannot> {
+    let processes = case.program.processes();
+    let processes = processes.ok_or_else(|| Cannot::new("the order of steps is fixed"))?;
+    let all = processes.values().map(|one| process(case, processes, one));
+    Ok(Plan::new(all.collect::<Result<_, _>>()?))
+}
+
+fn process(
+    case: &Case,
+    processes: &IndexMap<String, scenario::Process>,
+    one: &scenario::Process,
+) -> Result<Process, Cannot> {
+    let host = case.hosts.get_index_of(one.on.as_str());
+    let host = host.ok_or_else(|| Cannot::new(format!("no host is called {}", one.on)))?;
+    let after = one.after.iter().map(|name| {
+        let found = processes.get_index_of(name.as_str());
+        let found = found.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
+        Ok(ProcessId(number(found)))
+    });
+    let connect = one.connect.iter().map(|addr| Target {
+        addr: *addr,
+        host: reached(case, host, addr.ip()),
+    });
+    Ok(Process {
+        host: HostId(number(host)),
+        kind: Kind::Stream,
+        uid: one.uid,
+        count: one.count,
+        start: nanos(one.start),
+        after: after.collect::<Result<_, Cannot>>()?,
+        options: one.options.iter().collect(),
+        bind: one.bind.clone(),
+        connect: connect.collect(),
+        connections: one.connections,
+        every: nanos(one.every),
+        hold: match one.hold {
+            Hold::Forever => None,
+            Hold::For(time) => Some(nanos(time)),
+        },
+        close: match one.close {
+            scenario::Close::Client => Close::Client,
+            scenario::Close::Server => Close::Server,
+            scenario::Close::Both => Close::Both,
+            scenario::Close::Reset => Close::Reset,
+        },
+        repeat: one.repeat,
+        listen: one.listen.clone(),
+        backlog: BACKLOG as i32,
+        listen_for: None,
+        accepted: AcceptedFate::Keep,
+    })
+}
+
+/// The host that a connection from `from` to an address reaches.
+fn reached(case: &Case, from: usize, ip: IpAddr) -> Option<HostId> {
+    let ip = Ip::from(ip);
+    if ip.is_loopback() || ip.is_any() {
+        return Some(HostId(number(from)));
+    }
+    let has = |host: &scenario::Host| host.addresses.iter().any(|one| Ip::from(*one) == ip);
+    let found = case.hosts.values().position(has)?;
+    Some(HostId(number(found)))
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+fn nanos(time: Duration) -> Nanos {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,156 @@
+//! The kernel model as the interpreter sees it.
+
+use std::task::Poll;
+
+use fourtuple_kernel::{Chooser, Endpoint, Errno, Refusal, World, WorldSock};
+use fourtuple_program::{Accepted, Clock, HostId, Nanos, SocketApi};
+use fourtuple_syscall::{Family, Kind, Outcome, Returned, Syscall};
+
+use super::net::Net;
+
+impl<C: Chooser> Net<C> {
+    fn local(&self, socket: WorldSock) -> Returned {
+        Returned {
+            local: Some(self.world.local_addr(socket).into()),
+            ..Returned::default()
+        }
+    }
+
+    fn ends(&self, socket: WorldSock) -> Returned {
+        Returned {
+            peer: self.world.peer_addr(socket).ok().map(Into::into),
+            ..self.local(socket)
+        }
+    }
+
+    fn connected(&self, socket: WorldSock, answer: Poll<Result<(), Errno>>) -> Poll<Outcome> {
+        match answer {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(Outcome::Ok(self.ends(socket))),
+            Poll::Ready(Err(errno)) => Poll::Ready(Outcome::Err(errno)),
+        }
+    }
+}
+
+/// The outcome of a call that succeeds with these values.
+fn with(result: Result<(), Errno>, returned: impl FnOnce() -> Returned) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Ok(returned()),
+        Err(errno) => Outcome::Err(errno),
+    }
+}
+
+/// The outcome of a call that moves bytes.
+fn moved(call: Poll<Result<u32, Errno>>) -> Outcome {
+    match call {
+        Poll::Pending => Outcome::WouldBlock,
+        Poll::Ready(Err(errno)) => Outcome::Err(errno),
+        Poll::Ready(Ok(bytes)) => Outcome::Ok(Returned {
+            bytes: Some(bytes),
+            ..Returned::default()
+        }),
+    }
+}
+
+impl<C: Chooser> SocketApi for Net<C> {
+    type Socket = WorldSock;
+    type Reason = Refusal;
+
+    fn socket(
+        &mut self,
+        at: HostId,
+        family: Family,
+        kind: Kind,
+        uid: u32,
+    ) -> Result<WorldSock, Outcome> {
+        match kind {
+            Kind::Stream => {
+                let ns = self.hosts[at.0 as usize].ns;
+                Ok(self.world.socket(ns, family, uid))
+            }
+            Kind::Datagram => Err(Outcome::Unsupported("the kernel model has no UDP")),
+        }
+    }
+
+    fn call(&mut self, s: WorldSock, call: &Syscall<()>) -> Poll<Outcome> {
+        let world = &mut self.world;
+        Poll::Ready(match *call {
+            Syscall::Socket { .. } | Syscall::Accept { .. } => {
+                Outcome::Unsupported("it is no call on a socket")
+            }
+            Syscall::Set { option, .. } => world.set_option(s, option).into(),
+            Syscall::Bind { addr, .. } => {
+                let bound = world.bind(s, Endpoint::from(addr));
+                with(bound, || self.local(s))
+            }
+            Syscall::Listen { backlog, .. } => {
+                // A negative backlog is the greatest.
+                let listens = world.listen(s, u32::try_from(backlog).unwrap_or(u32::MAX));
+                with(listens, || self.local(s))
+            }
+            Syscall::Connect { addr, .. } => {
+                let answer = world.connect(s, Endpoint::from(addr));
+                return self.connected(s, answer);
+            }
+            Syscall::Send { len, .. } => moved(world.send(s, len)),
+            Syscall::Recv { len, .. } => moved(world.recv(s, len)),
+            Syscall::Shutdown { how, .. } => world.shutdown(s, how).into(),
+            Syscall::Disconnect { .. } => world.disconnect(s).into(),
+            Syscall::Close { .. } => {
+                world.close(s);
+                Outcome::OK
+            }
+            Syscall::Getsockname { .. } => Outcome::Ok(self.local(s)),
+            Syscall::Getpeername { .. } => match world.peer_addr(s) {
+                Err(errno) => Outcome::Err(errno),
+                Ok(peer) => Outcome::Ok(Returned {
+                    peer: Some(peer.into()),
+                    ..Returned::default()
+                }),
+            },
+        })
+    }
+
+    fn poll_connect(&mut self, s: WorldSock) -> Poll<Outcome> {
+        let answer = self.world.connect_result(s);
+        self.connected(s, answer)
+    }
+
+    fn accept(&mut self, listener: WorldSock) -> Option<Accepted<WorldSock>> {
+        let Poll::Ready(Ok(socket)) = self.world.accept(listener, 0) else {
+            return None;
+        };
+        Some(Accepted {
+            socket,
+            local: self.world.local_addr(socket).into(),
+            peer: self.world.peer_addr(socket).ok().map(Into::into),
+        })
+    }
+
+    fn close(&mut self, socket: WorldSock) {
+        self.world.close(socket);
+    }
+
+    fn close_pair(&mut self, client: WorldSock, server: WorldSock) {
+        self.close_both(client, server);
+    }
+
+    fn reason(&mut self) -> Option<Refusal> {
+        self.world.take_refusal()
+    }
+}
+
+impl<C: Chooser> Clock for Net<C> {
+    fn now(&self) -> Nanos {
+        self.elapsed()
+    }
+
+    fn next_event(&mut self) -> Option<Nanos> {
+        let next = self.world.next_event()?;
+        Some(next.since(World::<C>::START))
+    }
+
+    fn advance(&mut self, to: Nanos) {
+        self.world.advance(World::<C>::START.after(to));
+    }
+}

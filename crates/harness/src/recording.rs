@@ -1,0 +1,160 @@
+//! The calls of an interpreter as attempts of an outcome.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fourtuple_kernel::{Endpoint, Refusal};
+use fourtuple_program::{CallId, CallLog, Caller, Nanos, Plan};
+use fourtuple_scenario::{Case, Op};
+use fourtuple_syscall::{Outcome, Returned, SockOpt, Syscall};
+
+use crate::attempt::{Answer, Args};
+use crate::attempts::Attempts;
+use crate::recorder::{self, Recorder, Seen, Slot, SocketId, Who};
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    plan: Arc<Plan>,
+    recorder: Recorder,
+    processes: Vec<Recorded>,
+}
+
+/// What the attempts of a process have in common.
+#[derive(Clone, Debug)]
+struct Recorded {
+    who: Who,
+    /// The arguments of the calls that set its options.
+    options: Vec<(SockOpt, Args)>,
+}
+
+impl Recording {
+    /// Attempts of the processes of a case, whose plan this is.
+    #[must_use]
+    pub fn new(case: &Case, plan: &Arc<Plan>) -> Self {
+        let mut recorder = Recorder::with_capacity(room(plan));
+        let processes = case.program.processes().into_iter().flatten();
+        let processes = processes.map(|(name, process)| Recorded {
+            who: recorder.who(process.on.as_str(), name.as_str()),
+            options: process
+                .options
+                .iter()
+                .map(|option| {
+                    let value = option.value().to_string();
+                    (option, Args::Option(option.name().into(), value.into()))
+                })
+                .collect(),
+        });
+        let processes = processes.collect();
+        Recording {
+            plan: Arc::clone(plan),
+            recorder,
+            processes,
+        }
+    }
+
+    /// The attempts. What was never answered stays `WAITING`.
+    #[must_use]
+    pub fn finish(self) -> Attempts {
+        self.recorder.finish()
+    }
+
+    /// The attempt that a call is; none for calls that outcomes do not show.
+    fn slot(&mut self, at: Nanos, caller: Caller, call: &Syscall<()>) -> Option<Slot> {
+        let Caller::Instance {
+            process,
+            instance,
+            socket,
+        } = caller
+        else {
+            return None;
+        };
+        let recorded = &self.processes[process.0 as usize];
+        let (op, args) = match *call {
+            Syscall::Socket { family, .. } => (Op::Socket, Args::Family(family)),
+            Syscall::Set { option, .. } => {
+                let args = recorded.options.iter().find(|(one, _)| *one == option);
+                (Op::Set, args?.1.clone())
+            }
+            Syscall::Bind { addr, .. } => (Op::Bind, Args::At(addr.into())),
+            Syscall::Listen { backlog, .. } => (Op::Listen, Args::Backlog(backlog.unsigned_abs())),
+            Syscall::Connect { addr, .. } => (Op::Connect, Args::To(addr.into())),
+            _ => return None,
+        };
+        let number = self.plan.process(process).number_of(instance, socket);
+        let caller = recorder::Caller {
+            who: recorded.who,
+            instance: instance + 1,
+            socket: SocketId::Numbered(number),
+        };
+        Some(self.recorder.call(at, caller, op, args))
+    }
+
+    fn answer(&mut self, slot: Slot, outcome: &Outcome, reason: Option<Refusal>) {
+        match outcome {
+            Outcome::Ok(returned) => self.recorder.ok(slot, seen(returned)),
+            failed => self.recorder.failed(slot, answer(failed), reason),
+        }
+    }
+}
+
+impl CallLog<Refusal> for Recording {
+    fn done(
+        &mut self,
+        at: Nanos,
+        caller: Caller,
+        call: &Syscall<()>,
+        outcome: &Outcome,
+        reason: Option<Refusal>,
+    ) {
+        // Making a socket and setting an option only shows where it fails.
+        let quiet = matches!(call, Syscall::Socket { .. } | Syscall::Set { .. });
+        if quiet && outcome.is_ok() {
+            return;
+        }
+        if let Some(slot) = self.slot(at, caller, call) {
+            self.answer(slot, outcome, reason);
+        }
+    }
+
+    fn begin(&mut self, at: Nanos, caller: Caller, call: &Syscall<()>) -> CallId {
+        let slot = self.slot(at, caller, call);
+        CallId(slot.map_or(u32::MAX, |slot| u32::try_from(slot.0).unwrap_or(u32::MAX)))
+    }
+
+    fn end(&mut self, id: CallId, outcome: &Outcome, reason: Option<Refusal>) {
+        if id.0 != u32::MAX {
+            self.answer(Slot(id.0 as usize), outcome, reason);
+        }
+    }
+}
+
+/// The addresses and bytes of a call that succeeded.
+fn seen(returned: &Returned) -> Seen {
+    let endpoint = |addr: Option<SocketAddr>| addr.map(Endpoint::from);
+    Seen {
+        local: endpoint(returned.local),
+        peer: endpoint(returned.peer),
+        bytes: returned.bytes,
+    }
+}
+
+/// An outcome in the words of attempts.
+#[must_use]
+pub fn answer(outcome: &Outcome) -> Answer {
+    match outcome {
+        Outcome::Ok(_) => Answer::Ok,
+        Outcome::Err(errno) => Answer::Errno(*errno),
+        Outcome::WouldBlock => Answer::Waiting,
+        Outcome::Unsupported(text) => Answer::Foreign((*text).into()),
+    }
+}
+
+/// How many calls the processes make, or as many as are made room for before they are made.
+fn room(plan: &Plan) -> usize {
+    let of = |one: &fourtuple_program::Process| {
+        let calls = 1 + u64::from(!one.bind.is_empty());
+        u64::from(one.count) * u64::from(one.connections) * calls
+    };
+    plan.processes().iter().map(of).sum::<u64>().min(1 << 17) as usize
+}

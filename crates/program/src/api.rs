@@ -1,0 +1,131 @@
+//! The engine as the interpreter sees it.
+
+use core::net::SocketAddr;
+use core::task::Poll;
+
+use fourtuple_syscall::{Errno, Family, Kind, Outcome, Syscall};
+
+use crate::{HostId, Nanos, ProcessId};
+
+/// The system calls that an engine executes. Every call returns at once.
+pub trait SocketApi {
+    /// A socket of the engine.
+    type Socket: Copy + Eq;
+    /// The reason of a failure, for engines that know it; `()` for others.
+    type Reason;
+
+    /// Makes a socket.
+    ///
+    /// # Errors
+    /// The outcome of a call that made none.
+    fn socket(
+        &mut self,
+        at: HostId,
+        family: Family,
+        kind: Kind,
+        uid: u32,
+    ) -> Result<Self::Socket, Outcome>;
+
+    /// Makes a call on a socket. Only `connect` may be pending. After a success of `bind`, `listen` and `connect` the outcome
+    /// has the addresses.
+    fn call(&mut self, socket: Self::Socket, call: &Syscall<()>) -> Poll<Outcome>;
+
+    /// The outcome of a `connect` that was pending.
+    fn poll_connect(&mut self, socket: Self::Socket) -> Poll<Outcome>;
+
+    /// Accepts a connection on behalf of root, if one waits.
+    fn accept(&mut self, listener: Self::Socket) -> Option<Accepted<Self::Socket>>;
+
+    /// Closes a socket.
+    fn close(&mut self, socket: Self::Socket);
+
+    /// Closes both ends of a connection in one instant: each has sent its FIN before the other's arrives.
+    fn close_pair(&mut self, client: Self::Socket, server: Self::Socket) {
+        self.close(client);
+        self.close(server);
+    }
+
+    /// The reason of the last failure; asked once.
+    fn reason(&mut self) -> Option<Self::Reason> {
+        None
+    }
+}
+
+/// A socket that was accepted, with its ends as it sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted<S> {
+    /// The socket.
+    pub socket: S,
+    /// Its own address.
+    pub local: SocketAddr,
+    /// The other end; none if the connection has been reset already.
+    pub peer: Option<SocketAddr>,
+}
+
+/// The time of an engine that [`run`](crate::run) drives.
+pub trait Clock {
+    /// The time since the start.
+    fn now(&self) -> Nanos;
+
+    /// The next time at which the engine does something by itself, such as a timer of a kernel.
+    fn next_event(&mut self) -> Option<Nanos>;
+
+    /// Lets time pass.
+    fn advance(&mut self, to: Nanos);
+}
+
+/// A call that was noted and not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallId(pub u32);
+
+/// The record of calls, in the order in which programs make them.
+pub trait CallLog<Reason> {
+    /// Notes a call that has returned at once.
+    fn done(
+        &mut self,
+        at: Nanos,
+        caller: Caller,
+        call: &Syscall<()>,
+        outcome: &Outcome,
+        reason: Option<Reason>,
+    );
+
+    /// Notes that a call is made, whose outcome comes later.
+    fn begin(&mut self, at: Nanos, caller: Caller, call: &Syscall<()>) -> CallId;
+
+    /// Notes the outcome.
+    fn end(&mut self, id: CallId, outcome: &Outcome, reason: Option<Reason>);
+}
+
+/// The author of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// An instance of a process, counted from 0, on one of its sockets.
+    Instance {
+        /// The process.
+        process: ProcessId,
+        /// The instance.
+        instance: u32,
+        /// The socket.
+        socket: Role,
+    },
+    /// A host, for its listeners and all accepted sockets.
+    Server,
+}
+
+/// A socket of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A listener, counted from 0.
+    Listener(u32),
+    /// A connection, counted from 0 over all rounds.
+    Connection(u32),
+}
+
+/// The outcome of a call that an engine should have answered.
+pub(crate) fn at_once(outcome: Poll<Outcome>) -> Outcome {
+    match outcome {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => Outcome::Err(Errno::EINPROGRESS),
+    }
+}

@@ -1,0 +1,325 @@
+//! The calls that an instance makes: listeners, and one connection after the other.
+
+use core::net::SocketAddr;
+use core::task::Poll;
+
+use fourtuple_syscall::{Family, Kind, Outcome, Syscall};
+
+use super::{Calling, Instance, Listener, Move, Opened, Served, Server, Stage, Turn};
+use crate::api::at_once;
+use crate::plan::in_family;
+use crate::{CallLog, Caller, HostId, Process, ProcessId, Role, SocketApi, Target};
+
+impl<S, A, L> Turn<'_, S, A, L>
+where
+    S: Copy + Eq,
+    A: SocketApi<Socket = S>,
+    L: CallLog<A::Reason>,
+{
+    /// Notes a call that has returned at once.
+    fn note(&mut self, caller: Caller, call: &Syscall<()>, outcome: &Outcome) {
+        let reason = if outcome.is_ok() {
+            None
+        } else {
+            self.api.reason()
+        };
+        self.log.done(self.it.now(), caller, call, outcome, reason);
+    }
+
+    /// Makes a call that returns at once.
+    pub(super) fn call(&mut self, caller: Caller, socket: S, call: &Syscall<()>) -> Outcome {
+        let outcome = at_once(self.api.call(socket, call));
+        self.note(caller, call, &outcome);
+        outcome
+    }
+
+    pub(super) fn close(&mut self, caller: Caller, socket: S) {
+        self.api.close(socket);
+        self.note(caller, &Syscall::Close { sock: () }, &Outcome::OK);
+    }
+
+    /// A new socket with the process's options. An option that the kernel refuses does not stop the program.
+    fn socket(&mut self, caller: Caller, process: &Process, family: Family) -> Option<S> {
+        let (kind, uid) = (process.kind, process.uid);
+        let made = self.api.socket(process.host, family, kind, uid);
+        let call = Syscall::Socket {
+            sock: (),
+            family,
+            kind,
+            uid,
+            nonblock: false,
+        };
+        let outcome = made.err().unwrap_or(Outcome::OK);
+        self.note(caller, &call, &outcome);
+        let socket = made.ok()?;
+        for &option in &process.options {
+            self.call(caller, socket, &Syscall::Set { sock: (), option });
+        }
+        Some(socket)
+    }
+
+    /// The next call of an instance.
+    pub(super) fn go(&mut self, n: u32) {
+        let stage = self.it.instances[n as usize].stage;
+        let process = self.plan.process(self.it.instances[n as usize].process);
+        match stage {
+            Stage::Open(listener) if (listener as usize) < process.listen.len() => {
+                self.open(n, process, listener);
+            }
+            Stage::Listen(listener, socket) => self.listen(n, process, listener, socket),
+            Stage::Connect(socket, to) => self.connect(n, socket, to),
+            Stage::Open(_) if process.per_round() == 0 => self.it.go_on(self.plan, n),
+            Stage::Open(_) | Stage::Next => self.begin_connection(n, process),
+            Stage::Held | Stage::Calling(_) | Stage::Draining | Stage::Done => {}
+        }
+    }
+
+    /// Makes and binds a listener.
+    fn open(&mut self, n: u32, process: &Process, listener: u32) {
+        let addr = process.listen[listener as usize];
+        let caller = self.it.caller(n, Role::Listener(listener));
+        let mut next = Stage::Open(listener + 1);
+        if let Some(socket) = self.socket(caller, process, Process::family(Some(addr), None)) {
+            let bind = Syscall::Bind { sock: (), addr };
+            if self.call(caller, socket, &bind).is_ok() {
+                next = Stage::Listen(listener, socket);
+            } else {
+                self.close(caller, socket);
+            }
+        }
+        self.it.instances[n as usize].stage = next;
+        self.it.go_on(self.plan, n);
+    }
+
+    fn listen(&mut self, n: u32, process: &Process, listener: u32, socket: S) {
+        let caller = self.it.caller(n, Role::Listener(listener));
+        let call = Syscall::Listen {
+            sock: (),
+            backlog: process.backlog,
+        };
+        match self.call(caller, socket, &call) {
+            Outcome::Ok(returned) => {
+                let written = process.listen[listener as usize].port();
+                let port = returned.local.map_or(written, |local| local.port());
+                self.opened(n, process, caller, (port, socket));
+            }
+            _ => self.close(caller, socket),
+        }
+        self.it.instances[n as usize].stage = Stage::Open(listener + 1);
+        self.it.go_on(self.plan, n);
+    }
+
+    fn opened(&mut self, n: u32, process: &Process, caller: Caller, (port, socket): (u16, S)) {
+        let number = u32::try_from(self.it.opened.len()).unwrap_or(u32::MAX);
+        let at = (process.host, port);
+        let of = Some((caller, number));
+        let listeners = self.it.listeners.entry(at).or_default();
+        listeners.push(Listener { socket, of });
+        self.it.opened.push(Opened {
+            instance: n,
+            caller,
+            socket,
+            at,
+            accepted: alloc::vec::Vec::new(),
+        });
+        if let Some(time) = process.listen_for {
+            let at = self.it.now().saturating_add(time);
+            self.it.queue.push(at, Move::CloseListener(number));
+        }
+    }
+
+    /// Begins the next connection of an instance: up to its first call that others may notice.
+    fn begin_connection(&mut self, n: u32, process: &Process) {
+        let now = self.it.now();
+        let instance = &mut self.it.instances[n as usize];
+        let (index, connection) = (instance.index, instance.connection);
+        instance.connection += 1;
+        instance.last = now;
+        instance.stage = Stage::Next;
+        let at = process.bind_of(index, connection);
+        let to = process.connect_of(index, connection);
+        let family = Process::family(at, to.map(|to| to.addr));
+        let at = at.map(|at| in_family(family, at));
+        let to = to.map(|to| Target {
+            addr: in_family(family, to.addr),
+            ..to
+        });
+        let role = self.it.role_of(self.plan, n, connection);
+        let caller = self.it.caller(n, role);
+        let Some(socket) = self.socket(caller, process, family) else {
+            return self.it.go_on(self.plan, n);
+        };
+        if let Some(addr) = at {
+            let bind = Syscall::Bind { sock: (), addr };
+            if !self.call(caller, socket, &bind).is_ok() {
+                self.close(caller, socket);
+                return self.it.go_on(self.plan, n);
+            }
+        }
+        match to {
+            None => self.hold(n, role, socket, Server::None),
+            Some(to) if at.is_none() => return self.connect(n, socket, to),
+            Some(to) => self.it.instances[n as usize].stage = Stage::Connect(socket, to),
+        }
+        self.it.go_on(self.plan, n);
+    }
+
+    fn role(&self, n: u32) -> Role {
+        let begun = self.it.instances[n as usize].connection;
+        self.it.role_of(self.plan, n, begun.saturating_sub(1))
+    }
+
+    fn connect(&mut self, n: u32, socket: S, to: Target) {
+        let caller = self.it.caller(n, self.role(n));
+        let call = Syscall::Connect {
+            sock: (),
+            addr: to.addr,
+        };
+        let id = self.log.begin(self.it.now(), caller, &call);
+        let outcome = self.api.call(socket, &call);
+        let instance = &mut self.it.instances[n as usize];
+        instance.stage = Stage::Calling(socket);
+        instance.calling = Some(Calling {
+            call: id,
+            to,
+            answer: None,
+            accepted: None,
+        });
+        match outcome {
+            Poll::Ready(outcome) => self.answer(n, outcome),
+            Poll::Pending => self.it.called = Some(n),
+        }
+    }
+
+    /// The last connect is one of those that wait.
+    pub(super) fn keep_called(&mut self) {
+        let called = self.it.called.take();
+        self.it.calling.extend(called);
+    }
+
+    pub(super) fn settled(&mut self) {
+        let before = core::mem::take(&mut self.it.calling);
+        self.keep_called();
+        self.poll(|_| true);
+        let waits = core::mem::replace(&mut self.it.calling, before);
+        self.it.calling.extend(waits);
+    }
+
+    /// Asks for the answers of the instances that pass.
+    pub(super) fn poll(&mut self, passes: impl Fn(ProcessId) -> bool) -> bool {
+        self.keep_called();
+        let calling = core::mem::take(&mut self.it.calling);
+        let before = calling.len();
+        for n in calling {
+            if !passes(self.it.instances[n as usize].process) {
+                self.it.calling.push(n);
+                continue;
+            }
+            let Stage::Calling(socket) = self.it.instances[n as usize].stage else {
+                continue;
+            };
+            match self.api.poll_connect(socket) {
+                Poll::Pending => self.it.calling.push(n),
+                Poll::Ready(outcome) => self.answer(n, outcome),
+            }
+        }
+        self.it.calling.len() < before
+    }
+
+    /// A connect has been answered: the server accepts, and the instance sees the answer when its turn comes.
+    fn answer(&mut self, n: u32, outcome: Outcome) {
+        let Some(Calling { call, to, .. }) = self.it.instances[n as usize].calling else {
+            return;
+        };
+        let reason = if outcome.is_ok() {
+            None
+        } else {
+            self.api.reason()
+        };
+        self.log.end(call, &outcome, reason);
+        let process = self.plan.process(self.it.instances[n as usize].process);
+        let mut accepted = None;
+        if let Outcome::Ok(returned) = outcome
+            && process.kind == Kind::Stream
+        {
+            let ends = returned.peer.zip(returned.local);
+            if !self.it.accepts_on_arrival {
+                accepted = to
+                    .host
+                    .and_then(|host| self.accept_all((host, to.addr.port()), ends));
+            }
+        }
+        if let Some(calling) = &mut self.it.instances[n as usize].calling {
+            calling.answer = Some(outcome);
+            calling.accepted = accepted;
+        }
+        self.it.queue.push(self.it.now(), Move::Answered(n));
+    }
+
+    /// Listeners accept everything at once. Answers with the socket that has these ends, if it is among them.
+    pub(super) fn accept_all(
+        &mut self,
+        at: (HostId, u16),
+        ends: Option<(SocketAddr, SocketAddr)>,
+    ) -> Option<u32> {
+        let listeners = self.it.listeners.get(&at)?.len();
+        let mut found = None;
+        for place in 0..listeners {
+            let Listener { socket, of } = self.it.listeners[&at][place];
+            let caller = of.map_or(Caller::Server, |(caller, _)| caller);
+            while let Some(child) = self.api.accept(socket) {
+                let call = Syscall::Accept {
+                    sock: (),
+                    new: (),
+                    uid: Some(0),
+                };
+                self.note(caller, &call, &Outcome::OK);
+                if !self.plan.closes() {
+                    continue;
+                }
+                let number = u32::try_from(self.it.accepted.len()).unwrap_or(u32::MAX);
+                self.it.accepted.push(Some(Served {
+                    socket: child.socket,
+                    of: of.map(|(_, opened)| opened),
+                }));
+                if let Some((_, opened)) = of {
+                    self.it.opened[opened as usize].accepted.push(number);
+                }
+                let Some(peer) = child.peer else { continue };
+                if ends == Some((child.local, peer)) {
+                    found = Some(number);
+                } else {
+                    self.it.unclaimed.insert((child.local, peer), number);
+                }
+            }
+        }
+        found
+    }
+
+    pub(super) fn answered(&mut self, n: u32) {
+        let Instance {
+            calling: Some(calling),
+            stage: Stage::Calling(socket),
+            ..
+        } = self.it.instances[n as usize]
+        else {
+            return;
+        };
+        let role = self.role(n);
+        let instance = &mut self.it.instances[n as usize];
+        instance.calling = None;
+        instance.stage = Stage::Next;
+        match calling.answer {
+            Some(Outcome::Ok(returned)) => {
+                let server = match (calling.accepted, returned.peer, returned.local) {
+                    (Some(number), ..) => Server::Known(number),
+                    (None, Some(peer), Some(local)) => Server::At(peer, local),
+                    _ => Server::None,
+                };
+                self.hold(n, role, socket, server);
+            }
+            _ => self.close(self.it.caller(n, role), socket),
+        }
+        self.it.go_on(self.plan, n);
+    }
+}

@@ -1,0 +1,168 @@
+//! How connections are held and closed, who goes first, and how listeners end.
+
+use fourtuple_syscall::{Outcome, SockOpt, Syscall};
+
+use super::{Held, Move, Served, Server, Stage, Turn};
+use crate::{AcceptedFate, CallLog, Caller, Close, Role, SocketApi};
+
+/// `SO_LINGER` that makes the next close a reset.
+const RESET: Syscall<()> = Syscall::Set {
+    sock: (),
+    option: SockOpt::RESET,
+};
+
+impl<S, A, L> Turn<'_, S, A, L>
+where
+    S: Copy + Eq,
+    A: SocketApi<Socket = S>,
+    L: CallLog<A::Reason>,
+{
+    pub(super) fn hold(&mut self, n: u32, role: Role, client: S, server: Server) {
+        let process = self.plan.process(self.it.instances[n as usize].process);
+        let Some(time) = process.hold else { return };
+        self.it.instances[n as usize].open += 1;
+        let number = match role {
+            Role::Connection(number) | Role::Listener(number) => number,
+        };
+        let one = Held {
+            instance: n,
+            number,
+            client,
+            server,
+        };
+        // The place of a connection that is closed is taken again, so that a long run keeps no more than it holds.
+        let place = match self.it.free.pop() {
+            Some(place) => {
+                self.it.held[place as usize] = Some(one);
+                place
+            }
+            None => {
+                self.it.held.push(Some(one));
+                (self.it.held.len() - 1) as u32
+            }
+        };
+        let at = self.it.now().saturating_add(time);
+        self.it.queue.push(at, Move::Release(place));
+    }
+
+    fn held(&self, place: u32) -> Option<Held<S>> {
+        self.it.held.get(place as usize)?.clone()
+    }
+
+    fn caller_of(&self, held: &Held<S>) -> Caller {
+        self.it.caller(held.instance, Role::Connection(held.number))
+    }
+
+    pub(super) fn release(&mut self, place: u32) {
+        let Some(held) = self.held(place) else { return };
+        let process = self.it.instances[held.instance as usize].process;
+        match self.plan.process(process).close {
+            Close::Server => {
+                if let Some(server) = self.take_server(place) {
+                    self.close(Caller::Server, server);
+                    self.it.queue.push(self.it.now(), Move::CloseClient(place));
+                    return;
+                }
+            }
+            Close::Both => {
+                if let Some(server) = self.take_server(place) {
+                    self.api.close_pair(held.client, server);
+                    for caller in [self.caller_of(&held), Caller::Server] {
+                        let call = Syscall::Close { sock: () };
+                        self.log
+                            .done(self.it.now(), caller, &call, &Outcome::OK, None);
+                    }
+                    self.forget(place);
+                    self.closed(held.instance);
+                    return;
+                }
+            }
+            Close::Reset => {
+                // The option cannot fail: every kernel has it.
+                self.call(self.caller_of(&held), held.client, &RESET);
+            }
+            Close::Client => {}
+        }
+        self.close(self.caller_of(&held), held.client);
+        if held.server == Server::None {
+            self.forget(place);
+        } else {
+            // The server sees it once the client has done what it does next.
+            self.it.after_turn = Some(Move::CloseServer(place));
+        }
+        self.closed(held.instance);
+    }
+
+    pub(super) fn close_client(&mut self, place: u32) {
+        let Some(held) = self.held(place) else { return };
+        self.close(self.caller_of(&held), held.client);
+        self.forget(place);
+        self.closed(held.instance);
+    }
+
+    pub(super) fn close_server(&mut self, place: u32) {
+        if let Some(server) = self.take_server(place) {
+            self.close(Caller::Server, server);
+        }
+        self.forget(place);
+    }
+
+    /// The server's socket of a connection, which is closed from now on.
+    fn take_server(&mut self, place: u32) -> Option<S> {
+        let number = match self.held(place)?.server {
+            Server::None => None,
+            Server::Known(number) => Some(number),
+            // It may not have been accepted yet.
+            Server::At(local, peer) => self.it.unclaimed.remove(&(local, peer)),
+        };
+        self.it.accepted[number? as usize]
+            .take()
+            .map(|one| one.socket)
+    }
+
+    fn forget(&mut self, place: u32) {
+        if self.it.held[place as usize].take().is_some() {
+            self.it.free.push(place);
+        }
+    }
+
+    /// One connection of an instance is closed, which may be what it waits for.
+    fn closed(&mut self, n: u32) {
+        let instance = &mut self.it.instances[n as usize];
+        instance.open = instance.open.saturating_sub(1);
+        if instance.stage == Stage::Draining && instance.open == 0 {
+            instance.stage = Stage::Next;
+            self.it.go_on(self.plan, n);
+        }
+    }
+
+    /// A listener ends. What it has accepted is closed afterwards, in the order in which it came, if the process says so.
+    pub(super) fn close_listener(&mut self, number: u32) {
+        let opened = self.it.opened[number as usize].clone();
+        if let Some(listeners) = self.it.listeners.get_mut(&opened.at) {
+            listeners.retain(|one| one.of.is_none_or(|(_, of)| of != number));
+        }
+        let process = self.it.instances[opened.instance as usize].process;
+        self.close(opened.caller, opened.socket);
+        if self.plan.process(process).accepted != AcceptedFate::Keep {
+            for &accepted in &opened.accepted {
+                self.it
+                    .queue
+                    .push(self.it.now(), Move::CloseAccepted(accepted));
+            }
+        }
+        self.it.opened[number as usize].accepted.clear();
+    }
+
+    pub(super) fn close_accepted(&mut self, number: u32) {
+        let Some(Served { socket, of }) = self.it.accepted[number as usize].take() else {
+            return;
+        };
+        let opened = of.map(|of| self.it.opened[of as usize].instance);
+        let process = opened.map(|n| self.it.instances[n as usize].process);
+        if process.is_some_and(|one| self.plan.process(one).accepted == AcceptedFate::Reset) {
+            self.call(Caller::Server, socket, &RESET);
+        }
+        self.close(Caller::Server, socket);
+    }
+}

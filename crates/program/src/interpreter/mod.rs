@@ -1,0 +1,469 @@
+//! The declarative form: instances that open listeners and make connections.
+//!
+//! Everything that happens is a [`Move`]. Moves are taken in the order of time and, within one instant, first in, first out; an
+//! instance runs its calls until it has to wait. `connect` is such a wait: its port is chosen when it is called, and the
+//! instance goes to the back of the queue before it continues. That is what an async executor does, and why instances of a
+//! process take turns. One move makes at most one call on a socket that others may notice; making a socket and setting its options
+//! goes with the call after it.
+//!
+//! - this file: moves, and how instances go on; [`calls`]: the calls they make; [`closing`]: how connections and listeners end;
+//!   [`hosts`]: engines whose hosts act by themselves; [`places`]: the state as a search over all orders sees it
+
+mod calls;
+mod closing;
+mod hosts;
+mod places;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use fourtuple_syscall::Outcome;
+
+use crate::queue::Queue;
+use crate::{CallId, CallLog, Caller, HostId, Nanos, Plan, ProcessId, Role, SocketApi, Target};
+
+pub use places::{Place, Upcoming};
+
+/// Something that can happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Move {
+    /// An instance makes its next call.
+    Go(u32),
+    /// An instance sees the answer of its connect.
+    Answered(u32),
+    /// A connection has been held long enough.
+    Release(u32),
+    /// The client sees that the server closed.
+    CloseClient(u32),
+    /// The server sees that the client closed.
+    CloseServer(u32),
+    /// A listener has been open long enough.
+    CloseListener(u32),
+    /// A socket is closed because its listener was.
+    CloseAccepted(u32),
+}
+
+/// The place of an instance in its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage<S> {
+    /// It has not begun: it waits for other processes, or its host is down.
+    Held,
+    /// It opens its listeners; this is the next one.
+    Open(u32),
+    /// It calls listen() on a bound socket.
+    Listen(u32, S),
+    /// It begins its next connection.
+    Next,
+    /// It connects a socket that is bound.
+    Connect(S, Target),
+    /// It waits for the answer of a connect.
+    Calling(S),
+    /// It waits until its connections are closed, to begin the next round.
+    Draining,
+    /// It has made all its attempts.
+    Done,
+}
+
+#[derive(Clone, Debug)]
+struct Instance<S> {
+    process: ProcessId,
+    /// Counted from 0 within the process.
+    index: u32,
+    stage: Stage<S>,
+    /// The time at which it goes on.
+    at: Nanos,
+    round: u32,
+    connection: u32,
+    /// When its last connection was started.
+    last: Nanos,
+    /// Connections of the current round that are not closed yet.
+    open: u32,
+    /// The answer of the connect that it waits for, or sees next.
+    calling: Option<Calling>,
+}
+
+/// A connect that was called.
+#[derive(Clone, Copy, Debug)]
+struct Calling {
+    call: CallId,
+    to: Target,
+    answer: Option<Outcome>,
+    /// The other end, if it was accepted when the answer came.
+    accepted: Option<u32>,
+}
+
+/// The server's socket of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Server {
+    /// There is none.
+    None,
+    /// The accepted socket with this number.
+    Known(u32),
+    /// One that is accepted sooner or later: local and remote end as the server sees them.
+    At(SocketAddr, SocketAddr),
+}
+
+/// A connection, or a bound socket, that is being held.
+#[derive(Clone, Debug)]
+struct Held<S> {
+    instance: u32,
+    number: u32,
+    client: S,
+    server: Server,
+}
+
+/// A listener.
+#[derive(Clone, Debug)]
+struct Listener<S> {
+    socket: S,
+    /// The listener of an instance, with its number among those that instances have opened.
+    of: Option<(Caller, u32)>,
+}
+
+/// An accepted socket.
+#[derive(Clone, Copy, Debug)]
+struct Served<S> {
+    socket: S,
+    /// The listener of an instance that it comes from.
+    of: Option<u32>,
+}
+
+/// A listener that an instance has opened.
+#[derive(Clone, Debug)]
+struct Opened<S> {
+    instance: u32,
+    caller: Caller,
+    socket: S,
+    at: (HostId, u16),
+    accepted: Vec<u32>,
+}
+
+/// The processes of a plan at a moment of their run.
+#[derive(Clone, Debug)]
+pub struct Interpreter<S> {
+    queue: Queue<Move>,
+    /// The instance that goes on before all others.
+    turn: Option<u32>,
+    /// A move that is queued once that instance has come to the end of its turn.
+    after_turn: Option<Move>,
+    instances: Vec<Instance<S>>,
+    /// For each process, its instances that have attempts to make.
+    busy: Vec<u32>,
+    /// For each process, those that it still waits for.
+    waits_for: Vec<u32>,
+    /// The instance whose connect was made by the last move and is pending.
+    called: Option<u32>,
+    /// Instances whose connect has not been answered, in the order of the calls.
+    calling: Vec<u32>,
+    /// Hosts that have crashed.
+    down: Vec<HostId>,
+    /// Listeners accept when a connection arrives, not when its client is answered.
+    accepts_on_arrival: bool,
+    held: Vec<Option<Held<S>>>,
+    /// Places of `held` that are free.
+    free: Vec<u32>,
+    listeners: BTreeMap<(HostId, u16), Vec<Listener<S>>>,
+    opened: Vec<Opened<S>>,
+    /// Accepted sockets that may still be closed, by number.
+    accepted: Vec<Option<Served<S>>>,
+    /// Those among them whose connection is not known yet, by their ends.
+    unclaimed: BTreeMap<(SocketAddr, SocketAddr), u32>,
+}
+
+/// One move, with everything that it touches.
+struct Turn<'a, S, A, L> {
+    it: &'a mut Interpreter<S>,
+    plan: &'a Plan,
+    api: &'a mut A,
+    log: &'a mut L,
+}
+
+impl<S: Copy + Eq> Interpreter<S> {
+    /// The processes before they start.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let mut instances = Vec::new();
+        for (n, process) in (0..).zip(plan.processes()) {
+            instances.extend((0..process.count).map(|index| Instance {
+                process: ProcessId(n),
+                index,
+                stage: Stage::Held,
+                at: process.start,
+                round: 0,
+                connection: 0,
+                last: 0,
+                open: 0,
+                calling: None,
+            }));
+        }
+        let processes = plan.processes().iter();
+        let mut this = Interpreter {
+            queue: Queue::default(),
+            turn: None,
+            after_turn: None,
+            instances,
+            busy: processes.clone().map(|one| one.count).collect(),
+            waits_for: processes.map(|one| one.after.len() as u32).collect(),
+            called: None,
+            calling: Vec::new(),
+            down: Vec::new(),
+            accepts_on_arrival: false,
+            held: Vec::new(),
+            free: Vec::new(),
+            listeners: BTreeMap::new(),
+            opened: Vec::new(),
+            accepted: Vec::new(),
+            unclaimed: BTreeMap::new(),
+        };
+        for n in 0..this.busy.len() {
+            if this.waits_for[n] == 0 {
+                let process = ProcessId(n as u32);
+                this.begin(plan, process, plan.process(process).start);
+            }
+        }
+        this
+    }
+
+    /// Adds a listener of the scenario itself.
+    pub fn add_listener(&mut self, host: HostId, port: u16, socket: S) {
+        let listeners = self.listeners.entry((host, port)).or_default();
+        listeners.push(Listener { socket, of: None });
+    }
+
+    fn begin(&mut self, plan: &Plan, process: ProcessId, at: Nanos) {
+        let is_down = self.down.contains(&plan.process(process).host);
+        for n in plan.instances(process) {
+            if is_down {
+                self.finished(plan, n);
+                continue;
+            }
+            let instance = &mut self.instances[n as usize];
+            instance.stage = Stage::Open(0);
+            instance.at = at;
+            self.queue.push(at, Move::Go(n));
+        }
+    }
+
+    /// The time that was told last.
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        self.queue.now()
+    }
+
+    /// Tells the time.
+    pub fn set_now(&mut self, now: Nanos) {
+        self.queue.advance(now);
+    }
+
+    /// The time at which there is something to do; none as long as all wait for answers.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Nanos> {
+        match self.turn {
+            Some(_) => Some(self.now()),
+            None => self.queue.next(),
+        }
+    }
+
+    /// `true` while a connect has no answer.
+    #[must_use]
+    pub fn is_calling(&self) -> bool {
+        self.called.is_some() || !self.calling.is_empty()
+    }
+
+    /// `true` if an instance goes on before all others: what it has begun is not complete.
+    #[must_use]
+    pub fn in_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// Takes the next move in the order of time and arrival, if one is due.
+    pub fn next_move(&mut self) -> Option<Move> {
+        match self.turn.take() {
+            Some(instance) => Some(Move::Go(instance)),
+            None => self.queue.pop(),
+        }
+    }
+
+    /// The moves that can be made now, in no order that means anything.
+    pub fn enabled(&self) -> impl Iterator<Item = Move> {
+        let turn = self.turn.map(Move::Go).into_iter();
+        turn.chain(self.after_turn).chain(self.queue.due().copied())
+    }
+
+    /// Takes one of the enabled moves. `false` if it is not enabled.
+    pub fn take(&mut self, one: Move) -> bool {
+        if self.turn.map(Move::Go) == Some(one) {
+            self.turn = None;
+            return true;
+        }
+        if !self.enabled().any(|enabled| enabled == one) {
+            return false;
+        }
+        // Whoever had the turn waits like all others.
+        let turn = self.turn.take().map(Move::Go);
+        for one in turn.into_iter().chain(self.after_turn.take()) {
+            self.queue.push(self.now(), one);
+        }
+        self.queue.take(&one)
+    }
+
+    /// Makes a move that was taken.
+    pub fn step<A, L>(&mut self, plan: &Plan, one: Move, api: &mut A, log: &mut L)
+    where
+        A: SocketApi<Socket = S>,
+        L: CallLog<A::Reason>,
+    {
+        let mut turn = Turn {
+            it: self,
+            plan,
+            api,
+            log,
+        };
+        turn.keep_called();
+        match one {
+            Move::Go(instance) => turn.go(instance),
+            Move::Answered(instance) => turn.answered(instance),
+            Move::Release(held) => turn.release(held),
+            Move::CloseClient(held) => turn.close_client(held),
+            Move::CloseServer(held) => turn.close_server(held),
+            Move::CloseListener(listener) => turn.close_listener(listener),
+            Move::CloseAccepted(accepted) => turn.close_accepted(accepted),
+        }
+        if self.turn.is_none()
+            && let Some(next) = self.after_turn.take()
+        {
+            self.queue.push(self.now(), next);
+        }
+    }
+
+    /// Asks for the answers of connects that were pending. `true` if there was one.
+    pub fn poll<A, L>(&mut self, plan: &Plan, api: &mut A, log: &mut L) -> bool
+    where
+        A: SocketApi<Socket = S>,
+        L: CallLog<A::Reason>,
+    {
+        let mut turn = Turn {
+            it: self,
+            plan,
+            api,
+            log,
+        };
+        turn.poll(|_| true)
+    }
+
+    /// Asks for the answer of the connect that the last move made, on engines that answer once what was sent has arrived.
+    pub fn settled<A, L>(&mut self, plan: &Plan, api: &mut A, log: &mut L)
+    where
+        A: SocketApi<Socket = S>,
+        L: CallLog<A::Reason>,
+    {
+        let mut turn = Turn {
+            it: self,
+            plan,
+            api,
+            log,
+        };
+        turn.settled();
+    }
+
+    /// An instance has made all its attempts.
+    fn finished(&mut self, plan: &Plan, n: u32) {
+        let instance = &mut self.instances[n as usize];
+        instance.stage = Stage::Done;
+        let process = instance.process;
+        let busy = &mut self.busy[process.index()];
+        *busy = busy.saturating_sub(1);
+        if *busy > 0 {
+            return;
+        }
+        for &waiter in plan.then(process) {
+            let waits_for = &mut self.waits_for[waiter.index()];
+            if *waits_for == 0 {
+                continue;
+            }
+            *waits_for -= 1;
+            if *waits_for == 0 {
+                self.begin(plan, waiter, self.now());
+            }
+        }
+    }
+
+    /// Finds out what an instance does next, after a call that has come to its end.
+    fn go_on(&mut self, plan: &Plan, n: u32) {
+        let now = self.now();
+        loop {
+            let one = &mut self.instances[n as usize];
+            let process = plan.process(one.process);
+            match one.stage {
+                Stage::Open(listener) if listener as usize >= process.listen.len() => {
+                    one.stage = Stage::Next;
+                }
+                Stage::Open(_) | Stage::Listen(..) | Stage::Connect(..) => {
+                    self.turn = Some(n);
+                    return;
+                }
+                Stage::Next if one.connection < process.per_round() => {
+                    let first = one.round == 0 && one.connection == 0;
+                    one.at = if first {
+                        now
+                    } else {
+                        one.last.saturating_add(process.every)
+                    };
+                    if one.at > now {
+                        self.queue.push(one.at, Move::Go(n));
+                    } else {
+                        self.turn = Some(n);
+                    }
+                    return;
+                }
+                Stage::Next if process.per_round() == 0 || one.round + 1 >= process.repeat => {
+                    self.finished(plan, n);
+                    return;
+                }
+                Stage::Next if one.open > 0 && process.hold.is_some() => {
+                    one.stage = Stage::Draining;
+                    return;
+                }
+                Stage::Next => {
+                    one.round += 1;
+                    one.connection = 0;
+                    one.open = 0;
+                }
+                Stage::Held | Stage::Calling(_) | Stage::Draining | Stage::Done => return,
+            }
+        }
+    }
+
+    /// `true` for a move that makes no call which others may notice: a search need not try it in all orders.
+    #[must_use]
+    pub fn is_internal(&self, plan: &Plan, one: Move) -> bool {
+        match one {
+            Move::Answered(_) => true,
+            Move::Go(n) => {
+                let instance = &self.instances[n as usize];
+                let process = plan.process(instance.process);
+                instance.stage == Stage::Open(0)
+                    && process.listen.is_empty()
+                    && process.per_round() == 0
+            }
+            _ => false,
+        }
+    }
+
+    fn role_of(&self, plan: &Plan, n: u32, connection: u32) -> Role {
+        let instance = &self.instances[n as usize];
+        let per_round = plan.process(instance.process).per_round();
+        let earlier = per_round.saturating_mul(instance.round);
+        Role::Connection(earlier.saturating_add(connection))
+    }
+
+    fn caller(&self, n: u32, socket: Role) -> Caller {
+        let instance = &self.instances[n as usize];
+        Caller::Instance {
+            process: instance.process,
+            instance: instance.index,
+            socket,
+        }
+    }
+}

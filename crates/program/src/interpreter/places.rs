@@ -1,0 +1,123 @@
+//! The state of an interpreter as a search over all orders sees it: what can still happen, and on which sockets.
+
+use super::{Interpreter, Move, Server, Stage};
+use crate::{HostId, Nanos, ProcessId};
+
+/// An instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<S> {
+    /// The process.
+    pub process: ProcessId,
+    /// Its number within the process, counted from 0.
+    pub index: u32,
+    /// What it does next.
+    pub stage: Stage<S>,
+    /// When it does that, if it waits for a time.
+    pub at: Nanos,
+    /// Rounds that are complete.
+    pub round: u32,
+    /// Connections of the round that have begun.
+    pub connection: u32,
+    /// The time at which its last connection began.
+    pub last: Nanos,
+    /// Connections of the round that are not closed.
+    pub open: u32,
+}
+
+/// A close that is to come.
+#[derive(Clone, Copy, Debug)]
+pub struct Upcoming<S> {
+    /// When.
+    pub at: Nanos,
+    /// The close.
+    pub what: Move,
+    /// The instance whose connection or listener it is; none for a socket that a listener has accepted.
+    pub instance: Option<u32>,
+    /// The instance's socket, if it is still open.
+    pub client: Option<S>,
+    /// The accepted socket, if there is one.
+    pub server: Option<S>,
+}
+
+impl<S: Copy + Eq> Interpreter<S> {
+    /// The instances, by number.
+    pub fn places(&self) -> impl Iterator<Item = Place<S>> {
+        self.instances.iter().map(|one| Place {
+            process: one.process,
+            index: one.index,
+            stage: one.stage,
+            at: one.at,
+            round: one.round,
+            connection: one.connection,
+            last: one.last,
+            open: one.open,
+        })
+    }
+
+    /// The closes that are to come, in no order that means anything.
+    pub fn upcoming(&self) -> impl Iterator<Item = Upcoming<S>> {
+        let after_turn = self.after_turn.iter().map(|what| (self.now(), what));
+        let all = self.queue.iter().chain(after_turn);
+        all.filter_map(|(at, what)| self.close_of(at, *what))
+    }
+
+    fn close_of(&self, at: Nanos, what: Move) -> Option<Upcoming<S>> {
+        let (instance, client, server) = match what {
+            Move::Go(_) | Move::Answered(_) => return None,
+            Move::Release(held) | Move::CloseClient(held) | Move::CloseServer(held) => {
+                let held = self.held[held as usize].as_ref()?;
+                let number = match held.server {
+                    Server::None => None,
+                    Server::Known(number) => Some(number),
+                    Server::At(local, peer) => self.unclaimed.get(&(local, peer)).copied(),
+                };
+                let client = !matches!(what, Move::CloseServer(_));
+                let server = number.and_then(|number| self.accepted[number as usize].as_ref());
+                (
+                    Some(held.instance),
+                    client.then_some(held.client),
+                    server.map(|one| one.socket),
+                )
+            }
+            Move::CloseListener(opened) => {
+                let opened = &self.opened[opened as usize];
+                (Some(opened.instance), Some(opened.socket), None)
+            }
+            Move::CloseAccepted(number) => {
+                let socket = self.accepted[number as usize].as_ref()?.socket;
+                (None, None, Some(socket))
+            }
+        };
+        Some(Upcoming {
+            at,
+            what,
+            instance,
+            client,
+            server,
+        })
+    }
+
+    /// The listeners, by host and port.
+    pub fn listeners(&self) -> impl Iterator<Item = (HostId, u16, S)> {
+        let all = self.listeners.iter();
+        all.flat_map(|((host, port), list)| list.iter().map(|one| (*host, *port, one.socket)))
+    }
+
+    /// The processes with instances whose connect has not been answered, one for each of them.
+    pub fn calling(&self) -> impl Iterator<Item = ProcessId> {
+        let calling = self.calling.iter();
+        calling.map(|n| self.instances[*n as usize].process)
+    }
+}
+
+impl<S> Stage<S> {
+    /// The socket that the instance is about to use.
+    pub fn socket(self) -> Option<S> {
+        match self {
+            Stage::Listen(_, socket) | Stage::Connect(socket, _) | Stage::Calling(socket) => {
+                Some(socket)
+            }
+            Stage::Held | Stage::Open(_) | Stage::Next | Stage::Draining | Stage::Done => None,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Processes with every name resolved.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use fourtuple_syscall::{Family, Kind, SockOpt};
+
+use crate::{Nanos, Role};
+
+/// A host by its place in the scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub u32);
+
+/// A process by its place in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId(pub u32);
+
+impl ProcessId {
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The end that closes a connection that has been held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Close {
+    /// The client, with a FIN; the server follows.
+    #[default]
+    Client,
+    /// The server, with a FIN; the client follows.
+    Server,
+    /// Both in one instant, before either has seen the other's FIN.
+    Both,
+    /// The client, with a RST.
+    Reset,
+}
+
+/// The fate of accepted connections when their listener is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcceptedFate {
+    /// They stay open.
+    #[default]
+    Keep,
+    /// They are closed after the listener, with a FIN.
+    Close,
+    /// They are closed after the listener, with a RST.
+    Reset,
+}
+
+/// An address to connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The address as it is passed to `connect`.
+    pub addr: SocketAddr,
+    /// The host whose listeners the connection reaches.
+    pub host: Option<HostId>,
+}
+
+/// A process: `count` instances that open listeners and make connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The host that it runs on.
+    pub host: HostId,
+    /// The type of its sockets.
+    pub kind: Kind,
+    /// The user of its sockets.
+    pub uid: u32,
+    /// The number of instances.
+    pub count: u32,
+    /// The start of the instances, for a process that waits for no other.
+    pub start: Nanos,
+    /// The processes whose attempts come first.
+    pub after: Vec<ProcessId>,
+    /// The options of each socket, in the order in which they are set.
+    pub options: Vec<SockOpt>,
+    /// The addresses that connections bind to, in turn.
+    pub bind: Vec<SocketAddr>,
+    /// The addresses that connections go to, in turn.
+    pub connect: Vec<Target>,
+    /// Connections of one round of one instance.
+    pub connections: u32,
+    /// The time between two connections of one instance.
+    pub every: Nanos,
+    /// The time for which a connection is held; none for ever.
+    pub hold: Option<Nanos>,
+    /// The end that closes connections.
+    pub close: Close,
+    /// Rounds of one instance.
+    pub repeat: u32,
+    /// The addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// The backlog of the listeners.
+    pub backlog: i32,
+    /// The time for which the listeners are open; none for ever.
+    pub listen_for: Option<Nanos>,
+    /// The fate of the connections that the listeners have accepted.
+    pub accepted: AcceptedFate,
+}
+
+impl Process {
+    /// A process on a host that does nothing.
+    #[must_use]
+    pub const fn new(host: HostId) -> Self {
+        Process {
+            host,
+            kind: Kind::Stream,
+            uid: 0,
+            count: 1,
+            start: 0,
+            after: Vec::new(),
+            options: Vec::new(),
+            bind: Vec::new(),
+            connect: Vec::new(),
+            connections: 1,
+            every: 0,
+            hold: None,
+            close: Close::Client,
+            repeat: 1,
+            listen: Vec::new(),
+            backlog: 4096,
+            listen_for: None,
+            accepted: AcceptedFate::Keep,
+        }
+    }
+
+    /// Connections of one round of one instance; 0 for a process that only listens.
+    #[must_use]
+    pub const fn per_round(&self) -> u32 {
+        if self.connect.is_empty() && self.bind.is_empty() {
+            0
+        } else {
+            self.connections
+        }
+    }
+
+    /// The address that a connection binds to, if it does. Lists are taken in turn over all connections of all instances.
+    #[must_use]
+    pub fn bind_of(&self, instance: u32, connection: u32) -> Option<SocketAddr> {
+        self.in_turn(&self.bind, instance, connection)
+    }
+
+    /// The address that a connection goes to, if it does.
+    #[must_use]
+    pub fn connect_of(&self, instance: u32, connection: u32) -> Option<Target> {
+        self.in_turn(&self.connect, instance, connection)
+    }
+
+    fn in_turn<T: Copy>(&self, list: &[T], instance: u32, connection: u32) -> Option<T> {
+        if list.is_empty() {
+            return None;
+        }
+        let turn = u64::from(instance) * u64::from(self.connections) + u64::from(connection);
+        let index = turn % list.len() as u64;
+        list.get(index as usize).copied()
+    }
+
+    /// The family of a socket with these addresses: IPv6 as soon as one of them is written as one, mapped addresses among them.
+    pub(crate) fn family(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {
+        let is_v6 = |addr: Option<SocketAddr>| addr.is_some_and(|addr| addr.is_ipv6());
+        if is_v6(bind) || is_v6(connect) {
+            Family::Inet6
+        } else {
+            Family::Inet
+        }
+    }
+
+    /// The number of a socket in the process, counted from 1. It does not depend on the order in which instances run: the first
+    /// instance has the first numbers, its listeners before its connections, then the second, and so on.
+    #[must_use]
+    pub fn number_of(&self, instance: u32, socket: Role) -> u32 {
+        let listeners = u32::try_from(self.listen.len()).unwrap_or(u32::MAX);
+        let each = self
+            .per_round()
+            .saturating_mul(self.repeat)
+            .saturating_add(listeners);
+        let own = match socket {
+            Role::Listener(n) => n,
+            Role::Connection(n) => listeners.saturating_add(n),
+        };
+        each.saturating_mul(instance)
+            .saturating_add(own)
+            .saturating_add(1)
+    }
+}
+
+/// An address as a socket of this family takes it: to IPv6 sockets, IPv4 addresses are mapped ones.
+pub(crate) fn in_family(family: Family, addr: SocketAddr) -> SocketAddr {
+    match (family, addr) {
+        (Family::Inet6, SocketAddr::V4(four)) => {
+            SocketAddr::new(four.ip().to_ipv6_mapped().into(), four.port())
+        }
+        _ => addr,
+    }
+}
+
+/// The processes of a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    processes: Vec<Process>,
+    /// The processes that wait for each.
+    then: Vec<Vec<ProcessId>>,
+    /// The first instance of each.
+    first: Vec<u32>,
+    closes: bool,
+}
+
+impl Plan {
+    /// A plan of these processes. A process that waits for one that is not among them waits for ever.
+    #[must_use]
+    pub fn new(processes: Vec<Process>) -> Self {
+        let mut then: Vec<Vec<ProcessId>> = processes.iter().map(|_| Vec::new()).collect();
+        let mut first = Vec::with_capacity(processes.len());
+        let mut instances = 0u32;
+        for (waiter, process) in (0..).zip(&processes) {
+            first.push(instances);
+            instances = instances.saturating_add(process.count);
+            for awaited in &process.after {
+                if let Some(list) = then.get_mut(awaited.index()) {
+                    list.push(ProcessId(waiter));
+                }
+            }
+        }
+        let closes = |one: &Process| one.hold.is_some() || one.accepted != AcceptedFate::Keep;
+        Plan {
+            closes: processes.iter().any(closes),
+            processes,
+            then,
+            first,
+        }
+    }
+
+    /// The processes.
+    #[must_use]
+    pub fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
+    /// A process.
+    #[must_use]
+    pub fn process(&self, id: ProcessId) -> &Process {
+        &self.processes[id.index()]
+    }
+
+    /// The processes that wait for this one.
+    pub(crate) fn then(&self, id: ProcessId) -> &[ProcessId] {
+        &self.then[id.index()]
+    }
+
+    /// The instances of a process.
+    pub(crate) fn instances(&self, id: ProcessId) -> core::ops::Range<u32> {
+        let first = self.first[id.index()];
+        first..first.saturating_add(self.process(id).count)
+    }
+
+    /// `true` if accepted sockets are ever closed.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
+    }
+}
