@@ -21,6 +21,9 @@ pub(crate) struct Overrides {
     /// Seed of everything that is random, instead of the scenario's own.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// Ticks per second (CONFIG_HZ) of every kernel, where a host or a recording says no other.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(24..=1200))]
+    pub(crate) hz: Option<u32>,
     #[command(flatten)]
     pub(crate) budget: Budget,
 }
@@ -115,6 +118,14 @@ fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selec
     if let Some(seed) = overrides.seed {
         for case in &mut cases {
             case.seed = seed;
+        }
+    }
+    if let Some(hz) = overrides.hz {
+        for host in cases
+            .iter_mut()
+            .flat_map(|case| case.hosts_mut().values_mut())
+        {
+            host.hz.get_or_insert(hz);
         }
     }
     Ok(Selected { scenario, cases })

@@ -6,6 +6,19 @@ use std::net::SocketAddr;
 
 use fourtuple_scenario::{Family, Process};
 
+/// Notes a sysctl that the model takes without effect. Each host has one note, which lists all of them.
+pub fn note_unmodelled(notes: &mut Vec<String>, host: &str, key: &str) {
+    let start = format!("{host}: not modelled, no effect on ports: ");
+    match notes.iter_mut().find(|note| note.starts_with(&start)) {
+        Some(note) if note[start.len()..].split(", ").any(|known| known == key) => {}
+        Some(note) => {
+            note.push_str(", ");
+            note.push_str(key);
+        }
+        None => notes.push(start + key),
+    }
+}
+
 /// The family of a socket that binds and connects to these addresses: IPv6 as soon as one of them is.
 #[must_use]
 pub fn family(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {

@@ -112,9 +112,12 @@ impl Ip {
         } else if self.high == 0 && self.low == 0 {
             0
         } else {
-            0x7f00_0006
+            Self::NATIVE
         }
     }
+
+    /// The marker 127.0.0.6, by which IPv4 code knows a native IPv6 address (`LOOPBACK4_IPV6`).
+    pub(crate) const NATIVE: u32 = 0x7f00_0006;
 }
 
 impl From<IpAddr> for Ip {
@@ -198,5 +201,47 @@ impl fmt::Display for Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// An address as a program passes it to `bind()` or `connect()`: an endpoint, and what else a `sockaddr` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SockAddr {
+    /// Address and port.
+    pub end: Endpoint,
+    /// It is a `sockaddr_in`, which is shorter than a `sockaddr_in6`.
+    pub short: bool,
+    /// `sin6_scope_id`: the interface of a link-local address, 0 for none.
+    pub scope: u16,
+}
+
+impl From<Endpoint> for SockAddr {
+    fn from(end: Endpoint) -> Self {
+        SockAddr {
+            end,
+            short: false,
+            scope: 0,
+        }
+    }
+}
+
+impl From<SocketAddr> for SockAddr {
+    fn from(at: SocketAddr) -> Self {
+        let scope = match at {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(v6) => v6.scope_id(),
+        };
+        SockAddr {
+            end: at.into(),
+            short: at.is_ipv4(),
+            // No host has so many interfaces.
+            scope: u16::try_from(scope).unwrap_or(u16::MAX),
+        }
+    }
+}
+
+impl fmt::Display for SockAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.fmt(f)
     }
 }

@@ -43,6 +43,9 @@ pub trait Chooser: Clone {
     fn perturb_cell(&mut self, index: u32) -> u32;
     /// A random number in `0..n` that only moves the start of *later* searches.
     fn perturb_step(&mut self, n: u32) -> u32;
+    /// A random number in `1..=most`, from which the distance between two candidates of a
+    /// connect() search with `ip_local_port_step_width` is made.
+    fn step_factor(&mut self, most: u32) -> u32;
     /// Returns `true` if uninitialised memory happens to hold the uid it is compared with.
     fn garbage_uid_matches(&mut self) -> bool;
     /// The value of a bit of uninitialised memory.
@@ -67,6 +70,7 @@ pub struct Seeded {
     bind: ChaCha8Rng,
     perturb: ChaCha8Rng,
     listener: ChaCha8Rng,
+    step: ChaCha8Rng,
     cell_key: u64,
     hash_key: (u64, u64),
     /// The port hash that was asked for last: bursts go to one destination.
@@ -93,6 +97,7 @@ impl Seeded {
             bind: stream("bind-start"),
             perturb: stream("perturb-step"),
             listener: stream("reuseport-group"),
+            step: stream("port-step"),
             cell_key: keys.next_u64(),
             hash_key: (keys.next_u64(), keys.next_u64()),
             last_hash: None,
@@ -138,6 +143,10 @@ impl Chooser for Seeded {
 
     fn perturb_step(&mut self, n: u32) -> u32 {
         below(&mut self.perturb, n)
+    }
+
+    fn step_factor(&mut self, most: u32) -> u32 {
+        below(&mut self.step, most) + 1
     }
 
     fn garbage_uid_matches(&mut self) -> bool {

@@ -19,7 +19,7 @@ use crate::Errno;
 use crate::Family;
 use crate::Shutdown;
 use crate::SockOpt;
-use crate::addr::{Endpoint, Ip};
+use crate::addr::{Endpoint, Ip, SockAddr};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId, SockId};
 use crate::profile::{Asked, Behaviours};
@@ -73,7 +73,7 @@ pub enum Op {
         /// Socket.
         sock: usize,
         /// Address and port.
-        at: Endpoint,
+        at: SockAddr,
     },
     /// Listens.
     Listen {
@@ -87,7 +87,7 @@ pub enum Op {
         /// Socket.
         sock: usize,
         /// Destination.
-        to: Endpoint,
+        to: SockAddr,
     },
     /// Accepts.
     Accept {

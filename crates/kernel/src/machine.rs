@@ -12,7 +12,7 @@ use crate::port::Ports;
 use crate::profile::behaviour::Scope;
 use crate::profile::{Asked, Behaviours, Watched};
 use crate::slab::Slab;
-use crate::sysctl::{Values, scope_of, sysctl_names};
+use crate::sysctl::{Values, scope_of, sysctl_has_no_effect, sysctl_names};
 use crate::time::Time;
 use crate::time_wait::TimeWaits;
 use crate::timers::Timers;
@@ -228,6 +228,9 @@ impl<C: Chooser> Machine<C> {
     /// `ENOENT` if the kernel does not have the key or does not show it in this namespace,
     /// `EINVAL` if it refuses the value.
     pub fn sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), Errno> {
+        if sysctl_has_no_effect(key) {
+            return Ok(());
+        }
         let scope = scope_of(&self.b, key).unwrap_or(Scope::Absent);
         match scope {
             Scope::Absent => self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"]),
@@ -235,8 +238,9 @@ impl<C: Chooser> Machine<C> {
                 self.refuse(Errno::ENOENT, Rule::SysctlUnknown, &["proc_sys_open"])
             }
             Scope::Machine | Scope::MachineHidden => self.sysctl_machine(key, value),
-            Scope::Netns => {
-                let r = self.nss[usize::from(ns.0)]
+            Scope::Netns | Scope::FirstOnly => {
+                let owner = if scope == Scope::Netns { ns.0 } else { 0 };
+                let r = self.nss[usize::from(owner)]
                     .values
                     .write(&self.b, key, value);
                 r.or_else(|e| self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]))

@@ -1,5 +1,6 @@
 //! A network namespace: its addresses, sysctls, bind buckets and established table.
 
+use crate::Errno;
 use crate::Family;
 use crate::addr::Ip;
 use crate::bucket::held::Held;
@@ -63,9 +64,35 @@ impl Namespace {
         }
     }
 
-    /// Returns `true` if an address belongs to this namespace. 127.0.0.0/8 and ::1 always do.
+    /// Returns `true` if an address belongs to this namespace. 127.0.0.0/8 always does, and ::1
+    /// unless IPv6 is switched off.
     pub(crate) fn is_local(&self, ip: Ip) -> bool {
-        ip.is_loopback() || self.addresses.contains(&ip)
+        (ip.is_loopback() || self.addresses.contains(&ip)) && (ip.is_v4() || !self.ipv6_is_off(ip))
+    }
+
+    /// Returns `true` if `disable_ipv6` has taken an IPv6 address, and the routes to it, away.
+    fn ipv6_is_off(&self, ip: Ip) -> bool {
+        match ip.is_loopback() {
+            true => self.values.ipv6_off_on_lo,
+            false => self.values.ipv6_off,
+        }
+    }
+
+    /// Looks for a way to an address (`ip_route_output_key`, `ip6_dst_lookup`).
+    ///
+    /// # Errors
+    /// `ENETUNREACH` without a route, `EADDRNOTAVAIL` where IPv6 is switched off and there is no source address.
+    pub(crate) fn route(&self, to: Ip) -> Result<(), Errno> {
+        if self.is_local(to) {
+            return Ok(());
+        }
+        if !to.is_v4() && self.ipv6_is_off(to) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        match self.routed && self.primary(to).is_some() {
+            true => Ok(()),
+            false => Err(Errno::ENETUNREACH),
+        }
     }
 
     /// The first address of the family of `towards`, which routes to other hosts prefer.

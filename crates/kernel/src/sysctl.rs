@@ -4,6 +4,8 @@ use crate::Errno;
 use crate::port::set::PortSet;
 use crate::profile::behaviour::{Scope, TwAge, TwReuse};
 use crate::profile::{Behaviours, Watched};
+use crate::time::MS;
+use crate::unmodelled;
 
 /// The values that hold in one network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,15 @@ pub(crate) struct Values {
     somaxconn: u32,
     pub(crate) bindv6only: bool,
     pub(crate) step_width: u32,
+    /// Milliseconds.
+    pub(crate) rto_max_ms: u32,
+    /// `tcp_syn_linear_timeouts`: the repetitions of a SYN that come before their distance
+    /// doubles.
+    syn_linear: u32,
+    /// `disable_ipv6` of all interfaces.
+    pub(crate) ipv6_off: bool,
+    /// `disable_ipv6` of the loopback interface.
+    pub(crate) ipv6_off_on_lo: bool,
     /// Keys that have been written, a bit each. The others have the kernel's default.
     written: u32,
 }
@@ -50,6 +61,10 @@ enum Key {
     Somaxconn,
     BindV6Only,
     StepWidth,
+    RtoMax,
+    SynLinear,
+    Ipv6Off,
+    Ipv6OffOnLo,
 }
 
 const KEYS: &[(&str, Key)] = &[
@@ -73,6 +88,10 @@ const KEYS: &[(&str, Key)] = &[
     ("net.core.somaxconn", Key::Somaxconn),
     ("net.ipv6.bindv6only", Key::BindV6Only),
     ("net.ipv4.ip_local_port_step_width", Key::StepWidth),
+    ("net.ipv4.tcp_rto_max_ms", Key::RtoMax),
+    ("net.ipv4.tcp_syn_linear_timeouts", Key::SynLinear),
+    ("net.ipv6.conf.all.disable_ipv6", Key::Ipv6Off),
+    ("net.ipv6.conf.lo.disable_ipv6", Key::Ipv6OffOnLo),
 ];
 
 /// The default of the range's low end; the high one's is a behaviour.
@@ -82,6 +101,13 @@ const LOW: u16 = 32768;
 #[must_use]
 pub fn sysctl_names() -> Vec<&'static str> {
     KEYS.iter().map(|(name, _)| *name).collect()
+}
+
+/// Returns `true` if Linux has a sysctl of this name that is not modelled, because no port
+/// depends on it.
+#[must_use]
+pub fn sysctl_has_no_effect(key: &str) -> bool {
+    KEYS.iter().all(|(name, _)| *name != key) && unmodelled::has_no_effect(key)
 }
 
 /// The scope in which a kernel keeps a sysctl; `None` for a key that the model does not know.
@@ -109,8 +135,10 @@ pub(crate) fn scope_of(b: &Watched, key: &str) -> Option<Scope> {
         Key::FinTimeout | Key::SynRetries => b.fin_timeout_scope(),
         Key::MaxTw => b.max_tw_scope(),
         Key::Rfc1337 => b.rfc1337_scope(),
-        Key::Somaxconn | Key::BindV6Only => Scope::Netns,
+        Key::Somaxconn | Key::BindV6Only | Key::Ipv6Off | Key::Ipv6OffOnLo => Scope::Netns,
         Key::StepWidth => when(b.port_step_width()),
+        Key::RtoMax => when(b.rto_max_setting()),
+        Key::SynLinear => when(b.syn_linear() != 0),
     })
 }
 
@@ -149,6 +177,10 @@ impl Values {
             somaxconn: b.somaxconn,
             bindv6only: false,
             step_width: 0,
+            rto_max_ms: 120_000,
+            syn_linear: b.syn_linear,
+            ipv6_off: false,
+            ipv6_off_on_lo: false,
             written: 0,
         }
     }
@@ -171,6 +203,38 @@ impl Values {
             rules.syn_rto_ms();
         }
         self.syn_retries
+    }
+
+    /// `tcp_syn_linear_timeouts`
+    pub(crate) fn syn_linear(&self, rules: &Watched) -> u32 {
+        if self.is_default(Key::SynLinear) {
+            rules.syn_linear();
+        }
+        self.syn_linear
+    }
+
+    /// The time until the next repetition of a SYN after `retries` of them, in nanoseconds
+    /// (`tcp_retransmit_timer`).
+    pub(crate) fn syn_delay_after(&self, rules: &Behaviours, retries: u32) -> u64 {
+        let doublings = retries.saturating_sub(self.syn_linear).min(16);
+        let delay = (u64::from(rules.syn_rto_ms) * MS) << doublings;
+        delay.min(self.rto_max())
+    }
+
+    /// The longest distance between two repetitions, in nanoseconds (`tcp_rto_max`).
+    fn rto_max(&self) -> u64 {
+        u64::from(self.rto_max_ms) * MS
+    }
+
+    /// The time after which a SYN with so many repetitions is given up, in nanoseconds
+    /// (`tcp_model_timeout`). It does not know of repetitions at equal distance, and ends the
+    /// attempt before all of those are made.
+    pub(crate) fn syn_time_limit(&self, rules: &Behaviours, limit: u32) -> u64 {
+        let first = u64::from(rules.syn_rto_ms) * MS;
+        let longest = self.rto_max();
+        let doublings = (longest / first).max(1).ilog2();
+        let doubled = (2u64 << limit.min(doublings)) - 1;
+        doubled * first + u64::from(limit.saturating_sub(doublings)) * longest
     }
 
     /// The backlog that listen() sets: `somaxconn` at most.
@@ -261,7 +325,15 @@ impl Values {
             Key::SynRetries => self.syn_retries = number(1, 127)? as u8,
             Key::Somaxconn => self.somaxconn = number(0, i64::from(i32::MAX))? as u32,
             Key::BindV6Only => self.bindv6only = int()? != 0,
-            Key::StepWidth => self.step_width = number(0, i64::from(i32::MAX))? as u32,
+            Key::StepWidth => self.step_width = number(0, i64::from(u32::MAX))? as u32,
+            Key::RtoMax => self.rto_max_ms = number(1000, 120_000)? as u32,
+            Key::SynLinear => self.syn_linear = number(0, 127)? as u32,
+            Key::Ipv6Off => {
+                self.ipv6_off = int()? != 0;
+                // The kernel writes the value to every interface.
+                self.ipv6_off_on_lo = self.ipv6_off;
+            }
+            Key::Ipv6OffOnLo => self.ipv6_off_on_lo = int()? != 0,
         }
         self.written |= 1 << key as u32;
         Ok(())
@@ -291,6 +363,10 @@ impl Values {
             Key::Somaxconn => self.somaxconn = from.somaxconn,
             Key::BindV6Only => self.bindv6only = from.bindv6only,
             Key::StepWidth => self.step_width = from.step_width,
+            Key::RtoMax => self.rto_max_ms = from.rto_max_ms,
+            Key::SynLinear => self.syn_linear = from.syn_linear,
+            Key::Ipv6Off => self.ipv6_off = from.ipv6_off,
+            Key::Ipv6OffOnLo => self.ipv6_off_on_lo = from.ipv6_off_on_lo,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! itself.
 
 use crate::chooser::Chooser;
-use crate::machine::Machine;
+use crate::machine::{Machine, NsId};
 use crate::time::MS;
 
 /// Intervals, in nanoseconds.
@@ -13,10 +13,10 @@ impl<C: Chooser> Machine<C> {
         u64::from(self.b.syn_rto_ms()) * MS
     }
 
-    /// The number of repetitions of a SYN at that interval before it doubles.
+    /// Until a SYN that was repeated so many times is repeated again.
     #[must_use]
-    pub fn syn_linear(&self) -> u32 {
-        self.b.syn_linear()
+    pub fn syn_repetition(&self, ns: NsId, repetitions: u32) -> u64 {
+        self.syn_delay_after(ns.0, repetitions)
     }
 
     /// Until a FIN is acknowledged at the latest.

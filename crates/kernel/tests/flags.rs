@@ -84,9 +84,12 @@ flags! {
     flag_tw_reuse_not_fin_wait2 = "tw_reuse_not_fin_wait2";
     flag_tw_age = "tw_age";
     flag_tw_stamp_monotonic = "tw_stamp_monotonic";
+    flag_fin_ack_stamped = "fin_ack_stamped";
+    flag_timer_slack = "timer_slack";
     flag_tw_timer = "tw_timer";
     flag_hz = "hz";
     flag_delayed_ack_ms = "delayed_ack_ms";
+    flag_rto_max_setting = "rto_max_setting";
     flag_syn_rto_ms = "syn_rto_ms";
     flag_syn_linear = "syn_linear";
     flag_syn_quick_retry = "syn_quick_retry";

@@ -51,6 +51,10 @@ impl Chooser for Rolled {
         self.0.perturb_step(n)
     }
 
+    fn step_factor(&mut self, most: u32) -> u32 {
+        self.0.perturb_step(most) + 1
+    }
+
     fn garbage_uid_matches(&mut self) -> bool {
         self.0.garbage_uid
     }

@@ -134,10 +134,17 @@ impl Real {
             },
         );
         let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut judge = Judge::new(self.profile.behaviours);
+        // A release does not say how many ticks a second its kernel has; a host may.
+        let mut behaviours = self.profile.behaviours;
+        let hosts = cases.iter().flat_map(|(case, _)| case.hosts.values());
+        behaviours.hz = hosts
+            .filter_map(|host| host.hz)
+            .next()
+            .unwrap_or(behaviours.hz);
+        let mut judge = Judge::new(behaviours);
         for (n, answered) in answers {
             if on.begins_boot(n) {
-                judge = Judge::new(self.profile.behaviours);
+                judge = Judge::new(behaviours);
             }
             let place = scripts[n].0;
             results[place] = Some(match answered {

@@ -84,7 +84,7 @@ pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
 pub use program::{
     Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology,
 };
-pub use release::profile_of;
+pub use release::{profile_of, profile_of_recording};
 pub use scenario_text::scenario_text;
 pub use shrink::{Shrunk, explained, farther, length, shrink};
 #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ pub fn profile_of(release: &str) -> Option<Profile> {
     let exact = profile::find(&name)?;
     // The plain name of the branch, where that is the same.
     let short = name.rsplit_once('.').map_or("", |(short, _)| short);
-    if exact.names.iter().any(|n| n == short) {
+    if name.starts_with("linux-") && exact.names.iter().any(|n| n == short) {
         return profile::find(short);
     }
     Some(exact)
@@ -76,6 +76,23 @@ fn based_on(mainline: &str, distribution: &str) -> Option<String> {
     own.find(|name| name.starts_with(distribution)).cloned()
 }
 
+/// The profile of a recorded kernel: the one that its header names or, where the release is older than the kernel which that
+/// one was read from, the profile of the distribution as released.
+pub fn profile_of_recording(name: &str, release: &str) -> Option<Profile> {
+    let is_first = |first: &str| {
+        let patch = release.strip_prefix("6.8.").and_then(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_digit());
+            rest[..end.unwrap_or(rest.len())].parse::<u32>().ok()
+        });
+        // Ubuntu took the stable releases up to 6.8.12 over first, and those of other branches after that.
+        first == "ubuntu-24.04" && patch.is_some_and(|patch| (1..12).contains(&patch))
+    };
+    match is_first(name) {
+        true => profile::find("ubuntu-24.04.0"),
+        false => profile::find(name),
+    }
+}
+
 /// The number that follows the version: 431 of `-431.el6.x86_64`.
 fn build_of(rest: &str) -> Option<u32> {
     let digits = rest.trim_start_matches('-');
@@ -85,23 +102,57 @@ fn build_of(rest: &str) -> Option<u32> {
 
 /// `-431.el6.x86_64` and the like.
 fn red_hat(rest: &str) -> Option<String> {
-    let build = build_of(rest)?;
-    let name = if rest.contains(".el6") {
-        if build >= 642 { "rhel-6.8" } else { "rhel-6.5" }
-    } else if rest.contains(".el7") {
-        if build >= 1062 {
-            "rhel-7.7"
-        } else {
-            "rhel-7.3"
-        }
-    } else if rest.contains(".el8") {
-        "rhel-8"
-    } else if rest.contains(".el9") {
-        "rhel-9"
-    } else {
-        return None;
-    };
-    Some(name.to_owned())
+    let build = builds_of(rest);
+    let of_release = |el: &str| rest.contains(el);
+    let (_, borders) = RED_HAT.iter().find(|(el, _)| of_release(el))?;
+    let (_, name) = borders.iter().rfind(|(first, _)| build >= *first)?;
+    Some((*name).to_owned())
+}
+
+/// Builds of a kernel package: 372, 19 and 1 of `-372.19.1.el8_6`.
+type Build = [u32; 3];
+
+/// The profiles of Red Hat's releases, each with the first build that has it.
+const RED_HAT: &[(&str, &[(Build, &str)])] = &[
+    (".el6", &[([0; 3], "rhel-6.5"), ([642, 0, 0], "rhel-6.8")]),
+    (
+        ".el7",
+        &[
+            ([0; 3], "rhel-7.3"),
+            ([1062, 0, 0], "rhel-7.7"),
+            ([1160, 0, 0], "rhel-7.9"),
+        ],
+    ),
+    (
+        ".el8",
+        &[
+            ([0; 3], "rhel-8.1"),
+            ([193, 0, 0], "rhel-8.2"),
+            ([240, 0, 0], "rhel-8.3"),
+            ([372, 0, 0], "rhel-8.6"),
+            ([372, 19, 1], "rhel-8.7"),
+            ([477, 0, 0], "rhel-8.8"),
+            ([513, 0, 0], "rhel-8.9"),
+        ],
+    ),
+    (
+        ".el9",
+        &[
+            ([0; 3], "rhel-9.0.0"),
+            ([70, 17, 1], "rhel-9.0"),
+            ([284, 0, 0], "rhel-9.2"),
+            ([362, 0, 0], "rhel-9.3"),
+        ],
+    ),
+    (".el10", &[([0; 3], "rhel-10")]),
+];
+
+fn builds_of(rest: &str) -> Build {
+    let mut numbers = rest
+        .trim_start_matches('-')
+        .split('.')
+        .map_while(|n| n.parse().ok());
+    std::array::from_fn(|_| numbers.next().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -131,11 +182,19 @@ mod tests {
             ("6.17.13+deb13-cloud-amd64", "linux-6.17.13"),
             ("7.3.4+deb13-cloud-amd64", "linux-7.3"),
             ("2.6.32-431.el6.x86_64", "rhel-6.5"),
-            ("3.10.0-1160.el7.x86_64", "rhel-7.7"),
             ("6.1.0-57-arm64", "debian-12"),
             ("5.15.0-1051-aws", "ubuntu-22.04"),
             ("6.8.0-45-generic", "ubuntu-24.04"),
             ("6.6.87.2-microsoft-standard-WSL2", "linux-6.6"),
+            ("3.10.0-1160.el7.x86_64", "rhel-7.9"),
+            ("4.18.0-147.el8.x86_64", "rhel-8.1"),
+            ("4.18.0-372.9.1.el8.x86_64", "rhel-8.6"),
+            ("4.18.0-372.19.1.el8_6.x86_64", "rhel-8.7"),
+            ("4.18.0-553.el8_10.x86_64", "rhel-8.9"),
+            ("5.14.0-70.13.1.el9_0.x86_64", "rhel-9.0.0"),
+            ("5.14.0-70.30.1.el9_0.x86_64", "rhel-9.0"),
+            ("5.14.0-427.13.1.el9_4.x86_64", "rhel-9.3"),
+            ("6.12.0-55.9.1.el10_0.x86_64", "rhel-10"),
             ("4.19.13", "linux-4.19.13"),
             ("4.4.178", "linux-4.4"),
         ] {

@@ -1,6 +1,7 @@
 //! Traces: files of programs and of what a kernel answered to them, as JSON Lines.
 
 use crate::program::Program;
+use fourtuple_kernel::profile::HZ;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,9 @@ pub struct Header {
     pub release: String,
     /// The profile that it stands for.
     pub profile: String,
+    /// The ticks of its clock in a second, where that is not what its distribution has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hz: Option<u32>,
 }
 
 impl Header {
@@ -46,6 +50,7 @@ impl Header {
             kernel,
             release,
             profile,
+            hz: None,
         }
     }
 }
@@ -169,9 +174,15 @@ fn header(text: &str) -> Result<Option<Header>, String> {
             mark.trace
         ));
     }
-    serde_json::from_str(text)
-        .map(Some)
-        .map_err(|e| one_line(&e))
+    let header: Header = serde_json::from_str(text).map_err(|e| one_line(&e))?;
+    match header.hz {
+        Some(hz) if !HZ.contains(&hz) => Err(format!(
+            "invalid `hz` {hz}: expected {} to {} ticks in a second",
+            HZ.start(),
+            HZ.end()
+        )),
+        _ => Ok(Some(header)),
+    }
 }
 
 /// What serde says, with the column but without its own line number, which is always 1.

@@ -70,7 +70,7 @@ pub use span::{Span, Spanned};
 pub use suggest::nearest_few;
 pub use value::{
     Address, Answer, Close, ERRNO_NAMES, Family, Hold, How, Latency, Loss, Op, PortRange, PortRef,
-    format_duration,
+    Switch, format_duration,
 };
 
 /// Reads a scenario from text. `file` is the path that errors show, and gives the scenario its name.

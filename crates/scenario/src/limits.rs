@@ -26,6 +26,10 @@ pub const MAX_ADDRESSES: usize = 1_024;
 pub const MAX_PROCESSES: usize = 256;
 /// Largest `count`, `connections` and `repeat`.
 pub const MAX_COUNT: u32 = 100_000;
+/// Fewest ticks per second of a kernel, and most, that Linux can be built with.
+pub const MIN_HZ: u32 = 24;
+/// See [`MIN_HZ`].
+pub const MAX_HZ: u32 = 1200;
 /// Most connections in one run: the sum over all processes of `count` × `connections` × `repeat`.
 pub const MAX_CONNECTIONS: u64 = 1_000_000;
 /// Most steps in a scenario of the step form.

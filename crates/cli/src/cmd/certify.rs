@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fourtuple_harness::text;
 use fourtuple_kernel::profile;
 use fourtuple_linux::judge::{Counterexample, Judge};
-use fourtuple_linux::{scenario_text, trace};
+use fourtuple_linux::{profile_of_recording, scenario_text, trace};
 
 use super::certify_scenarios::{self, Following};
 use crate::certificate::{Certificate, Certificates};
@@ -54,7 +54,7 @@ impl Args {
         let mut bad = false;
         let mut nothing = recordings.is_empty();
         for on in &recordings {
-            bad |= recording(out, on, &mut rows)?;
+            bad |= recording(out, on, self.overrides.hz, &mut rows)?;
         }
         if !recordings.is_empty() {
             table(out, &rows)?;
@@ -106,7 +106,12 @@ impl Args {
 }
 
 /// Follows a recording; says whether there was an answer that is not allowed.
-fn recording(out: &mut Output, on: &str, rows: &mut Rows) -> Result<bool, Failure> {
+fn recording(
+    out: &mut Output,
+    on: &str,
+    hz: Option<u32>,
+    rows: &mut Rows,
+) -> Result<bool, Failure> {
     let boots =
         trace::read_file(Path::new(on)).map_err(|e| Failure::Told(format!("error: {e}")))?;
     let mut bad = false;
@@ -116,7 +121,11 @@ fn recording(out: &mut Output, on: &str, rows: &mut Rows) -> Result<bool, Failur
                 "error: {on}: the programs have no answers and no header line"
             )));
         };
-        let profile = super::kernels::find(&header.profile)?;
+        let mut profile = profile_of_recording(&header.profile, &header.release)
+            .map_or_else(|| super::kernels::find(&header.profile), Ok)?;
+        if let Some(hz) = header.hz.or(hz) {
+            profile.behaviours.hz = hz;
+        }
         let row = rows
             .entry((profile.name.clone(), header.kernel.clone()))
             .or_insert_with(|| Certificate::new(&header.kernel, "recording"));

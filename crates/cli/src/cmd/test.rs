@@ -94,6 +94,7 @@ impl Args {
         let overrides = Overrides {
             kernel: Vec::new(),
             seed: None,
+            hz: None,
             budget: self.budget,
         };
         let mut selected = select::all(&[folder], &overrides)?;

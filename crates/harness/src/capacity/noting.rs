@@ -92,6 +92,10 @@ impl Chooser for Noting {
         self.seeded.perturb_step(n)
     }
 
+    fn step_factor(&mut self, most: u32) -> u32 {
+        self.seeded.step_factor(most)
+    }
+
     fn garbage_uid_matches(&mut self) -> bool {
         self.seeded.garbage_uid_matches()
     }

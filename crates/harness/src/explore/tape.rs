@@ -154,6 +154,11 @@ impl Chooser for Tape {
         0
     }
 
+    fn step_factor(&mut self, _most: u32) -> u32 {
+        // Every port can be the first candidate; the distance to the next adds none.
+        1
+    }
+
     fn garbage_uid_matches(&mut self) -> bool {
         self.choose(2) == 1
     }

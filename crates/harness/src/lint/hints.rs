@@ -1,7 +1,7 @@
 //! Why a setting does nothing, in words, and which kernels have one.
 
 use fourtuple_kernel::profile::behaviour::Scope;
-use fourtuple_kernel::{sysctl_names, sysctl_scope};
+use fourtuple_kernel::{sysctl_has_no_effect, sysctl_names, sysctl_scope};
 use fourtuple_scenario::{Case, Program, SockOpt};
 
 use super::settings::Owner;
@@ -34,7 +34,23 @@ pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<
         }
         "net.ipv4.ip_local_reserved_ports" => "no search would have taken these ports",
         "net.ipv4.ip_local_port_range" => "no port of this host is chosen by the kernel",
+        "net.ipv4.ip_local_port_step_width" if value == "1" => {
+            "1 is the distance that candidates have without it"
+        }
+        "net.ipv4.ip_local_port_step_width" if value == "2" => {
+            "2 changes nothing where the range has a number of ports that 4 divides, as the default one has"
+        }
+        "net.ipv4.ip_local_port_step_width" => {
+            "it changes the order in which connect() looks at ports, and no search here meets a taken port that it could pass"
+        }
+        "net.ipv4.tcp_rto_max_ms" | "net.ipv4.tcp_syn_linear_timeouts" => {
+            "it changes when a SYN that nobody answers is repeated, and every SYN here is answered"
+        }
         "net.core.somaxconn" => "no listener's queue gets that long",
+        key if key.starts_with("net.mptcp.") => {
+            "multipath TCP is not modelled, but its ports are those of `bind` and `connect`: every subflow but the first binds its address with port 0, which closes the port to each connect() without bind; write it as a process with `bind: ADDR:0`"
+        }
+        key if sysctl_has_no_effect(key) => "it is not modelled: no port depends on it",
         _ => return None,
     };
     Some(text.to_owned())

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
     Asked, Chooser, Endpoint, Family, Ip, MachineId, SockOpt, World, WorldNs, WorldSock,
+    sysctl_has_no_effect,
 };
 use fourtuple_scenario::Case;
 
 use crate::attempt::Name;
+use crate::call;
 use crate::compile::BACKLOG;
 use crate::engine::Cannot;
 use crate::strip::Watch;
@@ -73,7 +75,7 @@ impl<C: Chooser> Net<C> {
             let id = match machines.get(machine) {
                 Some(id) => *id,
                 None => {
-                    let behaviours = match &host.kernel {
+                    let mut behaviours = match &host.kernel {
                         None => profile.behaviours,
                         Some(kernel) => {
                             let found = profile::find(&kernel.value);
@@ -84,6 +86,7 @@ impl<C: Chooser> Net<C> {
                                 .behaviours
                         }
                     };
+                    behaviours.hz = host.hz.unwrap_or(behaviours.hz);
                     let id = net.world.add_machine(behaviours, chooser(machine));
                     machines.insert(machine, id);
                     if host.kernel.is_none() {
@@ -109,7 +112,7 @@ impl<C: Chooser> Net<C> {
                 net.world
                     .set_time_wait(ns, u64::try_from(time_wait.as_nanos()).unwrap_or(u64::MAX));
             }
-            for (key, value) in &host.sysctl {
+            for (key, value) in host.settings() {
                 net.sysctl(index, key, value);
             }
         }
@@ -130,6 +133,9 @@ impl<C: Chooser> Net<C> {
     /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see it.
     pub(crate) fn sysctl(&mut self, host: usize, key: &str, value: &str) {
         let HostNs { name, ns } = &self.hosts[host];
+        if sysctl_has_no_effect(key) {
+            call::note_unmodelled(&mut self.notes, name, key);
+        }
         if let Err(errno) = self.world.sysctl(*ns, key, value) {
             let note = format!("{}{errno}", refusal(name, key, value));
             if !self.notes.contains(&note) {

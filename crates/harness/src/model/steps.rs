@@ -4,9 +4,10 @@
 //! have nothing to wait for, because nothing happens until the next step; they answer `WAITING` at once.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::task::Poll;
 
-use fourtuple_kernel::{Chooser, Endpoint, Errno, WorldSock};
+use fourtuple_kernel::{Chooser, Endpoint, Errno, SockAddr, WorldSock};
 use fourtuple_scenario::{Address, Spanned, Step};
 
 use super::Played;
@@ -115,6 +116,11 @@ impl<C: Chooser> Runner<C> {
         Ok(())
     }
 
+    /// The address that a step passes, if its variable has a value.
+    fn sockaddr(&self, address: &Address) -> Option<SocketAddr> {
+        address.resolve(|name| self.ports.get(name).copied())
+    }
+
     /// The arguments of a step, with its variables looked up; as an error if a variable has no value.
     fn args(&self, step: &Step) -> Result<Args, Args> {
         let address = |address: &Address, make: fn(Endpoint) -> Args| match address
@@ -182,17 +188,27 @@ impl<C: Chooser> Runner<C> {
     }
 
     fn perform(&mut self, step: &Step, id: WorldSock, args: &Args, slot: Slot) {
+        let passed = match step {
+            Step::Bind(bind) => self.sockaddr(&bind.at),
+            Step::Connect(connect) => self.sockaddr(&connect.to),
+            _ => None,
+        };
         let world = &mut self.net.world;
         let result = match (step, args) {
             (Step::Set(set), _) => self.set(id, &set.options).map(|()| Seen::default()),
-            (Step::Bind(_), Args::At(at)) => world.bind(id, *at).map(|()| self.local(id)),
+            (Step::Bind(_), Args::At(at)) => {
+                let at = passed.map_or((*at).into(), SockAddr::from);
+                world.bind(id, at).map(|()| self.local(id))
+            }
             (Step::Listen(_), Args::Backlog(backlog)) => {
                 world.listen(id, *backlog).map(|()| self.local(id))
             }
-            (Step::Connect(_), Args::To(to)) => match self.connect(step, id, *to) {
-                Some(result) => result.map(|()| self.ends(id)),
-                None => return,
-            },
+            (Step::Connect(_), Args::To(to)) => {
+                match self.connect(step, id, passed.map_or((*to).into(), SockAddr::from)) {
+                    Some(result) => result.map(|()| self.ends(id)),
+                    None => return,
+                }
+            }
             (Step::Accept(accept), _) => match world.accept(id, 0) {
                 Poll::Ready(child) => {
                     child.map(|child| self.accepted(step, accept.accepted.as_deref(), child))
@@ -257,7 +273,7 @@ impl<C: Chooser> Runner<C> {
     }
 
     /// Connects; nothing when the call is still waiting.
-    fn connect(&mut self, step: &Step, id: WorldSock, to: Endpoint) -> Option<Result<(), Errno>> {
+    fn connect(&mut self, step: &Step, id: WorldSock, to: SockAddr) -> Option<Result<(), Errno>> {
         let mut answer = self.net.world.connect(id, to);
         if answer == Poll::Pending && self.nonblock(step) {
             return Some(Err(Errno::EINPROGRESS));

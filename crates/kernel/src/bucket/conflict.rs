@@ -15,6 +15,8 @@ use crate::tables::Tables;
 #[derive(Clone, Copy)]
 struct Other {
     addr: Ip,
+    /// The address that IPv4 code sees.
+    shadow: u32,
     family: Family,
     v6only: bool,
     dev: u16,
@@ -41,6 +43,8 @@ struct Side {
     addr: Ip,
     inet6: bool,
     v6only: bool,
+    /// The address that IPv4 code sees.
+    shadow: u32,
 }
 
 /// Returns `true` if two addresses overlap (`inet_rcv_saddr_equal`). A wildcard of `a` or `b`
@@ -71,7 +75,7 @@ fn overlap4(a: Side, b: Side, a_wild: bool, b_wild: bool) -> bool {
     if b.v6only {
         return false;
     }
-    let (x, y) = (a.addr.shadow4(), b.addr.shadow4());
+    let (x, y) = (a.shadow, b.shadow);
     x == y || (a_wild && x == 0) || (b_wild && y == 0)
 }
 
@@ -81,6 +85,7 @@ impl Sock {
             addr: self.rcv_saddr,
             inet6: self.family == Family::Inet6,
             v6only: self.v6only,
+            shadow: self.shadow4(),
         }
     }
 }
@@ -91,6 +96,7 @@ impl Other {
             addr: self.addr,
             inet6: self.family == Family::Inet6,
             v6only: self.v6only,
+            shadow: self.shadow,
         }
     }
 }
@@ -102,6 +108,7 @@ fn other(t: &Tables<'_>, owner: Owner) -> Other {
             let s = &t.socks[i];
             Other {
                 addr: s.rcv_saddr,
+                shadow: s.shadow4(),
                 family: s.family,
                 v6only: s.v6only,
                 dev: s.dev,
@@ -115,6 +122,7 @@ fn other(t: &Tables<'_>, owner: Owner) -> Other {
             let w = &t.tws[i];
             Other {
                 addr: w.local,
+                shadow: w.local.shadow4(),
                 family: w.family,
                 v6only: w.v6only,
                 dev: w.dev,
@@ -278,6 +286,7 @@ pub(crate) fn reuseport_match<C: Chooser>(
                 addr: snap.addr,
                 inet6,
                 v6only: snap.v6only,
+                shadow: snap.addr.shadow4(),
             },
             n.side(),
             true,

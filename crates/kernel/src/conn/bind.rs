@@ -3,7 +3,7 @@
 
 use crate::Errno;
 use crate::Family;
-use crate::addr::{Endpoint, Ip};
+use crate::addr::{Endpoint, Ip, SockAddr};
 use crate::bucket::conflict::{Mode, conflict, reuseport_match, uid_matches};
 use crate::bucket::touch::update_fastreuse;
 use crate::bucket::{Bucket, Fastuid, Owner};
@@ -15,6 +15,9 @@ use crate::namespace::Namespace;
 use crate::profile::Watched;
 use crate::profile::behaviour::{BindFamily, Scope, Touch, V6Foreign};
 use crate::tables::Tables;
+
+/// The interface that has a host's addresses; 1 is `lo`.
+pub(crate) const ETHERNET: u16 = 2;
 
 /// The outcome of taking a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl<C: Chooser> Machine<C> {
     /// # Errors
     /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` or `EAFNOSUPPORT`, in the kernel's order
     /// of checks (`inet_bind`, `inet6_bind`).
-    pub fn bind(&mut self, s: SockId, at: impl Into<Endpoint>) -> Result<(), Errno> {
+    pub fn bind(&mut self, s: SockId, at: impl Into<SockAddr>) -> Result<(), Errno> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
@@ -127,8 +130,16 @@ impl<C: Chooser> Machine<C> {
         Ok(())
     }
 
+    /// Binds a socket to an interface, which a scope does as well as `SO_BINDTODEVICE`.
+    pub(crate) fn bind_to_device(&mut self, i: u32, dev: u16) {
+        let sock = &mut self.socks[i];
+        sock.dev = dev;
+        self.nss[usize::from(sock.ns)].devices |= dev != 0;
+    }
+
     /// The checks before a port is looked for. Returns the address that is really bound.
-    fn check_bind(&mut self, i: u32, mut at: Endpoint) -> Result<Endpoint, Errno> {
+    fn check_bind(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
+        let mut at = wanted.end;
         let sock = &self.socks[i];
         let inet6 = sock.family == Family::Inet6;
         let path: &[&'static str] = if inet6 {
@@ -136,6 +147,9 @@ impl<C: Chooser> Machine<C> {
         } else {
             &["sys_bind", "inet_bind"]
         };
+        if inet6 && wanted.short {
+            return self.refuse(Errno::EINVAL, Rule::ShortAddress, path);
+        }
         if !inet6 && !at.ip.is_v4() {
             match self.b.bind_family() {
                 // The bytes where the IPv4 address would be are the flow label: zero.
@@ -167,8 +181,19 @@ impl<C: Chooser> Machine<C> {
             if at.ip.is_v4() && sock.v6only {
                 return self.refuse(Errno::EINVAL, Rule::BindMappedV6Only, path);
             }
-            if at.ip.is_link_local6() && sock.dev == 0 {
-                return self.refuse(Errno::EINVAL, Rule::BindNotLocal, path);
+            if at.ip.is_link_local6() {
+                let dev = if wanted.scope == 0 {
+                    sock.dev
+                } else {
+                    wanted.scope
+                };
+                match dev {
+                    0 => return self.refuse(Errno::EINVAL, Rule::LinkLocalWithoutScope, path),
+                    ETHERNET => self.bind_to_device(i, dev),
+                    // The addresses of a host are on its other interface.
+                    1 => return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path),
+                    _ => return self.refuse(Errno::ENODEV, Rule::BindNotLocal, path),
+                }
             }
             if foreign {
                 return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path);

@@ -5,9 +5,10 @@
 
 use crate::Errno;
 use crate::Family;
-use crate::addr::{Endpoint, Ip};
+use crate::addr::{Endpoint, Ip, SockAddr};
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
+use crate::conn::bind::ETHERNET;
 use crate::conn::established::{Check, PortFrom, check_established};
 use crate::conn::segment::SegKind;
 use crate::conn::socket::{Link, State};
@@ -25,7 +26,7 @@ impl<C: Chooser> Machine<C> {
 
     /// `connect(to)` on a blocking socket. [`Poll::Pending`] means that the SYN is out and the call
     /// would block (a non-blocking socket returns `EINPROGRESS` here).
-    pub fn connect(&mut self, s: SockId, to: impl Into<Endpoint>) -> Poll<Result<(), Errno>> {
+    pub fn connect(&mut self, s: SockId, to: impl Into<SockAddr>) -> Poll<Result<(), Errno>> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::EINVAL));
         };
@@ -98,7 +99,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Everything up to the SYN (`tcp_v4_connect`, `tcp_v6_connect`).
-    fn start_connect(&mut self, i: u32, to: Endpoint) -> Result<(), Errno> {
+    fn start_connect(&mut self, i: u32, to: SockAddr) -> Result<(), Errno> {
         let to = self.destination(i, to)?;
         let started = self.connect_to(i, to);
         if started.is_err() && to.ip.is_v4() {
@@ -127,20 +128,12 @@ impl<C: Chooser> Machine<C> {
                 Rule::ConnectUnreachable,
                 &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
             );
-        } else if old.is_v4()
-            && old.is_loopback()
-            && !self.ns(ns).is_local(to.ip)
-            && self.ns(ns).routed
-        {
+        } else if let Err(errno) = self.ns(ns).route(to.ip) {
+            return self.refuse_route(errno);
+        } else if old.is_v4() && old.is_loopback() && !self.ns(ns).is_local(to.ip) {
             // Nothing leaves the machine from 127.0.0.0/8 (`__mkroute_output`).
             return self.refuse(
                 Errno::EINVAL,
-                Rule::ConnectUnreachable,
-                &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
-            );
-        } else if !self.ns(ns).is_local(to.ip) && !self.ns(ns).routed {
-            return self.refuse(
-                Errno::ENETUNREACH,
                 Rule::ConnectUnreachable,
                 &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
             );
@@ -166,13 +159,20 @@ impl<C: Chooser> Machine<C> {
         sock.retries = 0;
         sock.fin_in = false;
         sock.unread = 0;
+        if sock.repair() {
+            // The connection is taken as made (`tcp_connect`).
+            sock.state = State::Established;
+            sock.timestamps = false;
+            return Ok(());
+        }
         self.send(i, SegKind::Syn);
         self.arm_syn_retry(i);
         Ok(())
     }
 
     /// Checks the destination and fills in what the caller left open.
-    fn destination(&mut self, i: u32, mut to: Endpoint) -> Result<Endpoint, Errno> {
+    fn destination(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
+        let mut to = wanted.end;
         let sock = &self.socks[i];
         let path: &[&'static str] = match sock.family {
             Family::Inet => &["sys_connect", "inet_stream_connect", "tcp_v4_connect"],
@@ -190,6 +190,9 @@ impl<C: Chooser> Machine<C> {
                 };
             }
         } else {
+            if wanted.short {
+                return self.refuse(Errno::EINVAL, Rule::ShortAddress, path);
+            }
             if to.ip == Ip::ANY6 {
                 // The mapped wildcard counts as a mapped address here.
                 to.ip = if sock.rcv_saddr.is_v4() {
@@ -205,6 +208,19 @@ impl<C: Chooser> Machine<C> {
                     Ip::LOOPBACK4
                 };
             }
+            if to.ip.is_link_local6() {
+                let differs = wanted.scope != 0 && sock.dev != 0 && wanted.scope != sock.dev;
+                if differs || wanted.scope == 0 && sock.dev == 0 {
+                    return self.refuse(Errno::EINVAL, Rule::LinkLocalWithoutScope, path);
+                }
+                if wanted.scope != 0 {
+                    self.bind_to_device(i, wanted.scope);
+                }
+                if self.socks[i].dev != ETHERNET {
+                    return self.refuse_route(Errno::ENETUNREACH);
+                }
+            }
+            let sock = &self.socks[i];
             if to.ip.is_v4() && sock.v6only {
                 return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
             }
@@ -215,8 +231,8 @@ impl<C: Chooser> Machine<C> {
             let mapped_source = sock.rcv_saddr.is_v4();
             if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
                 // The route is looked up first (`ip6_dst_lookup_tail`).
-                if !self.ns(sock.ns).is_local(to.ip) && !self.ns(sock.ns).routed {
-                    return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, path);
+                if let Err(errno) = self.ns(sock.ns).route(to.ip) {
+                    return self.refuse_route(errno);
                 }
                 return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
             }
@@ -240,14 +256,22 @@ impl<C: Chooser> Machine<C> {
                 to
             });
         }
-        match n.primary(to) {
-            Some(ip) if n.routed => Ok(ip),
-            _ => self.refuse(
-                Errno::ENETUNREACH,
-                Rule::ConnectUnreachable,
-                &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
-            ),
+        match (n.route(to), n.primary(to)) {
+            (Ok(()), Some(ip)) => Ok(ip),
+            (route, _) => self.refuse_route(route.err().unwrap_or(Errno::ENETUNREACH)),
         }
+    }
+
+    fn refuse_route<T>(&mut self, errno: Errno) -> Result<T, Errno> {
+        let rule = match errno {
+            Errno::EADDRNOTAVAIL => Rule::Ipv6Off,
+            _ => Rule::ConnectUnreachable,
+        };
+        self.refuse(
+            errno,
+            rule,
+            &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
+        )
     }
 
     /// Ends a connect() that failed before the SYN.

@@ -5,7 +5,7 @@ use crate::chooser::Chooser;
 use crate::conn::segment::SegKind;
 use crate::machine::Machine;
 use crate::profile::behaviour::TwTimer;
-use crate::time::{MS, SEC};
+use crate::time::MS;
 use crate::time_wait::timer::grid_step;
 use crate::timers::TimerKind;
 
@@ -25,15 +25,12 @@ impl<C: Chooser> Machine<C> {
     }
 
     fn syn_retry_delay(&self, i: u32) -> u64 {
-        self.syn_delay_after(u32::from(self.socks[i].retries))
+        self.syn_delay_after(self.socks[i].ns, u32::from(self.socks[i].retries))
     }
 
     /// The time until the next repetition of a SYN after `retries` of them.
-    fn syn_delay_after(&self, retries: u32) -> u64 {
-        let rules = self.b.peek();
-        let doublings = retries.saturating_sub(rules.syn_linear).min(16);
-        let delay = (u64::from(rules.syn_rto_ms) * MS) << doublings;
-        delay.min(120 * SEC)
+    pub(crate) fn syn_delay_after(&self, ns: u16, retries: u32) -> u64 {
+        self.ns(ns).values.syn_delay_after(self.b.peek(), retries)
     }
 
     /// The most by which the next repetition of a SYN may be late on a recorded kernel. Each counts
@@ -44,7 +41,7 @@ impl<C: Chooser> Machine<C> {
             return 0;
         }
         (0..=u32::from(self.socks[i].retries))
-            .map(|n| grid_step(self.b.peek(), self.syn_delay_after(n)))
+            .map(|n| grid_step(self.b.peek(), self.syn_delay_after(self.socks[i].ns, n)))
             .sum()
     }
 
@@ -55,8 +52,12 @@ impl<C: Chooser> Machine<C> {
             .as_ref()
             .and_then(|c| c.syn_count)
             .unwrap_or_else(|| self.ns(ns).values.syn_retries(&self.b));
+        let (limit, retries) = (u32::from(limit), u32::from(self.socks[i].retries));
+        let waited: u64 = (0..=retries).map(|n| self.syn_delay_after(ns, n)).sum();
+        let values = &self.ns(ns).values;
         // The repetitions at equal distance come on top.
-        if u32::from(self.socks[i].retries) >= u32::from(limit) + self.b.syn_linear() {
+        let most = limit + values.syn_linear(&self.b);
+        if retries >= most || waited >= values.syn_time_limit(self.b.peek(), limit) {
             self.socks[i].error = Some(crate::Errno::ETIMEDOUT);
             self.set_close(i);
             self.drop_orphan(i);

@@ -1,6 +1,7 @@
 //! setsockopt(): the options that ports depend on (`sock_setsockopt`, `do_tcp_setsockopt`, ...).
 
 use crate::chooser::Chooser;
+use crate::conn::segment::SegKind;
 use crate::conn::socket::{Sock, State};
 use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
@@ -113,6 +114,11 @@ impl<C: Chooser> Machine<C> {
             return self.refuse(e, Rule::OptionInvalid, &["sys_setsockopt"]);
         }
         self.nss[usize::from(sock.ns)].devices |= sock.dev != 0;
+        if opt == SockOpt::Repair(false) && self.socks[i].state == State::Established {
+            // The other end is asked where the connection stands (`tcp_send_window_probe`).
+            self.send(i, SegKind::Ack);
+            self.settle();
+        }
         Ok(())
     }
 }

@@ -235,6 +235,15 @@ impl Sock {
         self.cold.as_ref().map_or((0, 0), |c| c.range)
     }
 
+    /// The address that IPv4 code sees. A connect() from a mapped address to a native one has left the marker of native
+    /// addresses there (`tcp_v6_connect`).
+    pub(crate) fn shadow4(&self) -> u32 {
+        match self.unanswered {
+            true => Ip::NATIVE,
+            false => self.rcv_saddr.shadow4(),
+        }
+    }
+
     pub(crate) fn repair(&self) -> bool {
         self.cold.as_ref().is_some_and(|c| c.repair)
     }

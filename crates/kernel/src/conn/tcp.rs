@@ -239,8 +239,19 @@ impl<C: Chooser> Machine<C> {
             SegKind::Challenge | SegKind::Refuse => {}
             SegKind::Rst => self.reset(i),
             SegKind::Ack => {
-                self.note_stamp(i, seg);
+                let late = self.socks[i].state == State::FinWait1 && !self.b.fin_ack_stamped();
+                if !late {
+                    self.note_stamp(i, seg);
+                }
                 self.acked(i, seg);
+                if late
+                    && self
+                        .socks
+                        .get(i)
+                        .is_some_and(|s| s.state == State::FinWait2)
+                {
+                    self.note_stamp(i, seg);
+                }
             }
             SegKind::Data(len) => {
                 self.note_stamp(i, seg);

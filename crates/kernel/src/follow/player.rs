@@ -85,7 +85,7 @@ impl<C: Chooser> Belief<C> {
     /// Out of how many ports this call chooses one; 0 where it chooses none.
     fn choice(&self, op: &Op) -> u32 {
         let sock = match op {
-            Op::Bind { sock, at } if at.port == 0 => *sock,
+            Op::Bind { sock, at } if at.end.port == 0 => *sock,
             Op::Listen { sock, .. } | Op::Connect { sock, .. } => *sock,
             _ => return 0,
         };

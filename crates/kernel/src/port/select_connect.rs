@@ -60,6 +60,8 @@ pub(crate) struct Start {
     offset: u32,
     /// The search steps over one port after the other where others step over two.
     by_one: bool,
+    /// The distance between two candidates where `ip_local_port_step_width` sets one.
+    width: Option<u32>,
 }
 
 /// A port that the search has settled on.
@@ -88,6 +90,14 @@ enum Passes {
     /// From a start so high that the kernel's 32-bit sum wraps inside the search, and the order
     /// jumps.
     Wrapping { low: u16, n: u32, base: u32 },
+    /// With `ip_local_port_step_width`: a pass, or two of them, whose candidates are `width` ports
+    /// apart.
+    Wide {
+        low: u16,
+        n: u32,
+        offset: u32,
+        width: u32,
+    },
 }
 
 impl Order {
@@ -110,10 +120,19 @@ impl Order {
         match scan {
             ConnectScan::FromNext => by_one(start.offset, 1),
             ConnectScan::EvenStart => by_one(start.offset & !1, 0),
-            ConnectScan::Parity if start.by_one => by_one(start.offset % n, 0),
+            ConnectScan::Parity if start.by_one => match start.width {
+                Some(width) => {
+                    let offset = start.offset % n;
+                    order(wide(low, n, offset, width), 0, 1)
+                }
+                None => by_one(start.offset % n, 0),
+            },
             ConnectScan::Parity => {
                 let rem = if n > 1 { n & !1 } else { n };
                 let even = (start.offset % rem) & !1;
+                if let Some(width) = start.width {
+                    return order(wide(low, n, even, width), 0, 2);
+                }
                 let pass = |offset| runs_by_two(low, high, offset, rem);
                 let second = if rem > 1 {
                     pass(even + 1)
@@ -131,6 +150,7 @@ impl Order {
             cell: None,
             offset,
             by_one: false,
+            width: None,
         };
         Order::new(scan, low, high, start)
     }
@@ -138,9 +158,15 @@ impl Order {
     /// The ports in this order, each with the steps that it counts.
     fn steps(&self) -> impl Iterator<Item = (u16, u32)> {
         let (first, step) = (self.first, self.step);
-        let (runs, wrapping) = match &self.passes {
-            Passes::Runs(passes) => (&passes[..], None),
-            Passes::Wrapping { low, n, base } => (&[][..], Some((*low, *n, *base))),
+        let (runs, wrapping, wide) = match &self.passes {
+            Passes::Runs(passes) => (&passes[..], None, None),
+            Passes::Wrapping { low, n, base } => (&[][..], Some((*low, *n, *base)), None),
+            Passes::Wide {
+                low,
+                n,
+                offset,
+                width,
+            } => (&[][..], None, Some((*low, *n, *offset, *width))),
         };
         let by_runs = runs.iter().flat_map(move |pass| {
             let ports = pass.iter().flat_map(Run::ports);
@@ -150,7 +176,20 @@ impl Order {
             let port = move |k: u32| low + (base.wrapping_add(k) % n) as u16;
             (first..n + first).map(move |k| (port(k), k))
         });
-        by_runs.chain(literally)
+        let widely = wide.into_iter().flat_map(move |(low, n, offset, width)| {
+            let rem = n - n % step;
+            (0..step).flat_map(move |pass| {
+                let next =
+                    move |at: &u32| Some(at + width).map(|to| if to >= n { to - rem } else { to });
+                let offsets = std::iter::successors(Some(offset + pass), next);
+                // What moves the next search is how many were tried, however far apart they were.
+                let tries = (0..rem).step_by(step as usize);
+                offsets
+                    .zip(tries)
+                    .map(move |(offset, k)| (low + offset as u16, k))
+            })
+        });
+        by_runs.chain(literally).chain(widely)
     }
 
     /// The ports in this order.
@@ -162,8 +201,45 @@ impl Order {
     pub(crate) fn runs(&self) -> Option<&[Run]> {
         match &self.passes {
             Passes::Runs(passes) => Some(passes.as_flattened()),
-            Passes::Wrapping { .. } => None,
+            Passes::Wrapping { .. } | Passes::Wide { .. } => None,
         }
+    }
+}
+
+fn wide(low: u16, n: u32, offset: u32, width: u32) -> Passes {
+    Passes::Wide {
+        low,
+        n,
+        offset,
+        width,
+    }
+}
+
+/// The distance between two candidates of a search with `ip_local_port_step_width`, drawn anew for
+/// every search; `most` is the sysctl, and `range` the number of ports that a pass visits. A factor
+/// that has no divisor in common with it visits them all.
+fn draw_width<C: Chooser>(chooser: &mut C, most: u32, range: u32, step: u32) -> Option<u32> {
+    let most = most.min(range);
+    if most == 0 || range * step <= 1 {
+        return None;
+    }
+    let mut factor = chooser.step_factor(most);
+    while gcd(factor, range) != 1 {
+        factor += 1;
+        if factor.is_multiple_of(2) && range.is_multiple_of(2) {
+            factor += 1;
+        }
+        if factor > most {
+            factor = 1;
+        }
+    }
+    Some(factor * step)
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    match b {
+        0 => a,
+        _ => gcd(b, a % b),
     }
 }
 
@@ -297,7 +373,13 @@ impl<C: Chooser> Machine<C> {
         let sock = &self.socks[i];
         let range = port_range(&self.nss[usize::from(ns)], sock, &self.b);
         let (chooser, now) = (&mut self.chooser, self.clock);
-        let start = self.ports.start(&self.b, chooser, sock, now, range);
+        let mut start = self.ports.start(&self.b, chooser, sock, now, range);
+        let step_width = self.nss[usize::from(ns)].values.step_width;
+        let n = u32::from(range.1 - range.0) + 1;
+        start.width = match start.by_one {
+            true => draw_width(chooser, step_width, n, 1),
+            false => draw_width(chooser, step_width, n / 2, 2),
+        };
         let (low, high) = range;
         let order = Order::new(self.b.connect_scan(), low, high, start);
         let mut index = std::mem::take(&mut self.ns_mut(ns).destinations);
@@ -377,6 +459,7 @@ impl Ports {
             cell,
             offset: chooser.connect_start(base, n, even),
             by_one,
+            width: None,
         }
     }
 

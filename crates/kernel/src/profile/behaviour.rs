@@ -260,6 +260,8 @@ choice! {
         Machine = "machine-wide",
         /// One value for the machine, shown in the first network namespace only.
         MachineHidden = "machine-wide, first namespace only",
+        /// The first namespace's value, which is written and read in all of them; `bind()` in any other finds the default.
+        FirstOnly = "shown per namespace, effective in the first only",
         /// One value for each network namespace.
         Netns = "per namespace",
     }
@@ -430,8 +432,12 @@ behaviours! {
     tw_age: TwAge, "tcp_twsk_unique";
     /// the time stamp of the last segment is monotonic, so 0 in the first second after boot
     tw_stamp_monotonic: bool, "tcp_twsk_unique";
+    /// the acknowledgement of a FIN counts as the last segment of the TIME-WAIT that it makes
+    fin_ack_stamped: bool, "tcp_replace_ts_recent";
     /// what ends a TIME-WAIT
     tw_timer: TwTimer, "inet_twsk_schedule";
+    /// a timer of more than 256 ticks may be late by a 256th of its length
+    timer_slack: bool, "apply_slack";
     /// timer ticks per second
     hz: u32, "jiffies";
     /// longest delay of the acknowledgement of a lone FIN, in milliseconds
@@ -440,6 +446,8 @@ behaviours! {
     syn_rto_ms: u32, "tcp_retransmit_timer";
     /// how many repetitions of a SYN come before their distance doubles
     syn_linear: u32, "tcp_retransmit_timer";
+    /// tcp_rto_max_ms exists: the longest distance between repetitions
+    rto_max_setting: bool, "tcp_rto_max";
     /// the first repetition of a challenged SYN comes after two ticks instead of the full timeout
     syn_quick_retry: bool, "tcp_rcv_synsent_state_process";
     /// a SYN that meets the open other end of an old connection is dropped

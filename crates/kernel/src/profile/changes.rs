@@ -75,11 +75,14 @@ pub const BASE: Behaviours = Behaviours {
     tw_reuse_not_fin_wait2: false,
     tw_age: TwAge::OverOneSecond,
     tw_stamp_monotonic: false,
+    fin_ack_stamped: true,
     tw_timer: TwTimer::SlotWheel,
+    timer_slack: false,
     hz: 1000,
     delayed_ack_ms: 4,
     syn_rto_ms: 3000,
     syn_linear: 0,
+    rto_max_setting: false,
     syn_quick_retry: false,
     syn_mute: false,
     shutdown_after_handshake: false,
@@ -108,6 +111,12 @@ pub const CHANGES: &[Change] = &[
         backports: &[],
         what: "ip_local_reserved_ports",
         apply: |b| b.reserved_ports = Scope::Machine,
+    },
+    Change {
+        since: release(2, 635, 0),
+        backports: &[],
+        what: "timers: Introduce the concept of timer slack for legacy timers",
+        apply: |b| b.timer_slack = true,
     },
     Change {
         since: release(2, 637, 0),
@@ -179,6 +188,18 @@ pub const CHANGES: &[Change] = &[
         apply: |b| b.syn_mute = true,
     },
     Change {
+        since: release(3, 8, 0),
+        backports: &[],
+        what: "tcp: tcp_replace_ts_recent() should not be called from tcp_validate_incoming()",
+        apply: |b| b.fin_ack_stamped = false,
+    },
+    Change {
+        since: release(3, 9, 0),
+        backports: &[],
+        what: "tcp: call tcp_replace_ts_recent() from tcp_ack()",
+        apply: |b| b.fin_ack_stamped = true,
+    },
+    Change {
         since: release(3, 9, 0),
         backports: &[],
         what: "soreuseport: TCP/IPv4 implementation",
@@ -220,7 +241,11 @@ pub const CHANGES: &[Change] = &[
         since: release(4, 1, 0),
         backports: &[],
         what: "tcp/dccp: get rid of central timewait timer",
-        apply: |b| b.tw_timer = TwTimer::Exact,
+        apply: |b| {
+            b.tw_timer = TwTimer::Exact;
+            // The timers of single sockets are not late by as much as that can be seen.
+            b.timer_slack = false;
+        },
     },
     Change {
         since: release(4, 2, 0),
@@ -231,9 +256,14 @@ pub const CHANGES: &[Change] = &[
             b.connect_scan = ConnectScan::EvenStart;
             b.range_high = 60999;
             b.bind_address_no_port = true;
-            b.mapped_source_refused = true;
             b.delayed_ack_ms = 44;
         },
+    },
+    Change {
+        since: release(4, 3, 0),
+        backports: &[],
+        what: "ipv6: Nonlocal bind",
+        apply: |b| b.v6_foreign_bind = V6Foreign::Sysctl,
     },
     Change {
         since: release(4, 6, 0),
@@ -266,6 +296,17 @@ pub const CHANGES: &[Change] = &[
             b.tw_reuse_scope = Scope::Netns;
             b.tw_recycle_scope = Scope::Netns;
         },
+    },
+    Change {
+        since: release(4, 10, 0),
+        backports: &[
+            release(3, 18, 140),
+            release(4, 1, 52),
+            release(4, 4, 155),
+            release(4, 9, 115),
+        ],
+        what: "ipv6: Inhibit IPv4-mapped src address on the wire",
+        apply: |b| b.mapped_source_refused = true,
     },
     Change {
         since: release(4, 11, 0),
@@ -312,12 +353,6 @@ pub const CHANGES: &[Change] = &[
         backports: &[release(4, 4, 155), release(4, 9, 115), release(4, 14, 177)],
         what: "TIME-WAIT copies SO_REUSEPORT",
         apply: |b| b.tw_copies_reuseport = true,
-    },
-    Change {
-        since: release(4, 18, 0),
-        backports: &[],
-        what: "net.ipv6.ip_nonlocal_bind counts on every path",
-        apply: |b| b.v6_foreign_bind = V6Foreign::Sysctl,
     },
     Change {
         since: release(4, 19, 0),
@@ -469,8 +504,14 @@ pub const CHANGES: &[Change] = &[
     },
     Change {
         since: release(6, 12, 0),
-        backports: &[release(5, 10, 262), release(6, 1, 192)],
-        what: "tcp: a FIN_WAIT2 stand-in is never reused by connect()",
+        // The release of 6.6 that took it was not read; those before and after it have it.
+        backports: &[
+            release(5, 10, 262),
+            release(5, 15, 224),
+            release(6, 1, 176),
+            release(6, 6, u16::MAX),
+        ],
+        what: "tcp: avoid reusing FIN_WAIT2 when trying to find port in connect() process",
         apply: |b| b.tw_reuse_not_fin_wait2 = true,
     },
     Change {
@@ -486,6 +527,12 @@ pub const CHANGES: &[Change] = &[
         apply: |b| b.tw_age = TwAge::Millis,
     },
     Change {
+        since: release(6, 15, 0),
+        backports: &[],
+        what: "tcp: add tcp_rto_max_ms sysctl",
+        apply: |b| b.rto_max_setting = true,
+    },
+    Change {
         since: release(6, 17, 0),
         backports: &[],
         what: "net: the uid stays with the socket",
@@ -493,7 +540,7 @@ pub const CHANGES: &[Change] = &[
     },
     Change {
         since: release(6, 18, 0),
-        backports: &[release(6, 17, 13)],
+        backports: &[release(6, 17, 8)],
         what: "tcp: Update bind bucket state on port release",
         apply: |b| b.recompute_on_release = true,
     },
@@ -520,6 +567,7 @@ pub const LONGTERM: &[(u16, u16)] = &[
     (3, 2),
     (3, 10),
     (3, 18),
+    (4, 1),
     (4, 4),
     (4, 9),
     (4, 14),

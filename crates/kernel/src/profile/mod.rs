@@ -14,9 +14,13 @@ pub(crate) use asked::Watched;
 pub use behaviour::{Behaviours, Row};
 pub use parse::UnknownProfile;
 
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use changes::{LONGTERM, MINORS, Release, behaviours_of, release};
+
+/// The values of `CONFIG_HZ`, in ticks per second, that kernels are built with.
+pub const HZ: RangeInclusive<u32> = 24..=1200;
 
 /// One kernel's behaviour under all names that it has.
 #[derive(Clone, Debug, PartialEq)]

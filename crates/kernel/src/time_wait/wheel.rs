@@ -93,6 +93,24 @@ impl<C: Chooser> Machine<C> {
         jiffies * SEC / u64::from(self.b.peek().hz)
     }
 
+    /// A delay as `mod_timer` sets it where timers have slack: of the ticks up to a 256th later, the one whose number has the
+    /// most zeros at its end.
+    fn slackened(&self, delay: u64) -> u64 {
+        let hz = u64::from(self.b.peek().hz);
+        let tick = SEC / hz;
+        let ticks = delay.div_ceil(tick);
+        if ticks < 256 || !self.b.timer_slack() {
+            return delay;
+        }
+        // `jiffies` starts 300 s before its lower half wraps.
+        let now = (1 << 32) - 300 * hz + self.clock.nanos() / tick;
+        let expires = now + ticks;
+        let limit = expires + ticks / 256;
+        let common = u64::BITS - (expires ^ limit).leading_zeros();
+        let set = limit >> (common - 1) << (common - 1);
+        (set - now) * tick
+    }
+
     pub(crate) fn wheel_schedule(&mut self, t: u32, timeout: u64) {
         self.tw.wheel.serial += 1;
         let entry = (t, self.tw.wheel.serial);
@@ -114,7 +132,7 @@ impl<C: Chooser> Machine<C> {
             self.tw.socks[t].timeout = steps as u64 * self.quantum();
         }
         if first {
-            self.tw.wheel.timer = self.arm(TimerKind::Wheel, 0, period, 0);
+            self.tw.wheel.timer = self.arm(TimerKind::Wheel, 0, self.slackened(period), 0);
         }
     }
 
@@ -141,7 +159,7 @@ impl<C: Chooser> Machine<C> {
         }
         if over || self.tw.count > 0 {
             let delay = if quick { SEC } else { self.tw.wheel.period };
-            self.tw.wheel.timer = self.arm(TimerKind::Wheel, 0, delay, 0);
+            self.tw.wheel.timer = self.arm(TimerKind::Wheel, 0, self.slackened(delay), 0);
         }
     }
 
@@ -171,6 +189,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     fn arm_calendar(&mut self, delay: u64) {
+        let delay = self.slackened(delay);
         self.tw.wheel.calendar_due = self.clock.after(delay);
         self.tw.wheel.calendar_timer = self.arm(TimerKind::Calendar, 0, delay, 0);
     }

@@ -6,7 +6,7 @@ use crate::Errno;
 use crate::Family;
 use crate::Shutdown;
 use crate::SockOpt;
-use crate::addr::{Endpoint, Ip};
+use crate::addr::{Ip, SockAddr};
 use crate::chooser::{Chooser, Seeded};
 use crate::follow::{Op, Seen};
 use crate::journal::{Journal, end_of};
@@ -278,7 +278,8 @@ impl<C: Chooser> World<C> {
     ///
     /// # Errors
     /// As there.
-    pub fn bind(&mut self, s: WorldSock, at: Endpoint) -> Result<(), Errno> {
+    pub fn bind(&mut self, s: WorldSock, at: impl Into<SockAddr>) -> Result<(), Errno> {
+        let at = at.into();
         let r = self.machines[s.machine.0].bind(s.sock, at);
         if self.journal.is_some() {
             let seen = self.with_port(s, r);
@@ -313,7 +314,8 @@ impl<C: Chooser> World<C> {
     }
 
     /// [`Machine::connect`]; the whole handshake has happened when this returns.
-    pub fn connect(&mut self, s: WorldSock, to: Endpoint) -> Poll<Result<(), Errno>> {
+    pub fn connect(&mut self, s: WorldSock, to: impl Into<SockAddr>) -> Poll<Result<(), Errno>> {
+        let to = to.into();
         let mut r = self.machines[s.machine.0].connect(s.sock, to);
         if r == Poll::Pending {
             self.settle();

@@ -41,6 +41,10 @@ impl Chooser for Play {
         self.step % n
     }
 
+    fn step_factor(&mut self, most: u32) -> u32 {
+        self.step % most + 1
+    }
+
     fn garbage_uid_matches(&mut self) -> bool {
         self.garbage_uid
     }

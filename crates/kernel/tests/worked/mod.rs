@@ -51,6 +51,11 @@ impl Old {
         self >= Old::H
     }
 
+    /// Long timers are late by a 256th of their length.
+    pub(crate) fn timer_slack(self) -> bool {
+        !matches!(self, Old::A | Old::K | Old::R5 | Old::R8)
+    }
+
     /// Searches in half ranges for bind(0), from even offsets for connect().
     pub(crate) fn even(self) -> bool {
         self >= Old::R8
@@ -141,3 +146,4 @@ mod old_ends;
 mod old_table;
 mod real;
 mod real_order;
+mod routes;

@@ -42,7 +42,7 @@ pub(super) fn example_9_time_wait_in_bound_buckets(era: Old) {
     }
     let b = k.tcp();
     assert_eq!(k.connect(b, k.s1), NOTAVAIL);
-    k.wait(50);
+    k.wait(51);
     assert_eq!(k.held(), [0u16; 0]);
     let b = k.tcp();
     assert_eq!(k.connect(b, k.s1), ok(first(era)));
@@ -264,15 +264,24 @@ fn one_time_wait(k: &mut Bench, at_ms: u64, peer_closes: bool) -> u16 {
     port
 }
 
+/// Compares ends, in tenths of a second, of which those of slack timers may be a few tenths late.
+fn near(got: &[u64], want: &[u64], slack: bool) -> bool {
+    let late = if slack { 3 } else { 0 };
+    let mut pairs = got.iter().zip(want);
+    got.len() == want.len() && pairs.all(|(got, want)| (*want..=want + late).contains(got))
+}
+
 pub(super) fn example_17_length_of_time_wait(era: Old) {
     let exact = era == Old::K;
     let mut k = Bench::far(era.kernel());
     k.range("40000 40999");
     let ports = [0, 7_400, 7_600, 30_000].map(|ms| one_time_wait(&mut k, ms, true));
-    let want = if exact {
-        [600, 674, 676, 900]
-    } else {
-        [600, 600, 675, 900]
+    // From 2.6.35 on each turn of the wheel is late by the slack of its timer.
+    let slack = era.timer_slack();
+    let want = match (exact, slack) {
+        (true, _) => [600, 674, 676, 900],
+        (_, true) => [601, 601, 676, 827],
+        (_, false) => [600, 600, 675, 900],
     };
     assert_eq!(deaths(&mut k, &ports, 59_000), want);
 
@@ -295,7 +304,10 @@ pub(super) fn example_17_length_of_time_wait(era: Old) {
         } else {
             [600, 675, 675, last]
         };
-        assert_eq!(got, want, "{many} entries");
+        assert!(
+            near(&got, &want, slack),
+            "{many} entries: {got:?}, {want:?}"
+        );
     }
 
     // Short timeouts of stand-ins are rounded up.
@@ -303,7 +315,8 @@ pub(super) fn example_17_length_of_time_wait(era: Old) {
     k.with("tcp_fin_timeout", "10");
     let ports = [0, 3_000].map(|ms| one_time_wait(&mut k, ms, false));
     let want = if exact { [100, 130] } else { [225, 225] };
-    assert_eq!(deaths(&mut k, &ports, 4_000), want);
+    let got = deaths(&mut k, &ports, 4_000);
+    assert!(near(&got, &want, slack), "{got:?}, {want:?}");
 }
 
 pub(super) fn example_18_no_time_wait(era: Old) {

@@ -136,7 +136,7 @@ impl Script {
             .collect();
         let mut prelude = Vec::new();
         for (name, host) in &*case.hosts {
-            for (key, value) in &host.sysctl {
+            for (key, value) in host.settings() {
                 prelude.push(sysctl(name, key, value));
             }
         }

@@ -21,7 +21,15 @@ pub(crate) const SCENARIO: &[&str] = &[
     "steps",
     "expect",
 ];
-pub(crate) const HOST: &[&str] = &["addresses", "sysctl", "listen", "kernel", "machine"];
+pub(crate) const HOST: &[&str] = &[
+    "addresses",
+    "ipv6",
+    "sysctl",
+    "listen",
+    "kernel",
+    "hz",
+    "machine",
+];
 pub(crate) const PROCESS: &[&str] = &[
     "on",
     "count",

@@ -9,13 +9,13 @@ use crate::limits::MAX_HOSTS;
 use crate::model::Host;
 use crate::span::{Span, Spanned};
 use crate::suggest::{nearest, one_of};
-use crate::value::{AnyAddress, Endpoint, Name, Word};
+use crate::value::{AnyAddress, Endpoint, Hz, Name, Switch, Word};
 use crate::yaml::{Key, Node};
 
 use super::Problems;
 use super::fields::{Fields, HOST, entries};
 use super::sysctl::sysctls;
-use super::values::{name, spanned, words};
+use super::values::{name, spanned, word, words};
 
 /// The hosts of a scenario by name.
 pub(crate) type Hosts = IndexMap<String, Host>;
@@ -98,9 +98,21 @@ fn host(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Host> {
         addresses: addresses.into_iter().map(|address| address.0).collect(),
         sysctl: fields.take("sysctl", problems, sysctls).unwrap_or_default(),
         listen: listen.into_iter().map(|endpoint| endpoint.0).collect(),
+        ipv6: fields.take("ipv6", problems, word::<Switch>),
+        hz: fields.take("hz", problems, word::<Hz>).map(|hz| hz.0),
         kernel: fields.take("kernel", problems, spanned::<String>),
         machine: fields.take("machine", problems, name),
     };
+    if host.ipv6 == Some(Switch::Off)
+        && let Some(address) = host.addresses.iter().find(|address| address.is_ipv6())
+    {
+        problems.report(
+            fields.node("addresses").map_or(at, |node| node.span),
+            format!("the host has no IPv6, and the address {address}"),
+            "IPv4 addresses, because of `ipv6: off`",
+            Some(format!("remove {address}, or `ipv6: off`")),
+        );
+    }
     for (n, address) in host.listen.iter().enumerate() {
         let span = fields
             .node("listen")

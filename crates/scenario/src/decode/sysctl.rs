@@ -38,7 +38,20 @@ const KNOWN: &[&str] = &[
     "net.ipv4.tcp_max_orphans",
     "net.ipv6.bindv6only",
     "net.ipv6.ip_nonlocal_bind",
+    "net.ipv4.ip_local_port_step_width",
+    "net.ipv4.tcp_rto_max_ms",
+    "net.ipv4.tcp_syn_linear_timeouts",
+    "net.ipv4.tcp_retries1",
+    "net.ipv4.tcp_retries2",
+    "net.ipv6.conf.all.disable_ipv6",
+    "net.ipv6.conf.lo.disable_ipv6",
+    "net.ipv6.conf.default.disable_ipv6",
     "net.core.somaxconn",
+];
+
+/// What `/proc/sys` has beside `net`. No port depends on it, but what an administrator pastes is taken as it is.
+const TREES: &[&str] = &[
+    "abi", "crypto", "debug", "dev", "fs", "kernel", "sunrpc", "user", "vm",
 ];
 
 /// The value of `sysctl`.
@@ -77,7 +90,11 @@ fn check_name(key: &crate::yaml::Key, problems: &mut Problems<'_>) -> bool {
         let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         !part.is_empty() && part.chars().all(word)
     };
-    let shape = parts.len() >= 3 && parts[0] == "net" && parts.iter().all(part);
+    let shape = match parts[..] {
+        ["net", _, _, ..] | ["net", "nf_conntrack_max"] => parts.iter().all(part),
+        [tree, _, ..] => TREES.contains(&tree) && parts.iter().all(part),
+        _ => false,
+    };
     let near = nearest(name, KNOWN.iter().copied()).or_else(|| {
         KNOWN
             .iter()
@@ -96,7 +113,7 @@ fn check_name(key: &crate::yaml::Key, problems: &mut Problems<'_>) -> bool {
     problems.report(
         key.span,
         format!("unknown sysctl {}", quoted(name)),
-        "the name of a sysctl under `net.`",
+        "the name of a sysctl, such as `net.core.somaxconn`",
         Some(help),
     );
     false

@@ -102,11 +102,13 @@ fn host(host: &Host) -> Node {
             Node::list(host.addresses.iter().map(|ip| Node::text(ip.to_string()))),
         );
     }
+    out.some("ipv6", host.ipv6);
     if !host.sysctl.is_empty() {
         out.node("sysctl", sysctls(&host.sysctl));
     }
     out.one_or_many("listen", &host.listen);
     out.some("kernel", host.kernel.as_ref().map(|kernel| &kernel.value));
+    out.some("hz", host.hz);
     out.some("machine", host.machine.as_ref());
     out.map()
 }

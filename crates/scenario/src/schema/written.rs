@@ -37,9 +37,9 @@ macro_rules! patterns {
 patterns! {
     Duration std::time::Duration, r"^\d+(h|m|s|ms|us|ns)$";
     PortRange value::PortRange, r"^\d{1,5}[- ]\d{1,5}$";
-    SocketAddr std::net::SocketAddr, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$";
-    Endpoint value::Endpoint, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$";
-    Address value::Address, r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5}|\$[A-Za-z_][A-Za-z0-9_-]*)$";
+    SocketAddr std::net::SocketAddr, r"^([0-9.]+|\[[0-9A-Fa-f:.]+(%(lo|eth0|1|2))?\]):\d{1,5}$";
+    Endpoint value::Endpoint, r"^([0-9.]+|\[[0-9A-Fa-f:.]+(%(lo|eth0|1|2))?\]):\d{1,5}$";
+    Address value::Address, r"^([0-9.]+|\[[0-9A-Fa-f:.]+(%(lo|eth0|1|2))?\]):(\d{1,5}|\$[A-Za-z_][A-Za-z0-9_-]*)$";
     Latency value::Latency, r"^\d+(h|m|s|ms|us|ns)(\.\.\d+(h|m|s|ms|us|ns))?$";
     Hold value::Hold, r"^(\d+(h|m|s|ms|us|ns)|forever)$";
 }
@@ -68,7 +68,7 @@ macro_rules! choices {
     };
 }
 
-choices! { Family How Close }
+choices! { Family How Close Switch }
 
 /// Values whose schema is written out here, each with its own name.
 macro_rules! schemas {
@@ -100,6 +100,7 @@ schemas! {
     };
     Scalar(true) |_generator| json_schema!({ "type": ["string", "number", "boolean"] });
     Count(true) |_generator| json_schema!({ "type": "integer", "minimum": 1, "maximum": crate::limits::MAX_COUNT });
+    Hz(true) |_generator| json_schema!({ "type": "integer", "minimum": crate::limits::MIN_HZ, "maximum": crate::limits::MAX_HZ });
     Bytes(true) |_generator| json_schema!({ "type": "integer", "minimum": 1, "maximum": crate::limits::MAX_TRANSFER_BYTES });
     Loss(true) |_generator| json_schema!({ "anyOf": [
         { "type": "number", "minimum": 0, "maximum": 1 },

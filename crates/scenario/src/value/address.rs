@@ -1,7 +1,7 @@
 //! Addresses with ports: `192.168.0.12:0`, `[::1]:80`, and in steps `127.0.0.1:$p`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::port::port;
 use super::{Bad, Name, Word};
@@ -12,6 +12,8 @@ use crate::diagnostic::quoted;
 pub struct Address {
     /// The IP address; `0.0.0.0` and `::` are the wildcards.
     pub ip: IpAddr,
+    /// The interface of a link-local address, as a host's interfaces are numbered: 1 is `lo`, 2 is `eth0`, 0 is none.
+    pub scope: u32,
     /// The port.
     pub port: PortRef,
 }
@@ -32,7 +34,7 @@ impl Address {
             PortRef::Number(port) => *port,
             PortRef::Variable(name) => lookup(name)?,
         };
-        Some(SocketAddr::new(self.ip, port))
+        Some(joined(self.ip, self.scope, port))
     }
 
     /// The variable in the port's place, if there is one.
@@ -48,6 +50,10 @@ impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Self {
             ip: address.ip(),
+            scope: match address {
+                SocketAddr::V4(_) => 0,
+                SocketAddr::V6(v6) => v6.scope_id(),
+            },
             port: PortRef::Number(address.port()),
         }
     }
@@ -57,7 +63,10 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ip {
             IpAddr::V4(ip) => write!(f, "{ip}:")?,
-            IpAddr::V6(ip) => write!(f, "[{ip}]:")?,
+            IpAddr::V6(ip) => match INTERFACES.iter().find(|(_, number)| *number == self.scope) {
+                Some((name, _)) => write!(f, "[{ip}%{name}]:")?,
+                None => write!(f, "[{ip}]:")?,
+            },
         }
         match &self.port {
             PortRef::Number(port) => write!(f, "{port}"),
@@ -66,16 +75,53 @@ impl fmt::Display for Address {
     }
 }
 
-/// Cuts `ADDR:PORT` in two.
-fn split(text: &str) -> Result<(IpAddr, &str), Bad> {
+/// The interfaces of a host, by name and number.
+const INTERFACES: &[(&str, u32)] = &[("lo", 1), ("eth0", 2)];
+
+/// An address with what was written behind `%` and behind the brackets.
+fn joined(ip: IpAddr, scope: u32, port: u16) -> SocketAddr {
+    match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, port),
+        IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope)),
+    }
+}
+
+/// Reads an IPv6 address and the interface behind it, as in `fe80::1%eth0`.
+fn scoped(text: &str) -> Result<(IpAddr, u32), Bad> {
+    let (ip, zone) = match text.split_once('%') {
+        Some((ip, zone)) => (ip, Some(zone)),
+        None => (text, None),
+    };
+    let not_an_address = || Bad::message(format!("{} is not an IPv6 address", quoted(ip)));
+    let ip: Ipv6Addr = ip.parse().map_err(|_| not_an_address())?;
+    let Some(zone) = zone else {
+        return Ok((IpAddr::V6(ip), 0));
+    };
+    if !ip.is_unicast_link_local() {
+        return Err(
+            Bad::message(format!("{ip} is not a link-local address")).and_help(format!(
+                "write `[{ip}]`; only link-local addresses have an interface"
+            )),
+        );
+    }
+    let number = |(name, number): &(&str, u32)| *name == zone || number.to_string() == zone;
+    match INTERFACES.iter().find(|one| number(one)) {
+        Some((_, number)) => Ok((IpAddr::V6(ip), *number)),
+        None => Err(
+            Bad::message(format!("a host has no interface {}", quoted(zone)))
+                .and_help(format!("write `[{ip}%eth0]`, or `%lo`")),
+        ),
+    }
+}
+
+/// Cuts `ADDR:PORT` in address, interface and port.
+fn split(text: &str) -> Result<(IpAddr, u32, &str), Bad> {
     if let Some(rest) = text.strip_prefix('[') {
         let (ip, port) = rest
             .split_once("]:")
             .ok_or_else(|| Bad::help("write an IPv6 address as `[::1]:80`"))?;
-        let ip: Ipv6Addr = ip
-            .parse()
-            .map_err(|_| Bad::message(format!("{} is not an IPv6 address", quoted(ip))))?;
-        return Ok((IpAddr::V6(ip), port));
+        let (ip, scope) = scoped(ip)?;
+        return Ok((ip, scope, port));
     }
     // A port behind bare colons cannot be told from the last part of the address, so both are asked for anew.
     if text.parse::<Ipv6Addr>().is_ok() {
@@ -97,7 +143,7 @@ fn split(text: &str) -> Result<(IpAddr, &str), Bad> {
         )));
     }
     match ip.parse::<IpAddr>() {
-        Ok(ip) => Ok((ip, port)),
+        Ok(ip) => Ok((ip, 0, port)),
         Err(_) => Err(
             Bad::message(format!("{} is not an IP address", quoted(ip))).and_help(
                 "addresses are written as numbers: `192.168.0.12:0`; names are not looked up",
@@ -110,12 +156,12 @@ impl Word for SocketAddr {
     const EXPECTED: &'static str = "ADDR:PORT such as `192.168.0.12:0` or `[::1]:80`";
 
     fn parse(text: &str) -> Result<Self, Bad> {
-        let (ip, number) = split(text)?;
+        let (ip, scope, number) = split(text)?;
         if number.starts_with('$') {
             return Err(Bad::message("a `$` variable can only be used in steps")
                 .and_help("for a matrix axis, write `${name}`"));
         }
-        Ok(Self::new(ip, port(number)?))
+        Ok(joined(ip, scope, port(number)?))
     }
 }
 
@@ -140,12 +186,12 @@ impl Word for Address {
         "ADDR:PORT such as `127.0.0.1:5000`, `[::1]:0` or `127.0.0.1:$p`";
 
     fn parse(text: &str) -> Result<Self, Bad> {
-        let (ip, number) = split(text)?;
+        let (ip, scope, number) = split(text)?;
         let port = match number.strip_prefix('$') {
             Some(name) => PortRef::Variable(Name::parse(name)?.0),
             None => PortRef::Number(port(number)?),
         };
-        Ok(Self { ip, port })
+        Ok(Self { ip, scope, port })
     }
 }
 

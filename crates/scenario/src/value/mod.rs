@@ -16,11 +16,11 @@ pub use answer::{Answer, ERRNO_NAMES};
 pub use duration::format_duration;
 pub use fourtuple_syscall::{Family, Op, PortRange, Shutdown as How};
 pub(crate) use words::Linger;
-pub use words::{Close, Hold, Latency, Loss};
+pub use words::{Close, Hold, Latency, Loss, Switch};
 
 pub(crate) use address::{AnyAddress, Endpoint};
 pub(crate) use name::Name;
-pub(crate) use numbers::{Bytes, Count, Ordinary};
+pub(crate) use numbers::{Bytes, Count, Hz, Ordinary};
 pub(crate) use port::OptionRange;
 
 /// A value that is written as one word.

@@ -1,7 +1,7 @@
 //! Numbers, each kind with its bounds.
 
 use super::{Bad, Word};
-use crate::limits::{MAX_COUNT, MAX_TRANSFER_BYTES};
+use crate::limits::{MAX_COUNT, MAX_HZ, MAX_TRANSFER_BYTES, MIN_HZ};
 
 fn whole(text: &str) -> Option<u64> {
     let all = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -29,6 +29,18 @@ impl Word for Count {
 
     fn parse(text: &str) -> Result<Self, Bad> {
         bounded(text, 1, MAX_COUNT).map(Self)
+    }
+}
+
+/// Ticks per second.
+pub(crate) struct Hz(pub(crate) u32);
+
+impl Word for Hz {
+    const EXPECTED: &'static str =
+        "the kernel's CONFIG_HZ, a whole number from 24 to 1200 such as `250`";
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        bounded(text, MIN_HZ, MAX_HZ).map(Self)
     }
 }
 

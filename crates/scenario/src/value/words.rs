@@ -72,6 +72,16 @@ impl Word for Shutdown {
 }
 
 words! {
+    /// What is on or off.
+    Switch, "`on` or `off`" {
+        /// On.
+        On "on",
+        /// Off.
+        Off "off",
+    }
+}
+
+words! {
     /// Who ends the connections of a process once they have been held.
     Close, "`client`, `server`, `both` or `reset`" {
         /// The process closes first, and TIME-WAIT stays on its side.

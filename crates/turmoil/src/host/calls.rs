@@ -4,7 +4,9 @@ use super::conns::{Direction, Key};
 use super::options::Kept;
 use super::state::{Failure, Open, Sets, State};
 use bytes::Bytes;
-use fourtuple_kernel::{Endpoint, Errno, Family, NsId, Shutdown, SockId, SockOpt, State as Tcp};
+use fourtuple_kernel::{
+    Endpoint, Errno, Family, NsId, Shutdown, SockAddr, SockId, SockOpt, State as Tcp,
+};
 use std::task::{Context, Poll, Waker};
 
 type Answer<T> = Result<T, Errno>;
@@ -51,7 +53,7 @@ impl State {
         self.note(answer, || format!("setsockopt({})", opt.c_name()))
     }
 
-    pub(crate) fn bind(&mut self, id: SockId, at: Endpoint) -> Answer<()> {
+    pub(crate) fn bind(&mut self, id: SockId, at: SockAddr) -> Answer<()> {
         let answer = self.machine.bind(id, at);
         self.note(answer, || format!("bind({at})"))
     }
@@ -63,12 +65,12 @@ impl State {
     }
 
     /// Starts to connect, or asks how it is going.
-    pub(crate) fn connect(&mut self, id: SockId, to: Endpoint) -> Answer<()> {
+    pub(crate) fn connect(&mut self, id: SockId, to: SockAddr) -> Answer<()> {
         let before = self.machine.state(id);
         let answer = self.machine.connect(id, to);
         let started = before == Tcp::Close && !matches!(answer, Poll::Ready(Err(Errno::EISCONN)));
         if started && self.machine.state(id) != Tcp::Close {
-            self.connecting(id, to);
+            self.connecting(id, to.end);
             self.timer_set(Sets::Syn);
         }
         self.route();

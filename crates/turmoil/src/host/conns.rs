@@ -1,7 +1,7 @@
 //! What the port model does not know about connections: their bytes and who waits for them.
 
 use bytes::{Buf, Bytes};
-use fourtuple_kernel::time::{SEC, Time};
+use fourtuple_kernel::time::Time;
 use fourtuple_kernel::{Endpoint, NsId, Segment, SockId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::Waker;
@@ -260,18 +260,14 @@ impl Conns {
         }
     }
 
-    /// A SYN went out now. `rto` is the time to the first repetition, which the kernel keeps for
-    /// the first `linear` of them and then doubles.
-    pub(crate) fn syn_sent(&mut self, key: Key, now: Time, rto: u64, linear: u32) {
+    /// A SYN went out now. `until_next` is the time to the next one after so many repetitions.
+    pub(crate) fn syn_sent(&mut self, key: Key, now: Time, until_next: impl Fn(u32) -> u64) {
         let Some(conn) = self.table.get_mut(&key) else {
             return;
         };
-        let wait = rto << conn.syns.saturating_sub(linear).min(16);
+        let wait = until_next(conn.syns);
         conn.syns += 1;
-        self.checks
-            .entry(now.after(wait.min(120 * SEC)))
-            .or_default()
-            .push(key);
+        self.checks.entry(now.after(wait)).or_default().push(key);
     }
 
     /// The next time at which a connect() may have been given up.

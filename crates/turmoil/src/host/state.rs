@@ -246,8 +246,9 @@ impl State {
 
     pub(crate) fn syn_went_out(&mut self, key: Key) {
         let now = self.machine.now();
-        let (timeout, linear) = (self.machine.syn_timeout(), self.machine.syn_linear());
-        self.conns.syn_sent(key, now, timeout, linear);
+        let machine = &self.machine;
+        self.conns
+            .syn_sent(key, now, |before| machine.syn_repetition(key.ns, before));
     }
 
     /// The host has crashed: nothing is left, and nobody hears of it.

@@ -206,6 +206,20 @@ pub(super) const PINS: &[Pin] = &[
         ],
     },
     Pin {
+        behaviour: "rto_max_setting",
+        kernel: "linux-6.15",
+        program: |b| {
+            let mut k = Bench::local_with(b);
+            let written = outcome(k.sysctl("tcp_rto_max_ms", "1000"));
+            let refused = outcome(k.sysctl("tcp_rto_max_ms", "999"));
+            format!("{written} {refused}")
+        },
+        answers: &[
+            (|b| b.rto_max_setting = true, "ok EINVAL"),
+            (|b| b.rto_max_setting = false, "ENOENT ENOENT"),
+        ],
+    },
+    Pin {
         behaviour: "syn_rto_ms",
         kernel: "linux-3.1",
         program: |b| give_up(b, 1),

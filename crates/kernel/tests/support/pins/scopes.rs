@@ -69,6 +69,10 @@ macro_rules! scope_pin {
                     concat!("ENOENT ", $off, " ", $off, " ok ", $on, " ", $on),
                 ),
                 (
+                    |b| b.$field = Scope::FirstOnly,
+                    concat!("ok ", $on, " ", $off, " ok ", $on, " ", $off),
+                ),
+                (
                     |b| b.$field = Scope::Netns,
                     concat!("ok ", $off, " ", $on, " ok ", $on, " ", $off),
                 ),

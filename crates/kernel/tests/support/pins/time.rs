@@ -107,6 +107,33 @@ pub(super) const PINS: &[Pin] = &[
         ],
     },
     Pin {
+        behaviour: "fin_ack_stamped",
+        kernel: "rhel-6.5",
+        program: |b| {
+            let mut k = Bench::local_with(b);
+            k.range("40000 40000").with("tcp_tw_reuse", "1");
+            let s = k.unbound_pair(k.s1);
+            k.wait(5);
+            // The other end stays open, so that nothing but the acknowledgement of the FIN comes back.
+            k.close(s);
+            k.wait_ms(50);
+            text(k.unbound(k.s1))
+        },
+        answers: &[
+            (|b| b.fin_ack_stamped = true, "EADDRNOTAVAIL"),
+            (|b| b.fin_ack_stamped = false, "EINPROGRESS"),
+        ],
+    },
+    Pin {
+        behaviour: "timer_slack",
+        kernel: "linux-4.0",
+        program: |b| deaths(b, 1),
+        answers: &[
+            (|b| b.timer_slack = true, "60160 60160 67680"),
+            (|b| b.timer_slack = false, "60000 60000 67500"),
+        ],
+    },
+    Pin {
         behaviour: "tw_timer",
         kernel: "linux-4.1",
         program: |b| {

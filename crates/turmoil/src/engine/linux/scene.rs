@@ -10,10 +10,11 @@ use crate::host::{Kernel, boot};
 use crate::network::Network;
 use crate::sim::LinuxSim;
 use crate::{Errno, Socket};
+use fourtuple_harness::call::note_unmodelled;
 use fourtuple_harness::compile::BACKLOG;
 use fourtuple_harness::{Answer, Attempts, Caller, Cannot, Name, Recorder, Seen, Slot};
 use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_kernel::{Endpoint, Family, Refusal, SockOpt};
+use fourtuple_kernel::{Endpoint, Family, Refusal, SockOpt, sysctl_has_no_effect};
 use fourtuple_program::HostId;
 use fourtuple_scenario::{Case, Program};
 use std::cell::{Cell, RefCell};
@@ -60,6 +61,8 @@ pub(super) struct Scene {
     /// Longest time that a packet is under way.
     pub(super) latency: Duration,
     booted: Cell<bool>,
+    /// Sysctls that have no effect on ports, by host, until they are noted.
+    unmodelled: Vec<(String, String)>,
 }
 
 /// The errno of an error of a socket call.
@@ -76,9 +79,10 @@ impl Scene {
     ) -> Result<Rc<Self>, Cannot> {
         let mut machines: Vec<(Name, IpAddr, Vec<Linux>)> = Vec::new();
         let mut hosts = Vec::new();
+        let mut unmodelled = Vec::new();
         for (name, host) in &*case.hosts {
             let machine = host.machine.as_deref().unwrap_or(name);
-            let behaviours = match &host.kernel {
+            let mut behaviours = match &host.kernel {
                 None => profile.behaviours,
                 Some(kernel) => {
                     let found = profile::find(&kernel.value);
@@ -89,16 +93,19 @@ impl Scene {
                         .behaviours
                 }
             };
+            behaviours.hz = host.hz.unwrap_or(behaviours.hz);
             let mut linux = Linux::with_behaviours(case.kernel_of(name), behaviours)
                 .only_addresses(host.addresses.iter().copied())
                 .seed(case.seed)
                 .window(u32::MAX);
             linux.time_wait = case.time_wait;
             linux.sysctls = host
-                .sysctl
-                .iter()
-                .map(|(k, v)| (k.clone(), v.clone()))
+                .settings()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect();
+            let unknown = linux.sysctls.iter().map(|(key, _)| key);
+            let unknown = unknown.filter(|key| sysctl_has_no_effect(key));
+            unmodelled.extend(unknown.map(|key| (name.clone(), key.clone())));
             let found = machines
                 .iter()
                 .position(|(n, ..)| **n == *machine)
@@ -138,6 +145,7 @@ impl Scene {
             failed: RefCell::default(),
             latency: case.network.latency.unwrap_or_default().max,
             booted: Cell::new(false),
+            unmodelled,
             hosts,
         });
         for (name, turmoil, linuxes) in machines {
@@ -165,6 +173,9 @@ impl Scene {
     /// All machines have booted for the first time.
     fn booted(&self) {
         self.booted.set(true);
+        for (host, key) in &self.unmodelled {
+            self.note_sysctl(host, key);
+        }
         for machine in self.jobs.keys() {
             let Some(kernel) = self.network.kernel(machine) else {
                 continue;
@@ -209,6 +220,13 @@ impl Scene {
         let mut notes = self.notes.borrow_mut();
         if !notes.contains(&note) {
             notes.push(note);
+        }
+    }
+
+    /// Notes a sysctl that has no effect on ports.
+    pub(super) fn note_sysctl(&self, host: &str, key: &str) {
+        if sysctl_has_no_effect(key) {
+            note_unmodelled(&mut self.notes.borrow_mut(), host, key);
         }
     }
 

@@ -9,6 +9,7 @@ use fourtuple_scenario::{Address, Options, Spanned, Step};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -123,6 +124,7 @@ impl Runner {
             return;
         };
         let namespace = self.scene.hosts[host].namespace;
+        self.scene.note_sysctl(&self.scene.hosts[host].name, key);
         let written = kernel.enter(|s| {
             let ns = s.namespaces[namespace].0;
             let written = s.machine.sysctl(ns, key, value);
@@ -163,6 +165,13 @@ impl Runner {
                     .await
             }
         }
+    }
+
+    /// The address that a step passes, whose variable is known to have a value.
+    fn sockaddr(&self, address: &Address) -> SocketAddr {
+        let port = |name: &str| self.ports.get(name).copied();
+        let unknown = SocketAddr::new(address.ip, 0);
+        address.resolve(port).unwrap_or(unknown)
     }
 
     /// The arguments of a step, with its variables looked up; as an error if a variable has no
@@ -247,15 +256,19 @@ impl Runner {
         };
         let result = match (step, args.clone()) {
             (Step::Set(set), _) => return self.set(slot, host, socket, set.options.clone()).await,
-            (Step::Bind(_), Args::At(at)) => Some(
-                self.on(host, move || s.bind(at.into()).map(|()| Scene::local(&s)))
-                    .await,
-            ),
+            (Step::Bind(bind), Args::At(_)) => Some({
+                let at = self.sockaddr(&bind.at);
+                self.on(host, move || s.bind(at).map(|()| Scene::local(&s)))
+                    .await
+            }),
             (Step::Listen(_), Args::Backlog(backlog)) => Some(
                 self.on(host, move || s.listen(backlog).map(|()| Scene::local(&s)))
                     .await,
             ),
-            (Step::Connect(_), Args::To(to)) => self.connect(host, s, to, nonblock).await,
+            (Step::Connect(connect), Args::To(_)) => {
+                self.connect(host, s, self.sockaddr(&connect.to), nonblock)
+                    .await
+            }
             (Step::Accept(accept), _) => {
                 let result = self.on(host, move || s.try_accept_as(0)).await;
                 let result =
@@ -324,12 +337,12 @@ impl Runner {
         &self,
         host: usize,
         socket: Rc<Socket>,
-        to: Endpoint,
+        to: SocketAddr,
         nonblock: bool,
     ) -> Option<Outcome> {
         let s = Rc::clone(&socket);
         let deadline = self.scene.pace.now() + PATIENCE;
-        match self.on(host, move || s.start_connect(to.into())).await {
+        match self.on(host, move || s.start_connect(to)).await {
             Err(e) if errno_of(&e) == Some(Errno::EINPROGRESS) => {}
             result => return Some(result.map(|()| Scene::ends(&socket))),
         }
