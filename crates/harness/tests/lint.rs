@@ -156,7 +156,7 @@ fn settings_that_a_kernel_has_not_are_told_with_its_name() {
         "{message}"
     );
 
-    let nobody = with("net.ipv4.tcp_window_scaling: 0");
+    let nobody = with("net.ipv4.no_such_setting: 0");
     let told = one(&client("linux-6.18", &nobody, "count: 5"));
     let message = &told.diagnostic.message;
     assert!(message.contains("the model does not know"), "{message}");

@@ -3,8 +3,9 @@
 
 mod support;
 
-use fourtuple_kernel::{Errno, PortRange, Rule, SockOpt};
+use fourtuple_kernel::{Errno, PortRange, Rule, SockAddr, SockOpt};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::task::Poll;
 use support::{Answer, Bench};
 
@@ -176,6 +177,21 @@ cases! {
     connect_state: ConnectState, "linux-6.1", EISCONN, |k| {
         let s = k.unbound_pair(k.s1);
         k.connect(s, k.s2)
+    };
+    link_local_without_scope: LinkLocalWithoutScope, "linux-6.18", EINVAL, |k| {
+        let s = k.tcp6();
+        k.connect(s, "[fe80::1]:53")
+    };
+    short_address: ShortAddress, "linux-6.18", EINVAL, |k| {
+        let s = k.tcp6();
+        let mut short: SockAddr = "127.0.0.1:53".parse::<SocketAddr>().expect("an address").into();
+        short.short = true;
+        port_of(k.w.bind(s, short))
+    };
+    ipv6_off: Ipv6Off, "linux-6.18", EADDRNOTAVAIL, |k| {
+        k.with("net.ipv6.conf.lo.disable_ipv6", "1");
+        let s = k.tcp6();
+        k.connect(s, "[::1]:53")
     };
     option_unknown: OptionUnknown, "linux-2.6.32", ENOPROTOOPT, |k| {
         let s = k.tcp();

@@ -30,6 +30,10 @@ fn name_of(release: &str) -> Option<String> {
     {
         return Some(name);
     }
+    // Ubuntu's 6.8 took rules of later stable branches over; build 151 was read, builds before it count as released.
+    if rest.ends_with("-generic") && (major, minor) == (6, 8) && build_of(rest) >= Some(151) {
+        return Some("ubuntu-24.04".into());
+    }
     if UBUNTU.iter().any(|flavour| rest.ends_with(flavour))
         && let Some(name) = based_on(&mainline, "ubuntu-")
     {
@@ -184,8 +188,9 @@ mod tests {
             ("2.6.32-431.el6.x86_64", "rhel-6.5"),
             ("6.1.0-57-arm64", "debian-12"),
             ("5.15.0-1051-aws", "ubuntu-22.04"),
-            ("6.8.0-45-generic", "ubuntu-24.04"),
-            ("6.6.87.2-microsoft-standard-WSL2", "linux-6.6"),
+            ("6.8.0-45-generic", "ubuntu-24.04.0"),
+            ("6.8.0-151-generic", "ubuntu-24.04"),
+            ("6.6.87.2-microsoft-standard-WSL2", "linux-6.6.87"),
             ("3.10.0-1160.el7.x86_64", "rhel-7.9"),
             ("4.18.0-147.el8.x86_64", "rhel-8.1"),
             ("4.18.0-372.9.1.el8.x86_64", "rhel-8.6"),

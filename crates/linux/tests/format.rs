@@ -49,7 +49,7 @@ fn errors_name_the_line() {
         ),
         (
             r#"{"program":"x","steps":[{"op":"ns","result":"EWHAT"}]}"#,
-            "t:2: column 53: `result`: `EWHAT` is not",
+            "t:2: column 53: `result`: invalid result `EWHAT`",
         ),
         (
             r#"{"program":"x","steps":[{"op":"ns","colour":1}]}"#,

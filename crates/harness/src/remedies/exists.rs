@@ -82,7 +82,7 @@ mod tests {
         );
         assert_eq!(
             history.since(|b| b.local_port_range_option),
-            "linux-6.3, linux-6.1, debian-12"
+            "linux-6.3, linux-6.1, bottlerocket-6.1, amazon-2023, debian-12"
         );
         assert_eq!(history.since(|_| true), "every kernel");
         assert_eq!(history.since(|_| false), "no kernel");

@@ -252,7 +252,8 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn take_port(&mut self, sk: u32, port: u16, mode: Mode, best: Option<u16>) -> Taken {
         self.read_undefined(sk, port);
         let ns = self.socks[sk].ns;
-        let fast_path = best.is_none();
+        // Up to 4.10 a remembered bucket is judged by its owners.
+        let fast_path = best.is_none() || self.b.touch() != Touch::Owners;
         let (t, chooser) = self.tables(ns);
         match bind_may_use(&t, chooser, sk, port, mode, fast_path) {
             BindVerdict::Free => self.take_free(sk, port),

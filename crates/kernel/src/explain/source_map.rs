@@ -74,7 +74,8 @@ functions! {
         [BindNotLocal, BindPrivileged, BindAlreadyBound], reference;
     "inet6_bind", "checks of bind() before the port, AF_INET6", "all",
         "conn/bind.rs" => "check_bind",
-        [BindNotLocal, BindPrivileged, BindAlreadyBound, BindMappedV6Only];
+        [BindNotLocal, BindPrivileged, BindAlreadyBound, BindMappedV6Only, LinkLocalWithoutScope,
+         ShortAddress];
     "inet_csk_get_port", "taking a port: bind() and listen()", "all",
         "conn/bind.rs" => "bind_may_use", [BindConflict, ListenConflict], reference;
     "inet_csk_find_open_port", "ephemeral port selection of bind() and listen()",
@@ -115,7 +116,10 @@ functions! {
     "tcp_v4_connect", "connect() up to the port, AF_INET", "all",
         "conn/connect.rs" => "connect_to", [ConnectUnreachable, ConnectFamily], reference;
     "tcp_v6_connect", "connect() up to the port, AF_INET6", "all",
-        "conn/connect.rs" => "destination", [ConnectUnreachable, ConnectFamily];
+        "conn/connect.rs" => "destination",
+        [ConnectUnreachable, ConnectFamily, LinkLocalWithoutScope, ShortAddress];
+    "addrconf_disable_ipv6", "disable_ipv6", "all",
+        "conn/connect.rs" => "refuse_route", [Ipv6Off];
     "__inet_hash_connect", "ephemeral port selection of connect()", "all",
         "port/select_connect.rs" => "connect_may_use",
         [ConnectNoPort, ConnectSkipFastreuse, ConnectTupleTaken, ConnectTupleTimeWait,
@@ -133,6 +137,8 @@ functions! {
         "conn/tcp.rs" => "send", [];
     "tcp_retransmit_timer", "repetitions of a SYN", "all",
         "conn/retransmit.rs" => "retry_syn", [ConnectTimedOut];
+    "tcp_rto_max", "the longest distance of repetitions", "6.15 and later",
+        "sysctl.rs" => "rto_max", [];
     "tcp_conn_request", "a SYN that meets a listener", "all",
         "conn/handshake.rs" => "receive_syn", [ConnectRefused];
     "__inet_inherit_port", "the child socket in its listener's bucket", "all",
@@ -157,6 +163,10 @@ functions! {
         "time_wait/mod.rs" => "schedule_tw", [], reference;
     "inet_twdr_hangman", "a tick of the TIME-WAIT wheel", "up to 4.0",
         "time_wait/wheel.rs" => "wheel_tick", [], reference;
+    "tcp_replace_ts_recent", "the time stamp of the last segment", "all",
+        "conn/tcp.rs" => "receive_open", [];
+    "apply_slack", "how late a timer may be", "2.6.35 to 4.7",
+        "time_wait/wheel.rs" => "slackened", [];
     "inet_bind_bucket_destroy", "the bucket when an owner leaves", "all",
         "bucket/owners.rs" => "unlink", [], reference;
     "inet_put_port", "giving a port back", "all",

@@ -46,7 +46,7 @@ pub struct WorldSock {
 /// use std::task::Poll;
 ///
 /// let kernel: Profile = "debian-12".parse()?;
-/// let mut world = World::new();
+/// let mut world: World = World::new();
 /// let [app, api] = ["10.0.0.1:0", "10.0.0.2:80"].map(|at| {
 ///     let at: SocketAddr = at.parse().expect("an address");
 ///     let machine = world.add_machine(kernel.behaviours, Seeded::new(1, "host"));
@@ -55,10 +55,10 @@ pub struct WorldSock {
 ///     (ns, at)
 /// });
 /// let listener = world.socket(api.0, Family::Inet, 0);
-/// world.bind(listener, api.1.into())?;
+/// world.bind(listener, api.1)?;
 /// world.listen(listener, 8)?;
 /// let client = world.socket(app.0, Family::Inet, 1000);
-/// assert_eq!(world.connect(client, api.1.into()), Poll::Ready(Ok(())));
+/// assert_eq!(world.connect(client, api.1), Poll::Ready(Ok(())));
 /// assert_eq!(world.peer_addr(client)?, api.1.into());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
