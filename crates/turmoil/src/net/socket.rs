@@ -223,7 +223,7 @@ impl TcpSocket {
     /// # Errors
     /// As `bind`.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        self.socket.bind(addr)
+        self.socket.bind(scoped(addr))
     }
 
     /// `connect()`.
@@ -231,7 +231,7 @@ impl TcpSocket {
     /// # Errors
     /// As `connect`; `EADDRNOTAVAIL` when no local port is left.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        self.socket.connect(addr).await?;
+        self.socket.connect(scoped(addr)).await?;
         Ok(TcpStream {
             socket: self.socket,
         })
@@ -246,6 +246,20 @@ impl TcpSocket {
         Ok(TcpListener {
             socket: self.socket,
         })
+    }
+}
+
+/// The address with the scope of the host's one interface, where it is link-local and has none:
+/// turmoil gives such addresses to its hosts, and names no interfaces.
+fn scoped(addr: SocketAddr) -> SocketAddr {
+    /// The index of a host's interface that is not `lo`.
+    const ETHERNET: u32 = 2;
+    match addr {
+        SocketAddr::V6(mut v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            v6.set_scope_id(ETHERNET);
+            v6.into()
+        }
+        _ => addr,
     }
 }
 
