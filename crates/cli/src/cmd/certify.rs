@@ -98,7 +98,8 @@ impl Args {
         if nothing {
             out.flush()?;
             return Err(Failure::Told(
-                "error: nothing ran\n  = help: the table says why each scenario was left out".to_owned(),
+                "error: nothing ran\n  = help: the table says why each scenario was left out"
+                    .to_owned(),
             ));
         }
         Ok(if bad { Verdict::Bad } else { Verdict::Good })

@@ -198,7 +198,11 @@ impl Args {
             out.flush()?;
             return Err(Failure::Told("error: no answer could be judged".to_owned()));
         }
-        Ok(if all == 0 { Verdict::Good } else { Verdict::Bad })
+        Ok(if all == 0 {
+            Verdict::Good
+        } else {
+            Verdict::Bad
+        })
     }
 }
 

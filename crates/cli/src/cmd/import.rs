@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use fourtuple_kernel::profile;
-use fourtuple_scenario::import::{self, ImportError, Imported, Log, MAX_CAPTURE_BYTES, Note, Settings};
+use fourtuple_scenario::import::{
+    self, ImportError, Imported, Log, MAX_CAPTURE_BYTES, Note, Settings,
+};
 
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
@@ -38,9 +40,7 @@ enum What {
     ///
     /// Whether a port was chosen by bind() or by connect() cannot be seen from outside, so that the scenario asks for
     /// both, as an axis of its matrix.
-    #[command(
-        after_help = "Example: ss -tano | fourtuple import ss - | fourtuple remedies -"
-    )]
+    #[command(after_help = "Example: ss -tano | fourtuple import ss - | fourtuple remedies -")]
     Ss(Capture),
     /// From the output of `netstat -tan`, as `import ss`.
     #[command(

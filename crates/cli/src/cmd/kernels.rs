@@ -45,7 +45,11 @@ fn list() -> String {
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for profile in profile::all() {
         let names: Vec<&str> = profile.names.iter().map(String::as_str).collect();
-        let checked = match certificates.of(&profile.names).map(|one| one.calls).sum::<u64>() {
+        let checked = match certificates
+            .of(&profile.names)
+            .map(|one| one.calls)
+            .sum::<u64>()
+        {
             0 => "from source only".to_owned(),
             calls => format!("{} calls", certificate::grouped(calls)),
         };
@@ -67,11 +71,7 @@ fn show(profile: &Profile) -> String {
     let all = Certificates::built_in();
     let mut checked = all.of(&profile.names).peekable();
     if checked.peek().is_none() {
-        text::labelled(
-            &mut out,
-            "  checked  ",
-            UNCHECKED,
-        );
+        text::labelled(&mut out, "  checked  ", UNCHECKED);
     }
     for c in checked {
         let how = match c.how.as_str() {

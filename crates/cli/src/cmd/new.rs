@@ -64,7 +64,10 @@ impl Args {
 fn refuse(path: &Path) -> Result<(), Failure> {
     let ends_in_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let kind = path.metadata().ok();
-    let reason = if path.file_name().is_none() || ends_in_slash || kind.as_ref().is_some_and(Metadata::is_dir) {
+    let reason = if path.file_name().is_none()
+        || ends_in_slash
+        || kind.as_ref().is_some_and(Metadata::is_dir)
+    {
         "it is a directory"
     } else if kind.is_some_and(|kind| !kind.is_file()) {
         "it is not a file"

@@ -50,7 +50,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Run only one part of the suite, such as the second of five.
-    #[arg(long, value_name = "K/N", default_value = "1/1", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        hide_default_value = true
+    )]
     shard: Shard,
 }
 
@@ -90,7 +95,11 @@ impl Args {
             ));
         }
         let folder = self.dir.join(SCENARIOS);
-        let folder = if folder.is_dir() { folder } else { self.dir.clone() };
+        let folder = if folder.is_dir() {
+            folder
+        } else {
+            self.dir.clone()
+        };
         let overrides = Overrides {
             kernel: Vec::new(),
             seed: None,
@@ -295,10 +304,7 @@ fn snapshot_name(file: &str) -> String {
 }
 
 /// Snapshots without a scenario, sorted.
-fn orphans(
-    snapshots: &Path,
-    selected: &[select::Selected],
-) -> Result<Vec<PathBuf>, Failure> {
+fn orphans(snapshots: &Path, selected: &[select::Selected]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     collect(snapshots, &mut found).map_err(|error| {
         Failure::Told(format!(

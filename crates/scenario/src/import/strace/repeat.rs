@@ -212,8 +212,8 @@ fn add(runs: &mut Vec<Run>, story: &Story, events: &[&Event]) -> Option<()> {
         task: story.socks.get(first.sock)?.task,
         ..Pattern::default()
     };
-    let (mut bound, mut connected): (Option<(usize, Answer)>, Option<(usize, Answer)>) =
-        (None, None);
+    type Met = Option<(usize, Answer)>;
+    let (mut bound, mut connected): (Met, Met) = (None, None);
     for event in events.iter().skip(1) {
         match &event.act {
             Act::Set(option)
@@ -221,7 +221,7 @@ fn add(runs: &mut Vec<Run>, story: &Story, events: &[&Event]) -> Option<()> {
                     && pattern.bind.is_none()
                     && pattern.connect.is_none() =>
             {
-                pattern.options.set(option.clone());
+                pattern.options.set(*option);
             }
             // A port of the socket's own is not the same for two of them.
             Act::Bind(at)

@@ -240,7 +240,7 @@ impl Writer<'_> {
                 implicit: false,
             })),
             Act::Set(option) => {
-                let options = one(option.clone());
+                let options = one(*option);
                 self.push(Step::Set(SetStep {
                     set: name,
                     options,

@@ -3,7 +3,7 @@
 /// The name of a constant that is printed as a number (`-X raw`), a name, or both (`-X verbose`).
 ///
 /// Numbers that the table does not have stay numbers.
-pub(super) fn constant<'a>(kind: Kind, text: &'a str) -> &'a str {
+pub(super) fn constant(kind: Kind, text: &str) -> &str {
     let text = text.trim();
     if let Some((number, rest)) = text.split_once("/*") {
         let name = rest.trim_end().trim_end_matches("*/").trim();

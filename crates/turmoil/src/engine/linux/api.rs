@@ -58,7 +58,7 @@ impl Api {
         let Some(kernel) = kernel.filter(|kernel| kernel.boot == socket.boot) else {
             return Err(DOWN);
         };
-        let result = kernel.enter(|s| {
+        kernel.enter(|s| {
             if !s.up {
                 return Err(DOWN);
             }
@@ -67,8 +67,7 @@ impl Api {
                 self.reason = s.refusal.take();
             }
             result.map_err(Outcome::Err)
-        });
-        result
+        })
     }
 }
 
