@@ -24,6 +24,7 @@ use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId, SockId};
 use crate::profile::{Asked, Behaviours};
 use crate::time::Time;
+pub use fingerprint::PortClass;
 use std::collections::BTreeSet;
 use std::task::Poll;
 

@@ -3,10 +3,11 @@
 //! Indices, places in lists and serial numbers say nothing about the future; they are replaced by
 //! names, ports and moments, so that two histories with the same result give the same digest.
 
-use crate::addr::Endpoint;
+use crate::addr::{Endpoint, Ip};
+use crate::bucket::Bucket;
 use crate::chooser::Chooser;
 use crate::conn::socket::{Cold, Sock, Tw};
-use crate::machine::{Machine, SockId};
+use crate::machine::{Machine, NsId, SockId};
 use crate::profile::behaviour::Scope;
 use crate::timers::TimerKind;
 use siphasher::sip::SipHasher13;
@@ -19,6 +20,42 @@ fn digest(value: impl Hash) -> u64 {
     h.finish()
 }
 
+/// A socket without what says nothing about the future.
+fn lasting(s: &Sock) -> Sock {
+    Sock {
+        timer: 0,
+        bucket: 0,
+        place: 0,
+        generation: 0,
+        cold: None,
+        ..s.clone()
+    }
+}
+
+/// A digest of a bucket under some port number.
+fn bucket(ns: usize, port: u16, b: &Bucket) -> u64 {
+    let mut by_addr: Vec<u64> = b.by_addr.iter().map(digest).collect();
+    by_addr.sort_unstable();
+    let values = (
+        port,
+        b.fastreuse,
+        b.fastreuseport,
+        b.fastuid,
+        &b.snapshot,
+        b.num_owners,
+    );
+    digest((ns, values, by_addr))
+}
+
+/// A port that may be exchanged for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortClass {
+    /// The caller's number of the host.
+    pub host: usize,
+    /// The class: ports of one class are interchangeable.
+    pub class: u16,
+}
+
 impl<C: Chooser> Machine<C> {
     /// A digest of everything that later answers can hang on, but for the clock and for where
     /// connect() searches start, for those who walk through all states: equal digests at one time
@@ -29,19 +66,85 @@ impl<C: Chooser> Machine<C> {
         self.fingerprint(names)
     }
 
-    /// `names`: the sockets that the caller can still name, by its numbers.
-    pub(crate) fn fingerprint(&self, names: &[Option<SockId>]) -> u64 {
-        let mut due: BTreeMap<(bool, u32), (u64, u64, TimerKind)> = BTreeMap::new();
-        let mut machine_timers = Vec::new();
-        for t in self.timers.iter().filter(|t| self.timer_valid(t)) {
-            let when = (t.earliest.0, t.latest.0, t.kind);
-            match t.kind {
-                TimerKind::Wheel | TimerKind::Calendar => machine_timers.push(when),
-                kind => {
-                    due.insert((kind == TimerKind::TimeWait, t.target), when);
-                }
+    /// The same in parts: one for each socket, TIME-WAIT and bucket, and one for the rest. `label` says by which label the
+    /// caller knows a socket. `class` says whether a port of a host may be exchanged for any other port of the same class:
+    /// the part of such a port goes with the host and the port, and has the class in the port's place. Two states whose
+    /// parts, put together by port, are the same have the same future but for the numbers of these ports.
+    ///
+    /// `class` gets an address, and the namespace where the address is the local one.
+    #[must_use]
+    pub fn digest_by_port(
+        &self,
+        label: &dyn Fn(SockId) -> Option<u64>,
+        class: &dyn Fn(Option<NsId>, Ip, u16) -> Option<PortClass>,
+    ) -> Vec<(Option<(usize, u16)>, u64)> {
+        let key = |class: Option<PortClass>, port: u16| class.map(|one| (one.host, port));
+        let stands = |class: Option<PortClass>, port: u16| class.map_or(port, |one| one.class);
+        let mut parts = Vec::new();
+        let due = self.due();
+        for (i, s) in self.socks.iter() {
+            let local = class(Some(NsId(s.ns)), s.rcv_saddr, s.num.max(s.sport));
+            let remote = class(None, s.daddr, s.dport);
+            let id = SockId {
+                index: i,
+                generation: s.generation,
+            };
+            let cold = s.cold.as_ref().map(|c| Cold {
+                queue: Default::default(),
+                ..(**c).clone()
+            });
+            let queued = s.cold.as_ref().map_or(0, |c| c.queue.len());
+            let plain = Sock {
+                num: if s.num == 0 { 0 } else { stands(local, s.num) },
+                sport: if s.sport == 0 {
+                    0
+                } else {
+                    stands(local, s.sport)
+                },
+                dport: stands(remote, s.dport),
+                ..lasting(s)
+            };
+            let at = key(local, s.num.max(s.sport)).or(key(remote, s.dport));
+            let value = digest((label(id), plain, cold, queued, due.get(&(false, i))));
+            parts.push((at, value));
+        }
+        for (i, t) in self.tw.socks.iter() {
+            let local = class(Some(NsId(t.ns)), t.local, t.lport);
+            let remote = class(None, t.remote, t.rport);
+            let value = digest((
+                Tw {
+                    timer: 0,
+                    bucket: 0,
+                    place: 0,
+                    lport: stands(local, t.lport),
+                    rport: stands(remote, t.rport),
+                    ..t.clone()
+                },
+                due.get(&(true, i)),
+            ));
+            parts.push((key(local, t.lport).or(key(remote, t.rport)), value));
+        }
+        for (n, ns) in self.nss.iter().enumerate() {
+            let ns_id = NsId(u16::try_from(n).unwrap_or(u16::MAX));
+            for (_, b) in ns.buckets.iter() {
+                let class = class(Some(ns_id), Ip::ANY4, b.port);
+                let value = bucket(n, stands(class, b.port), b);
+                parts.push((key(class, b.port), value));
             }
         }
+        parts.push((None, digest((self.ports.bsockets, self.tw.count))));
+        parts
+    }
+
+    /// `names`: the sockets that the caller can still name, by its numbers.
+    pub(crate) fn fingerprint(&self, names: &[Option<SockId>]) -> u64 {
+        let due = self.due();
+        let of_machine = |kind| matches!(kind, TimerKind::Wheel | TimerKind::Calendar);
+        let timers = self.timers.iter().filter(|t| self.timer_valid(t));
+        let mut machine_timers: Vec<_> = timers
+            .filter(|t| of_machine(t.kind))
+            .map(|t| (t.earliest.0, t.latest.0, t.kind))
+            .collect();
         machine_timers.sort_unstable();
 
         let by_index: BTreeMap<u32, usize> = names
@@ -49,14 +152,6 @@ impl<C: Chooser> Machine<C> {
             .enumerate()
             .filter_map(|(n, s)| Some((s.as_ref()?.index, n)))
             .collect();
-        let plain = |s: &Sock| Sock {
-            timer: 0,
-            bucket: 0,
-            place: 0,
-            generation: 0,
-            cold: None,
-            ..s.clone()
-        };
         let mut parts: Vec<u64> = Vec::new();
         for (i, s) in self.socks.iter() {
             let queue: Vec<(Endpoint, bool)> = s
@@ -74,7 +169,7 @@ impl<C: Chooser> Machine<C> {
             });
             parts.push(digest((
                 by_index.get(&i),
-                plain(s),
+                lasting(s),
                 cold,
                 queue,
                 due.get(&(false, i)),
@@ -93,17 +188,7 @@ impl<C: Chooser> Machine<C> {
         }
         for (n, ns) in self.nss.iter().enumerate() {
             for (_, b) in ns.buckets.iter() {
-                let mut by_addr: Vec<u64> = b.by_addr.iter().map(digest).collect();
-                by_addr.sort_unstable();
-                let values = (
-                    b.port,
-                    b.fastreuse,
-                    b.fastreuseport,
-                    b.fastuid,
-                    &b.snapshot,
-                    b.num_owners,
-                );
-                parts.push(digest((n, values, by_addr)));
+                parts.push(bucket(n, b.port, b));
             }
         }
         parts.sort_unstable();
@@ -124,6 +209,18 @@ impl<C: Chooser> Machine<C> {
             self.ports.bsockets,
             self.tw.count,
         ))
+    }
+
+    /// When the timers of sockets and TIME-WAITs fire; `true` is for the latter.
+    fn due(&self) -> BTreeMap<(bool, u32), (u64, u64, TimerKind)> {
+        let timers = self.timers.iter().filter(|t| self.timer_valid(t));
+        timers
+            .filter(|t| !matches!(t.kind, TimerKind::Wheel | TimerKind::Calendar))
+            .map(|t| {
+                let when = (t.earliest.0, t.latest.0, t.kind);
+                ((t.kind == TimerKind::TimeWait, t.target), when)
+            })
+            .collect()
     }
 
     /// Gives back the numbers of namespaces that have ended, all but the machine's first.

@@ -8,11 +8,13 @@ pub mod behaviour;
 pub mod changes;
 mod distro;
 mod parse;
+mod regressions;
 
 pub use asked::Asked;
 pub(crate) use asked::Watched;
 pub use behaviour::{Behaviours, Row};
 pub use parse::UnknownProfile;
+pub use regressions::{REGRESSIONS, Regression};
 
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
