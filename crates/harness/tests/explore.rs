@@ -68,7 +68,7 @@ fn the_report_with_three_ports_and_two_and_two_is_exhaustive_and_says_so() {
         let case = report("40000-40002", 2, 2, "", kernel);
         let all = explored(&case, BUDGET);
         assert!(
-            matches!(all.coverage, Coverage::Exhaustive { states } if states > 20),
+            matches!(all.coverage, Coverage::Exhaustive { states, .. } if states > 20),
             "{:?}",
             all.coverage
         );
@@ -249,4 +249,28 @@ fn the_models_own_run_is_among_the_outcomes() {
             assert_witnesses(&case, &all);
         }
     }
+}
+
+#[test]
+fn equal_ports_and_instances_are_explored_once() {
+    // One socket more than there are ports: the one that comes last has none, whichever it is.
+    let case = report("40000-40019", 10, 11, "", "linux-6.18");
+    let all = explored(&case, BUDGET);
+    assert!(
+        matches!(all.coverage, Coverage::Exhaustive { states, symmetric: true } if states < 5_000),
+        "{:?}",
+        all.coverage
+    );
+    let refused = class(&all, "plain", Op::Connect, "EADDRNOTAVAIL");
+    assert_eq!((refused.often, refused.fewest), (Often::Sometimes, 0));
+    assert_eq!(
+        class(&all, "binders", Op::Bind, "EADDRINUSE").often,
+        Often::Sometimes
+    );
+    // Twenty sockets fit on twenty ports in every order.
+    let fits = explored(&report("40000-40019", 10, 10, "", "linux-6.18"), BUDGET);
+    assert_eq!(
+        class(&fits, "plain", Op::Connect, "EADDRNOTAVAIL").often,
+        Often::Never
+    );
 }

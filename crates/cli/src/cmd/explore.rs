@@ -90,7 +90,19 @@ impl Args {
             };
             let found = {
                 let progress = Progress::new();
-                let mut say = |done| progress.show(format!("{}: {done}", case.kernel));
+                let mut sampling = false;
+                let mut say = |done| match done {
+                    explore::Progress::States(n) => progress.show(format!("{}: {n} states", case.kernel)),
+                    explore::Progress::Runs(n) => {
+                        if !std::mem::replace(&mut sampling, true) {
+                            crate::output::complain(&format!(
+                                "{}: more than {} states, so {} seeded runs are sampled",
+                                case.kernel, budget.states, budget.samples
+                            ));
+                        }
+                        progress.show(format!("{}: {n} of {} runs", case.kernel, budget.samples));
+                    }
+                };
                 explore::explore(case, &profile, budget, &mut say).map_err(told)?
             };
             if let Some(n) = self.witness {

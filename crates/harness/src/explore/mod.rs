@@ -6,13 +6,14 @@
 //! seed. Every outcome has a witness, a course of events that leads to it and can be repeated.
 //!
 //! - `sim`: the processes, one call at a time; `tape`: chance, written down
-//! - `search`: all states, level by level; `sample`: seeded runs; `steps`: scenarios whose order is fixed
+//! - `search`: all states, level by level; `symmetry`: those that stand for one another; `sample`: seeded runs; `steps`: scenarios whose order is fixed
 //! - [`text`](mod@text): what people read
 
 mod sample;
 mod search;
 mod sim;
 mod steps;
+mod symmetry;
 mod tape;
 pub mod text;
 mod witness;
@@ -41,6 +42,15 @@ pub struct Budget {
     pub threads: usize,
 }
 
+/// The progress of an exploration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// States so far.
+    States(usize),
+    /// Seeded runs so far, because there are too many states.
+    Runs(usize),
+}
+
 /// How the outcomes were found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -49,6 +59,9 @@ pub enum Coverage {
     Exhaustive {
         /// Different states.
         states: usize,
+        /// Equal ports and instances stood for one another, so that shares are estimates.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        symmetric: bool,
     },
     /// Seeded runs, because there are too many states.
     Sampled {
@@ -76,6 +89,21 @@ pub struct Outcome {
     /// How to come to it.
     #[serde(skip)]
     pub course: Course,
+}
+
+impl Outcome {
+    /// Returns whether no call was refused for want of a port.
+    #[must_use]
+    pub fn has_ports(&self) -> bool {
+        use fourtuple_kernel::Errno;
+        let refused = |count: &Count| {
+            matches!(
+                count.answer,
+                Answer::Errno(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL)
+            )
+        };
+        !self.counts.iter().any(refused)
+    }
 }
 
 /// How often one process got one answer from one call.
@@ -152,7 +180,7 @@ pub struct Exploration {
 /// What a search adds up: outcomes by their counts, each with its share and the first course that led there.
 type Found = BTreeMap<Vec<Count>, (f64, Course)>;
 
-/// Explores a case. `progress` hears how many states or runs there have been.
+/// Explores a case. `progress` is called with the number of states, and of runs once sampling has begun.
 ///
 /// # Errors
 /// When the case cannot be set up.
@@ -160,14 +188,17 @@ pub fn explore(
     case: &Case,
     profile: &Profile,
     budget: Budget,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Exploration, Cannot> {
     let (found, coverage) = match &*case.program {
         Program::Steps(_) => steps::run(case, profile, budget, progress)?,
-        Program::Processes(_) => match search::run(case, profile, budget, progress)? {
-            Some((found, states)) => (found, Coverage::Exhaustive { states }),
+        Program::Processes(_) => match search::run(case, profile, budget, &mut |n| {
+            progress(Progress::States(n))
+        })? {
+            Some(found) => found,
             None => {
-                let found = sample::run(case, profile, budget, progress)?;
+                let found =
+                    sample::run(case, profile, budget, &mut |n| progress(Progress::Runs(n)))?;
                 (
                     found,
                     Coverage::Sampled {

@@ -7,9 +7,11 @@ use fourtuple_program::Move;
 use fourtuple_scenario::Case;
 
 use super::sim::{Explored, State};
+use super::symmetry::Symmetry;
 use super::tape::{self, Tape};
-use super::{Budget, Count, Course, Found, named};
+use super::{Budget, Count, Course, Coverage, Found, named};
 use crate::engine::Cannot;
+use crate::remedies::edit;
 use crate::threads;
 
 /// How a state was come to.
@@ -46,11 +48,68 @@ const KEPT: usize = 1024;
 /// it, which no budget covers.
 const WIDEST: usize = 1024;
 
+/// States that are explored one by one, so that shares are exact, before equal ports and instances stand for one another.
+const EXACT: usize = 5_000;
+/// Instances times ports up to which that is tried at all; each of them is a way on from every state.
+const FEW: u64 = 128;
+
 /// Everything that can happen; nothing if there are more states than the budget has.
 pub(super) fn run(
     case: &Case,
     profile: &Profile,
     budget: Budget,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Option<(Found, Coverage)>, Cannot> {
+    let symmetry = Symmetry::of(case, profile);
+    let (tried, exact) = match symmetry {
+        Some(_) => (ways(case, profile) <= FEW, budget.states.min(EXACT)),
+        None => (true, budget.states),
+    };
+    let limits = Budget {
+        states: exact,
+        ..budget
+    };
+    if tried && let Some((found, states)) = search(case, profile, limits, None, progress)? {
+        let coverage = Coverage::Exhaustive {
+            states,
+            symmetric: false,
+        };
+        return Ok(Some((found, coverage)));
+    }
+    let Some(symmetry) = symmetry else {
+        return Ok(None);
+    };
+    let found = search(case, profile, budget, Some(&symmetry), progress)?;
+    Ok(found.map(|(found, states)| {
+        let coverage = Coverage::Exhaustive {
+            states,
+            symmetric: true,
+        };
+        (found, coverage)
+    }))
+}
+
+/// Instances times ports: about how many ways lead on from one state.
+fn ways(case: &Case, profile: &Profile) -> u64 {
+    let processes = case.program.processes();
+    let instances: u64 = processes
+        .into_iter()
+        .flat_map(indexmap::IndexMap::values)
+        .map(|process| u64::from(process.count))
+        .sum();
+    let ports = case
+        .hosts
+        .keys()
+        .map(|host| edit::range_of(case, host, profile.behaviours.range_high).size())
+        .min();
+    instances * u64::from(ports.unwrap_or(0))
+}
+
+fn search(
+    case: &Case,
+    profile: &Profile,
+    budget: Budget,
+    symmetry: Option<&Symmetry>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<(Found, usize)>, Cannot> {
     let (plan, start) = State::start(case, profile)?;
@@ -74,6 +133,7 @@ pub(super) fn run(
                 plan: &plan,
                 start: &start,
                 steps: &steps,
+                symmetry,
             };
             let results = from.expand(batch, budget.threads);
             // In the order of the states, so that sums and witnesses do not depend on threads.
@@ -136,6 +196,7 @@ struct From<'a> {
     plan: &'a Explored<'a>,
     start: &'a State,
     steps: &'a [Step],
+    symmetry: Option<&'a Symmetry>,
 }
 
 impl From<'_> {
@@ -162,14 +223,15 @@ impl From<'_> {
                 &again
             }
         };
-        let enabled = state.enabled();
+        let enabled = self.actions(state);
         if enabled.is_empty() {
             return After::End(named(self.plan, &state.counts()));
         }
-        let each = 1.0 / enabled.len() as f64;
+        let all: u32 = enabled.iter().map(|(_, count)| *count).sum();
         let mut found: Vec<Child> = Vec::new();
         let mut known: BTreeMap<u64, usize> = BTreeMap::new();
-        for action in enabled {
+        for (action, count) in enabled {
+            let each = f64::from(count) / f64::from(all);
             let mut given = Some(Vec::new());
             let mut ways = 0;
             while let Some(now) = given {
@@ -183,7 +245,7 @@ impl From<'_> {
                 state.perform(self.plan, action);
                 let made = tape.made();
                 let weight = each * tape::likelihood(&made);
-                let digest = state.digest(self.plan);
+                let digest = self.digest(&state);
                 match known.get(&digest) {
                     Some(at) => found[*at].weight += weight,
                     None => {
@@ -202,6 +264,25 @@ impl From<'_> {
             }
         }
         After::Next(found)
+    }
+
+    /// The next actions, each with the number of actions that it stands for.
+    fn actions(self, state: &State) -> Vec<(Move, u32)> {
+        match self.symmetry {
+            Some(symmetry) => state.symmetric(self.plan, symmetry).1,
+            None => state
+                .enabled()
+                .into_iter()
+                .map(|action| (action, 1))
+                .collect(),
+        }
+    }
+
+    fn digest(self, state: &State) -> u64 {
+        match self.symmetry {
+            Some(symmetry) => state.symmetric(self.plan, symmetry).0,
+            None => state.digest(self.plan),
+        }
     }
 
     /// A state from the beginning.
@@ -226,4 +307,65 @@ fn course(steps: &[Step], mut at: u32) -> Course {
     }
     moves.reverse();
     Course { moves }
+}
+
+#[cfg(test)]
+mod tests {
+    use fourtuple_kernel::profile;
+    use fourtuple_scenario::{expand, parse};
+
+    use super::*;
+
+    fn case(kernel: &str, more: &str) -> Case {
+        let yaml = format!(
+            r#"
+about: The report, smaller
+kernel: {kernel}
+hosts:
+  app: {{ addresses: [192.168.0.12], sysctl: {{ net.ipv4.ip_local_port_range: 40000-40003 }} }}
+  api: {{ addresses: [192.168.0.4, 192.168.0.5], listen: ["192.168.0.4:3000", "192.168.0.5:3000"] }}
+processes:
+  binders: {{ on: app, count: 3, bind: "192.168.0.12:0", connect: "192.168.0.4:3000"{more} }}
+  plain: {{ on: app, count: 2, connect: "192.168.0.5:3000"{more} }}
+"#
+        );
+        let scenario = parse("report.yaml", &yaml).expect("it reads");
+        let cases = expand(&scenario, &crate::kernels::names());
+        cases.expect("the kernel exists").remove(0)
+    }
+
+    #[test]
+    fn symmetry_loses_no_outcome_and_invents_none() {
+        let budget = Budget {
+            states: 200_000,
+            samples: 1,
+            threads: 2,
+        };
+        for kernel in ["rhel-6.5", "linux-4.19", "linux-6.18"] {
+            for more in ["", ", hold: 1s", ", options: { reuseaddr: true }"] {
+                let case = case(kernel, more);
+                let profile = profile::find(kernel).expect("the kernel exists");
+                let Some(symmetry) = Symmetry::of(&case, &profile) else {
+                    assert_eq!((kernel, more), ("rhel-6.5", ", hold: 1s"));
+                    continue;
+                };
+                let explored = |symmetry| {
+                    let found = search(&case, &profile, budget, symmetry, &mut |_| {});
+                    found.expect("it runs").expect("it is small enough")
+                };
+                let (exact, all) = explored(None);
+                let (found, fewer) = explored(Some(&symmetry));
+                let outcomes = |found: &Found| found.keys().cloned().collect::<Vec<_>>();
+                assert_eq!(outcomes(&exact), outcomes(&found), "{kernel}{more}");
+                // With SO_REUSEADDR each of the four ports is in a class of its own.
+                let alike = !more.contains("reuseaddr");
+                assert!(
+                    fewer <= all && (!alike || fewer * 2 < all),
+                    "{kernel}{more}: {fewer} of {all}"
+                );
+                let total: f64 = found.values().map(|(share, _)| share).sum();
+                assert!((total - 1.0).abs() < 1e-6, "{total}");
+            }
+        }
+    }
 }

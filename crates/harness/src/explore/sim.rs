@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Endpoint, Refusal, SockId, WorldSock};
+use fourtuple_kernel::{Endpoint, MachineId, NsId, Refusal, SockId, WorldSock};
 use fourtuple_program::{
-    CallId, CallLog, Caller, Clock, HostId, Interpreter, Move, Nanos, Place, Plan, Stage,
+    CallId, CallLog, Caller, Clock, HostId, Interpreter, Move, Nanos, Place, Plan, Stage, Upcoming,
 };
 use fourtuple_scenario::{Case, Op};
 use fourtuple_syscall::{Outcome, Syscall};
 
+use super::symmetry::Symmetry;
 use super::tape::Tape;
 use crate::attempt::{Answer, Name};
 use crate::compile;
@@ -217,58 +218,183 @@ impl State {
     /// place are interchangeable, and so are their sockets.
     pub(super) fn digest(&self, explored: &Explored<'_>) -> u64 {
         let upcoming: Vec<_> = self.interpreter.upcoming().collect();
-        let holds = |n: usize| {
-            let of = upcoming
-                .iter()
-                .filter(|one| one.instance == Some(n as u32) && one.client.is_some());
-            of.count()
-        };
-        let mut named: Vec<Named> = Vec::new();
-        let mut places: Vec<u64> = Vec::new();
-        for (n, one) in self.interpreter.places().enumerate() {
-            // An instance with several sockets of its own is told from its like, because they belong together.
-            let several = if holds(n) > 1 { n + 1 } else { 0 };
-            let place = mix(&[explored.place(&one, self.net.now()), several as u64]);
-            places.push(place);
-            if let Some(socket) = one.stage.socket() {
-                named.push(self.name(mix(&[place, 1]), socket));
-            }
-        }
-        for close in &upcoming {
-            let place = close.instance.map_or(0, |n| places[n as usize]);
-            let label = mix(&[place, 2, close.at, kind(close.what)]);
-            if let Some(client) = close.client {
-                named.push(self.name(label, client));
-            }
-            if let Some(server) = close.server {
-                named.push(self.name(mix(&[label, 3]), server));
-            }
-        }
-        for (HostId(host), port, socket) in self.interpreter.listeners() {
-            let label = mix(&[4, u64::from(host), u64::from(port)]);
-            named.push(self.name(label, socket));
-        }
+        let places = self.places(explored, &upcoming);
+        let labels = self.labels(&places, &upcoming);
+        let mut named: Vec<Named> = labels
+            .into_iter()
+            .map(|(label, socket)| self.name(label, socket))
+            .collect();
         named.sort_unstable_by_key(|one| (one.label, one.local, one.peer));
-        places.sort_unstable();
         let mut parts = places;
+        parts.sort_unstable();
         parts.push(self.net.now());
         parts.extend(named.iter().map(|one| one.label));
-        let mut machines: Vec<_> = self.net.hosts.iter().map(|host| host.ns.machine).collect();
-        machines.sort_unstable();
-        machines.dedup();
-        for machine in machines {
+        for machine in self.machines() {
             let ours = named
                 .iter()
                 .map(|one| (one.socket.machine == machine).then_some(one.socket.sock));
             let ours: Vec<Option<SockId>> = ours.collect();
             parts.push(self.net.world.machine(machine).digest(&ours));
         }
+        self.add_counts(&mut parts);
+        mix(&parts)
+    }
+
+    /// A digest as [`State::digest`] that is equal as well for states which differ only in interchangeable ports, and the
+    /// classes of equivalent moves: the first move of each, and how many there are.
+    pub(super) fn symmetric(
+        &self,
+        explored: &Explored<'_>,
+        symmetry: &Symmetry,
+    ) -> (u64, Vec<(Move, u32)>) {
+        let upcoming: Vec<_> = self.interpreter.upcoming().collect();
+        let places = self.places(explored, &upcoming);
+        let mut labels: BTreeMap<WorldSock, u64> = BTreeMap::new();
+        for (label, socket) in self.labels(&places, &upcoming) {
+            // A listener that will be closed has two labels, in no order.
+            let known = labels.entry(socket).or_default();
+            *known = known.wrapping_add(label);
+        }
+        let mut by_port: BTreeMap<(usize, u16), Vec<u64>> = BTreeMap::new();
+        let mut parts = Vec::new();
+        for machine in self.machines() {
+            let host_of = |ns: NsId| {
+                let mut hosts = self.net.hosts.iter();
+                hosts.position(|host| host.ns.machine == machine && host.ns.ns == ns)
+            };
+            let label = |sock: SockId| labels.get(&WorldSock { machine, sock }).copied();
+            let class = |ns, ip, port| symmetry.class_at(&host_of, ns, ip, port);
+            let digests = self.net.world.machine(machine);
+            for (at, part) in digests.digest_by_port(&label, &class) {
+                match at {
+                    Some(at) => by_port.entry(at).or_default().push(part),
+                    None => parts.push(part),
+                }
+            }
+        }
+        parts.sort_unstable();
+        let mut ports: Vec<u64> = Vec::with_capacity(by_port.len());
+        let mut signatures: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
+        for ((_, port), mut items) in by_port {
+            items.sort_unstable();
+            let signature = mix(&items);
+            ports.push(signature);
+            signatures.entry(port).or_default().push(signature);
+        }
+        ports.sort_unstable();
+        parts.extend(ports);
+        let moves = self.classes_of_moves(&places, &upcoming, &signatures);
+        let mut sorted = places;
+        sorted.sort_unstable();
+        parts.extend(sorted);
+        parts.push(self.net.now());
+        let mut known: Vec<u64> = labels.into_values().collect();
+        known.sort_unstable();
+        parts.extend(known);
+        self.add_counts(&mut parts);
+        (mix(&parts), moves)
+    }
+
+    /// The moves that can be made next, equivalent ones together: the first one, and how many there are.
+    fn classes_of_moves(
+        &self,
+        places: &[u64],
+        upcoming: &[Upcoming<WorldSock>],
+        signatures: &BTreeMap<u16, Vec<u64>>,
+    ) -> Vec<(Move, u32)> {
+        // Ports that are not interchangeable stand for themselves.
+        let sign = |port: u16| {
+            let found = signatures.get(&port);
+            found.map_or(u64::from(port), |signatures| mix(signatures))
+        };
+        let world = &self.net.world;
+        let local = |socket| sign(world.local_addr(socket).port);
+        let peer = |socket| world.peer_addr(socket).map_or(0, |peer| sign(peer.port));
+        let stages: Vec<_> = self.interpreter.places().map(|one| one.stage).collect();
+        let mut classes: Vec<(u64, Move, u32)> = Vec::new();
+        for one in self.enabled() {
+            let key = match one {
+                Move::Go(n) | Move::Answered(n) => {
+                    let own = stages[n as usize].socket().map_or(0, local);
+                    mix(&[kind(one), places[n as usize], own])
+                }
+                _ => match upcoming.iter().find(|close| close.what == one) {
+                    Some(close) => {
+                        let place = close.instance.map_or(0, |n| places[n as usize]);
+                        let client = close.client.map(local);
+                        let port = client.or(close.server.map(peer)).unwrap_or(0);
+                        mix(&[kind(one), place, close.at, port])
+                    }
+                    // Nothing is left to close; such moves change nothing.
+                    None => mix(&[kind(one)]),
+                },
+            };
+            match classes.iter_mut().find(|(known, ..)| *known == key) {
+                Some((.., count)) => *count += 1,
+                None => classes.push((key, one, 1)),
+            }
+        }
+        classes
+            .into_iter()
+            .map(|(_, one, count)| (one, count))
+            .collect()
+    }
+
+    fn machines(&self) -> Vec<MachineId> {
+        let mut machines: Vec<_> = self.net.hosts.iter().map(|host| host.ns.machine).collect();
+        machines.sort_unstable();
+        machines.dedup();
+        machines
+    }
+
+    fn add_counts(&self, parts: &mut Vec<u64>) {
         for ((process, op, answer), count) in &self.log.counts {
             let word = answer.word().bytes().map(u64::from);
             parts.extend([*process as u64, *op as u64, u64::from(*count)]);
             parts.extend(word);
         }
-        mix(&parts)
+    }
+
+    /// The places of the instances, each as one number.
+    fn places(&self, explored: &Explored<'_>, upcoming: &[Upcoming<WorldSock>]) -> Vec<u64> {
+        let mut holds: BTreeMap<u32, usize> = BTreeMap::new();
+        for close in upcoming.iter().filter(|one| one.client.is_some()) {
+            if let Some(instance) = close.instance {
+                *holds.entry(instance).or_default() += 1;
+            }
+        }
+        let place = |(n, one): (u32, Place<WorldSock>)| {
+            // An instance with several sockets of its own is told from its like, because they belong together.
+            let several = holds.get(&n).is_some_and(|count| *count > 1);
+            let several = if several { u64::from(n) + 1 } else { 0 };
+            mix(&[explored.place(&one, self.net.now()), several])
+        };
+        (0..).zip(self.interpreter.places()).map(place).collect()
+    }
+
+    /// The sockets that the processes can still name, each with what it is to them.
+    fn labels(&self, places: &[u64], upcoming: &[Upcoming<WorldSock>]) -> Vec<(u64, WorldSock)> {
+        let mut labels = Vec::new();
+        for (one, place) in self.interpreter.places().zip(places) {
+            if let Some(socket) = one.stage.socket() {
+                labels.push((mix(&[*place, 1]), socket));
+            }
+        }
+        for close in upcoming {
+            let place = close.instance.map_or(0, |n| places[n as usize]);
+            let label = mix(&[place, 2, close.at, kind(close.what)]);
+            if let Some(client) = close.client {
+                labels.push((label, client));
+            }
+            if let Some(server) = close.server {
+                labels.push((mix(&[label, 3]), server));
+            }
+        }
+        for (HostId(host), port, socket) in self.interpreter.listeners() {
+            let label = mix(&[4, u64::from(host), u64::from(port)]);
+            labels.push((label, socket));
+        }
+        labels
     }
 
     fn name(&self, label: u64, socket: WorldSock) -> Named {

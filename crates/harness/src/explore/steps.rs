@@ -4,7 +4,7 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
 use super::tape::{self, Split, Tape};
-use super::{Budget, Count, Course, Coverage, Found};
+use super::{Budget, Count, Course, Coverage, Found, Progress};
 use crate::attempts::Attempts;
 use crate::engine::Cannot;
 use crate::model::Model;
@@ -15,7 +15,7 @@ pub(super) fn run(
     case: &Case,
     profile: &Profile,
     budget: Budget,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<(Found, Coverage), Cannot> {
     let mut found = Found::new();
     let mut given = Some(Vec::new());
@@ -25,7 +25,7 @@ pub(super) fn run(
             return sample(case, profile, budget, progress);
         }
         if runs % 64 == 0 {
-            progress(runs);
+            progress(Progress::States(runs));
         }
         let tape = Tape::of(now);
         let attempts = simulate(case, profile, &tape)?;
@@ -34,20 +34,26 @@ pub(super) fn run(
         given = tape::following(&made);
         runs += 1;
     }
-    Ok((found, Coverage::Exhaustive { states: runs }))
+    Ok((
+        found,
+        Coverage::Exhaustive {
+            states: runs,
+            symmetric: false,
+        },
+    ))
 }
 
 fn sample(
     case: &Case,
     profile: &Profile,
     budget: Budget,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<(Found, Coverage), Cannot> {
     let mut found = Found::new();
     let each = 1.0 / budget.samples.max(1) as f64;
     for run in 0..budget.samples {
         if run % 64 == 0 {
-            progress(run);
+            progress(Progress::Runs(run));
         }
         let tape = Tape::random(Split::new(case.seed, run as u64));
         let attempts = simulate(case, profile, &tape)?;

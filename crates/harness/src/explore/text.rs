@@ -30,7 +30,11 @@ pub fn report(all: &Exploration) -> String {
         .map(str::to_owned)
         .to_vec(),
     ];
-    for class in &all.classes {
+    let (never, classes): (Vec<_>, Vec<_>) = all
+        .classes
+        .iter()
+        .partition(|class| class.often == Often::Never);
+    for class in classes {
         let often = match class.often {
             Often::Always => "always",
             Often::Sometimes => "sometimes",
@@ -46,11 +50,18 @@ pub fn report(all: &Exploration) -> String {
             class.op.to_string(),
             class.answer.to_string(),
             often.to_owned(),
-            percent(class.share),
+            share(all, class.share),
             times,
         ]);
     }
     columns(&mut out, 2, &rows);
+    if !never.is_empty() {
+        let never: Vec<String> = never
+            .iter()
+            .map(|class| format!("{} {} {}", class.process, class.op, class.answer))
+            .collect();
+        labelled(&mut out, "  never: ", &never.join(", "));
+    }
     out.push('\n');
     let n = all.outcomes.len();
     labelled(
@@ -64,7 +75,7 @@ pub fn report(all: &Exploration) -> String {
     for (n, outcome) in all.outcomes.iter().take(SHOWN).enumerate() {
         labelled(
             &mut out,
-            &format!("  {:>2}. {:>7}  ", n + 1, percent(outcome.share)),
+            &format!("  {:>2}. {:>7}  ", n + 1, share(all, outcome.share)),
             &words(outcome),
         );
     }
@@ -81,16 +92,50 @@ fn coverage(all: &Exploration) -> String {
         "every order of calls at one instant"
     };
     match all.coverage {
-        Coverage::Exhaustive { states } => {
+        Coverage::Exhaustive { states, symmetric } => {
+            let shares = if symmetric {
+                "Ports and instances in equal states are explored once, so that shares are estimates; what comes always, sometimes and never is exact."
+            } else {
+                "Shares count every next call and every choice as equally likely."
+            };
             let what = if all.fixed_order { "runs" } else { "states" };
-            format!(
-                "Exhaustive: {orders}, every choice of a port; {states} {what}. Shares count every next call and every choice as equally likely."
-            )
+            format!("Exhaustive: {orders}, every choice of a port; {states} {what}. {shares}")
         }
         Coverage::Sampled { runs, budget } => format!(
-            "Sampled, not exhaustive: there are too many states for the budget of {budget}; {runs} seeded runs. An outcome that is not listed may still happen."
+            "Sampled, not exhaustive: there are too many states for the budget of {budget}; {runs} seeded runs, intervals with 95 % confidence. An outcome that is not listed may still happen."
         ),
     }
+}
+
+/// A share in percent, with its confidence interval where it was sampled.
+fn share(all: &Exploration, share: f64) -> String {
+    match all.coverage {
+        Coverage::Sampled { runs, .. } => {
+            let (low, high) = interval(share, runs);
+            format!(
+                "{} ({:.1} to {:.1})",
+                percent(share),
+                low * 100.0,
+                high * 100.0
+            )
+        }
+        Coverage::Exhaustive {
+            symmetric: true, ..
+        } if share > 0.0 && share < 1.0 => {
+            format!("about {}", percent(share))
+        }
+        Coverage::Exhaustive { .. } => percent(share),
+    }
+}
+
+/// The interval in which a share lies with 95 % confidence (Wilson's).
+fn interval(share: f64, runs: usize) -> (f64, f64) {
+    const Z: f64 = 1.96;
+    let n = runs.max(1) as f64;
+    let scale = 1.0 + Z * Z / n;
+    let middle = (share + Z * Z / (2.0 * n)) / scale;
+    let half = Z / scale * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
 /// A share in percent; what is neither nothing nor everything never looks like it.
