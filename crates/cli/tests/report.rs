@@ -142,22 +142,25 @@ fn it_is_readable_light_dark_and_on_a_phone() {
 }
 
 #[test]
-fn the_ways_out_are_those_of_the_oldest_and_of_the_newest_kernel() {
+fn the_fixes_of_all_kernels_are_one_table() {
     let (_, page) = report("report-ways-out");
     let text = std::fs::read_to_string(page).expect("the page");
-    let section = |from: &str| {
-        let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("{from}"));
-        rest.split("What does not help here")
-            .next()
-            .unwrap_or(rest)
-            .to_owned()
-    };
-    let old = section("Ways out on rhel-6.5");
-    assert!(
-        old.contains("connect without bind")
-            && !old.contains("IP_BIND_ADDRESS_NO_PORT on the binder")
-    );
-    assert!(section("Ways out on linux-6.18").contains("IP_BIND_ADDRESS_NO_PORT on the binder"));
+    let tables = text.matches("<table class=\"remedies cards\">").count();
+    assert_eq!(tables, text.matches("<h3>Fixes</h3>").count());
+    let (_, table) = text
+        .split_once("<table class=\"remedies cards\">")
+        .expect("fixes");
+    let (table, _) = table.split_once("</table>").expect("its end");
+    for wanted in [
+        "connect without bind",
+        "IP_BIND_ADDRESS_NO_PORT on programs that bind",
+    ] {
+        assert!(table.contains(wanted), "{wanted}: {table}");
+    }
+    // The option does not exist on the old kernel and works on the new one.
+    let (_, row) = table.split_once("IP_BIND_ADDRESS_NO_PORT").expect("a row");
+    let (row, _) = row.split_once("</tr>").expect("its end");
+    assert!(row.contains("absent") && row.contains("always"), "{row}");
 }
 
 #[test]

@@ -12,7 +12,8 @@
 //! - [`runner`]: a scenario on all its kernels and engines; [`alike`]: what runs once for several kernels;
 //!   [`group`]: what came out alike;
 //!   [`changes`]: from which release on
-//! - [`verdict`]: the result of a scenario in one word
+//! - [`verdict`]: the result of a scenario in one word; [`findings`]: what an outcome shows besides refusals, with the
+//!   check to run
 //! - [`lint`]: what a scenario sets in vain
 //! - [`budget`]: what a run will need, before it starts
 //! - [`strip`]: the ports of a host over time
@@ -33,6 +34,7 @@ mod cover;
 pub mod engine;
 pub mod expect;
 pub mod explore;
+pub mod findings;
 pub mod followed;
 pub mod group;
 pub mod html;

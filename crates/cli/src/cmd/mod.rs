@@ -25,6 +25,13 @@ macro_rules! verbs {
     };
 }
 
+/// A form of a table that can be pasted elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Export {
+    /// A table in Markdown.
+    Markdown,
+}
+
 /// `certify` for scenarios.
 mod certify_scenarios;
 /// How `fuzz` tells what it has found.

@@ -1,4 +1,4 @@
-//! `fourtuple remedies`: every known way out, tried on the scenario at hand.
+//! `fourtuple remedies`: every known fix, tried on the scenario at hand.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::reproduced;
 use crate::select::{self, Overrides};
 
-/// Tries every known way out on a scenario and says which ones work, who must apply them, and what they cost.
+/// Tries every known fix on a scenario: which ones work, whatever ports are chosen, who must apply them, and their cost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
@@ -27,16 +27,22 @@ pub(crate) struct Args {
     /// Write the changed scenario of each row into this directory.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
+    /// List everything that was tried, also what has no effect.
+    #[arg(long)]
+    all: bool,
     /// How to write the table.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Write the table for a pull request instead of a terminal.
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "format")]
+    export: Option<super::Export>,
 }
 
 const AFTER: &str = "\
 Example: fourtuple remedies scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18 --write out
          fourtuple run out
 
-Exit status: 0 if nobody is refused or something works, 1 if nothing that is known works or an expectation of the scenario is not met, 2 if the call is wrong.";
+Exit status: 0 if no socket is refused or a fix works, 1 if no known fix works or an expectation of the scenario is not met, 2 if the arguments are invalid.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -76,21 +82,18 @@ impl Args {
             Some(dir) => write(dir, &all, &selected.scenario.source)?,
         };
         match self.format {
+            _ if self.export == Some(super::Export::Markdown) => {
+                out.text(&warnings(&all, &unmet))?;
+                out.text(&remedies::text::markdown(&all, self.all))?;
+            }
             Format::Text => {
-                let tables: Vec<String> = all
-                    .iter()
-                    .zip(&unmet)
-                    .map(|(one, unmet)| match reproduced::warning(&one.kernel, unmet) {
-                        None => remedies::text::table(one),
-                        Some(warning) if one.needed() => {
-                            format!("{warning}\n{}", remedies::text::table(one))
-                        }
-                        Some(warning) => format!(
-                            "{warning}\nThe model refuses no call, so that no workaround can be tried.\n"
-                        ),
-                    })
-                    .collect();
-                out.text(&tables.join("\n"))?;
+                let unmet_somewhere = unmet.iter().any(|unmet| !unmet.is_empty());
+                out.text(&warnings(&all, &unmet))?;
+                out.text(&if unmet_somewhere && !all.iter().any(Remedies::needed) {
+                    "The model refuses no call, so that no fix can be tried.\n".to_owned()
+                } else {
+                    remedies::text::table(&all, self.all)
+                })?;
                 out.text("\n")?;
                 out.faint(&selected.certificate())?;
             }
@@ -111,13 +114,7 @@ impl Args {
                 dir.display()
             ));
         }
-        let hopeless = |one: &Remedies| {
-            one.needed()
-                && !one
-                    .remedies
-                    .iter()
-                    .any(|one| one.effect == remedies::Effect::Works)
-        };
+        let hopeless = |one: &Remedies| one.needed() && !one.any_works();
         let wrong = unmet.iter().any(|unmet| !unmet.is_empty());
         Ok(if wrong || all.iter().any(hopeless) {
             Verdict::Bad
@@ -125,6 +122,15 @@ impl Args {
             Verdict::Good
         })
     }
+}
+
+/// The warnings that what follows is about another outcome than the scenario expects, a paragraph each.
+fn warnings(all: &[Remedies], unmet: &[Vec<Unmet>]) -> String {
+    all.iter()
+        .zip(unmet)
+        .filter_map(|(one, unmet)| reproduced::warning(&one.kernel, unmet))
+        .map(|warning| format!("{warning}\n"))
+        .collect()
 }
 
 /// Writes a scenario for each row that changes one: `rhel-6.5-01-connect-without-bind.yaml`.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use fourtuple_harness::html::{self, Entry};
+use fourtuple_harness::html::{self, About, Entry};
 use fourtuple_harness::{Assessment, Engine, runner};
 
 use crate::clean;
@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::select::{self, Overrides};
 use crate::totals::Totals;
 
-/// Writes one HTML file about scenarios: what happened on which kernel and why, the ports over time, and ways out.
+/// Writes one HTML file about scenarios: what happened on which kernel and why, the ports over time, and fixes.
 ///
 /// The file needs nothing else and no network. It can be read on a phone, in the dark, on paper and without pictures.
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,11 @@ impl Args {
             }
         }
         let verdict = totals.verdict(self.engines.named());
-        let page = html::page(&entries, &checked);
+        let about = About {
+            command: self.command(),
+            checked,
+        };
+        let page = html::page(&entries, &about);
         let page = clean::text(&page);
         match &self.output {
             None => out.write_all(page.as_bytes())?,
@@ -70,5 +74,17 @@ impl Args {
         }
         engines::all_came_to_an_end(out, &engines)?;
         verdict
+    }
+
+    /// The command that makes the same page.
+    fn command(&self) -> String {
+        let mut command = "fourtuple report".to_owned();
+        for path in &self.paths {
+            command.push_str(&format!(" {}", path.display()));
+        }
+        if !self.overrides.kernel.is_empty() {
+            command.push_str(&format!(" --kernel {}", self.overrides.kernel.join(",")));
+        }
+        command
     }
 }

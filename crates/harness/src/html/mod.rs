@@ -3,14 +3,19 @@
 //!
 //! - `matrix`: scenarios by kernels
 //! - `section`: one scenario: verdict, results, engines, remedies
+//! - `axis`: time from left to right
+//! - `fixes`: its fixes, kernels side by side
 //! - `timeline`: its calls, as a picture
 //! - `ports`: its ports over time, as a picture
 //!
 //! Every picture has a name, a sentence that says what it shows, and a table with the same content.
 
+mod axis;
+mod fixes;
 mod matrix;
 mod ports;
 mod section;
+mod source;
 mod timeline;
 
 use fourtuple_kernel::profile;
@@ -25,7 +30,7 @@ use crate::verdict::{Assessment, ScenarioVerdict};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Calls of a case for which ways out are tried; each of them is a run of its own.
+/// Calls of a case for which fixes are tried; each of them is a run of its own.
 const REMEDIED_CALLS: usize = 2_000;
 
 /// A scenario with everything that its part of the page shows.
@@ -34,22 +39,28 @@ pub struct Entry {
     report: ScenarioReport,
     /// For each group of cases that came out alike, what its first case shows.
     groups: Vec<Shown>,
+    /// The fixes on the first and on the last kernel of each group.
+    remedies: Vec<Remedies>,
 }
 
 #[derive(Debug, Default)]
 struct Shown {
     strips: Vec<Strip>,
-    /// The ways out on the first kernel of the group, and on the last if they are others there.
-    remedies: Vec<Remedies>,
 }
 
 impl Entry {
-    /// Looks at the ports and the ways out of a scenario that has run.
+    /// Records the ports and tries the fixes of a scenario that has run.
     #[must_use]
     pub fn new(report: ScenarioReport) -> Self {
         let groups = Group::all(&report);
+        let remedies = groups.iter().flat_map(|group| fixes_of(&group.cases));
+        let remedies = remedies.collect();
         let groups = groups.iter().map(|group| Shown::of(&group.cases)).collect();
-        Entry { report, groups }
+        Entry {
+            report,
+            groups,
+            remedies,
+        }
     }
 
     /// The scenario.
@@ -68,18 +79,26 @@ impl Shown {
         };
         let calls = reference.attempts.len();
         let strips = strip::record(&case.case, &profile, calls).unwrap_or_default();
-        let refused = remedies::Score::of(&reference.attempts).refused > 0;
-        let mut remedies = Vec::new();
-        if refused && calls <= REMEDIED_CALLS {
-            remedies.extend(examine(case));
-            let last = cases.iter().rev().find(|last| {
-                last.case.axes == case.case.axes && last.case.kernel != case.case.kernel
-            });
-            let other = last.and_then(|last| examine(last));
-            remedies.extend(other.filter(|other| remedies.iter().all(|one| !one.same_rows(other))));
-        }
-        Shown { strips, remedies }
+        Shown { strips }
     }
+}
+
+/// The fixes on the first kernel of a group, and on its last.
+fn fixes_of(cases: &[&CaseReport]) -> Vec<Remedies> {
+    let Some(reference) = cases[0].reference() else {
+        return Vec::new();
+    };
+    let refused = remedies::Score::of(&reference.attempts).refused > 0;
+    if !refused || reference.attempts.len() > REMEDIED_CALLS {
+        return Vec::new();
+    }
+    let first = cases[0];
+    let last = cases
+        .iter()
+        .rev()
+        .find(|last| last.case.axes == first.case.axes && last.case.kernel != first.case.kernel);
+    let both = std::iter::once(&first).chain(last);
+    both.filter_map(|case| examine(case)).collect()
 }
 
 fn examine(case: &CaseReport) -> Option<Remedies> {
@@ -87,9 +106,18 @@ fn examine(case: &CaseReport) -> Option<Remedies> {
     remedies::examine(&case.case, &profile, &mut |_, _| {}).ok()
 }
 
-/// The page. `checked` is a line on how far the kernels' profiles were checked against real kernels.
+/// What a reader should know before believing a page.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The command that makes the page.
+    pub command: String,
+    /// A line on how far the kernels' profiles were checked against real kernels.
+    pub checked: String,
+}
+
+/// The page.
 #[must_use]
-pub fn page(entries: &[Entry], checked: &str) -> String {
+pub fn page(entries: &[Entry], about: &About) -> String {
     let title = match entries {
         [only] => format!("{} · fourtuple", only.report.name),
         _ => "TCP local ports · fourtuple".to_owned(),
@@ -110,7 +138,7 @@ pub fn page(entries: &[Entry], checked: &str) -> String {
                 header {
                     h1 { "TCP local ports" }
                     p.lead { (verdict(entries)) }
-                    @if !checked.is_empty() { p.small { (checked) } }
+                    @if !about.checked.is_empty() { p.small { (about.checked) } }
                 }
                 main #content {
                     @if entries.len() > 1 {
@@ -122,7 +150,10 @@ pub fn page(entries: &[Entry], checked: &str) -> String {
                     }
                 }
                 footer {
-                    p { "Made by fourtuple " (env!("CARGO_PKG_VERSION")) ". Times are those of the scenario, not of any clock." }
+                    @if !about.command.is_empty() {
+                        p { "Made by " code { (about.command) } "." }
+                    }
+                    p { "Made by fourtuple " (env!("CARGO_PKG_VERSION")) ". Times are those of the scenario, not of any clock; the page has no date, so that the same scenarios give the same bytes." }
                 }
             }
         }

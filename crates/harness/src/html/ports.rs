@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::axis::Axis;
 use super::scrolled;
 use crate::strip::{Sample, Strip, Use};
 use crate::text::{ranges, seconds};
@@ -71,42 +72,36 @@ fn words(sample: &Sample) -> String {
     parts.join(", ")
 }
 
-/// Moments whose time gets a label.
-fn times(strip: &Strip, step: usize) -> Vec<(usize, u64)> {
-    let mut kept: Vec<(usize, u64)> = vec![(0, 0)];
-    let mut before = 0;
-    for (n, sample) in strip.samples.iter().enumerate() {
-        let room = kept.last().is_none_or(|last| (n - last.0) * step >= 64);
-        if sample.at_ns > before && room {
-            kept.push((n, sample.at_ns));
-        }
-        before = sample.at_ns;
-    }
-    kept
+fn axis_of(strip: &Strip, step: usize) -> Axis {
+    Axis::new(
+        step,
+        strip.samples.iter().map(|sample| sample.at_ns).collect(),
+    )
 }
 
 fn grid(strip: &Strip, id: &str, label: &str) -> Markup {
     let left = 52;
     let ports = strip.range.size() as usize;
-    let width = left + CELL * strip.samples.len() + 40;
+    let axis = axis_of(strip, CELL);
+    let width = left + axis.width() + 48;
     let height = TOP + CELL * ports + 20;
     html! {
         svg.ports role="img" aria-labelledby=(format!("{id}t")) width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
             title id=(format!("{id}t")) { (label) }
-            @for (n, at) in times(strip, CELL) {
-                text.time x=(left + CELL * n) y="14" { (seconds(at)) }
+            @for (n, at) in axis.labels() {
+                text.time x=(left + axis.x(n)) y="14" { (seconds(at)) }
             }
             @for (row, port) in (strip.range.low..=strip.range.high).enumerate() {
                 text x=(left - 8) y=(TOP + CELL * row + 15) text-anchor="end" { (port) }
                 @for (n, sample) in strip.samples.iter().enumerate() {
                     @let what = sample.uses[row];
-                    rect class=(class(what)) x=(left + CELL * n + 1) y=(TOP + CELL * row + 1) width=(CELL - 2) height=(CELL - 2) {}
+                    rect class=(class(what)) x=(left + axis.x(n) + 1) y=(TOP + CELL * row + 1) width=(axis.width_of(n) - 2) height=(CELL - 2) {}
                     @if !what.letter().is_empty() {
-                        text.letter x=(left + CELL * n + CELL / 2) y=(TOP + CELL * row + 15) text-anchor="middle" { (what.letter()) }
+                        text.letter x=(left + axis.x(n) + CELL / 2) y=(TOP + CELL * row + 15) text-anchor="middle" { (what.letter()) }
                     }
                 }
             }
-            text.time x=(left) y=(height - 4) { "changes in their order →" }
+            text.time x=(left) y=(height - 4) { "time →" }
         }
     }
 }
@@ -114,23 +109,24 @@ fn grid(strip: &Strip, id: &str, label: &str) -> Markup {
 fn shares(strip: &Strip, id: &str, label: &str) -> Markup {
     let left = 52;
     let step = (720 / strip.samples.len().max(1)).clamp(4, CELL);
-    let width = left + step * strip.samples.len() + 40;
+    let axis = axis_of(strip, step);
+    let width = left + axis.width() + 48;
     let height = TOP + SHARES + 20;
     let total = u64::from(strip.range.size().max(1));
     html! {
         svg.ports role="img" aria-labelledby=(format!("{id}t")) width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
             title id=(format!("{id}t")) { (label) }
-            @for (n, at) in times(strip, step) {
-                text.time x=(left + step * n) y="14" { (seconds(at)) }
+            @for (n, at) in axis.labels() {
+                text.time x=(left + axis.x(n)) y="14" { (seconds(at)) }
             }
             text x=(left - 8) y=(TOP + 10) text-anchor="end" { (strip.range.size()) }
             text x=(left - 8) y=(TOP + SHARES) text-anchor="end" { "0" }
             @for (n, sample) in strip.samples.iter().enumerate() {
                 @for (what, low, high) in stacked(sample, total) {
-                    rect class=(class(what)) x=(left + step * n) y=(TOP as u64 + SHARES as u64 - high) width=(step) height=(high - low) {}
+                    rect class=(class(what)) x=(left + axis.x(n)) y=(TOP as u64 + SHARES as u64 - high) width=(axis.width_of(n)) height=(high - low) {}
                 }
             }
-            text.time x=(left) y=(height - 4) { "changes in their order →" }
+            text.time x=(left) y=(height - 4) { "time →" }
         }
     }
 }

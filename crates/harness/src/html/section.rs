@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::{Entry, Shown, ports, scrolled, timeline};
+use super::{Entry, Shown, fixes, ports, scrolled, source, timeline};
 use crate::group::{self, Group};
 use crate::kernels::Order;
-use crate::remedies::{Effect, Remedies, Score};
+use crate::remedies::Score;
 use crate::runner::{CaseReport, EngineRun};
 use crate::tally::tally;
 use crate::text::summary;
@@ -27,7 +27,7 @@ pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
             h2 id=(id) { (report.name) }
             p.question { (report.about) }
             @if !report.source.is_empty() {
-                ul.source { @for source in &report.source { li { (source) } } }
+                ul.source { @for source in &report.source { li { (source::source(source)) } } }
             }
             p {
                 (super::badge(&Assessment::of(report)))
@@ -36,6 +36,7 @@ pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
             @for (n, (group, shown)) in groups.iter().zip(&entry.groups).enumerate() {
                 (answer(group, shown, &format!("{id}g{}", n + 1), order))
             }
+            (fixes::fixes(&entry.remedies))
             @for case in report.cases.iter().filter(|case| case.reference().is_none()) {
                 h3 { (group::title(&[case], &report.cases, order)) }
                 (engines(&[case], order))
@@ -72,7 +73,6 @@ fn answer(group: &Group<'_>, shown: &Shown, id: &str, order: &Order) -> Markup {
             }
             (engines(&group.cases, order))
             (unmet(&group.cases))
-            @for remedies in &shown.remedies { (ways_out(remedies, shown.remedies.len() > 1)) }
         }
     }
 }
@@ -207,60 +207,6 @@ fn unmet(cases: &[&CaseReport]) -> Markup {
         @if !lines.is_empty() {
             h4 { "Not as expected" }
             ul.unmet { @for line in &lines { li { (line) } } }
-        }
-    }
-}
-
-/// The ways out on one kernel, which the heading names when there are others.
-fn ways_out(all: &Remedies, several: bool) -> Markup {
-    let helps = |effect: Effect| matches!(effect, Effect::Works | Effect::HelpsPartly);
-    let (useful, idle): (Vec<_>, Vec<_>) = all.remedies.iter().partition(|one| helps(one.effect));
-    let useful_table = html! {
-        table.remedies {
-            caption { "Ways out, tried on the model of " (all.kernel) }
-            thead {
-                tr {
-                    th scope="col" { "way out" } th scope="col" { "effect" } th scope="col" { "sockets ok" }
-                    th scope="col" { "who" } th scope="col" { "since" } th scope="col" { "cost" }
-                }
-            }
-            tbody {
-                @for one in &useful {
-                    tr {
-                        th scope="row" { (one.name) br; span.change { (one.change) } }
-                        td { (one.effect.words()) }
-                        td { @if let Some(after) = &one.after { (after) } }
-                        td { (one.who.iter().map(|who| who.word()).collect::<Vec<_>>().join(" and ")) }
-                        td { (one.since) }
-                        td.words {
-                            (one.cost)
-                            @if let Some(stale) = &one.stale { br; strong.bad { (stale) } }
-                        }
-                    }
-                }
-            }
-        }
-    };
-    html! {
-        h4 { "Ways out" @if several { " on " (all.kernel) } }
-        @if useful.is_empty() {
-            p { "Nothing that is known works here, alone or in pairs." }
-        } @else {
-            (scrolled("Ways out", &useful_table))
-        }
-        @if !idle.is_empty() {
-            details.idle {
-                summary { "What does not help here" }
-                ul {
-                    @for one in &idle {
-                        li {
-                            strong { (one.name) } ": " (one.effect.words())
-                            @if let Some(why) = &one.why { " – " (why) }
-                            @if let Some(stale) = &one.stale { " – " (stale) }
-                        }
-                    }
-                }
-            }
         }
     }
 }

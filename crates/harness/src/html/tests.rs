@@ -25,8 +25,8 @@ fn entry(text: &str) -> Entry {
 
 #[test]
 fn the_same_bytes_every_time_and_nothing_from_outside() {
-    let page = page(&[entry(REPORT)], "");
-    assert_eq!(page, super::page(&[entry(REPORT)], ""));
+    let page = page(&[entry(REPORT)], &About::default());
+    assert_eq!(page, super::page(&[entry(REPORT)], &About::default()));
     for outside in [
         "http://", "https://", "<script", "<link", "@import", "url(", "<img",
     ] {
@@ -38,7 +38,7 @@ fn the_same_bytes_every_time_and_nothing_from_outside() {
 
 #[test]
 fn every_picture_has_a_text() {
-    let page = page(&[entry(REPORT)], "");
+    let page = page(&[entry(REPORT)], &About::default());
     let mut pictures = 0;
     for svg in page.split("<svg").skip(1) {
         let head = svg.split('>').next().unwrap_or_default();
@@ -62,7 +62,7 @@ fn every_picture_has_a_text() {
 
 #[test]
 fn ids_are_unique_and_links_lead_somewhere() {
-    let page = page(&[entry(REPORT), entry(REPORT)], "");
+    let page = page(&[entry(REPORT), entry(REPORT)], &About::default());
     let mut ids: Vec<&str> = page
         .split(" id=\"")
         .skip(1)
@@ -83,7 +83,7 @@ fn the_ports_of_a_large_range_are_shown_in_shares() {
     let large = REPORT
         .replace("40000-40003", "40000-49999")
         .replace("count: 4", "count: 400");
-    let page = page(&[entry(&large)], "");
+    let page = page(&[entry(&large)], &About::default());
     assert!(page.contains("Ports 40000-49999 of app over time"));
     assert!(page.contains("400 bound"), "the table names how many");
 }

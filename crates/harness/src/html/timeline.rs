@@ -1,7 +1,8 @@
-//! The calls of a run in their order, a lane for each process.
+//! The calls of a run along a time axis, a lane for each process.
 
 use maud::{Markup, html};
 
+use super::axis::Axis;
 use super::scrolled;
 use crate::attempt::{Attempt, Name};
 use crate::attempts::Attempts;
@@ -35,11 +36,13 @@ pub(super) fn timeline(attempts: &Attempts, id: &str) -> Markup {
             .map(|name| name.chars().count())
             .max()
             .unwrap_or(0);
-    let width = left + STEP * shown.len() + 8;
+    let axis = Axis::new(STEP, shown.iter().map(|one| one.at_ns()).collect());
+    // Room for a label at the last moment.
+    let width = left + axis.width() + 48;
     let height = TOP + LANE * lanes.len() + 24;
     let refused = shown.iter().filter(|one| !one.result().is_ok()).count();
     let label = format!(
-        "Timeline: {} calls of {} in their order, {refused} of them refused. The same is under “Every call, in order”.",
+        "Timeline: {} calls of {} over time, {refused} of them refused. The same is under “Every call, in order”.",
         shown.len(),
         lanes
             .iter()
@@ -47,18 +50,11 @@ pub(super) fn timeline(attempts: &Attempts, id: &str) -> Markup {
             .collect::<Vec<_>>()
             .join(", "),
     );
-    let x = |n: usize| left + STEP * n + STEP / 2;
+    let x = |n: usize| left + axis.x(n) + STEP / 2;
     let y = |one: Attempt<'_>| {
         let lane = lanes.iter().position(|name| *name == one.process());
         TOP + LANE * lane.unwrap_or(0) + LANE / 2
     };
-    // Where time has passed between two calls.
-    let mut passed: Vec<(usize, u64)> = Vec::new();
-    for (n, pair) in shown.windows(2).enumerate() {
-        if pair[1].at_ns() > pair[0].at_ns() {
-            passed.push((n + 1, pair[1].at_ns()));
-        }
-    }
     let svg = html! {
         svg.timeline role="img" aria-labelledby=(format!("{id}t")) width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
             title id=(format!("{id}t")) { (label) }
@@ -66,12 +62,9 @@ pub(super) fn timeline(attempts: &Attempts, id: &str) -> Markup {
                 line.lane x1=(left) x2=(width - 8) y1=(TOP + LANE * n + LANE / 2) y2=(TOP + LANE * n + LANE / 2) {}
                 text x=(left - 8) y=(TOP + LANE * n + LANE / 2 + 4) text-anchor="end" { (name) }
             }
-            text.time x=(left) y="14" { "0 s" }
-            @for (n, _) in &passed {
-                line.passed x1=(left + STEP * n) x2=(left + STEP * n) y1="18" y2=(height - 22) {}
-            }
-            @for (n, at) in spaced(&passed) {
-                text.time x=(left + STEP * n) y="14" { (seconds(at)) }
+            @for (n, at) in axis.labels() {
+                line.passed x1=(left + axis.x(n)) x2=(left + axis.x(n)) y1="18" y2=(height - 22) {}
+                text.time x=(left + axis.x(n)) y="14" { (seconds(at)) }
             }
             @for (n, one) in shown.iter().enumerate() {
                 @let (x, y) = (x(n), y(*one));
@@ -88,7 +81,7 @@ pub(super) fn timeline(attempts: &Attempts, id: &str) -> Markup {
                     }
                 }
             }
-            text.time x=(left) y=(height - 6) { "calls in their order →" }
+            text.time x=(left) y=(height - 6) { "time →" }
         }
     };
     html! {
@@ -101,16 +94,4 @@ pub(super) fn timeline(attempts: &Attempts, id: &str) -> Markup {
             li { svg width="14" height="14" aria-hidden="true" { path.refused d="M1 1l12 12m0 -12l-12 12" {} } " refused" }
         }
     }
-}
-
-/// Labels that have room: none closer to the one before it than a label is wide.
-fn spaced(all: &[(usize, u64)]) -> Vec<(usize, u64)> {
-    let mut kept: Vec<(usize, u64)> = Vec::new();
-    for one in all {
-        let room = kept.last().map_or(3, |last| last.0 + 4);
-        if one.0 >= room {
-            kept.push(*one);
-        }
-    }
-    kept
 }

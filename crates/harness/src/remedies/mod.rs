@@ -1,45 +1,61 @@
-//! The ways out of a shortage of ports, each one tried on the scenario at hand.
+//! The fixes for a shortage or a conflict of ports, each one tried on the scenario at hand.
 //!
-//! A list of workarounds is no answer to somebody whose connections fail: which one fits depends on who binds, who
-//! closes and which kernel it is. Here every way out that is known is applied to the case as a typed change and run on
-//! the model engine, so that each row of the table is an experiment that can be repeated.
+//! A list of workarounds is no answer to an operator whose connections fail: which one fits depends on which program
+//! binds, which end closes and which kernel it is. Here every known fix is applied to the case as a typed change and
+//! run on the model engine, so that each row of the table is an experiment that can be repeated. A fix counts as
+//! working only if it works whatever ports are chosen.
 //!
-//! - `situation`: who is refused, and who takes the ports
-//! - `catalogue`: the known ways out; `edit`: the changes that they make; `exists`: which kernels have them
-//! - [`examine`]: tries them alone, then in pairs where none works alone
-//! - [`text`](mod@text): the table; [`scenario_of`]: a row as a scenario of its own
+//! - `situation`: the programs that are refused, those that hold the ports, and the cause
+//! - `catalogue`: the known fixes; `edit`: the changes that they make; `exists`: which kernels have them
+//! - `lab`: runs a changed case at many seeds; `kernel`: other kernels, and regressions of kernels
+//! - [`examine`]: tries the fixes alone, then in pairs where none works alone
+//! - [`sheet`]: results of many kernels side by side; [`text`](mod@text): the table; [`scenario_of`]: a row as a
+//!   scenario of its own
 
 mod catalogue;
 pub(crate) mod edit;
 pub(crate) mod exists;
-mod situation;
+mod kernel;
+mod lab;
+pub mod sheet;
+pub(crate) mod situation;
 pub mod text;
 mod written;
 
 use std::sync::Arc;
 
-use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_scenario::{Case, Spanned};
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::Case;
 use serde::Serialize;
 
 use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine as _};
-use crate::kernels::Order;
+use crate::findings::{self, Finding};
 use crate::model::Model;
-use catalogue::{Change, ENTRIES, Entry};
+use catalogue::{Change, Entry};
 use exists::History;
+use lab::{Certainty, Lab, Trial, Variant};
 use situation::Situation;
 
-pub use catalogue::Who;
-pub use situation::Score;
+pub use lab::Seeds;
+pub use situation::{Cause, Score};
 pub use written::scenario_of;
 
-/// What a way out did to the scenario.
+/// Sockets up to which fixes are tried in pairs as well.
+const PAIRED: u32 = 2_000;
+/// Pairs that are kept.
+const PAIRS: usize = 3;
+
+/// The effect of a fix on the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
-    /// Nobody is refused any more, and nothing else broke.
-    Works,
+    /// Every socket gets its port, whatever ports are chosen, and nothing else breaks.
+    Always,
+    /// Every socket gets its port at nearly every seed.
+    Usually,
+    /// Every socket gets its port at some seeds: other ports are chosen.
+    ByLuck,
     /// More sockets get a port, though not all.
     HelpsPartly,
     /// As many as before.
@@ -57,45 +73,69 @@ impl Effect {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Effect::Works => "works",
+            Effect::Always => "always works",
+            Effect::Usually => "usually works",
+            Effect::ByLuck => "works by luck only",
             Effect::HelpsPartly => "helps partly",
-            Effect::Nothing => "does nothing",
+            Effect::Nothing => "has no effect",
             Effect::Harms => "makes it worse",
             Effect::Absent => "does not exist on this kernel",
             Effect::DoesNotApply => "does not apply here",
         }
     }
+
+    /// Returns whether it can be recommended.
+    #[must_use]
+    pub fn works(self) -> bool {
+        matches!(self, Effect::Always | Effect::Usually)
+    }
 }
 
-/// One way out, or two together, with what it did.
+impl From<Certainty> for Effect {
+    fn from(certainty: Certainty) -> Self {
+        match certainty {
+            Certainty::Always => Effect::Always,
+            Certainty::Usually => Effect::Usually,
+            Certainty::ByLuck => Effect::ByLuck,
+        }
+    }
+}
+
+/// One fix, or two together, with its effect.
 #[derive(Clone, Debug, Serialize)]
 pub struct Remedy {
     /// Short name, such as `no-port-on-binder`; two are joined by `+`.
     pub id: String,
     /// Its name for people.
     pub name: String,
-    /// Who has to act.
-    pub who: Vec<Who>,
+    /// The programs or administrators that have to act.
+    pub who: Vec<String>,
     /// From which kernel on it exists.
     pub since: String,
-    /// What was changed in this scenario.
+    /// The change in this scenario.
     pub change: String,
-    /// What it did.
+    /// Its effect.
     pub effect: Effect,
-    /// How the sockets fared with it.
+    /// The seeds at which it works, if it works at the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+    /// The sockets with it.
     pub after: Option<Score>,
-    /// What it costs or risks.
+    /// Its cost or risk.
     pub cost: String,
-    /// Why it does nothing, when it does nothing.
+    /// Why it has no effect, when it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// Advice that should no longer be given, and why.
+    /// Why this advice should no longer be given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale: Option<String>,
+    /// It is often tried.
+    #[serde(skip)]
+    pub often_tried: bool,
     /// The changed case; none if it does not apply.
     #[serde(skip)]
     pub case: Option<Case>,
-    /// What the changed case came to.
+    /// The outcome of the changed case.
     #[serde(skip)]
     pub attempts: Arc<Attempts>,
 }
@@ -111,35 +151,59 @@ pub struct Remedies {
     pub kernel: String,
     /// The point of the matrix, `name=value`.
     pub point: Vec<String>,
-    /// How the sockets fare without any change.
+    /// The sockets without any change.
     pub before: Score,
-    /// Programs that are refused for want of a port.
+    /// The unchanged case at the seeds.
+    pub unchanged: Seeds,
+    /// The kind of problem.
+    pub cause: Cause,
+    /// Programs that are refused.
     pub victims: Vec<String>,
     /// Programs that bind ports of the range.
     pub binders: Vec<String>,
-    /// The rule that refuses the first victim, and its sentence.
+    /// The rule of the first refusal, and its sentence.
     pub rule: Option<(String, String)>,
-    /// What was tried: what works first, the smallest change ahead; then what helps partly, then the rest.
+    /// The regression of this kernel that is the cause, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regression: Option<String>,
+    /// What else the outcome shows, with the check to run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// The fixes: what always works first, the smallest change ahead; then what usually works, then the rest.
     pub remedies: Vec<Remedy>,
 }
 
 impl Remedies {
-    /// Whether anybody is refused for want of a port at all.
+    /// Returns whether any socket is without its port.
     #[must_use]
     pub fn needed(&self) -> bool {
         self.before.refused > 0
     }
 
-    /// Whether the same ways out did the same.
+    /// Returns whether any fix can be recommended.
     #[must_use]
-    pub fn same_rows(&self, other: &Remedies) -> bool {
-        let rows = |all: &Remedies| -> Vec<_> {
-            let rows = all.remedies.iter();
-            rows.map(|one| (one.id.clone(), one.effect, one.after))
-                .collect()
-        };
-        rows(self) == rows(other)
+    pub fn any_works(&self) -> bool {
+        self.remedies.iter().any(|one| one.effect.works())
     }
+}
+
+/// Runs the unchanged case at its seeds. The first run with a refusal stands for it.
+fn unchanged(case: &Case, profile: &Profile) -> Result<(Case, Arc<Attempts>, Seeds), Cannot> {
+    let first = Model.run(case, profile)?.attempts;
+    let of = lab::seeds_for(first.len());
+    let refused = |attempts: &Attempts| Score::of(attempts).refused > 0;
+    let mut good = u32::from(!refused(&first));
+    let mut shown = (case.clone(), first);
+    for n in 1..of {
+        let other = lab::reseeded(case, n);
+        let attempts = Model.run(&other, profile)?.attempts;
+        if !refused(&attempts) {
+            good += 1;
+        } else if !refused(&shown.1) {
+            shown = (other, attempts);
+        }
+    }
+    Ok((shown.0, shown.1, Seeds { good, of }))
 }
 
 /// Tries everything on a case. `progress` hears how many of how many experiments are done.
@@ -151,39 +215,21 @@ pub fn examine(
     profile: &Profile,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Remedies, Cannot> {
-    let report = Model.run(case, profile)?;
-    let situation = Situation::of(case, profile, &report.attempts);
-    let history = History::new();
-    let lab = Lab {
-        situation: &situation,
-        profile,
-        history: &history,
+    let (case, attempts, seeds) = unchanged(case, profile)?;
+    let situation = Situation::of(&case, profile, &attempts);
+    let bench = Examination {
+        lab: Lab {
+            situation: &situation,
+            profile,
+            before: seeds,
+        },
+        history: &History::new(),
     };
     let mut remedies: Vec<Remedy> = Vec::new();
+    let mut regression = None;
     if situation.score.refused > 0 {
-        let total = ENTRIES.len() + 1;
-        for (n, entry) in ENTRIES.iter().enumerate() {
-            progress(n, total);
-            let enough = entry.id == "more-addresses"
-                && remedies
-                    .iter()
-                    .any(|one| one.id == "own-address" && one.effect == Effect::Works);
-            remedies.push(if enough {
-                Remedy {
-                    why: Some("one address of its own is enough".to_owned()),
-                    ..lab.bare(&[entry])
-                }
-            } else {
-                lab.alone(case, entry)
-            });
-        }
-        if !remedies.iter().any(|one| one.effect == Effect::Works) {
-            remedies.extend(lab.pairs(case, &remedies, progress));
-        }
-        progress(total - 1, total);
-        remedies.push(another_kernel(case, &situation, profile));
-        // Within one effect the catalogue's order stays, which is the order of size.
-        remedies.sort_by_key(|one| (one.effect, one.stale.is_some()));
+        remedies = bench.all(&case, progress);
+        regression = kernel::regression(&case, &situation, profile);
     }
     Ok(Remedies {
         scenario: case.scenario.clone(),
@@ -195,85 +241,94 @@ pub fn examine(
             .map(|(name, value)| format!("{name}={value}"))
             .collect(),
         before: situation.score,
-        victims: situation::names(&situation.victims),
+        unchanged: seeds,
+        cause: situation.cause,
+        victims: situation.refused(),
         binders: situation::names(&situation.binders),
         rule: situation
             .rule()
             .map(|rule| (rule.name().to_owned(), rule.text().to_owned())),
+        regression: regression.map(|one| {
+            format!(
+                "A bug of this kernel is the cause: it {} (fixed in {}).",
+                one.symptom, one.fixed_in
+            )
+        }),
+        findings: findings::of(&case, profile, &attempts),
         remedies,
     })
 }
 
-struct Lab<'a> {
-    situation: &'a Situation,
-    profile: &'a Profile,
+struct Examination<'a> {
+    lab: Lab<'a>,
     history: &'a History,
 }
 
-/// What came of one changed case.
-struct Trial {
-    words: String,
-    case: Case,
-    attempts: Arc<Attempts>,
-    notes: Vec<String>,
-    score: Score,
-}
-
-impl Lab<'_> {
-    /// Runs changed cases until one works; otherwise the one that does most, the smallest of equals.
-    fn best(&self, variants: Vec<(String, Case)>) -> Result<Trial, String> {
-        let mut best: Option<Trial> = None;
-        let mut reason = String::new();
-        for (words, case) in variants {
-            let report = match Model.run(&case, self.profile) {
-                Ok(report) => report,
-                Err(cannot) => {
-                    reason = cannot.reason;
-                    continue;
-                }
+impl Examination<'_> {
+    fn all(&self, case: &Case, progress: &mut dyn FnMut(usize, usize)) -> Vec<Remedy> {
+        let mut remedies: Vec<(Remedy, &Entry)> = Vec::new();
+        let total = catalogue::entries().count() + 1;
+        for (n, entry) in catalogue::entries().enumerate() {
+            progress(n, total);
+            let works = |id: &str| {
+                let mut all = remedies.iter();
+                all.any(|(one, _)| one.id == id && one.effect.works())
             };
-            let score = Score::of(&report.attempts);
-            let done = score.mends(self.situation.score);
-            if best
-                .as_ref()
-                .is_none_or(|best| done || score.ok > best.score.ok)
-            {
-                best = Some(Trial {
-                    words,
-                    case,
-                    attempts: report.attempts,
-                    notes: report.notes,
-                    score,
-                });
-            }
-            if done {
-                break;
+            let remedy = if entry.id == "more-addresses" && works("own-address") {
+                Remedy {
+                    why: Some("one address of its own is enough".to_owned()),
+                    ..self.bare(&[entry])
+                }
+            } else {
+                self.alone(case, entry)
+            };
+            // The same change under another name is no second fix.
+            let known = |one: &Remedy| one.case.is_some() && one.case == remedy.case;
+            if !remedies.iter().any(|(one, _)| known(one)) {
+                remedies.push((remedy, entry));
             }
         }
-        best.ok_or(reason)
+        let mut found: Vec<Remedy> = Vec::new();
+        let alone = remedies.iter().any(|(one, _)| one.effect.works());
+        if !alone && self.lab.situation.score.total <= PAIRED {
+            found = self.pairs(case, &remedies, progress);
+        }
+        let mut all: Vec<Remedy> = remedies.into_iter().map(|(one, _)| one).collect();
+        all.append(&mut found);
+        progress(total - 1, total);
+        all.push(kernel::another(case, self.lab.situation, self.lab.profile));
+        // Within one effect the catalogue's order stays, which is the order of size.
+        all.sort_by_key(|one| (one.effect, one.stale.is_some()));
+        all
     }
 
     fn alone(&self, case: &Case, entry: &Entry) -> Remedy {
         let mut remedy = self.bare(&[entry]);
-        match (entry.apply)(case, self.situation) {
+        match (entry.apply)(case, self.lab.situation) {
             Change::Nothing(why) => remedy.why = Some(why),
-            Change::To(variants) => self.fill(&mut remedy, self.best(variants), &[entry]),
+            Change::To(variants) => {
+                let variants = variants
+                    .into_iter()
+                    .map(|(words, case)| Variant { words, case })
+                    .collect();
+                let trial = self.lab.best(variants, entry.removes, entry.fewer);
+                self.fill(&mut remedy, trial, &[entry]);
+            }
         }
         remedy
     }
 
-    /// Two ways out at once, where none is enough: every pair whose two halves both apply.
+    /// Two fixes at once, where none is enough: every pair whose two halves both apply.
     fn pairs(
         &self,
         case: &Case,
-        alone: &[Remedy],
+        alone: &[(Remedy, &Entry)],
         progress: &mut dyn FnMut(usize, usize),
     ) -> Vec<Remedy> {
-        let usable: Vec<&Entry> = ENTRIES
+        let usable: Vec<&Entry> = alone
             .iter()
-            .zip(alone)
-            .filter(|(entry, one)| one.case.is_some() && entry.stale.is_none() && self.has(entry))
-            .map(|(entry, _)| entry)
+            .filter(|(one, entry)| one.case.is_some() && entry.stale.is_none() && self.has(entry))
+            .map(|(_, entry)| *entry)
             .collect();
         let mut found = Vec::new();
         let total = usable.len() * usable.len().saturating_sub(1) / 2;
@@ -288,33 +343,48 @@ impl Lab<'_> {
                 } else {
                     [*first, *second]
                 };
-                let Change::To(variants) = (ordered[0].apply)(case, self.situation) else {
+                let Some(trial) = self.pair(case, ordered) else {
                     continue;
                 };
-                let mut both: Vec<(String, Case)> = Vec::new();
-                for (words, changed) in variants {
-                    if let Change::To(more) = (ordered[1].apply)(&changed, self.situation) {
-                        both.extend(
-                            more.into_iter()
-                                .map(|(other, case)| (format!("{words}; {other}"), case)),
-                        );
-                    }
-                }
-                let Ok(trial) = self.best(both) else { continue };
-                if trial.score.mends(self.situation.score) {
-                    let mut remedy = self.bare(&ordered);
-                    self.fill(&mut remedy, Ok(trial), &ordered);
+                let mut remedy = self.bare(&ordered);
+                self.fill(&mut remedy, Ok(trial), &ordered);
+                if remedy.effect.works() {
                     found.push(remedy);
+                }
+                if found.len() == PAIRS {
+                    return found;
                 }
             }
         }
         found
     }
 
+    fn pair(&self, case: &Case, ordered: [&Entry; 2]) -> Option<Trial> {
+        let Change::To(variants) = (ordered[0].apply)(case, self.lab.situation) else {
+            return None;
+        };
+        let mut both = Vec::new();
+        for (words, changed) in variants {
+            if let Change::To(more) = (ordered[1].apply)(&changed, self.lab.situation) {
+                both.extend(more.into_iter().map(|(other, case)| Variant {
+                    words: format!("{words}; {other}"),
+                    case,
+                }));
+            }
+        }
+        let fewer = ordered.iter().any(|entry| entry.fewer);
+        self.lab.best(both, ordered[0].removes, fewer).ok()
+    }
+
     fn has(&self, entry: &Entry) -> bool {
         entry
             .exists
-            .is_none_or(|exists| exists(&self.profile.behaviours))
+            .is_none_or(|exists| exists(&self.lab.profile.behaviours))
+    }
+
+    fn since(&self, entries: &[&Entry]) -> Vec<String> {
+        let existing = entries.iter().filter_map(|entry| entry.exists);
+        existing.map(|exists| self.history.since(exists)).collect()
     }
 
     fn bare(&self, entries: &[&Entry]) -> Remedy {
@@ -322,12 +392,16 @@ impl Lab<'_> {
             let parts: Vec<&str> = entries.iter().map(|entry| part(entry)).collect();
             parts.join(with)
         };
-        let mut who: Vec<Who> = entries.iter().map(|entry| entry.who).collect();
-        who.dedup();
-        let since: Vec<String> = entries
+        let mut who: Vec<String> = Vec::new();
+        for name in entries
             .iter()
-            .filter_map(|entry| Some(self.history.since(entry.exists?)))
-            .collect();
+            .flat_map(|entry| entry.who.names(self.lab.situation))
+        {
+            if !who.contains(&name) {
+                who.push(name);
+            }
+        }
+        let since = self.since(entries);
         Remedy {
             id: join(|entry| entry.id, "+"),
             name: join(|entry| entry.name, ", and "),
@@ -339,6 +413,7 @@ impl Lab<'_> {
             },
             change: String::new(),
             effect: Effect::DoesNotApply,
+            seeds: None,
             after: None,
             cost: join(|entry| entry.cost, "; "),
             why: None,
@@ -346,6 +421,7 @@ impl Lab<'_> {
                 .iter()
                 .find_map(|entry| entry.stale)
                 .map(str::to_owned),
+            often_tried: entries.iter().any(|entry| entry.often_tried),
             case: None,
             attempts: Arc::default(),
         }
@@ -359,127 +435,51 @@ impl Lab<'_> {
                 return;
             }
         };
-        let before = self.situation.score;
-        remedy.effect = match trial.score {
-            _ if absent(&trial) => Effect::Absent,
-            score if score.mends(before) => Effect::Works,
-            score if score.better_than(before) => Effect::HelpsPartly,
-            score if score.ok < before.ok => Effect::Harms,
+        let before = self.lab.situation.score;
+        remedy.effect = match (trial.certainty, trial.score) {
+            _ if trial.absent() => Effect::Absent,
+            (Some((certainty, _)), _) => certainty.into(),
+            (None, score) if score.better_than(before) => Effect::HelpsPartly,
+            (None, score) if score.ok < before.ok => Effect::Harms,
             _ => Effect::Nothing,
         };
-        if remedy.effect != Effect::Works {
-            remedy.why = Some(self.why_not(&trial, entries, remedy.effect));
-        }
+        remedy.seeds = trial.certainty.map(|(_, seeds)| seeds);
+        remedy.why = self.why_not(&trial, entries, remedy.effect);
         remedy.change = trial.words;
         remedy.after = Some(trial.score);
         remedy.case = Some(trial.case);
         remedy.attempts = trial.attempts;
     }
 
-    fn why_not(&self, trial: &Trial, entries: &[&Entry], effect: Effect) -> String {
+    fn why_not(&self, trial: &Trial, entries: &[&Entry], effect: Effect) -> Option<String> {
+        if effect.works() {
+            return None;
+        }
+        if effect == Effect::ByLuck {
+            return Some("other ports are chosen; the cause stays".to_owned());
+        }
         if effect == Effect::Absent {
-            let since: Vec<String> = entries
-                .iter()
-                .filter_map(|entry| Some(self.history.since(entry.exists?)))
-                .collect();
             let answer = if catalogue::unknown_option(&trial.attempts) {
                 "ENOPROTOOPT"
             } else {
                 "no such sysctl"
             };
-            return format!("{answer} here; {}", since.join("; "));
+            return Some(format!("{answer} here; {}", self.since(entries).join("; ")));
         }
         let still = situation::first_refusal(&trial.attempts);
         let rule = still.as_ref().map(|why| why.rule);
         let idle = entries.first().map_or("", |entry| (entry.idle)(rule));
         if effect == Effect::Nothing && !idle.is_empty() {
-            return idle.to_owned();
+            return Some(idle.to_owned());
         }
-        match rule {
+        Some(match rule {
             Some(rule) => format!(
-                "{} of {} are refused still, by {}",
+                "{} of {} are still refused by {}",
                 trial.score.refused,
                 trial.score.total,
                 rule.name()
             ),
             None => "other calls fail now".to_owned(),
-        }
+        })
     }
-}
-
-/// Whether the kernel did not know what a change wanted to set.
-fn absent(trial: &Trial) -> bool {
-    trial
-        .notes
-        .iter()
-        .any(|note| note.contains("is refused with"))
-        || catalogue::unknown_option(&trial.attempts)
-}
-
-/// The first kernel on which the scenario works as it is: the next newer one, else the nearest older one.
-fn another_kernel(case: &Case, situation: &Situation, profile: &Profile) -> Remedy {
-    let all = profile::all();
-    let here = all
-        .iter()
-        .position(|one| one.behaviours == profile.behaviours)
-        .unwrap_or(0);
-    let newer = all.iter().skip(here + 1);
-    let older = all.iter().take(here).rev();
-    let mut remedy = Remedy {
-        id: "another-kernel".to_owned(),
-        name: "another kernel".to_owned(),
-        who: vec![Who::Operator],
-        since: "-".to_owned(),
-        change: String::new(),
-        effect: Effect::Nothing,
-        after: None,
-        cost: "an upgrade, or the pain of a downgrade".to_owned(),
-        why: None,
-        stale: None,
-        case: None,
-        attempts: Arc::default(),
-    };
-    let mut tried = 0;
-    for other in newer.chain(older) {
-        let mut changed = case.clone();
-        changed.kernel.clone_from(&other.name);
-        for host in &situation.hosts {
-            if let Some(host) = changed.hosts_mut().get_mut(host)
-                && host.kernel.is_some()
-            {
-                host.kernel = Some(Spanned::from(other.name.clone()));
-            }
-        }
-        let Ok(report) = Model.run(&changed, other) else {
-            continue;
-        };
-        tried += 1;
-        let score = Score::of(&report.attempts);
-        // A kernel that refuses a setting of the scenario runs another scenario.
-        let refuses = report
-            .notes
-            .iter()
-            .any(|note| note.contains("is refused with"));
-        if refuses || catalogue::unknown_option(&report.attempts) {
-            continue;
-        }
-        if score.mends(situation.score) {
-            remedy.effect = Effect::Works;
-            remedy.change = format!("kernel: {}", other.name);
-            remedy.since.clone_from(&other.name);
-            remedy.after = Some(score);
-            remedy.case = Some(changed);
-            remedy.attempts = report.attempts;
-            return remedy;
-        }
-    }
-    let names: Vec<String> = profile::names();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    remedy.after = Some(situation.score);
-    remedy.why = Some(format!(
-        "somebody is refused on each of the {} other behaviours that the model knows: {}",
-        tried,
-        Order::new().compact(&names)
-    ));
-    remedy
 }

@@ -1,107 +1,147 @@
-//! The table of ways out, for people.
+//! The table of fixes, for people and for pull requests.
 
+use super::sheet::{Row, Sheet, word};
 use super::{Effect, Remedies, Remedy};
 use crate::text::{columns, labelled};
 
-/// The table of one case.
+/// Rows of fixes that are shown without `--all`.
+const SHOWN: usize = 8;
+
+/// The fixes of one scenario on all kernels that were asked for: what works, what is often tried without effect, and
+/// with `all` everything else.
 #[must_use]
-pub fn table(all: &Remedies) -> String {
-    let point = if all.point.is_empty() {
-        String::new()
-    } else {
-        format!(" with {}", all.point.join(" "))
+pub fn table(remedies: &[Remedies], all: bool) -> String {
+    let Some(first) = remedies.first() else {
+        return String::new();
     };
-    let mut out = format!("{} on {}{point}\n", all.scenario, all.kernel);
-    labelled(&mut out, "  ", &all.about);
-    if !all.needed() {
+    let sheet = Sheet::new(remedies, all);
+    let mut out = format!("{}\n", first.scenario);
+    labelled(&mut out, "  ", &first.about);
+    heads(&mut out, &sheet);
+    findings(&mut out, remedies);
+    if sheet.columns.is_empty() {
         out.push('\n');
         labelled(
             &mut out,
             "  ",
-            &format!(
-                "Nobody is refused for want of a port ({} sockets ok): there is nothing to mend.",
-                all.before
-            ),
+            "Every socket gets its port: there is nothing to fix.",
         );
         return out;
     }
-    labelled(
-        &mut out,
-        "  now      ",
-        &format!(
-            "{} sockets ok, {} refused for want of a port",
-            all.before, all.before.refused
-        ),
-    );
-    labelled(&mut out, "  refused  ", &listed(&all.victims));
-    labelled(&mut out, "  binding  ", &listed(&all.binders));
-    if let Some((name, text)) = &all.rule {
-        labelled(&mut out, "  because  ", &format!("{text} ({name})"));
-    }
-    for effect in [Effect::Works, Effect::HelpsPartly] {
-        let rows: Vec<&Remedy> = all
-            .remedies
-            .iter()
-            .filter(|one| one.effect == effect)
-            .collect();
-        section(&mut out, all, &rows, effect);
-    }
-    if !all.remedies.iter().any(|one| one.effect == Effect::Works) {
-        out.push('\n');
-        labelled(
-            &mut out,
-            "  ",
-            "Nothing that is known works here, alone or in pairs.",
-        );
-    }
-    idle(&mut out, all);
+    works(&mut out, &sheet, all);
+    tried(&mut out, &sheet, all);
     out
 }
 
-fn listed(names: &[String]) -> String {
+/// The columns, with the sockets that are refused there and why.
+fn heads(out: &mut String, sheet: &Sheet<'_>) {
+    out.push('\n');
+    let mut rules: Vec<&str> = Vec::new();
+    for column in &sheet.columns {
+        let one = column.first;
+        let label = if sheet.columns.len() > 1 {
+            format!("  {}  ", column.label)
+        } else {
+            "  on       ".to_owned()
+        };
+        labelled(out, &label, &column.title);
+        let mut now = format!(
+            "{}: {} of {} sockets without their port",
+            list(&one.victims),
+            one.before.refused,
+            one.before.total
+        );
+        if one.unchanged.good > 0 {
+            now.push_str(&format!(
+                ", at {} of {} seeds",
+                one.unchanged.of - one.unchanged.good,
+                one.unchanged.of
+            ));
+        }
+        if let Some((name, _)) = &one.rule {
+            now.push_str(&format!(" ({name})"));
+        }
+        let label = if sheet.columns.len() > 1 {
+            " ".repeat(label.chars().count())
+        } else {
+            "  refused  ".to_owned()
+        };
+        labelled(out, &label, &now);
+        if let Some((_, text)) = &one.rule
+            && !rules.contains(&text.as_str())
+        {
+            rules.push(text);
+        }
+    }
+    for text in rules {
+        labelled(out, "  because  ", text);
+    }
+    if !sheet.fine.is_empty() && !sheet.columns.is_empty() {
+        labelled(out, "  fine on  ", &sheet.fine);
+    }
+}
+
+fn findings(out: &mut String, remedies: &[Remedies]) {
+    let mut said: Vec<String> = Vec::new();
+    for one in remedies {
+        said.extend(one.regression.clone());
+        said.extend(one.findings.iter().map(ToString::to_string));
+    }
+    let mut shown: Vec<&String> = Vec::new();
+    for text in &said {
+        if !shown.contains(&text) {
+            labelled(out, "  note     ", text);
+            shown.push(text);
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
     if names.is_empty() {
-        "nobody".to_owned()
+        "-".to_owned()
     } else {
         names.join(", ")
     }
 }
 
-fn who(remedy: &Remedy) -> String {
-    let words: Vec<&str> = remedy.who.iter().map(|who| who.word()).collect();
-    words.join(" and ")
-}
-
-fn section(out: &mut String, all: &Remedies, rows: &[&Remedy], effect: Effect) {
+fn works(out: &mut String, sheet: &Sheet<'_>, all: bool) {
+    let rows: Vec<&Row<'_>> = sheet.working().collect();
+    out.push('\n');
     if rows.is_empty() {
+        labelled(out, "  ", "No known fix works here, alone or in pairs.");
         return;
     }
-    out.push('\n');
-    out.push_str(&format!("  {}\n", capital(effect.words())));
-    let mut table = vec![
-        ["", "remedy", "who", "since", "ok before", "ok after"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for (n, one) in rows.iter().enumerate() {
-        table.push(vec![
-            format!("{}.", n + 1),
-            one.name.clone(),
-            who(one),
-            one.since.clone(),
-            all.before.to_string(),
-            one.after.map(|score| score.to_string()).unwrap_or_default(),
-        ]);
+    let shown = if all {
+        rows.len()
+    } else {
+        SHOWN.min(rows.len())
+    };
+    let mut head = vec![String::new(), "fix".to_owned()];
+    match sheet.columns.as_slice() {
+        [_] => head.push("works".to_owned()),
+        several => head.extend(several.iter().map(|column| column.label.clone())),
+    }
+    head.push("who".to_owned());
+    let mut table = vec![head];
+    for (n, row) in rows[..shown].iter().enumerate() {
+        let mut line = vec![format!("{}.", n + 1), row.best.name.clone()];
+        line.extend(row.cells.iter().map(|cell| word(*cell)));
+        line.push(list(&row.best.who));
+        table.push(line);
     }
     columns(out, 2, &table);
-    for (n, one) in rows.iter().enumerate() {
-        labelled(
-            out,
-            &format!("  {}. ", n + 1),
-            &format!("{}. Costs: {}.{}", one.change, one.cost, stale(one)),
-        );
-        if let Some(why) = &one.why {
-            labelled(out, "     ", why);
-        }
+    for (n, row) in rows[..shown].iter().enumerate() {
+        let one = row.best;
+        let since = match one.since.as_str() {
+            "every kernel" | "-" => String::new(),
+            since => format!(" Since {since}."),
+        };
+        let text = format!("{}.{since} Costs: {}.{}", one.change, one.cost, stale(one));
+        labelled(out, &format!("  {}. ", n + 1), &text);
+    }
+    if shown < rows.len() {
+        let more = rows.len() - shown;
+        labelled(out, "  ", &format!("{more} more work: --all lists them."));
     }
 }
 
@@ -112,41 +152,64 @@ fn stale(one: &Remedy) -> String {
         .unwrap_or_default()
 }
 
-/// What does not help, with the reason; what cannot even be tried comes last.
-fn idle(out: &mut String, all: &Remedies) {
-    for effect in [
-        Effect::Nothing,
-        Effect::Harms,
-        Effect::Absent,
-        Effect::DoesNotApply,
-    ] {
-        let rows: Vec<&Remedy> = all
-            .remedies
-            .iter()
-            .filter(|one| one.effect == effect)
-            .collect();
-        if rows.is_empty() {
-            continue;
-        }
-        out.push_str(&format!("\n  {}\n", capital(effect.words())));
-        for one in rows {
-            let after = one
-                .after
-                .filter(|_| effect == Effect::Harms)
-                .map(|score| format!(", {score} ok"));
-            let why = one
-                .why
-                .as_deref()
-                .unwrap_or("the same sockets are refused as before");
-            let text = format!(
-                "{} ({}): {why}{}.{}",
-                one.name,
-                who(one),
-                after.unwrap_or_default(),
-                stale(one)
-            );
-            labelled(out, "  - ", &text);
-        }
+/// The rest: what is often tried with its reason, and the number of all others.
+fn tried(out: &mut String, sheet: &Sheet<'_>, all: bool) {
+    let rest: Vec<&Row<'_>> = sheet
+        .rows
+        .iter()
+        .filter(|row| !row.best.effect.works())
+        .collect();
+    let worth =
+        |row: &&&Row<'_>| all || row.best.often_tried && row.best.effect != Effect::DoesNotApply;
+    let shown: Vec<&&Row<'_>> = rest.iter().filter(worth).collect();
+    if !shown.is_empty() {
+        out.push_str("\n  No fix\n");
+    }
+    for row in &shown {
+        let one = row.best;
+        let after = one
+            .seeds
+            .map(|seeds| format!(" at {seeds} seeds"))
+            .unwrap_or_default();
+        let why = one
+            .why
+            .as_deref()
+            .unwrap_or("the same sockets are refused as before");
+        let text = format!(
+            "{} {}{after}: {why}.{}",
+            one.name,
+            one.effect.words(),
+            stale(one)
+        );
+        labelled(out, "  - ", &text);
+    }
+    let hidden: Vec<&&Row<'_>> = rest.iter().filter(|row| !worth(row)).collect();
+    let count = |effect: Effect| {
+        let with = hidden.iter().filter(|row| row.best.effect == effect);
+        with.count()
+    };
+    if !hidden.is_empty() {
+        let part = |effect: Effect, words: &str| {
+            let n = count(effect);
+            (n > 0).then(|| format!("{n} {words}"))
+        };
+        let parts: Vec<String> = [
+            part(Effect::ByLuck, "by luck only"),
+            part(Effect::HelpsPartly, "in part"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let parts = if parts.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", parts.join(", "))
+        };
+        let text = format!(
+            "{} others do not help{parts}: --all lists them.",
+            hidden.len()
+        );
+        labelled(out, "  ", &text);
     }
 }
 
@@ -156,4 +219,54 @@ fn capital(text: &str) -> String {
         .next()
         .map(|first| first.to_uppercase().collect::<String>() + chars.as_str())
         .unwrap_or_default()
+}
+
+/// The fixes as a table in Markdown, to paste into a pull request.
+#[must_use]
+pub fn markdown(remedies: &[Remedies], all: bool) -> String {
+    let Some(first) = remedies.first() else {
+        return String::new();
+    };
+    let sheet = Sheet::new(remedies, all);
+    let mut out = format!(
+        "### {}\n\n{}\n\n",
+        cell(&first.scenario),
+        cell(&first.about)
+    );
+    if sheet.columns.is_empty() {
+        out.push_str("Every socket gets its port: there is nothing to fix.\n");
+        return out;
+    }
+    let mut head = vec!["fix".to_owned()];
+    head.extend(sheet.columns.iter().map(|column| cell(&column.title)));
+    head.extend(["who", "change", "cost"].map(str::to_owned));
+    let rows: Vec<Vec<String>> = sheet
+        .rows
+        .iter()
+        .filter(|row| all || row.best.effect.works() || row.best.often_tried)
+        .map(|row| {
+            let one = row.best;
+            let mut line = vec![cell(&one.name)];
+            line.extend(row.cells.iter().map(|cell| word(*cell)));
+            line.push(cell(&list(&one.who)));
+            line.push(cell(if one.effect.works() {
+                &one.change
+            } else {
+                one.why.as_deref().unwrap_or("")
+            }));
+            line.push(if one.effect.works() {
+                cell(&one.cost)
+            } else {
+                String::new()
+            });
+            line
+        })
+        .collect();
+    crate::text::markdown(&mut out, &head, &rows);
+    out
+}
+
+/// Text inside a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    crate::text::escape_markdown(text)
 }

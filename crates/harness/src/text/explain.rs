@@ -58,12 +58,17 @@ fn explain_case(out: &mut String, case: &CaseReport) {
             None => allowed(out, kind, &profile.behaviours),
         }
     }
-    if kinds.iter().all(|kind| kind.why.is_none()) {
-        out.push_str(if report.expect_failed.is_empty() {
-            "\nNo call was refused.\n"
-        } else {
-            "\nThe model refuses no call, which is not what the scenario expects.\n"
-        });
+    let findings = crate::findings::of(&case.case, &profile, &report.attempts);
+    let refused = kinds.iter().any(|kind| kind.why.is_some());
+    if !refused && !report.expect_failed.is_empty() {
+        out.push_str("\nThe model refuses no call, which is not what the scenario expects.\n");
+    } else if !refused && findings.is_empty() {
+        out.push_str("\nNo call was refused.\n");
+    }
+    for finding in &findings {
+        out.push('\n');
+        labelled(out, "note: ", &finding.text);
+        labelled(out, "      ", &finding.check);
     }
 }
 

@@ -70,6 +70,36 @@ pub fn columns(out: &mut String, indent: usize, rows: &[Vec<String>]) {
     }
 }
 
+/// Adds a table in Markdown. The cells are escaped already.
+pub fn markdown(out: &mut String, head: &[String], rows: &[Vec<String>]) {
+    let mut line = |cells: &[String]| {
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    };
+    line(head);
+    line(&vec!["---".to_owned(); head.len()]);
+    for row in rows {
+        line(row);
+    }
+}
+
+/// Text that stays as it is inside a cell of a Markdown table.
+#[must_use]
+pub fn escape_markdown(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => out.push(' '),
+            '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// A point in virtual time: `0 s`, `1.1 s`, `70 s`.
 #[must_use]
 pub fn seconds(nanos: u64) -> String {

@@ -2,12 +2,18 @@
 //!
 //! Nothing here knows whether a change helps; that is found out by running what comes out.
 
+mod closing;
+mod listening;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fourtuple_scenario::{
-    Address, BindStep, Case, Close, Hold, PortRange, PortRef, Program, SockOpt, Spanned, Step,
+    Address, BindStep, Case, Family, Hold, PortRange, PortRef, Program, SockOpt, Spanned, Step,
 };
+
+pub(super) use closing::{close, close_with_peer, closes};
+pub(super) use listening::{move_port, stop_first, to_wildcard};
 
 /// The sysctl of the port range.
 pub(crate) const RANGE: &str = "net.ipv4.ip_local_port_range";
@@ -43,7 +49,7 @@ pub(crate) fn port_list(text: &str) -> Vec<PortRange> {
 }
 
 /// Sets a sysctl on hosts; `false` if all of them have that value already.
-pub(super) fn sysctl(case: &mut Case, hosts: &[String], key: &str, value: &str) -> bool {
+pub(crate) fn sysctl(case: &mut Case, hosts: &[String], key: &str, value: &str) -> bool {
     let mut changed = false;
     for host in hosts {
         let Some(host) = case.hosts_mut().get_mut(host) else {
@@ -97,6 +103,7 @@ pub(super) fn option(case: &mut Case, processes: &[String], option: SockOpt) -> 
             for step in steps {
                 if let Step::Socket(socket) = &mut step.value
                     && processes.contains(&socket.by)
+                    && (socket.family == Family::Inet6 || !matches!(option, SockOpt::V6Only(_)))
                 {
                     socket.implicit = false;
                     set(&mut socket.options);
@@ -199,46 +206,6 @@ pub(super) fn bind(case: &mut Case, process: &str, at: &[SocketAddr]) -> bool {
     }
 }
 
-/// Changes who closes connections that are closed at all; `false` if none is, or it is so already.
-pub(super) fn close(case: &mut Case, close: Close) -> bool {
-    match case.program_mut() {
-        Program::Processes(all) => {
-            let mut changed = false;
-            for process in all.values_mut() {
-                let closes = !process.connect.is_empty() && process.hold != Hold::Forever;
-                if closes && process.close != close {
-                    process.close = close;
-                    changed = true;
-                }
-            }
-            changed
-        }
-        // In steps the order of closing is the scenario's own; a reset is an option of the socket.
-        Program::Steps(steps) if close == Close::Reset => {
-            let connected = connecting(steps);
-            let closed: BTreeSet<String> = steps
-                .iter()
-                .filter_map(|step| match &step.value {
-                    Step::Close(close) if connected.contains(&close.socket) => {
-                        Some(close.socket.clone())
-                    }
-                    _ => None,
-                })
-                .collect();
-            for step in steps.iter_mut() {
-                if let Step::Socket(socket) = &mut step.value
-                    && closed.contains(&socket.socket)
-                {
-                    socket.implicit = false;
-                    socket.options.set(SockOpt::RESET);
-                }
-            }
-            !closed.is_empty()
-        }
-        Program::Steps(_) => false,
-    }
-}
-
 /// Addresses of a host's family that no program binds and no other host has; made up and given to the host where it has
 /// too few of its own.
 pub(super) fn own_addresses(
@@ -337,8 +304,8 @@ pub(crate) struct Habits {
     pub(crate) bind: Vec<SocketAddr>,
     /// Where they go.
     pub(crate) connect: Vec<SocketAddr>,
-    /// Ports that it listens on, or binds for good.
-    pub(crate) fixed: Vec<u16>,
+    /// Where it listens or binds by number.
+    pub(crate) fixed: Vec<SocketAddr>,
     /// How many connections it makes.
     pub(crate) connections: u64,
     /// Whether connections are ever closed.
@@ -352,12 +319,12 @@ pub(crate) fn habits(case: &Case, process: &str) -> Habits {
             let Some(one) = all.get(process) else {
                 return Habits::default();
             };
-            let named = one.bind.iter().chain(&one.listen).map(SocketAddr::port);
+            let named = one.bind.iter().chain(&one.listen).copied();
             Habits {
                 host: one.on.clone(),
                 bind: one.bind.clone(),
                 connect: one.connect.clone(),
-                fixed: named.filter(|port| *port != 0).collect(),
+                fixed: named.filter(|at| at.port() != 0).collect(),
                 connections: one.total_connections(),
                 closes: one.hold != Hold::Forever,
             }
@@ -386,7 +353,7 @@ fn habits_of_steps(steps: &[Spanned<Step>], process: &str) -> Habits {
                     habits.bind.push(SocketAddr::new(bind.at.ip, port));
                 }
                 if port > 1 {
-                    habits.fixed.push(port);
+                    habits.fixed.push(SocketAddr::new(bind.at.ip, port));
                 }
             }
             Step::Connect(connect) => {
@@ -417,4 +384,30 @@ pub(crate) fn processes(case: &Case) -> Vec<String> {
             names
         }
     }
+}
+
+/// Lets the programs use one connection again and again instead of opening another each time. The number of connections
+/// that are left out.
+pub(super) fn reuse_connections(case: &mut Case, processes: &[String]) -> u64 {
+    let Program::Processes(all) = case.program_mut() else {
+        return 0;
+    };
+    let mut saved = 0;
+    for name in processes {
+        let Some(process) = all.get_mut(name) else {
+            continue;
+        };
+        let before = process.total_connections();
+        if process.connect.is_empty() || !process.bind.is_empty() && process.bind[0].port() != 0 {
+            continue;
+        }
+        // One connection to each destination stays open.
+        process.connections = process
+            .connections
+            .min(u32::try_from(process.connect.len()).unwrap_or(u32::MAX));
+        process.repeat = 1;
+        process.hold = Hold::Forever;
+        saved += before - process.total_connections();
+    }
+    saved
 }

@@ -1,0 +1,261 @@
+//! What an outcome shows besides refusals for want of a port: connections that go wrong without an error, and errors
+//! that have nothing to do with ports, each with the check to run on a real host.
+
+use std::net::{IpAddr, SocketAddr};
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_kernel::{Errno, Ip, Rule};
+use fourtuple_scenario::{Case, Op};
+use serde::Serialize;
+
+use crate::attempt::{Answer, Args, Attempt};
+use crate::attempts::Attempts;
+use crate::remedies::edit;
+use crate::remedies::situation::is_self_connect;
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its name, for programs.
+    pub kind: &'static str,
+    /// The program of the scenario that it is about.
+    pub program: String,
+    /// The fact, in a sentence.
+    pub text: String,
+    /// The cure, or the check to run.
+    pub check: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.text, self.check)
+    }
+}
+
+/// All findings of an outcome, in the order of the calls; each kind once for each program.
+#[must_use]
+pub fn of(case: &Case, profile: &Profile, attempts: &Attempts) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    let mut bind_failed: Vec<String> = Vec::new();
+    for attempt in attempts {
+        let unknown = unknown_port(attempt, &mut bind_failed);
+        for finding in [itself(attempt), unknown, error(case, attempt)] {
+            let Some(finding) = finding else { continue };
+            let known = |one: &Finding| one.program == finding.program && one.kind == finding.kind;
+            if !found.iter().any(known) {
+                found.push(finding);
+            }
+        }
+    }
+    found.extend(slow(case, profile));
+    found
+}
+
+fn itself(attempt: Attempt<'_>) -> Option<Finding> {
+    is_self_connect(attempt).then(|| {
+        let at = attempt.local().map(|at| at.to_string()).unwrap_or_default();
+        Finding {
+            kind: "connected-to-itself",
+            program: attempt.process().to_string(),
+            text: format!(
+                "{} is connected to itself: connect() to {at} chose that very port as its source (a simultaneous open), and no other program is involved.",
+                attempt.process()
+            ),
+            check: "Reserve the port with ip_local_reserved_ports, use one outside ip_local_port_range, or start the listener first; a program can see it by getsockname() = getpeername().".to_owned(),
+        }
+    })
+}
+
+/// listen() after a refused bind() on the same socket.
+fn unknown_port(attempt: Attempt<'_>, failed: &mut Vec<String>) -> Option<Finding> {
+    let name = attempt.socket().to_string();
+    let refused = matches!(attempt.result(), Answer::Errno(_));
+    match attempt.op() {
+        Op::Bind if refused => failed.push(name),
+        Op::Bind => failed.retain(|one| *one != name),
+        Op::Listen if !refused && failed.contains(&name) => {
+            return Some(Finding {
+                kind: "listens-on-unknown-port",
+                program: attempt.process().to_string(),
+                text: format!(
+                    "{} listens on an ephemeral port that no client knows: bind() was refused, and listen() on an unbound socket takes any port.",
+                    attempt.process()
+                ),
+                check: "Check the result of bind(); `ss -ltnp` shows the port.".to_owned(),
+            });
+        }
+        _ => {}
+    }
+    None
+}
+
+/// Returns whether IPv6 is switched off on a host.
+fn ipv6_off(case: &Case, host: &str) -> bool {
+    let Some(host) = case.hosts.get(host) else {
+        return false;
+    };
+    ["all", "lo", "default"].iter().any(|scope| {
+        let key = format!("net.ipv6.conf.{scope}.disable_ipv6");
+        host.sysctl.get(&key).is_some_and(|value| value != "0")
+    })
+}
+
+/// Errors whose cause is no port.
+fn error(case: &Case, attempt: Attempt<'_>) -> Option<Finding> {
+    let Answer::Errno(errno) = attempt.result() else {
+        return None;
+    };
+    let at = match attempt.args() {
+        Args::At(at) | Args::To(at) => SocketAddr::from(*at),
+        _ => return None,
+    };
+    let program = attempt.process();
+    let ip = at.ip();
+    let rule = attempt.why().map(|why| why.rule);
+    let finding = |kind, text: String, check: String| {
+        Some(Finding {
+            kind,
+            program: program.to_string(),
+            text,
+            check,
+        })
+    };
+    match (attempt.op(), *errno, rule) {
+        (Op::Bind | Op::Connect, Errno::EADDRNOTAVAIL | Errno::ENETUNREACH, _)
+            if ip.is_ipv6() && ipv6_off(case, attempt.host()) =>
+        {
+            finding(
+                "ipv6-off",
+                format!("IPv6 is switched off on {}, so that {ip} is not there.", attempt.host()),
+                "Not a shortage of ports. Check: `sysctl net.ipv6.conf.all.disable_ipv6` and `ip -6 addr show dev lo`; use the IPv4 address, or try both.".to_owned(),
+            )
+        }
+        (Op::Bind | Op::Connect, Errno::EINVAL, _) if Ip::from(ip).is_link_local6() => finding(
+            "scope-missing",
+            format!("{ip} is a link-local address without a scope."),
+            format!("Not a shortage of ports. Check: `ip -6 addr show scope link`; write the interface, as in {ip}%eth0 (sin6_scope_id)."),
+        ),
+        (Op::Bind, Errno::EADDRNOTAVAIL, Some(Rule::BindNotLocal)) => finding(
+            "address-not-local",
+            format!("{program} binds {ip}, which {} does not have.", attempt.host()),
+            format!("Not a shortage of ports. Check: `ip addr show to {ip}` (an address marked `tentative` cannot be bound yet)."),
+        ),
+        (Op::Bind, Errno::EACCES, _) => finding(
+            "privileged-port",
+            format!("{program} may not bind port {}.", at.port()),
+            "Not a shortage of ports. Check: `sysctl net.ipv4.ip_unprivileged_port_start`, and CAP_NET_BIND_SERVICE.".to_owned(),
+        ),
+        (Op::Connect, Errno::ENETUNREACH, _) => finding(
+            "no-route",
+            format!("There is no route to {ip}."),
+            format!("Not a shortage of ports. Check: `ip route get {ip}`."),
+        ),
+        (Op::Connect, Errno::ETIMEDOUT, _) => finding(
+            "no-answer",
+            format!("{at} does not answer."),
+            "Not a shortage of local ports. Check: a firewall, a full connection table (`nstat -az | grep -i drop`, `dmesg | grep conntrack`), or a NAT without free ports.".to_owned(),
+        ),
+        (Op::Bind, Errno::EADDRINUSE, Some(Rule::BindConflict))
+            if ip.is_ipv4() && dual_stack_owner(case, at.port()) =>
+        {
+            finding(
+                "dual-stack",
+                format!("A socket bound to [::]:{} without IPV6_V6ONLY takes IPv4 connections too, so it owns the port in both families.", at.port()),
+                "Check: `ss -ltn6` shows `*:PORT` for such a socket.".to_owned(),
+            )
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether some program binds the IPv6 wildcard on a port.
+fn dual_stack_owner(case: &Case, port: u16) -> bool {
+    let any =
+        |at: &SocketAddr| at.port() == port && at.is_ipv6() && at.ip() == IpAddr::from(Ip::ANY6);
+    edit::processes(case)
+        .iter()
+        .any(|name| edit::habits(case, name).fixed.iter().any(any))
+        || case.hosts.values().any(|host| host.listen.iter().any(any))
+}
+
+/// Ephemeral port selection that is slow, because more than half of the range is in use towards one destination.
+fn slow(case: &Case, profile: &Profile) -> Option<Finding> {
+    let load = busiest(case, profile)?;
+    (load.held * 2 > u64::from(load.ports) && load.ports >= 1024).then(|| Finding {
+        kind: "slow-selection",
+        program: load.program.clone(),
+        text: format!(
+            "{} connections of {} to {} take more than half of the {} ports: from there on each connect() looks at {} ports and more (about {} µs of processor time each on a current machine, instead of 20).",
+            load.held,
+            load.host,
+            load.to,
+            load.ports,
+            load.ports / 2,
+            20 + load.ports / 2 * SLOW_NS / 1000,
+        ),
+        check: load.help(profile),
+    })
+}
+
+/// Time to look at one port in use, measured on Linux 6.18: 990 µs for a range of 28,000 ports that is nearly full.
+const SLOW_NS: u32 = 35;
+
+/// The destination with most connections at once from one host.
+struct Load {
+    program: String,
+    host: String,
+    to: SocketAddr,
+    held: u64,
+    ports: u32,
+    /// The programs already have a slice of the range, with which the kernel steps by one port.
+    slices: bool,
+}
+
+impl Load {
+    fn help(&self, profile: &Profile) -> String {
+        let more = "More destinations or source addresses (each has the whole range), reused connections, or a wider range keep it short";
+        if profile.behaviours.local_port_range_option && !self.slices {
+            let steps = if profile.behaviours.local_port_range_step_one {
+                "; IP_LOCAL_PORT_RANGE makes connect() try every port, not only those of one parity"
+            } else {
+                ""
+            };
+            return format!("{more}{steps}.");
+        }
+        format!("{more}.")
+    }
+}
+
+fn busiest(case: &Case, profile: &Profile) -> Option<Load> {
+    let processes = case.program.processes()?;
+    let mut loads: Vec<Load> = Vec::new();
+    for (name, process) in processes {
+        if process.connect.is_empty()
+            || !process.bind.is_empty()
+            || process.hold != fourtuple_scenario::Hold::Forever
+        {
+            continue;
+        }
+        let each = process.total_connections() / process.connect.len() as u64;
+        for to in &process.connect {
+            match loads
+                .iter_mut()
+                .find(|load| load.to == *to && load.host == process.on)
+            {
+                Some(load) => load.held += each,
+                None => {
+                    let range = edit::range_of(case, &process.on, profile.behaviours.range_high);
+                    loads.push(Load {
+                        program: name.clone(),
+                        host: process.on.clone(),
+                        to: *to,
+                        held: each,
+                        ports: range.size(),
+                        slices: process.options.local_port_range().is_some(),
+                    });
+                }
+            }
+        }
+    }
+    loads.into_iter().max_by_key(|load| load.held)
+}

@@ -1,0 +1,180 @@
+//! Another kernel as a fix, and regressions of kernels as a cause.
+
+use std::sync::Arc;
+
+use fourtuple_kernel::profile::{self, Profile, Regression};
+use fourtuple_scenario::{Case, Spanned};
+
+use super::lab::{Certainty, Seeds, refuses_setting, reseeded, seeds_for};
+use super::situation::{Cause, Score, Situation};
+use super::{Effect, Remedy, catalogue};
+use crate::attempts::Attempts;
+use crate::engine::Engine as _;
+use crate::kernels::Order;
+use crate::model::Model;
+
+/// Attempts up to which every other kernel is tried; beyond, only the newest.
+const SMALL: usize = 20_000;
+
+/// The case on another kernel.
+fn on(case: &Case, hosts: &[String], name: &str) -> Case {
+    let mut changed = case.clone();
+    name.clone_into(&mut changed.kernel);
+    for host in hosts {
+        if let Some(host) = changed.hosts_mut().get_mut(host)
+            && host.kernel.is_some()
+        {
+            host.kernel = Some(Spanned::from(name.to_owned()));
+        }
+    }
+    changed
+}
+
+/// The profile without one of its regressions.
+fn fixed(profile: &Profile, regression: &Regression) -> Profile {
+    let mut profile = profile.clone();
+    (regression.fix)(&mut profile.behaviours);
+    profile
+}
+
+/// Returns whether every socket has its port on a profile, at this and at other seeds.
+fn works(case: &Case, profile: &Profile, situation: &Situation) -> Option<(Arc<Attempts>, Seeds)> {
+    let first = Model.run(case, profile).ok()?;
+    let refuses = refuses_setting(&first.notes) || catalogue::unknown_option(&first.attempts);
+    // A kernel that refuses a setting of the scenario runs another scenario.
+    if refuses || !Score::of(&first.attempts).fixes(situation.score) {
+        return None;
+    }
+    let of = seeds_for(first.attempts.len());
+    let good = (1..of)
+        .filter(|n| {
+            let report = Model.run(&reseeded(case, *n), profile);
+            report.is_ok_and(|report| Score::of(&report.attempts).refused == 0)
+        })
+        .count();
+    let good = u32::try_from(good).unwrap_or(u32::MAX) + 1;
+    Some((first.attempts, Seeds { good, of }))
+}
+
+/// The regression of this kernel without which nothing would be refused.
+pub(super) fn regression(
+    case: &Case,
+    situation: &Situation,
+    profile: &Profile,
+) -> Option<&'static Regression> {
+    profile.behaviours.regressions().find(|one| {
+        works(case, &fixed(profile, one), situation)
+            .is_some_and(|(_, seeds)| seeds.good == seeds.of)
+    })
+}
+
+/// The first kernel on which the scenario works as it is, for another reason than a regression: the next newer one,
+/// else the nearest older one.
+pub(super) fn another(case: &Case, situation: &Situation, profile: &Profile) -> Remedy {
+    let all = profile::all();
+    let here = all
+        .iter()
+        .position(|one| one.behaviours == profile.behaviours)
+        .unwrap_or(0);
+    let newer = all.iter().skip(here + 1);
+    let older = all.iter().take(here).rev();
+    let mut remedy = Remedy {
+        id: "another-kernel".to_owned(),
+        name: "another kernel".to_owned(),
+        who: situation
+            .hosts
+            .iter()
+            .map(|host| format!("root on {host}"))
+            .collect(),
+        since: "-".to_owned(),
+        change: String::new(),
+        effect: Effect::Nothing,
+        seeds: None,
+        after: None,
+        cost: "an upgrade, or the pain of a downgrade".to_owned(),
+        why: None,
+        stale: None,
+        often_tried: false,
+        case: None,
+        attempts: Arc::default(),
+    };
+    let few = situation.score.total as usize > SMALL;
+    let newest = all.last().into_iter();
+    let candidates: Vec<&Profile> = if few {
+        newest
+            .filter(|one| one.behaviours != profile.behaviours)
+            .collect()
+    } else {
+        newer.chain(older).collect()
+    };
+    let mut by_regression: Vec<(String, &Regression)> = Vec::new();
+    let mut luck: Option<Remedy> = None;
+    for other in &candidates {
+        let changed = on(case, &situation.hosts, &other.name);
+        let Some((attempts, seeds)) = works(&changed, other, situation) else {
+            continue;
+        };
+        let by = other.behaviours.regressions().find(|one| {
+            works(&changed, &fixed(other, one), situation)
+                .is_none_or(|(_, fixed)| fixed.good < seeds.good)
+        });
+        if let Some(by) = by {
+            by_regression.push((other.name.clone(), by));
+            continue;
+        }
+        let certainty = match seeds {
+            _ if seeds.good == seeds.of && situation.cause != Cause::Collision => Certainty::Always,
+            _ if seeds.good == seeds.of => Certainty::Usually,
+            _ => Certainty::ByLuck,
+        };
+        let found = Remedy {
+            effect: certainty.into(),
+            seeds: Some(seeds),
+            change: format!("kernel: {}", other.name),
+            since: other.name.clone(),
+            after: Some(Score::of(&attempts)),
+            case: Some(changed),
+            attempts,
+            ..remedy.clone()
+        };
+        if certainty != Certainty::ByLuck {
+            return found;
+        }
+        luck.get_or_insert(found);
+    }
+    remedy.after = Some(situation.score);
+    remedy.why = Some(why_none(&candidates, few, &by_regression));
+    match luck {
+        Some(found) => Remedy {
+            why: Some("other ports are chosen there".to_owned()),
+            ..found
+        },
+        None => remedy,
+    }
+}
+
+fn why_none(tried: &[&Profile], few: bool, by: &[(String, &Regression)]) -> String {
+    let mut why = if few {
+        "sockets are refused on the newest kernel as well; others are not tried with so many"
+            .to_owned()
+    } else {
+        format!(
+            "sockets are refused on each of the {} other behaviours of kernels",
+            tried.len()
+        )
+    };
+    if let Some((_, first)) = by.first() {
+        let names: Vec<&str> = by
+            .iter()
+            .filter(|(_, one)| std::ptr::eq(*one, *first))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        why.push_str(&format!(
+            "; {} accepts it only through a bug: the kernel {} (fixed in {})",
+            Order::new().compact(&names),
+            first.symptom,
+            first.fixed_in
+        ));
+    }
+    why
+}
