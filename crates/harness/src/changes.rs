@@ -1,6 +1,6 @@
 //! When the answers change: a scenario on the kernels between those that were asked for, in the order of their release.
 
-use fourtuple_kernel::profile::{self, Behaviours};
+use fourtuple_kernel::profile::{self, Behaviours, Profile};
 use fourtuple_scenario::Case;
 
 use crate::engine::Engine as _;
@@ -28,6 +28,72 @@ pub struct History {
     pub point: String,
     /// The stretches, the oldest first; at least two.
     pub stretches: Vec<Stretch>,
+    /// What changed between each stretch and the next; one fewer than there are stretches.
+    pub differences: Vec<Difference>,
+}
+
+/// The behaviours by which one kernel answers otherwise than another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The kernel with the old answers.
+    pub from: String,
+    /// The kernel with the new answers.
+    pub to: String,
+    /// Whether each of the behaviours makes the difference by itself.
+    pub alone: bool,
+    /// Name and description of each behaviour, with its old and its new value.
+    pub behaviours: Vec<(&'static str, String)>,
+}
+
+impl Difference {
+    /// Finds the behaviours which, changed alone in the first kernel to the value of the second, give the second kernel's
+    /// answers. If no single one does, all in which the kernels differ.
+    #[must_use]
+    pub fn between(case: &Case, from: &str, to: &str) -> Option<Self> {
+        let (first, second) = (profile::find(from)?, profile::find(to)?);
+        let steps = case.program.steps().is_some();
+        let story = |case: &Case, profile: &Profile| {
+            let report = Model.run(case, profile).ok()?;
+            Some(Story::of(&report.attempts, steps))
+        };
+        let mut on_second = case.clone();
+        to.clone_into(&mut on_second.kernel);
+        let wanted = story(&on_second, &second)?;
+        let names = first.behaviours.differing(&second.behaviours);
+        let makes_it = |name: &&str| {
+            let mutants = first.behaviours.mutants(name).into_iter();
+            let changed = mutants
+                .filter(|one| !one.differing(&second.behaviours).contains(name))
+                .map(|behaviours| Profile {
+                    behaviours,
+                    ..first.clone()
+                });
+            changed
+                .take(1)
+                .filter_map(|profile| story(case, &profile))
+                .any(|story| story.is_like(&wanted))
+        };
+        let single: Vec<&str> = names.iter().copied().filter(makes_it).collect();
+        let shown = if single.is_empty() { &names } else { &single };
+        let rows = first.behaviours.rows().into_iter();
+        let behaviours = rows
+            .zip(second.behaviours.rows())
+            .filter(|(old, _)| shown.contains(&old.name))
+            .map(|(old, new)| {
+                let text = format!(
+                    "{} ({}): {}, then {}",
+                    old.about, old.function, old.value, new.value
+                );
+                (old.name, text)
+            })
+            .collect();
+        Some(Difference {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            alone: !single.is_empty(),
+            behaviours,
+        })
+    }
 }
 
 impl History {
@@ -64,8 +130,14 @@ pub fn histories(report: &ScenarioReport, groups: &[Group<'_>]) -> Vec<History> 
         for path in paths(&cases) {
             let stretches = walk.along(&path);
             if stretches.len() > 1 {
+                let differences = stretches.windows(2).filter_map(|pair| {
+                    let mut case = walk.case.clone();
+                    case.kernel.clone_from(&pair[0].last);
+                    Difference::between(&case, &pair[0].last, &pair[1].first)
+                });
                 found.push(History {
                     point: point.clone(),
+                    differences: differences.collect(),
                     stretches,
                 });
             }

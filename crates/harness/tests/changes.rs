@@ -60,3 +60,40 @@ fn without_a_change_there_is_no_history() {
     assert_eq!(found, []);
     assert!(text.contains("All of these kernels answer alike"), "{text}");
 }
+
+#[test]
+fn every_change_over_time_names_its_behaviour() {
+    // Shared between addresses from 3.3 on, and 6.1.0 has an address table that misses TIME-WAIT sockets.
+    let yaml = r#"
+about: A restart, and the daemon gives up when bind() fails
+kernel: [linux-6.0, linux-6.1.0, linux-6.18]
+hosts: { h: { addresses: [127.0.0.1] } }
+steps:
+  - { socket: l, by: old }
+  - { bind: l, at: "127.0.0.1:9090" }
+  - { listen: l }
+  - { connect: c, to: "127.0.0.1:9090" }
+  - { accept: l, as: child }
+  - { close: child }
+  - { close: c }
+  - { close: l }
+  - { socket: n, by: new, options: { reuseaddr: true } }
+  - { bind: n, at: "127.0.0.1:9090" }
+"#;
+    let scenario = parse("changes.yaml", yaml).unwrap_or_else(|errors| panic!("{errors}"));
+    let cases = expand(&scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{errors}"));
+    let report = runner::run(&scenario, cases, &[&Model]);
+    let found = histories(&report, &Group::all(&report));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].stretches.len(), 3);
+    for made in &found[0].differences {
+        assert!(made.alone, "{made:?}");
+        assert!(
+            made.behaviours.iter().any(|(name, _)| *name == "bhash2"),
+            "{made:?}"
+        );
+    }
+    assert_eq!(found[0].differences.len(), 2);
+    let text = text::compare::compare(&report);
+    assert_eq!(text.matches("bhash2  ").count(), 2, "{text}");
+}

@@ -19,6 +19,9 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
+    /// Write a table for a pull request instead of a terminal.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    export: Option<super::Export>,
 }
 
 impl Args {
@@ -31,7 +34,10 @@ impl Args {
         let progress = Progress::new();
         progress.show(&*selected.scenario.name);
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
-        let text = text::compare::compare(&report);
+        let text = match self.export {
+            None => text::compare::compare(&report),
+            Some(super::Export::Markdown) => text::compare::markdown(&report),
+        };
         drop(progress);
         out.text(&text)?;
         out.text("\n")?;

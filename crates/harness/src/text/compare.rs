@@ -1,14 +1,9 @@
 //! Kernels compared on one scenario: who behaves alike, and which behaviours set the groups apart.
 
-use fourtuple_kernel::profile::{self, Profile};
-
-use super::events::Story;
 use super::{columns, labelled};
-use crate::changes::{self, History};
-use crate::engine::Engine as _;
+use crate::changes::{self, Difference, History};
 use crate::group::Group;
 use crate::kernels::Order;
-use crate::model::Model;
 use crate::runner::ScenarioReport;
 use crate::tally::tally;
 
@@ -43,119 +38,129 @@ pub fn compare(report: &ScenarioReport) -> String {
         );
         return out;
     }
-    for history in changes::histories(report, &groups) {
-        labelled(&mut out, "", &told(&history));
+    let histories = changes::histories(report, &groups);
+    for history in &histories {
+        over_time(&mut out, history);
     }
-    out.push('\n');
-    for (n, pair) in groups.windows(2).enumerate() {
-        difference(&mut out, n + 1, &pair[0], &pair[1]);
+    if histories.is_empty() {
+        for (n, pair) in groups.windows(2).enumerate() {
+            let between = format!("From {} to {}", n + 1, n + 2);
+            difference(&mut out, &between, &pair[0], &pair[1]);
+        }
     }
     out
 }
 
-/// A history in a sentence: where the answers change first, and what comes when.
-fn told(history: &History) -> String {
+/// A history: the first change, then every change with the behaviours that make it.
+fn over_time(out: &mut String, history: &History) {
     let mut words = format!("First change: {}", history.first_change());
     if !history.point.is_empty() {
         words.push_str(&format!(" (with {})", history.point));
     }
-    words.push_str(". In the order of release: ");
-    let parts: Vec<String> = history
-        .stretches
-        .iter()
-        .map(|stretch| {
-            let kernels = if stretch.first == stretch.last {
-                stretch.first.clone()
-            } else {
-                format!("{}..{}", stretch.first, stretch.last)
-            };
-            match stretch.group {
-                Some(group) => format!("{kernels} as in {}", group + 1),
-                None => format!("{kernels} as in none of these"),
+    words.push_str(". In the order of release:");
+    labelled(out, "", &words);
+    for (n, stretch) in history.stretches.iter().enumerate() {
+        let kernels = if stretch.first == stretch.last {
+            stretch.first.clone()
+        } else {
+            format!("{}..{}", stretch.first, stretch.last)
+        };
+        let answers = match stretch.group {
+            Some(group) => format!("{kernels} as in {}", group + 1),
+            None => format!("{kernels} as in none of these"),
+        };
+        let made = n
+            .checked_sub(1)
+            .and_then(|before| history.differences.get(before));
+        match made {
+            None => labelled(out, "  ", &answers),
+            Some(made) if made.alone => {
+                labelled(out, "  ", &format!("{answers}; the difference is made by"));
+                behaviours(out, made);
             }
-        })
-        .collect();
-    words.push_str(&parts.join(", then "));
-    words.push('.');
-    words
-}
-
-/// Names the behaviours that make the difference: those which, changed alone in a kernel of the first group to what
-/// the second group has, give the second group's answers.
-fn difference(out: &mut String, n: usize, a: &Group<'_>, b: &Group<'_>) {
-    let (Some(first), Some(second)) = (profile_of(a), profile_of(b)) else {
-        return;
-    };
-    let between = format!("From {n} to {}", n + 1);
-    let names = first.behaviours.differing(&second.behaviours);
-    if names.is_empty() {
-        labelled(
-            out,
-            "",
-            &format!("{between} the kernel is the same; the scenario is not."),
-        );
-        return;
-    }
-    let alone: Vec<&str> = names
-        .iter()
-        .copied()
-        .filter(|name| makes_difference(a, b, &first, &second, name))
-        .collect();
-    let (told, lead) = if alone.is_empty() {
-        (
-            names,
-            "no single behaviour makes the difference; they differ in",
-        )
-    } else {
-        (alone, "the difference is made by")
-    };
-    labelled(
-        out,
-        "",
-        &format!("{between}, {} to {}, {lead}", first.name, second.name),
-    );
-    for (one, other) in first
-        .behaviours
-        .rows()
-        .into_iter()
-        .zip(second.behaviours.rows())
-    {
-        if told.contains(&one.name) {
-            let text = format!(
-                "{} ({}): {}, then {}",
-                one.about, one.function, one.value, other.value
-            );
-            labelled(out, &format!("   {}  ", one.name), &text);
+            Some(made) => {
+                labelled(
+                    out,
+                    "  ",
+                    &format!("{answers}; no single behaviour makes the difference; they differ in"),
+                );
+                behaviours(out, made);
+            }
         }
     }
 }
 
-fn profile_of(group: &Group<'_>) -> Option<Profile> {
-    profile::find(&group.cases[0].case.kernel)
+fn behaviours(out: &mut String, made: &Difference) {
+    for (name, text) in &made.behaviours {
+        labelled(out, &format!("     {name}  "), text);
+    }
 }
 
-/// Runs the first group's case with one behaviour as the second group has it.
-fn makes_difference(
-    a: &Group<'_>,
-    b: &Group<'_>,
-    first: &Profile,
-    second: &Profile,
-    name: &str,
-) -> bool {
-    let case = &a.cases[0].case;
-    let changed = first.behaviours.mutants(name);
-    let changed = changed
-        .into_iter()
-        .find(|one| !one.differing(&second.behaviours).contains(&name));
-    let Some(behaviours) = changed else {
-        return false;
+/// Names the behaviours that set two groups apart which no release connects.
+fn difference(out: &mut String, between: &str, a: &Group<'_>, b: &Group<'_>) {
+    let (first, second) = (&a.cases[0].case, &b.cases[0].case);
+    if first.axes != second.axes {
+        labelled(
+            out,
+            "",
+            &format!("{between} the scenario differs: the matrix has another point."),
+        );
+        return;
+    }
+    let Some(made) = Difference::between(first, &first.kernel, &second.kernel) else {
+        return;
     };
-    let profile = Profile {
-        behaviours,
-        ..first.clone()
+    let lead = if made.alone {
+        "the difference is made by"
+    } else {
+        "no single behaviour makes the difference; they differ in"
     };
-    let Ok(run) = Model.run(case, &profile) else {
-        return false;
-    };
-    Story::of(&run.attempts, case.program.steps().is_some()).is_like(&b.story)
+    labelled(
+        out,
+        "",
+        &format!("{between}, {} to {}, {lead}", made.from, made.to),
+    );
+    behaviours(out, &made);
+}
+
+/// The comparison as a table in Markdown, to paste into a pull request.
+#[must_use]
+pub fn markdown(report: &ScenarioReport) -> String {
+    let order = Order::new();
+    let groups = Group::all(report);
+    let mut out = format!(
+        "### {}\n\n{}\n\n",
+        super::escape_markdown(&report.name),
+        super::escape_markdown(&report.about)
+    );
+    let mut rows = Vec::new();
+    for (n, group) in groups.iter().enumerate() {
+        let Some(reference) = group.cases[0].reference() else {
+            continue;
+        };
+        let answers: Vec<String> = tally(&reference.attempts)
+            .iter()
+            .map(|tally| format!("{} {} {tally}", tally.process, tally.op))
+            .collect();
+        rows.push(vec![
+            (n + 1).to_string(),
+            super::escape_markdown(&group.title(&order)),
+            super::escape_markdown(&answers.join("; ")),
+        ]);
+    }
+    let head = ["", "kernels", "answers"].map(str::to_owned);
+    super::markdown(&mut out, &head, &rows);
+    for history in changes::histories(report, &groups) {
+        for made in &history.differences {
+            let names: Vec<&str> = made.behaviours.iter().map(|(name, _)| *name).collect();
+            out.push_str(&format!(
+                "\n- {} to {}: {}",
+                made.from,
+                made.to,
+                super::escape_markdown(&names.join(", "))
+            ));
+        }
+    }
+    out.push('\n');
+    out
 }
