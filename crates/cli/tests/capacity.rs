@@ -21,8 +21,8 @@ fn one_and_all_destinations_and_the_moment_of_running_out() {
     let said = fourtuple(&dir, &["capacity", "pool.yaml"]);
     assert_eq!((said.status, said.err.as_str()), (0, ""));
     for wanted in [
-        "pool on linux-3.10",
-        "pool on linux-6.18",
+        "client on app (linux-3.10)",
+        "client on app (linux-6.18)",
         "100 ports x 2 destinations",
         "it runs out after 100 connections",
     ] {
@@ -77,4 +77,52 @@ processes: { server: { listen: \"192.168.0.1:80\" } }
     );
     let said = fourtuple(&root(), &["capacity", "no-such-file.yaml"]);
     assert_eq!(said.status, 2);
+}
+
+#[test]
+fn a_load_gives_the_range_that_it_needs() {
+    let dir = scratch("capacity-need");
+    std::fs::write(dir.join("pool.yaml"), ONE_PROGRAM).expect("a scratch file");
+    let need = "1000 connections to 2 destinations, 10 per second";
+    let said = fourtuple(
+        &dir,
+        &["capacity", "pool.yaml", "--need", need, "--format", "json"],
+    );
+    assert_eq!((said.status, said.err.as_str()), (0, ""));
+    let document: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    for one in document["ranges"].as_array().expect("ranges") {
+        // 500 held for each destination, and 300 in TIME-WAIT.
+        assert_eq!((&one["held"], &one["closed"]), (&500.into(), &300.into()));
+        assert_eq!(one["range"], "60200-60999");
+        assert_eq!(one["counted"], 800);
+    }
+    let said = fourtuple(
+        &dir,
+        &["capacity", "pool.yaml", "--need", "many connections"],
+    );
+    assert_eq!(said.status, 2);
+    assert!(said.err.contains("invalid number `many`"), "{}", said.err);
+}
+
+#[test]
+fn tables_can_be_pasted_into_a_pull_request() {
+    let file = "scenarios/rhel-6.5/connect-after-bind.yaml";
+    for verb in ["capacity", "remedies", "compare"] {
+        let said = fourtuple(&root(), &[verb, file, "--export", "markdown"]);
+        assert_eq!((said.status, said.err.as_str()), (0, ""), "{verb}");
+        let lines: Vec<&str> = said
+            .out
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .collect();
+        assert!(lines.len() > 2, "{verb}: {}", said.out);
+        assert!(lines[1].starts_with("| --- |"), "{verb}: {}", said.out);
+        // Escaped bars aside, every row has as many cells as the head.
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        assert!(
+            lines.iter().all(|line| bars(line) == bars(lines[0])),
+            "{verb}: {}",
+            said.out
+        );
+    }
 }

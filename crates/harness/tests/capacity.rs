@@ -59,7 +59,7 @@ fn a_plain_program_has_the_range_for_every_destination() {
         assert!((55.0..=75.0).contains(&recovers), "{kernel}: {recovers}");
         let rate = one.rate.per_second.expect("ports set a limit");
         assert!((1.3..1.8).contains(&rate), "{kernel}: {rate}");
-        assert!(text::report(&all).contains("100 ports x 2 destinations"));
+        assert!(text::report(std::slice::from_ref(&all)).contains("100 ports x 2 destinations"));
     }
 }
 
@@ -85,7 +85,12 @@ processes:
         .map(|one| (one.destinations, one.to_all.counted))
         .collect();
     assert_eq!(counted, [(2, 20), (1, 10)]);
-    assert_eq!(text::report(&all).matches("to all").count(), 1);
+    assert_eq!(
+        text::report(std::slice::from_ref(&all))
+            .matches("to all")
+            .count(),
+        1
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use fourtuple_harness::capacity::need::{self, Need};
 use fourtuple_harness::capacity::{self, Capacities};
 use fourtuple_kernel::profile;
 
@@ -24,13 +25,21 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
+    /// The inverse question: the range of ports for a load such as `40000 connections to 2 destinations, 300 per
+    /// second`.
+    #[arg(long, value_name = "LOAD")]
+    need: Option<Need>,
     /// How to write the numbers.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Write a table for a pull request instead of a terminal.
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with_all = ["format", "need"])]
+    export: Option<super::Export>,
 }
 
 const AFTER: &str = "\
 Example: fourtuple capacity scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-3.10,linux-6.18
+         fourtuple capacity FILE --need '40000 connections to 2 destinations, 300 per second'
 
 Exit status: 0, or 2 if the scenario or the call is wrong.";
 
@@ -45,6 +54,9 @@ enum Format {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let selected = select::one(&self.file, &self.overrides)?;
+        if let Some(need) = self.need {
+            return self.ranges(&need, &selected, out);
+        }
         let mut all: Vec<Capacities> = Vec::new();
         {
             let progress = Progress::new();
@@ -61,12 +73,40 @@ impl Args {
             }
         }
         match self.format {
-            Format::Text => {
-                let tables: Vec<String> = all.iter().map(capacity::text::report).collect();
-                out.text(&tables.join("\n"))?;
+            _ if self.export == Some(super::Export::Markdown) => {
+                out.text(&capacity::text::markdown(&all))?;
             }
+            Format::Text => out.text(&capacity::text::report(&all))?,
             Format::Json => {
                 let document = serde_json::json!({ "format": 1, "capacities": all });
+                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
+                writeln!(out)?;
+            }
+        }
+        Ok(Verdict::Good)
+    }
+
+    /// The range that a load needs.
+    fn ranges(
+        self,
+        need: &Need,
+        selected: &select::Selected,
+        out: &mut Output,
+    ) -> Result<Verdict, Failure> {
+        let mut all = Vec::new();
+        for case in &selected.cases {
+            let Some(profile) = profile::find(&case.kernel) else {
+                continue;
+            };
+            let ranges = need::ranges(case, &profile, need);
+            all.extend(ranges.map_err(|cannot| {
+                Failure::Told(format!("error: this cannot be measured: {cannot}"))
+            })?);
+        }
+        match self.format {
+            Format::Text => out.text(&need::report(need, &all))?,
+            Format::Json => {
+                let document = serde_json::json!({ "format": 1, "need": need, "ranges": all });
                 serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
                 writeln!(out)?;
             }

@@ -5,6 +5,7 @@
 //! ports, a bind() that closes ports to everybody else.
 
 mod measure;
+pub mod need;
 pub mod noting;
 pub mod text;
 
@@ -21,6 +22,11 @@ use measure::Bench;
 
 /// Where the range is looked at, in percent of its ports in use.
 pub const FILLS: [u32; 5] = [0, 50, 90, 99, 100];
+
+/// Programs of one kind that are named.
+const NAMED: usize = 4;
+/// Connections to all destinations that are counted at most; with more destinations, some of them are left out.
+const COUNTED: u64 = 500_000;
 
 /// One way of connecting that a program of the scenario has.
 #[derive(Clone, Debug)]
@@ -160,19 +166,33 @@ fn time_wait(case: &Case) -> f64 {
     case.time_wait.map_or(60.0, |time| time.as_secs_f64())
 }
 
-/// The different ways of connecting; programs that differ only in number or time are one.
+/// The different ways of connecting; programs that differ only in number, time or destination are one. A program is
+/// measured alone, so that another destination of its kind gives the same numbers.
 fn styles(case: &Case) -> Vec<Style> {
-    let mut found: Vec<Style> = Vec::new();
+    let mut found: Vec<(Style, usize)> = Vec::new();
+    let local = |style: &Style| {
+        style
+            .connect
+            .first()
+            .map(|to| (to.is_ipv6(), to.ip().is_loopback()))
+    };
     let mut add = |style: Style| {
-        let like = |one: &&mut Style| {
+        let like = |(one, _): &&mut (Style, usize)| {
             one.host == style.host
                 && one.bind == style.bind
                 && one.options == style.options
-                && one.connect == style.connect
+                && one.close == style.close
+                && one.connect.len() == style.connect.len()
+                && local(one) == local(&style)
         };
         match found.iter_mut().find(like) {
-            Some(one) => one.program.push_str(&format!(", {}", style.program)),
-            None => found.push(style),
+            Some((one, more)) => {
+                *more += 1;
+                if *more < NAMED {
+                    one.program.push_str(&format!(", {}", style.program));
+                }
+            }
+            None => found.push((style, 0)),
         }
     };
     match &*case.program {
@@ -217,7 +237,15 @@ fn styles(case: &Case) -> Vec<Style> {
             }
         }
     }
-    found
+    let named = |(mut style, more): (Style, usize)| {
+        if more >= NAMED {
+            style
+                .program
+                .push_str(&format!(" and {} more", more + 1 - NAMED));
+        }
+        style
+    };
+    found.into_iter().map(named).collect()
 }
 
 fn of_style(
@@ -249,12 +277,14 @@ fn of_style(
     };
     let ports = usable(case, style, range);
 
+    let most = (COUNTED / u64::from(ports).max(1)).max(1);
+    let all = &all[..all.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
     progress("connections at once to one destination");
     let (one, then_one) = bench()?.fill(&[first])?;
     progress("connections at once to all destinations");
-    let (many, then_many) = match all.as_slice() {
+    let (many, then_many) = match all {
         [_] => (one, then_one.clone()),
-        _ => bench()?.fill(&all)?,
+        _ => bench()?.fill(all)?,
     };
     progress("connections one after the other");
     let rate = bench()?.rate(first, ports)?;
