@@ -280,3 +280,39 @@ fn findings_are_allowed_by_comments_and_comments_do_not_outlive_them() {
         ]
     );
 }
+
+#[test]
+fn reuseaddr_on_one_of_two_listeners_says_that_both_need_it() {
+    let told = one(r#"about: A restart
+kernel: linux-6.18
+hosts: { h: { addresses: [10.0.0.3] } }
+steps:
+  - { socket: l, by: old }
+  - { bind: l, at: "10.0.0.3:9000" }
+  - { listen: l }
+  - { socket: c, by: client }
+  - { connect: c, to: "10.0.0.3:9000" }
+  - { accept: l, as: child }
+  - { close: child }
+  - { close: c }
+  - { close: l }
+  - { socket: n, by: new, options: { reuseaddr: true } }
+  - { bind: n, at: "10.0.0.3:9000" }
+"#);
+    assert_eq!(told.rule, Rule::DoesNothing);
+    let text = told.diagnostic.to_string();
+    assert!(
+        text.contains("both the old and the new socket need it"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_connection_to_itself_is_found() {
+    let told = one(r#"about: A client of a dead local port
+kernel: linux-6.18
+hosts: { h: { sysctl: { net.ipv4.ip_local_port_range: 40000-40001 } } }
+processes: { client: { connect: "127.0.0.1:40000" } }
+"#);
+    assert_eq!(told.rule, Rule::ToItself);
+}

@@ -2,7 +2,7 @@
 
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::{sysctl_has_no_effect, sysctl_names, sysctl_scope};
-use fourtuple_scenario::{Case, Program, SockOpt};
+use fourtuple_scenario::{Case, OptId, Options, PortRef, Program, SockOpt, Step};
 
 use super::settings::Owner;
 use crate::remedies::exists::History;
@@ -72,6 +72,9 @@ pub(super) fn option(case: &Case, owner: &Owner, option: SockOpt) -> Option<Stri
             "the option is about bind() to port 0, and this program names its ports"
         }
         SockOpt::BindAddressNoPort(_) => "the option is about the bind() of the one who sets it",
+        SockOpt::ReuseAddr(_) if alone(case, owner) => {
+            "another socket on the same port does not have it: both the old and the new socket need it"
+        }
         SockOpt::ReuseAddr(_) => {
             "it matters for a listener whose port is in TIME-WAIT, and for sockets that bind the same port"
         }
@@ -85,6 +88,49 @@ pub(super) fn option(case: &Case, owner: &Owner, option: SockOpt) -> Option<Stri
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+/// Returns whether another socket or program names the same port and has no SO_REUSEADDR.
+fn alone(case: &Case, owner: &Owner) -> bool {
+    let sets = |options: &Options| options.get(OptId::ReuseAddr) == Some(SockOpt::ReuseAddr(true));
+    let mut sockets: Vec<(bool, bool, Vec<u16>)> = Vec::new();
+    match (owner, &*case.program) {
+        (Owner::Process(name), Program::Processes(all)) => {
+            sockets.extend(all.iter().map(|(other, process)| {
+                let named = process.bind.iter().chain(&process.listen);
+                let ports = named.map(std::net::SocketAddr::port);
+                let ports = ports.filter(|port| *port != 0).collect();
+                (other == name, sets(&process.options), ports)
+            }));
+        }
+        (Owner::Step(n), Program::Steps(steps)) => {
+            let ours = steps.get(*n).and_then(|step| step.value.socket());
+            for step in steps {
+                if let Step::Bind(bind) = &step.value
+                    && let PortRef::Number(port) = bind.at.port
+                {
+                    let sets = |options: &Options| {
+                        options.get(OptId::ReuseAddr) == Some(SockOpt::ReuseAddr(true))
+                    };
+                    let has = steps.iter().any(|step| match &step.value {
+                        Step::Socket(one) => one.socket == bind.bind && sets(&one.options),
+                        Step::Set(one) => one.set == bind.bind && sets(&one.options),
+                        _ => false,
+                    });
+                    sockets.push((ours == Some(&bind.bind), has, vec![port]));
+                }
+            }
+        }
+        _ => {}
+    }
+    let ours: Vec<u16> = sockets
+        .iter()
+        .filter(|(own, ..)| *own)
+        .flat_map(|(_, _, ports)| ports.clone())
+        .collect();
+    sockets
+        .iter()
+        .any(|(own, has, ports)| !own && !has && ports.iter().any(|port| ours.contains(port)))
 }
 
 /// Which kernels have a setting that some refuse, for those that came or went with a kernel.

@@ -68,6 +68,8 @@ rules! {
     IgnoredOption "ignored-option",
     /// a setting without which every answer is the same
     DoesNothing "does-nothing",
+    /// a connection that gets its destination as its source and is connected to itself
+    ToItself "connected-to-itself",
     /// advice that has had its day
     StaleAdvice "stale-advice",
     /// a comment that allows what is not found, or a rule that there is not

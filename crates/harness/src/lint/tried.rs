@@ -14,8 +14,10 @@ use super::{Finding, Rule, Subject, hints};
 use crate::attempt::Attempt;
 use crate::attempts::Attempts;
 use crate::engine::Engine as _;
+use crate::findings;
 use crate::model::Model;
 use crate::model::net;
+use crate::report::RunReport;
 
 /// A setting as it is written, with the cases in which it is set.
 type Uses = Vec<(usize, Setting)>;
@@ -37,6 +39,7 @@ pub(super) fn check(
         .iter()
         .map(|(case, profile, _)| Model.run(case, profile).ok())
         .collect();
+    findings.extend(to_itself(subject, &runs));
     for uses in settings.values() {
         let (_, setting) = &uses[0];
         progress(setting.name());
@@ -73,6 +76,41 @@ pub(super) fn check(
             findings.push(does_nothing(subject, setting));
         }
     }
+}
+
+/// Programs that are connected to themselves on some kernel.
+fn to_itself(subject: &Subject<'_>, runs: &[Option<RunReport>]) -> Vec<Finding> {
+    let mut by: IndexMap<String, (Vec<usize>, findings::Finding)> = IndexMap::new();
+    for (n, run) in runs.iter().enumerate() {
+        let (case, profile, _) = &subject.cases[n];
+        let Some(run) = run else { continue };
+        for one in findings::of(case, profile, &run.attempts) {
+            if one.kind == "connected-to-itself" {
+                let entry = by.entry(one.program.clone());
+                entry.or_insert_with(|| (Vec::new(), one)).0.push(n);
+            }
+        }
+    }
+    let finding = |(program, (cases, one)): (String, (Vec<usize>, findings::Finding))| {
+        let path = match subject.case(0).program.processes() {
+            Some(_) => super::keys(&["processes", &program, "connect"]),
+            None => super::keys(&["steps"]),
+        };
+        let found = subject.find(
+            Rule::ToItself,
+            subject.scenario.span_of(&path),
+            format!(
+                "{program} is connected to itself on {}",
+                subject.kernels(&cases)
+            ),
+            "connect() may choose the destination port as its source",
+        );
+        Finding {
+            diagnostic: found.diagnostic.with_help(one.check),
+            ..found
+        }
+    };
+    by.into_iter().map(finding).collect()
 }
 
 fn does_nothing(subject: &Subject<'_>, setting: &Setting) -> Finding {
