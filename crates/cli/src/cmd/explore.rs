@@ -92,7 +92,9 @@ impl Args {
                 let progress = Progress::new();
                 let mut sampling = false;
                 let mut say = |done| match done {
-                    explore::Progress::States(n) => progress.show(format!("{}: {n} states", case.kernel)),
+                    explore::Progress::States(n) => {
+                        progress.show(format!("{}: {n} states", case.kernel))
+                    }
                     explore::Progress::Runs(n) => {
                         if !std::mem::replace(&mut sampling, true) {
                             crate::output::complain(&format!(
