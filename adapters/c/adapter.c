@@ -171,6 +171,27 @@ static int new_namespace(void) {
     return result;
 }
 
+/* Waits until no IPv6 address is tentative: bind() refuses such a one with EADDRNOTAVAIL. Even an
+ * address of lo, which nobody else can have, is tentative until a kernel thread has looked at it,
+ * up to some milliseconds later. */
+static int until_usable(void) {
+    enum { TENTATIVE = 0x40, TRIES = 5000 };
+    struct timespec millisecond = {.tv_nsec = 1000000};
+    for (int try = 0; try < TRIES; try++) {
+        FILE *file = fopen("/proc/thread-self/net/if_inet6", "re");
+        if (!file)
+            return errno;
+        unsigned flags, seen = 0;
+        while (fscanf(file, "%*s %*x %*x %*x %x %*s", &flags) == 1)
+            seen |= flags;
+        fclose(file);
+        if (!(seen & TENTATIVE))
+            return OK;
+        nanosleep(&millisecond, NULL);
+    }
+    return unsupported("an IPv6 address is still tentative after 5 s");
+}
+
 static int add_address(void) {
     static int aliases;
     struct sockaddr_storage at;
@@ -192,7 +213,9 @@ static int add_address(void) {
     }
     int error = errno;
     close(control);
-    return result ? error : OK;
+    if (result)
+        return error;
+    return at.ss_family == AF_INET6 ? until_usable() : OK;
 }
 
 static int set_sysctl(void) {

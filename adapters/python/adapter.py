@@ -22,6 +22,8 @@ import time
 CLONE_NEWNET = 0x40000000
 SIOCSIFADDR, SIOCSIFFLAGS, SIOCSIFNETMASK = 0x8916, 0x8914, 0x891C
 IFF_UP = 1
+IFA_F_TENTATIVE = 0x40
+TENTATIVE_SECONDS = 5
 LIBC = ctypes.CDLL(None, use_errno=True)
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 KINDS = {"stream": socket.SOCK_STREAM, "datagram": socket.SOCK_DGRAM}
@@ -98,6 +100,7 @@ class Adapter:
             value = struct.pack("16sIi", socket.inet_pton(socket.AF_INET6, at), 128, 1)
             with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as control:
                 fcntl.ioctl(control, SIOCSIFADDR, value)
+            self.until_usable()
             return
         # An interface has one IPv4 address by this call, an alias of it another. Without the mask the
         # whole network of the address would be local.
@@ -107,6 +110,22 @@ class Adapter:
             for call, ip in ((SIOCSIFADDR, at), (SIOCSIFNETMASK, "255.255.255.255")):
                 value = struct.pack("16sHH4s8x", alias, socket.AF_INET, 0, socket.inet_aton(ip))
                 fcntl.ioctl(control, call, value)
+
+    @staticmethod
+    def until_usable():
+        """Waits until no IPv6 address is tentative: bind() refuses such a one with EADDRNOTAVAIL.
+
+        Even an address of `lo`, which nobody else can have, is tentative until a kernel thread has
+        looked at it, up to some milliseconds later.
+        """
+        end = time.monotonic() + TENTATIVE_SECONDS
+        while True:
+            with open("/proc/thread-self/net/if_inet6", encoding="ascii") as file:
+                if not any(int(line.split()[4], 16) & IFA_F_TENTATIVE for line in file):
+                    return
+            if time.monotonic() > end:
+                raise Unsupported(f"an IPv6 address is still tentative after {TENTATIVE_SECONDS} s")
+            time.sleep(0.001)
 
     def op_sysctl(self, request):
         path = "/proc/sys/" + request["key"].replace(".", "/")
