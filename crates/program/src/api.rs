@@ -26,8 +26,8 @@ pub trait SocketApi {
         uid: u32,
     ) -> Result<Self::Socket, Outcome>;
 
-    /// Makes a call on a socket. Only `connect` may be pending. After a success of `bind`, `listen` and `connect` the outcome
-    /// has the addresses.
+    /// Makes a call on a socket. Only `connect` may be pending. After a success of `bind`, `listen`
+    /// and `connect` the outcome has the addresses.
     fn call(&mut self, socket: Self::Socket, call: &Syscall<()>) -> Poll<Outcome>;
 
     /// The outcome of a `connect` that was pending.
@@ -39,7 +39,8 @@ pub trait SocketApi {
     /// Closes a socket.
     fn close(&mut self, socket: Self::Socket);
 
-    /// Closes both ends of a connection in one instant: each has sent its FIN before the other's arrives.
+    /// Closes both ends of a connection in one instant: each has sent its FIN before the other's
+    /// arrives.
     fn close_pair(&mut self, client: Self::Socket, server: Self::Socket) {
         self.close(client);
         self.close(server);

@@ -2,9 +2,9 @@
 
 use crate::{CallLog, Clock, Interpreter, Plan, SocketApi};
 
-/// Runs a plan to its end: moves in their order, and time when there is none.
+/// Runs a plan to its end: makes due moves in order, and advances time when none is due.
 ///
-/// `turn_over` is called whenever an instance has come to the end of what it does at once.
+/// `turn_over` is called whenever an instance has made all calls of its turn.
 pub fn run<A, L>(
     plan: &Plan,
     interpreter: &mut Interpreter<A::Socket>,
@@ -28,7 +28,7 @@ pub fn run<A, L>(
         if interpreter.is_calling() && interpreter.poll(plan, engine, log) {
             continue;
         }
-        // Timers only matter ahead of the next move, or to those who wait for an answer.
+        // Timers only matter before the next move, or to pending connects.
         let timer = if interpreter.is_calling() {
             engine.next_event()
         } else {

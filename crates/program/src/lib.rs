@@ -1,9 +1,11 @@
 //! Programs of socket calls, and their interpreter.
 //!
-//! A scenario's processes are compiled to a [`Plan`]: every name is an index, every address has the family of its socket. The
-//! [`Interpreter`] decides which call is made next, by whom, and at which time. It makes no call itself and has no clock: an
-//! engine executes system calls through [`SocketApi`], tells the time, and notes the calls through [`CallLog`]. Hence
-//! the kernel model, a simulation, a search over all orders and a program on a real kernel run the same scenario by the same rules.
+//! A scenario's processes are compiled to a [`Plan`]: every name is an index, every address has the
+//! family of its socket. The [`Interpreter`] decides which process makes which call next, and at
+//! which time. It makes no call itself and has no clock: an engine executes system calls through
+//! [`SocketApi`], sets the time, and logs the calls through [`CallLog`]. So the kernel model, a
+//! simulation, the exploration of all orders and a program on a real kernel run the same scenario
+//! by the same rules.
 //!
 //! ```text
 //! Plan ──► Interpreter ──► Move ──► one system call ──► SocketApi
@@ -14,7 +16,8 @@
 //! [`run`] drives an interpreter on an engine that answers at once or in virtual time. Engines with a scheduler of
 //! their own call [`Interpreter::step`] themselves.
 //!
-//! The crate needs `alloc` and nothing else: the guest program of virtual machines compiles it with rustc alone.
+//! The crate only needs `alloc`: the guest program of virtual machines is compiled with rustc
+//! alone.
 #![no_std]
 
 extern crate alloc;

@@ -7,11 +7,11 @@ use fourtuple_syscall::{Family, Kind, SockOpt};
 
 use crate::{Nanos, Role};
 
-/// A host by its place in the scenario.
+/// A host, by its index in the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub u32);
 
-/// A process by its place in the plan.
+/// A process, by its index in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId(pub u32);
 
@@ -24,10 +24,10 @@ impl ProcessId {
 /// The end that closes a connection that has been held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Close {
-    /// The client, with a FIN; the server follows.
+    /// The client, with a FIN; the server closes next.
     #[default]
     Client,
-    /// The server, with a FIN; the client follows.
+    /// The server, with a FIN; the client closes next.
     Server,
     /// Both in one instant, before either has seen the other's FIN.
     Both,
@@ -67,9 +67,9 @@ pub struct Process {
     pub uid: u32,
     /// The number of instances.
     pub count: u32,
-    /// The start of the instances, for a process that waits for no other.
+    /// The start time of the instances, for a process that waits for no other.
     pub start: Nanos,
-    /// The processes whose attempts come first.
+    /// The processes whose attempts must be finished before this one starts.
     pub after: Vec<ProcessId>,
     /// The options of each socket, in the order in which they are set.
     pub options: Vec<SockOpt>,
@@ -81,7 +81,7 @@ pub struct Process {
     pub connections: u32,
     /// The time between two connections of one instance.
     pub every: Nanos,
-    /// The time for which a connection is held; none for ever.
+    /// The time for which a connection is held; `None` for ever.
     pub hold: Option<Nanos>,
     /// The end that closes connections.
     pub close: Close,
@@ -91,14 +91,14 @@ pub struct Process {
     pub listen: Vec<SocketAddr>,
     /// The backlog of the listeners.
     pub backlog: i32,
-    /// The time for which the listeners are open; none for ever.
+    /// The time for which the listeners are open; `None` for ever.
     pub listen_for: Option<Nanos>,
     /// The fate of the connections that the listeners have accepted.
     pub accepted: AcceptedFate,
 }
 
 impl Process {
-    /// A process on a host that does nothing.
+    /// A process on a host that makes no calls.
     #[must_use]
     pub const fn new(host: HostId) -> Self {
         Process {
@@ -133,13 +133,14 @@ impl Process {
         }
     }
 
-    /// The address that a connection binds to, if it does. Lists are taken in turn over all connections of all instances.
+    /// The address that a connection binds to, if any. Lists are used cyclically over all
+    /// connections of all instances.
     #[must_use]
     pub fn bind_of(&self, instance: u32, connection: u32) -> Option<SocketAddr> {
         self.in_turn(&self.bind, instance, connection)
     }
 
-    /// The address that a connection goes to, if it does.
+    /// The address that a connection goes to, if any.
     #[must_use]
     pub fn connect_of(&self, instance: u32, connection: u32) -> Option<Target> {
         self.in_turn(&self.connect, instance, connection)
@@ -154,7 +155,8 @@ impl Process {
         list.get(index as usize).copied()
     }
 
-    /// The family of a socket with these addresses: IPv6 as soon as one of them is written as one, mapped addresses among them.
+    /// The family of a socket with these addresses: IPv6 if at least one of them is written as
+    /// IPv6, including mapped addresses.
     pub(crate) fn family(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {
         let is_v6 = |addr: Option<SocketAddr>| addr.is_some_and(|addr| addr.is_ipv6());
         if is_v6(bind) || is_v6(connect) {
@@ -164,8 +166,9 @@ impl Process {
         }
     }
 
-    /// The number of a socket in the process, counted from 1. It does not depend on the order in which instances run: the first
-    /// instance has the first numbers, its listeners before its connections, then the second, and so on.
+    /// The number of a socket in the process, counted from 1. It does not depend on the order in
+    /// which instances run: the first instance has the first numbers, its listeners before its
+    /// connections, then the second, and so on.
     #[must_use]
     pub fn number_of(&self, instance: u32, socket: Role) -> u32 {
         let listeners = u32::try_from(self.listen.len()).unwrap_or(u32::MAX);
@@ -183,7 +186,7 @@ impl Process {
     }
 }
 
-/// An address as a socket of this family takes it: to IPv6 sockets, IPv4 addresses are mapped ones.
+/// The address in the form for sockets of this family: IPv4 addresses are mapped for IPv6 sockets.
 pub(crate) fn in_family(family: Family, addr: SocketAddr) -> SocketAddr {
     match (family, addr) {
         (Family::Inet6, SocketAddr::V4(four)) => {
@@ -197,15 +200,15 @@ pub(crate) fn in_family(family: Family, addr: SocketAddr) -> SocketAddr {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     processes: Vec<Process>,
-    /// The processes that wait for each.
+    /// For each process, those that wait for it.
     then: Vec<Vec<ProcessId>>,
-    /// The first instance of each.
+    /// The first instance of each process.
     first: Vec<u32>,
     closes: bool,
 }
 
 impl Plan {
-    /// A plan of these processes. A process that waits for one that is not among them waits for ever.
+    /// Makes a plan. A process that waits for one that is not in the plan never starts.
     #[must_use]
     pub fn new(processes: Vec<Process>) -> Self {
         let mut then: Vec<Vec<ProcessId>> = processes.iter().map(|_| Vec::new()).collect();
@@ -229,13 +232,13 @@ impl Plan {
         }
     }
 
-    /// The processes.
+    /// All processes, by index.
     #[must_use]
     pub fn processes(&self) -> &[Process] {
         &self.processes
     }
 
-    /// A process.
+    /// The process with this index.
     #[must_use]
     pub fn process(&self, id: ProcessId) -> &Process {
         &self.processes[id.index()]
@@ -246,13 +249,13 @@ impl Plan {
         &self.then[id.index()]
     }
 
-    /// The instances of a process.
+    /// The numbers of a process's instances.
     pub(crate) fn instances(&self, id: ProcessId) -> core::ops::Range<u32> {
         let first = self.first[id.index()];
         first..first.saturating_add(self.process(id).count)
     }
 
-    /// `true` if accepted sockets are ever closed.
+    /// True if accepted sockets are ever closed.
     pub(crate) fn closes(&self) -> bool {
         self.closes
     }

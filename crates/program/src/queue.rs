@@ -1,10 +1,10 @@
-//! The moves that are due, in the order of time and, within one instant, first in, first out.
+//! Moves ordered by time and, within one instant, first in, first out.
 
 use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::Nanos;
 
-/// See the module's documentation.
+/// A queue of items with due times; see the module's documentation.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<T> {
     now: Nanos,
@@ -27,7 +27,7 @@ impl<T> Queue<T> {
         self.now
     }
 
-    /// Lets time pass: what is planned until then is due.
+    /// Advances time: items planned until then become due.
     pub(crate) fn advance(&mut self, now: Nanos) {
         self.now = self.now.max(now);
         while let Some(first) = self.later.first_entry().filter(|one| *one.key() <= now) {
@@ -69,14 +69,14 @@ impl<T> Queue<T> {
         self.due.iter()
     }
 
-    /// Everything, with its time.
+    /// All items with their times.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Nanos, &T)> {
         let due = self.due.iter().map(|item| (self.now, item));
         let later = self.later.iter();
         due.chain(later.flat_map(|(at, items)| items.iter().map(|item| (*at, item))))
     }
 
-    /// Keeps what passes.
+    /// Keeps the items that pass.
     pub(crate) fn retain(&mut self, mut pass: impl FnMut(&T) -> bool) {
         self.due.retain(&mut pass);
         self.later.retain(|_, items| {
@@ -87,7 +87,7 @@ impl<T> Queue<T> {
 }
 
 impl<T: PartialEq> Queue<T> {
-    /// Takes an item that is due out of its turn.
+    /// Removes a due item out of order.
     pub(crate) fn take(&mut self, item: &T) -> bool {
         let place = self.due.iter().position(|one| one == item);
         place.is_some_and(|place| self.due.remove(place).is_some())
@@ -113,7 +113,7 @@ mod tests {
                 queue.push(queue.now(), 'c');
             }
             if item == 'd' {
-                // Late, and behind what came in time.
+                // Late, and after the items that were on time.
                 queue.push(2, 'f');
             }
             seen.push(item);

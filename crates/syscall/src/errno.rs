@@ -15,8 +15,8 @@ macro_rules! errnos {
             /// Every errno that has a name, in numeric order.
             pub const ALL: &'static [Errno] = &[$(Errno::$name,)*];
 
-            /// The name as the C headers spell it, for example `EADDRINUSE`; `EUNKNOWN` for a number
-            /// without a name.
+            /// The name as the C headers spell it, for example `EADDRINUSE`; `EUNKNOWN` for a
+            /// number without a name.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Errno::$name => stringify!($name),)* _ => "EUNKNOWN" }

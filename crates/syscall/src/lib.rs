@@ -1,8 +1,9 @@
-//! The vocabulary that every crate of fourtuple shares: [`Family`], [`Kind`], [`Errno`], [`SockOpt`],
-//! [`Shutdown`], [`Syscall`] and [`Outcome`].
+//! The vocabulary that every crate of fourtuple shares: [`Family`], [`Kind`], [`Errno`],
+//! [`SockOpt`], [`Shutdown`], [`Syscall`] and [`Outcome`].
 //!
-//! Nothing is executed here. The kernel model, the scenario format, the interpreter and the programs
-//! that run on real kernels name system calls with these types, so that a call is spelled once.
+//! Nothing is executed here. The kernel model, the scenario format, the interpreter and the
+//! programs that run on real kernels name system calls with these types, so that a call is spelled
+//! once.
 //!
 //! The crate has neither `std` nor `alloc` nor dependencies: the guest program of virtual machines
 //! compiles it with rustc alone.

@@ -1,4 +1,4 @@
-//! The table of socket options: the only place that spells their names, numbers and values.
+//! The table of socket options: the single definition of their names, numbers and values.
 
 use core::fmt;
 
@@ -56,7 +56,8 @@ pub struct OptInfo {
     pub number: i32,
     /// The form of the value.
     pub shape: Shape,
-    /// `true` if the kernel model knows the option: it may change a port, or a connection's lifetime.
+    /// `true` if the kernel model knows the option: it may change a port, or a connection's
+    /// lifetime.
     pub modelled: bool,
     /// One sentence for the reference and the schema.
     pub about: &'static str,
@@ -133,8 +134,8 @@ macro_rules! options {
         }
 
         impl SockOpt {
-            /// Every option. The modelled ones come first, in the order in which a set of options is
-            /// applied to a socket.
+            /// Every option. The modelled ones come first, in the order in which a set of options
+            /// is applied to a socket.
             pub const TABLE: &'static [OptInfo] = &[$(OptInfo {
                 id: OptId::$variant,
                 name: $name,
@@ -174,7 +175,8 @@ options! {
     ReuseAddr(bool) "reuseaddr", Socket SO_REUSEADDR = 2, true;
     /// `SO_REUSEPORT`.
     ReusePort(bool) "reuseport", Socket SO_REUSEPORT = 15, true;
-    /// `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2): a bind to port 0 leaves the choice of the port to `connect`.
+    /// `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2): a bind to port 0 leaves the choice of the port to
+    /// `connect`.
     BindAddressNoPort(bool) "bind_address_no_port", Ip IP_BIND_ADDRESS_NO_PORT = 24, true;
     /// `IP_LOCAL_PORT_RANGE` (Linux 6.3): the range of local ports of this socket, such as
     /// `40000-40003`. An end of 0 sets no bound there.
@@ -197,8 +199,8 @@ options! {
     AttachReuseportBpf(bool) "attach_reuseport_cbpf", Socket SO_ATTACH_REUSEPORT_CBPF = 51, true;
     /// `TCP_SYNCNT`: how often a SYN without an answer is sent again.
     SynCount(u8) "tcp_syncnt", Tcp TCP_SYNCNT = 7, true;
-    /// `SO_BINDTOIFINDEX` (Linux 5.1): the same as `bindtodevice`, by the index of the interface: 1 is
-    /// `lo`, 2 is `eth0`, 0 is none.
+    /// `SO_BINDTOIFINDEX` (Linux 5.1): the same as `bindtodevice`, by the index of the interface: 1
+    /// is `lo`, 2 is `eth0`, 0 is none.
     BindToIfIndex(u8) "bindtoifindex", Socket SO_BINDTOIFINDEX = 62, true;
 
     /// `SO_DONTROUTE`.

@@ -186,7 +186,8 @@ impl<S> Syscall<S> {
         }
     }
 
-    /// The same call with other names for its sockets. The listener of `accept(2)` is renamed first.
+    /// The same call with other names for its sockets. The listener of `accept(2)` is renamed
+    /// first.
     pub fn map<T>(self, mut name: impl FnMut(S) -> T) -> Syscall<T> {
         match self {
             Syscall::Socket {

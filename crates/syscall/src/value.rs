@@ -26,8 +26,8 @@ impl PortRange {
         (self.low..=self.high).contains(&port)
     }
 
-    /// The part of this range that a socket with a range of its own searches: an end outside of this
-    /// range, or 0, sets no bound.
+    /// The part of this range that a socket with a range of its own searches: an end outside of
+    /// this range, or 0, sets no bound.
     #[must_use]
     pub fn narrowed_to(self, own: Self) -> Self {
         let end = |own: u16, end: u16| if self.contains(own) { own } else { end };

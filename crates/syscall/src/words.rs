@@ -43,7 +43,8 @@ words! {
     Family {
         /// `AF_INET`
         Inet "inet",
-        /// `AF_INET6`, which also reaches IPv4 through mapped addresses unless `IPV6_V6ONLY` is set.
+        /// `AF_INET6`, which also reaches IPv4 through mapped addresses unless `IPV6_V6ONLY` is
+        /// set.
         Inet6 "inet6",
     }
 }

@@ -16,7 +16,7 @@ where
     A: SocketApi<Socket = S>,
     L: CallLog<A::Reason>,
 {
-    /// Notes a call that has returned at once.
+    /// Logs a call that has returned.
     fn note(&mut self, caller: Caller, call: &Syscall<()>, outcome: &Outcome) {
         let reason = if outcome.is_ok() {
             None
@@ -38,7 +38,8 @@ where
         self.note(caller, &Syscall::Close { sock: () }, &Outcome::OK);
     }
 
-    /// A new socket with the process's options. An option that the kernel refuses does not stop the program.
+    /// A new socket with the process's options. An option that the kernel refuses does not stop the
+    /// program.
     fn socket(&mut self, caller: Caller, process: &Process, family: Family) -> Option<S> {
         let (kind, uid) = (process.kind, process.uid);
         let made = self.api.socket(process.host, family, kind, uid);
@@ -226,7 +227,8 @@ where
         self.it.calling.len() < before
     }
 
-    /// A connect has been answered: the server accepts, and the instance sees the answer when its turn comes.
+    /// A connect has been answered: the server accepts, and the instance sees the answer when its
+    /// turn comes.
     fn answer(&mut self, n: u32, outcome: Outcome) {
         let Some(Calling { call, to, .. }) = self.it.instances[n as usize].calling else {
             return;
@@ -256,7 +258,8 @@ where
         self.it.queue.push(self.it.now(), Move::Answered(n));
     }
 
-    /// Listeners accept everything at once. Answers with the socket that has these ends, if it is among them.
+    /// Listeners accept everything at once. Answers with the socket that has these ends, if it is
+    /// among them.
     pub(super) fn accept_all(
         &mut self,
         at: (HostId, u16),

@@ -1,4 +1,4 @@
-//! How connections are held and closed, who goes first, and how listeners end.
+//! The ends of connections and listeners.
 
 use fourtuple_syscall::{Outcome, SockOpt, Syscall};
 
@@ -30,7 +30,8 @@ where
             client,
             server,
         };
-        // The place of a connection that is closed is taken again, so that a long run keeps no more than it holds.
+        // Reuses the index of a closed connection, so that memory is bounded by the connections
+        // held at once.
         let place = match self.it.free.pop() {
             Some(place) => {
                 self.it.held[place as usize] = Some(one);
@@ -78,7 +79,7 @@ where
                 }
             }
             Close::Reset => {
-                // The option cannot fail: every kernel has it.
+                // Cannot fail: every kernel has the option.
                 self.call(self.caller_of(&held), held.client, &RESET);
             }
             Close::Client => {}
@@ -87,7 +88,7 @@ where
         if held.server == Server::None {
             self.forget(place);
         } else {
-            // The server sees it once the client has done what it does next.
+            // The server sees the close after the client's next call.
             self.it.after_turn = Some(Move::CloseServer(place));
         }
         self.closed(held.instance);
@@ -107,12 +108,12 @@ where
         self.forget(place);
     }
 
-    /// The server's socket of a connection, which is closed from now on.
+    /// Removes the server's socket of a connection, to close it.
     fn take_server(&mut self, place: u32) -> Option<S> {
         let number = match self.held(place)?.server {
             Server::None => None,
             Server::Known(number) => Some(number),
-            // It may not have been accepted yet.
+            // It may not be accepted yet.
             Server::At(local, peer) => self.it.unclaimed.remove(&(local, peer)),
         };
         self.it.accepted[number? as usize]
@@ -126,7 +127,7 @@ where
         }
     }
 
-    /// One connection of an instance is closed, which may be what it waits for.
+    /// Counts a closed connection of an instance, which may wait for it.
     fn closed(&mut self, n: u32) {
         let instance = &mut self.it.instances[n as usize];
         instance.open = instance.open.saturating_sub(1);
@@ -136,7 +137,8 @@ where
         }
     }
 
-    /// A listener ends. What it has accepted is closed afterwards, in the order in which it came, if the process says so.
+    /// Closes a listener, and then the connections that it accepted, in their order, if the process
+    /// says so.
     pub(super) fn close_listener(&mut self, number: u32) {
         let opened = self.it.opened[number as usize].clone();
         if let Some(listeners) = self.it.listeners.get_mut(&opened.at) {

@@ -1,15 +1,17 @@
-//! Engines in which every host makes its own moves, and may crash: a simulation with a network that takes time.
+//! Engines in which every host makes its own moves and may crash: simulations of a network with
+//! latency.
 
 use super::{Interpreter, Move, Stage, Turn};
 use crate::{CallLog, HostId, Nanos, Plan, ProcessId, SocketApi};
 
 impl<S: Copy + Eq> Interpreter<S> {
-    /// Listeners accept when [`accept_on`](Self::accept_on) is called, not when a client is answered.
+    /// Makes listeners accept in [`accept_on`](Self::accept_on), not when a client's connect
+    /// returns.
     pub fn accept_on_arrival(&mut self) {
         self.accepts_on_arrival = true;
     }
 
-    /// Accepts on the listeners of these hosts.
+    /// Accepts all connections that arrived at the listeners of these hosts.
     pub fn accept_on<A, L>(&mut self, plan: &Plan, hosts: &[HostId], api: &mut A, log: &mut L)
     where
         A: SocketApi<Socket = S>,
@@ -28,7 +30,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// Takes the next move of one of these hosts, if one is due.
+    /// Removes the next move of one of these hosts, if one is due.
     pub fn next_move_on(&mut self, plan: &Plan, hosts: &[HostId]) -> Option<Move> {
         let next = self
             .enabled()
@@ -36,7 +38,8 @@ impl<S: Copy + Eq> Interpreter<S> {
         self.take(next).then_some(next)
     }
 
-    /// The time at which these hosts have something to do, at the latest the time of the next move of any.
+    /// The time of the next due move of these hosts, or of the next move of any host if that is
+    /// earlier.
     #[must_use]
     pub fn next_due_on(&self, plan: &Plan, hosts: &[HostId]) -> Option<Nanos> {
         let mine = |one: Move| hosts.contains(&self.host_of(plan, one));
@@ -46,7 +49,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         self.queue.later()
     }
 
-    /// Asks for the answers of connects on these hosts. `true` if there was one.
+    /// Polls the pending connects on these hosts. Returns true if one has completed.
     pub fn poll_on<A, L>(&mut self, plan: &Plan, hosts: &[HostId], api: &mut A, log: &mut L) -> bool
     where
         A: SocketApi<Socket = S>,
@@ -65,7 +68,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         plan.process(self.instances[instance as usize].process).host
     }
 
-    /// The host whose program makes a move.
+    /// The host that makes a move.
     fn host_of(&self, plan: &Plan, one: Move) -> HostId {
         let held = |held: u32| Some(self.held.get(held as usize)?.as_ref()?.instance);
         let opened = |opened: u32| self.opened[opened as usize].instance;
@@ -81,8 +84,8 @@ impl<S: Copy + Eq> Interpreter<S> {
         instance.map_or(HostId(u32::MAX), |n| self.host_at(plan, n))
     }
 
-    /// The host crashes: its instances and their sockets are gone, and make no call unless the host is
-    /// [restarted](Self::restart). Their attempts count as made.
+    /// Crashes a host: its instances and their sockets are gone, and make no call unless the host
+    /// is [restarted](Self::restart). Their attempts count as made.
     pub fn crash(&mut self, plan: &Plan, host: HostId) {
         self.down.push(host);
         let gone: alloc::vec::Vec<bool> = (0..self.instances.len())
@@ -126,7 +129,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// The host has started again, and its instances begin anew, those whose process has begun.
+    /// Restarts a host: its instances start again if their process has started before.
     pub fn restart(&mut self, plan: &Plan, host: HostId) {
         self.down.retain(|one| *one != host);
         for (n, process) in (0..).map(ProcessId).zip(plan.processes()) {

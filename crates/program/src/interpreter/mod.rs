@@ -1,13 +1,15 @@
 //! The declarative form: instances that open listeners and make connections.
 //!
-//! Everything that happens is a [`Move`]. Moves are taken in the order of time and, within one instant, first in, first out; an
-//! instance runs its calls until it has to wait. `connect` is such a wait: its port is chosen when it is called, and the
-//! instance goes to the back of the queue before it continues. That is what an async executor does, and why instances of a
-//! process take turns. One move makes at most one call on a socket that others may notice; making a socket and setting its options
-//! goes with the call after it.
+//! Everything that happens is a [`Move`]. Moves are made in the order of time and, within one
+//! instant, first in, first out; an instance makes its calls until it has to wait. `connect` is
+//! such a wait: its port is chosen when it is called, and the instance goes to the back of the
+//! queue before it continues, as a task of an async executor does; this is why instances of a
+//! process take turns. One move makes at most one call on a socket that other instances can
+//! observe; making a socket and setting its options belongs to the call after it.
 //!
-//! - this file: moves, and how instances go on; [`calls`]: the calls they make; [`closing`]: how connections and listeners end;
-//!   [`hosts`]: engines whose hosts act by themselves; [`places`]: the state as a search over all orders sees it
+//! - this file: moves and the order of an instance's stages; [`calls`]: its calls; [`closing`]: the
+//!   ends of connections and listeners; [`hosts`]: engines whose hosts act independently;
+//!   [`places`]: the state for explorations of all orders
 
 mod calls;
 mod closing;
@@ -25,7 +27,7 @@ use crate::{CallId, CallLog, Caller, HostId, Nanos, Plan, ProcessId, Role, Socke
 
 pub use places::{Place, Upcoming};
 
-/// Something that can happen next.
+/// A possible next step of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Move {
     /// An instance makes its next call.
@@ -44,10 +46,10 @@ pub enum Move {
     CloseAccepted(u32),
 }
 
-/// The place of an instance in its program.
+/// The position of an instance in its program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage<S> {
-    /// It has not begun: it waits for other processes, or its host is down.
+    /// Not started: it waits for other processes, or its host is down.
     Held,
     /// It opens its listeners; this is the next one.
     Open(u32),
@@ -71,25 +73,25 @@ struct Instance<S> {
     /// Counted from 0 within the process.
     index: u32,
     stage: Stage<S>,
-    /// The time at which it goes on.
+    /// The time at which it continues.
     at: Nanos,
     round: u32,
     connection: u32,
-    /// When its last connection was started.
+    /// The start time of its last connection.
     last: Nanos,
     /// Connections of the current round that are not closed yet.
     open: u32,
-    /// The answer of the connect that it waits for, or sees next.
+    /// The connect that it waits for, or whose result it handles next.
     calling: Option<Calling>,
 }
 
-/// A connect that was called.
+/// A pending or completed connect.
 #[derive(Clone, Copy, Debug)]
 struct Calling {
     call: CallId,
     to: Target,
     answer: Option<Outcome>,
-    /// The other end, if it was accepted when the answer came.
+    /// The accepted socket, if the connection was accepted before the result arrived.
     accepted: Option<u32>,
 }
 
@@ -100,11 +102,12 @@ enum Server {
     None,
     /// The accepted socket with this number.
     Known(u32),
-    /// One that is accepted sooner or later: local and remote end as the server sees them.
+    /// The socket that will be accepted with these local and remote addresses, seen from the
+    /// server.
     At(SocketAddr, SocketAddr),
 }
 
-/// A connection, or a bound socket, that is being held.
+/// A connection, or a bound socket, that is held.
 #[derive(Clone, Debug)]
 struct Held<S> {
     instance: u32,
@@ -117,7 +120,8 @@ struct Held<S> {
 #[derive(Clone, Debug)]
 struct Listener<S> {
     socket: S,
-    /// The listener of an instance, with its number among those that instances have opened.
+    /// The instance's listener, with its number among all opened ones; `None` for listeners of
+    /// hosts.
     of: Option<(Caller, u32)>,
 }
 
@@ -125,7 +129,7 @@ struct Listener<S> {
 #[derive(Clone, Copy, Debug)]
 struct Served<S> {
     socket: S,
-    /// The listener of an instance that it comes from.
+    /// The number of the instance's listener that accepted it.
     of: Option<u32>,
 }
 
@@ -139,39 +143,39 @@ struct Opened<S> {
     accepted: Vec<u32>,
 }
 
-/// The processes of a plan at a moment of their run.
+/// The state of a plan's processes during a run.
 #[derive(Clone, Debug)]
 pub struct Interpreter<S> {
     queue: Queue<Move>,
-    /// The instance that goes on before all others.
+    /// The instance whose turn it is: it continues before all others.
     turn: Option<u32>,
-    /// A move that is queued once that instance has come to the end of its turn.
+    /// A move that is queued at the end of that turn.
     after_turn: Option<Move>,
     instances: Vec<Instance<S>>,
-    /// For each process, its instances that have attempts to make.
+    /// For each process, the number of instances that have attempts to make.
     busy: Vec<u32>,
-    /// For each process, those that it still waits for.
+    /// For each process, the number of processes that it still waits for.
     waits_for: Vec<u32>,
     /// The instance whose connect was made by the last move and is pending.
     called: Option<u32>,
-    /// Instances whose connect has not been answered, in the order of the calls.
+    /// Instances with a pending connect, in the order of the calls.
     calling: Vec<u32>,
     /// Hosts that have crashed.
     down: Vec<HostId>,
-    /// Listeners accept when a connection arrives, not when its client is answered.
+    /// Listeners accept when a connection arrives, not when the client's connect returns.
     accepts_on_arrival: bool,
     held: Vec<Option<Held<S>>>,
-    /// Places of `held` that are free.
+    /// Free indices of `held`.
     free: Vec<u32>,
     listeners: BTreeMap<(HostId, u16), Vec<Listener<S>>>,
     opened: Vec<Opened<S>>,
     /// Accepted sockets that may still be closed, by number.
     accepted: Vec<Option<Served<S>>>,
-    /// Those among them whose connection is not known yet, by their ends.
+    /// Accepted sockets that were not matched to a connection yet, by their addresses.
     unclaimed: BTreeMap<(SocketAddr, SocketAddr), u32>,
 }
 
-/// One move, with everything that it touches.
+/// The execution of one move, with everything that it modifies.
 struct Turn<'a, S, A, L> {
     it: &'a mut Interpreter<S>,
     plan: &'a Plan,
@@ -180,7 +184,7 @@ struct Turn<'a, S, A, L> {
 }
 
 impl<S: Copy + Eq> Interpreter<S> {
-    /// The processes before they start.
+    /// The state before the processes start.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let mut instances = Vec::new();
@@ -225,7 +229,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         this
     }
 
-    /// Adds a listener of the scenario itself.
+    /// Adds a listener of a host.
     pub fn add_listener(&mut self, host: HostId, port: u16, socket: S) {
         let listeners = self.listeners.entry((host, port)).or_default();
         listeners.push(Listener { socket, of: None });
@@ -245,18 +249,18 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// The time that was told last.
+    /// The time of the last [`set_now`](Self::set_now).
     #[must_use]
     pub fn now(&self) -> Nanos {
         self.queue.now()
     }
 
-    /// Tells the time.
+    /// Sets the time.
     pub fn set_now(&mut self, now: Nanos) {
         self.queue.advance(now);
     }
 
-    /// The time at which there is something to do; none as long as all wait for answers.
+    /// The time of the next due move; `None` while all instances wait for connects.
     #[must_use]
     pub fn next_due(&self) -> Option<Nanos> {
         match self.turn {
@@ -265,19 +269,19 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// `true` while a connect has no answer.
+    /// True while a connect is pending.
     #[must_use]
     pub fn is_calling(&self) -> bool {
         self.called.is_some() || !self.calling.is_empty()
     }
 
-    /// `true` if an instance goes on before all others: what it has begun is not complete.
+    /// True while an instance is in the middle of its turn.
     #[must_use]
     pub fn in_turn(&self) -> bool {
         self.turn.is_some()
     }
 
-    /// Takes the next move in the order of time and arrival, if one is due.
+    /// Removes the next move in the order of time and arrival, if one is due.
     pub fn next_move(&mut self) -> Option<Move> {
         match self.turn.take() {
             Some(instance) => Some(Move::Go(instance)),
@@ -285,13 +289,13 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// The moves that can be made now, in no order that means anything.
+    /// The moves that can be made now, in no particular order.
     pub fn enabled(&self) -> impl Iterator<Item = Move> {
         let turn = self.turn.map(Move::Go).into_iter();
         turn.chain(self.after_turn).chain(self.queue.due().copied())
     }
 
-    /// Takes one of the enabled moves. `false` if it is not enabled.
+    /// Removes one of the enabled moves. Returns `false` if it is not enabled.
     pub fn take(&mut self, one: Move) -> bool {
         if self.turn.map(Move::Go) == Some(one) {
             self.turn = None;
@@ -300,7 +304,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         if !self.enabled().any(|enabled| enabled == one) {
             return false;
         }
-        // Whoever had the turn waits like all others.
+        // The instance that had the turn queues up like all others.
         let turn = self.turn.take().map(Move::Go);
         for one in turn.into_iter().chain(self.after_turn.take()) {
             self.queue.push(self.now(), one);
@@ -308,7 +312,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         self.queue.take(&one)
     }
 
-    /// Makes a move that was taken.
+    /// Makes a move that was removed before.
     pub fn step<A, L>(&mut self, plan: &Plan, one: Move, api: &mut A, log: &mut L)
     where
         A: SocketApi<Socket = S>,
@@ -337,7 +341,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// Asks for the answers of connects that were pending. `true` if there was one.
+    /// Polls the pending connects. Returns true if one has completed.
     pub fn poll<A, L>(&mut self, plan: &Plan, api: &mut A, log: &mut L) -> bool
     where
         A: SocketApi<Socket = S>,
@@ -352,7 +356,8 @@ impl<S: Copy + Eq> Interpreter<S> {
         turn.poll(|_| true)
     }
 
-    /// Asks for the answer of the connect that the last move made, on engines that answer once what was sent has arrived.
+    /// Polls the connect of the last move, on engines that complete it when the sent packets have
+    /// arrived.
     pub fn settled<A, L>(&mut self, plan: &Plan, api: &mut A, log: &mut L)
     where
         A: SocketApi<Socket = S>,
@@ -367,7 +372,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         turn.settled();
     }
 
-    /// An instance has made all its attempts.
+    /// Ends an instance that has made all its attempts.
     fn finished(&mut self, plan: &Plan, n: u32) {
         let instance = &mut self.instances[n as usize];
         instance.stage = Stage::Done;
@@ -389,7 +394,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// Finds out what an instance does next, after a call that has come to its end.
+    /// Selects the next stage of an instance after a call.
     fn go_on(&mut self, plan: &Plan, n: u32) {
         let now = self.now();
         loop {
@@ -435,7 +440,8 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// `true` for a move that makes no call which others may notice: a search need not try it in all orders.
+    /// True for a move without a call that other instances can observe: an exploration need not try
+    /// it in all orders.
     #[must_use]
     pub fn is_internal(&self, plan: &Plan, one: Move) -> bool {
         match one {

@@ -1,18 +1,18 @@
-//! The state of an interpreter as a search over all orders sees it: what can still happen, and on which sockets.
+//! The state of an interpreter for explorations of all orders: possible moves and their sockets.
 
 use super::{Interpreter, Move, Server, Stage};
 use crate::{HostId, Nanos, ProcessId};
 
-/// An instance.
+/// The state of an instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<S> {
     /// The process.
     pub process: ProcessId,
     /// Its number within the process, counted from 0.
     pub index: u32,
-    /// What it does next.
+    /// Its next action.
     pub stage: Stage<S>,
-    /// When it does that, if it waits for a time.
+    /// The time of that action, if it waits for a time.
     pub at: Nanos,
     /// Rounds that are complete.
     pub round: u32,
@@ -24,14 +24,14 @@ pub struct Place<S> {
     pub open: u32,
 }
 
-/// A close that is to come.
+/// A future close.
 #[derive(Clone, Copy, Debug)]
 pub struct Upcoming<S> {
-    /// When.
+    /// The time of the close.
     pub at: Nanos,
     /// The close.
     pub what: Move,
-    /// The instance whose connection or listener it is; none for a socket that a listener has accepted.
+    /// The instance that owns the connection or listener; `None` for accepted sockets.
     pub instance: Option<u32>,
     /// The instance's socket, if it is still open.
     pub client: Option<S>,
@@ -54,7 +54,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         })
     }
 
-    /// The closes that are to come, in no order that means anything.
+    /// The future closes, in no particular order.
     pub fn upcoming(&self) -> impl Iterator<Item = Upcoming<S>> {
         let after_turn = self.after_turn.iter().map(|what| (self.now(), what));
         let all = self.queue.iter().chain(after_turn);
@@ -103,7 +103,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         all.flat_map(|((host, port), list)| list.iter().map(|one| (*host, *port, one.socket)))
     }
 
-    /// The processes with instances whose connect has not been answered, one for each of them.
+    /// The processes of instances with a pending connect, one entry per instance.
     pub fn calling(&self) -> impl Iterator<Item = ProcessId> {
         let calling = self.calling.iter();
         calling.map(|n| self.instances[*n as usize].process)
