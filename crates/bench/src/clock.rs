@@ -1,10 +1,9 @@
-//! Time that was really spent: processor time of the thread, so that what else runs on the machine
-//! counts less.
+//! CPU time of the thread, which other programs on the machine affect less than wall-clock time.
 
 use cpu_time::ThreadTime;
 use std::hint::black_box;
 
-/// The least nanoseconds that some runs took.
+/// The minimum time of several runs, in nanoseconds.
 pub(crate) fn best<T>(runs: usize, mut act: impl FnMut() -> T) -> f64 {
     let mut least = f64::INFINITY;
     for _ in 0..runs {

@@ -1,22 +1,22 @@
-//! The command as a whole process.
+//! Measurements of the command as a whole process.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 use wait4::Wait4 as _;
 
-/// What a run of the command took.
+/// The resources that a run of the command used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Took {
-    /// Milliseconds on the clock.
+    /// Wall-clock time in milliseconds.
     pub(crate) wall: f64,
-    /// Milliseconds of processors.
+    /// CPU time in milliseconds.
     pub(crate) processor: f64,
-    /// Most memory, in MiB.
+    /// Maximum resident set in MiB.
     pub(crate) memory: f64,
 }
 
-/// The least of some runs.
+/// The minimum of several runs.
 pub(crate) fn run(top: &Path, arguments: &[&str], runs: usize) -> Result<Took, String> {
     let beside = std::env::current_exe()
         .map_err(|e| e.to_string())?
@@ -34,9 +34,9 @@ pub(crate) fn run(top: &Path, arguments: &[&str], runs: usize) -> Result<Took, S
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|e| format!("{} does not start: {e}", beside.display()))?;
+            .map_err(|e| format!("failed to start {}: {e}", beside.display()))?;
         let ended = child.wait4().map_err(|e| e.to_string())?;
-        // A status of 1 is about what came out, which is not the question here.
+        // Status 1 reports findings, which do not matter here.
         if !matches!(ended.status.code(), Some(0 | 1)) {
             return Err(format!(
                 "`fourtuple {}`: {}",

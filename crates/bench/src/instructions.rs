@@ -1,4 +1,4 @@
-//! Instructions per call, which the bench of the kernel crate counts with valgrind.
+//! Instructions per call, counted with valgrind by the bench of the kernel crate.
 
 use crate::kernel;
 use crate::machine::rounds::{FILLED, KERNELS, ROUND};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-/// The calls by their names in `benches/instructions.rs`, and in words.
+/// The calls: their names in `benches/instructions.rs`, and their descriptions.
 pub(crate) const CALLS: [(&str, &str); 6] = [
     ("connect_one", "connect, one destination"),
     ("connect_another", "connect, a 9th destination"),
@@ -17,18 +17,19 @@ pub(crate) const CALLS: [(&str, &str); 6] = [
     ("expiry", "end of a TIME-WAIT"),
 ];
 
-/// Times what a call costs on an empty range, it may cost however full the range is. It is more than 1 because an empty range
-/// leaves out things that do not grow: once a destination has many connections, a set of its ports is kept, and each call that
-/// begins or ends one keeps it up. A walk port by port would be hundreds of times.
+/// Maximum ratio of a call's cost to its cost on an empty range, at any fill. It is above 1 because
+/// an empty range saves constant work: a destination with many connections has a set of its ports,
+/// which each call that makes or ends a connection updates. A walk port by port would take hundreds
+/// of times as long.
 const FLAT: f64 = 2.0;
 
-/// Times what a connection takes of ten thousand, one of a million may take.
+/// Maximum ratio of a connection's cost among a million to its cost among ten thousand.
 const LINEAR: f64 = 1.25;
 
 /// Instructions per call for each of [`CALLS`] and each kernel, in the order of [`FILLED`].
 pub(crate) type Counts = BTreeMap<(&'static str, &'static str), [f64; FILLED.len()]>;
 
-/// What was counted, or a sentence why nothing was.
+/// Counts instructions. The inner error is the reason why nothing was counted.
 pub(crate) fn count(top: &Path) -> Result<Result<Counts, String>, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let ended = Command::new(cargo)
@@ -37,7 +38,7 @@ pub(crate) fn count(top: &Path) -> Result<Result<Counts, String>, String> {
         .args(["--output-format=json", "--parallel=auto"])
         .current_dir(top)
         .output()
-        .map_err(|e| format!("cargo does not start: {e}"))?;
+        .map_err(|e| format!("failed to start cargo: {e}"))?;
     let said = String::from_utf8_lossy(&ended.stderr);
     if !ended.status.success() {
         return Err(format!("`cargo bench`: {}\n{said}", ended.status));
@@ -45,13 +46,15 @@ pub(crate) fn count(top: &Path) -> Result<Result<Counts, String>, String> {
     let lines = String::from_utf8_lossy(&ended.stdout);
     if lines.trim().is_empty() {
         let reason = said.lines().find(|line| line.contains("not counted"));
-        return Ok(Err(reason.ok_or("`cargo bench` says nothing")?.to_owned()));
+        return Ok(Err(reason
+            .ok_or("`cargo bench` printed nothing")?
+            .to_owned()));
     }
     let mut single = BTreeMap::new();
     for line in lines.lines() {
         let one: Value = serde_json::from_str(line).map_err(|e| format!("gungraun: {e}"))?;
         let (id, instructions) =
-            read(&one).ok_or_else(|| format!("gungraun writes something else now: {line}"))?;
+            read(&one).ok_or_else(|| format!("unexpected output of gungraun: {line}"))?;
         single.insert(id, instructions / ROUND as f64);
     }
     let mut counts = Counts::new();
@@ -62,7 +65,7 @@ pub(crate) fn count(top: &Path) -> Result<Result<Counts, String>, String> {
                 let id = format!("{call}_{}", k * FILLED.len() + f);
                 *cell = *single
                     .get(&id)
-                    .ok_or_else(|| format!("there is no count of {id}"))?;
+                    .ok_or_else(|| format!("missing count of {id}"))?;
             }
             counts.insert((call, kernel), row);
         }
@@ -70,7 +73,8 @@ pub(crate) fn count(top: &Path) -> Result<Result<Counts, String>, String> {
     Ok(Ok(counts))
 }
 
-/// Instructions per connection of so many held connections, beyond those of a machine without any; none where there is no valgrind.
+/// Instructions per connection for this number of held connections, not counting those of a machine
+/// without any; `None` without valgrind.
 pub(crate) fn held(connections: usize, destinations: usize) -> Option<f64> {
     let all = of_this_program(connections, destinations)?;
     Some((all - of_this_program(0, destinations)?) / connections as f64)
@@ -93,16 +97,17 @@ fn of_this_program(connections: usize, destinations: usize) -> Option<f64> {
     count.split_whitespace().next()?.parse().ok()
 }
 
-/// The id of one benchmark and what was counted.
+/// The id of one benchmark and its count.
 fn read(one: &Value) -> Option<(String, f64)> {
     let id = one["id"].as_str()?.to_owned();
     let values = &one.pointer("/profiles/0/data/total/metrics/Ir/values")?;
-    // With a run before it there are both.
+    // If there was a run before, the output has both counts.
     let counted = values.get("new").or_else(|| values.pointer("/both/0"))?;
     Some((id, counted.as_f64()?))
 }
 
-/// Checks that calls cost the same however full the range is and however many connections there are, and says what came out.
+/// Checks that the cost of calls depends neither on the fill of the range nor on the number of
+/// connections, and prints the result.
 pub(crate) fn flat(top: &Path) -> Result<(), String> {
     let counts = match count(top)? {
         Ok(counts) => counts,
@@ -134,20 +139,20 @@ pub(crate) fn flat(top: &Path) -> Result<(), String> {
     linear()
 }
 
-/// Checks that many connections cost each as much as few do.
+/// Checks that a connection among many costs as much as one among few.
 fn linear() -> Result<(), String> {
     let counts = [10_000, 1_000_000].map(|connections| held(connections, 64));
     let [Some(few), Some(many)] = counts else {
         println!("NOT CHECKED: valgrind does not count this program");
         return Ok(());
     };
-    let told = format!(
+    let result = format!(
         "a connection of a million takes {:.2} times the instructions of one of ten thousand",
         many / few
     );
     if many > LINEAR * few {
-        return Err(format!("at most {LINEAR} times: {told}"));
+        return Err(format!("at most {LINEAR} times: {result}"));
     }
-    println!("{told}");
+    println!("{result}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The port model by itself.
+//! Measurements of the port model alone.
 
 use crate::clock::best;
 use crate::machine::rounds::{Act, ROUND, Rounds};
@@ -6,7 +6,8 @@ use crate::machine::{Bench, RANGE, destination, share};
 use crate::memory;
 use std::hint::black_box;
 
-/// Nanoseconds per connect() and per bind() while the whole range is taken, from a machine that has just booted.
+/// Nanoseconds per connect() and per bind() while the whole range fills up, on a machine that has
+/// just booted.
 pub(crate) fn whole_range(kernel: &str) -> (f64, f64) {
     let connect = best(15, || Bench::connected(kernel, RANGE, 1));
     let bind = best(15, || Bench::poisoned(kernel, RANGE));
@@ -14,8 +15,8 @@ pub(crate) fn whole_range(kernel: &str) -> (f64, f64) {
     (each(connect), each(bind))
 }
 
-/// Nanoseconds of a connect() that finds no port: each is taken towards the destination, or each was
-/// bound.
+/// Nanoseconds of a connect() that finds no port because all are taken by connections to the
+/// destination, or because all are bound.
 pub(crate) fn refused(kernel: &str) -> (f64, f64) {
     const CALLS: usize = 1000;
     let refuse = |mut bench: Bench| {
@@ -31,8 +32,8 @@ pub(crate) fn refused(kernel: &str) -> (f64, f64) {
     (full, poisoned)
 }
 
-/// Nanoseconds of a connect() that is made at half of the range, and of one that is refused, with or without somebody who asks for
-/// the reasons of refusals.
+/// Nanoseconds of a successful connect() at half of the range, and of a refused one, with or
+/// without tracing of refusals.
 pub(crate) fn reasons(kernel: &str, asked: bool) -> (f64, f64) {
     let mut bench = Bench::connected(kernel, share(50), 1);
     bench.machine.set_explain(asked);
@@ -57,7 +58,7 @@ pub(crate) fn at_fill(kernel: &str, percent: usize) -> f64 {
     ))
 }
 
-/// Nanoseconds of a connect(), the lower quartile of rounds after each of which all is as before.
+/// Nanoseconds of a connect(): the lower quartile of rounds that each restore the state.
 fn lower_quartile(bench: Bench) -> f64 {
     let mut rounds = Rounds::on(bench, Act::ConnectOne);
     let mut all = Vec::new();
@@ -65,15 +66,15 @@ fn lower_quartile(bench: Bench) -> f64 {
         all.push(best(1, || rounds.calls(ROUND)) / ROUND as f64);
         rounds.after();
     }
-    // The least of so short times would be what the clock makes of them.
+    // The minimum of such short times would measure the clock's resolution.
     all.sort_by(f64::total_cmp);
     all[all.len() / 4]
 }
 
-/// The word that makes this program hold so many connections over so many destinations, to be counted by valgrind.
+/// The argument with which this program only holds connections, so that valgrind can count them.
 pub(crate) const HELD: &str = "held";
 
-/// Does so.
+/// Makes the connections, without measuring anything.
 pub(crate) fn held_inside(
     connections: Option<String>,
     destinations: Option<String>,
@@ -85,8 +86,8 @@ pub(crate) fn held_inside(
     Ok(())
 }
 
-/// Bytes per connection, and nanoseconds per connect(), of so many connections over so many
-/// destinations.
+/// Bytes per connection, and nanoseconds per connect(), for this number of connections over this
+/// number of destinations.
 pub(crate) fn held(connections: usize, destinations: usize) -> (f64, f64) {
     let before = memory::used();
     let mut bench = None;

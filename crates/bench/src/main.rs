@@ -1,7 +1,11 @@
-//! Measures the crates of the workspace in one run and writes what it found to `docs/performance.md`.
+//! Measures the crates of the workspace and writes the results to `docs/performance.md`.
 //!
-//! `cargo build --release --workspace && cargo run --release -p fourtuple-bench`; `-- instructions` writes the counts of instructions
-//! per call alone, `-- command` times whole processes alone, `-- flat` checks that they do not grow and writes nothing.
+//! Run `cargo build --release --workspace && cargo run --release -p fourtuple-bench`, with one of
+//! these arguments after `--` to do less:
+//!
+//! - `instructions`: only counts the instructions per call
+//! - `command`: only measures whole processes
+//! - `flat`: checks that the counts do not grow, and writes nothing
 
 mod clock;
 mod command;
@@ -33,8 +37,7 @@ fn main() -> ExitCode {
         Some("command") => page::write_command(top),
         Some("flat") => instructions::flat(top),
         Some(other) => Err(format!(
-            "`{other}` is nothing to measure; without an argument all is, with `instructions` they are counted, with `command` whole processes \
-             are measured, and `flat` checks that calls cost the same as the range fills"
+            "unknown argument `{other}`: expected none, `instructions`, `command` or `flat`"
         )),
         None => page::write(top),
     };

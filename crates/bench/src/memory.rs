@@ -1,4 +1,4 @@
-//! Bytes that are allocated.
+//! Allocated bytes.
 
 use cap::Cap;
 use std::alloc::System;
@@ -6,7 +6,7 @@ use std::alloc::System;
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
-/// Bytes that are allocated now.
+/// The number of bytes allocated now.
 pub(crate) fn used() -> usize {
     ALLOCATOR.allocated()
 }

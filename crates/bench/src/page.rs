@@ -1,4 +1,4 @@
-//! The page that is written.
+//! Writes the page of measurements.
 
 use crate::kernel;
 use crate::machine::RANGE;
@@ -11,13 +11,13 @@ const HEAD: &str = "\
 # Performance
 
 This page is written by `cargo run --release -p fourtuple-bench` (after `cargo build --release`); do not edit it. Times
-are processor time of the thread: the least of several runs; in the table by fill the lower quartile of 200 batches of 64
-calls; of the running kernel, for each connect the least of five fills.
+are CPU time of the thread, the minimum of several runs. The table by fill has the lower quartile of 200 batches of 64
+calls; for the running kernel, each connect is the minimum of five fills.
 `cargo bench -p fourtuple-kernel` measures single calls with criterion and counts their instructions, `cargo bench -p fourtuple-turmoil` whole
 simulations.
 ";
 
-/// One line of a table.
+/// Writes one row of a table.
 fn row(page: &mut String, cells: &[String]) {
     let _ = writeln!(page, "| {} |", cells.join(" | "));
 }
@@ -33,9 +33,10 @@ fn table(page: &mut String, heads: &[&str]) {
     row(page, &rule);
 }
 
-/// Measures everything and writes the page and its picture.
+/// Measures everything and writes the page and its plot.
 pub(crate) fn write(top: &Path) -> Result<(), String> {
-    // Before anything else: the most memory of a process counts what it had of this one when it started.
+    // First of all: the maximum resident set of a child includes what this process had when it was
+    // started.
     let processes = whole_process(top)?;
     let mut page = HEAD.to_owned();
     let _ = writeln!(page, "\nMeasured on {}.", machine());
@@ -49,7 +50,7 @@ pub(crate) fn write(top: &Path) -> Result<(), String> {
     std::fs::write(&file, page).map_err(|e| format!("{}: {e}", file.display()))
 }
 
-/// Counts instructions and writes them into the page that is there: they are the same at any load.
+/// Counts instructions and replaces them in the existing page: they do not depend on the load.
 pub(crate) fn write_instructions(top: &Path) -> Result<(), String> {
     rewrite(top, |page| {
         let end = page.find(GROWTH)?;
@@ -58,7 +59,7 @@ pub(crate) fn write_instructions(top: &Path) -> Result<(), String> {
     })
 }
 
-/// Measures whole processes alone and writes them into the page that is there.
+/// Measures whole processes only and replaces them in the existing page.
 pub(crate) fn write_command(top: &Path) -> Result<(), String> {
     rewrite(top, |page| {
         let start = page.find(COMMAND)?;
@@ -66,31 +67,31 @@ pub(crate) fn write_command(top: &Path) -> Result<(), String> {
     })
 }
 
-/// Writes the page that is there anew, if it has a place for the part that is new.
+/// Replaces a part of the existing page.
 fn rewrite(
     top: &Path,
     anew: impl FnOnce(&str) -> Option<Result<String, String>>,
 ) -> Result<(), String> {
     let file = top.join("docs/performance.md");
-    let told = |e: std::io::Error| format!("{}: {e}", file.display());
-    let page = std::fs::read_to_string(&file).map_err(told)?;
-    let no_place = || Err(format!("{} has no place for them", file.display()));
-    let page = anew(&page).unwrap_or_else(no_place)?;
-    std::fs::write(&file, page).map_err(told)
+    let failed = |e: std::io::Error| format!("{}: {e}", file.display());
+    let page = std::fs::read_to_string(&file).map_err(failed)?;
+    let no_section = || Err(format!("{} has no such section", file.display()));
+    let page = anew(&page).unwrap_or_else(no_section)?;
+    std::fs::write(&file, page).map_err(failed)
 }
 
-/// What it was measured on, in words.
+/// Describes the machine.
 fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("an unknown processor", |(_, name)| name);
+        .map_or("unknown model", |(_, name)| name);
     let count = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{count} processors of the kind {model}, {}", kernel_name())
+    format!("{count} CPUs ({model}), {}", kernel_name())
 }
 
-/// The running kernel without what its builder appended.
+/// The running kernel's version without its builder's suffix.
 fn kernel_name() -> String {
     let release = release();
     let version = release.split('-').next().unwrap_or_default();
@@ -103,7 +104,7 @@ fn release() -> String {
 }
 
 fn model(page: &mut String) {
-    page.push_str("\n## The model: nanoseconds per call\n\nA call is socket() and connect() up to the established connection, or socket() and bind() to port 0. *Whole range*\nis the mean over all 28,232 ports from a machine that has just booted.\n\n");
+    page.push_str("\n## The model: nanoseconds per call\n\nA call is socket() and connect() up to the established connection, or socket() and bind() to port 0. *Whole range*\nis the mean over all 28,232 ports on a machine that has just booted.\n\n");
     table(
         page,
         &[
@@ -130,7 +131,7 @@ fn model(page: &mut String) {
             ],
         );
     }
-    page.push_str("\nA connect() to one destination when so much of the range is taken by connections to it:\n\n");
+    page.push_str("\nA connect() to one destination, by the percentage of the range that connections to it occupy:\n\n");
     table(
         page,
         &["kernel", "0 %", "50 %", "90 %", "99 %", "the last 64 ports"],
@@ -144,15 +145,15 @@ fn model(page: &mut String) {
 }
 
 fn reasons(page: &mut String) {
-    page.push_str("\nThe model can say of each port why it was refused. What that costs a connect() when nobody asks, and when somebody does:\n\n");
+    page.push_str("\nThe model can report why each port was refused. Nanoseconds of a connect() with this tracing disabled and enabled:\n\n");
     table(
         page,
         &[
             "kernel",
-            "made, nobody asks",
-            "made, asked",
-            "refused, nobody asks",
-            "refused, asked",
+            "made, disabled",
+            "made, enabled",
+            "refused, disabled",
+            "refused, enabled",
         ],
     );
     for name in KERNELS {
@@ -174,7 +175,7 @@ fn counted(top: &Path) -> Result<String, String> {
             return Ok(page);
         }
     };
-    page.push_str("\nCounted by valgrind, the mean of 64 calls once all tables have grown. By how much of the range is taken. At 100 % only the\nconnect to a 9th destination is made, all others are refused, and the connections that end are the last 64.\n\n");
+    page.push_str("\nCounted by valgrind, the mean of 64 calls once all tables have grown, by the percentage of the range that is taken. At 100 % only the\nconnect to a 9th destination succeeds, all others are refused, and the connections that end are the last 64.\n\n");
     let filled = FILLED.map(|filled| format!("{filled} %"));
     let mut heads = vec!["call", "kernel"];
     heads.extend(filled.iter().map(String::as_str));
@@ -193,7 +194,7 @@ const GROWTH: &str = "\n## Growth\n";
 
 fn held(page: &mut String) {
     page.push_str(GROWTH);
-    page.push_str("\nConnections that one machine of the model holds, evenly over the destinations. Bytes are all that is allocated. What one\nmore connection takes to be made does not grow with them, as the instructions show; the time does, once they are in no cache any more.\n\n");
+    page.push_str("\nConnections held by one machine of the model, spread evenly over the destinations. Bytes include all allocations. The cost of one\nmore connection does not grow with their number, as the instructions show; the time does, once they exceed the caches.\n\n");
     table(
         page,
         &[
@@ -272,7 +273,7 @@ fn side_by_side(page: &mut String, top: &Path) -> Result<(), String> {
     line("fourtuple's sockets for turmoil".to_owned(), linux, None);
     let _ = writeln!(
         page,
-        "\nfourtuple's sockets take {:.2} times what turmoil's own take.",
+        "\nfourtuple's sockets take {:.2} times as long as turmoil's own.",
         linux / stock
     );
     match kernel {
@@ -280,14 +281,13 @@ fn side_by_side(page: &mut String, top: &Path) -> Result<(), String> {
             let _ = writeln!(page, "\nThe running kernel was not measured: {reason}.");
         }
         Ok(kernel) => {
-            let looked_at = sockets::looked_at_by_each(&profile);
+            let examined = sockets::examined_by_each(&profile);
             let file = top.join("docs/connect-cost.svg");
-            plot::draw(&file, &profile.name, &looked_at, &kernel.each)
-                .map_err(|e| e.to_string())?;
+            plot::draw(&file, &profile.name, &examined, &kernel.each).map_err(|e| e.to_string())?;
             let _ = writeln!(
                 page,
-                "\n![Ports looked at as the model predicts, and microseconds as measured](connect-cost.svg)\n\nThe model also says what a connect() costs the kernel: how many ports its search looks at. Over the fill the two\ncurves, means of 250 connects, go together with a correlation of {:.2}; most of that is the step where the ports of\none parity are used up.",
-                plot::correlation(&looked_at, &kernel.each)
+                "\n![Ports examined as the model predicts, and microseconds as measured](connect-cost.svg)\n\nThe model also predicts what a connect() costs the kernel: the number of ports that its port selection examines. Over the fill the two\ncurves, means of 250 connects, have a correlation of {:.2}; most of it comes from the step where the ports of\none parity are used up.",
+                plot::correlation(&examined, &kernel.each)
             );
         }
     }
@@ -297,13 +297,13 @@ fn side_by_side(page: &mut String, top: &Path) -> Result<(), String> {
 const COMMAND: &str = "\n## The command\n";
 
 fn whole_process(top: &Path) -> Result<String, String> {
-    let mut page = format!("{COMMAND}\nWhole processes, from start to end.\n\n");
+    let mut page = format!("{COMMAND}\nWhole processes, from start to exit.\n\n");
     table(
         &mut page,
         &[
             "`fourtuple run ... --engine model`",
             "ms",
-            "ms of processors",
+            "ms of CPU time",
             "MiB",
         ],
     );

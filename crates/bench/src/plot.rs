@@ -1,12 +1,12 @@
-//! What the model predicts a connect costs the kernel, beside what it costs.
+//! Plots the cost of connect() as the model predicts it next to the measured one.
 
 use plotters::prelude::*;
 use std::path::Path;
 
-/// Connects that one point of a curve stands for.
+/// Number of connects averaged in one point of a curve.
 const POINT: usize = 250;
 
-/// Means over neighbouring connects.
+/// Averages over neighbouring connects.
 fn curve(values: &[f64]) -> Vec<(f64, f64)> {
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let points = values.chunks(POINT).enumerate();
@@ -19,22 +19,22 @@ fn most(curve: &[(f64, f64)]) -> f64 {
     curve.iter().map(|p| p.1).fold(0.0, f64::max)
 }
 
-/// Draws both curves over the number of connections that are held.
+/// Draws both curves over the number of connections held.
 pub(crate) fn draw(
     file: &Path,
     kernel: &str,
-    looked_at: &[u32],
+    examined: &[u32],
     nanoseconds: &[f64],
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let ports: Vec<f64> = looked_at.iter().map(|&n| f64::from(n)).collect();
+    let ports: Vec<f64> = examined.iter().map(|&n| f64::from(n)).collect();
     let micros: Vec<f64> = nanoseconds.iter().map(|n| n / 1e3).collect();
     let (ports, micros) = (curve(&ports), curve(&micros));
-    let held = looked_at.len() as f64;
+    let held = examined.len() as f64;
     let root = SVGBackend::new(file, (860, 440)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .caption(
-            format!("What a connect() costs as the range fills ({kernel})"),
+            format!("Cost of connect() as the range fills ({kernel})"),
             ("sans-serif", 18),
         )
         .margin(12)
@@ -46,7 +46,7 @@ pub(crate) fn draw(
     chart
         .configure_mesh()
         .x_desc("connections held to one destination")
-        .y_desc("ports looked at, as the model predicts")
+        .y_desc("ports examined, as the model predicts")
         .draw()?;
     chart
         .configure_secondary_axes()
@@ -54,7 +54,7 @@ pub(crate) fn draw(
         .draw()?;
     chart
         .draw_series(LineSeries::new(ports, &BLUE))?
-        .label("ports looked at (left)")
+        .label("ports examined (left)")
         .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BLUE));
     chart
         .draw_secondary_series(LineSeries::new(micros, &RED))?
@@ -70,9 +70,9 @@ pub(crate) fn draw(
     Ok(())
 }
 
-/// How well two series go together, from -1 to 1: whatever moves one moves the other.
-pub(crate) fn correlation(looked_at: &[u32], nanoseconds: &[f64]) -> f64 {
-    let ports: Vec<f64> = looked_at.iter().map(|&n| f64::from(n)).collect();
+/// The correlation of two series, from -1 to 1.
+pub(crate) fn correlation(examined: &[u32], nanoseconds: &[f64]) -> f64 {
+    let ports: Vec<f64> = examined.iter().map(|&n| f64::from(n)).collect();
     let (a, b) = (curve(&ports), curve(nanoseconds));
     let mean = |c: &[(f64, f64)]| c.iter().map(|p| p.1).sum::<f64>() / c.len() as f64;
     let (ma, mb) = (mean(&a), mean(&b));

@@ -1,4 +1,5 @@
-//! The kernel of this machine, in a network namespace of its own: this program starts itself there again.
+//! The kernel of this machine, in a network namespace: this program starts itself again inside of
+//! it.
 
 use crate::machine::RANGE;
 use crate::sockets::{Cost, REFUSED};
@@ -8,24 +9,24 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::process::{Command, Stdio};
 
-/// The argument that makes this program the one inside.
+/// The argument with which this program runs inside the namespace.
 pub(crate) const INSIDE: &str = "inside-a-namespace";
-/// The argument that makes it one of the processes there that connect.
+/// The argument with which it runs as one of the connecting processes there.
 pub(crate) const PART: &str = "part-of-a-fill";
-/// What such a process says once it holds its connections.
+/// The line that such a process prints once it holds its connections.
 const HELD: &str = "held";
-/// How many of them there are.
+/// Number of these processes.
 const PARTS: usize = 3;
 const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80);
 
-/// What the kernel took.
+/// The measurements of the kernel.
 pub(crate) struct Measured {
     pub(crate) cost: Cost,
     /// Nanoseconds of each connect of the fill.
     pub(crate) each: Vec<f64>,
 }
 
-/// Fills the range of a new namespace, several times; the least of each.
+/// Fills the range of a new namespace several times and returns the minimum for each connect.
 pub(crate) fn measure(runs: usize) -> Result<Measured, String> {
     let this = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut least: Option<Vec<f64>> = None;
@@ -35,7 +36,7 @@ pub(crate) fn measure(runs: usize) -> Result<Measured, String> {
             .arg(format!("ip link set lo up && exec \"$0\" {INSIDE}"))
             .arg(&this)
             .output()
-            .map_err(|e| format!("unshare does not start: {e}"))?;
+            .map_err(|e| format!("failed to start unshare: {e}"))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(said.lines().next().unwrap_or("no message").to_owned());
@@ -54,7 +55,7 @@ pub(crate) fn measure(runs: usize) -> Result<Measured, String> {
             Some(old) => old.iter().zip(&times).map(|(a, b)| a.min(*b)).collect(),
         });
     }
-    let mut each = least.ok_or("no run was asked for")?;
+    let mut each = least.ok_or("expected at least one run")?;
     let refused = each.pop().unwrap_or_default();
     let fill = each.iter().sum::<f64>() / RANGE as f64;
     Ok(Measured {
@@ -63,10 +64,10 @@ pub(crate) fn measure(runs: usize) -> Result<Measured, String> {
     })
 }
 
-/// Inside: prints the nanoseconds of each connect, then those of one that is refused.
+/// Inside the namespace: prints the nanoseconds of each connect, then those of a refused one.
 ///
-/// The connections are shared out over processes, because a process may not have as many files as there are ports.
-/// Nobody accepts them: they wait in the listener's queue.
+/// The connections are divided among processes, because a process may not have as many files as
+/// there are ports. They are not accepted: they wait in the listener's queue.
 pub(crate) fn inside() -> Result<(), std::io::Error> {
     std::fs::write("/proc/sys/net/core/somaxconn", "65535")?;
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -98,15 +99,16 @@ pub(crate) fn inside() -> Result<(), std::io::Error> {
     Ok(())
 }
 
-/// One of the processes: connects so many times, holds everything until its input ends. The last one goes on to what
-/// is refused.
+/// One of the processes: makes its connections and holds them until its input ends. The last one
+/// also measures refused connects.
 pub(crate) fn part(count: Option<String>, last: Option<String>) -> Result<(), std::io::Error> {
     let count = count.and_then(|n| n.parse().ok()).unwrap_or(0);
     rlimit::increase_nofile_limit(count + 100)?;
     let mut held = Vec::new();
     let mut times = Vec::new();
     for _ in 0..count {
-        // socket(), connect(), and what the other end does: the loopback interface has it done in the same call.
+        // socket(), connect(), and the work of the peer: the loopback interface does it in the same
+        // call.
         let start = ThreadTime::now();
         let client = TcpStream::connect(SERVER)?;
         times.push(start.elapsed());

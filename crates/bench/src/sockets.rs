@@ -1,5 +1,6 @@
-//! The same sequence of socket calls on everything that has sockets: connections from one host to one listener until
-//! the range is full, then some more that find no port.
+//! The same sequence of socket calls on the model, on turmoil and on fourtuple's sockets for
+//! turmoil: connections from one host to one listener until the range is full, then some that find
+//! no port.
 
 use crate::clock::best;
 use crate::machine::RANGE;
@@ -11,10 +12,10 @@ use fourtuple_turmoil::{BuildLinux, Linux};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-/// How many connects are made on a full range.
+/// Number of connects on a full range.
 pub(crate) const REFUSED: usize = 1000;
 
-/// Nanoseconds per connection of a whole fill, and per connect on a full range.
+/// Nanoseconds per connection while the range fills, and per connect on a full range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) fill: f64,
@@ -81,8 +82,8 @@ pub(crate) fn model(profile: &Profile) -> Cost {
     }
 }
 
-/// How many ports each connect of a fill looks at on this kernel, as the model predicts it.
-pub(crate) fn looked_at_by_each(profile: &Profile) -> Vec<u32> {
+/// The number of ports that each connect of a fill examines on this kernel, predicted by the model.
+pub(crate) fn examined_by_each(profile: &Profile) -> Vec<u32> {
     let mut host = Loopback::new(profile, Noting::new(1, "bench"));
     let walk = Walk {
         scan: profile.behaviours.connect_scan,
@@ -133,7 +134,7 @@ macro_rules! hold {
     }};
 }
 
-/// Turmoil's own sockets give out one port less than there are.
+/// Turmoil's own sockets assign one port less than the range has.
 const HELD: usize = 28_000;
 
 /// Nanoseconds per held connection on turmoil's own sockets and on those with Linux's ports.
