@@ -1,9 +1,9 @@
-//! The guest as the first process of a machine.
+//! The guest as the first process of a virtual machine.
 
 use crate::program::serve;
 use crate::{Memory, link, sys};
 
-/// Where everything comes from and goes to. The kernel's own messages have the first serial port to themselves.
+/// The input file and the output device. The first serial port is left to the kernel's messages.
 const PROGRAMS: &[u8] = b"/programs\0";
 const ANSWERS: &[u8] = b"/dev/ttyS1\0";
 
@@ -12,7 +12,7 @@ pub fn run(memory: &mut Memory) -> ! {
     if sys::mount(b"proc\0", b"/proc\0", b"proc\0", 0).is_err() {
         complain(b"cannot mount /proc\n");
     }
-    // Where the kernel has no network namespaces, all programs run in this one.
+    // If the kernel lacks network namespaces, all programs run in the initial one.
     let _ = link::up(b"lo\0", 0);
     load_modules(memory);
     match (
@@ -29,12 +29,12 @@ pub fn run(memory: &mut Memory) -> ! {
     }
     sys::restart();
     loop {
-        // The first process of a machine must not end.
+        // The first process of a machine must not exit.
         let _ = sys::sleep_ms(1000);
     }
 }
 
-/// A line for whoever reads the machine's console.
+/// Writes a line to the machine's console.
 fn complain(what: &[u8]) {
     let _ = sys::write(2, b"fourtuple guest: ");
     let _ = sys::write(2, what);
@@ -59,7 +59,7 @@ fn load_modules(memory: &mut Memory) {
     }
 }
 
-/// `struct termios` as the kernel has it.
+/// The kernel's `struct termios`.
 #[repr(C)]
 struct Termios {
     input: u32,
@@ -70,7 +70,7 @@ struct Termios {
     characters: [u8; 19],
 }
 
-/// Bytes go out as they are, as fast as the port can.
+/// Sets the port to raw mode at its highest speed.
 fn make_raw(tty: i32) {
     const TCGETS: usize = 0x5401;
     const TCSETS: usize = 0x5402;
@@ -93,7 +93,7 @@ fn make_raw(tty: i32) {
     }
 }
 
-/// Waits until the last byte has left.
+/// Waits until the last byte is sent.
 fn drain(tty: i32) {
     const TCSBRK: usize = 0x5409;
     let _ = sys::ioctl_number(tty, TCSBRK, 1);

@@ -1,16 +1,16 @@
-//! One socket call after the other.
+//! Execution of single socket calls.
 
 use crate::frame::{Addr, Detail, Operands, Record};
 use crate::wire::*;
 use crate::{link, sys};
 
-/// The sockets of a program by number. Zeroed memory means: none.
+/// The sockets of a program by slot. Zeroed memory means that all slots are empty.
 pub struct Sockets<const N: usize> {
     /// The descriptor plus one.
     fds: [i32; N],
     uids: [u32; N],
     nonblock: [bool; N],
-    /// Slots from here on were never used.
+    /// Slots from here on have never been used.
     used: usize,
 }
 
@@ -23,7 +23,7 @@ impl<const N: usize> Sockets<N> {
     };
 }
 
-/// Runs operations in the process and namespace that it is in.
+/// Executes operations in the current process and namespace.
 pub struct Executor<'a> {
     sockets: &'a mut Sockets<MAX_SOCKETS>,
     data: &'a mut [u8; MAX_DATA],
@@ -72,7 +72,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Closes what the program left open, in the order of the slots.
+    /// Closes all sockets of the program, in the order of the slots.
     pub fn close_all(&mut self) {
         for slot in 0..self.sockets.used {
             self.put(slot, 0, 0, false);
@@ -80,7 +80,7 @@ impl<'a> Executor<'a> {
         self.sockets.used = 0;
     }
 
-    /// Fills a slot (`fd` counted from one) and closes what was in it before.
+    /// Fills a slot (`fd` counted from one) and closes its previous socket.
     fn put(&mut self, slot: usize, fd: i32, uid: u32, nonblock: bool) {
         let before = self.sockets.fds[slot];
         self.sockets.fds[slot] = fd;
@@ -114,11 +114,12 @@ impl<'a> Executor<'a> {
         record
     }
 
-    /// A call on a socket, made by the user that it belongs to and with no more rights than that one has.
+    /// Executes a call on a socket as the user that owns it, with no more rights than that user
+    /// has.
     fn on_socket(&mut self, code: u8, slot: usize, fd: i32, o: &mut Operands) -> Record {
         let uid = self.sockets.uids[slot];
         if code == OP_ACCEPT {
-            // The new socket's user accepts.
+            // accept() runs as the owner of the new socket.
             return self.accept(slot, fd, o);
         }
         as_user(uid, || Ok(self.as_its_user(code, slot, fd, o))).unwrap_or_else(Record::errno)
@@ -171,13 +172,14 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// A blocking connect. The time limit is the socket's own, so that all else is what any blocking connect goes through,
-    /// down to what becomes of the socket's address when it fails.
+    /// A blocking connect. Its time limit is the socket's SO_SNDTIMEO, so that the call takes the
+    /// same path in the kernel as any blocking connect, including the socket's address after a
+    /// failure.
     fn connect(&mut self, slot: usize, fd: i32, o: &mut Operands) -> Record {
         let (raw, len) = o.addr().raw();
         set_wait(fd, SO_SNDTIMEO, o.u32());
         match sys::connect(fd, &raw[..len]) {
-            // The second one where an earlier connect() has not come to an end either.
+            // EALREADY: an earlier connect() is still in progress as well.
             Err(sys::EINPROGRESS | sys::EALREADY) if !self.sockets.nonblock[slot] => {
                 Record::waiting()
             }
@@ -218,7 +220,7 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// The answer of `r`, and where the call worked the local address that the socket then has.
+/// The result `r`, with the socket's local address after success.
 fn with_local(fd: i32, r: sys::Res<usize>) -> Record {
     if let Err(e) = r {
         return Record::errno(e);
@@ -239,8 +241,8 @@ fn set_wait(fd: i32, which: i32, ms: u32) {
     let _ = sys::setsockopt(fd, SOL_SOCKET, which, &value);
 }
 
-/// Makes a call as `uid`: sockets then belong to that user, and what root may do is not permitted to others. The real user stays
-/// root, so the way back is open.
+/// Executes a call as `uid`: new sockets belong to that user, and privileged calls are refused to
+/// others. The real user stays root, so the effective one can be restored.
 fn as_user<T>(uid: u32, make: impl FnOnce() -> sys::Res<T>) -> sys::Res<T> {
     let before = sys::geteuid();
     if before == uid {
@@ -248,16 +250,16 @@ fn as_user<T>(uid: u32, make: impl FnOnce() -> sys::Res<T>) -> sys::Res<T> {
     }
     sys::seteuid(uid)?;
     let r = make();
-    // Nothing can be done for a program whose user does not come back; its next call will say so.
+    // A failure here cannot be handled; the next call of the program will show it.
     let _ = sys::seteuid(before);
-    // The kernel forgets this one when the user changes.
+    // The kernel clears this setting when the user changes.
     let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);
     r
 }
 
 fn write_sysctl(path: &[u8], value: &[u8]) -> sys::Res<()> {
     let fd = sys::open(path, sys::O_WRONLY)?;
-    // The text ends in NUL, which the kernel must not see.
+    // The text ends with a NUL, which the kernel must not see.
     let r = sys::write(fd, &value[..value.len().saturating_sub(1)]);
     let _ = sys::close(fd);
     r.map(|_| ())

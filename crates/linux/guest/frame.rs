@@ -1,9 +1,10 @@
-//! Reading the host's operations and writing the records that answer them.
+//! Decodes the host side's operations and encodes the records that answer them.
 
 use crate::sys::{self, Errno, RawAddr};
 use crate::wire::{FAMILY_LENGTH, RESULT_WAITING};
 
-/// The operands of one operation. A read past the end answers zeroes: the host side checks what it sends.
+/// The operands of one operation. A read past the end returns zeroes: the host side validates what
+/// it sends.
 pub struct Operands<'a>(pub &'a [u8]);
 
 impl<'a> Operands<'a> {
@@ -41,7 +42,7 @@ impl<'a> Operands<'a> {
         i32::from_le_bytes(self.array())
     }
 
-    /// A length and as many bytes; of a text the last one is NUL.
+    /// A length and as many bytes; texts end with a NUL.
     pub fn text(&mut self) -> &'a [u8] {
         let n = self.u16() as usize;
         self.bytes(n)
@@ -87,7 +88,8 @@ impl Addr {
         }
     }
 
-    /// An IPv4 address that is written as an IPv6 one, as what it is; the scope, which says nothing about who it is, left out.
+    /// The address with an IPv4-mapped address converted to IPv4, and without its scope, so that it
+    /// can be compared.
     pub fn plain(self) -> Addr {
         const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
         let mut plain = Addr { scope: 0, ..self };
@@ -135,21 +137,21 @@ impl Addr {
     }
 }
 
-/// What a call answered, besides its result.
+/// The detail of a call's result.
 pub enum Detail {
     None,
     Addr(Addr),
     Length(u32),
 }
 
-/// The answer to one operation, ready to be sent.
+/// The encoded answer to one operation.
 pub struct Record {
     bytes: [u8; 32],
     len: usize,
 }
 
 impl Record {
-    /// Takes the time, so it is made right after the call.
+    /// Reads the clock, so it must be made right after the call.
     pub fn new(result: i16, detail: Detail) -> Record {
         let mut r = Record {
             bytes: [0; 32],
@@ -200,7 +202,7 @@ impl Record {
         &self.bytes[..self.len]
     }
 
-    /// A record that another process made.
+    /// A record made by another process.
     pub fn from_bytes(bytes: &[u8]) -> Record {
         let mut r = Record {
             bytes: [0; 32],
@@ -210,12 +212,12 @@ impl Record {
         r
     }
 
-    /// 0 where the call worked.
+    /// 0 after success.
     pub fn result(&self) -> i16 {
         i16::from_le_bytes([self.bytes[0], self.bytes[1]])
     }
 
-    /// The address that it carries; family 0 for none.
+    /// The address in the record; family 0 if there is none.
     pub fn addr(&self) -> Addr {
         let (family, rest) = (self.bytes[10], &self.bytes[11..]);
         let mut addr = Addr {
@@ -232,7 +234,7 @@ impl Record {
     }
 }
 
-/// The answer to one program, behind room for its length.
+/// The answer to one program, after space for its length.
 pub struct Output<'a> {
     buffer: &'a mut [u8],
     len: usize,
@@ -243,7 +245,7 @@ impl<'a> Output<'a> {
         Output { buffer, len: 4 }
     }
 
-    /// What does not fit any more is left out: the other side looks at the length.
+    /// Drops what does not fit: the host side checks the length.
     pub fn push(&mut self, bytes: &[u8]) {
         if let Some(to) = self.buffer.get_mut(self.len..self.len + bytes.len()) {
             to.copy_from_slice(bytes);
@@ -251,13 +253,13 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Leaves room for a `u32` that `close_hole` fills.
+    /// Reserves a `u32` that `close_hole` fills in.
     pub fn hole(&mut self) -> usize {
         self.push(&[0; 4]);
         self.len
     }
 
-    /// Fills a hole with the number of bytes behind it.
+    /// Fills in the number of bytes after the reserved `u32`.
     pub fn close_hole(&mut self, hole: usize) {
         let n = (self.len - hole) as u32;
         self.buffer[hole - 4..hole].copy_from_slice(&n.to_le_bytes());

@@ -1,4 +1,5 @@
-//! The guest as an ordinary process: namespaces of its own, and an end together with whoever started it.
+//! The guest as an ordinary process: in namespaces of its own, ended together with the process that
+//! started it.
 
 use crate::Memory;
 use crate::program::{hello, serve};
@@ -8,8 +9,9 @@ use crate::wire::{HELLO_ONE_UID, STAGE_FORK, STAGE_NAMESPACES, STAGE_PROC, STAGE
 const INPUT: i32 = 0;
 const OUTPUT: i32 = 1;
 
-/// Splits in two. The process that works is the first one of its process namespace, so the kernel ends everything in there
-/// with it. The process that stays outside only watches: once the other end of the input is closed, in whatever way, it kills.
+/// Forks. The worker is the first process of its PID namespace, so the kernel kills everything in
+/// there with it. The watcher stays outside; once the other end of the input is closed, for
+/// whatever reason, it kills the worker.
 pub fn run(memory: &mut Memory) -> ! {
     let flags = match namespaces() {
         Ok(flags) => flags,
@@ -38,8 +40,8 @@ fn give_up(stage: u8, e: i32) -> ! {
     sys::exit(1)
 }
 
-/// Network, mount and process namespaces; where that needs rights which the process does not have, a user namespace in which
-/// it has them.
+/// Makes network, mount and PID namespaces; without the rights for that, inside a new user
+/// namespace.
 fn namespaces() -> Result<u8, (u8, i32)> {
     let wanted = sys::NEWNS | sys::NEWPID | sys::NEWNET;
     if sys::unshare(wanted).is_ok() {
@@ -47,7 +49,7 @@ fn namespaces() -> Result<u8, (u8, i32)> {
     }
     let (uid, gid) = (sys::geteuid(), sys::getegid());
     sys::unshare(sys::NEWUSER | wanted).map_err(|e| (STAGE_NAMESPACES, e))?;
-    // Kernels before 3.19 have no such file, and need none.
+    // Kernels before 3.19 do not have this file, nor need it.
     let _ = put(b"/proc/self/setgroups\0", b"deny");
     map(b"/proc/self/uid_map\0", uid).map_err(|e| (STAGE_USER_MAP, e))?;
     map(b"/proc/self/gid_map\0", gid).map_err(|e| (STAGE_USER_MAP, e))?;
@@ -61,7 +63,7 @@ fn put(path: &[u8], text: &[u8]) -> Res<usize> {
     r
 }
 
-/// Maps `id` to 0, and no other.
+/// Maps only `id`, to 0.
 fn map(path: &[u8], id: u32) -> Res<usize> {
     let mut text = *b"0 0000000000 1";
     let mut n = id;
@@ -74,8 +76,8 @@ fn map(path: &[u8], id: u32) -> Res<usize> {
 
 fn work(memory: &mut Memory, flags: u8) -> ! {
     let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);
-    // Nothing mounted here is to be seen outside. A /proc of its own is needed where the one that is there cannot be
-    // written to, as in containers; where it may not be mounted, the old one has to do.
+    // Mounts here must not propagate outside. A new /proc is needed where the existing one is
+    // read-only, as in containers; where it cannot be mounted, the old one has to do.
     let _ = sys::mount(b"none\0", b"/\0", b"none\0", sys::MS_REC | sys::MS_PRIVATE);
     let _ = sys::mount(b"proc\0", b"/proc\0", b"proc\0", 0);
     match sys::open(b"/proc/sys/net/ipv4/ip_local_port_range\0", sys::O_RDWR) {
@@ -89,7 +91,7 @@ fn work(memory: &mut Memory, flags: u8) -> ! {
 }
 
 fn watch(pid: i32, alive: i32) -> ! {
-    // No events are asked for: the end of the other side is always told.
+    // No events are requested: POLLHUP is always reported.
     let mut fds = [
         PollFd {
             fd: INPUT,

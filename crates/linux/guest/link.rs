@@ -1,19 +1,20 @@
-//! Namespaces, interfaces, addresses and routes, by ioctl and netlink.
+//! Namespaces, interfaces, addresses and routes, set up by ioctl and netlink.
 
 use crate::frame::Addr;
 use crate::sys::{self, Res};
 
 pub const IFF_UP: u16 = 1;
-/// No address resolution: both ends of a link have the same hardware address, so none is needed and no packet ever waits.
+/// No address resolution: both ends of a link have the same hardware address, so packets never wait
+/// for ARP or neighbour discovery.
 pub const IFF_NOARP: u16 = 0x80;
 
-/// A new network namespace with `lo` up.
+/// Makes a network namespace with `lo` up.
 pub fn fresh_namespace() -> Res<()> {
     sys::unshare(sys::NEWNET)?;
     up(b"lo\0", 0)
 }
 
-/// `struct ifreq`, of which only the first number after the name is used.
+/// `struct ifreq`, of which only the first field after the name is used.
 #[repr(C, align(8))]
 struct IfReq {
     name: [u8; 16],
@@ -39,7 +40,7 @@ fn with_socket<T>(f: impl FnOnce(i32) -> Res<T>) -> Res<T> {
     r
 }
 
-/// Takes an interface up, with these flags besides.
+/// Sets an interface up, with additional flags.
 pub fn up(name: &[u8], flags: u16) -> Res<()> {
     const SIOCGIFFLAGS: usize = 0x8913;
     const SIOCSIFFLAGS: usize = 0x8914;
@@ -70,7 +71,7 @@ struct Request {
 }
 
 impl Request {
-    /// One that makes something.
+    /// A request that creates an object.
     fn make(kind: u16, body: &[u8]) -> Request {
         const ACK: u16 = 4;
         const EXCL: u16 = 0x200;
@@ -86,7 +87,7 @@ impl Request {
         };
         let (kind, flags) = (kind.to_ne_bytes(), (REQUEST | flags).to_ne_bytes());
         r.push(&[kind[0], kind[1], flags[0], flags[1]]);
-        // The number of the request and the sender, neither of which matters.
+        // The sequence number and the sender, neither of which matters.
         r.push(&[0; 8]);
         r.push(body);
         r
@@ -94,11 +95,11 @@ impl Request {
 
     fn push(&mut self, bytes: &[u8]) {
         self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        // Everything in netlink starts at a multiple of four.
+        // Netlink messages and attributes are aligned to four bytes.
         self.len += bytes.len().next_multiple_of(4);
     }
 
-    /// Opens an attribute, which `end` closes; attributes nest.
+    /// Opens an attribute, which `end` closes. Attributes nest.
     fn begin(&mut self, kind: u16) -> usize {
         let at = self.len;
         self.push(&[0; 4]);
@@ -114,12 +115,12 @@ impl Request {
     fn attribute(&mut self, kind: u16, value: &[u8]) {
         let at = self.begin(kind);
         self.push(value);
-        // The length says how many bytes count, without the filling.
+        // The length does not include the padding.
         let n = (4 + value.len()) as u16;
         self.bytes[at..at + 2].copy_from_slice(&n.to_ne_bytes());
     }
 
-    /// Sends the request and takes the kernel's answer, as far as there is room for it.
+    /// Sends the request and receives the kernel's answer, truncated to the buffer.
     fn exchange(&mut self, answer: &mut [u8]) -> Res<usize> {
         let n = self.len as u32;
         self.bytes[..4].copy_from_slice(&n.to_ne_bytes());
@@ -129,7 +130,7 @@ impl Request {
         r
     }
 
-    /// Sends the request and waits for the kernel's word on it.
+    /// Sends the request and waits for its acknowledgement.
     fn send(&mut self) -> Res<()> {
         let mut answer = [0u8; 1024];
         if self.exchange(&mut answer)? < 20 {
@@ -154,7 +155,7 @@ pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
     const RTM_NEWADDR: u16 = 20;
     const IFA_ADDRESS: u16 = 1;
     const IFA_LOCAL: u16 = 2;
-    // No search for duplicates: the address can be used at once.
+    // No duplicate address detection: the address can be used at once.
     const IFA_F_NODAD: u8 = 2;
     let flags = if a.family == 6 { IFA_F_NODAD } else { 0 };
     let index = index(interface)?.to_ne_bytes();
@@ -175,16 +176,16 @@ pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
     r.attribute(IFA_ADDRESS, a.ip());
     r.send()?;
     if a.family == 6 {
-        // The kernel makes the route to it later, in a worker of its own.
+        // The kernel adds the local route later, in a worker.
         until(|| is_local(a))?;
     }
     Ok(())
 }
 
-/// How long the kernel may take for what it does later, in milliseconds.
+/// Time limit in milliseconds for the kernel's deferred work.
 const PATIENCE_MS: u32 = 5000;
 
-/// Waits until something has come true.
+/// Waits until a condition is true.
 fn until(holds: impl Fn() -> Res<bool>) -> Res<()> {
     for _ in 0..PATIENCE_MS {
         if holds()? {
@@ -195,7 +196,7 @@ fn until(holds: impl Fn() -> Res<bool>) -> Res<()> {
     Err(sys::ETIMEDOUT)
 }
 
-/// Whether packets to an address stay on this host.
+/// Returns true if packets to an address stay on this host.
 fn is_local(a: &Addr) -> Res<bool> {
     const RTM_NEWROUTE: u16 = 24;
     const RTM_GETROUTE: u16 = 26;
@@ -207,19 +208,21 @@ fn is_local(a: &Addr) -> Res<bool> {
     let mut r = Request::new(RTM_GETROUTE, 0, &head);
     r.attribute(RTA_DST, a.ip());
     r.exchange(&mut answer)?;
-    // Until the route is there the kernel answers with an error, or with the route of the address's prefix.
+    // Before the route exists the kernel answers with an error, or with the route of the prefix.
     let kind = u16::from_ne_bytes([answer[4], answer[5]]);
     Ok(kind == RTM_NEWROUTE && answer[16 + 7] == RTN_LOCAL)
 }
 
-/// Waits until a link carries packets. The kernel notices in a worker of its own that its other end is up, and drops what is sent before.
+/// Waits until a link carries packets. A kernel worker notices later that the peer is up, and
+/// packets before that are dropped.
 pub fn ready(name: &[u8]) -> Res<()> {
     until(|| works(name))?;
-    // The worker may be in the middle of it; changing flags waits for the lock that it holds.
+    // The worker may still be running; changing flags waits for the lock that it holds.
     up(name, 0)
 }
 
-/// Whether the worker has seen the interface come up. (Its flags say so of a new one, too.)
+/// Returns true once the worker has seen the interface come up (IFLA_OPERSTATE). The flags of a new
+/// interface claim it earlier.
 fn works(name: &[u8]) -> Res<bool> {
     const RTM_GETLINK: u16 = 18;
     const IFLA_OPERSTATE: u16 = 16;
@@ -240,7 +243,7 @@ fn works(name: &[u8]) -> Res<bool> {
     Ok(false)
 }
 
-/// A route to one address that is at the other end of `interface`.
+/// Adds a route to one address at the other end of `interface`.
 pub fn add_route(interface: &[u8], to: &Addr, source: &Addr) -> Res<()> {
     const RTM_NEWROUTE: u16 = 24;
     const RTA_DST: u16 = 1;
@@ -275,7 +278,7 @@ pub fn add_route(interface: &[u8], to: &Addr, source: &Addr) -> Res<()> {
     r.send()
 }
 
-/// A pair of interfaces, the second of which is put into the namespace of the process `peer`.
+/// Adds a veth pair whose second interface is in the namespace of the process `peer`.
 pub fn add_veth(name: &[u8], peer_name: &[u8], hardware: &[u8; 6], peer: i32) -> Res<()> {
     const RTM_NEWLINK: u16 = 16;
     const IFLA_ADDRESS: u16 = 1;

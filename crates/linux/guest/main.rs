@@ -1,8 +1,9 @@
-//! The guest: runs socket programs on the kernel it finds itself on and says what the kernel answered.
+//! The guest: runs socket programs on the kernel that it is started on and reports the results.
 //!
-//! One static executable without the C library. Started as the first process of a machine (`/init` of an initramfs) it
-//! takes its programs from the file `/programs` and answers on the second serial port; started as an ordinary process it makes
-//! itself a set of namespaces, takes programs from its standard input and answers on its standard output.
+//! A static executable without the C library. As the first process of a machine (`/init` of an
+//! initramfs) it reads its programs from the file `/programs` and answers on the second serial
+//! port. As an ordinary process it makes its own namespaces, reads programs from its standard input
+//! and answers on its standard output.
 #![no_std]
 #![no_main]
 
@@ -21,7 +22,7 @@ mod wire;
 
 use wire::{MAX_ANSWER, MAX_DATA, MAX_FRAME, MAX_SOCKETS, MAX_STEPS};
 
-/// All memory of the guest. It is zeroed memory of the executable, so a page that is never touched costs nothing.
+/// All memory of the guest. It is in the BSS of the executable, so untouched pages use no memory.
 pub struct Memory {
     pub input: [u8; MAX_FRAME],
     pub output: [u8; MAX_ANSWER],
@@ -44,7 +45,8 @@ pub fn main(_argc: usize) -> ! {
     // SAFETY: `main` runs once and there are no threads, so this is the only reference.
     let memory = unsafe { &mut *(&raw mut MEMORY) };
     sys::raise_file_limit();
-    // Sleeps end on the tick, not some tens of microseconds later. Kernels without the call do so anyway.
+    // Sleeps end on the tick, not tens of microseconds later. Kernels without the option do so
+    // anyway.
     let _ = sys::prctl(sys::PR_SET_TIMERSLACK, 1);
     if sys::getpid() == 1 {
         boot::run(memory)

@@ -1,4 +1,5 @@
-//! Running programs: frames in, records out, and the processes that stand for the hosts and the processes of a program.
+//! Runs programs: decodes frames, encodes records, and manages the real processes that hold the
+//! hosts' namespaces and the program's sockets.
 
 use crate::exec::Executor;
 use crate::frame::{Operands, Output, Record};
@@ -6,14 +7,14 @@ use crate::play::{self, Tables};
 use crate::wire::*;
 use crate::{Memory, link, sys};
 
-/// Sent to a worker instead of an operation's length: close everything and end.
+/// Sent to a worker instead of an operation's length: close everything and exit.
 const QUIT: u32 = u32::MAX;
-/// The length of an operation's head.
+/// The size of an operation's header.
 const HEAD: usize = 6;
 /// The largest operation.
 const MAX_OP: usize = HEAD + u16::MAX as usize;
 
-/// Says who is there, or why it cannot run (`stage` names what failed with `errno`).
+/// Sends the hello: the kernel's release, or the stage that failed with `errno`.
 pub fn hello(fd: i32, stage: u8, errno: i32, flags: u8) {
     let mut release = [0; 65];
     let n = sys::release(&mut release);
@@ -91,7 +92,7 @@ impl Op<'_> {
     }
 }
 
-/// The operation at the beginning of `bytes`, and what is behind it.
+/// The first operation in `bytes`, and the rest.
 fn first_op(bytes: &[u8]) -> Option<(Op<'_>, &[u8])> {
     let (head, tail) = bytes.split_at_checked(HEAD)?;
     let length = u16::from_le_bytes([head[4], head[5]]) as usize;
@@ -105,7 +106,7 @@ fn first_op(bytes: &[u8]) -> Option<(Op<'_>, &[u8])> {
     Some((op, rest))
 }
 
-/// The ports that calls gave, by the number of their record; 0 for none.
+/// The ports that calls returned, by the number of their record; 0 for none.
 pub type Ports = [u16; MAX_STEPS];
 
 fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, out: &mut Output) {
@@ -126,7 +127,7 @@ fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, 
     }
 }
 
-/// Puts the port of an earlier call into an operation that asks for one.
+/// Replaces a reference to an earlier call by that call's port.
 fn with_port(op: Op, ports: &Ports, perform: impl FnOnce(Op) -> Record) -> Record {
     // The slot comes first, then the address.
     let asks = matches!(op.code, OP_BIND | OP_CONNECT)
@@ -156,25 +157,25 @@ fn with_port(op: Op, ports: &Ports, perform: impl FnOnce(Op) -> Record) -> Recor
     }
 }
 
-/// A process that is one host, or one process, of a program.
+/// A real process that stands for one host, or for one process, of a program.
 #[derive(Clone, Copy)]
 struct Worker {
-    /// 0: there is none.
+    /// 0 if there is none.
     pid: i32,
     commands: i32,
     records: i32,
 }
 
-/// What a worker is started for.
+/// The purpose of a worker.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {
-    /// A network namespace of its own, and processes in it.
+    /// Holds a network namespace, and starts processes in it.
     Host,
-    /// A process in the namespace of the one that starts it.
+    /// A process in the namespace of the process that starts it.
     Process,
 }
 
-/// Where operations are done: here, or in the process that they name.
+/// Dispatches operations: to this process, or to the worker that they name.
 pub struct Stage<'a> {
     executor: Executor<'a>,
     hosts: [Worker; MAX_HOSTS],
@@ -182,7 +183,7 @@ pub struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Does one operation and gives its answer.
+    /// Executes one operation and returns its record.
     pub fn perform(&mut self, op: Op) -> Record {
         let host = op.host as usize % MAX_HOSTS;
         if op.code == OP_HOST && self.hosts[host].pid == 0 {
@@ -204,7 +205,7 @@ impl Stage<'_> {
         self.hosts[host].ask(op, peer)
     }
 
-    /// Does an operation on the host that this process stands for.
+    /// Executes an operation on the host of this process.
     fn perform_here(&mut self, op: Op, peer: i32) -> Record {
         if op.process == 0 {
             return self.executor.run(op.code, &mut Operands(op.operands), peer);
@@ -237,7 +238,8 @@ impl Stage<'_> {
 
     fn work(&mut self, role: Role, commands: i32, records: i32) -> ! {
         let _ = sys::prctl(sys::PR_SET_PDEATHSIG, 9);
-        // What the parent has is the parent's: a socket would outlive its close for as long as somebody else has it as well.
+        // Drops what was inherited from the parent: a copy of a socket would keep it open after the
+        // parent's close().
         self.executor.close_all();
         self.hosts = [Worker::NONE; MAX_HOSTS];
         for worker in &mut self.processes {
@@ -272,7 +274,7 @@ impl Stage<'_> {
         sys::exit(0)
     }
 
-    /// Closes what the program left open and ends its processes.
+    /// Closes all sockets of the program and ends its processes.
     fn end(&mut self) {
         self.executor.close_all();
         for worker in self.processes.iter_mut().chain(&mut self.hosts) {
@@ -299,7 +301,7 @@ impl Worker {
         self.answer()
     }
 
-    /// The next record. It is written in one piece, shorter than what a pipe keeps whole.
+    /// The next record, which the worker writes at once: it is smaller than PIPE_BUF.
     fn answer(&self) -> Record {
         let mut bytes = [0; 64];
         match sys::read(self.records, &mut bytes) {

@@ -1,5 +1,5 @@
-//! What a program without the C library has to bring along: the entry point, the panic handler and the memory
-//! functions that the compiler calls on its own.
+//! The runtime of a program without the C library: the entry point, the panic handler and the
+//! memory functions that the compiler calls.
 
 use crate::sys;
 use core::arch::{asm, global_asm};
@@ -41,11 +41,12 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     sys::exit(101)
 }
 
-/// Named by the tables for unwinding in the compiled core library; a program that aborts never gets there.
+/// Referenced by the unwinding tables of the compiled core library; never called, as panics abort.
 #[unsafe(no_mangle)]
 pub extern "C" fn rust_eh_personality() {}
 
-// The loops are written as assembly or with volatile access, or the compiler would turn each into a call of itself.
+// The loops use assembly or volatile access: otherwise the compiler would turn each into a call of
+// itself.
 
 /// # Safety
 /// As in C: both ranges are valid and do not overlap.

@@ -1,6 +1,7 @@
-//! Raw Linux system calls. The C library is left out on purpose: its start-up code refuses kernels older than 3.2.
+//! Raw Linux system calls. There is no C library because its start-up code refuses kernels older
+//! than 3.2.
 //!
-//! Only calls that both architectures have are used, which is why there is no `open`, `fork` or `poll` here.
+//! Only calls that both architectures have are used, hence no `open`, `fork` or `poll`.
 
 use core::arch::asm;
 
@@ -104,8 +105,8 @@ mod nr {
 #[cfg(target_arch = "x86_64")]
 unsafe fn call(n: usize, a: [usize; 6]) -> isize {
     let r: isize;
-    // SAFETY: the kernel's calling convention; it clobbers rcx and r11 and touches only memory that the arguments
-    // point to, for which the caller vouches.
+    // SAFETY: the kernel's calling convention; it clobbers rcx and r11 and touches only memory that
+    // the arguments point to, for which the caller vouches.
     unsafe {
         asm!("syscall", inlateout("rax") n as isize => r,
             in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4], in("r9") a[5],
@@ -117,8 +118,8 @@ unsafe fn call(n: usize, a: [usize; 6]) -> isize {
 #[cfg(target_arch = "aarch64")]
 unsafe fn call(n: usize, a: [usize; 6]) -> isize {
     let r: isize;
-    // SAFETY: the kernel's calling convention; it touches only memory that the arguments point to, for which the
-    // caller vouches.
+    // SAFETY: the kernel's calling convention; it touches only memory that the arguments point to,
+    // for which the caller vouches.
     unsafe {
         asm!("svc 0", in("x8") n, inlateout("x0") a[0] as isize => r,
             in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
@@ -134,20 +135,20 @@ fn check(r: isize) -> Res<usize> {
     }
 }
 
-/// A call with plain numbers for arguments.
+/// A call whose arguments are plain numbers.
 fn plain(n: usize, a: [usize; 6]) -> Res<usize> {
     // SAFETY: only used for calls none of whose arguments is a pointer to anything.
     check(unsafe { call(n, a) })
 }
 
-/// A call with `p` as argument number `at`, which the kernel only reads.
+/// A call with `p` as argument number `at`; the kernel only reads it.
 fn reading(n: usize, mut a: [usize; 6], at: usize, p: *const u8) -> Res<usize> {
     a[at] = p as usize;
     // SAFETY: callers pass a pointer to a live object of the size that the call reads.
     check(unsafe { call(n, a) })
 }
 
-/// The path as the kernel wants it. Callers pass bytes that end in NUL.
+/// Checks that the path ends with a NUL.
 fn path(p: &[u8]) -> Res<*const u8> {
     if p.last() == Some(&0) {
         Ok(p.as_ptr())
@@ -214,7 +215,7 @@ pub fn mkdir(p: &[u8]) -> Res<usize> {
     )
 }
 
-/// Changes an open socket's or terminal's settings; `arg` is whatever structure `request` needs.
+/// Changes settings of an open socket or terminal; `arg` is the structure that `request` expects.
 pub fn ioctl<T>(fd: i32, request: usize, arg: &mut T) -> Res<usize> {
     // SAFETY: `arg` is the structure that goes with `request`, borrowed mutably.
     check(unsafe {
@@ -271,20 +272,21 @@ pub fn getegid() -> u32 {
     plain(nr::GETEGID, [0; 6]).unwrap_or(0) as u32
 }
 
-/// Sets the effective user, and with it the one that new sockets belong to. Capabilities in effect go with root and come back with it.
+/// Sets the effective user, which owns new sockets. Effective capabilities are lost with root and
+/// restored with it.
 pub fn seteuid(uid: u32) -> Res<()> {
-    // All bits set: leave the real and the saved user alone.
+    // All bits set: the real and the saved user stay unchanged.
     const SAME: usize = u32::MAX as usize;
     plain(nr::SETRESUID, [SAME, uid as usize, SAME, 0, 0, 0]).map(|_| ())
 }
 
-/// Starts a child that runs on with a copy of everything: `Ok(0)` in the child.
+/// Starts a child with a copy of this process. Returns `Ok(0)` in the child.
 pub fn fork() -> Res<i32> {
     const SIGCHLD: usize = 17;
     plain(nr::CLONE, [SIGCHLD, 0, 0, 0, 0, 0]).map(|pid| pid as i32)
 }
 
-/// Waits for a child and answers its wait status.
+/// Waits for a child and returns its wait status.
 pub fn wait(pid: i32) -> Res<i32> {
     let mut status = 0i32;
     // SAFETY: the kernel writes one int to `status`.
@@ -337,7 +339,8 @@ pub fn mount(source: &[u8], target: &[u8], kind: &[u8], flags: usize) -> Res<usi
     })
 }
 
-/// Stops the machine. With `-no-reboot` a restart ends the emulator, on every kernel, unlike a power-off.
+/// Stops the machine. With `-no-reboot` a restart ends the emulator on every kernel, unlike a
+/// power-off.
 pub fn restart() {
     let _ = plain(nr::REBOOT, [0xfee1_dead, 672_274_793, 0x0123_4567, 0, 0, 0]);
 }
@@ -360,7 +363,7 @@ pub fn init_module(image: &[u8]) -> Res<usize> {
     })
 }
 
-/// Raises the limit of open files as far as it goes without failing.
+/// Raises the limit of open files as far as possible.
 pub fn raise_file_limit() {
     const NOFILE: usize = 7;
     let mut limit = [0u64; 2];
@@ -401,7 +404,7 @@ pub struct PollFd {
     pub revents: i16,
 }
 
-/// Waits until one of `fds` has something to say.
+/// Waits until one of `fds` has an event.
 pub fn poll(fds: &mut [PollFd]) -> Res<usize> {
     // SAFETY: the kernel reads and writes the entries of `fds`, borrowed mutably.
     check(unsafe {
@@ -453,7 +456,7 @@ pub fn setsockopt(fd: i32, level: i32, option: i32, value: &[u8]) -> Res<usize> 
     reading(nr::SETSOCKOPT, a, 3, value.as_ptr())
 }
 
-/// Attaches a classic BPF program, which the kernel wants by its address.
+/// Attaches a classic BPF program, which the kernel takes by address.
 pub fn attach(fd: i32, level: i32, option: i32, instructions: &[u8]) -> Res<usize> {
     #[repr(C)]
     struct Fprog {
@@ -467,7 +470,7 @@ pub fn attach(fd: i32, level: i32, option: i32, instructions: &[u8]) -> Res<usiz
     };
     let size = core::mem::size_of::<Fprog>();
     let a = [fd as usize, level as usize, option as usize, 0, size, 0];
-    // What the program points to is borrowed for as long as the call lasts.
+    // The instructions are borrowed for the duration of the call.
     reading(nr::SETSOCKOPT, a, 3, (&raw const program).cast())
 }
 
