@@ -1,14 +1,14 @@
-//! Shows that every behaviour matters: changes one behaviour of a kernel at a time and looks who
-//! notices, the recordings of that kernel or the pinned tests.
+//! Behaviour-flag mutation coverage: changes one behaviour of a kernel at a time and reports which
+//! recordings of that kernel, or which pinned tests, detect the change.
 //!
 //! ```text
 //! flip [--table] [--kills] [--only BEHAVIOUR] [--jobs N] TRACE.jsonl...
 //! ```
 //!
-//! `--table` writes `docs/flags.md`. `--kills` prints, for every boot that notices a changed
-//! behaviour, which program does, for choosing a small share of the recordings.
+//! `--table` writes `docs/flags.md`. `--kills` prints, for every boot that detects a changed
+//! behaviour, the program that does, to select a small part of the recordings.
 
-// The pinned programs belong to the tests of the kernel crate, which know no recordings.
+// The pinned programs belong to the tests of the kernel crate, which does not depend on recordings.
 #[path = "../../kernel/tests/support/mod.rs"]
 mod support;
 
@@ -22,7 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::pins::{self, shown};
 
-/// One boot of a recording, ready to be followed.
+/// One boot of a recording.
 struct Boot {
     file: String,
     number: usize,
@@ -37,7 +37,7 @@ struct Mutant {
     behaviours: Behaviours,
 }
 
-/// Who noticed a mutant.
+/// The detections of a mutant.
 struct Verdict {
     /// File, boot and program.
     kills: Vec<(String, usize, usize)>,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(survivors) if survivors.is_empty() => ExitCode::SUCCESS,
         Ok(survivors) => {
-            eprintln!("not noticed by anything:");
+            eprintln!("not detected:");
             for s in survivors {
                 eprintln!("  {s}");
             }
@@ -78,7 +78,7 @@ fn run() -> Result<Vec<String>, String> {
         }
     }
     if let Some(name) = only.as_deref().filter(|n| !Behaviours::NAMES.contains(n)) {
-        return Err(format!("no behaviour `{name}`"));
+        return Err(format!("unknown behaviour `{name}`"));
     }
     let boots = read(&files)?;
     let mutants = mutants(boots.keys(), only.as_deref())?;
@@ -137,7 +137,7 @@ fn mutants<'a>(
     let mut list = Vec::new();
     for profile in profiles {
         let b = find(profile)
-            .ok_or_else(|| format!("no profile `{profile}`"))?
+            .ok_or_else(|| format!("unknown profile `{profile}`"))?
             .behaviours;
         for &name in Behaviours::NAMES {
             if only.is_some_and(|o| o != name) {
@@ -193,7 +193,8 @@ fn judge(
         .collect()
 }
 
-/// A changed kernel that leaves this many states possible is given up: it would take too long.
+/// Maximum number of states; a changed kernel that exceeds it is skipped because checking takes too
+/// long.
 const MOST_STATES: usize = 400;
 
 /// The first program of a boot with an answer that the behaviours do not allow.
@@ -217,7 +218,7 @@ fn pinned(m: &Mutant) -> bool {
         .any(|p| p.tells_apart(&b, &m.behaviours))
 }
 
-/// Changes that no program can tell; `tests/flags.rs` says why.
+/// Changes that no program can detect; `tests/flags.rs` gives the reasons.
 fn unseen(m: &Mutant) -> bool {
     let b = find(&m.profile).expect("read above").behaviours;
     pins::UNSEEN.iter().any(|(name, _)| *name == m.name) || pins::alike(m.name, &b, &m.behaviours)
@@ -225,13 +226,13 @@ fn unseen(m: &Mutant) -> bool {
 
 fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
     let mut out = String::from(
-        "# Who notices a changed behaviour\n\n\
+        "# Behaviour-flag mutation coverage\n\n\
          One behaviour of a kernel is changed at a time to each other value that it can have; the\n\
-         recordings of that kernel are followed with the changed kernel. `2/3` means that the\n\
-         recordings refuse two of three other values. A pinned test is the program of\n\
+         recordings of that kernel are checked against the changed kernel. `2/3` means that the\n\
+         recordings detect two of three other values. A pinned test is the program of\n\
          `flag_<behaviour>` in `crates/kernel/tests/flags.rs`, whose answer is given for each value.\n\
          Made by `cargo run --release -p fourtuple-linux --example flip -- --table TRACES`.\n\n\
-         | behaviour | noticed by recordings of | pinned tests | noticed by nothing |\n\
+         | behaviour | detected by recordings of | pinned tests | not detected |\n\
          |---|---|---|---|\n",
     );
     let mut totals = (0, 0, 0, 0, 0);
@@ -281,7 +282,7 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
         let nothing = match pins::UNSEEN.iter().find(|(n, _)| *n == name) {
             Some((_, why)) if alike => format!("cannot be seen: {why}"),
             _ if alike && nothing.is_empty() => {
-                "two values are one rule in other words, see `alike`".to_owned()
+                "two values are the same rule, see `alike`".to_owned()
             }
             _ => dash(Vec::from_iter(nothing).join(", ")),
         };
@@ -290,8 +291,8 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
     }
     let _ = writeln!(
         out,
-        "\n{} changed kernels: {} are refused by recordings, {} by pinned tests. {} can be told by no \
-         program, for the reasons above. {} others go unnoticed.",
+        "\n{} changed kernels: {} are detected by recordings, {} by pinned tests. {} cannot be detected by \
+         any program, for the reasons above. {} others are not detected.",
         totals.0, totals.1, totals.2, totals.4, totals.3
     );
     out

@@ -1,7 +1,7 @@
 //! Runs a file of programs on a real kernel and writes the trace.
 //!
-//! `record PROGRAMS.jsonl TRACE.jsonl [--jobs N | --on IMAGE]`; an image is a file or a name such as `debian:6.1`. Each boot in the file of
-//! programs is one boot of the image.
+//! `record PROGRAMS.jsonl TRACE.jsonl [--jobs N | --on IMAGE]`; an image is a file or a name such
+//! as `debian:6.1`. Each boot in the file of programs is one boot of the image.
 
 use fourtuple_linux::trace::{self, Boot, Header};
 use fourtuple_linux::{Host, Image, Program, RunError, Vm, run_all};

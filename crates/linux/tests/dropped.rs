@@ -1,4 +1,4 @@
-//! A guest that is dropped is gone at once. (Alone in its file, as it counts this process's children.)
+//! A dropped guest ends at once. (The only test of its file, as it counts this process's children.)
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -6,12 +6,12 @@ mod common;
 use common::{HOSTS, descendants, program};
 
 #[test]
-fn a_dropped_guest_is_gone() {
+fn dropped_guest_is_gone() {
     let Some(mut host) = common::host() else {
         return;
     };
     let _ = host.run(&program(HOSTS, r#"{"op":"socket","sock":"a"}"#));
-    // The watcher and the one inside.
+    // The watcher and the guest itself.
     assert_eq!(descendants(std::process::id()).len(), 2);
     drop(host);
     assert_eq!(descendants(std::process::id()).len(), 0);

@@ -1,4 +1,4 @@
-//! External engines: the adapters in `adapters/`, and programs that do not keep to the protocol.
+//! External engines: the adapters in `adapters/`, and programs that violate the protocol.
 #![cfg(target_os = "linux")]
 
 use fourtuple_harness::{Cannot, Engine, RunReport, kernels};
@@ -23,7 +23,7 @@ fn succeeds(command: &str) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// A prefix under which a command may make network namespaces; none where that is not allowed.
+/// The prefix with which a command may make network namespaces; `None` if that is not permitted.
 fn in_namespace() -> Option<&'static str> {
     ["", "unshare -rn "]
         .into_iter()
@@ -133,7 +133,7 @@ fn c_adapter_conforms_in_a_namespace() {
 /// The version line of an adapter for Linux 6.1.
 const HELLO: &str = r#"echo '{"fourtuple":"exec","version":1,"name":"fake","kernel":"linux-6.1","clock":"virtual"}'"#;
 
-/// What is reported of an adapter that behaves so after its version line.
+/// The error reported for an adapter that behaves like this after its version line.
 fn reported(behaviour: &str) -> (String, Option<String>) {
     let command = format!("{HELLO}; {behaviour}");
     let patience = Duration::from_millis(500);
@@ -181,7 +181,7 @@ fn unsupported_calls_are_named_and_do_not_end_the_run() {
 fn other_versions_and_unknown_kernels_are_refused() {
     let refused = |command: &str| {
         let engine = Exec::new(command, MAX_WAIT, PATIENCE);
-        engine.err().expect("it is no adapter")
+        engine.err().expect("it is not an adapter")
     };
     assert_eq!(
         refused(&HELLO.replace(":1,", ":2,")),
@@ -216,7 +216,7 @@ fn cases_that_an_adapter_cannot_express_say_why() {
         reason(&format!(
             "{head}time_wait: 5s\nhosts: {{ a: {{}} }}\nsteps: [{{ socket: s }}]\n"
         )),
-        "TIME-WAIT is 60 s in every kernel, and nothing sets it"
+        "TIME-WAIT is 60 s in every kernel and cannot be changed"
     );
     assert_eq!(
         reason(&format!(

@@ -1,4 +1,5 @@
-//! Programs on the running kernel. Where namespaces are not permitted each test says so and checks nothing.
+//! Programs on the running kernel. Without permission to make namespaces each test prints that it
+//! is skipped.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -13,7 +14,7 @@ fn one_namespace() {
     let Some(mut host) = host() else { return };
     let asked = program("[]", ONE_HOST);
     for _ in 0..3 {
-        // The second time finds nothing of the first.
+        // The second run finds nothing left of the first.
         let answered = host.run(&asked).expect("it runs");
         assert_eq!(results(&answered), ONE_HOST_RESULTS);
         assert!(answered.steps.windows(2).all(|w| w[0].answer.as_ref().unwrap().at_us <= w[1].answer.as_ref().unwrap().at_us));
@@ -88,7 +89,7 @@ fn sockets_of_two_users_do_not_share_a_port() {
 }
 
 #[test]
-fn a_program_that_is_wrong_leaves_the_others_alone() {
+fn invalid_program_does_not_affect_the_others() {
     let Some(mut host) = host() else { return };
     let right = program("[]", r#"{"op":"socket","sock":"a"}"#);
     let wrong = program(

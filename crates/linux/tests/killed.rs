@@ -1,4 +1,4 @@
-//! Nothing stays behind, whatever way the run ends.
+//! No process or namespace is left behind, however a run ends.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-/// Set for the process that is going to be killed: what it runs.
+/// Set for the process that is going to be killed: the kind of run.
 const VICTIM: &str = "FOURTUPLE_TEST_VICTIM";
 
-/// Not a test of its own: what the victim does.
+/// Not a test of its own: the process that is killed.
 #[test]
 fn victim() {
     let sleep = r#"{"op":"sleep","ms":3600000}"#;
@@ -26,7 +26,7 @@ fn victim() {
         Ok("vm") => {
             let image = Image::named(&env::var("FOURTUPLE_VM_IMAGE").expect("the parent has it"))
                 .expect("there is one");
-            // Sleeps take no time there, so there have to be many.
+            // Sleeps take no time in a virtual machine, so there have to be many.
             let steps = vec![r#"{"op":"sleep","ms":360000000}"#; 40_000].join("\n");
             let _ = Vm::new(image).run(&[program("[]", &steps)]);
         }
@@ -65,7 +65,7 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Starts a victim, kills it once it has `at_least` descendants, and waits for those to go.
+/// Starts a victim, kills it once it has `at_least` descendants, and waits until those are gone.
 fn kill(what: &str, at_least: usize) {
     let mut victim = start_victim(what);
     let mut family = BTreeSet::new();
@@ -107,10 +107,10 @@ fn host_run() {
         .map(|t| t.lines().count())
         .ok();
     for _ in 0..5 {
-        // The watcher, the one inside, and one for each host.
+        // The watcher, the guest itself, and one process for each host.
         kill("host", 5);
     }
-    // In the middle of whatever the start consists of.
+    // At arbitrary moments of the start.
     for _ in 0..20 {
         kill("host", 1);
     }

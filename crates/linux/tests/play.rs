@@ -1,4 +1,5 @@
-//! What the model answers in a kernel's place is what its profile allows, so that it can stand in for the kernel.
+//! The answers that the model gives for a profile are allowed by that profile, so that it can
+//! replace the kernel.
 
 use fourtuple_kernel::profile::find;
 use fourtuple_linux::generate::{self, Kind};
@@ -14,7 +15,7 @@ const KIND: Kind = Kind {
 
 #[test]
 fn the_answers_of_a_profile_are_allowed_by_it() {
-    // From each time of the ports' history one.
+    // One kernel of each era.
     for name in [
         "linux-2.6.32",
         "linux-3.16",
@@ -28,7 +29,7 @@ fn the_answers_of_a_profile_are_allowed_by_it() {
         let (mut played, mut waited, mut left_out) = (0, 0, 0);
         for number in 0..150 {
             let program = generate::program(5, number, KIND);
-            // A setting of the hosts may be one that this kernel does not have.
+            // A sysctl of the hosts may not exist in this kernel.
             let Some(answered) = play(profile.behaviours, number, &program) else {
                 continue;
             };
@@ -39,7 +40,7 @@ fn the_answers_of_a_profile_are_allowed_by_it() {
             };
             waited += waiting(&answered.program);
             match Judge::new(profile.behaviours).program(&answered.program) {
-                // Timers that may have fired or not, one after the other.
+                // Timers that may have fired or not, one after the other, branch too often.
                 Err(e) if e.too_many => left_out += 1,
                 judged => assert_eq!(judged, Ok(None), "{name}: {program:#?}"),
             }
@@ -50,7 +51,7 @@ fn the_answers_of_a_profile_are_allowed_by_it() {
 }
 
 #[test]
-fn who_keeps_one_state_leaves_programs_out_and_is_never_wrong() {
+fn checker_with_one_state_skips_programs_and_is_never_wrong() {
     let profile = find("linux-6.18").expect("it is there");
     let (mut allowed, mut left_out) = (0, 0);
     for number in 0..150 {
@@ -72,7 +73,7 @@ fn who_keeps_one_state_leaves_programs_out_and_is_never_wrong() {
 }
 
 #[test]
-fn a_program_is_played_the_same_way_every_time() {
+fn same_seed_gives_the_same_answers() {
     let profile = find("linux-6.18").expect("it is there");
     let mut different = 0;
     for number in 0..50 {

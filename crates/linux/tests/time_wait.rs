@@ -1,5 +1,6 @@
-//! TIME-WAIT ends on the step of the timer wheel on which the model says that it does, to the tick. Set FOURTUPLE_VM_IMAGE to one or more
-//! images, with commas between (files or names such as debian:6.1), of kernels from 4.8 on; otherwise this says so and checks nothing.
+//! TIME-WAIT ends on the step of the timer wheel that the model computes, to the tick. Set
+//! FOURTUPLE_VM_IMAGE to one or more images, separated by commas (files or names such as
+//! debian:6.1), of kernels from 4.8 on; otherwise the test prints that it is skipped.
 #![cfg(target_os = "linux")]
 
 #[path = "../examples/time_wait/measure.rs"]
@@ -9,7 +10,7 @@ mod measure;
 use fourtuple_linux::{Image, Vm};
 
 #[test]
-fn a_minute_ends_on_the_wheels_step_after_it() {
+fn time_wait_ends_on_the_next_step_of_the_wheel_after_60_s() {
     let Ok(images) = std::env::var("FOURTUPLE_VM_IMAGE") else {
         eprintln!("skipped: FOURTUPLE_VM_IMAGE names no kernel image");
         return;
@@ -17,7 +18,7 @@ fn a_minute_ends_on_the_wheels_step_after_it() {
     for name in images.split(',') {
         let image = Image::named(name).expect("the image can be had");
         let found = measure::measure(&Vm::new(image)).expect("it boots");
-        // Looking every millisecond adds one, and the call itself a little.
+        // Polling every millisecond adds one, and the call itself a little.
         let exact = found.tick + 2_000;
         assert!(found.off_the_grid() <= exact, "{found:?}");
         assert!(found.off_the_model() <= exact, "{found:?}");
@@ -31,7 +32,7 @@ fn a_minute_ends_on_the_wheels_step_after_it() {
                 .all
                 .windows(2)
                 .any(|two| lasted(&two[0]) != lasted(&two[1])),
-            "they are all as long, so that the step has not been seen: {found:?}"
+            "all have the same length, so that the step was not observed: {found:?}"
         );
         assert!(!found.release.is_empty() && !found.profile.is_empty());
     }

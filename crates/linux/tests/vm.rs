@@ -1,4 +1,5 @@
-//! Programs in a virtual machine. Set FOURTUPLE_VM_IMAGE to an image (a file or a name such as debian:6.1) to run these.
+//! Programs in a virtual machine. Set FOURTUPLE_VM_IMAGE to an image (a file or a name such as
+//! debian:6.1) to run these.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -57,7 +58,7 @@ fn programs_run_the_same_way_every_time() {
 }
 
 #[test]
-fn a_machine_that_takes_too_long_is_ended() {
+fn slow_machine_is_ended() {
     let Some(mut vm) = vm() else { return };
     vm.limit = Duration::from_millis(300);
     let e = vm
@@ -67,19 +68,19 @@ fn a_machine_that_takes_too_long_is_ended() {
 }
 
 #[test]
-fn what_cannot_be_booted_is_said_in_one_line() {
+fn boot_errors_are_one_line() {
     let e = Image::named("no-such-image")
         .expect_err("there is none")
         .to_string();
     assert_eq!(
         e,
-        "no-such-image: neither a file nor a name such as debian:6.1"
+        "unknown kernel image `no-such-image`: expected a file or a name such as `debian:6.1`"
     );
     let asked = [program("[]", ONE_HOST)];
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let e = Vm::new(Image::file(file))
         .run(&asked)
-        .expect_err("it is no kernel")
+        .expect_err("it is not a kernel")
         .to_string();
     assert!(
         e.ends_with("Cargo.toml: not a kernel image (bzImage)"),
@@ -90,7 +91,7 @@ fn what_cannot_be_booted_is_said_in_one_line() {
         let e = vm.run(&asked).expect_err("there is none").to_string();
         assert_eq!(
             e,
-            "a virtual machine cannot be started: no-such-emulator is not installed"
+            "failed to start a virtual machine: no-such-emulator is not installed"
         );
     }
 }

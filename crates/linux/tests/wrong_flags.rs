@@ -1,5 +1,5 @@
-//! `docs/wrong-flags.md` is about programs that ran on a real kernel; what it says of them is true as long as the right profile
-//! allows the recorded answers and the wrong ones do not.
+//! `docs/wrong-flags.md` describes programs that ran on a real kernel. The page is true as long as
+//! the right profile allows the recorded answers and the wrong ones do not.
 
 use fourtuple_kernel::profile::{Behaviours, find};
 use fourtuple_linux::judge::Judge;
@@ -8,24 +8,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const PAGE: &str = include_str!("../../../docs/wrong-flags.md");
-/// What counts as short.
+/// Length up to which a program counts as short.
 const SHORT: usize = 8;
 
-/// The recorded programs under the names of what they show, and the behaviours of the kernel that they ran on.
+/// The recorded programs by the name of the wrong value that they show, and the behaviours of the
+/// kernel that they ran on.
 fn recorded() -> (Behaviours, BTreeMap<String, Program>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wrong_flags.jsonl");
     let boots = trace::read_file(&file).expect("it can be read");
     let [boot] = &boots[..] else {
         panic!("one kernel, not {}", boots.len());
     };
-    let header = boot.header.as_ref().expect("somebody answered");
+    let header = boot
+        .header
+        .as_ref()
+        .expect("the recording names its kernel");
     let profile = find(&header.profile).expect("it is known");
     let programs = boot.programs.iter();
     let programs = programs.map(|p| (p.program.clone(), p.clone())).collect();
     (profile.behaviours, programs)
 }
 
-/// Every profile that differs in one behaviour, under the name of what is wrong with it.
+/// Every profile that differs in one behaviour, by the name of the wrong value.
 fn wrong(right: &Behaviours) -> BTreeMap<String, Behaviours> {
     let mut all = BTreeMap::new();
     for name in Behaviours::NAMES {
@@ -43,7 +47,7 @@ fn shown(behaviours: &Behaviours, name: &str) -> String {
         .value
 }
 
-/// The cells of a table of the page: the one behind this heading, or the first.
+/// The cells of a table of the page: the one after this heading, or the first.
 fn table(heading: &str) -> Vec<Vec<&'static str>> {
     let (_, rest) = PAGE.split_once(heading).unwrap_or(("", ""));
     let lines = rest.lines().skip(1).take_while(|l| !l.starts_with("## "));
@@ -65,9 +69,9 @@ fn the_kernel_allows_every_recorded_answer_and_the_wrong_profile_does_not() {
         let judged = Judge::new(right).program(program);
         assert_eq!(judged, Ok(None), "{name}");
         let judged = Judge::new(wrong[name]).program(program);
-        let found = judged.expect("it is followed");
+        let found = judged.expect("it is checked");
         let found = found.unwrap_or_else(|| panic!("{name} allows everything"));
-        // Nothing comes behind what it shows.
+        // No step comes after the one that shows it.
         assert_eq!(found.step + 1, program.steps.len(), "{name}");
     }
 }
@@ -119,8 +123,8 @@ fn every_long_program_was_searched_and_every_value_that_is_not_found_has_a_reaso
     let found: BTreeSet<String> = programs.into_keys().collect();
     let missing: BTreeSet<String> = all.difference(&found).cloned().collect();
     let rows = table("## Not found");
-    let told: BTreeSet<String> = rows.iter().map(|row| named(row, 1)).collect();
-    assert_eq!(told, missing);
+    let documented: BTreeSet<String> = rows.iter().map(|row| named(row, 1)).collect();
+    assert_eq!(documented, missing);
     for row in rows {
         assert_eq!(row[4], "0", "a short program shows it: {row:?}");
         assert!(!row[5].is_empty() && row[5] != "not known", "{row:?}");

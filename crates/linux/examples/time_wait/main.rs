@@ -1,4 +1,4 @@
-//! Prints when TIME-WAIT ends on kernel images, measured to the tick, beside what the model says.
+//! Prints the end of TIME-WAIT on kernel images, measured to the tick, next to the model's value.
 //!
 //! `time_wait IMAGE...`; an image is a file or a name such as `debian:6.1`.
 
@@ -28,7 +28,7 @@ fn print(image: &str) -> Result<(), RunError> {
     println!("{} (profile {})", found.release, found.profile);
     for one in &found.all {
         println!(
-            "  began {:10.3} ms, lasted {:.3} ms; {:+.3} ms from what the model says",
+            "  began {:10.3} ms, lasted {:.3} ms; {:+.3} ms from the model",
             ms(one.began),
             ms(one.lasted()),
             one.late() as f64 / 1000.0

@@ -1,70 +1,71 @@
-//! Measures to the tick when TIME-WAIT ends, and asks the model when it should.
+//! Measures the end of TIME-WAIT to the tick, and compares it with the model.
 //!
-//! A kernel does not end TIME-WAIT after 60 s but with the first step of its timer wheel behind that, and for a minute the wheel's step
-//! is 512 ticks. Where the steps lie hangs on the moment at which ticks began to be counted, which differs between boots but not
-//! within one: the first connection tells it, and the model then has to be right about all others to the tick.
+//! A kernel ends TIME-WAIT not after exactly 60 s but with the next step of its timer wheel, and
+//! for timers of a minute the wheel's step is 512 ticks. The phase of the steps depends on the
+//! moment at which the tick counter started, which differs between boots but not within one: the
+//! first connection determines it, and the model has to predict all others to the tick.
 
 use fourtuple_kernel::{Behaviours, Endpoint, Family as ModelFamily, Machine, Seeded, Time};
 use fourtuple_linux::{Call, Family, Outcome, Program, RunError, Step, Vm, profile_of};
 use std::net::SocketAddr;
 use std::task::Poll;
 
-/// How many connections are measured.
+/// Number of connections that are measured.
 const CONNECTIONS: u32 = 12;
-/// Milliseconds by which the moments of their ends differ. No divisor of the wheel's step.
+/// Milliseconds between the ends of their TIME-WAITs. Not a divisor of the wheel's step.
 const APART: u32 = 171;
 /// The wheel's step for a minute, in ticks.
 const STEP: i64 = 512;
-/// When looking begins, and how long it lasts, in milliseconds.
+/// Start of the polling in milliseconds, and number of polls, one per millisecond.
 const FIRST: u32 = 59_980;
 const LOOKS: u32 = 2_200;
 
 /// One connection's TIME-WAIT, in microseconds of the machine's monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
-    /// When it began.
+    /// The start.
     pub(crate) began: u64,
-    /// When its port was first seen to be free, at most two milliseconds late.
+    /// The first time at which its port was observed to be free, at most two milliseconds late.
     pub(crate) ended: u64,
-    /// When the model says that it ends, with ticks counted from `phase` on.
+    /// The end by the model, with ticks counted from `phase`.
     pub(crate) expected: u64,
 }
 
-/// What was measured on one kernel.
+/// The measurements of one kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct Measurement {
-    /// What uname calls it.
+    /// The release that uname reports.
     pub(crate) release: String,
     /// Its profile.
     pub(crate) profile: String,
     /// The length of a tick in microseconds.
     pub(crate) tick: u64,
-    /// When ticks began to be counted, by the first connection; known but for a multiple of the wheel's step.
+    /// Start of the tick counter, determined by the first connection, modulo the wheel's step.
     pub(crate) phase: u64,
     /// The connections, in order.
     pub(crate) all: Vec<Measured>,
 }
 
 impl Measured {
-    /// How long it lasted.
+    /// Its duration.
     pub(crate) fn lasted(&self) -> u64 {
         self.ended - self.began
     }
 
-    /// How much later it ended than the model says.
+    /// The difference between its end and the model's.
     pub(crate) fn late(&self) -> i64 {
         self.ended as i64 - self.expected as i64
     }
 }
 
 impl Measurement {
-    /// By how much any of them ended at another moment than the model says.
+    /// The largest difference between an end and the model's.
     pub(crate) fn off_the_model(&self) -> u64 {
         let off = self.all.iter().map(|one| one.late().unsigned_abs());
         off.max().unwrap_or(u64::MAX)
     }
 
-    /// By how much the times between their ends are no multiple of the wheel's step.
+    /// The largest distance of the times between their ends from a multiple of the wheel's step.
     pub(crate) fn off_the_grid(&self) -> u64 {
         let step = self.step();
         let Some(first) = self.all.first() else {
@@ -83,7 +84,7 @@ impl Measurement {
     }
 }
 
-/// Boots an image and measures.
+/// Boots an image and measures it.
 pub(crate) fn measure(vm: &Vm) -> Result<Measurement, RunError> {
     let programs: Vec<Program> = (0..CONNECTIONS).map(program).collect();
     let run = vm.run(&programs)?;
@@ -95,7 +96,7 @@ pub(crate) fn measure(vm: &Vm) -> Result<Measurement, RunError> {
     for answered in run.answers {
         let (began, ended) = seen(&answered?);
         if all.is_empty() {
-            // The first one tells the phase, all others are foretold.
+            // The first one determines the phase, the others are predicted.
             let plain = expected(profile.behaviours, began);
             phase = (ended as i64 - plain as i64).rem_euclid(STEP * tick as i64) as u64;
         }
@@ -122,7 +123,7 @@ fn client() -> SocketAddr {
     ([127, 0, 0, 1], 41_000).into()
 }
 
-/// A connection that its client closes first, and then a look at its port every millisecond.
+/// A connection that its client closes first, and then a bind to its port every millisecond.
 fn program(number: u32) -> Program {
     let sock = |name: &str| name.to_owned();
     let socket = |name: &str| Call::Socket {
@@ -184,7 +185,7 @@ fn at(step: &Step) -> u64 {
     step.answer.as_ref().map_or(0, |answer| answer.at_us)
 }
 
-/// When TIME-WAIT began, and when it had ended.
+/// Start and end of TIME-WAIT.
 fn seen(program: &Program) -> (u64, u64) {
     let closes = |step: &&Step| matches!(&step.call, Call::Close { sock } if sock == "s");
     let free = |step: &&Step| {
@@ -195,7 +196,7 @@ fn seen(program: &Program) -> (u64, u64) {
     (began, program.steps.iter().find(free).map_or(0, at))
 }
 
-/// When the model ends a TIME-WAIT that begins at a moment of the machine's clock.
+/// The end of a TIME-WAIT by the model, for a start at a time of the machine's clock.
 fn expected(behaviours: Behaviours, began: u64) -> u64 {
     let mut machine = Machine::new(behaviours, Seeded::new(1, "measured"));
     machine.set_clock(Time(began * 1000));

@@ -1,4 +1,4 @@
-//! Situations that calls made at random seldom come to, each with its own chances inside.
+//! Situations that random calls seldom produce, each with random parts.
 
 use super::{Maker, PATIENCE_MS};
 use crate::program::{Call, How, OptionValue};
@@ -33,7 +33,7 @@ impl Maker {
             _ => {}
         }
         if self.dice.percent(35) {
-            // The wildcard of one family, and an address of the other in its clothes.
+            // The wildcard of one family, and a mapped address of the other.
             for (only, ip) in [
                 (true, Ipv6Addr::UNSPECIFIED),
                 (false, Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
@@ -71,7 +71,8 @@ impl Maker {
         }
     }
 
-    /// A port with an owner that is in the newcomer's way, and one that covers the newcomer's address and would share.
+    /// A port with an owner that conflicts with the newcomer, and one that covers the newcomer's
+    /// address and would share.
     fn covered(&mut self, host: usize, port: u16) {
         let plain = self.socket_on(host, true, 0);
         self.bind_to(plain, SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
@@ -85,8 +86,8 @@ impl Maker {
         }
     }
 
-    /// A connection over IPv6, whose address IPv4 takes for 127.0.0.6 where it looks at it at all. Its socket was not bound, which would
-    /// have made it one for IPv6 only.
+    /// A connection over IPv6 whose address the IPv4 comparison reads as 127.0.0.6 if it is
+    /// compared at all. Its socket was not bound: bind() would have made it IPv6-only.
     fn as_ipv4_sees_it(&mut self, host: usize) {
         let (low, _) = self.setting.range;
         let range = format!("{low} {low}");
@@ -100,7 +101,8 @@ impl Maker {
         self.bind_to(other, SocketAddr::from(([127, 0, 0, last], low)));
     }
 
-    /// A member of a group joins a port of sockets that have SO_REUSEPORT as it has. Nothing else is asked of it.
+    /// A group member with a BPF program joins a port whose sockets have SO_REUSEPORT as it has;
+    /// nothing else is checked there.
     fn grouped(&mut self) {
         let host = self.any_host();
         let port = self.setting.port_in_range(&mut self.dice);
@@ -118,8 +120,8 @@ impl Maker {
         }
     }
 
-    /// A user closes a connection, and somebody else binds its port before the other end has acknowledged that. A third socket on the
-    /// port sees to it that all owners are looked at.
+    /// A user closes a connection, and another user binds its port before the peer has acknowledged
+    /// that. A third socket on the port makes the kernel compare all owners.
     fn left_by_a_user(&mut self) {
         let host = self.any_host();
         let server = self.socket_on(host, false, 0);
@@ -143,7 +145,7 @@ impl Maker {
         self.bind_to(next, at);
     }
 
-    /// Sockets under repair, for which the kernel chooses ports.
+    /// Sockets with TCP_REPAIR for which the kernel chooses ports.
     fn repaired(&mut self) {
         let host = self.any_host();
         for _ in 0..2 {
@@ -154,11 +156,11 @@ impl Maker {
         }
     }
 
-    /// A SYN that meets a full queue is repeated until there is room.
+    /// A SYN that meets a full accept queue and is retransmitted until the queue has room.
     fn unheard_syn(&mut self) {
         let host = self.any_host();
         let server = self.socket_on(host, false, 0);
-        // A port that no other situation of the program has.
+        // A port that no other situation of the program uses.
         let to = SocketAddr::from(([127, 0, 0, 1], 5100 + server as u16));
         self.bind_to(server, to);
         let sock = self.sockets[server].name.clone();
@@ -174,7 +176,8 @@ impl Maker {
             self.bind_to(client, own);
             self.connect_at(client, to);
         }
-        // The fifth repetition comes after five seconds, which not many programs can wait for.
+        // The fifth retransmission comes after five seconds, longer than most programs on a real
+        // clock can wait.
         if self
             .dice
             .percent(if self.kind.virtual_time { 50 } else { 8 })
@@ -206,7 +209,8 @@ impl Maker {
         }
     }
 
-    /// Several sockets of several users on one port, some of which share it; they change their minds, connect and go.
+    /// Several sockets of several users on one port, some of which share it; they change options,
+    /// connect and close.
     fn crowd(&mut self) {
         let port = self.setting.port_in_range(&mut self.dice);
         let options: &[&str] = self.dice.pick(&[
@@ -242,7 +246,7 @@ impl Maker {
         }
     }
 
-    /// More sockets with the same options than the range has ports, the kernel choosing.
+    /// More sockets with the same options than the range has ports; the kernel chooses the ports.
     fn full_range(&mut self) {
         let host = self.any_host();
         let (low, high) = self.setting.range;
@@ -263,7 +267,7 @@ impl Maker {
         }
     }
 
-    /// A range that nobody has set ends where the kernel ends it: ports around that are asked for.
+    /// Binds around the end of the default range of a new namespace.
     pub(super) fn end_of_the_range(&mut self) {
         let range = self
             .dice
@@ -281,7 +285,7 @@ impl Maker {
         }
     }
 
-    /// A connection of which one end is closed, and another connection to the same place a little later.
+    /// A connection with one end closed, and soon after another connection to the same address.
     fn half_closed(&mut self) {
         let Some(listener) = self.some(|s| s.guess == super::Guess::Listening) else {
             return self.listener();
@@ -317,7 +321,7 @@ impl Maker {
         }
     }
 
-    /// Connects to the place where another socket is, or the same one.
+    /// Connects to the address of another socket, or of the same one.
     pub(super) fn connect_to(&mut self, index: usize, other: usize) {
         let v6 = self.sockets[index].v6;
         let at = self.place_of(other, v6);

@@ -1,4 +1,5 @@
-//! Ends of connections with one port in the range, so that what is left of one meets the next.
+//! Ends of connections with one port in the range, so that the next connection meets the state that
+//! one leaves.
 
 use super::Maker;
 use crate::program::Call;
@@ -22,12 +23,13 @@ impl Maker {
                 let pair = self.pair(host);
                 self.server_goes(&pair);
             }
-            3..5 => self.end_without_stand_in(host),
+            3..5 => self.end_without_time_wait(host),
             5..8 => {
                 let seconds = self.dice.pick(&[1, 3, 3]);
                 self.sysctl_on(host, "net.ipv4.tcp_fin_timeout", &seconds.to_string());
                 let pair = self.pair(host);
-                // Timers keep to a grid, so that those of three seconds are late by up to 256 ms.
+                // Timers are rounded to the timer wheel, so that those of three seconds fire up to
+                // 256 ms late.
                 let ms = match seconds == 3 && self.dice.percent(70) {
                     true => 3_000 + self.dice.between(65, 220),
                     false => seconds * 1000 + self.dice.between(0, 400) - 100,
@@ -36,12 +38,12 @@ impl Maker {
             }
             _ => {
                 let pair = self.pair(host);
-                self.reuse_of_the_stand_in(&pair);
+                self.reuse_of_time_wait(&pair);
             }
         }
     }
 
-    /// A connection over the only port of the range, as good as ever two sockets of one host have it.
+    /// A connection over the only port of the range between two sockets of one host.
     pub(super) fn pair(&mut self, host: usize) -> Pair {
         let (low, _) = self.setting.range;
         self.sysctl_on(
@@ -50,7 +52,7 @@ impl Maker {
             &format!("{low} {low}"),
         );
         let server = self.socket_on(host, false, 0);
-        // A port that no other situation of the program has.
+        // A port that no other situation of the program uses.
         let to = SocketAddr::from(([127, 0, 0, 1], 5100 + server as u16));
         self.bind_to(server, to);
         self.listen(server);
@@ -71,7 +73,7 @@ impl Maker {
         client
     }
 
-    /// The server closes first and is gone; the next SYN meets its stand-in, behind which nobody listens.
+    /// The server closes first and its listener is gone; the next SYN meets its TIME-WAIT socket.
     pub(super) fn server_goes(&mut self, pair: &Pair) {
         self.close(pair.child);
         self.close(pair.client);
@@ -79,8 +81,9 @@ impl Maker {
         self.client_of(pair.host, pair.to);
     }
 
-    /// The client closes and leaves no stand-in; its next SYN meets the other end, which is still open.
-    fn end_without_stand_in(&mut self, host: usize) {
+    /// The client closes without a TIME-WAIT socket; its next SYN meets the peer's socket, which is
+    /// still open.
+    fn end_without_time_wait(&mut self, host: usize) {
         self.sysctl_on(host, "net.ipv4.tcp_max_tw_buckets", "0");
         let pair = self.pair(host);
         self.close(pair.client);
@@ -89,15 +92,16 @@ impl Maker {
         self.client_of(pair.host, pair.to);
     }
 
-    /// The client's end waits for a FIN that does not come, and its port is asked for again.
+    /// The client waits in FIN-WAIT-2 for a FIN that does not come, and its port is bound again.
     pub(super) fn wait_in_fin_wait2(&mut self, pair: &Pair, ms: u32) {
         self.close(pair.client);
         self.push(Call::Sleep { ms });
         self.take_the_port(pair.host);
     }
 
-    /// Ends that wait for a FIN that does not come, one after the other. Timers of three seconds keep to a grid of 256 ms, so that of ends
-    /// so far apart one is surely there for longer than an exact timer would let it.
+    /// Sockets in FIN-WAIT-2 whose FIN does not come, one after the other. Timers of three seconds
+    /// are rounded to a wheel of 256 ms: of sockets spaced like this, one certainly stays longer
+    /// than an exact timer would allow.
     fn on_the_grid(&mut self, host: usize) {
         const APART_MS: u32 = 60;
         self.sysctl_on(host, "net.ipv4.tcp_fin_timeout", "3");
@@ -124,11 +128,11 @@ impl Maker {
         }
     }
 
-    /// The client closed first, and the same connection is asked for again.
-    pub(super) fn reuse_of_the_stand_in(&mut self, pair: &Pair) {
+    /// The client closed first, and the same connection is made again.
+    pub(super) fn reuse_of_time_wait(&mut self, pair: &Pair) {
         self.close(pair.client);
         self.close(pair.child);
-        // With a tcp_tw_reuse_delay of 1 ms old enough beyond doubt.
+        // Certainly old enough with a tcp_tw_reuse_delay of 1 ms.
         self.push(Call::Sleep { ms: 130 });
         self.client_of(pair.host, pair.to);
     }

@@ -1,7 +1,8 @@
-//! Random socket programs. Program `number` of a seed depends on these two and on the kind, so that one can be had again without the others.
+//! Random socket programs. Program `number` of a seed depends on these two and on the kind only, so
+//! that it can be made again without the others.
 //!
-//! The generator does not know what the kernel will answer. It guesses what state each socket is in, so that most calls make sense, and now
-//! and then makes one that does not.
+//! The generator does not know the kernel's answers. It guesses the state of each socket so that
+//! most calls make sense, and sometimes makes one that does not.
 
 pub(crate) mod dice;
 mod directed;
@@ -15,10 +16,10 @@ pub(crate) use setting::seen_from;
 use setting::{Setting, any_sysctl};
 use std::net::{Ipv6Addr, SocketAddr};
 
-/// What kind of programs a kernel can run.
+/// The kind of programs that a kernel can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// Time costs nothing, so programs may sleep past TIME-WAIT.
+    /// Sleeps take no real time, so programs may sleep past TIME-WAIT.
     pub virtual_time: bool,
     /// Sockets may belong to several users.
     pub users: bool,
@@ -47,7 +48,7 @@ pub fn program(seed: u64, number: u64, kind: Kind) -> Program {
     }
 }
 
-/// What a socket probably is.
+/// The probable state of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guess {
     Fresh,
@@ -62,12 +63,12 @@ struct Socket {
     host: usize,
     v6: bool,
     guess: Guess,
-    /// Where it was bound, as it was asked for.
+    /// The requested local address.
     local: Option<SocketAddr>,
-    /// It had TCP_REPAIR at some time. The model knows that such a socket binds anywhere, and nothing else of it.
+    /// TCP_REPAIR was set at some time. The model only knows that such a socket binds anywhere.
     repair: bool,
-    /// It was bound to a device, so it may share a 4-tuple with a socket that was not. Which of the two gets a packet hangs on their
-    /// order in a hash chain, which the model does not know.
+    /// Bound to a device, so it may share a 4-tuple with a socket that is not. Which of the two
+    /// receives a packet depends on their order in a hash chain, which the model does not have.
     device: bool,
 }
 
@@ -77,11 +78,12 @@ struct Maker {
     setting: Setting,
     steps: Vec<Step>,
     sockets: Vec<Socket>,
-    /// How many more sleeps there may be.
+    /// Number of sleeps left.
     sleeps: usize,
 }
 
-/// How long a connect may wait on a kernel with real time, in milliseconds: an answer that needs no timer comes much earlier.
+/// Time in milliseconds that a connect may wait on a real clock. Answers that need no timer come
+/// much earlier.
 const PATIENCE_MS: u32 = 400;
 
 impl Maker {
@@ -246,7 +248,8 @@ impl Maker {
     fn bind(&mut self, index: usize, port: u16) {
         let (host, v6) = (self.sockets[index].host, self.sockets[index].v6);
         let mut ip = self.setting.local(&mut self.dice, host, v6);
-        // Now and then an address of the other family. Mapped addresses are of both for the model, so they are not among these.
+        // Sometimes an address of the other family. Not a mapped one: the model treats those as
+        // both.
         if !v6 && self.dice.percent(2) {
             ip = self
                 .dice
@@ -335,7 +338,7 @@ impl Maker {
     }
 
     fn client(&mut self) {
-        // Half of the time a socket that was bound before.
+        // Often a socket that exists already.
         let bound = if self.dice.percent(40) {
             self.some(|s| matches!(s.guess, Guess::Bound | Guess::Fresh))
         } else {
@@ -357,7 +360,7 @@ impl Maker {
         self.connect(index);
     }
 
-    /// Connects a socket, which a fresh or bound one then is.
+    /// Connects a socket; a fresh or bound one is then expected to be connected.
     fn connect_at(&mut self, index: usize, to: SocketAddr) {
         let socket = &mut self.sockets[index];
         if matches!(socket.guess, Guess::Fresh | Guess::Bound) {
@@ -443,7 +446,7 @@ impl Maker {
         }
     }
 
-    /// Ends one socket in some way.
+    /// Closes one socket, in one of several ways.
     fn end(&mut self) {
         let connected = self.dice.percent(60);
         let Some(index) =
@@ -469,7 +472,7 @@ impl Maker {
         self.push(Call::Close { sock });
     }
 
-    /// Where to connect to for reaching a socket.
+    /// The address that reaches a socket.
     fn place_of(&mut self, index: usize, v6: bool) -> SocketAddr {
         let at = self.sockets[index]
             .local
@@ -502,7 +505,7 @@ impl Maker {
         let child = self.accept(listener);
         let child_name = self.sockets[child].name.clone();
         if self.dice.percent(15) {
-            // Data that nobody reads makes the close a reset.
+            // Unread data makes the close a reset.
             let from = if self.dice.percent(50) {
                 sock.clone()
             } else {
@@ -544,7 +547,7 @@ impl Maker {
     }
 
     fn shutdown(&mut self) {
-        // A shutdown of a socket that is not connected fails, and is remembered.
+        // A shutdown of an unconnected socket fails but still has an effect later.
         let any = self.dice.percent(25);
         if let Some(index) =
             self.some(|s| any || matches!(s.guess, Guess::Connected | Guess::Listening))
@@ -572,7 +575,7 @@ impl Maker {
     }
 
     fn transfer(&mut self) {
-        // Sockets that are not connected have errors to tell.
+        // Calls on unconnected sockets return errors.
         let any = self.dice.percent(25);
         if let Some(index) = self.some(|s| any || s.guess == Guess::Connected) {
             let sock = self.sockets[index].name.clone();
@@ -606,7 +609,7 @@ impl Maker {
         }
     }
 
-    /// A call on a socket that has had such a call, or is closed.
+    /// Repeats a call on a socket that has had such a call, or is closed.
     fn again(&mut self) {
         let Some(index) = self.some(|_| true) else {
             return;

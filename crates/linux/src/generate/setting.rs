@@ -6,7 +6,7 @@ use crate::program::{Call, HostSpec};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// Addresses of the loopback interface, each as often as it stands here.
+/// Addresses of the loopback interface, repeated by weight.
 const LOOPBACK4: &[&str] = &[
     "127.0.0.1",
     "127.0.0.1",
@@ -22,13 +22,13 @@ const WILD6: &[&str] = &["::", "::", "::ffff:0.0.0.0"];
 const FOREIGN4: &[&str] = &["10.99.0.1"];
 const FOREIGN6: &[&str] = &["2001:db8::99", "::ffff:10.99.0.1"];
 
-/// What all steps of a program share.
+/// The environment that all steps of a program share.
 pub(super) struct Setting {
     pub(super) hosts: Vec<HostSpec>,
     /// The range of local ports.
     pub(super) range: (u16, u16),
     pub(super) uids: &'static [u32],
-    /// The range is the one that a new namespace has.
+    /// The range is the default of a new namespace.
     pub(super) fresh_range: bool,
 }
 
@@ -72,7 +72,7 @@ impl Setting {
         setting
     }
 
-    /// The steps that come first.
+    /// The first steps, which set up the environment.
     pub(super) fn steps(&self, dice: &mut Dice, kind: Kind) -> Vec<Call> {
         let mut steps = Vec::new();
         let (low, high) = self.range;
@@ -112,7 +112,7 @@ impl Setting {
     pub(super) fn local(&self, dice: &mut Dice, host: usize, v6: bool) -> IpAddr {
         let what = dice.weighted(&[(12, 0), (5, 1), (1, 2)]);
         let texts = match (what, v6) {
-            // The model's hosts reach every address there is, the runner's only each other's.
+            // The model routes every address, the runner only those of hosts.
             (2, _) if !self.hosts.is_empty() => return self.own(dice, host, v6),
             (1, false) => WILD4,
             (1, true) => WILD6,
@@ -138,7 +138,7 @@ impl Setting {
         address(dice.pick(if v6 { LOOPBACK6 } else { LOOPBACK4 }))
     }
 
-    /// An address to connect to where nobody may be.
+    /// An address to connect to that may have no listener.
     pub(super) fn remote(&self, dice: &mut Dice, host: usize, v6: bool) -> IpAddr {
         match dice.weighted(&[(8, 0), (2, 1), (1, 2)]) {
             0 => self.own(dice, host, v6),
@@ -149,7 +149,7 @@ impl Setting {
     }
 }
 
-/// A sysctl written in the middle of a program, or in front of it.
+/// A random sysctl write, before or in the middle of a program.
 pub(super) fn any_sysctl(dice: &mut Dice, kind: Kind) -> Call {
     let (key, values): (&str, &[&str]) = dice.weighted(&[
         (
@@ -216,7 +216,8 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap_or(IpAddr::from([127, 0, 0, 1]))
 }
 
-/// The address under which a socket of a family reaches `at`: a mapped one for an IPv6 socket and an IPv4 address.
+/// The address by which a socket of a family reaches `at`: a mapped one for an IPv6 socket and an
+/// IPv4 address.
 pub(crate) fn seen_from(at: SocketAddr, v6: bool) -> SocketAddr {
     let ip = match at.ip() {
         IpAddr::V4(ip) if v6 && ip.is_unspecified() => IpAddr::from([0u16; 8]),

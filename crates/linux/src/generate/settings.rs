@@ -1,4 +1,4 @@
-//! Two hosts of one kernel with different settings, and a call on both of which each answers otherwise.
+//! Two hosts of one kernel with different sysctls, and a call on both whose results differ.
 
 use super::Maker;
 use std::net::SocketAddr;
@@ -14,7 +14,8 @@ impl Maker {
                     let port = maker.setting.range.0;
                     maker.bind_to(index, SocketAddr::from(([10, 99, 0, 1], port)));
                     maker.close(index);
-                    // The model's hosts reach every address there is, the runner's only each other's: nobody is to connect there.
+                    // The model routes every address, the runner only those of hosts: nothing may
+                    // connect to this one.
                     maker.sockets[index].local = None;
                 });
             }
@@ -30,7 +31,7 @@ impl Maker {
                 self.differ("net.ipv4.tcp_timestamps", ["0", "1"]);
                 self.on_both(|maker, host| {
                     let pair = maker.pair(host);
-                    maker.reuse_of_the_stand_in(&pair);
+                    maker.reuse_of_time_wait(&pair);
                 });
             }
             3 => {
@@ -38,7 +39,7 @@ impl Maker {
                 self.differ("net.ipv4.tcp_tw_reuse", ["0", "1"]);
                 self.on_both(|maker, host| {
                     let pair = maker.pair(host);
-                    maker.reuse_of_the_stand_in(&pair);
+                    maker.reuse_of_time_wait(&pair);
                 });
             }
             4 => {
@@ -49,7 +50,7 @@ impl Maker {
                 });
             }
             5 => {
-                // One each: they are counted apart, too.
+                // One TIME-WAIT socket on each host: the limits count per namespace.
                 let values = self.dice.pick(&[["0", "9"], ["1", "1"]]);
                 self.differ("net.ipv4.tcp_max_tw_buckets", values);
                 self.on_both(|maker, host| {
@@ -69,7 +70,7 @@ impl Maker {
         }
     }
 
-    /// Gives the hosts one value each, in either order.
+    /// Sets a different value on each host, in either order.
     fn differ(&mut self, key: &str, values: [&str; 2]) {
         let first = self.dice.below(2);
         for host in [first, 1 - first] {
@@ -77,7 +78,7 @@ impl Maker {
         }
     }
 
-    /// A port in TIME-WAIT is taken again as soon as that is seen at all.
+    /// Lets both hosts reuse a port in TIME-WAIT after 1 ms.
     fn reuse_soon(&mut self) {
         for host in 0..2 {
             self.sysctl_on(host, "net.ipv4.tcp_tw_reuse", "1");

@@ -1,4 +1,4 @@
-//! What the tests of the engines have in common.
+//! Helpers of the engines' tests.
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
@@ -29,7 +29,7 @@ pub(crate) fn program(hosts: &str, steps: &str) -> Program {
     programs(&text).remove(0)
 }
 
-/// The results in words, with the ports and addresses that matter: `ok 40000`, `EADDRINUSE`.
+/// The results with the ports and addresses that matter: `ok 40000`, `EADDRINUSE`.
 pub(crate) fn results(program: &Program) -> Vec<String> {
     let answers = program
         .steps
@@ -43,7 +43,7 @@ pub(crate) fn results(program: &Program) -> Vec<String> {
         .collect()
 }
 
-/// A guest on the running kernel, or a line that says why this test checks nothing here.
+/// A guest on the running kernel; otherwise prints why the test is skipped.
 pub(crate) fn host() -> Option<Host> {
     match Host::start() {
         Ok(host) => Some(host),
@@ -54,13 +54,13 @@ pub(crate) fn host() -> Option<Host> {
     }
 }
 
-/// Every process and its parent, without those that have ended and only wait for somebody to take note.
+/// Every process and its parent, without zombies.
 pub(crate) fn processes() -> Vec<(u32, u32)> {
     let pids = fs::read_dir("/proc").expect("it is mounted").flatten();
     let pids = pids.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
     pids.filter_map(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before it may contain anything.
+        // The process name before it may contain any character.
         let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
         let state = rest.next()?;
         let parent = rest.next()?.parse().ok()?;
@@ -69,7 +69,7 @@ pub(crate) fn processes() -> Vec<(u32, u32)> {
     .collect()
 }
 
-/// All that descend from a process, without itself.
+/// All descendants of a process.
 pub(crate) fn descendants(of: u32) -> BTreeSet<u32> {
     let all = processes();
     let mut found = BTreeSet::from([of]);
@@ -83,7 +83,7 @@ pub(crate) fn descendants(of: u32) -> BTreeSet<u32> {
     found
 }
 
-/// A binder that leaves a plain connect no port, wildcards, refusals, and a wait.
+/// A binder that leaves no port for a plain connect, wildcards, refusals, and a wait.
 pub(crate) const ONE_HOST: &str = r#"
     {"op":"sysctl","key":"net.ipv4.ip_local_port_range","value":"40000 40000"}
     {"op":"sysctl","key":"net.ipv4.no_such_sysctl","value":"1"}
@@ -110,7 +110,7 @@ pub(crate) const ONE_HOST: &str = r#"
     {"op":"close","sock":"nobody"}
 "#;
 
-/// What every kernel answers to [`ONE_HOST`].
+/// The results of [`ONE_HOST`] on every kernel.
 pub(crate) const ONE_HOST_RESULTS: [&str; 23] = [
     "ok",
     "ENOENT",
@@ -167,7 +167,7 @@ pub(crate) const HOSTS_STEPS: &str = r#"
     {"op":"bind","sock":"f","at":"192.168.0.12:1"}
 "#;
 
-/// What every kernel answers to [`HOSTS_STEPS`].
+/// The results of [`HOSTS_STEPS`] on every kernel.
 pub(crate) const HOSTS_RESULTS: [&str; 20] = [
     "ok",
     "ok 192.168.0.4:3000",
