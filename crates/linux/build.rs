@@ -1,7 +1,8 @@
-//! Compiles the guest program (`guest/main.rs`), which the library carries inside itself.
+//! Compiles the guest program (`guest/main.rs`), which is embedded in the library.
 //!
-//! The same compiler and target as the library's are used, so nothing has to be installed for it. Where the guest cannot be
-//! built the library still is: its engines then say the reason that is written down here.
+//! The guest is built with the compiler and target of the library, so nothing else has to be
+//! installed. If it cannot be built, the library still is: its engines then report the reason that
+//! is stored here.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +28,7 @@ fn build(guest: &Path) -> Result<(), String> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     if os != "linux" || !matches!(arch.as_str(), "x86_64" | "aarch64") {
         return Err(format!(
-            "there is no guest program for {os} on {arch}, only for Linux on x86_64 and aarch64"
+            "the guest program is not available for {os} on {arch}, only for Linux on x86_64 and aarch64"
         ));
     }
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -53,7 +54,7 @@ fn build(guest: &Path) -> Result<(), String> {
     if let Ok(target) = env::var("TARGET") {
         command.args(["--target", &target]);
     }
-    // Cargo passes on a linker that was set for the target.
+    // Cargo passes a linker that is configured for the target.
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         let mut option = std::ffi::OsString::from("linker=");
         option.push(linker);
@@ -62,7 +63,7 @@ fn build(guest: &Path) -> Result<(), String> {
     command.arg("guest/main.rs").arg("-o").arg(guest);
     let output = command
         .output()
-        .map_err(|e| format!("the compiler for the guest program did not start: {e}"))?;
+        .map_err(|e| format!("failed to start the compiler for the guest program: {e}"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -75,6 +76,6 @@ fn build(guest: &Path) -> Result<(), String> {
         .find(|l| l.starts_with("error"))
         .unwrap_or("no message");
     Err(format!(
-        "the guest program could not be built for this target: {first}"
+        "failed to build the guest program for this target: {first}"
     ))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fourtuple_harness::{Engine, Model};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::RunError;
-use fourtuple_linux::engine::{self, Real};
+use fourtuple_linux::engine::{self, KernelEngine};
 use fourtuple_linux::exec::{self, Exec};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
@@ -98,8 +98,8 @@ pub(crate) fn real_kernel(
     name: &str,
     profile: Option<Profile>,
     limit: Duration,
-) -> Result<Real, Failure> {
-    Real::named(name, profile, limit).map_err(|e| {
+) -> Result<KernelEngine, Failure> {
+    KernelEngine::named(name, profile, limit).map_err(|e| {
         let help = match e {
             RunError::NoProfile(_) => {
                 "\n  = help: `fourtuple certify --profile NAME` follows it with a profile of your choice"

@@ -410,7 +410,7 @@ fn campaign(arguments: &[&str]) -> Tried {
     let Said { status, err, .. } = fourtuple(&root(), &[&begin[..], arguments].concat());
     assert_eq!(status, 2, "{err}");
     Tried {
-        taken: err.contains("neither a file nor a name"),
+        taken: err.contains("unknown kernel image"),
         said: err,
     }
 }

@@ -171,7 +171,7 @@ fn engines_without_a_kernel_say_what_is_missing() {
     assert_eq!(said.status, 2);
     assert_eq!(
         said.err,
-        "error: no-such-image: neither a file nor a name such as debian:6.1\n"
+        "error: unknown kernel image `no-such-image`: expected a file or a name such as `debian:6.1`\n"
     );
     let said = fourtuple(&root(), &["certify", "--on", "host"]);
     assert_eq!(said.status, 2);

@@ -1,7 +1,8 @@
-//! Kernel images out of Debian's packages, fetched with apt and unpacked with dpkg-deb; nothing is installed.
+//! Kernel images from Debian packages, downloaded with `apt-get` and unpacked with `dpkg-deb`.
+//! Nothing is installed.
 //!
-//! The machine's own lists come first. Kernels of other Debian releases are found with lists of our own, kept in the cache directory, made from
-//! the places that the machine's apt already takes Debian from.
+//! The machine's own package lists are tried first. Kernels of other Debian releases are found with
+//! lists kept in the cache directory, made from the mirrors that the machine's apt already uses.
 
 use crate::image::Image;
 use crate::tar;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-/// The releases whose kernels are offered, oldest first; security updates for those that have them.
+/// Debian releases whose kernels are offered, oldest first.
 const SUITES: [&str; 7] = [
     "bullseye",
     "bookworm",
@@ -24,12 +25,12 @@ const SUITES: [&str; 7] = [
 ];
 const SECURITY_SUITES: [&str; 3] = ["bullseye-security", "bookworm-security", "trixie-security"];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-/// How many packages are asked for, at most, until one is there.
+/// Maximum number of packages tried before the first error is reported.
 const TRIES: usize = 8;
-/// How old our lists may get.
+/// Age after which the cached package lists are updated.
 const LISTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The kernel that `version` begins to name: one that was fetched before, or the newest on offer.
+/// Returns the kernel whose version starts with `version`: a cached one, or the newest on offer.
 pub(crate) fn image(version: &str) -> Result<Image, String> {
     let cache = cache()?;
     let known = fs::read_dir(&cache).into_iter().flatten().flatten();
@@ -42,7 +43,7 @@ pub(crate) fn image(version: &str) -> Result<Image, String> {
         return unpacked(&cache.join(package));
     }
     match fetch_newest(&Apt::machine(), version, &cache) {
-        // The machine's own lists miss other releases, and may name packages that are no longer there.
+        // The machine's own lists lack other releases, and may name packages that are gone.
         Ok(None) | Err(_) => {}
         Ok(Some(image)) => return Ok(image),
     }
@@ -50,7 +51,8 @@ pub(crate) fn image(version: &str) -> Result<Image, String> {
     found.ok_or_else(|| "Debian has no such kernel (for cloud machines, amd64)".into())
 }
 
-/// The newest package that can be had; a list may be ahead of the place that it is the list of.
+/// Downloads the newest package that is available: a list may name packages that its mirror does
+/// not have yet.
 fn fetch_newest(apt: &Apt, version: &str, cache: &Path) -> Result<Option<Image>, String> {
     let mut first_error = None;
     for package in newest_first(apt.packages()?.into_iter(), version)
@@ -82,7 +84,7 @@ pub(crate) fn versions() -> Result<Vec<String>, String> {
     Ok(versions)
 }
 
-/// Where images are kept.
+/// The directory in which images are kept.
 fn cache() -> Result<PathBuf, String> {
     let absolute = |name| {
         std::env::var_os(name)
@@ -102,16 +104,17 @@ fn cache() -> Result<PathBuf, String> {
 fn version_of(package: &str) -> Option<&str> {
     let rest = package.strip_prefix("linux-image-")?;
     let rest = rest.strip_suffix("-unsigned").unwrap_or(rest);
-    // Without a patch level it is a package that only names another one.
+    // Without a patch level it is a metapackage that depends on the real one.
     rest.strip_suffix("-cloud-amd64")
         .filter(|v| v.matches('.').count() >= 2)
 }
 
-/// The packages that `wanted` begins to name, the newest first; one that was signed for booting before its unsigned twin.
+/// The packages whose version starts with `wanted`, newest first. A signed package precedes its
+/// unsigned twin.
 fn newest_first(packages: impl Iterator<Item = String>, wanted: &str) -> Vec<String> {
     let begins = |version: &str| {
         let rest = version.strip_prefix(wanted);
-        // 6.1 is not to find 6.12.
+        // `6.1` must not match `6.12`.
         rest.is_some_and(|r| !wanted.is_empty() && !r.starts_with(|c: char| c.is_ascii_digit()))
     };
     let mut found: Vec<_> = packages
@@ -123,7 +126,7 @@ fn newest_first(packages: impl Iterator<Item = String>, wanted: &str) -> Vec<Str
     found
 }
 
-/// Numbers compare as numbers, all else as text.
+/// Compares versions: numbers as numbers, everything else as text.
 fn by_version(a: &str, b: &str) -> Ordering {
     let parts = |s: &str| -> Vec<(u64, String)> {
         s.split(['.', '-', '+'])
@@ -133,7 +136,7 @@ fn by_version(a: &str, b: &str) -> Ordering {
     parts(a).cmp(&parts(b))
 }
 
-/// Apt with the lists that it is to use.
+/// Apt with the options that select its package lists.
 struct Apt {
     options: Vec<String>,
 }
@@ -145,7 +148,7 @@ impl Apt {
         }
     }
 
-    /// Lists of all releases, brought up to date when they are old.
+    /// Package lists of all releases, updated when they are older than [`LISTS_AGE`].
     fn with_other_releases(cache: &Path) -> Result<Apt, String> {
         let home = cache.join(".apt");
         let said = |e: std::io::Error| format!("{}: {e}", home.display());
@@ -167,7 +170,7 @@ impl Apt {
             apt.options.push(format!("{name}={}", value.display()));
         }
         apt.options.push("Acquire::Languages=none".into());
-        // Descriptions for software shops are as large as the lists themselves.
+        // DEP-11 metadata (for graphical package managers) is as large as the lists themselves.
         apt.options
             .push("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into());
         let stamp = home.join("updated");
@@ -180,7 +183,7 @@ impl Apt {
             });
         if !fresh || fs::read_to_string(&sources).ok().as_deref() != Some(&text) {
             fs::write(&sources, text).map_err(said)?;
-            // A release that one of the places does not have makes it fail, with the other lists in place.
+            // The update fails if a mirror lacks one release, with the other lists in place.
             let updated = apt.output("apt-get", ["-qq", "update"]);
             if apt.packages()?.is_empty() {
                 updated?;
@@ -242,7 +245,7 @@ fn run(command: &mut Command) -> Result<Vec<u8>, String> {
     Err(format!("{program} failed: {line}"))
 }
 
-/// A list of sources for all releases, from the places in `targets` (lines of address and label).
+/// Writes a `sources.list` for all releases from the mirrors in `targets` (lines of URI and label).
 fn other_releases(targets: &str) -> Result<String, String> {
     let place = |label: &str| {
         targets
@@ -266,22 +269,22 @@ fn other_releases(targets: &str) -> Result<String, String> {
         }
     }
     if text.is_empty() {
-        Err("apt has no place to take Debian's packages from".into())
+        Err("apt has no mirror for Debian packages".into())
     } else {
         Ok(text)
     }
 }
 
-/// Fetches a package and keeps its kernel and the modules that are of use.
+/// Downloads a package and keeps its kernel and the modules needed.
 fn fetch(apt: &Apt, package: &str, cache: &Path) -> Result<Image, String> {
     let said = |e: std::io::Error| format!("{}: {e}", cache.display());
-    // Made under another name and then renamed, so that what is there is complete.
+    // Written under a temporary name and renamed, so that a cached directory is always complete.
     let unfinished = cache.join(format!(".{package}.{}", std::process::id()));
     fs::create_dir_all(&unfinished).map_err(said)?;
     let result = fetch_into(apt, package, &unfinished).and_then(|()| {
         let home = cache.join(package);
         match fs::rename(&unfinished, &home) {
-            // Somebody else may have been quicker.
+            // Another process may have renamed its copy first.
             Err(_) if home.join("vmlinuz").exists() => {}
             r => r.map_err(said)?,
         }
@@ -296,15 +299,15 @@ fn fetch_into(apt: &Apt, package: &str, dir: &Path) -> Result<(), String> {
     if let Some(kernel) = kernel_in(&files) {
         return keep(dir, kernel, &files);
     }
-    // Since Linux 7.0 the package only names the ones with the kernel and with its modules.
+    // Since Linux 7.0 the package only depends on the ones with the kernel and its modules.
     let version = version_of(package).unwrap_or("");
     let files = files_of(apt, &format!("linux-binary-{version}-cloud-amd64"), dir)?;
-    let kernel = kernel_in(&files).ok_or("the package has no kernel in it")?;
+    let kernel = kernel_in(&files).ok_or("the package contains no kernel")?;
     let modules = files_of(apt, &format!("linux-modules-{version}-cloud-amd64"), dir)?;
     keep(dir, kernel, &modules)
 }
 
-/// The content of a package, as a tar archive.
+/// The content of a package as a tar archive.
 fn files_of(apt: &Apt, package: &str, dir: &Path) -> Result<Vec<u8>, String> {
     apt.run("apt-get", ["-qq", "download", package].map(OsStr::new), dir)?;
     let said = |e: std::io::Error| format!("{}: {e}", dir.display());
@@ -329,7 +332,7 @@ fn kernel_in(files: &[u8]) -> Option<&[u8]> {
     tar::find(files, is_kernel).map(|(_, kernel)| kernel)
 }
 
-/// Writes the kernel, and veth out of `modules` where it is there.
+/// Writes the kernel, and the veth module if `modules` contains it.
 fn keep(dir: &Path, kernel: &[u8], modules: &[u8]) -> Result<(), String> {
     let said = |e: std::io::Error| format!("{}: {e}", dir.display());
     if let Some((name, module)) = tar::find(modules, |name| name.contains("/drivers/net/veth.ko")) {
@@ -342,7 +345,7 @@ fn keep(dir: &Path, kernel: &[u8], modules: &[u8]) -> Result<(), String> {
     fs::write(dir.join("vmlinuz"), kernel).map_err(said)
 }
 
-/// The image in a directory of the cache.
+/// The image in a cache directory.
 fn unpacked(dir: &Path) -> Result<Image, String> {
     let package = dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let name = format!("debian:{}", version_of(package).unwrap_or(package));
@@ -362,7 +365,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_version_that_begins_as_asked_comes_first() {
+    fn newest_version_with_the_prefix_comes_first() {
         let names = [
             "6.1.0-9",
             "6.1.0-56",

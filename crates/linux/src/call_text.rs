@@ -1,9 +1,9 @@
-//! Calls in words.
+//! Descriptions of calls for messages.
 
 use crate::program::Call;
 
-/// A call, such as `plain.1 connect 192.168.0.5:3000`.
-pub(crate) fn call(call: &Call) -> String {
+/// Describes a call, such as `plain.1 connect 192.168.0.5:3000`.
+pub(crate) fn describe(call: &Call) -> String {
     let sock = call.sock().unwrap_or_default();
     match call {
         Call::Ns => "a new namespace".to_owned(),

@@ -1,11 +1,11 @@
-//! Calls of programs in the model's terms.
+//! Translation of program steps into the model's operations.
 
 use crate::options::sock_opt;
 use crate::program::{Call, Program, Step};
 use fourtuple_kernel as model;
 use fourtuple_kernel::follow::Op;
 
-/// What comes before the first step: the namespaces, and their settings.
+/// The operations before the first step: they make the namespaces and set their sysctls.
 pub(crate) fn beginning(program: &Program) -> Vec<Op> {
     if program.hosts.is_empty() {
         return vec![Op::Ns];
@@ -22,12 +22,12 @@ pub(crate) fn beginning(program: &Program) -> Vec<Op> {
     ops
 }
 
-/// Whether it writes a sysctl that the model does not know: it changes no port.
+/// Returns true for a sysctl that the model does not know; it has no effect on ports.
 pub(crate) fn is_unknown(op: &Op) -> bool {
     matches!(op, Op::Sysctl { key, .. } if !model::sysctl_names().contains(&key.as_str()))
 }
 
-/// Numbers for the names that a program makes up.
+/// Numbers of the sockets and hosts that a program names.
 pub(crate) struct Names {
     socks: Vec<String>,
     hosts: Vec<String>,
@@ -45,7 +45,7 @@ impl Names {
         }
     }
 
-    /// The number of a socket.
+    /// The number of a socket, assigned at its first use.
     pub(crate) fn sock(&mut self, name: &str) -> usize {
         match self.socks.iter().position(|n| n == name) {
             Some(i) => i,
@@ -64,11 +64,11 @@ impl Names {
                 .hosts
                 .iter()
                 .position(|h| h == name)
-                .ok_or_else(|| format!("there is no host `{name}`")),
+                .ok_or_else(|| format!("unknown host `{name}`")),
         }
     }
 
-    /// The call in the model's terms.
+    /// Translates a step into an operation of the model.
     pub(crate) fn op(&mut self, step: &Step) -> Result<Op, String> {
         let host = self.host(step)?;
         Ok(match &step.call {

@@ -1,4 +1,4 @@
-//! Initial file systems, built in memory in the "newc" form of cpio.
+//! An initial file system, built in memory as a "newc" cpio archive.
 
 const REGULAR: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
@@ -16,7 +16,7 @@ impl Archive {
         self.entry(name, DIRECTORY | 0o755, (0, 0), &[]);
     }
 
-    /// A character device by its numbers. The kernel makes it, so no file system for devices is needed.
+    /// Adds a character device. The kernel creates the node, so the guest needs no devtmpfs.
     pub(crate) fn device(&mut self, name: &str, major: u32, minor: u32) {
         self.entry(name, CHARACTER_DEVICE | 0o600, (major, minor), &[]);
     }
@@ -29,7 +29,8 @@ impl Archive {
         self.entries += 1;
         let size = content.len() as u32;
         let name_size = name.len() as u32 + 1;
-        // inode, mode, uid, gid, links, time, size, the file system's device, the entry's device, name's size, no checksum.
+        // inode, mode, uid, gid, links, mtime, size, device of the file system (major, minor),
+        // device of the entry (major, minor), size of the name, no checksum.
         let fields = [
             self.entries,
             mode,

@@ -4,15 +4,15 @@
 //! with the profile of that very kernel, and every answer must be one that the profile allows. A case for kernels that behave
 //! otherwise is not run.
 
+use crate::call_text;
 use crate::error::RunError;
 use crate::fuzz::has_history;
 use crate::judge::{Counterexample, Judge};
-use crate::on::On;
 use crate::release::profile_of;
 use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
 use crate::shrink::shrink;
-use crate::words;
+use crate::target::Target;
 use fourtuple_harness::{Cannot, Disallowed, Engine, Followed, Model, RunReport, Standing};
 use fourtuple_kernel::Seeded;
 use fourtuple_kernel::profile::Profile;
@@ -30,8 +30,8 @@ const MOST_CALLS: usize = 4_000;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A real kernel that runs scenarios.
-pub struct Real {
-    on: On,
+pub struct KernelEngine {
+    on: Target,
     profile: Profile,
     max_wait: Duration,
     /// What has been run ahead, by [`key`].
@@ -47,7 +47,7 @@ struct Ran {
     followed: Followed,
 }
 
-impl Real {
+impl KernelEngine {
     /// `host`, or an image as [`crate::Image::named`] takes it; `max_wait` is how long a scenario may wait on `host`. The kernel is
     /// believed to have `profile`, or without one the profile that its release stands for.
     ///
@@ -57,12 +57,12 @@ impl Real {
         name: &str,
         profile: Option<Profile>,
         max_wait: Duration,
-    ) -> Result<Real, RunError> {
-        let on = On::named(name, None)?;
+    ) -> Result<KernelEngine, RunError> {
+        let on = Target::named(name, None)?;
         let profile = profile
             .or_else(|| profile_of(on.release()))
             .ok_or_else(|| RunError::NoProfile(on.name()))?;
-        Ok(Real {
+        Ok(KernelEngine {
             on,
             profile,
             max_wait,
@@ -77,7 +77,7 @@ impl Real {
     }
 
     /// The kernel.
-    pub fn on(&self) -> &On {
+    pub fn on(&self) -> &Target {
         &self.on
     }
 
@@ -181,7 +181,7 @@ impl Real {
 
     /// What is wrong, with the smallest scenario that the kernel shows it with.
     fn disallowed(&self, answered: &Answered, found: &Counterexample) -> Disallowed {
-        let call = words::call(&answered.program.steps[found.step].call);
+        let call = call_text::describe(&answered.program.steps[found.step].call);
         let n = answered.owners.get(found.step).copied().unwrap_or(0);
         let shrunk = shrink(&self.on, self.profile.behaviours, &answered.program, found);
         // A kernel that does not do it again has still done it.
@@ -205,7 +205,7 @@ impl Real {
     }
 }
 
-impl Engine for Real {
+impl Engine for KernelEngine {
     fn broken(&self) -> Option<String> {
         lock(&self.broken).clone()
     }

@@ -1,60 +1,62 @@
-//! Why a run did not come to an end.
+//! Errors of runs on real kernels.
 
 use crate::plan::{ProgramError, SetupFailure};
 use crate::program::{Call, Outcome, Program};
 use fourtuple_syscall::Errno;
 
-/// Why programs were not run, or not to their end.
+/// The reason why a program did not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// This machine cannot run them; the text is one line.
+    /// This machine cannot run programs; the text is one line.
     #[error("{0}")]
     Unavailable(String),
-    /// The model knows no kernel of that release.
-    #[error("no profile is known to be that of {0}")]
+    /// No profile matches the kernel's release.
+    #[error("no profile is known for kernel release `{0}`")]
     NoProfile(String),
-    /// A program cannot be run anywhere.
+    /// The program is invalid on every kernel.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// A program's sockets belong to several users, and the kernel does not let the caller have more than one.
+    /// The sockets of a program belong to several users, which needs root.
     #[error("program `{program}`: sockets of several users need root")]
     Users {
         /// The program.
         program: String,
     },
-    /// The kernel did not make the program's hosts.
-    #[error("program `{program}`: this kernel does not give {what} ({errno})")]
+    /// The kernel failed to set up the program's hosts.
+    #[error("program `{program}`: the kernel failed to make {what} ({errno})")]
     Setup {
         /// The program.
         program: String,
-        /// What the kernel did not make.
+        /// The part of the topology that failed.
         what: String,
-        /// Its reason.
+        /// The error that it failed with.
         errno: Errno,
     },
-    /// The machine had no more file descriptors or memory for a program's sockets: what they answered says nothing about the
-    /// kernel's rules.
-    #[error("program `{program}`: this machine has no more of what its sockets need ({errno})")]
+    /// The machine ran out of file descriptors or memory for a program's sockets: their results say
+    /// nothing about the kernel's port rules.
+    #[error(
+        "program `{program}`: this machine has not enough file descriptors or memory for its sockets ({errno})"
+    )]
     Shortage {
         /// The program.
         program: String,
-        /// The first answer that says so.
+        /// The first result that reports it.
         errno: Errno,
     },
     /// The run ended too early.
     #[error("{message}{}", console_text(.console))]
     Broken {
-        /// What happened.
+        /// The failure.
         message: String,
-        /// The last lines of the machine's console, where it has one.
+        /// The last lines of the machine's console, if it has one.
         console: String,
     },
 }
 
-/// What a kernel answers that has no more of something to give.
+/// Errors of a setup operation for which the kernel lacks a resource.
 const SCARCE: [&str; 6] = ["ENOMEM", "ENOSPC", "EMFILE", "ENFILE", "EAGAIN", "ENOBUFS"];
 
-/// What calls answer on a machine that has no more file descriptors or memory, whatever the state of the ports is.
+/// Errors of a call for want of file descriptors or memory, independent of the state of the ports.
 const SHORT: [&str; 4] = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"];
 
 fn console_text(console: &str) -> String {
@@ -66,8 +68,8 @@ fn console_text(console: &str) -> String {
 }
 
 impl RunError {
-    /// Whether the machine, not the program, is why it did not run to its end: the run broke off, or there was not enough of
-    /// something for its hosts.
+    /// Returns true if the machine, not the program, ended the run: the guest stopped, or it lacked
+    /// the resources for the hosts.
     pub fn breaks_off(&self) -> bool {
         match self {
             RunError::Broken { .. } | RunError::Shortage { .. } => true,
@@ -76,13 +78,13 @@ impl RunError {
         }
     }
 
-    /// The error of a program whose sockets found a shortage.
+    /// The error of a program whose sockets ran into a shortage.
     pub(crate) fn shortage(program: &Program) -> Option<RunError> {
         let errno = program.steps.iter().find_map(|step| {
             let Outcome::Errno(errno) = step.answer.as_ref()?.result else {
                 return None;
             };
-            // A socket that cannot be made for want of a process to make it.
+            // EAGAIN: no new process to make the socket in.
             let is_process =
                 matches!(step.call, Call::Socket { .. }) && errno.to_string() == "EAGAIN";
             (is_process || SHORT.contains(&errno.to_string().as_str())).then_some(errno)
@@ -101,7 +103,7 @@ impl RunError {
         }
     }
 
-    /// The same error as one that ends a run.
+    /// The same error as one that ends the whole run.
     pub(crate) fn into_broken(self) -> RunError {
         match self {
             RunError::Broken { .. } => self,

@@ -1,67 +1,67 @@
-//! Random programs on a real kernel, each followed by the model.
+//! Random programs on a real kernel, whose answers the model checks.
 
 use crate::error::RunError;
 use crate::generate;
 use crate::judge::{Counterexample, Judge, MOST_TRIED};
-use crate::on::On;
 use crate::program::Program;
+use crate::target::Target;
 use fourtuple_harness::threads;
 use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
 use fourtuple_kernel::{Asked, Behaviours};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What to run.
+/// A run of random programs.
 #[derive(Clone, Debug)]
 pub struct Campaign {
     /// The kernel.
-    pub on: On,
-    /// What is believed of it.
+    pub on: Target,
+    /// The expected behaviours of the kernel.
     pub behaviours: Behaviours,
     /// The seed of the programs.
     pub seed: u64,
-    /// The number of the first program.
+    /// Number of the first program.
     pub first: u64,
-    /// How many programs.
+    /// Number of programs.
     pub count: usize,
-    /// Whether all programs are to be given back with their answers.
+    /// Keep all programs with their answers in [`Findings::kept`].
     pub keep: bool,
 }
 
-/// What came of it.
+/// The results of a campaign.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// Programs that ran.
     pub programs: u64,
     /// Calls that were judged.
     pub calls: u64,
-    /// What came of each program, in their order.
+    /// The outcome of each program, in order.
     pub tallies: Vec<Tally>,
-    /// The most states of the kernel that explained a program's answers at once.
+    /// The most model states that were consistent with a program's answers at once.
     pub most_beliefs: usize,
-    /// The programs with their answers, where they are kept.
+    /// The programs with their answers, if the campaign keeps them.
     pub kept: Vec<(usize, Program)>,
 }
 
-/// What came of one program.
+/// The outcome of one program.
 #[derive(Debug)]
 pub struct Tally {
-    /// Which of the campaign's programs, from 0.
+    /// Number of the program in the campaign, from 0.
     pub number: usize,
     /// Calls that were judged.
     pub calls: u64,
-    /// How the judgement ended.
+    /// The verdict.
     pub end: End,
 }
 
-/// How the judgement of a program ended.
+/// The verdict on a program.
 #[derive(Debug)]
 pub enum End {
     /// Every answer is allowed.
     Allowed,
     /// An answer is not allowed.
     Disallowed(Box<(Program, Counterexample)>),
-    /// It did not run, or could not be followed, and why.
+    /// The program did not run or was not checked, and the reason.
     LeftOut(String),
 }
 
@@ -74,7 +74,7 @@ impl Findings {
         })
     }
 
-    /// Why programs did not run, or could not be followed.
+    /// The reasons why programs did not run or were not checked.
     pub fn left_out(&self) -> impl Iterator<Item = &str> {
         self.tallies.iter().filter_map(|tally| match &tally.end {
             End::LeftOut(why) => Some(&**why),
@@ -83,15 +83,16 @@ impl Findings {
     }
 }
 
-/// Whether programs of these kernels see what those before them left behind, so that they must be followed in order.
+/// Returns true for kernels on which programs see state that earlier ones left behind, so that they
+/// must be checked in order.
 pub fn has_history(b: &Behaviours) -> bool {
     b.perturb == Perturb::Hint || matches!(b.tw_timer, TwTimer::SlotWheel | TwTimer::SlotWheelQuick)
 }
 
-/// Runs a campaign. `progress` gets the number of programs that are done.
+/// Runs a campaign. `progress` is called with the number of finished programs.
 ///
 /// # Errors
-/// When the kernel cannot be used any more.
+/// An error that ends the run: the kernel cannot be used any more.
 pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Findings, RunError> {
     let kind = campaign.on.kind();
     let history = has_history(&campaign.behaviours);
@@ -159,24 +160,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A profile with one behaviour changed, and who notices.
+/// A profile with one behaviour changed, and the programs that detect the change.
 #[derive(Clone, Debug)]
 pub struct Flip {
     /// The behaviour.
     pub name: &'static str,
-    /// Its wrong value.
+    /// The wrong value.
     pub value: String,
     /// The changed profile.
     pub behaviours: Behaviours,
-    /// Which of the programs, from 0, get an answer that this profile does not allow: the first few.
+    /// The first programs, by number from 0, with an answer that this profile does not allow.
     pub noticed: Vec<(usize, Counterexample)>,
 }
 
-/// Judges the same answers by every profile that differs from the right one in a single behaviour, until `most` programs have noticed.
-/// `asked` is what each program's answers can hang on, of [`asked`].
+/// Checks the same answers with every profile that differs from the right one in a single
+/// behaviour, until `most` programs detect the change. `asked` holds the observed flags of each
+/// program, as returned by [`asked`].
 ///
-/// A changed profile whose kernels remember something of one program in the next one is followed from a fresh boot each time where the right
-/// one's do not: the programs ran side by side, in no order. What takes too long to follow counts as not noticed.
+/// If the changed profile's kernel keeps state between programs and the right one's does not, each
+/// program is checked from a fresh boot: the programs ran concurrently, in no order. A check that
+/// exceeds its limit counts as not detected.
 pub fn flip(
     right: &Behaviours,
     programs: &[Program],

@@ -1,11 +1,11 @@
-//! The guest program that this library carries.
+//! The guest program that this library contains.
 
 /// The executable; empty where it could not be built.
 static BINARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.bin"));
-/// Why it could not be built.
+/// The reason why it could not be built.
 static REASON: &str = include_str!(concat!(env!("OUT_DIR"), "/guest.reason"));
 
-/// The guest program, or in one line why there is none.
+/// Returns the guest program, or one line with the reason why there is none.
 pub(crate) fn binary() -> Result<&'static [u8], String> {
     if BINARY.is_empty() {
         Err(REASON.to_owned())

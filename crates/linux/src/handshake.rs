@@ -1,4 +1,4 @@
-//! The guest's first word: who is there, or why it cannot run.
+//! The handshake of a guest: the kernel that it runs on, or the reason why it cannot run.
 
 use crate::wire::*;
 use fourtuple_syscall::Errno;
@@ -6,15 +6,15 @@ use fourtuple_syscall::Errno;
 /// A guest that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hello {
-    /// What uname calls the kernel.
+    /// The release that uname reports.
     pub(crate) release: String,
     /// Sockets cannot belong to different users.
     pub(crate) one_uid: bool,
 }
 
-/// Understands a hello frame; the error is one line.
+/// Parses a hello frame; the error is one line.
 pub(crate) fn parse(frame: &[u8]) -> Result<Hello, String> {
-    let strange = || "the guest program said something that is not understood".to_owned();
+    let strange = || "invalid hello frame from the guest program".to_owned();
     let rest = frame.strip_prefix(&MAGIC).ok_or_else(strange)?;
     let (head, release) = rest.split_first_chunk::<7>().ok_or_else(strange)?;
     let [version, stage, e0, e1, e2, e3, flags] = *head;
@@ -27,7 +27,7 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Hello, String> {
         STAGE_NAMESPACES => Some("not permitted to make network and user namespaces"),
         STAGE_USER_MAP => Some("not permitted to map a user into a namespace"),
         STAGE_FORK => Some("cannot start a process"),
-        STAGE_PROC => Some("/proc/sys/net cannot be written to in a namespace"),
+        STAGE_PROC => Some("failed to write to /proc/sys/net in a namespace"),
         _ => return Err(strange()),
     };
     if let Some(reason) = reason {

@@ -1,11 +1,12 @@
 //! The running kernel, in namespaces of its own.
 //!
-//! The guest program is started as a child. It takes network, mount and process namespaces (as root, or inside a user
-//! namespace), so nothing that a program does is seen outside, and the kernel ends everything in them together. Its
-//! standard input is also its lifeline: when that is closed, also because this process was killed, it and all its namespaces go.
+//! The guest program runs as a child process. It makes network, mount and PID namespaces (as root,
+//! or inside a user namespace), so that programs have no effect outside, and the kernel removes
+//! everything in them together. The child also ends when its standard input is closed, which
+//! happens even if this process is killed.
 
 use crate::error::RunError;
-use crate::hello::{self, Hello};
+use crate::handshake::{self, Hello};
 use crate::job::Job;
 use crate::plan::{AnswerError, Plan};
 use crate::program::Program;
@@ -19,15 +20,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::{fs, thread};
 
-/// A guest on the running kernel. Programs run on it one after the other, each in namespaces of its own; dropping it ends it at
-/// once, whatever it is doing.
+/// A guest on the running kernel. Programs run on it one after the other, each in namespaces of its
+/// own. Dropping it ends the guest at once.
 pub struct Host {
     child: Child,
-    /// Taken when the guest is to end.
+    /// Taken to end the guest.
     input: Option<ChildStdin>,
     output: io::BufReader<ChildStdout>,
     hello: Hello,
-    /// The guest's executable, which has to outlive its start.
+    /// The guest's executable, which must outlive its start.
     _binary: File,
 }
 
@@ -67,27 +68,29 @@ impl Host {
         let frame = host
             .frame()
             .map_err(|_| unavailable("the guest program did not answer".into()))?;
-        host.hello = hello::parse(&frame).map_err(unavailable)?;
+        host.hello = handshake::parse(&frame).map_err(unavailable)?;
         Ok(host)
     }
 
-    /// What uname calls the kernel.
+    /// The release that uname reports.
     pub fn release(&self) -> &str {
         &self.hello.release
     }
 
-    /// Whether sockets can belong to different users, for which the caller has to be root.
+    /// True if sockets can belong to different users, which needs root.
     pub fn has_users(&self) -> bool {
         !self.hello.one_uid
     }
 
-    /// Runs one program and gives it back with its answers. After [`RunError::Broken`] the guest is of no more use.
+    /// Runs one program and returns it with its answers. After [`RunError::Broken`] the guest
+    /// cannot be used any more.
     pub fn run(&mut self, program: &Program) -> Result<Program, RunError> {
         self.run_job(program)
     }
 
-    /// Runs programs in order, sending ahead, and hands over each one as it is done. What is wrong with a single program is handed
-    /// over in its place; only what ends the run comes back.
+    /// Runs programs in order, sending ahead, and passes each one to `done` as it ends. The error
+    /// of a single program is passed to `done` as well; only an error that ends the run is
+    /// returned.
     pub fn run_each(
         &mut self,
         programs: &[Program],
@@ -96,7 +99,7 @@ impl Host {
         self.run_jobs(programs, done)
     }
 
-    /// Runs one thing that can be planned.
+    /// Runs one request.
     pub(crate) fn run_job<J: Job>(&mut self, job: &J) -> Result<J::Answered, RunError> {
         let mut answers = None;
         self.run_jobs(std::slice::from_ref(job), |_, answer| {
@@ -105,7 +108,7 @@ impl Host {
         answers.unwrap_or_else(|| Err(RunError::broken("the guest program ended too early")))
     }
 
-    /// [`Host::run_each`] for anything that can be planned.
+    /// [`Host::run_each`] for any request.
     pub(crate) fn run_jobs<J: Job>(
         &mut self,
         jobs: &[J],
@@ -116,7 +119,7 @@ impl Host {
             return Err(RunError::broken("the guest program has ended"));
         };
         let result = thread::scope(|scope| {
-            // Both pipes are of limited size, so writing and reading must not wait for each other.
+            // Both pipes have limited capacity: writing and reading must not wait for each other.
             let write = || {
                 plans
                     .iter()
@@ -125,7 +128,7 @@ impl Host {
             };
             let writer = thread::Builder::new()
                 .spawn_scoped(scope, write)
-                .map_err(|e| RunError::broken(format!("there is no thread to be had ({e})")))?;
+                .map_err(|e| RunError::broken(format!("failed to start a thread ({e})")))?;
             let mut result = Ok(());
             for (i, plan) in plans.iter().enumerate() {
                 match plan {
@@ -139,7 +142,7 @@ impl Host {
                     Err(e) => done(i, Err(e.again())),
                 }
             }
-            // A guest that broke off does not read any more, and a writer that waits for it gets an error once it is gone.
+            // A guest that stopped does not read any more; killing it ends a blocked write.
             if result.is_err() {
                 let _ = self.child.kill();
             }
@@ -183,13 +186,13 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // The guest watches the other end of this pipe. Waiting for it means that all its processes are gone afterwards.
+        // The guest watches the other end of this pipe. After the wait all its processes are gone.
         drop(self.input.take());
         let _ = self.child.wait();
     }
 }
 
-/// A program that was not sent.
+/// A program that was refused before it was sent.
 enum Refusal {
     Program(crate::plan::ProgramError),
     Users(String),
@@ -206,19 +209,20 @@ impl Refusal {
     }
 }
 
-/// The path to start a memory file by.
+/// The path from which a memory file can be executed.
 fn executable(file: File) -> io::Result<(PathBuf, File)> {
     let path = sys::path_of(&file);
-    // Said here because starting it would only say that there is no such file.
+    // Reported here because spawn() would only say that the file does not exist.
     fs::metadata(&path).map_err(|_| io::Error::other("/proc is not mounted"))?;
     Ok((path, file))
 }
 
-/// The answers of each program in order, or why it has none.
+/// The outcome of each program, in order.
 pub type Answers = Vec<Result<Program, RunError>>;
 
-/// Runs programs on `jobs` guests at a time. With one job they run in order, as in a trace of one boot; with more, what the whole machine
-/// shares comes to them in any order. Programs that sleep cost nothing while they do, so for those more jobs than processors are of use.
+/// Runs programs on `jobs` guests at a time. With one job they run in order, as in a recording of
+/// one boot; with more, state that the whole machine shares reaches them in any order. Sleeping
+/// programs use no CPU, so more jobs than CPUs are useful for those.
 pub fn run_all(programs: &[Program], jobs: usize) -> Result<Answers, RunError> {
     let jobs = jobs.clamp(1, programs.len().max(1));
     if jobs == 1 {

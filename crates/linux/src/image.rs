@@ -1,4 +1,4 @@
-//! Kernel images: files, or names such as `debian:6.1` that stand for packages.
+//! Kernel images: files, or names of packages such as `debian:6.1`.
 
 use crate::apt;
 use crate::error::RunError;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// A kernel to boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// What it is called in messages.
+    /// Name for messages.
     pub name: String,
     /// The bzImage.
     pub kernel: PathBuf,
-    /// Modules to load before the first program, in order; at most ten. Packaged kernels have veth, which joins the hosts of a topology, as
-    /// a module.
+    /// Modules to load before the first program, in order; at most ten. Packaged kernels have veth,
+    /// which links the hosts of a topology, as a module.
     pub modules: Vec<PathBuf>,
 }
 
@@ -27,8 +27,9 @@ impl Image {
         }
     }
 
-    /// What a user wrote: `debian:` and the beginning of a version, for the newest such kernel that Debian packages; or a file. A package is
-    /// fetched once and kept in the user's cache directory, so the same name stays the same kernel.
+    /// Finds an image by name: `debian:` and a version prefix for the newest such kernel that
+    /// Debian packages, or the path of a file. A package is downloaded once and kept in the user's
+    /// cache directory, so the same name stays the same kernel.
     pub fn named(name: &str) -> Result<Image, RunError> {
         match name.strip_prefix("debian:") {
             Some(version) => {
@@ -36,13 +37,13 @@ impl Image {
             }
             None if Path::new(name).exists() => Ok(Image::file(name)),
             None => Err(RunError::Unavailable(format!(
-                "{name}: neither a file nor a name such as debian:6.1"
+                "unknown kernel image `{name}`: expected a file or a name such as `debian:6.1`"
             ))),
         }
     }
 
-    /// The versions that `debian:` can be followed by on this machine, oldest first. Looks in apt's lists, and where they are old or
-    /// miss releases of Debian, fetches those first.
+    /// Lists the versions available as `debian:VERSION` on this machine, oldest first. Reads apt's
+    /// package lists, and downloads them first where they are old or lack releases of Debian.
     pub fn available() -> Result<Vec<String>, RunError> {
         apt::versions().map_err(|e| RunError::Unavailable(format!("no kernel packages: {e}")))
     }

@@ -1,20 +1,20 @@
-//! What a guest can be given to do: a program, or a scenario.
+//! Requests to a guest: programs and scenarios.
 
 use crate::plan::{AnswerError, Plan, ProgramError};
 use crate::program::Program;
 
-/// Something that becomes one frame for the guest, whose answer becomes something again.
+/// A request that is encoded as one frame for the guest, and decodes the guest's answer.
 pub(crate) trait Job: Sync {
-    /// It, with what the kernel answered.
+    /// The request with the kernel's answers.
     type Answered: Send;
 
-    /// Its name, for messages.
+    /// Name for messages.
     fn name(&self) -> &str;
 
-    /// The operations.
+    /// Encodes the operations.
     fn plan(&self) -> Result<Plan, ProgramError>;
 
-    /// Puts the guest's answer back.
+    /// Decodes the guest's answer.
     fn answered(&self, plan: &Plan, frame: &[u8]) -> Result<Self::Answered, AnswerError>;
 
     /// The calls that were made, with their answers.
@@ -45,9 +45,9 @@ impl Job for Program {
 mod tests {
     use std::collections::BTreeSet;
 
-    /// The compiler does not notice two operations of one number, and the guest takes one for the other.
+    /// Two operations with one number compile, but the guest takes one for the other.
     #[test]
-    fn operations_have_numbers_of_their_own() {
+    fn operation_numbers_are_distinct() {
         let numbers: Vec<u8> = include_str!("wire.rs")
             .lines()
             .filter_map(|line| line.strip_prefix("pub(crate) const OP_")?.split_once(" = "))

@@ -1,5 +1,5 @@
-//! Judges answers of real kernels: follows a program with the port model, call by call, and says where an answer is not one
-//! that the kernel's profile allows.
+//! Checks whether the answers of real kernels conform to a profile: runs the port model alongside a
+//! program, call by call, and reports the first answer that the profile does not allow.
 
 use crate::calls::{self, Names, beginning};
 use crate::fuzz::has_history;
@@ -9,15 +9,17 @@ use fourtuple_kernel::{Asked, Behaviours, Endpoint, Time};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// What takes more than this to follow, in calls that are tried on a state of the model, is not followed where another program can be
-/// asked instead. Where a range is not taken, ports come from the full one, and most answers could be anything.
+/// Limit of the work of a check (calls tried on a state of the model) where the program can be
+/// replaced by another one. If a range of ports is rejected, ports come from the full range, and
+/// nearly every answer is possible.
 pub(crate) const MOST_TRIED: u64 = 100_000;
 
-/// Follows one boot of one kernel, program after program. Where the kernel remembers nothing of one namespace in another, each
-/// program is followed from the start: those that ran side by side come in the order of their numbers, not of time.
+/// Checks one boot of one kernel, program after program. If the kernel shares no state between
+/// namespaces, each program is checked from the start: programs that ran concurrently are ordered
+/// by number, not by time.
 pub struct Judge {
     behaviours: Behaviours,
-    /// As it is at the boot.
+    /// The state after boot.
     booted: Follower,
     follower: Follower,
     calls: u64,
@@ -29,11 +31,11 @@ pub struct Judge {
 pub struct Counterexample {
     /// Name of the program.
     pub program: String,
-    /// The step, from 0; the steps before it are the smallest prefix that shows it.
+    /// The step, from 0. The steps before it are the shortest prefix that shows it.
     pub step: usize,
-    /// What was answered, in words.
+    /// The answer.
     pub seen: String,
-    /// What the profile allows, in words.
+    /// The answers that the profile allows.
     pub allowed: Vec<String>,
 }
 
@@ -45,7 +47,7 @@ pub struct NotFollowed {
     pub program: String,
     /// The step, from 0.
     pub step: usize,
-    /// What is missing.
+    /// The reason.
     pub what: String,
     /// Whether it is the number of explanations alone: another run of the program may well be followed.
     pub too_many: bool,

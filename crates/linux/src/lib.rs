@@ -1,8 +1,8 @@
-//! Real kernels as judges: socket programs run on the running kernel, in namespaces of their own, or on any kernel image in a
-//! virtual machine whose clock is virtual too.
+//! Real kernels as the reference: socket programs run on the running kernel, in namespaces of their
+//! own, or on any kernel image in a virtual machine whose clock is virtual too.
 //!
-//! A [`Program`] is a list of calls; running it gives the same program back with an [`Answer`] in each of its steps. [`trace`] reads
-//! and writes both as JSON Lines.
+//! A [`Program`] is a list of calls; running it returns the same program with an [`Answer`] in each
+//! of its steps. [`trace`] reads and writes both as JSON Lines.
 //!
 //! ```no_run
 //! use fourtuple_linux::{Host, trace};
@@ -14,7 +14,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Scenarios run on the same kernels through the [`engine`]s, which the model follows.
+//! Scenarios run on the same kernels through the [`engine`]s; the model checks that the answers
+//! conform.
 #![cfg_attr(
     not(target_os = "linux"),
     allow(
@@ -23,6 +24,7 @@
     )
 )]
 
+mod call_text;
 mod calls;
 pub mod engine;
 mod error;
@@ -30,11 +32,10 @@ pub mod exec;
 pub mod fuzz;
 pub mod generate;
 mod guest;
-mod hello;
+mod handshake;
 mod job;
 pub mod judge;
 mod memory;
-mod on;
 pub mod options;
 mod plan;
 pub mod play;
@@ -45,20 +46,18 @@ mod script;
 pub mod search;
 mod shrink;
 mod step_format;
+mod target;
 pub mod trace;
 #[allow(
     dead_code,
     reason = "the guest, which is compiled by itself, uses the rest"
 )]
 mod wire;
-mod words;
 
 #[cfg(target_os = "linux")]
 mod apt;
 #[cfg(target_os = "linux")]
 mod cpio;
-#[cfg(not(target_os = "linux"))]
-mod elsewhere;
 #[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
@@ -67,11 +66,11 @@ mod image;
 mod sys;
 #[cfg(target_os = "linux")]
 mod tar;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
 #[cfg(target_os = "linux")]
 mod vm;
 
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Answers, Host, Image, Vm, VmRun, run_all};
 pub use error::RunError;
 pub use fourtuple_syscall::Errno;
 #[cfg(target_os = "linux")]
@@ -79,7 +78,6 @@ pub use host::{Answers, Host, run_all};
 #[cfg(target_os = "linux")]
 pub use image::Image;
 pub use memory::Allocator;
-pub use on::On;
 pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
 pub use program::{
     Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology,
@@ -87,5 +85,8 @@ pub use program::{
 pub use release::{profile_of, profile_of_recording};
 pub use scenario_text::scenario_text;
 pub use shrink::{Shrunk, explained, farther, length, shrink};
+pub use target::Target;
+#[cfg(not(target_os = "linux"))]
+pub use unsupported::{Answers, Host, Image, Vm, VmRun, run_all};
 #[cfg(target_os = "linux")]
 pub use vm::{Vm, VmRun};

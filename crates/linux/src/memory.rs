@@ -1,16 +1,19 @@
-//! Memory that has run out is a failure of the command, with a sentence and an exit status, not a crash.
+//! Out-of-memory handling: the command reports an error and exits instead of crashing.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write as _;
 
-/// The system's allocator; the process ends with exit status 2 where that has no more memory to give.
+/// The system allocator. If it is out of memory, the process exits with status 2.
 #[derive(Debug)]
 pub struct Allocator;
 
-/// Ends the process. Nothing here allocates.
+/// Ends the process without allocating.
 #[cold]
 fn out_of_memory() -> ! {
-    let _ = std::io::stderr().write_all(b"error: there is not enough memory\n  = help: allow the command more, or ask for less: fewer scenarios, kernels, engines or connections\n");
+    let _ = std::io::stderr().write_all(
+        b"error: out of memory\n  = help: allow the command more memory, or reduce the number of \
+          scenarios, kernels, engines or connections\n",
+    );
     std::process::exit(2)
 }
 
@@ -21,7 +24,7 @@ fn checked(block: *mut u8) -> *mut u8 {
     block
 }
 
-// SAFETY: every call goes to the system's allocator as it is.
+// SAFETY: every call is passed to the system allocator unchanged.
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

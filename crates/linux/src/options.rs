@@ -3,7 +3,7 @@
 use crate::program::OptionValue;
 use fourtuple_syscall::SockOpt;
 
-/// All names that a `set` step can have.
+/// The names of all options that a `set` step accepts.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SockOpt::TABLE.iter().map(|row| row.name)
 }

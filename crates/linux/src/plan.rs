@@ -1,4 +1,4 @@
-//! A program as the guest takes it, and the guest's answer put back into the program.
+//! Encodes a program for the guest, and puts the guest's answers into the program.
 
 use crate::options;
 use crate::program::{Answer, Call, Family, HostSpec, How, Outcome, Program, Step};
@@ -7,57 +7,58 @@ use fourtuple_syscall::Errno;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// How long a connect waits before it is `WAITING`, in milliseconds, unless the step says otherwise.
+/// Time in milliseconds after which a blocking connect is `WAITING`, unless the step sets its own.
 pub const CONNECT_WAIT_MS: u32 = 3000;
-/// The same for accept, send and recv.
+/// The same time for accept, send and recv.
 pub const WAIT_MS: u32 = 20;
-/// The backlog of a listen that names none.
+/// Default backlog of listen.
 pub const BACKLOG: i32 = 128;
 
-/// The most steps of a program.
+/// Maximum number of steps of a program.
 pub(crate) const MAX_PROGRAM: usize = MAX_STEPS / 2;
 
-/// A program that cannot be run anywhere.
+/// A program that is invalid on every kernel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("program `{program}`{}: {message}", .step.map(|n| format!(", step {n}")).unwrap_or_default())]
 pub struct ProgramError {
     /// The program.
     pub program: String,
-    /// Its step, from 1, where it is one.
+    /// The step, from 1, if the error is in a step.
     pub step: Option<usize>,
-    /// What is wrong.
+    /// The error.
     pub message: String,
 }
 
 impl Program {
-    /// Whether it can be put to a kernel: all names are right, and nothing is larger than the guest takes.
+    /// Checks that a kernel can run the program: all names are known, and no limit of the guest is
+    /// exceeded.
     ///
     /// # Errors
-    /// What is wrong, or which limit it exceeds.
+    /// The first error, or the exceeded limit.
     pub fn check(&self) -> Result<(), ProgramError> {
         Plan::new(self).map(|_| ())
     }
 }
 
-/// Part of a topology that a kernel did not make.
+/// A part of a topology that a kernel failed to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SetupFailure {
     pub(crate) what: String,
     pub(crate) errno: Errno,
 }
 
-/// A program made ready to be sent.
+/// A program encoded for the guest.
 pub(crate) struct Plan {
-    /// One frame, with its length.
+    /// One frame, including its length.
     pub(crate) frame: Vec<u8>,
-    /// What the operations are that come before the program's own.
+    /// Descriptions of the setup operations before the program's own.
     setup: Vec<String>,
     /// The users that its sockets belong to.
     uids: BTreeSet<u32>,
 }
 
 impl Plan {
-    /// Whether it needs sockets of other users than the one that runs it.
+    /// True if it needs sockets of other users than the one that runs it.
     pub(crate) fn needs_users(&self) -> bool {
         self.uids.iter().any(|&uid| uid != 0)
     }
@@ -84,7 +85,7 @@ impl Plan {
         builder.finish().map_err(|m| wrong(None, m))
     }
 
-    /// The records behind those of the setup, which has to have worked.
+    /// The records after those of the setup, which must have succeeded.
     pub(crate) fn records<'a>(&self, frame: &'a [u8]) -> Result<Records<'a>, AnswerError> {
         let mut records = Records(frame);
         for what in &self.setup {
@@ -100,7 +101,7 @@ impl Plan {
         Ok(records)
     }
 
-    /// The program with the answers in `frame`, the guest's for it.
+    /// Returns the program with the answers in `frame`.
     pub(crate) fn answers(&self, program: &Program, frame: &[u8]) -> Result<Program, AnswerError> {
         let mut records = self.records(frame)?;
         let mut answered = program.clone();
@@ -112,15 +113,15 @@ impl Plan {
     }
 }
 
-/// Why there are no answers.
+/// The reason why there are no answers.
 pub(crate) enum AnswerError {
-    /// The hosts could not be made.
+    /// The hosts could not be set up.
     Setup(SetupFailure),
     /// The frame ends too early.
     Short,
 }
 
-/// Puts a program together, operation by operation.
+/// Encodes a program, operation by operation.
 #[derive(Default)]
 pub(crate) struct Builder {
     bytes: Vec<u8>,
@@ -173,8 +174,9 @@ impl Builder {
         self.op(code, host, 0, operands).map(|_| ())
     }
 
-    /// Makes the hosts, joined, with their addresses. Packets to `nowhere` leave their host and reach nobody; to any other address
-    /// that no host has, there is no route.
+    /// Adds the setup operations of the hosts: namespaces, links, addresses and sysctls. Packets to
+    /// `nowhere` leave their host and are lost; to any other address that no host has, there is no
+    /// route.
     pub(crate) fn topology(
         &mut self,
         hosts: &[HostSpec],
@@ -183,7 +185,7 @@ impl Builder {
     ) -> Result<(), String> {
         check_hosts(hosts)?;
         if hosts.len() < 2 {
-            // A program that begins by asking for one gets its own answer to that.
+            // A program whose first step makes the namespace gets its own answer to that step.
             if !begins_with_ns || !hosts.is_empty() {
                 self.setup("a network namespace".into(), OP_NS, 0, &[])?;
             }
@@ -223,7 +225,7 @@ impl Builder {
         Ok(())
     }
 
-    /// A link between every two hosts, up at both ends.
+    /// Adds a link between every two hosts, up at both ends.
     fn links(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
         for (a, b) in pairs(hosts.len()) {
             let (name, peer_name) = (interface(a, b), interface(b, a));
@@ -246,8 +248,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Routes to addresses that nobody has: over any link, whose other end passes nothing on, or into the loopback interface, which
-    /// drops what is not local.
+    /// Adds routes to addresses that no host has: over any link, whose other end does not forward,
+    /// or into the loopback interface, which drops packets that are not local.
     fn routes_to_nowhere(&mut self, hosts: &[HostSpec], nowhere: &[IpAddr]) -> Result<(), String> {
         let interface = if hosts.len() < 2 { "lo" } else { "eth0" };
         for (place, host) in hosts.iter().enumerate() {
@@ -267,7 +269,8 @@ impl Builder {
         Ok(())
     }
 
-    /// A link drops packets until the kernel has noticed, a little later, that its other end is up.
+    /// Adds waits for the links: a link drops packets until the kernel has noticed, a little later,
+    /// that its other end is up.
     fn wait_for_links(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
         for (a, b) in pairs(hosts.len()).flat_map(|(a, b)| [(a, b), (b, a)]) {
             let mut o = Vec::new();
@@ -281,7 +284,7 @@ impl Builder {
         Ok(())
     }
 
-    /// A route from every host to each address of every other one.
+    /// Adds a route from every host to each address of every other one.
     fn routes(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
         for (a, b) in pairs(hosts.len()).flat_map(|(a, b)| [(a, b), (b, a)]) {
             for to in &hosts[b].addresses {
@@ -308,12 +311,12 @@ impl Builder {
         Ok(())
     }
 
-    /// How many slots are taken: the first that is free.
+    /// Number of slots in use, which is the first free one.
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
 
-    /// The slot of a socket, which is made if there is none of that name.
+    /// The slot of a socket, allocated at the first use of its name.
     pub(crate) fn slot(&mut self, name: &str, home: u8) -> Result<u16, String> {
         if let Some(&slot) = self.slots.get(name) {
             self.homes[slot as usize] = home;
@@ -328,8 +331,8 @@ impl Builder {
         Ok(slot as u16)
     }
 
-    /// A step, done by a process; answers the number of its record. With `port_of` the port of its address is the one that the call
-    /// with that record gave.
+    /// Adds a step that is executed by a process; returns the number of its record. With `port_of`
+    /// the port of its address is taken from the record with that number.
     pub(crate) fn step(
         &mut self,
         step: &Step,
@@ -339,15 +342,12 @@ impl Builder {
     ) -> Result<usize, String> {
         let host = match &step.host {
             Some(name) if hosts.is_empty() => {
-                return Err(format!(
-                    "there is no host `{name}`, the program has no hosts"
-                ));
+                return Err(format!("unknown host `{name}`: the program has no hosts"));
             }
             Some(name) => hosts
                 .iter()
                 .position(|h| h.name == *name)
-                .ok_or_else(|| format!("there is no host `{name}`"))?
-                as u8,
+                .ok_or_else(|| format!("unknown host `{name}`"))? as u8,
             None => {
                 let slot = step.call.sock().and_then(|s| self.slots.get(s));
                 slot.map_or(0, |&slot| self.homes[slot as usize])
@@ -360,7 +360,8 @@ impl Builder {
         }
         let mut code = self.operands(&step.call, host, &mut o)?;
         if code == OP_NS && !hosts.is_empty() {
-            // The hosts' namespaces are there already, with all that is in them: nothing is to be done, which takes no time.
+            // The hosts' namespaces exist already, with everything in them: the step becomes a
+            // sleep of 0 ms.
             code = OP_SLEEP;
             o.extend(0u32.to_le_bytes());
         }
@@ -452,7 +453,7 @@ impl Builder {
         })
     }
 
-    /// Notes that sockets of this user are needed.
+    /// Registers that sockets of this user are needed.
     pub(crate) fn user(&mut self, uid: Option<u32>, without: u32) -> Result<u32, String> {
         match uid {
             Some(u32::MAX) => Err("4294967295 is not a user".into()),
@@ -473,18 +474,18 @@ fn check_hosts(hosts: &[HostSpec]) -> Result<(), String> {
     let mut addresses = BTreeSet::new();
     for host in hosts {
         if !names.insert(&host.name) {
-            return Err(format!("there are two hosts of the name `{}`", host.name));
+            return Err(format!("duplicate host name `{}`", host.name));
         }
         if let Some(ip) = host.addresses.iter().find(|ip| !addresses.insert(**ip)) {
-            return Err(format!("the address {ip} is there twice"));
+            return Err(format!("duplicate address {ip}"));
         }
-        // All of 127.0.0.0/8 and ::1 are local on every host anyway.
+        // All of 127.0.0.0/8 and ::1 are local on every host.
         if let Some(ip) = host
             .addresses
             .iter()
             .find(|ip| ip.is_loopback() || ip.is_unspecified())
         {
-            return Err(format!("{ip} cannot be given to host `{}`", host.name));
+            return Err(format!("invalid address {ip} of host `{}`", host.name));
         }
     }
     Ok(())
@@ -494,13 +495,14 @@ fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b)))
 }
 
-/// The name that host `on` has for its link to host `to`: eth0, eth1 ... in the order of the other hosts.
+/// The name on host `on` of its link to host `to`: eth0, eth1 ... in the order of the other hosts.
 fn interface(on: usize, to: usize) -> String {
     format!("eth{}", if to > on { to - 1 } else { to })
 }
 
 pub(crate) fn bytes(o: &mut Vec<u8>, value: &[u8]) {
-    // Callers' texts are checked to be short; `op` refuses what is too long for a frame.
+    // Callers check that their texts are short; `op` rejects operands that are too long for a
+    // frame.
     o.extend((value.len() as u16).to_le_bytes());
     o.extend(value);
 }
@@ -536,7 +538,8 @@ fn address(interface: &str, ip: IpAddr) -> Vec<u8> {
     o
 }
 
-/// The file of a sysctl and its value. Only `net.` is let through: that part belongs to the namespace, all else to the machine.
+/// Encodes a sysctl as a file and a value. Only `net.` is allowed: the rest is not part of the
+/// namespace.
 fn sysctl(key: &str, value: &str) -> Result<Vec<u8>, String> {
     let part = |p: &str| {
         !p.is_empty()
@@ -545,7 +548,7 @@ fn sysctl(key: &str, value: &str) -> Result<Vec<u8>, String> {
     };
     if !key.starts_with("net.") || key.len() > 200 || !key.split('.').all(part) {
         return Err(format!(
-            "sysctl `{key}`: expected a name such as net.ipv4.ip_local_port_range"
+            "invalid sysctl `{key}`: expected a name such as net.ipv4.ip_local_port_range"
         ));
     }
     if value.len() > 4000 || value.contains('\0') {
@@ -570,10 +573,10 @@ fn length(len: u32) -> Result<u32, String> {
     }
 }
 
-/// The records of a frame, one after the other.
+/// The records of a frame, in order.
 pub(crate) struct Records<'a>(pub(crate) &'a [u8]);
 
-/// What the guest says about one call.
+/// The guest's record of one call.
 pub(crate) struct Record {
     result: i16,
     at_us: u64,

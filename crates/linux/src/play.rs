@@ -1,4 +1,5 @@
-//! Plays programs on the model in the place of a kernel: the answers of a profile, in no time, in the form of a recording.
+//! Programs run on the model instead of a kernel: the answers of a profile, computed without
+//! waiting, in the form of a recording.
 
 use crate::calls::{self, Names, beginning};
 use crate::plan::{CONNECT_WAIT_MS, WAIT_MS};
@@ -11,40 +12,41 @@ use fourtuple_kernel::{Asked, Behaviours};
 pub struct Played {
     /// The program.
     pub program: Program,
-    /// Which behaviours the answers may hang on.
+    /// The behaviour flags that the answers may depend on.
     pub asked: Asked,
-    /// Out of how many ports the kernel chose one at most. Who follows the answers tries each of them, for every such call.
+    /// The largest number of ports from which the kernel chose one. A conformance check tries each
+    /// of them, for every such call.
     pub choice: u32,
 }
 
-/// Runs a program on a kernel of this profile that has just booted. The seed decides what real kernels decide by chance. Nothing where
-/// the model does not know a step.
+/// Runs a program on a kernel of this profile that has just booted. The seed replaces the kernel's
+/// random numbers. Returns `None` if the model does not know a step.
 pub fn play(behaviours: Behaviours, seed: u64, program: &Program) -> Option<Played> {
     Score::of(program)?.play(behaviours, seed)
 }
 
-/// A program in the model's terms, to be played more than once.
+/// A program translated for the model, to be run more than once.
 pub(crate) struct Score<'a> {
     program: &'a Program,
     beginning: Vec<Op>,
     steps: Vec<Part>,
 }
 
-/// A step in the model's terms.
+/// A translated step.
 struct Part {
-    /// What is asked of the model, if anything.
+    /// The operation, if the model has one for the step.
     op: Option<Op>,
-    /// The socket that has to be there.
+    /// The socket that must exist.
     needs: Option<usize>,
-    /// The socket that is there if it works.
+    /// The socket that exists after success.
     makes: Option<usize>,
-    /// The socket that is gone then.
+    /// The socket that is gone after success.
     ends: Option<usize>,
     patience: u64,
 }
 
 impl Score<'_> {
-    /// Nothing where the model does not know a step.
+    /// Translates a program. Returns `None` if the model does not know a step.
     pub(crate) fn of(program: &Program) -> Option<Score<'_>> {
         let mut names = Names::of(program);
         let mut beginning = beginning(program);
@@ -81,7 +83,7 @@ impl Score<'_> {
         })
     }
 
-    /// Runs the program on a kernel of this profile that has just booted, as [`play`] does it.
+    /// Runs the program as [`play`] does.
     pub(crate) fn play(&self, behaviours: Behaviours, seed: u64) -> Option<Played> {
         let mut steps = Vec::with_capacity(self.steps.len());
         let mut take = |answer| {
@@ -103,8 +105,8 @@ impl Score<'_> {
         })
     }
 
-    /// Whether a kernel of this profile may give these answers because it does so with this seed: that is seen in no time. If not, it
-    /// may give them all the same, which only who follows them can tell.
+    /// Returns true if a kernel of this profile gives exactly these answers with this seed. If not,
+    /// it may still allow them: only the conformance check, which is much slower, decides that.
     pub(crate) fn gives(&self, behaviours: Behaviours, seed: u64, answers: &Program) -> bool {
         let mut steps = answers.steps.iter();
         let mut all = true;
@@ -116,7 +118,8 @@ impl Score<'_> {
         self.run(behaviours, seed, &mut same).is_some() && all
     }
 
-    /// Hands each answer out, until that gives `false`. Nothing where the program cannot run.
+    /// Passes each answer to `take` until it returns `false`. Returns `None` if the program cannot
+    /// run.
     fn run(
         &self,
         behaviours: Behaviours,
@@ -126,14 +129,14 @@ impl Score<'_> {
         let mut player = Player::new(behaviours, seed);
         let mut there: Vec<bool> = Vec::new();
         for op in &self.beginning {
-            // As with the runner, a setting that is not taken is no setting of this kernel.
+            // As on a real kernel, a rejected sysctl ends the program.
             if player.step(op, 0).end != End::Ok {
                 return None;
             }
         }
         for (step, part) in self.program.steps.iter().zip(&self.steps) {
             let is_there = |n: usize| there.get(n).copied().unwrap_or(false);
-            // The runner closes what has the name, which the model is not told.
+            // The runner closes an existing socket of that name, which the model does not see.
             if part.makes.is_some_and(is_there) {
                 return None;
             }
@@ -163,7 +166,7 @@ impl Score<'_> {
     }
 }
 
-/// How long the caller waits, in nanoseconds.
+/// The time that the caller waits, in nanoseconds.
 fn patience(call: &Call) -> u64 {
     let ms = match call {
         Call::Connect { wait_ms, .. } => wait_ms.unwrap_or(CONNECT_WAIT_MS),

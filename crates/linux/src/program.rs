@@ -1,4 +1,4 @@
-//! Socket programs: what is asked of a kernel, and what it answered.
+//! Socket programs: calls, and the answers of a kernel to them.
 
 use fourtuple_syscall::Errno;
 pub use fourtuple_syscall::{Family, Shutdown as How};
@@ -8,17 +8,18 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// A list of steps that run one after the other, in namespaces that nothing ran in before.
+/// A list of steps that run one after the other, in new namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// Its name, for messages.
     pub program: String,
-    /// The hosts, each a network namespace, joined so that every address of one reaches every address of the others. Empty, the usual
-    /// case: one namespace with only the loopback interface, where all of 127.0.0.0/8 and ::1 are local.
+    /// The hosts, each a network namespace, linked so that every address of one reaches every
+    /// address of the others. Empty, the usual case: one namespace with only the loopback
+    /// interface, where all of 127.0.0.0/8 and ::1 are local.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostSpec>,
-    /// What is done.
+    /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
@@ -26,12 +27,14 @@ pub struct Program {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostSpec {
-    /// Its name; steps say on which host they run.
+    /// The name that steps refer to.
     pub name: String,
-    /// Its addresses besides loopback. The first of each family is the one that an unbound socket gets towards other hosts.
+    /// Addresses other than loopback. The first of each family is the source address of unbound
+    /// sockets towards other hosts.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
-    /// Sysctls (`net.` and below) set before the first step. One that the kernel does not take ends the run with an error.
+    /// Sysctls (`net.` and below) set before the first step. If the kernel rejects one, the run
+    /// ends with an error.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
 }
@@ -39,7 +42,7 @@ pub struct HostSpec {
 /// The hosts of a program, under the name that scenarios use for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
-    /// In the order in which they are made.
+    /// The hosts, in the order in which they are made.
     pub hosts: Vec<HostSpec>,
 }
 
@@ -54,14 +57,14 @@ impl Topology {
     }
 }
 
-/// One call and, once it was made, its answer. (On paper it is one flat object; see `step_format`.)
+/// One call and, once it was made, its answer. See `step_format` for its flat JSON form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The host it is made on. Without one: where its socket was made, or the first host.
+    /// The host on which the call is made. Default: the host of its socket, or the first host.
     pub host: Option<String>,
-    /// What is called.
+    /// The call.
     pub call: Call,
-    /// What came of it; none in a program that has not run.
+    /// The outcome; `None` in a program that has not run.
     pub answer: Option<Answer>,
 }
 
@@ -82,13 +85,13 @@ impl From<Call> for Step {
     }
 }
 
-/// What a step does. Sockets go by names that the program makes up.
+/// A call. Sockets have names that the program chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A new network namespace with only `lo`. A program without hosts begins with one, whether it says so or not; in a program with
-    /// hosts it does nothing.
+    /// Makes a network namespace with only `lo`. A program without hosts begins with one,
+    /// explicitly or not; in a program with hosts the step has no effect.
     Ns,
-    /// Gives the loopback interface another address.
+    /// Adds an address to the loopback interface.
     Addr {
         /// The address.
         at: IpAddr,
@@ -100,15 +103,15 @@ pub enum Call {
         /// The text to write.
         value: String,
     },
-    /// Makes a stream socket. A socket of that name that is still there is closed.
+    /// Makes a stream socket. An existing socket of that name is closed.
     Socket {
         /// Its name.
         sock: String,
         /// IPv4 or IPv6.
         family: Family,
-        /// The user that it belongs to; 0 without.
+        /// The user that the socket belongs to; 0 by default.
         uid: Option<u32>,
-        /// Calls on it do not wait.
+        /// Calls on the socket do not wait.
         nonblock: bool,
     },
     /// Sets a socket option; see [`crate::options`] for the names.
@@ -120,18 +123,18 @@ pub enum Call {
         /// Its value.
         value: OptionValue,
     },
-    /// Binds.
+    /// Binds the socket.
     Bind {
         /// The socket.
         sock: String,
-        /// The address; port 0 leaves the choice to the kernel.
+        /// The address; with port 0 the kernel chooses the port.
         at: SocketAddr,
     },
-    /// Listens.
+    /// Makes the socket listen.
     Listen {
         /// The socket.
         sock: String,
-        /// How many connections may wait to be accepted; 128 without.
+        /// Maximum number of connections that wait to be accepted; 128 by default.
         backlog: Option<i32>,
     },
     /// Connects. `WAITING` after 3 s, or after `wait_ms`.
@@ -149,7 +152,7 @@ pub enum Call {
         sock: String,
         /// The name of the new one.
         new: String,
-        /// The user that it belongs to; without, the listening socket's.
+        /// The user that the new socket belongs to; by default that of the listening socket.
         uid: Option<u32>,
         /// Milliseconds to wait.
         wait_ms: Option<u32>,
@@ -158,7 +161,7 @@ pub enum Call {
     Send {
         /// The socket.
         sock: String,
-        /// How many bytes.
+        /// Number of bytes.
         len: u32,
         /// Milliseconds to wait.
         wait_ms: Option<u32>,
@@ -167,7 +170,7 @@ pub enum Call {
     Recv {
         /// The socket.
         sock: String,
-        /// How many bytes at most.
+        /// Maximum number of bytes.
         len: u32,
         /// Milliseconds to wait.
         wait_ms: Option<u32>,
@@ -176,7 +179,7 @@ pub enum Call {
     Shutdown {
         /// The socket.
         sock: String,
-        /// Which.
+        /// The direction.
         how: How,
     },
     /// Connects to `AF_UNSPEC`, which undoes a connect.
@@ -184,17 +187,17 @@ pub enum Call {
         /// The socket.
         sock: String,
     },
-    /// Closes.
+    /// Closes the socket.
     Close {
         /// The socket.
         sock: String,
     },
-    /// Asks for the local address.
+    /// Returns the local address.
     Getsockname {
         /// The socket.
         sock: String,
     },
-    /// Asks for the other end's address.
+    /// Returns the peer's address.
     Getpeername {
         /// The socket.
         sock: String,
@@ -227,7 +230,7 @@ impl Call {
         }
     }
 
-    /// The same, to give it another name.
+    /// Mutable access to the name of the socket.
     pub(crate) fn sock_mut(&mut self) -> Option<&mut String> {
         match self {
             Call::Ns | Call::Addr { .. } | Call::Sysctl { .. } | Call::Sleep { .. } => None,
@@ -248,34 +251,35 @@ impl Call {
     }
 }
 
-/// What a step answered.
+/// The answer to a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// CLOCK_MONOTONIC of that machine when the call was back, in microseconds.
+    /// CLOCK_MONOTONIC of that machine when the call returned, in microseconds.
     pub at_us: u64,
-    /// How it went.
+    /// The result.
     pub result: Outcome,
-    /// The socket's local address after a bind, listen, connect or getsockname that worked. A trace keeps only the port of the first
-    /// two, so this is not there after a listen that was read from one.
+    /// The socket's local address after a successful bind, listen, connect or getsockname. A trace
+    /// keeps only the port of the first two, so it is missing after a listen that was read from
+    /// one.
     pub local: Option<SocketAddr>,
-    /// The other end's address, after an accept or getpeername that worked.
+    /// The peer's address after a successful accept or getpeername.
     pub peer: Option<SocketAddr>,
-    /// The local port after a bind or listen that worked.
+    /// The local port after a successful bind or listen.
     pub port: Option<u16>,
     /// Bytes that a send or recv moved.
     pub moved: Option<u32>,
 }
 
-/// How a call went.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It worked.
+    /// Success.
     Ok,
-    /// It failed.
+    /// Failure with an errno.
     Errno(Errno),
-    /// It was not done yet when the caller gave up.
+    /// The call was still blocking when the caller stopped waiting.
     Waiting,
-    /// There is no such socket; means nothing.
+    /// The socket does not exist, so the call was not made.
     NoSock,
 }
 

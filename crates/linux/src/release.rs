@@ -1,12 +1,12 @@
-//! Which profile a running kernel has, by what uname calls it.
+//! Profiles of running kernels, found by their release.
 
 use fourtuple_kernel::profile::{self, Profile};
 
-/// The profile of a kernel with this release; none for one that the model does not know.
+/// Returns the profile of a kernel with this release, or `None` if the model does not know it.
 pub fn profile_of(release: &str) -> Option<Profile> {
     let name = name_of(release)?;
     let exact = profile::find(&name)?;
-    // The plain name of the branch, where that is the same.
+    // The name of the branch is preferred where its profile is the same.
     let short = name.rsplit_once('.').map_or("", |(short, _)| short);
     if name.starts_with("linux-") && exact.names.iter().any(|n| n == short) {
         return profile::find(short);
@@ -30,7 +30,8 @@ fn name_of(release: &str) -> Option<String> {
     {
         return Some(name);
     }
-    // Ubuntu's 6.8 took rules of later stable branches over; build 151 was read, builds before it count as released.
+    // Ubuntu's 6.8 includes rules of later stable branches. Build 151 was inspected; earlier builds
+    // are treated as the released 6.8.
     if rest.ends_with("-generic") && (major, minor) == (6, 8) && build_of(rest) >= Some(151) {
         return Some("ubuntu-24.04".into());
     }
@@ -39,11 +40,12 @@ fn name_of(release: &str) -> Option<String> {
     {
         return Some(name);
     }
-    // Debian's kernels of these branches are long-term ones, with everything that their branch has; the release
-    // itself does not say its patch level.
+    // Debian's kernels of these branches are long-term ones, with everything that their branch has;
+    // their release does not contain the patch level.
     if rest.contains("deb") || rest.ends_with("-amd64") || rest.ends_with("-arm64") {
         match (major, minor) {
-            // Debian counts its builds of this branch; 32 is 5.10.223, 46 is 5.10.262, which has more from later kernels.
+            // The builds of this branch are numbered; 32 is 5.10.223, 46 is 5.10.262, which has
+            // more changes of later kernels.
             (5, 10) if build_of(rest).is_some_and(|n| n >= 46) => return Some("linux-5.10".into()),
             (5, 10) => return Some("debian-11".into()),
             (6, 1) => return Some("debian-12".into()),
@@ -71,7 +73,8 @@ const UBUNTU: [&str; 8] = [
     "-oracle",
 ];
 
-/// A distribution's profile that starts from a mainline version: in the order of names it follows that version.
+/// The profile of a distribution that is based on a mainline version: it comes after that version
+/// in the list of names.
 fn based_on(mainline: &str, distribution: &str) -> Option<String> {
     let names = profile::names();
     let stable = format!("{mainline}.");
@@ -80,15 +83,16 @@ fn based_on(mainline: &str, distribution: &str) -> Option<String> {
     own.find(|name| name.starts_with(distribution)).cloned()
 }
 
-/// The profile of a recorded kernel: the one that its header names or, where the release is older than the kernel which that
-/// one was read from, the profile of the distribution as released.
+/// Returns the profile of a recorded kernel: the one in its header or, for a release older than the
+/// kernel that this profile was read from, the profile of the distribution as released.
 pub fn profile_of_recording(name: &str, release: &str) -> Option<Profile> {
     let is_first = |first: &str| {
         let patch = release.strip_prefix("6.8.").and_then(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_digit());
             rest[..end.unwrap_or(rest.len())].parse::<u32>().ok()
         });
-        // Ubuntu took the stable releases up to 6.8.12 over first, and those of other branches after that.
+        // Ubuntu merged the stable releases up to 6.8.12 first, and those of other branches after
+        // that.
         first == "ubuntu-24.04" && patch.is_some_and(|patch| (1..12).contains(&patch))
     };
     match is_first(name) {
@@ -104,7 +108,7 @@ fn build_of(rest: &str) -> Option<u32> {
     digits[..end].parse().ok()
 }
 
-/// `-431.el6.x86_64` and the like.
+/// Finds the profile of a release such as `-431.el6.x86_64`.
 fn red_hat(rest: &str) -> Option<String> {
     let build = builds_of(rest);
     let of_release = |el: &str| rest.contains(el);

@@ -1,10 +1,11 @@
-//! Programs as step-form scenarios, so that what a kernel was seen to do can be run, explained and kept.
+//! Programs written as step-form scenarios, so that an observed behaviour can be run, explained and
+//! kept.
 
 use crate::program::{Call, Family, How, OptionValue, Outcome, Program};
 use std::fmt::Write as _;
 
-/// Writes the first `steps` steps of a program as a scenario for `kernel`. With `expect_last` the last step expects what the real
-/// kernel answered.
+/// Writes the first `steps` steps of a program as a scenario for `kernel`. With `expect_last` the
+/// last step expects the real kernel's answer.
 pub fn scenario_text(
     program: &Program,
     steps: usize,
@@ -49,7 +50,8 @@ pub fn scenario_text(
         if let (Some(host), Call::Socket { .. } | Call::Sysctl { .. }) = (&step.host, &step.call) {
             let _ = write!(fields, ", on: {host}");
         }
-        // A sysctl is no socket call: the format has nothing to expect of it, and the outcome notes where it is refused.
+        // A sysctl is not a socket call: the format cannot expect its result, and the report notes
+        // a refusal.
         let expects = expect_last && i == last && !matches!(step.call, Call::Sysctl { .. });
         if let (true, Some(result @ (Outcome::Ok | Outcome::Errno(_)))) = (expects, result) {
             let _ = write!(fields, ", expect: {result}");
@@ -59,11 +61,11 @@ pub fn scenario_text(
     out
 }
 
-/// The fields of one step; nothing for what a scenario does not say.
+/// The fields of one step, or `None` for a step that scenarios do not have.
 fn line(call: &Call, result: Option<Outcome>) -> Option<String> {
     Some(match call {
         Call::Ns | Call::Addr { .. } => return None,
-        // A scenario only sets what the kernel has.
+        // A scenario only writes sysctls that the kernel has.
         Call::Sysctl { .. } if !matches!(result, None | Some(Outcome::Ok)) => return None,
         Call::Sysctl { key, value } => format!("sysctl: {{ {key}: {} }}", quoted(&range(value))),
         Call::Socket {
@@ -132,7 +134,7 @@ fn option_value(option: &str, value: &OptionValue) -> String {
     }
 }
 
-/// `40000 40003` as scenarios write it.
+/// Writes `40000 40003` in the scenario's form, `40000-40003`.
 fn range(value: &str) -> String {
     match value.split_whitespace().collect::<Vec<_>>()[..] {
         [low, high] if low.parse::<u16>().is_ok() && high.parse::<u16>().is_ok() => {

@@ -1,4 +1,5 @@
-//! A step as one flat JSON object: `op`, `at_us`, `result`, then what the op has. This is the form of the traces.
+//! Serialises a step as one flat JSON object: `op`, `at_us`, `result`, then the fields of the op.
+//! Traces have this form.
 
 use crate::program::{Answer, Call, Family, How, OptionValue, Outcome, Step};
 use serde::de::Error as _;
@@ -6,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::{IpAddr, SocketAddr};
 
-/// Every field that some op has.
+/// The fields of all ops.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Flat {
@@ -39,7 +40,7 @@ fn need<T>(op: &str, name: &str, field: &mut Option<T>) -> Result<T, String> {
     field.take().ok_or_else(|| format!("`{op}` needs `{name}`"))
 }
 
-/// A field that is one of a few words.
+/// Parses a field with a fixed set of values.
 fn word<T>(
     name: &str,
     text: &Option<String>,
@@ -50,7 +51,7 @@ fn word<T>(
     };
     read(text)
         .map(Some)
-        .ok_or_else(|| format!("unknown `{name}`: `{text}`"))
+        .ok_or_else(|| format!("invalid `{name}` value `{text}`"))
 }
 
 impl Flat {
@@ -58,7 +59,7 @@ impl Flat {
         let text = need(&self.op, "at", &mut self.at)?;
         text.parse().map_err(|_| {
             format!(
-                "`at`: `{text}` is not an address of the form that `{}` needs",
+                "invalid `at` value `{text}`: `{}` needs an address of another form",
                 self.op
             )
         })
@@ -105,7 +106,7 @@ impl Flat {
         ];
         if !OPS.contains(&op) {
             return Err(format!(
-                "`{op}` is not an op; expected ns, addr, sysctl, sleep, {}",
+                "unknown op `{op}`: expected ns, addr, sysctl, sleep, {}",
                 OPS.join(", ")
             ));
         }
@@ -167,7 +168,7 @@ impl Flat {
         let Some(result) = &self.result else {
             return Ok(None);
         };
-        // Only what is written for this op counts, so that what is read is what will be written again.
+        // Only fields that are written for this op count, so that reading and writing are inverse.
         let (local, peer, port, moved) = match call {
             Call::Bind { at, .. } => {
                 let local = self.port.map(|port| SocketAddr::new(at.ip(), port));
@@ -226,13 +227,13 @@ fn op(call: &Call) -> &'static str {
 }
 
 impl Call {
-    /// The word for the call, as in traces.
+    /// The name of the call in traces.
     pub fn op(&self) -> &'static str {
         op(self)
     }
 }
 
-/// Writes fields that may be absent.
+/// Writes fields, some of them optional.
 struct Fields<M>(M);
 
 impl<M: SerializeMap> Fields<M> {
@@ -302,7 +303,7 @@ impl Serialize for Step {
         }
         if let Some(a) = &self.answer {
             match &self.call {
-                // The port is there even where there is none.
+                // The field is written even if there is no port (`null`).
                 Call::Bind { .. } | Call::Listen { .. } => f.put("port", &a.port)?,
                 _ => {
                     f.maybe("local", &a.local)?;

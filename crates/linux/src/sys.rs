@@ -1,4 +1,4 @@
-//! The few system calls of the host side that std has not got.
+//! System calls of the host side that std does not provide.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,14 +7,15 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A file without a name, in memory, gone with the last process that has it open.
+/// Makes an anonymous file in memory, freed when the last process closes it.
 pub(crate) fn memory_file(content: &[u8]) -> io::Result<File> {
     let name = c"fourtuple";
     let flags = libc::MFD_CLOEXEC;
-    // Since Linux 6.3 a file that will be executed is to say so; before, the flag was refused.
+    // Since Linux 6.3 an executable memory file should be marked as such; older kernels reject the
+    // flag.
     let mut fd = -1;
     for flags in [flags | libc::MFD_EXEC, flags] {
-        // SAFETY: the name is a string that ends in NUL, and the call keeps no hold of it.
+        // SAFETY: the name is NUL-terminated, and the call does not keep a reference to it.
         fd = unsafe { libc::memfd_create(name.as_ptr(), flags) };
         if fd >= 0 {
             break;
@@ -23,29 +24,31 @@ pub(crate) fn memory_file(content: &[u8]) -> io::Result<File> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: a descriptor that was just made and that nobody else has.
+    // SAFETY: the descriptor was just made and has no other owner.
     let mut file = unsafe { File::from_raw_fd(fd) };
     file.write_all(content)?;
     Ok(file)
 }
 
-/// The path under which this process, and a child between fork and exec, finds an open file.
+/// The path by which this process, and a child between fork and exec, can open the file.
 pub(crate) fn path_of(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
-/// Makes the child of `command` inherit these files, under the same numbers, and die with the thread that starts it.
+/// Lets the child of `command` inherit these files under the same numbers, and kills it when the
+/// thread that starts it ends.
 pub(crate) fn tie(command: &mut Command, files: &[&File]) {
     let fds: Vec<_> = files.iter().map(|f| f.as_raw_fd()).collect();
     let parent = std::process::id();
     let set_up = move || {
         for &fd in &fds {
-            // SAFETY: changes a flag of a descriptor of the child's own.
+            // SAFETY: changes a flag of the child's own descriptor.
             if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
                 return Err(io::Error::last_os_error());
             }
         }
-        // SAFETY: plain numbers. The parent may have died before the call; then its number is no longer the parent's.
+        // SAFETY: the arguments are plain numbers. The parent may have died before prctl(); then
+        // getppid() returns another process.
         let alone = unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
             libc::getppid() as u32 != parent

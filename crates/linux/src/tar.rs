@@ -1,6 +1,6 @@
-//! Finding a file in a tar archive.
+//! Lookup of a file in a tar archive.
 
-/// The first regular file whose name `wanted` takes, with its name.
+/// Returns the first regular file whose name `wanted` accepts, with its name.
 pub(crate) fn find<'a>(
     archive: &'a [u8],
     wanted: impl Fn(&str) -> bool,
@@ -14,7 +14,7 @@ pub(crate) fn find<'a>(
         let content = tail.get(..size)?;
         let name = long_name.take().unwrap_or_else(|| text(&head[..100]));
         match head[156] {
-            // A name of more than a hundred bytes comes as an entry of its own.
+            // A name of more than 100 bytes is stored in an entry of its own before the file.
             b'L' => long_name = Some(text(content)),
             b'0' | 0 if wanted(name) => return Some((name, content)),
             _ => {}

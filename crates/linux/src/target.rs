@@ -1,4 +1,4 @@
-//! The kernel that programs are run on: the running one, or an image in a virtual machine.
+//! The kernel on which programs run: the running one, or an image in a virtual machine.
 
 use crate::error::RunError;
 use crate::generate::Kind;
@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 
-/// Programs of one boot of a virtual machine. A boot takes seconds, and what is left when one breaks off is lost.
+/// Programs per boot of a virtual machine. A boot takes seconds, but a failure loses the rest of
+/// its programs.
 const PER_BOOT: usize = 400;
 
-/// A kernel that can be asked.
+/// A kernel on which programs can be run.
 #[derive(Clone, Debug)]
-pub struct On {
+pub struct Target {
     place: Place,
-    /// How many programs, or virtual machines, run at a time.
+    /// Number of programs, or virtual machines, that run at a time.
     jobs: usize,
     release: String,
     users: bool,
@@ -29,22 +30,22 @@ enum Place {
     Vm(Vm),
 }
 
-/// Programs that run at a time on the running kernel, for each processor: they sleep most of the time. With more of them a kernel's
-/// timers now and then come so late that what it answers is no longer a matter of its rules.
+/// Programs that run at a time on the running kernel, per CPU: they sleep most of the time. With
+/// more, kernel timers fire so late that answers no longer depend on the port rules alone.
 const ON_HOST: usize = 10;
 
-impl On {
-    /// `host`, or the name of an image as [`Image::named`] takes it. Looks whether it works, and which kernel it is.
+impl Target {
+    /// Opens `host`, or an image by its name (see [`Image::named`]), and asks it for its release.
     ///
     /// # Errors
-    /// Where the kernel cannot be used, in one line.
-    pub fn named(name: &str, jobs: Option<usize>) -> Result<On, RunError> {
+    /// One line: the kernel cannot be used.
+    pub fn named(name: &str, jobs: Option<usize>) -> Result<Target, RunError> {
         let processors = threads::cpus();
         if name == "host" {
             let host = Host::start()?;
-            return Ok(On {
+            return Ok(Target {
                 place: Place::Host,
-                // Programs that sleep cost nothing meanwhile.
+                // Sleeping programs use no CPU.
                 jobs: jobs.unwrap_or(ON_HOST * processors),
                 release: host.release().to_owned(),
                 users: host.has_users(),
@@ -52,7 +53,7 @@ impl On {
         }
         let vm = Vm::new(Image::named(name)?);
         let release = vm.run(&[])?.release;
-        Ok(On {
+        Ok(Target {
             place: Place::Vm(vm),
             jobs: jobs.unwrap_or(processors),
             release,
@@ -60,12 +61,12 @@ impl On {
         })
     }
 
-    /// What uname calls the kernel.
+    /// The release that uname reports.
     pub fn release(&self) -> &str {
         &self.release
     }
 
-    /// The kernel in words.
+    /// Description of the kernel for messages.
     pub fn name(&self) -> String {
         match &self.place {
             Place::Host => format!("the running kernel {}", self.release),
@@ -81,7 +82,7 @@ impl On {
         }
     }
 
-    /// What programs it can run.
+    /// The kind of programs that it can run.
     pub fn kind(&self) -> Kind {
         match &self.place {
             Place::Host => Kind {
@@ -97,22 +98,23 @@ impl On {
         }
     }
 
-    /// For kernels whose programs do see what others left behind: one at a time.
-    pub fn in_order(mut self) -> On {
+    /// Runs one program at a time, for kernels on which programs see state that earlier ones left
+    /// behind.
+    pub fn in_order(mut self) -> Target {
         self.jobs = 1;
         self
     }
 
-    /// Whether the kernel is booted afresh for program `number` of a run.
+    /// True if the kernel is rebooted before program `number` of a run.
     pub fn begins_boot(&self, number: usize) -> bool {
         matches!(self.place, Place::Vm(_)) && number.is_multiple_of(PER_BOOT)
     }
 
-    /// Runs `count` programs, which `make` gives by number, and hands each one that is done to `each`, on one of several threads.
-    /// Programs of one boot come in order; with one job all do.
+    /// Runs `count` programs, made by `make` from their number, and passes each result to `each`,
+    /// on one of several threads. Programs of one boot run in order; with one job all do.
     ///
     /// # Errors
-    /// When the kernel cannot be used any more. What is wrong with single programs goes to `each`.
+    /// An error that ends the run. Errors of single programs are passed to `each`.
     pub fn run(
         &self,
         count: usize,
@@ -122,7 +124,7 @@ impl On {
         self.run_jobs(count, make, each)
     }
 
-    /// [`On::run`] for anything that can be planned.
+    /// [`Target::run`] for any request.
     pub(crate) fn run_jobs<J: Job>(
         &self,
         count: usize,
@@ -133,7 +135,8 @@ impl On {
         let work = || -> Result<(), RunError> {
             match &self.place {
                 Place::Host => {
-                    // The kernel has been used before: that it cannot be any more is no property of a program.
+                    // The kernel worked before, so a failure to start now is not an error of a
+                    // program.
                     let mut host = Host::start().map_err(RunError::into_broken)?;
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -181,10 +184,10 @@ impl On {
         result.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs programs and gives their answers in order.
+    /// Runs programs and returns their answers in order.
     ///
     /// # Errors
-    /// As [`On::run`].
+    /// As [`Target::run`].
     pub fn run_all(&self, programs: &[Program]) -> Result<Answers, RunError> {
         let (sender, receiver) = mpsc::channel();
         self.run(programs.len(), &|n| programs[n].clone(), &|n, answer| {

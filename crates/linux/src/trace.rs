@@ -1,4 +1,4 @@
-//! Traces: files of programs and of what a kernel answered to them, as JSON Lines.
+//! Traces: files of programs and of a kernel's answers to them, as JSON Lines.
 
 use crate::program::Program;
 use fourtuple_kernel::profile::HZ;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
 
-/// The format that this crate reads and writes.
+/// Version of the format that this crate reads and writes.
 const FORMAT: u32 = 1;
 /// Largest file, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -15,28 +15,28 @@ pub const MAX_LINE_BYTES: u64 = 1 << 20;
 /// Most programs in a file.
 pub const MAX_PROGRAMS: usize = 100_000;
 
-/// One boot of one kernel. What the whole machine shares, such as the hint where the search for a port begins, carries over from one
-/// of its programs to the next.
+/// One boot of one kernel. State that the whole machine shares, such as the hint at which the
+/// ephemeral port selection begins, carries over from one of its programs to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Boot {
-    /// Who answered; none in a file of programs that have not run.
+    /// The kernel that answered; `None` in a file of programs that have not run.
     pub header: Option<Header>,
     /// The programs, in the order in which they ran.
     pub programs: Vec<Program>,
 }
 
-/// Who answered.
+/// The kernel that answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// The version of the format: 1.
     pub trace: u32,
-    /// The kernel, in words.
+    /// Description of the kernel.
     pub kernel: String,
-    /// What uname calls it.
+    /// The release that uname reports.
     pub release: String,
-    /// The profile that it stands for.
+    /// The name of its profile.
     pub profile: String,
-    /// The ticks of its clock in a second, where that is not what its distribution has.
+    /// Ticks per second (CONFIG_HZ), where it is not the default of its distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hz: Option<u32>,
 }
@@ -55,7 +55,7 @@ impl Header {
     }
 }
 
-/// Why a trace could not be read.
+/// Error reading a trace.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The file cannot be read.
@@ -63,17 +63,17 @@ pub enum TraceError {
     Io {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A line is not what it should be.
+    /// A line is invalid.
     #[error("{}:{line}: {message}", file.display())]
     Line {
         /// The file.
         file: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error.
         message: String,
     },
 }
@@ -87,7 +87,7 @@ pub fn read_file(file: &Path) -> Result<Vec<Boot>, TraceError> {
     read(io::BufReader::new(open), file)
 }
 
-/// Reads programs; `file` is only named in errors. No more is read than the limits allow.
+/// Reads programs; `file` is only used in errors. Reads no more than the limits allow.
 pub fn read(mut from: impl BufRead, file: &Path) -> Result<Vec<Boot>, TraceError> {
     let mut boots: Vec<Boot> = Vec::new();
     let (mut bytes, mut programs) = (0, 0);
@@ -99,7 +99,7 @@ pub fn read(mut from: impl BufRead, file: &Path) -> Result<Vec<Boot>, TraceError
             message,
         };
         line.clear();
-        // Room for the end of the line, and for one byte that is too many.
+        // One byte for the line break, and one to notice a line that is too long.
         let read = (&mut from)
             .take(MAX_LINE_BYTES + 2)
             .read_until(b'\n', &mut line)
@@ -160,7 +160,7 @@ fn header(text: &str) -> Result<Option<Header>, String> {
     struct Mark {
         trace: u32,
     }
-    // Nearly every line is a program; its first key tells without reading all of it.
+    // Nearly every line is a program: checking the first key avoids parsing it twice.
     if !text
         .trim_start_matches(['{', ' ', '\t'])
         .starts_with("\"trace\"")
@@ -170,7 +170,7 @@ fn header(text: &str) -> Result<Option<Header>, String> {
     let mark: Mark = serde_json::from_str(text).map_err(|e| one_line(&e))?;
     if mark.trace != FORMAT {
         return Err(format!(
-            "traces of format {} are not known, only of format {FORMAT}",
+            "unknown trace format {}: expected format {FORMAT}",
             mark.trace
         ));
     }
@@ -185,7 +185,7 @@ fn header(text: &str) -> Result<Option<Header>, String> {
     }
 }
 
-/// What serde says, with the column but without its own line number, which is always 1.
+/// The message of serde with its column, but without its line number, which is always 1.
 fn one_line(e: &serde_json::Error) -> String {
     let text = e.to_string();
     match text.split_once(" at line ") {
@@ -194,7 +194,7 @@ fn one_line(e: &serde_json::Error) -> String {
     }
 }
 
-/// Writes boots; reading them again gives the same.
+/// Writes boots; [`read`] returns the same ones.
 pub fn write(mut to: impl Write, boots: &[Boot]) -> io::Result<()> {
     for boot in boots {
         if let Some(header) = &boot.header {

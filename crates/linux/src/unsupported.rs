@@ -1,4 +1,4 @@
-//! The engines on systems other than Linux: they say that they cannot run.
+//! Stubs of the engines on systems other than Linux: every run fails with an error.
 
 use crate::error::RunError;
 use crate::job::Job;
@@ -15,23 +15,23 @@ fn unavailable<T>() -> Result<T, RunError> {
     )))
 }
 
-/// A guest on the running kernel, which this system cannot have.
+/// A guest on the running kernel, unavailable on this system.
 pub struct Host {
     never: std::convert::Infallible,
 }
 
 impl Host {
-    /// Says why there is none.
+    /// Fails with [`RunError::Unavailable`].
     pub fn start() -> Result<Host, RunError> {
         unavailable()
     }
 
-    /// What uname calls the kernel.
+    /// The release that uname reports.
     pub fn release(&self) -> &str {
         match self.never {}
     }
 
-    /// Whether sockets can belong to different users.
+    /// True if sockets can belong to different users.
     pub fn has_users(&self) -> bool {
         match self.never {}
     }
@@ -56,10 +56,10 @@ impl Host {
     }
 }
 
-/// The answers of each program in order, or why it has none.
+/// The outcome of each program, in order.
 pub type Answers = Vec<Result<Program, RunError>>;
 
-/// Says why they cannot run.
+/// Fails with [`RunError::Unavailable`].
 pub fn run_all(_: &[Program], _: usize) -> Result<Answers, RunError> {
     unavailable()
 }
@@ -67,7 +67,7 @@ pub fn run_all(_: &[Program], _: usize) -> Result<Answers, RunError> {
 /// A kernel to boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// What it is called in messages.
+    /// Name for messages.
     pub name: String,
     /// The bzImage.
     pub kernel: PathBuf,
@@ -86,38 +86,38 @@ impl Image {
         }
     }
 
-    /// Says why there is none.
+    /// Fails with [`RunError::Unavailable`].
     pub fn named(_: &str) -> Result<Image, RunError> {
         unavailable()
     }
 
-    /// Says why there are none.
+    /// Fails with [`RunError::Unavailable`].
     pub fn available() -> Result<Vec<String>, RunError> {
         unavailable()
     }
 }
 
-/// How to boot an image, which this system cannot.
+/// A virtual machine, unavailable on this system.
 #[derive(Clone, Debug)]
 pub struct Vm {
-    /// What is booted.
+    /// The image to boot.
     pub image: Image,
     /// The emulator.
     pub qemu: PathBuf,
     /// The seed of the machine's random numbers.
     pub seed: u32,
-    /// How long one boot may take.
+    /// Time limit of one boot.
     pub limit: Duration,
 }
 
-/// What came of a boot.
+/// The outcome of a boot.
 #[derive(Debug)]
 pub struct VmRun<A = Program> {
-    /// What uname calls the kernel.
+    /// The release that uname reports.
     pub release: String,
     /// The programs with their answers, in order.
     pub answers: Vec<Result<A, RunError>>,
-    /// Everything that the kernel wrote to its console.
+    /// The console output of the kernel.
     pub console: String,
 }
 
@@ -132,12 +132,12 @@ impl Vm {
         }
     }
 
-    /// Says why it cannot run.
+    /// Fails with [`RunError::Unavailable`].
     pub fn run(&self, _: &[Program]) -> Result<VmRun, RunError> {
         unavailable()
     }
 
-    /// Says why it cannot run.
+    /// Fails with [`RunError::Unavailable`].
     pub(crate) fn run_jobs<J: Job>(&self, _: &[J]) -> Result<VmRun<J::Answered>, RunError> {
         unavailable()
     }

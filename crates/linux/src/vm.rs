@@ -1,14 +1,15 @@
 //! Any kernel image, in a virtual machine.
 //!
-//! The machine is emulated instruction by instruction and its clock counts instructions, so it goes the same way every time: the same
-//! ports, the same times, and a sleep takes no time. Its first process is the guest program, which finds its programs in the
-//! initial file system and answers on the second serial port; the first one is the console.
+//! The machine is emulated instruction by instruction and its clock counts instructions, so every
+//! run is the same: the same ports, the same times, and a sleep takes no time. Its first process is
+//! the guest program, which reads its programs from the initial file system and answers on the
+//! second serial port; the first one is the console.
 //!
-//! Everything that the emulator reads or writes, but for the kernel image, is a file without a name. It dies with the thread that started
-//! it, so nothing stays behind.
+//! Everything that the emulator reads or writes, except for the kernel image, is an anonymous file.
+//! The emulator dies with the thread that started it, so nothing is left behind.
 
 use crate::error::RunError;
-use crate::hello;
+use crate::handshake;
 use crate::image::Image;
 use crate::job::Job;
 use crate::plan::{AnswerError, Plan};
@@ -24,32 +25,33 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How to boot an image.
+/// A virtual machine that boots an image.
 #[derive(Clone, Debug)]
 pub struct Vm {
-    /// What is booted.
+    /// The image to boot.
     pub image: Image,
-    /// The emulator; `qemu-system-x86_64` where nothing is said.
+    /// The emulator; `qemu-system-x86_64` by default.
     pub qemu: PathBuf,
-    /// The seed of the machine's random numbers. The same seed gives the same ports.
+    /// The seed of the machine's random numbers. The same seed results in the same ports.
     pub seed: u32,
-    /// How long one boot may take in real time before it is ended.
+    /// Limit of the real time of one boot.
     pub limit: Duration,
 }
 
-/// What came of a boot.
+/// The outcome of a boot.
 #[derive(Debug)]
 pub struct VmRun<A = Program> {
-    /// What uname calls the kernel.
+    /// The release that uname reports.
     pub release: String,
-    /// The programs with their answers, in order. Where the machine broke off, the remaining ones have errors.
+    /// The programs with their answers, in order. If the machine stopped early, the remaining ones
+    /// have errors.
     pub answers: Vec<Result<A, RunError>>,
-    /// Everything that the kernel wrote to its console.
+    /// The console output of the kernel.
     pub console: String,
 }
 
 impl Vm {
-    /// A machine for this image, with a limit of ten minutes and seed 42.
+    /// Makes a machine for this image, with a limit of ten minutes and seed 42.
     pub fn new(image: Image) -> Vm {
         Vm {
             image,
@@ -64,13 +66,12 @@ impl Vm {
         self.run_jobs(programs)
     }
 
-    /// [`Vm::run`] for anything that can be planned.
+    /// [`Vm::run`] for any request.
     pub(crate) fn run_jobs<J: Job>(&self, jobs: &[J]) -> Result<VmRun<J::Answered>, RunError> {
         let plans: Vec<_> = jobs.iter().map(Job::plan).collect();
         let initrd = self.initial_files(plans.iter().flatten())?;
-        let unavailable = |e: io::Error| {
-            RunError::Unavailable(format!("a virtual machine cannot be started: {e}"))
-        };
+        let unavailable =
+            |e: io::Error| RunError::Unavailable(format!("failed to start a virtual machine: {e}"));
         let files = Files {
             initrd: sys::memory_file(&initrd).map_err(unavailable)?,
             console: sys::memory_file(&[]).map_err(unavailable)?,
@@ -88,7 +89,7 @@ impl Vm {
             console: last_lines(&console),
         };
         let hello = frames.next().ok_or_else(broken)?;
-        let hello = hello::parse(hello).map_err(RunError::broken)?;
+        let hello = handshake::parse(hello).map_err(RunError::broken)?;
         let mut outcome = Vec::with_capacity(jobs.len());
         for (plan, job) in plans.into_iter().zip(jobs) {
             outcome.push(match plan {
@@ -113,7 +114,7 @@ impl Vm {
         plans: impl Iterator<Item = &'a Plan>,
     ) -> Result<Vec<u8>, RunError> {
         let unavailable =
-            |m: String| RunError::Unavailable(format!("a virtual machine cannot be started: {m}"));
+            |m: String| RunError::Unavailable(format!("failed to start a virtual machine: {m}"));
         let binary = guest::binary().map_err(unavailable)?;
         if !cfg!(target_arch = "x86_64") {
             return Err(unavailable("the guest program is not for x86_64".into()));
@@ -184,9 +185,9 @@ impl Vm {
             let name = self.qemu.display();
             RunError::Unavailable(match e.kind() {
                 io::ErrorKind::NotFound => {
-                    format!("a virtual machine cannot be started: {name} is not installed")
+                    format!("failed to start a virtual machine: {name} is not installed")
                 }
-                _ => format!("a virtual machine cannot be started: {name}: {e}"),
+                _ => format!("failed to start a virtual machine: {name}: {e}"),
             })
         })?;
         Ok(Emulator(child))
@@ -199,10 +200,10 @@ struct Files {
     answers: File,
 }
 
-/// The emulator while it runs; killed when dropped.
+/// The running emulator; killed when dropped.
 struct Emulator(Child);
 
-/// How a machine ended, when it should have given more answers than it did.
+/// The end of a machine that gave fewer answers than expected.
 enum End {
     Limit,
     Exit {
@@ -233,7 +234,7 @@ impl End {
 impl Emulator {
     fn wait(&mut self, limit: Duration) -> io::Result<End> {
         let start = Instant::now();
-        // Short enough not to be felt beside the seconds that a boot takes.
+        // Short compared to the seconds that a boot takes.
         let pause = Duration::from_millis(20);
         loop {
             if let Some(status) = self.0.try_wait()? {
@@ -266,14 +267,15 @@ impl Drop for Emulator {
     }
 }
 
-/// All of a file, wherever its position is.
+/// Reads a whole file, independent of its position.
 fn content(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; file.metadata()?.len() as usize];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes)
 }
 
-/// The complete frames in `bytes`, from the hello on. Old drivers send a byte of their own when they look for the port.
+/// The complete frames in `bytes`, starting with the hello. Old serial drivers send a byte of their
+/// own when they probe the port.
 fn frames(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let magic = bytes.windows(MAGIC.len()).position(|w| w == MAGIC);
     let start = magic
@@ -293,12 +295,12 @@ fn last_lines(console: &str) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// Says early, and better than the emulator would, that a file is no kernel.
+/// Reports early, and more clearly than the emulator, that a file is not a kernel.
 fn check_kernel(path: &Path) -> Result<(), String> {
     let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let file = File::open(path).map_err(|e| wrong(&e))?;
     let mut magic = [0; 4];
-    // The mark of the boot protocol of x86.
+    // The magic number of the x86 boot protocol.
     match file.read_exact_at(&mut magic, 0x202) {
         Ok(()) if magic == *b"HdrS" => Ok(()),
         _ => Err(wrong(&"not a kernel image (bzImage)")),

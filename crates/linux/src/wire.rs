@@ -25,24 +25,24 @@ pub(crate) const VERSION: u8 = 2;
 
 /// The largest frame that the guest takes, in bytes.
 pub(crate) const MAX_FRAME: usize = 8 << 20;
-/// The most operations of one program; bounds the guest's answer.
+/// Maximum number of operations of one program, which limits the guest's answer.
 pub(crate) const MAX_STEPS: usize = 100_000;
-/// The most socket names of one program.
+/// Maximum number of socket names of one program.
 pub(crate) const MAX_SOCKETS: usize = 65_535;
-/// The most hosts of one program.
+/// Maximum number of hosts of one program.
 pub(crate) const MAX_HOSTS: usize = 16;
-/// The most processes of one program, besides those that stand for its hosts.
+/// Maximum number of processes of one program, not counting those that hold its hosts' namespaces.
 pub(crate) const MAX_PROCESSES: usize = 256;
-/// The most bytes of the guest's answer to one program.
+/// Maximum size of the guest's answer to one program, in bytes.
 pub(crate) const MAX_ANSWER: usize = 16 << 20;
-/// The most bytes that one send or recv moves.
+/// Maximum number of bytes that one send or recv moves.
 pub(crate) const MAX_DATA: usize = 1 << 20;
 
-/// `result` of a call that had not come back when the caller gave up.
+/// `result` of a call that was still blocking when the caller stopped waiting.
 pub(crate) const RESULT_WAITING: i16 = -1;
 /// `result` of a call on a socket that does not exist.
 pub(crate) const RESULT_NOSOCK: i16 = -2;
-/// `result` of a call whose port was to come from a call that gave none.
+/// `result` of a call whose port was to be taken from a call that returned none.
 pub(crate) const RESULT_NOPORT: i16 = -3;
 
 /// Flag of an address's family: the port is that of an earlier record.
@@ -53,7 +53,7 @@ pub(crate) const ADDRESS: usize = 23;
 /// Marks a record that carries a number of bytes instead of an address.
 pub(crate) const FAMILY_LENGTH: u8 = 255;
 
-/// "As the listening socket": the uid of an accepted socket when none is asked for.
+/// The uid of an accepted socket if none is given: that of the listening socket.
 pub(crate) const UID_INHERIT: u32 = u32::MAX;
 /// Flag of `OP_SOCKET`: the socket is non-blocking.
 pub(crate) const SOCKET_NONBLOCK: u8 = 1;
@@ -69,7 +69,7 @@ pub(crate) const STAGE_PROC: u8 = 4;
 /// The guest is ready.
 pub(crate) const STAGE_READY: u8 = 0;
 
-/// Flag of the hello: the guest lives in a user namespace that maps one user only.
+/// Flag of the hello: the guest's user namespace maps one user only.
 pub(crate) const HELLO_ONE_UID: u8 = 1;
 
 /// A new network namespace with only `lo` up.
@@ -144,17 +144,17 @@ pub(crate) const CLOSE_BOTH: u8 = 2;
 pub(crate) const CLOSE_RESET: u8 = 3;
 /// `detail` of the option that makes a close a reset.
 pub(crate) const DETAIL_RESET: u8 = 255;
-/// `who`: nobody, time has passed.
+/// `who`: no caller; time has passed.
 pub(crate) const WHO_NOBODY: u8 = 0;
-/// `who`: one of the listeners that were there already, by its place in their list.
+/// `who`: a listener of the scenario's hosts, by its index in their list.
 pub(crate) const WHO_STANDING: u8 = 1;
-/// `who`: a listener of an instance, by its place in the process's list.
+/// `who`: a listener of an instance, by its index in the process's list.
 pub(crate) const WHO_LISTENER: u8 = 2;
 /// `who`: a connection of an instance, counted over all its rounds.
 pub(crate) const WHO_CONNECTION: u8 = 3;
-/// `who`: an accepted socket, counted over the program in the order in which they were accepted.
+/// `who`: an accepted socket, numbered in the order of accept over the program.
 pub(crate) const WHO_ACCEPTED: u8 = 4;
-/// The most instances that can be played, and the most connections of all of them together.
+/// Maximum number of instances, and of their connections in total.
 pub(crate) const MAX_CONNECTIONS: usize = 30_000;
-/// The most listeners of instances.
+/// Maximum number of listeners of all instances.
 pub(crate) const MAX_LISTENERS: usize = 4_000;

@@ -104,10 +104,9 @@ fn invalid_program_does_not_affect_the_others() {
     .expect("it runs");
     assert_eq!(outcome[0], (0, Ok(vec!["ok".to_owned()])));
     assert!(
-        outcome[1]
-            .1
-            .as_ref()
-            .is_err_and(|e| e.starts_with("program `test`, step 1: sysctl `kernel.hostname`"))
+        outcome[1].1.as_ref().is_err_and(
+            |e| e.starts_with("program `test`, step 1: invalid sysctl `kernel.hostname`")
+        )
     );
     assert!(outcome[2].1.is_err());
     assert_eq!(outcome[3], (3, Ok(vec!["ok".to_owned()])));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fourtuple_harness::{Engine, RunReport, runner, text};
 use fourtuple_kernel::profile::Profile;
-use fourtuple_linux::engine::Real;
+use fourtuple_linux::engine::KernelEngine;
 use serde::Serialize;
 
 use super::certify::Rows;
@@ -115,7 +115,7 @@ pub(super) fn on(
 fn on_kernel(
     out: &mut Output,
     name: &str,
-    real: &Real,
+    real: &KernelEngine,
     selected: &[Selected],
 ) -> Result<OnKernel, Failure> {
     let own = |profile: &Profile| profile.behaviours == real.profile().behaviours;

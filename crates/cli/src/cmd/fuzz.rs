@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, End, Findings};
-use fourtuple_linux::{On, RunError, profile_of, trace};
+use fourtuple_linux::{RunError, Target, profile_of, trace};
 
 use super::fuzz_told::{self, Told};
 use crate::certificate::{Certificate, Certificates};
@@ -106,7 +106,7 @@ impl Args {
         for directory in directories.into_iter().flatten() {
             fs::create_dir_all(directory).map_err(|e| cannot_write(directory, &e))?;
         }
-        let on = On::named(&self.on, self.jobs.map(usize::from)).map_err(told)?;
+        let on = Target::named(&self.on, self.jobs.map(usize::from)).map_err(told)?;
         let profile = match given {
             Some(profile) => profile,
             None => profile_of(on.release()).ok_or_else(|| {
@@ -229,7 +229,12 @@ fn sum_up(out: &mut Output, profile: &Profile, findings: &Findings) -> Result<()
 }
 
 /// Takes down what was found about the kernel.
-fn certify(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Result<(), Failure> {
+fn certify(
+    file: &Path,
+    on: &Target,
+    profile: &Profile,
+    findings: &Findings,
+) -> Result<(), Failure> {
     let mut all = Certificates::read(file)?;
     let certificate = Certificate {
         programs: findings.programs,
@@ -242,7 +247,7 @@ fn certify(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Resu
 }
 
 /// Writes the programs, each boot of the kernel with a header of its own.
-fn record(file: &Path, on: &On, profile: &Profile, findings: &Findings) -> Result<(), Failure> {
+fn record(file: &Path, on: &Target, profile: &Profile, findings: &Findings) -> Result<(), Failure> {
     let header = trace::Header::new(&on.name(), on.release(), &profile.name);
     let mut boots: Vec<trace::Boot> = Vec::new();
     for (n, program) in &findings.kept {

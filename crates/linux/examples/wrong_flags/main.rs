@@ -1,14 +1,16 @@
-//! Shows that fuzzing finds a profile that is wrong in a single behaviour.
+//! Shows that fuzzing detects a profile that is wrong in a single behaviour.
 //!
-//! Runs random programs once, judges their answers by every profile that differs from the kernel's own in one behaviour, and shortens
-//! the first programs that notice each. What no program notices, or none that is short, is looked for among many more on the model.
+//! Runs random programs once, checks their answers with every profile that differs from the
+//! kernel's own in one behaviour, and shrinks the first programs that detect each. For behaviours
+//! that no program detects, or no short one, many more programs run on the model.
 //!
 //! ```text
 //! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--only BEHAVIOUR] [--search N] [--table FILE] [--programs FILE]
 //! ```
 //!
-//! `--table docs/wrong-flags.md --programs crates/linux/tests/data/wrong_flags.jsonl` writes the page that is kept in the project, and the
-//! programs by which a test keeps it true. `--only` asks about one behaviour; each shortened program goes to standard error as a scenario.
+//! `--table docs/wrong-flags.md --programs crates/linux/tests/data/wrong_flags.jsonl` writes the
+//! page in the repository, and the programs with which a test verifies it. `--only` selects one
+//! behaviour; each shrunk program is printed to standard error as a scenario.
 
 mod page;
 mod reasons;
@@ -17,7 +19,7 @@ mod shortest;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, Flip};
 use fourtuple_linux::search::{Search, Searched, search};
-use fourtuple_linux::{On, Program, Shrunk, farther, length, profile_of, trace};
+use fourtuple_linux::{Program, Shrunk, Target, farther, length, profile_of, trace};
 use shortest::{SHORT, scenario, shortest};
 use std::process::ExitCode;
 
@@ -31,10 +33,10 @@ struct Args {
     only: Option<String>,
 }
 
-/// A wrong behaviour and what is known of it.
+/// A wrong behaviour and its results.
 struct Row {
     flip: Flip,
-    /// How many of the kernel's programs looked at the behaviour.
+    /// Number of the kernel's programs that observed the behaviour.
     looked: usize,
     shrunk: Option<Shrunk>,
     searched: Option<Searched>,
@@ -76,14 +78,14 @@ fn args() -> Result<Args, String> {
             "--only" => all.only = Some(value),
             "--table" => all.table = Some(value),
             "--programs" => all.programs = Some(value),
-            _ => return Err(format!("{word} is not known")),
+            _ => return Err(format!("unknown option `{word}`")),
         }
     }
     Ok(all)
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let on = On::named(&args.on, None)?;
+    let on = Target::named(&args.on, None)?;
     let profile =
         profile_of(on.release()).ok_or_else(|| format!("no profile is known for {}", on.name()))?;
     let campaign = Campaign {
@@ -97,7 +99,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let findings = fuzz::run(&campaign, &|_| {})?;
     if let Some((program, _)) = findings.disallowed().next() {
         return Err(format!(
-            "{} itself does not allow what {} answered to {}; `fourtuple fuzz` tells more",
+            "{} itself does not allow what {} answered to {}; `fourtuple fuzz` reports more",
             profile.name,
             on.name(),
             program.program
@@ -132,7 +134,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     }
     look_farther(&on, &profile, &mut rows)?;
     let played = look_for_short_ones(args, &on, &profile, &mut rows);
-    // The search knows the model alone.
+    // The search used the model alone.
     look_farther(&on, &profile, &mut rows)?;
     let text = page::page(args, &on, &profile.name, &profile.behaviours, &rows, played);
     match &args.table {
@@ -145,8 +147,9 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Where fuzzing comes to no short program, whether there is one: among how many that was asked.
-fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]) -> u64 {
+/// Searches the model for a short program where fuzzing found none. Returns the number of programs
+/// tried.
+fn look_for_short_ones(args: &Args, on: &Target, profile: &Profile, rows: &mut [Row]) -> u64 {
     let long = |row: &&mut Row| {
         row.shrunk
             .as_ref()
@@ -166,7 +169,7 @@ fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]
     for (row, found) in rows.iter_mut().zip(outcome.found) {
         let (name, value) = (row.flip.name, &row.flip.value);
         eprintln!(
-            "{name} = {value}: looked at by {}, noticed by {}",
+            "{name} = {value}: observed by {}, detected by {}",
             found.looked, found.noticed
         );
         if let Some((_, program)) = &found.shortest {
@@ -180,9 +183,10 @@ fn look_for_short_ones(args: &Args, on: &On, profile: &Profile, rows: &mut [Row]
     outcome.played
 }
 
-/// Walks long ways from what is not short, or lets the kernel bear out what the search has found instead.
+/// Runs long walks from programs that are not short, or lets the kernel confirm what the search
+/// found instead.
 fn look_farther(
-    on: &On,
+    on: &Target,
     profile: &Profile,
     rows: &mut [Row],
 ) -> Result<(), Box<dyn std::error::Error>> {
@@ -211,10 +215,10 @@ fn look_farther(
     Ok(())
 }
 
-/// Writes the shortened programs, under the names of what they show.
+/// Writes the shrunk programs, named after the wrong value that they show.
 fn keep(
     file: &str,
-    on: &On,
+    on: &Target,
     profile: &Profile,
     rows: &[Row],
 ) -> Result<(), Box<dyn std::error::Error>> {

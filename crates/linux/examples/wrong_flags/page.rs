@@ -1,21 +1,21 @@
-//! The page about wrong behaviours.
+//! Text of the page about wrong behaviours.
 
 use crate::reasons::reason;
 use crate::shortest::{MOST, SHORT};
 use crate::{Args, Row};
 use fourtuple_kernel::Behaviours;
-use fourtuple_linux::{On, length};
+use fourtuple_linux::{Target, length};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The kernel's version; what follows it names a build, which says nothing to others.
-pub(crate) fn version(on: &On) -> &str {
+/// The kernel's version without the build, which means nothing to other people.
+pub(crate) fn version(on: &Target) -> &str {
     on.release().split('-').next().unwrap_or_default()
 }
 
 pub(crate) fn page(
     args: &Args,
-    on: &On,
+    on: &Target,
     profile: &str,
     right: &Behaviours,
     rows: &[Row],
@@ -24,11 +24,11 @@ pub(crate) fn page(
     let version = version(on);
     let mut out = format!(
         "# Wrong behaviours that fuzzing finds\n\n\
-         {} random programs (seed {}) ran once on Linux {version}. Their answers were judged by `{profile}` with one behaviour changed at a time.\n\
+         {} random programs (seed {}) ran once on Linux {version}. Their answers were checked with `{profile}` and one behaviour changed at a time.\n\
          *Program* is the number of the first one with an answer that the changed profile does not allow. *Steps* is the least number of\n\
-         steps, settings among them, that are left of the first {MOST} such programs once they are shortened as `fourtuple fuzz` does it, and\n\
-         where more than {SHORT} are left, on longer walks among programs that show the same.\n\
-         The shortened programs ran on that kernel, and the changed profile does not allow its answers to them either.\n\
+         steps, sysctls among them, of the first {MOST} such programs after shrinking them as `fourtuple fuzz` does, and\n\
+         where more than {SHORT} remain, after longer random walks among programs that show the same.\n\
+         The shrunk programs ran on that kernel, and the changed profile does not allow its answers to them either.\n\
          Made by `cargo run --release -p fourtuple-linux --example wrong_flags -- --table docs/wrong-flags.md --programs \
          crates/linux/tests/data/wrong_flags.jsonl`.\n\n\
          | behaviour | right | wrong | program | steps |\n|---|---|---|---|---|\n",
@@ -62,8 +62,8 @@ pub(crate) fn page(
     let _ = writeln!(
         out,
         "\nThe tables below are about {} more programs of at most {SHORT} steps, on the model alone, with `{profile}` as the kernel: half of\n\
-         them calls at random, half what is left of the longer programs above with some calls changed. *Looked at* are those whose answers\n\
-         hang on the behaviour at all, *noticed* those with an answer that the changed profile does not allow.",
+         them random calls, half the longer shrunk programs above with some calls changed. *Looked at* counts those whose answers\n\
+         depend on the behaviour at all, *noticed* those with an answer that the changed profile does not allow.",
         millions(searched)
     );
     let long: Vec<&&Row> = found.iter().filter(|r| !is_short(r)).collect();
@@ -80,7 +80,7 @@ pub(crate) fn page(
     }
     let _ = write!(
         out,
-        "\n## Not found\n\nThe third column counts the random programs, of {}, that looked at the behaviour on the kernel.\n\n\
+        "\n## Not found\n\nThe third column counts the programs, of {} random ones, that observed the behaviour on the kernel.\n\n\
          | behaviour | wrong | on the kernel | looked at | noticed | why |\n|---|---|---|---|---|---|\n",
         args.count
     );
@@ -105,7 +105,7 @@ fn counts(row: &Row) -> (String, String) {
         })
 }
 
-/// A number with its thousands apart.
+/// Formats a number with thousands separators.
 fn millions(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();

@@ -1,23 +1,24 @@
-//! Why some wrong values are not found.
+//! Reasons why some wrong values are not detected.
 
-/// A behaviour, a wrong value of it or none for all of them, and why programs on a kernel of today do not show it.
+/// A behaviour, one wrong value of it or `None` for all, and the reason why programs on a current
+/// kernel do not show it.
 type Reason = (&'static str, Option<&'static str>, &'static str);
 
 const REASONS: &[Reason] = &[
     (
         "bhash2",
         Some("by address; AF_INET also sees :: and ::ffff:0.0.0.0"),
-        "it comes to the same owners in another way",
+        "it finds the same owners by another path",
     ),
     (
         "bind_shares",
         None,
-        "the search that asks for it is gone since 4.6",
+        "the port selection that uses it is gone since 4.6",
     ),
     (
         "bsockets_check",
         None,
-        "the search that asks for it is gone since 4.6",
+        "the port selection that uses it is gone since 4.6",
     ),
     (
         "child_counted",
@@ -45,22 +46,22 @@ const REASONS: &[Reason] = &[
     (
         "pair_rule_v6_strict",
         None,
-        "the rule since 5.7 is the same for both families: the model only takes another way to its answer",
+        "the rule since 5.7 is the same for both families: the model only computes it by another path",
     ),
     (
         "perturb",
         None,
-        "where a search starts hangs on a secret, so that every start is allowed with each of them",
+        "the start of a port selection depends on a secret, so that every start is allowed with each value",
     ),
     (
         "rescan_any_uid",
         None,
-        "the search that asks for it is gone since 4.11",
+        "the port selection that uses it is gone since 4.11",
     ),
     (
         "somaxconn",
         None,
-        "it takes a listener with a backlog above 4,096 and as many connections that nobody accepts",
+        "it takes a listener with a backlog above 4,096 and as many connections that are not accepted",
     ),
     (
         "tw_copies_reuseport",
@@ -79,7 +80,7 @@ const REASONS: &[Reason] = &[
     ),
 ];
 
-/// Why a wrong value is not found, where that is known.
+/// The reason why a wrong value is not detected, if it is known.
 pub(crate) fn reason(name: &str, value: &str) -> Option<&'static str> {
     REASONS
         .iter()

@@ -3,19 +3,22 @@
 use fourtuple_kernel::Behaviours;
 use fourtuple_linux::fuzz::Flip;
 use fourtuple_linux::judge::Judge;
-use fourtuple_linux::{On, Program, RunError, Shrunk, explained, length, scenario_text, shrink};
+use fourtuple_linux::{
+    Program, RunError, Shrunk, Target, explained, length, scenario_text, shrink,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// So many programs that noticed a wrong behaviour are shortened, until one is short: what shows it plainly need not come first.
+/// Number of programs that are shrunk for each wrong behaviour, until one is short: the first one
+/// need not be the best.
 pub(crate) const MOST: usize = 3;
-/// What counts as short.
+/// Length up to which a program counts as short.
 pub(crate) const SHORT: usize = 8;
 
-/// For each wrong behaviour the shortest of the programs that noticed it, shortened.
+/// For each wrong behaviour the shortest shrunk program that detects it.
 pub(crate) fn shortest(
-    on: &On,
+    on: &Target,
     right: &Behaviours,
     flips: &[Flip],
     programs: &[Program],
@@ -47,12 +50,12 @@ pub(crate) fn shortest(
 }
 
 fn shortest_of(
-    on: &On,
+    on: &Target,
     right: &Behaviours,
     flip: &Flip,
     programs: &[Program],
 ) -> Result<Option<Shrunk>, RunError> {
-    // What the right profile does not allow either shows nothing of the wrong one.
+    // An answer that the right profile does not allow either is not evidence against the wrong one.
     let allowed = |shrunk: &Shrunk| {
         let judged = Judge::new(*right).program(&shrunk.program);
         let allowed = matches!(judged, Ok(None));
@@ -72,7 +75,8 @@ fn shortest_of(
             break;
         }
     }
-    // What no other profile shows in the same way, because it hangs on when exactly a real timer fires, the kernel itself is asked about.
+    // Behaviours that depend on the exact time of a real timer have no explaining profile: the
+    // kernel itself is used.
     match (best, flip.noticed.first()) {
         (None, Some((n, found))) => {
             let shrunk = shrink(on, flip.behaviours, &programs[*n], found)?;

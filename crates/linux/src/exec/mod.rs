@@ -1,7 +1,7 @@
-//! The engine `exec:COMMAND`: a program of the user's executes the system calls, on any network stack.
+//! The engine `exec:COMMAND`: an external program executes the system calls, on any network stack.
 //!
-//! The protocol is docs/exec-engine.md; `session` speaks it. As with real kernels the model checks that
-//! the answers conform to the profile of the adapter's kernel.
+//! The protocol is documented in docs/exec-engine.md; `session` implements it. As with real kernels
+//! the model checks that the answers conform to the profile of the adapter's kernel.
 
 mod session;
 
@@ -10,7 +10,7 @@ use crate::judge::Judge;
 use crate::release::profile_of;
 use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
-use crate::{engine, words};
+use crate::{call_text, engine};
 use fourtuple_harness::{Cannot, Disallowed, Engine, Followed, RunReport, Standing};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::Case;
@@ -22,7 +22,7 @@ use std::time::Duration;
 pub const NAME: &str = "exec";
 /// One line on the engine.
 pub const ABOUT: &str = "exec:COMMAND, a program that executes the system calls on a stack of yours; the model checks its answers";
-/// The time that an adapter has for an answer, besides the time that the call itself may wait.
+/// Time limit of an adapter's answer, in addition to the time that the call itself may wait.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An external engine.
@@ -71,7 +71,7 @@ impl Exec {
         format!("{} ({})", self.hello.name, self.hello.kernel)
     }
 
-    /// The case as calls, or what of it an adapter cannot execute.
+    /// The case as calls, or the reason why an adapter cannot execute it.
     fn script(&self, case: &Case, profile: &Profile) -> Result<Script, Cannot> {
         if profile.behaviours != self.profile.behaviours {
             return Err(Cannot::new(format!(
@@ -130,7 +130,7 @@ impl Exec {
                 let steps = found.step + 1;
                 Disallowed {
                     n: answered.owners.get(found.step).copied().unwrap_or(0),
-                    call: words::call(&answered.program.steps[found.step].call),
+                    call: call_text::describe(&answered.program.steps[found.step].call),
                     scenario: scenario_text(&answered.program, steps, profile, &about, true),
                     seen: found.seen,
                     allowed: found.allowed,

@@ -1,4 +1,4 @@
-//! One adapter process, and the lines that go to and fro.
+//! One adapter process, and the lines exchanged with it.
 
 use crate::options::sock_opt;
 use crate::plan::{BACKLOG, CONNECT_WAIT_MS, WAIT_MS};
@@ -26,7 +26,7 @@ pub(super) struct Hello {
     version: u64,
     /// The name of the stack.
     pub(super) name: String,
-    /// A release or the name of a profile.
+    /// A kernel release or the name of a profile.
     pub(super) kernel: String,
     /// The clock that sleeps use.
     pub(super) clock: Clock,
@@ -117,7 +117,7 @@ impl Session {
         Ok((session, hello))
     }
 
-    /// The next line, awaited for so long.
+    /// Reads the next line, waiting at most `wait`.
     fn line(&mut self, wait: Duration, what: &str) -> Result<String, Failure> {
         match self.lines.recv_timeout(wait) {
             Ok(line) => Ok(line),
@@ -126,7 +126,7 @@ impl Session {
                 wait.as_secs_f64()
             ))),
             Err(RecvTimeoutError::Disconnected) => {
-                // Its output is closed, so it ends at once or has been told to.
+                // Its output is closed: it has ended, or is killed here.
                 let _ = self.child.kill();
                 let status = match self.child.wait() {
                     Ok(status) => status.to_string(),
@@ -181,7 +181,7 @@ impl Session {
     fn host(&mut self, addresses: &[IpAddr]) -> Result<(), Failure> {
         let calls = addresses.iter().map(|&at| Call::Addr { at });
         for call in std::iter::once(Call::Ns).chain(calls) {
-            let what = crate::words::call(&call);
+            let what = crate::call_text::describe(&call);
             let answer = self.request(fields_of(&Step::new(call))?, 0)?;
             if answer.result != Outcome::Ok {
                 return Err(Failure::Unsupported(format!("{what}: {}", answer.result)));
@@ -212,7 +212,7 @@ impl Answers for Session {
             fields.insert("wait_ms".to_owned(), wait_ms.into());
         }
         let mut answer = self.request(fields, wait_ms)?;
-        // Only what recordings have, so that the answers are checked as a recording is.
+        // Keeps only the fields of recordings, so that answers are checked as a recording is.
         match &step.call {
             Call::Accept { .. } => answer.local = None,
             Call::Bind { .. } | Call::Listen { .. } => {
@@ -231,7 +231,8 @@ impl Drop for Session {
     }
 }
 
-/// The fields of a request: those of recordings, and what saves adapters a table of options.
+/// The fields of a request: those of recordings, and the encoded option, which saves adapters a
+/// table of options.
 fn fields_of(step: &Step) -> Result<Map<String, Value>, Failure> {
     let unsupported = |why: String| Failure::Unsupported(why);
     let Ok(Value::Object(mut fields)) = serde_json::to_value(step) else {

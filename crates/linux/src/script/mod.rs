@@ -1,11 +1,12 @@
-//! Scenarios as guests run them.
+//! Scenarios, encoded for guests.
 //!
-//! A [`Script`] is a case of a scenario with everything that it needs of a kernel: hosts, sysctls, listeners that are there from the
-//! start, and then either steps, one after the other, or processes, which the guest plays itself because what they do hangs on
-//! the answers. What comes back is an [`Answered`]: the scenario's attempts, and the calls that were really made, as a
-//! [`Program`] that the model can follow.
+//! A [`Script`] is a case of a scenario with everything that it needs of a kernel: hosts, sysctls,
+//! listeners of the hosts, and then either steps, executed one after the other, or processes, which
+//! the guest runs itself because their next call depends on the last answer. The result is an
+//! [`Answered`]: the scenario's attempts, and the executed calls as a [`Program`] whose answers the
+//! model can check.
 //!
-//! - `options`: socket options in the guest's words
+//! - `options`: socket options in the encoding of programs
 //! - `steps`: the step form
 //! - `processes`: the declarative form
 
@@ -25,11 +26,11 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Backlog of the listeners that are there from the start.
+/// Backlog of the listeners of the hosts.
 const BACKLOG: i32 = 4096;
-/// A record that is none of the program's, and therefore has no port.
+/// The number of a record that does not exist, and therefore has no port.
 const NO_RECORD: usize = u16::MAX as usize;
-/// TIME-WAIT of every kernel.
+/// Duration of TIME-WAIT in every kernel (TCP_TIMEWAIT_LEN).
 const TIME_WAIT: Duration = Duration::from_secs(60);
 
 /// A source of answers to calls: the records of a run, or an adapter that executes them.
@@ -37,13 +38,14 @@ pub(crate) trait Answers {
     /// The reason why there are no more answers.
     type Error;
 
-    /// Makes the only host of a script, where that is not done yet.
+    /// Makes the only host of a script, unless it exists already.
     fn begin(&mut self, addresses: &[IpAddr]) -> Result<(), Self::Error>;
 
-    /// The answer to the next call.
+    /// Returns the answer to the next call.
     fn answer(&mut self, step: &Step) -> Result<Answer, Self::Error>;
 
-    /// The answer to a call whose port was to come from a call that gave none. It is not made.
+    /// Returns the answer to a call whose port was to be taken from a call that returned none. The
+    /// call is not made.
     fn no_port(&mut self) -> Result<Answer, Self::Error> {
         Ok(Answer {
             at_us: 0,
@@ -74,13 +76,13 @@ impl Answers for Records<'_> {
     }
 }
 
-/// A step and the process that makes it.
+/// A step and the process that executes it.
 #[derive(Clone, Debug)]
 struct Placed {
     step: Step,
-    /// 0: the one that stands for the host.
+    /// 0: the process that holds the host's namespace.
     process: u16,
-    /// The call, counted over the script, whose port is used; the step's own says nothing then.
+    /// The call, counted over the script, whose port replaces the step's own.
     port_of: Option<usize>,
 }
 
@@ -91,7 +93,7 @@ pub(crate) struct Script {
     hosts: Vec<HostSpec>,
     /// Addresses that the scenario connects to and no host has.
     nowhere: Vec<IpAddr>,
-    /// Sysctls, and listeners that are there from the start.
+    /// Sysctls, and listeners of the hosts.
     prelude: Vec<Placed>,
     body: Body,
     notes: Vec<String>,
@@ -106,23 +108,23 @@ enum Body {
 /// A script that has run.
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
-    /// The calls that were made, with their answers, in order.
+    /// The executed calls with their answers, in order.
     pub(crate) program: Program,
     /// The attempts of the scenario.
     pub(crate) attempts: Attempts,
-    /// Which attempt each call belongs to, counted from 1; 0 for none.
+    /// The attempt of each call, counted from 1; 0 for calls that are not attempts.
     pub(crate) owners: Vec<u32>,
-    /// What there is to say, such as sysctls that the kernel has not got.
+    /// Notes for the report, such as sysctls that the kernel does not have.
     pub(crate) notes: Vec<String>,
-    /// A listener that was to be there from the start, and is not.
+    /// The error of a listener of the hosts that failed to listen.
     pub(crate) not_listening: Option<String>,
 }
 
 impl Script {
-    /// A case as a script. `wait` is how long a connect waits for an answer.
+    /// Translates a case. `wait` is the time that a blocking connect waits for an answer.
     ///
     /// # Errors
-    /// In one line, what of it a real kernel cannot do.
+    /// One line: the part of the case that a real kernel cannot execute.
     pub(crate) fn of(case: &Case, wait: Duration) -> Result<Script, Cannot> {
         possible(case)?;
         let hosts: Vec<HostSpec> = case
@@ -140,12 +142,12 @@ impl Script {
                 prelude.push(sysctl(name, key, value));
             }
         }
-        let mut standing = Vec::new();
+        let mut listeners = Vec::new();
         for (place, (name, host)) in case.hosts.iter().enumerate() {
             for at in &host.listen {
-                let sock = format!("listener.{}", standing.len() + 1);
+                let sock = format!("listener.{}", listeners.len() + 1);
                 prelude.extend(listener(name, &sock, *at));
-                standing.push(processes::Standing {
+                listeners.push(processes::Standing {
                     host: place,
                     sock,
                     port: at.port(),
@@ -170,7 +172,7 @@ impl Script {
                         "`close: both` is one side after the other: packets take no time".into(),
                     );
                 }
-                Body::Processes(processes::Play::of(case, of_case, standing, wait_ms)?)
+                Body::Processes(processes::Play::of(case, of_case, listeners, wait_ms)?)
             }
         };
         Ok(Script {
@@ -184,11 +186,11 @@ impl Script {
     }
 }
 
-/// Says what no real kernel can do for a case.
+/// Checks that real kernels can execute a case.
 fn possible(case: &Case) -> Result<(), Cannot> {
     if case.time_wait.is_some_and(|time| time != TIME_WAIT) {
         return Err(Cannot::new(
-            "TIME-WAIT is 60 s in every kernel, and nothing sets it",
+            "TIME-WAIT is 60 s in every kernel and cannot be changed",
         ));
     }
     if case
@@ -204,7 +206,7 @@ fn possible(case: &Case) -> Result<(), Cannot> {
     Ok(())
 }
 
-/// A host's addresses without those that every host has.
+/// The addresses of a host without those that every host has.
 fn of_its_own(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let mut own = Vec::new();
     for ip in addresses {
@@ -215,10 +217,10 @@ fn of_its_own(addresses: &[IpAddr]) -> Vec<IpAddr> {
     own
 }
 
-/// What is connected to and belongs to nobody.
+/// The addresses that are connected to and that no host has.
 fn nowhere(case: &Case) -> Vec<IpAddr> {
     let hosts = case.hosts.values().flat_map(|host| host.addresses.iter());
-    let somewhere: BTreeSet<IpAddr> = hosts.copied().collect();
+    let known: BTreeSet<IpAddr> = hosts.copied().collect();
     let connects: BTreeSet<IpAddr> = match &*case.program {
         scenario::Program::Steps(steps) => steps
             .iter()
@@ -232,12 +234,12 @@ fn nowhere(case: &Case) -> Vec<IpAddr> {
             .flat_map(|process| process.connect.iter().map(SocketAddr::ip))
             .collect(),
     };
-    let reaches_nobody = |ip: &IpAddr| {
+    let is_lost = |ip: &IpAddr| {
         let mapped = matches!(ip, IpAddr::V6(six) if six.to_ipv4_mapped().is_some());
         let other = ip.is_multicast() || ip.is_unspecified() || ip.is_loopback();
-        !somewhere.contains(ip) && !mapped && !other && *ip != IpAddr::from([255; 4])
+        !known.contains(ip) && !mapped && !other && *ip != IpAddr::from([255; 4])
     };
-    connects.into_iter().filter(reaches_nobody).collect()
+    connects.into_iter().filter(is_lost).collect()
 }
 
 fn placed(host: &str, call: Call) -> Placed {
@@ -256,7 +258,7 @@ fn sysctl(host: &str, key: &str, value: &str) -> Placed {
     placed(host, Call::Sysctl { key, value })
 }
 
-/// A listener of the scenario itself.
+/// The calls that make a listener of a host.
 fn listener(host: &str, sock: &str, at: SocketAddr) -> [Placed; 4] {
     let sock = sock.to_owned();
     let calls = [
@@ -345,10 +347,10 @@ impl Job for Script {
 }
 
 impl Script {
-    /// Says what no adapter can do for a script.
+    /// Checks that adapters can execute a script.
     ///
     /// # Errors
-    /// In one line, what that is.
+    /// One line: the part that they cannot execute.
     pub(crate) fn for_adapter(&self) -> Result<(), Cannot> {
         if let Body::Processes(_) = self.body {
             return Err(Cannot::new("it is in the declarative form"));
@@ -372,7 +374,7 @@ impl Script {
         Ok(answered)
     }
 
-    /// The script after its prelude.
+    /// Executes the prelude.
     fn begun<A: Answers>(&self, by: &mut A) -> Result<Answered, A::Error> {
         let mut answered = Answered {
             program: Program {
@@ -394,7 +396,7 @@ impl Script {
 }
 
 impl Answered {
-    /// Keeps a call that was made, and what there is to say about it.
+    /// Adds an executed call, and the notes about its failure.
     fn keep(&mut self, step: Step, owner: u32) {
         let host = step.host.as_deref().unwrap_or_default();
         if let Some(answer) = &step.answer
@@ -419,7 +421,8 @@ impl Answered {
         }
         let mut step = step;
         if let Call::Socket { nonblock, .. } = &mut step.call {
-            // Listeners that only take what is there already. Whoever makes the calls again, in their order, need not know.
+            // Listeners are non-blocking to accept only pending connections. A checker that replays
+            // the calls in order does not need that.
             *nonblock = false;
         }
         self.program.steps.push(step);
@@ -427,7 +430,7 @@ impl Answered {
     }
 }
 
-/// A call with its answer, and with the port that it was really made with. `calls` are all calls before it.
+/// The answer to a call, with the port that it was executed with. `calls` are all calls before it.
 fn answer<A: Answers>(one: &Placed, by: &mut A, calls: &[Step]) -> Result<Step, A::Error> {
     let mut step = one.step.clone();
     let port = one.port_of.map(|call| calls.get(call).and_then(port_of));
@@ -445,7 +448,7 @@ fn answer<A: Answers>(one: &Placed, by: &mut A, calls: &[Step]) -> Result<Step, 
     Ok(step)
 }
 
-/// The port that a call gave.
+/// The port that a call returned.
 fn port_of(step: &Step) -> Option<u16> {
     let answer = step.answer.as_ref()?;
     let address = answer.local.or(answer.peer)?;

@@ -1,4 +1,4 @@
-//! Socket options of scenarios, in the words that programs have for them.
+//! Socket options of scenarios in the encoding of programs.
 
 use crate::program::OptionValue;
 use fourtuple_harness::Cannot;
@@ -15,14 +15,14 @@ fn one(option: SockOpt, hosts: usize) -> Result<(String, OptionValue), Cannot> {
         && name.as_str() == "eth0"
         && hosts != 2
     {
-        // A host has one interface towards each of the others.
+        // A host has one interface for each of the others.
         return Err(Cannot::new(
-            "only where there are two hosts has each one interface, eth0",
+            "the interface eth0 is only known where there are two hosts",
         ));
     }
     if let SockOpt::BindToIfIndex(2..) = option {
         return Err(Cannot::new(
-            "a real kernel numbers its interfaces itself; only lo is always 1",
+            "real kernels number their interfaces themselves; only lo is always 1",
         ));
     }
     let value = match option.value() {

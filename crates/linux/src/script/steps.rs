@@ -1,10 +1,10 @@
-//! The step form: every step is one call, or a few.
+//! The step form: every step is one call, or several.
 
 use super::{Answered, Answers, Placed, answer, options, placed, port_of, sysctl};
 use crate::program::{Answer, Call, OptionValue, Outcome, Step};
 use crate::wire::MAX_PROCESSES;
 use fourtuple_harness::attempt::{Args, Name};
-use fourtuple_harness::{Answer as Word, Cannot, Recorder, Seen};
+use fourtuple_harness::{Answer as AttemptAnswer, Cannot, Recorder, Seen};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Address, Case, PortRef, Spanned};
 use std::collections::BTreeMap;
@@ -16,26 +16,26 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) struct Steps {
     placed: Vec<Placed>,
-    noted: Vec<Noted>,
-    /// Calls of the script before these.
+    attempts: Vec<StepCalls>,
+    /// Number of calls of the script before these.
     before: usize,
 }
 
 /// A step that is an attempt.
 #[derive(Clone, Debug)]
-struct Noted {
+struct StepCalls {
     step: scenario::Step,
     host: Name,
     process: Name,
     socket: Name,
     at_ns: u64,
-    /// Its calls, counted over the steps. The first is its own, or all are options.
+    /// Its calls, counted over the steps. The first is its own, or all of them set options.
     calls: Range<usize>,
 }
 
-/// A socket of the steps. It keeps its owner when it is closed, for calls that come too late.
+/// A socket of the steps. Its owner is kept after the close, for calls that come too late.
 #[derive(Clone)]
-struct Held {
+struct SocketEntry {
     host: Name,
     process: Name,
     number: u16,
@@ -44,7 +44,7 @@ struct Held {
 struct Planner<'a> {
     case: &'a Case,
     out: Steps,
-    sockets: BTreeMap<String, Held>,
+    sockets: BTreeMap<String, SocketEntry>,
     processes: BTreeMap<(String, String), u16>,
     /// The call that gives each port its value.
     ports: BTreeMap<String, usize>,
@@ -54,7 +54,7 @@ struct Planner<'a> {
 }
 
 impl Steps {
-    /// `before` is how many calls the script makes before these.
+    /// Translates steps. `before` is the number of calls of the script before these.
     pub(super) fn of(
         case: &Case,
         steps: &[Spanned<scenario::Step>],
@@ -65,7 +65,7 @@ impl Steps {
             case,
             out: Steps {
                 placed: Vec::new(),
-                noted: Vec::new(),
+                attempts: Vec::new(),
                 before,
             },
             sockets: BTreeMap::new(),
@@ -85,7 +85,7 @@ impl Steps {
         &self.placed
     }
 
-    /// Puts the answers into attempts.
+    /// Turns the answers into attempts.
     pub(super) fn answered<A: Answers>(
         &self,
         by: &mut A,
@@ -98,13 +98,13 @@ impl Steps {
         }
         let own = &made[self.before..];
         let mut owners = vec![0; own.len()];
-        let mut recorder = Recorder::with_capacity(self.noted.len());
-        for (n, noted) in (1..).zip(&self.noted) {
-            owners[noted.calls.clone()].fill(n);
-            let no_port = self.placed[noted.calls.start]
+        let mut recorder = Recorder::with_capacity(self.attempts.len());
+        for (n, attempt) in (1..).zip(&self.attempts) {
+            owners[attempt.calls.clone()].fill(n);
+            let no_port = self.placed[attempt.calls.start]
                 .port_of
                 .is_some_and(|call| made.get(call).and_then(port_of).is_none());
-            noted.attempt(&own[noted.calls.clone()], no_port, &mut recorder);
+            attempt.attempt(&own[attempt.calls.clone()], no_port, &mut recorder);
         }
         to.attempts = recorder.finish();
         for (step, owner) in made.drain(self.before..).zip(owners) {
@@ -120,18 +120,24 @@ impl Planner<'_> {
         self.out.placed.len() - 1
     }
 
-    fn note(&mut self, step: &scenario::Step, held: &Held, name: &str, calls: Range<usize>) {
-        self.out.noted.push(Noted {
+    fn note(
+        &mut self,
+        step: &scenario::Step,
+        entry: &SocketEntry,
+        name: &str,
+        calls: Range<usize>,
+    ) {
+        self.out.attempts.push(StepCalls {
             step: step.clone(),
-            host: held.host.clone(),
-            process: held.process.clone(),
+            host: entry.host.clone(),
+            process: entry.process.clone(),
             socket: name.into(),
             at_ns: self.at_ns,
             calls,
         });
     }
 
-    /// The number of the real process that a process of the scenario is.
+    /// The number of the real process for a process of the scenario.
     fn process(&mut self, host: &str, name: &str) -> u16 {
         let next = 1 + self.processes.len() % MAX_PROCESSES;
         let key = (host.to_owned(), name.to_owned());
@@ -159,7 +165,7 @@ impl Planner<'_> {
                 if socket.nonblock {
                     return Err(Cannot::new("it has a socket that does not block"));
                 }
-                let held = Held {
+                let entry = SocketEntry {
                     host: socket.on.as_str().into(),
                     process: socket.by.as_str().into(),
                     number: self.process(&socket.on, &socket.by),
@@ -171,24 +177,29 @@ impl Planner<'_> {
                     uid: Some(socket.uid),
                     nonblock: socket.nonblock,
                 };
-                self.push(placed_in(&held, call));
-                self.set(&held, &socket.socket, &socket.options)?;
+                self.push(placed_in(&entry, call));
+                self.set(&entry, &socket.socket, &socket.options)?;
                 if !socket.implicit {
                     let calls = start..self.out.placed.len();
-                    self.note(step, &held, &socket.socket, calls);
+                    self.note(step, &entry, &socket.socket, calls);
                 }
-                self.sockets.insert(socket.socket.clone(), held);
+                self.sockets.insert(socket.socket.clone(), entry);
             }
             _ => self.call(step)?,
         }
         Ok(())
     }
 
-    fn set(&mut self, held: &Held, sock: &str, options: &scenario::Options) -> Result<(), Cannot> {
+    fn set(
+        &mut self,
+        entry: &SocketEntry,
+        sock: &str,
+        options: &scenario::Options,
+    ) -> Result<(), Cannot> {
         for (option, value) in options::of(options, self.case.hosts.len())? {
             let sock = sock.to_owned();
             self.push(placed_in(
-                held,
+                entry,
                 Call::Set {
                     sock,
                     option,
@@ -204,7 +215,8 @@ impl Planner<'_> {
         match &address.port {
             PortRef::Number(port) => (SocketAddr::new(address.ip, *port), None),
             PortRef::Variable(name) => {
-                // A port that no call before gives: that of a call that gives none, so that this one is not made.
+                // No earlier call returns this port: it is taken from a call without a port, so
+                // that this one is not made.
                 let call = self.ports.get(name).copied().unwrap_or(usize::MAX);
                 (SocketAddr::new(address.ip, 0), Some(call))
             }
@@ -216,9 +228,9 @@ impl Planner<'_> {
             return Ok(());
         };
         let sock = name.to_owned();
-        let held = match self.sockets.get(name) {
-            Some(held) => held.clone(),
-            None => Held {
+        let entry = match self.sockets.get(name) {
+            Some(entry) => entry.clone(),
+            None => SocketEntry {
                 host: self
                     .case
                     .hosts
@@ -234,8 +246,8 @@ impl Planner<'_> {
         let mut from = None;
         let call = match step {
             scenario::Step::Set(set) => {
-                self.set(&held, name, &set.options)?;
-                self.note(step, &held, name, start..self.out.placed.len());
+                self.set(&entry, name, &set.options)?;
+                self.note(step, &entry, name, start..self.out.placed.len());
                 return Ok(());
             }
             scenario::Step::Bind(bind) => {
@@ -258,7 +270,7 @@ impl Planner<'_> {
                     self.nameless += 1;
                     format!("nameless.{}", self.nameless)
                 });
-                self.sockets.insert(new.clone(), held.clone());
+                self.sockets.insert(new.clone(), entry.clone());
                 Call::Accept {
                     sock,
                     new,
@@ -294,24 +306,24 @@ impl Planner<'_> {
         };
         let own = self.push(Placed {
             port_of: from.map(|call| call.min(self.out.before + start)),
-            ..placed_in(&held, call)
+            ..placed_in(&entry, call)
         });
         if let Some(sock) = accepted {
-            // An accept tells who connected, not to which address.
-            self.push(placed_in(&held, Call::Getsockname { sock }));
+            // accept() returns the peer's address, not the local one.
+            self.push(placed_in(&entry, Call::Getsockname { sock }));
         }
         if let Some(port) = step.port_as() {
             self.ports.insert(port.to_owned(), self.out.before + own);
         }
-        self.note(step, &held, name, start..self.out.placed.len());
+        self.note(step, &entry, name, start..self.out.placed.len());
         Ok(())
     }
 }
 
-fn placed_in(held: &Held, call: Call) -> Placed {
+fn placed_in(entry: &SocketEntry, call: Call) -> Placed {
     Placed {
-        process: held.number,
-        ..placed(&held.host, call)
+        process: entry.number,
+        ..placed(&entry.host, call)
     }
 }
 
@@ -319,8 +331,8 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Noted {
-    /// Adds the attempt that the step is.
+impl StepCalls {
+    /// Adds the attempt of the step.
     fn attempt(&self, calls: &[Step], no_port: bool, recorder: &mut Recorder) {
         let caller = recorder.caller(self.host.clone(), self.process.clone(), self.socket.clone());
         let slot = recorder.call(
@@ -330,7 +342,7 @@ impl Noted {
             self.args(calls),
         );
         if no_port {
-            return recorder.failed(slot, Word::Foreign("NOPORT".into()), None);
+            return recorder.failed(slot, AttemptAnswer::Foreign("NOPORT".into()), None);
         }
         let options = matches!(
             self.step,
@@ -338,7 +350,7 @@ impl Noted {
         );
         let mut answers = calls.iter().filter_map(|step| step.answer.as_ref());
         let own = if options {
-            // The first refusal is the answer.
+            // The first refusal is the result.
             let refused = answers.find(|answer| answer.result != Outcome::Ok);
             match refused {
                 Some(answer) => answer,
@@ -351,7 +363,7 @@ impl Noted {
             }
         };
         match word(own.result) {
-            Word::Ok => recorder.ok(slot, self.seen(calls, own)),
+            AttemptAnswer::Ok => recorder.ok(slot, self.seen(calls, own)),
             other => recorder.failed(slot, other, None),
         }
     }
@@ -405,7 +417,7 @@ impl Noted {
     }
 }
 
-/// The other end of a connection to `to`: an address that means this host is the one that the socket got itself.
+/// The peer of a connection to `to`: for the wildcard address that is the socket's own address.
 pub(super) fn peer_of(to: SocketAddr, local: Option<SocketAddr>) -> SocketAddr {
     match local {
         Some(local) if to.ip().is_unspecified() => SocketAddr::new(local.ip(), to.port()),
@@ -413,13 +425,13 @@ pub(super) fn peer_of(to: SocketAddr, local: Option<SocketAddr>) -> SocketAddr {
     }
 }
 
-/// An outcome in the words of attempts.
-pub(super) fn word(outcome: Outcome) -> Word {
+/// The result of an outcome for attempts.
+pub(super) fn word(outcome: Outcome) -> AttemptAnswer {
     match outcome {
-        Outcome::Ok => Word::Ok,
-        Outcome::Waiting => Word::Waiting,
-        Outcome::NoSock => Word::Foreign("EBADF".into()),
-        Outcome::Errno(errno) => Word::Errno(errno),
+        Outcome::Ok => AttemptAnswer::Ok,
+        Outcome::Waiting => AttemptAnswer::Waiting,
+        Outcome::NoSock => AttemptAnswer::Foreign("EBADF".into()),
+        Outcome::Errno(errno) => AttemptAnswer::Errno(errno),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Small changes to programs, at random.
+//! Random small changes to programs.
 
 use super::length;
 use crate::generate::dice::Dice;
@@ -7,10 +7,10 @@ use crate::program::{Call, Family, OptionValue, Program, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-/// How long a connect waits, in milliseconds.
+/// Time in milliseconds that a connect waits.
 const PATIENCE_MS: u32 = 400;
 
-/// What changed programs are made of: what was in the first one, and some more.
+/// The values that changed programs use: those of the first program, and a few common ones.
 pub(crate) struct Palette {
     ips: Vec<IpAddr>,
     ports: Vec<u16>,
@@ -79,7 +79,7 @@ impl Palette {
         }
     }
 
-    /// What short programs of all kinds are made of.
+    /// The values for short programs of all kinds.
     pub(crate) fn general(kind: Kind) -> Palette {
         let set = |sock: &str, option: &str, value| Call::Set {
             sock: sock.into(),
@@ -147,7 +147,8 @@ impl Palette {
         Palette::of(&program, kind)
     }
 
-    /// A program with new steps behind its own, until it has `steps` of them; nothing where that makes none that ends soon.
+    /// Appends random steps until the program has `steps` of them. Returns `None` if the result may
+    /// take long.
     pub(crate) fn fill(
         &self,
         program: &mut Program,
@@ -175,7 +176,7 @@ impl Palette {
         is_tame(program).then(|| program.clone())
     }
 
-    /// A program changed in one place or in a few; nothing where that makes no program that ends soon.
+    /// Changes a program in one place or in a few. Returns `None` if the result may take long.
     pub(crate) fn edited(&self, program: &Program, dice: &mut Dice) -> Option<Program> {
         let mut changed = Program {
             steps: program.steps.iter().map(unasked).collect(),
@@ -190,7 +191,7 @@ impl Palette {
 
     fn edit(&self, program: &mut Program, dice: &mut Dice) {
         let steps = &mut program.steps;
-        // Where programs begin with a namespace, it stays in front.
+        // An initial `ns` step stays in front.
         let first = steps.iter().take_while(|s| s.call == Call::Ns).count();
         if steps.len() <= first {
             return;
@@ -209,7 +210,7 @@ impl Palette {
             }
             58..76 => self.change(program, place, dice),
             76..82 => {
-                // A socket in the place of another.
+                // Replaces a socket by another.
                 let names = names(program);
                 if let [_, _, ..] = names[..] {
                     let (from, to) = (dice.below(names.len()), dice.below(names.len()));
@@ -246,7 +247,8 @@ impl Palette {
         }
     }
 
-    /// Connections to a listener become connections of sockets with themselves, which leave the same behind.
+    /// Turns connections to a listener into self-connections of the sockets, which leave the same
+    /// state behind.
     fn alone(&self, program: &mut Program, place: usize, dice: &mut Dice) {
         let Call::Connect { to, .. } = program.steps[place].call else {
             return;
@@ -278,7 +280,7 @@ impl Palette {
         });
     }
 
-    /// A new step.
+    /// A random step.
     fn step(&self, program: &Program, dice: &mut Dice) -> Step {
         let names = names(program);
         let host = (!program.hosts.is_empty())
@@ -353,7 +355,7 @@ impl Palette {
         SocketAddr::new(dice.pick(&self.ips), dice.pick(&self.ports))
     }
 
-    /// One step with another value.
+    /// Changes the value of one step.
     fn change(&self, program: &mut Program, place: usize, dice: &mut Dice) {
         match &mut program.steps[place].call {
             Call::Bind { at, .. } | Call::Connect { to: at, .. } => {
@@ -391,7 +393,7 @@ impl Palette {
     }
 }
 
-/// A step that nobody has answered.
+/// The step without its answer.
 pub(super) fn unasked(step: &Step) -> Step {
     Step {
         answer: None,
@@ -404,7 +406,7 @@ fn pick_mut<'a, T>(of: &'a mut [T], dice: &mut Dice) -> Option<&'a mut T> {
     of.get_mut(n)
 }
 
-/// The sockets of a program.
+/// The names of a program's sockets.
 fn names(program: &Program) -> Vec<String> {
     let made = |step: &Step| match &step.call {
         Call::Socket { sock: name, .. } | Call::Accept { new: name, .. } => Some(name.clone()),
@@ -421,7 +423,7 @@ fn new_name(program: &Program) -> String {
 }
 
 fn rename(call: &mut Call, from: &str, to: &str) {
-    // Whoever makes a socket gives it a name of its own.
+    // A call that makes a socket keeps its own name.
     if !matches!(call, Call::Socket { .. })
         && let Some(sock) = call.sock_mut().filter(|sock| *sock == from)
     {
@@ -429,8 +431,8 @@ fn rename(call: &mut Call, from: &str, to: &str) {
     }
 }
 
-/// Makes addresses fit the families of their sockets. That a bind() may have the other family's is one of the things to be shown, but
-/// mapped addresses are of both for the model.
+/// Makes addresses match the families of their sockets. A bind() may keep an address of the other
+/// family, which is one of the things to test; mapped addresses are both for the model.
 fn fit(program: &mut Program) {
     let mut v6: BTreeMap<String, bool> = BTreeMap::new();
     for step in &mut program.steps {
@@ -466,13 +468,14 @@ pub(super) fn range_of(key: &str, value: &str) -> Option<(u16, u16)> {
     Some((low.parse().ok()?, high.parse().ok()?))
 }
 
-/// Ranges of so many ports are followed in no time; over the full one, a single call can take tens of thousands of states.
+/// Ranges of at most this many ports are checked quickly; with the full range one call can branch
+/// into tens of thousands of states.
 const FEW_PORTS: u16 = 8;
 
-/// Whether a program keeps to what runs and is followed soon: the kernel chooses ports out of few, and nobody connects to another host
-/// that is not there, which the model's hosts reach all the same.
+/// Returns true if a program runs and is checked quickly: the kernel chooses from few ports, and no
+/// connect goes to an address without a host, which only the model can reach.
 pub(super) fn is_tame(program: &Program) -> bool {
-    // A range the wrong way round is refused.
+    // The kernel rejects a range whose first port is above its last.
     let small = |key: &str, value: &str| {
         let range = range_of(key, value).filter(|(low, high)| low <= high);
         range.map(|(low, high)| high - low < FEW_PORTS)
@@ -487,7 +490,7 @@ pub(super) fn is_tame(program: &Program) -> bool {
         program.hosts.is_empty() || ip.is_loopback() || ip.is_unspecified() || known(&ip)
     };
     let first = program.hosts.first().map(|h| &*h.name);
-    // The host of each socket, and whether it has a port or few to choose from.
+    // The host of each socket, and true if it has a port or few to choose from.
     let mut sockets: BTreeMap<&str, (Option<&str>, bool)> = BTreeMap::new();
     for step in &program.steps {
         match &step.call {

@@ -1,9 +1,10 @@
-//! Makes a program that shows a disallowed answer as short as it goes.
+//! Shrinks a program that shows a disallowed answer.
 //!
-//! A real kernel is a slow witness: programs wait for its timers. So first it is asked which profile, different from the believed one in
-//! a single behaviour, does allow what the kernel answered. Such a profile answers in the kernel's place, in no time, for as many
-//! programs as it takes to find a short one; and the kernel is asked about that one alone. Where no profile explains the answers, or
-//! the kernel does not bear it out, the kernel itself is asked about every step of the way.
+//! Asking a real kernel is slow because programs wait for its timers. So the shrinker first looks
+//! for a profile that differs from the expected one in a single behaviour and allows what the
+//! kernel answered. That profile replaces the kernel while thousands of programs are tried; the
+//! kernel only confirms the short result. If no profile explains the answers, or the kernel does
+//! not confirm the result, every candidate runs on the kernel itself.
 
 pub(crate) mod edit;
 mod rewrite;
@@ -12,44 +13,46 @@ mod walk;
 use crate::error::RunError;
 use crate::generate::Kind;
 use crate::judge::{Counterexample, Judge, MOST_TRIED};
-use crate::on::On;
 use crate::play::Score;
 use crate::program::{Call, Outcome, Program};
+use crate::target::Target;
 use fourtuple_kernel::{Behaviours, profile};
 use std::collections::BTreeSet;
 
-/// How often a program is run before it counts as one that does not show anything: what it shows may hang on the port that it gets.
+/// Number of runs before a program counts as not showing the answer, which may depend on the port
+/// that it gets.
 const TRIES: usize = 8;
-/// The same for the many programs without two of the steps.
+/// The same number for the many programs without two of the steps.
 const FEW_TRIES: usize = 2;
-/// The most rounds, each a boot of a virtual machine.
+/// Maximum number of rounds, each a boot of a virtual machine.
 const ROUNDS: usize = 60;
-/// So many profiles that explain an answer are followed up.
+/// Maximum number of profiles that are tried as an explanation.
 const EXPLANATIONS: usize = 2;
 
-/// The shortest program that was found.
+/// The shortest program found.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
     /// The program, with its answers, up to the one that is not allowed.
     pub program: Program,
-    /// What is wrong with the answer to its last step.
+    /// The disallowed answer to its last step.
     pub found: Counterexample,
 }
 
-/// How long a program is: its steps and the settings of its hosts. That a namespace is made, which is how every program begins, counts
-/// for nothing.
+/// The length of a program: its steps and the sysctls of its hosts. The `ns` step, with which every
+/// program begins, does not count.
 pub fn length(program: &Program) -> usize {
     let steps = program.steps.iter().filter(|step| step.call != Call::Ns);
     let settings = program.hosts.iter().map(|host| host.sysctls.len());
     steps.count() + settings.sum::<usize>()
 }
 
-/// Shrinks a program whose answer to step `found.step` is not allowed. Nothing if the kernel does not give such an answer again.
+/// Shrinks a program whose answer to step `found.step` is not allowed. Returns `None` if the kernel
+/// does not give such an answer again.
 ///
 /// # Errors
-/// When the kernel cannot be asked any more.
+/// An error of the kernel that ends the run.
 pub fn shrink(
-    on: &On,
+    on: &Target,
     behaviours: Behaviours,
     program: &Program,
     found: &Counterexample,
@@ -72,13 +75,14 @@ pub fn shrink(
     }
 }
 
-/// The same by the profiles alone that explain the kernel's answers; the kernel is only asked about the short programs in the end.
-/// Nothing where no profile explains them, or the kernel does not bear that out.
+/// Shrinks like [`shrink`], but only with profiles that explain the kernel's answers; the kernel
+/// only confirms the short programs. Returns `None` if no profile explains them, or if the kernel
+/// does not confirm any.
 ///
 /// # Errors
-/// When the kernel cannot be asked any more.
+/// An error of the kernel that ends the run.
 pub fn explained(
-    on: &On,
+    on: &Target,
     behaviours: Behaviours,
     program: &Program,
     found: &Counterexample,
@@ -88,7 +92,8 @@ pub fn explained(
     let mut explained: Vec<(Behaviours, Program)> = Vec::new();
     for right in explanations(behaviours, &whole) {
         if let Some((shortened, walked)) = on_the_model(right, behaviours, &whole, on.kind()) {
-            // The farther from what the kernel has shown, the likelier the model is wrong about it.
+            // The farther a program is from the observed one, the likelier the model is wrong about
+            // it.
             explained.extend([walked, shortened].map(|shrunk| (right, shrunk.program)));
         }
     }
@@ -96,10 +101,10 @@ pub fn explained(
     borne_out(on, behaviours, &explained)
 }
 
-/// The shortest program of some to which the kernel gives an answer that the behaviours do not allow, and the profile that comes with the
-/// program does: what that one does not allow either is something else than what is to be shown.
+/// The shortest of the programs whose answer by the kernel `behaviours` do not allow, and the
+/// explaining profile does. A program that its profile does not allow either shows something else.
 fn borne_out(
-    on: &On,
+    on: &Target,
     behaviours: Behaviours,
     explained: &[(Behaviours, Program)],
 ) -> Result<Option<Shrunk>, RunError> {
@@ -117,13 +122,14 @@ fn borne_out(
     Ok(shown.min_by_key(|shrunk| length(&shrunk.program)))
 }
 
-/// The shortest program that several long walks from a shortened one come to, on the model with the behaviours `right` alone: the one that
-/// shows something on the kernel whose behaviours those are, if there is one that is shorter. `others` are tried there as well.
+/// Runs several long random walks from a shrunk program, on the model with the behaviours `right`,
+/// and returns the shortest result that the kernel confirms, if it is shorter. `others` are
+/// candidates as well.
 ///
 /// # Errors
-/// When the kernel cannot be asked any more.
+/// An error of the kernel that ends the run.
 pub fn farther(
-    on: &On,
+    on: &Target,
     right: Behaviours,
     wrong: Behaviours,
     start: Option<&Program>,
@@ -150,15 +156,17 @@ pub fn farther(
     borne_out(on, wrong, &candidates)
 }
 
-/// The profiles next to the believed one that allow all answers of a program. Of numbers, those that some known kernel has come first:
-/// next to each there are more than can be tried.
+/// The profiles that differ from the expected one in one behaviour and allow all answers of a
+/// program. For numeric behaviours the values of known kernels come first: there are more values
+/// than can be tried.
 fn explanations(believed: Behaviours, program: &Program) -> Vec<Behaviours> {
     let mut judge = Judge::new(believed);
     if judge.program(program).is_err() {
         return Vec::new();
     }
     let asked = judge.asked();
-    // Where a range is not taken, ports come from the full one, and most answers could be anything.
+    // If a range of ports is rejected, ports come from the full range, and nearly every answer is
+    // possible.
     let allows = |other: &Behaviours| {
         let judged = Judge::giving_up_after(*other, MOST_TRIED).program(program);
         matches!(judged, Ok(None))
@@ -181,8 +189,9 @@ fn explanations(believed: Behaviours, program: &Program) -> Vec<Behaviours> {
         .collect()
 }
 
-/// What is left of a program whose answers by a kernel with the behaviours `right` the behaviours `wrong` do not allow: once steps have
-/// been left out, and then after a walk to other programs. Nothing where the program is not one itself.
+/// Shrinks a program on the model: a kernel with the behaviours `right` answers what the behaviours
+/// `wrong` do not allow. Returns the result after leaving out steps, and after a random walk from
+/// there. Returns `None` if the program does not show it.
 fn on_the_model(
     right: Behaviours,
     wrong: Behaviours,
@@ -194,7 +203,7 @@ fn on_the_model(
         behaviours: wrong,
     };
     let first = asker.shows(program, TRIES)?;
-    // A profile can always be asked.
+    // Asking a profile cannot fail.
     let shortened = asker.shrink(first).ok()?;
     let walked = walk::walk(
         &|p| asker.shows_at_a_cost(p, FEW_TRIES),
@@ -205,11 +214,11 @@ fn on_the_model(
     Some((shortened, asker.shrink(walked).ok()?))
 }
 
-/// Who answers the programs that are tried.
+/// The source of answers to the programs that are tried.
 #[derive(Clone, Copy)]
 enum Witness<'a> {
-    Kernel(&'a On),
-    /// A profile in the kernel's place.
+    Kernel(&'a Target),
+    /// A profile that replaces the kernel.
     Profile(Behaviours),
 }
 
@@ -219,12 +228,13 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Everything that can be left out left out, and everything made simpler that can be.
+    /// Leaves out and simplifies as much as possible.
     fn shrink(&self, shown: Shrunk) -> Result<Shrunk, RunError> {
         let mut best = self.simpler(shown)?;
         let half = best.program.steps.len() / 2;
         best = self.shorter(best, half)?;
-        // What is simpler may need less, and what goes in twos may leave something that goes alone.
+        // A simpler program may need fewer steps, and removing pairs may allow removing single
+        // steps.
         for _ in 0..ROUNDS {
             let steps = best.program.steps.len();
             best = self.simpler(best)?;
@@ -239,7 +249,7 @@ impl Asker<'_> {
         Ok(best)
     }
 
-    /// Leaves out pieces of ever fewer steps, from `size` on.
+    /// Leaves out ever smaller pieces, starting with `size` steps.
     fn shorter(&self, mut best: Shrunk, mut size: usize) -> Result<Shrunk, RunError> {
         for _ in 0..ROUNDS {
             size = size.min(best.program.steps.len().saturating_sub(1));
@@ -274,7 +284,7 @@ impl Asker<'_> {
         Ok(best)
     }
 
-    /// Whether a program can be tried in hundreds of variations.
+    /// True if a program can be tried in hundreds of variations.
     fn is_quick(&self, program: &Program) -> bool {
         let waits = program.steps.iter().map(|step| match step.call {
             Call::Sleep { ms } => ms,
@@ -296,7 +306,7 @@ impl Asker<'_> {
         Ok(best)
     }
 
-    /// Those of some programs that still show a disallowed answer, by their place.
+    /// The programs that still show a disallowed answer, with their indices.
     fn all(&self, programs: &[Program], tries: usize) -> Result<Vec<(usize, Shrunk)>, RunError> {
         let on = match self.witness {
             Witness::Kernel(on) => on,
@@ -327,12 +337,12 @@ impl Asker<'_> {
         Ok(self.all(programs, TRIES)?.into_iter().next())
     }
 
-    /// Whether one program shows a disallowed answer, where a profile is the witness.
+    /// Returns the program if it shows a disallowed answer. Only with a profile as the witness.
     fn shows(&self, program: &Program, tries: usize) -> Option<Shrunk> {
         self.shows_at_a_cost(program, tries).0
     }
 
-    /// The same, and how much work it was.
+    /// As [`Self::shows`], and the cost of the check.
     fn shows_at_a_cost(&self, program: &Program, tries: usize) -> (Option<Shrunk>, u64) {
         let Witness::Profile(right) = self.witness else {
             return (None, 0);
@@ -345,7 +355,8 @@ impl Asker<'_> {
         let shown = (0..tries as u64).find_map(|seed| {
             let played = score.play(right, seed)?;
             cost += played.program.steps.len() as u64;
-            // Chance plays no part in most programs, and the same answers are judged alike.
+            // Most programs do not depend on random numbers, and the same answers have the same
+            // verdict.
             let ports = played.program.steps.iter().filter_map(|s| {
                 let answer = s.answer.as_ref()?;
                 Some((answer.port, answer.local, answer.peer))
@@ -355,7 +366,8 @@ impl Asker<'_> {
             {
                 return None;
             }
-            // Most programs that may show it do not, and what the wrong profile gives need not be followed.
+            // Most programs do not show it, and answers that the wrong profile gives itself need no
+            // check.
             cost += played.program.steps.len() as u64;
             if score.gives(self.behaviours, seed, &played.program) {
                 return None;
@@ -367,7 +379,7 @@ impl Asker<'_> {
         (shown, cost)
     }
 
-    /// What an answered program shows, and how much work it was to see.
+    /// The disallowed answer of a program that has run, and the cost of the check.
     fn judge(&self, mut program: Program) -> (Option<Shrunk>, u64) {
         let mut judge = match self.witness {
             Witness::Kernel(_) => Judge::new(self.behaviours),

@@ -1,13 +1,13 @@
-//! Shorter and simpler programs, in a fixed order, that may show the same as a longer one.
+//! Shorter and simpler variants of a program, in a fixed order.
 
 use super::Shrunk;
 use super::edit::{is_tame, range_of, unasked};
 use crate::program::{Call, Program, Step};
 
-/// Programs of more steps are not tried without each two of them.
+/// Maximum number of steps of a program for trying to remove each pair of them.
 const PAIRS: usize = 14;
 
-/// A program without each piece of `size` steps in turn; the last step stays.
+/// The program without each piece of `size` steps in turn; the last step stays.
 pub(super) fn without(program: &Program, size: usize) -> Vec<Program> {
     let last = program.steps.len() - 1;
     (0..last)
@@ -17,7 +17,7 @@ pub(super) fn without(program: &Program, size: usize) -> Vec<Program> {
         .collect()
 }
 
-/// What cannot be followed soon is not what one comes to from a program that can.
+/// Keeps a quickly checked program from becoming a slow one.
 fn is_as_tame(shorter: &Program, program: &Program) -> bool {
     is_tame(shorter) || !is_tame(program)
 }
@@ -32,7 +32,7 @@ fn cut(program: &Program, from: &[usize], size: usize) -> Program {
     }
 }
 
-/// A program without each two of its steps, where it is short enough for that.
+/// The program without each pair of its steps, if it is short enough.
 pub(super) fn without_two(program: &Program) -> Vec<Program> {
     let last = program.steps.len() - 1;
     if last > PAIRS {
@@ -45,7 +45,8 @@ pub(super) fn without_two(program: &Program) -> Vec<Program> {
         .collect()
 }
 
-/// The same steps in a simpler world, the simplest first: on one host, as one user, with fewer ports.
+/// The same steps in a simpler environment, the simplest first: on one host, as one user, with
+/// fewer ports.
 pub(super) fn simplified(program: &Program) -> Vec<Program> {
     let asked = Program {
         steps: program.steps.iter().map(unasked).collect(),
@@ -82,7 +83,7 @@ pub(super) fn simplified(program: &Program) -> Vec<Program> {
     all
 }
 
-/// All pieces that can go one by one gone at once, then half of them.
+/// Removes all pieces that can be removed one by one at once, then either half of them.
 pub(super) fn together(
     program: &Program,
     size: usize,

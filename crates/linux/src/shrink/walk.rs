@@ -1,5 +1,6 @@
-//! A walk at random among programs that show the same: from one to another that is no longer, and now and then to one that is
-//! shorter. Steps left out one by one never get from a connection between two sockets to one of a socket with itself; a walk does.
+//! A random walk among programs that show the same answer: each step goes to a program that is no
+//! longer, and occasionally to a shorter one. Leaving out steps one by one never turns a connection
+//! between two sockets into a self-connection; a walk does.
 
 use super::edit::Palette;
 use super::{Shrunk, length};
@@ -7,30 +8,30 @@ use crate::generate::Kind;
 use crate::generate::dice::Dice;
 use crate::program::Program;
 
-/// What counts as short.
+/// Length up to which a program counts as short.
 const SHORT: usize = 8;
-/// So many long walks are taken.
+/// Number of long walks.
 pub(super) const WAYS: u64 = 4;
-/// A walk that has come so far from the best program begins there again.
+/// Number of attempts after which a walk restarts at the best program.
 const LEASH: usize = 1_500;
 
-/// Which way a walk takes, and when it ends.
+/// The seed of a walk and its end.
 #[derive(Clone, Copy)]
 pub(super) struct Way {
     seed: u64,
-    /// So much work is done after the last program that was shorter, in calls that are tried on a state of the model: with one that is
-    /// short already, and with one that is not.
+    /// Work after the last improvement until the walk ends, in calls tried on a state of the model:
+    /// for a short program, and for a longer one.
     patience: [u64; 2],
 }
 
 impl Way {
-    /// For somebody who waits.
+    /// For interactive use.
     pub(super) const SHORT: Way = Way {
         seed: 0,
         patience: [20_000, 150_000],
     };
 
-    /// For somebody who wants to be sure.
+    /// For a thorough search.
     pub(super) fn long(seed: u64) -> Way {
         Way {
             seed,
@@ -39,7 +40,8 @@ impl Way {
     }
 }
 
-/// The shortest program that a walk from `start` comes to. It takes the same way each time. `shows` tells as well how much work it was.
+/// Walks from `start` and returns the shortest program found. Deterministic. `shows` also returns
+/// the cost of its check.
 pub(super) fn walk(
     shows: &dyn Fn(&Program) -> (Option<Shrunk>, u64),
     start: Shrunk,
@@ -60,7 +62,7 @@ pub(super) fn walk(
         let Some(there) = palette.edited(&here, &mut dice) else {
             continue;
         };
-        // A step more may be what it takes to get to two less.
+        // A detour over one more step may lead to a shorter program.
         let detour = usize::from(dice.percent(10));
         if length(&there) > length(&best.program) + detour {
             continue;
