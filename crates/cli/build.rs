@@ -1,6 +1,8 @@
-//! Puts the scenarios of the corpus into the binary, so that `fourtuple new --from` has them wherever it is installed.
+//! Puts the scenarios of the corpus into the binary, so that `fourtuple new --from` has them
+//! wherever it is installed.
 //!
-//! `scenarios` is a link to the corpus at the top of the repository; a package of this crate holds the files themselves.
+//! `scenarios` is a link to the corpus at the top of the repository; a package of this crate holds
+//! the files themselves.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,8 @@ fn main() {
     std::fs::write(out.join("corpus.rs"), table).expect("the output directory can be written");
 }
 
-/// Collects the scenarios below a directory. Cargo is told of every directory, since it does not follow the link.
+/// Collects the scenarios below a directory. Cargo is told of every directory, since it does not
+/// follow the link.
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
     println!("cargo::rerun-if-changed={}", directory.display());
     let entries = std::fs::read_dir(directory)

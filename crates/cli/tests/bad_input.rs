@@ -1,5 +1,5 @@
-//! Input that must be rejected: with file, line and column, the line itself and what was expected, and exit status 2.
-//! Nothing reaches standard output.
+//! Input that must be rejected: with file, line and column, the line itself and what was expected,
+//! and exit status 2. Nothing reaches standard output.
 
 mod common;
 

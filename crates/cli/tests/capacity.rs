@@ -51,7 +51,8 @@ fn one_and_all_destinations_and_the_moment_of_running_out() {
         assert!(looked.is_sorted(), "{looked:?}");
         assert_eq!(looked.last(), Some(&100.0));
     }
-    // Before 4.2 a connect() went on where the last one had stopped; the second half has been slow since then.
+    // Before 4.2 a connect() went on where the last one had stopped; the second half has been slow
+    // since then.
     let at = |kernel: usize, fill: usize| {
         capacities[kernel]["programs"][0]["cost"][fill]["expected"].as_f64()
     };

@@ -1,6 +1,7 @@
-//! A virtual machine that dies in the middle of a run: the command says what happened, with what was last on the console, and leaves
-//! nothing behind. The emulator is a stand-in, so that the machine dies when it should; where FOURTUPLE_VM_IMAGE names a kernel image, a
-//! real one is killed as well.
+//! A virtual machine that dies in the middle of a run: the command says what happened, with what
+//! was last on the console, and leaves nothing behind. The emulator is a stand-in, so that the
+//! machine dies when it should; where FOURTUPLE_VM_IMAGE names a kernel image, a real one is killed
+//! as well.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod common;
@@ -24,10 +25,11 @@ steps:
   - { bind: a, at: \"127.0.0.1:4000\" }
 ";
 
-/// Stands in for the emulator: the first machine is as it should be and asked nothing, the second one does what `then` says. It is given
-/// the files that are the machine's serial ports.
+/// Stands in for the emulator: the first machine is as it should be and asked nothing, the second
+/// one does what `then` says. It is given the files that are the machine's serial ports.
 fn emulator(directory: &Path, then: &str) -> String {
-    // The length of what follows; the guest's mark, version and state; no error, no flags; what uname calls the kernel.
+    // The length of what follows; the guest's mark, version and state; no error, no flags; what
+    // uname calls the kernel.
     let mut hello = vec![0, 0, 0, 0];
     hello.extend(b"4TPL\x02\0\0\0\0\0\0");
     hello.extend(b"6.1.0-50-cloud-amd64");
@@ -38,7 +40,8 @@ fn emulator(directory: &Path, then: &str) -> String {
     image[0x202..0x206].copy_from_slice(b"HdrS");
     let file = directory.join("image");
     fs::write(&file, image).expect("a scratch file");
-    // The first one lasts long enough to be seen on a busy machine: who waits for the second one tells them apart.
+    // The first one lasts long enough to be seen on a busy machine: who waits for the second one
+    // tells them apart.
     let script = format!(
         "#!/bin/sh\n\
          for word; do case $word in\n\
@@ -62,8 +65,8 @@ fn children(of: u32) -> BTreeSet<u32> {
         .collect()
 }
 
-/// Runs the scenario on the image with a directory in front of the others where programs are looked for. Once the second machine runs,
-/// `meanwhile` is told which process it is.
+/// Runs the scenario on the image with a directory in front of the others where programs are looked
+/// for. Once the second machine runs, `meanwhile` is told which process it is.
 fn run(directory: &Path, image: &str, meanwhile: impl FnOnce(u32)) -> Said {
     let file = directory.join("scenario.yaml");
     fs::write(&file, SCENARIO).expect("a scratch file");

@@ -94,7 +94,8 @@ fn every_port_can_be_reached_on_the_kernel_of_the_report() {
     let document: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
     let outcomes = document["explorations"][0]["outcomes"].as_array();
     let outcomes = outcomes.expect("outcomes").len();
-    // Either the binders have a port each and a plain connect() is left with one, or the other way round.
+    // Either the binders have a port each and a plain connect() is left with one, or the other way
+    // round.
     assert_eq!(outcomes, 2);
     for n in 1..=outcomes {
         repeats(&dir, "rhel-6.5", n);

@@ -1,4 +1,5 @@
-//! Captures that are hard to import: every recorded answer is reproduced, or the import says which one is not.
+//! Captures that are hard to import: every recorded answer is reproduced, or the import says which
+//! one is not.
 
 mod common;
 
@@ -20,7 +21,7 @@ struct Made {
 }
 
 impl Made {
-    /// What the import says: notes on standard error, with their lines joined.
+    /// Asserts a part of the notes on standard error, with their lines joined.
     fn says(&self, part: &str) -> &Self {
         assert!(
             self.said.err.contains(part),
@@ -273,7 +274,7 @@ fn a_long_log_is_kept_from_its_end() {
     );
 }
 
-/// What cannot be reproduced is said by every verb.
+/// Every verb reports an answer that is not reproduced.
 #[test]
 fn an_answer_that_the_model_does_not_give_is_never_called_healthy() {
     let log = "1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n\
@@ -480,7 +481,8 @@ fn hostile_text_does_no_harm() {
     assert!(made.said.status < 2, "{}", made.said.err);
 }
 
-/// A capture goes through a pipe to an answer: `ss -tan | fourtuple import ss - | fourtuple remedies -`.
+/// A capture goes through a pipe to an answer: `ss -tan | fourtuple import ss - | fourtuple
+/// remedies -`.
 #[test]
 fn captures_and_scenarios_come_from_pipes() {
     let made = import_text("pipe", "ss", "ESTAB 0 0 10.0.0.5:41000 10.0.0.9:80\n", &[]);

@@ -1,5 +1,6 @@
-//! Nothing stays behind when the command is killed in the middle of a scenario: no process, no namespace, no interface, no sysctl.
-//! Where namespaces are not permitted the test says so and checks nothing.
+//! Nothing stays behind when the command is killed in the middle of a scenario: no process, no
+//! namespace, no interface, no sysctl. Where namespaces are not permitted the test says so and
+//! checks nothing.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use common::{command, fourtuple, ignores_interrupts, processes, root, scratch};
 
-/// Two hosts with processes and settings of their own, and a wait that nobody lives to see the end of.
+/// Two hosts with processes and settings of their own, and a wait that nobody lives to see the end
+/// of.
 const SCENARIO: &str = "\
 about: Who tidies up when nobody is left?
 kernel: all
@@ -47,7 +49,7 @@ fn namespaces(of: impl IntoIterator<Item = u32>) -> BTreeSet<String> {
     links.map(|link| link.display().to_string()).collect()
 }
 
-/// What a run could leave on the machine itself: interfaces, named namespaces, settings.
+/// Traces that a run could leave on the machine: interfaces, named namespaces, settings.
 fn machine() -> Vec<String> {
     let mut all = Vec::new();
     for directory in ["/sys/class/net", "/run/netns"] {
@@ -121,7 +123,8 @@ fn waiting(name: &str) -> Option<String> {
     let file = scratch(name).join("wait.yaml");
     fs::write(&file, SCENARIO).expect("a scratch file");
     let file = file.display().to_string();
-    // With the usual limit the scenario is left out, so that this only asks whether there is a kernel to run on.
+    // With the usual limit the scenario is left out, so that this only asks whether there is a
+    // kernel to run on.
     let can = fourtuple(&root(), &["certify", &file, "--on", "host"]);
     if !can.err.starts_with("error: nothing ran") {
         eprintln!("skipped: {}", can.err.trim());
@@ -142,7 +145,8 @@ fn nothing_stays_after_a_hundred_kills() {
     };
     for round in 0..100 {
         let victim = start(&file);
-        // From the first process of its own to the whole family: the watcher, the one inside, two hosts, two or three processes.
+        // From the first process of its own to the whole family: the watcher, the one inside, two
+        // hosts, two or three processes.
         let at_least = [6, 1, 3, 6][round % 4];
         let mut family = BTreeSet::new();
         wait_until("the scenario runs", || {
@@ -155,7 +159,8 @@ fn nothing_stays_after_a_hundred_kills() {
     assert_eq!(machine(), before);
 }
 
-/// The command lives on and says that the run says nothing, with the status of a call that could not be answered.
+/// The command lives on and says that the run says nothing, with the status of a call that could
+/// not be answered.
 #[test]
 fn a_run_that_breaks_off_is_no_answer() {
     let Some(file) = waiting("broken-off") else {

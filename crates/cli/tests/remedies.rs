@@ -38,8 +38,8 @@ fn what_is_written_runs_as_the_rows_say() {
     assert!(run.out.contains("all as expected"), "{}", run.out);
 }
 
-/// Sockets that got what they wanted, were refused for want of a port, and all, counted from a run's attempts: a socket
-/// counts by its last call of bind, listen and connect.
+/// Sockets that got what they wanted, were refused for want of a port, and all, counted from a
+/// run's attempts: a socket counts by its last call of bind, listen and connect.
 fn score(run: &Value) -> (usize, usize, usize) {
     let mut last: BTreeMap<&str, &str> = BTreeMap::new();
     for attempt in run["attempts"].as_array().expect("attempts") {
@@ -59,7 +59,8 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("text")
 }
 
-/// Every row of the tables is what `run` makes of its changed scenario, and the scenario asks for it.
+/// Every row of the tables is what `run` makes of its changed scenario, and the scenario asks for
+/// it.
 fn every_row_is_reproduced(name: &str, scenario: &str, kernels: &str) -> usize {
     let dir = scratch(&format!("remedies-rows-{name}"));
     let to = dir.to_str().expect("a path of text");

@@ -1,5 +1,5 @@
-//! The outcome is the same bytes every time: with any number of threads, and from any directory. A few quick scenarios
-//! show it here; `.ci/run` does the same with the whole corpus.
+//! The outcome is the same bytes every time: with any number of threads, and from any directory. A
+//! few quick scenarios show it here; `.ci/run` does the same with the whole corpus.
 
 mod common;
 

@@ -1,5 +1,6 @@
-//! Limits of the system: with few file descriptors, processes or little memory each verb gives the right answer, or a
-//! sentence and exit status 2. It never hangs, panics, or reports success for what has not run.
+//! Limits of the system: with few file descriptors, processes or little memory each verb gives the
+//! right answer, or a sentence and exit status 2. It never hangs, panics, or reports success for
+//! what has not run.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -43,7 +44,7 @@ fn limited(limit: &str, uid: Option<u32>, arguments: &[&str]) -> Command {
     command
 }
 
-/// What the command said; none if it had not ended in time.
+/// Returns the output of the command; none if it did not end in time.
 fn ended(mut command: Command) -> Option<Output> {
     let mut child = command.spawn().expect("prlimit, of util-linux");
     let start = Instant::now();
@@ -63,7 +64,8 @@ fn file(name: &str) -> String {
     path.to_str().expect("text").to_owned()
 }
 
-/// Runs each verb under each limit. A limit under which not even `--version` starts is not the command's matter.
+/// Runs each verb under each limit. A limit under which not even `--version` starts is not the
+/// command's matter.
 fn try_all(resource: &str, limits: &[u64], verbs: &[&[&str]]) {
     for verb in verbs {
         let right = ended(limited("--core=0", None, verb)).expect("it ends");

@@ -1,7 +1,8 @@
 //! The comparison of engines: the same calls, the same answers?
 //!
-//! Two outcomes agree when they list the same calls in the same order with the same answers, ports included. Times are
-//! not compared: a simulated network has a tick, the model has none. A real kernel is followed instead, see [`crate::followed`].
+//! Two outcomes agree when they list the same calls in the same order with the same answers, ports
+//! included. Times are not compared: a simulated network has a tick, the model has none. A real
+//! kernel is followed instead, see [`crate::followed`].
 
 use serde::{Serialize, Serializer};
 
@@ -22,17 +23,17 @@ pub struct Agreement {
     pub axes: Vec<(Name, Name)>,
     /// The engine that is compared.
     pub engine: &'static str,
-    /// What it is compared with.
+    /// The engine it is compared with.
     pub with: &'static str,
-    /// Whether every attempt is the same.
+    /// True if every attempt is the same.
     pub agrees: bool,
-    /// Whether a difference is a failure.
+    /// True if a difference is a failure.
     pub required: bool,
-    /// How many attempts there are in the longer outcome.
+    /// Attempts in the longer outcome.
     pub attempts: u32,
-    /// How many of them differ.
+    /// The number of them that differ.
     pub differing: u32,
-    /// How many of those differ in more than an address or a port: another call, or another result.
+    /// The number of those that differ in the call or the result, not in an address or port alone.
     pub differing_results: u32,
     /// The first difference.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +41,7 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Whether this makes the run fail.
+    /// Returns whether this makes the run fail.
     #[must_use]
     pub fn fails(&self) -> bool {
         self.required && !self.agrees
@@ -54,10 +55,10 @@ pub struct Difference {
     pub n: u32,
     /// The call, for example `plain.1 connect 192.168.0.5:3000`.
     pub call: String,
-    /// What the compared engine answered; none if it made no such call.
+    /// The result of the compared engine; none if it made no such call.
     #[serde(serialize_with = "or_null")]
     pub got: Option<String>,
-    /// What the reference answered; none if it made no such call.
+    /// The result of the reference; none if it made no such call.
     #[serde(serialize_with = "or_null")]
     pub reference: Option<String>,
 }
@@ -105,7 +106,8 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
     }
 }
 
-/// A real kernel agrees when the model allows each of its answers: what the model answered by itself is one way of many.
+/// A real kernel agrees when the model allows each of its answers: what the model answered by
+/// itself is one way of many.
 fn allowed(reference: &RunReport, other: &RunReport, followed: &Followed) -> Agreement {
     let first = followed.disallowed.as_ref().map(|one| Difference {
         n: one.n,

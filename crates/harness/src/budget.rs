@@ -1,8 +1,9 @@
-//! What running a case will take, from its counts alone and before it starts.
+//! The estimated cost of running a case, from its counts alone and before it starts.
 //!
-//! Nothing is simulated and no clock is asked: the same scenario needs the same on every machine, so that what is
-//! refused on one is refused on all. The figures per call are measured ones, rounded up. They bound what the scenarios
-//! of the format can ask for within its limits; they do not predict how long a run takes on the machine at hand.
+//! Nothing is simulated and no clock is asked: the same scenario needs the same on every machine,
+//! so that what is refused on one is refused on all. The figures per call are measured ones,
+//! rounded up. They bound what the scenarios of the format can ask for within its limits; they do
+//! not predict how long a run takes on the machine at hand.
 
 use std::time::Duration;
 
@@ -11,18 +12,18 @@ use fourtuple_scenario::{Case, Hold, Process, Program, Step};
 use crate::engine::Engine;
 use crate::runner::{Folded, Points};
 
-/// Bytes that one call of a process takes as long as the outcome is kept: its row of 32, its part of what calls have in
-/// common, and what is told of it.
+/// Bytes that one call of a process takes as long as the outcome is kept: its row of 32, its part
+/// of what calls have in common, and what is told of it.
 const KEPT: u64 = 100;
 /// The same for a step, which may have a name, arguments, an answer and a reason of its own.
 const KEPT_STEP: u64 = 1_200;
-/// What a run takes however small it is.
+/// The fixed cost of a run.
 const SMALLEST: Rate = Rate {
     bytes: 100_000,
     nanos: 100_000,
 };
 
-/// What one call costs an engine while it runs: the sockets on both ends and what it has under way.
+/// The cost of one call while an engine runs: sockets on both ends, and packets under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Bytes that are held until the run is over.
@@ -39,10 +40,10 @@ impl Rate {
     };
 }
 
-/// What is needed to run something, at most.
+/// An upper bound on the cost of running something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Need {
-    /// How many runs: a case on an engine.
+    /// The number of runs: a case on an engine.
     pub runs: u64,
     /// Socket calls over all runs.
     pub calls: u64,
@@ -112,7 +113,7 @@ impl Need {
     }
 }
 
-/// What a scenario needs on some engines, all its outcomes kept.
+/// Estimates a scenario on some engines with all its outcomes kept.
 #[must_use]
 pub fn scenario(folded: &[Folded], engines: &[&dyn Engine]) -> Need {
     let mut need = Need::default();
@@ -155,8 +156,8 @@ pub fn calls(case: &Case) -> u64 {
     }
 }
 
-/// Most moments at which something begins to happen: instances of a process act together, one connection after the
-/// other. An engine with a network lets it settle after each.
+/// Most moments at which something begins to happen: instances of a process act together, one
+/// connection after the other. An engine with a network lets it settle after each.
 #[must_use]
 pub fn moments(case: &Case) -> u64 {
     let faults = case.network.faults.len() as u64;

@@ -1,4 +1,5 @@
-//! When the answers change: a scenario on the kernels between those that were asked for, in the order of their release.
+//! When the answers change: a scenario on the kernels between those that were asked for, in the
+//! order of their release.
 
 use fourtuple_kernel::profile::{self, Behaviours, Profile};
 use fourtuple_scenario::Case;
@@ -17,7 +18,8 @@ pub struct Stretch {
     pub first: String,
     /// The last of them.
     pub last: String,
-    /// The group whose answers they have, counted from 0; none if they answer like no kernel that was asked for.
+    /// The group whose answers they have, counted from 0; none if they answer like no kernel that
+    /// was asked for.
     pub group: Option<usize>,
 }
 
@@ -28,7 +30,7 @@ pub struct History {
     pub point: String,
     /// The stretches, the oldest first; at least two.
     pub stretches: Vec<Stretch>,
-    /// What changed between each stretch and the next; one fewer than there are stretches.
+    /// The difference between each stretch and the next; one fewer than there are stretches.
     pub differences: Vec<Difference>,
 }
 
@@ -39,15 +41,15 @@ pub struct Difference {
     pub from: String,
     /// The kernel with the new answers.
     pub to: String,
-    /// Whether each of the behaviours makes the difference by itself.
+    /// True if each of the behaviours makes the difference by itself.
     pub alone: bool,
     /// Name and description of each behaviour, with its old and its new value.
     pub behaviours: Vec<(&'static str, String)>,
 }
 
 impl Difference {
-    /// Finds the behaviours which, changed alone in the first kernel to the value of the second, give the second kernel's
-    /// answers. If no single one does, all in which the kernels differ.
+    /// Finds the behaviours which, changed alone in the first kernel to the value of the second,
+    /// give the second kernel's answers. If no single one does, all in which the kernels differ.
     #[must_use]
     pub fn between(case: &Case, from: &str, to: &str) -> Option<Self> {
         let (first, second) = (profile::find(from)?, profile::find(to)?);
@@ -104,8 +106,9 @@ impl History {
     }
 }
 
-/// Walks from the oldest to the newest kernel of each family that was asked for, and tells where the answers change.
-/// When no family was asked for twice, the walk goes from the oldest to the newest of all, along mainline.
+/// Walks from the oldest to the newest kernel of each family that was asked for, and tells where
+/// the answers change. When no family was asked for twice, the walk goes from the oldest to the
+/// newest of all, along mainline.
 #[must_use]
 pub fn histories(report: &ScenarioReport, groups: &[Group<'_>]) -> Vec<History> {
     let mut points: Vec<(String, Vec<&CaseReport>)> = Vec::new();
@@ -189,7 +192,7 @@ fn paths(cases: &[&CaseReport]) -> Vec<Vec<String>> {
     walked
 }
 
-/// What a case that has run says of its kernel.
+/// The kernel's behaviours and its group, for a case that has run.
 fn known(groups: &[Group<'_>], case: &CaseReport) -> Option<(Behaviours, usize)> {
     let holds = |group: &Group<'_>| group.cases.iter().any(|one| std::ptr::eq(*one, case));
     let group = groups.iter().position(holds)?;
@@ -203,7 +206,7 @@ struct Walk<'a> {
     case: &'a Case,
     /// Answers that no kernel gives that was asked for.
     others: Vec<Story>,
-    /// What kernels answer, by their behaviours: a group, or beyond the groups one of the others.
+    /// Answers by behaviours: a group, or beyond the groups one of the others.
     known: Vec<(Behaviours, usize)>,
 }
 
@@ -229,7 +232,7 @@ impl Walk<'_> {
         stretches.into_iter().map(|(stretch, _)| stretch).collect()
     }
 
-    /// What a kernel answers; nothing if the case cannot run on it.
+    /// Returns the group of a kernel's answers; none if the case cannot run on it.
     fn answers(&mut self, name: &str) -> Option<usize> {
         let profile = profile::find(name)?;
         let known = self.known.iter();

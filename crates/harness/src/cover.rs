@@ -1,4 +1,5 @@
-//! Some of the cases of a report in few words: kernels written short, and axes left out that make no difference.
+//! Some of the cases of a report in few words: kernels written short, and axes left out that make
+//! no difference.
 
 use foldhash::fast::FixedState;
 use indexmap::IndexSet;
@@ -9,7 +10,7 @@ use crate::runner::CaseReport;
 /// Longest list of kernels that is written out where all of them are meant.
 const SHORT: usize = 40;
 
-/// How a list of all the kernels that were asked is written.
+/// The way a list of all kernels that ran is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum All {
     /// In words: by name if the names are few, else `all kernels`.
@@ -18,7 +19,8 @@ pub(crate) enum All {
     LeftOut,
 }
 
-/// A kernel with values of the matrix, by its number in the order of the axes, of which the kernel is the first.
+/// A kernel with values of the matrix, by its number in the order of the axes, of which the kernel
+/// is the first.
 type Point = usize;
 /// A set of points that is every combination of its values; for each axis, which values it has.
 type Block = Vec<Vec<bool>>;
@@ -34,7 +36,8 @@ struct Space<'a> {
     places: Vec<usize>,
 }
 
-/// Which of `among` the `cases` are. Nothing is said of them if they are all of it and that may be left out.
+/// Which of `among` the `cases` are. Nothing is said of them if they are all of it and that may be
+/// left out.
 pub(crate) fn words(
     cases: &[&CaseReport],
     among: &[&CaseReport],
@@ -94,7 +97,7 @@ impl<'a> Space<'a> {
         space
     }
 
-    /// How many kernels there are, and values of each axis.
+    /// The number of kernels, then of values of each axis.
     fn sizes(&self) -> impl Iterator<Item = usize> {
         std::iter::once(self.kernels.len()).chain(self.axes.iter().map(|(_, of)| of.len()))
     }
@@ -126,8 +129,9 @@ impl<'a> Space<'a> {
         (0..chosen.len()).partition(|point| chosen[*point])
     }
 
-    /// Blocks that together hold each of `these` and none of `rest`. Each is as large as can be, growing along the axes
-    /// in the order given. Blocks may overlap unless they are to be kept `apart`.
+    /// Blocks that together hold each of `these` and none of `rest`. Each is as large as can be,
+    /// growing along the axes in the order given. Blocks may overlap unless they are to be kept
+    /// `apart`.
     fn cover(&self, these: &[Point], rest: &[Point], axes: &[usize], apart: bool) -> Vec<Block> {
         let mut blocks: Vec<Block> = Vec::new();
         let mut taken = rest.to_vec();

@@ -1,4 +1,4 @@
-//! What runs a scenario.
+//! Backends that execute test cases.
 
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
@@ -9,7 +9,8 @@ use crate::report::RunReport;
 
 /// Something that runs one case of a scenario and says what every socket call returned.
 ///
-/// An engine keeps nothing between runs: the same case, profile and seed give the same report, whatever ran before.
+/// An engine keeps nothing between runs: the same case, profile and seed give the same report,
+/// whatever ran before.
 pub trait Engine: Send + Sync {
     /// The name on the command line and in outcomes, for example `model`.
     fn name(&self) -> &'static str;
@@ -17,10 +18,11 @@ pub trait Engine: Send + Sync {
     /// One line on what it runs.
     fn about(&self) -> &'static str;
 
-    /// What the answers of this engine are worth next to those of others on this case.
+    /// Returns the relation of this engine's results to those of others on this case.
     fn standing(&self, case: &Case) -> Standing;
 
-    /// Whether many cases at once are cheaper than one by one; such an engine is to be told by [`Engine::prepare`].
+    /// Returns whether many cases at once are cheaper than one by one; such an engine is to be told
+    /// by [`Engine::prepare`].
     fn wants_many(&self) -> bool {
         false
     }
@@ -28,13 +30,14 @@ pub trait Engine: Send + Sync {
     /// Gets ready for cases that will be run.
     fn prepare(&self, _cases: &[(&Case, &Profile)]) {}
 
-    /// Whether the outcome depends on the kernel. An engine that knows nothing of kernels runs once for all of them.
+    /// Returns whether the outcome depends on the kernel. An engine that knows nothing of kernels
+    /// runs once for all of them.
     fn asks_kernel(&self) -> bool {
         true
     }
 
-    /// What running this case takes at most, by its counts. An engine that is not told otherwise costs as much as the
-    /// model.
+    /// Bounds the cost of running this case by its counts. An engine that does not override this
+    /// costs as much as the model.
     fn need(&self, case: &Case) -> Need {
         Need::of(case, Rate::MODEL)
     }
@@ -42,7 +45,8 @@ pub trait Engine: Send + Sync {
     /// Runs a case on a kernel.
     ///
     /// # Errors
-    /// When the engine is unable to run this case at all. What it merely leaves out, it says in the report's notes.
+    /// When the engine is unable to run this case at all. What it merely leaves out, it says in the
+    /// report's notes.
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot>;
 
     /// Runs one case on several kernels: their answers, in their order.
@@ -53,24 +57,26 @@ pub trait Engine: Send + Sync {
         })
     }
 
-    /// Why a run broke off, if one has: what its engine then did not run says nothing about the scenarios.
+    /// Why a run broke off, if one has: what its engine then did not run says nothing about the
+    /// scenarios.
     fn broken(&self) -> Option<String> {
         None
     }
 }
 
-/// How an engine's answers relate to those of others.
+/// The relation of an engine's results to those of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is what others are compared with: the model, or where the network has latency, loss or faults, the engine
-    /// that has such a network.
+    /// It is what others are compared with: the model, or where the network has latency, loss or
+    /// faults, the engine that has such a network.
     Reference,
     /// Every attempt must be the same as the reference's; a difference fails the run.
     MustAgree,
-    /// A real kernel answers, whose ports hang on a secret of its own: the model follows it, and every answer must be one that it
-    /// allows.
+    /// A real kernel answers, whose ports hang on a secret of its own: the model follows it, and
+    /// every answer must be one that it allows.
     MustBeAllowed,
-    /// A difference is what one wants to see, never a failure, and the scenario's expectations are not about it.
+    /// A difference is what one wants to see, never a failure, and the scenario's expectations are
+    /// not about it.
     Contrast,
 }
 

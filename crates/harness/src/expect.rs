@@ -19,7 +19,7 @@ pub struct Unmet {
     /// The line of the scenario that expects it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// What was expected and what came, in one line.
+    /// The expectation and the result, in one line.
     pub text: String,
 }
 
@@ -56,7 +56,7 @@ pub fn check(case: &Case, attempts: &Attempts) -> Vec<Unmet> {
     unmet
 }
 
-/// Whether a step makes an attempt.
+/// Returns whether a step makes an attempt.
 #[must_use]
 pub fn makes_attempt(step: &Step) -> bool {
     match step {

@@ -1,5 +1,5 @@
-//! What came of following a real kernel: the model goes along with every answer that it allows, and stops at the first that it
-//! does not.
+//! The conformance of a real kernel's answers: the model adopts every answer that it allows, and
+//! stops at the first that it does not.
 
 use serde::Serialize;
 
@@ -10,7 +10,8 @@ pub struct Followed {
     pub running: String,
     /// The profile that it was followed with: its own.
     pub profile: String,
-    /// Calls that were followed: those of the scenario, and those that engines make besides, such as accepting.
+    /// Calls that were followed: those of the scenario, and those that engines make besides, such
+    /// as accepting.
     pub calls: u64,
     /// The first answer that the profile does not allow.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,16 +25,16 @@ pub struct Disallowed {
     pub n: u32,
     /// The call, for example `plain.1 connect 192.168.0.5:3000`.
     pub call: String,
-    /// What the kernel answered, in words.
+    /// The kernel's answer, as text.
     pub seen: String,
-    /// What the profile allows, in words.
+    /// The answers that the profile allows, as text.
     pub allowed: Vec<String>,
     /// The smallest scenario of the step form that shows it.
     pub scenario: String,
 }
 
 impl Followed {
-    /// Whether every answer is allowed.
+    /// Returns whether every answer is allowed.
     #[must_use]
     pub fn allowed(&self) -> bool {
         self.disallowed.is_none()
@@ -41,7 +42,7 @@ impl Followed {
 }
 
 impl Disallowed {
-    /// What is allowed, in one piece.
+    /// Joins the allowed answers.
     #[must_use]
     pub fn allowed(&self) -> String {
         self.allowed.join(", or ")

@@ -19,7 +19,8 @@ pub struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// The groups of a scenario, in the order of their first case. Cases that no engine can run are left out.
+    /// The groups of a scenario, in the order of their first case. Cases that no engine can run are
+    /// left out.
     #[must_use]
     pub fn all(report: &'a ScenarioReport) -> Vec<Group<'a>> {
         let mut groups: Vec<Group<'a>> = Vec::new();
@@ -56,7 +57,8 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Which of all cases of a report these are, kernels written short, axes that make no difference left out.
+/// Which of all cases of a report these are, kernels written short, axes that make no difference
+/// left out.
 #[must_use]
 pub fn title(cases: &[&CaseReport], all: &[CaseReport], order: &Order) -> String {
     let all: Vec<&CaseReport> = all.iter().collect();

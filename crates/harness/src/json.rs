@@ -1,4 +1,5 @@
-//! The outcome format: one JSON document, or one line for each run, each comparison and each verdict.
+//! The outcome format: one JSON document, or one line for each run, each comparison and each
+//! verdict.
 //!
 //! Both are written as runs come in, because the outcome of a full-size scenario is large.
 
@@ -13,7 +14,8 @@ use crate::verdict::Assessment;
 /// Version of the format.
 pub const FORMAT: u32 = 1;
 
-/// Writes the document: a run on each line, then the agreement of the engines and the verdicts on scenarios.
+/// Writes the document: a run on each line, then the agreement of the engines and the verdicts on
+/// scenarios.
 #[derive(Debug, Default)]
 pub struct Document {
     runs: usize,
@@ -69,7 +71,8 @@ fn write_list(out: &mut impl Write, list: &[impl Serialize]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the streamed form: each line is an object with `format` and one of `run`, `agreement` and `verdict`.
+/// Writes the streamed form: each line is an object with `format` and one of `run`, `agreement` and
+/// `verdict`.
 ///
 /// # Errors
 /// When the output cannot be written.

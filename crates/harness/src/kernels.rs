@@ -16,10 +16,12 @@ pub fn names() -> KernelNames {
     )
 }
 
-/// Kernels in the order of history, neighbours of one family joined: `linux-4.2..linux-6.17, rhel-8`.
+/// Kernels in the order of history, neighbours of one family joined: `linux-4.2..linux-6.17,
+/// rhel-8`.
 ///
-/// A range stands for *every* kernel of the family between its ends; two names with an unnamed one between them stay
-/// apart. Names that the model does not list (a stable release such as `linux-5.10.3`) follow at the end.
+/// A range stands for *every* kernel of the family between its ends; two names with an unnamed one
+/// between them stay apart. Names that the model does not list (a stable release such as
+/// `linux-5.10.3`) follow at the end.
 #[must_use]
 pub fn compact(names: &[&str]) -> String {
     Order::new().compact(names)
@@ -54,7 +56,7 @@ static PLACES: LazyLock<Places> = LazyLock::new(|| {
     places
 });
 
-/// Where every kernel stands in its family.
+/// The order of kernels within their families.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
     places: &'static Places,
@@ -73,8 +75,8 @@ impl Order {
         Order { places: &PLACES }
     }
 
-    /// The names under which a selector asks for the kernel `name`, that one first: a list means what it names, a
-    /// range or `all` every name in it that behaves the same in everything.
+    /// The names under which a selector asks for the kernel `name`, that one first: a list means
+    /// what it names, a range or `all` every name in it that behaves the same in everything.
     #[must_use]
     pub fn asked_for(
         &self,
@@ -112,14 +114,14 @@ impl Order {
         end(from, |first, place| first <= place) && end(to, |last, place| place <= last)
     }
 
-    /// How many kernels there are.
+    /// Returns the number of kernels.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there are always some")]
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Where a kernel stands among all, in the order of history; names outside the table come last.
+    /// Returns the place of a kernel in the order of history; names outside the table come last.
     #[must_use]
     pub fn place(&self, name: &str) -> usize {
         self.places
@@ -169,14 +171,15 @@ impl Order {
 /// The family of the releases that all others are made of.
 pub(crate) const MAINLINE: &str = "linux";
 
-/// Whether a mainline kernel is a stable release that is listed beside its series: `linux-6.17.13`.
+/// Returns whether a mainline kernel is a stable release that is listed beside its series:
+/// `linux-6.17.13`.
 #[must_use]
 pub fn is_stable(name: &str) -> bool {
     let dots = name.bytes().filter(|byte| *byte == b'.').count();
     family(name) == MAINLINE && dots > if name.starts_with("linux-2.") { 2 } else { 1 }
 }
 
-/// What stands before the version: `linux`, `rhel`.
+/// The name without its version: `linux`, `rhel`.
 pub(crate) fn family(name: &str) -> &str {
     let end = name
         .find(|c: char| c.is_ascii_digit())

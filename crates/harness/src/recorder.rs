@@ -1,7 +1,8 @@
 //! Collects the attempts of a run.
 //!
-//! Attempts are numbered when the call is *made*. A call that takes time (a `connect` over a network with latency) is
-//! answered later, in its own place, so that all engines list the calls in the order in which programs made them.
+//! Attempts are numbered when the call is *made*. A call that takes time (a `connect` over a
+//! network with latency) is answered later, in its own place, so that all engines list the calls in
+//! the order in which programs made them.
 
 use fourtuple_kernel::{Endpoint, Refusal};
 use fourtuple_scenario::Op;
@@ -23,7 +24,7 @@ pub enum SocketId {
     Numbered(u32),
 }
 
-/// Who makes a call.
+/// The maker of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The process and its host.
@@ -39,7 +40,7 @@ pub struct Caller {
 #[must_use = "a call that is never answered stays WAITING"]
 pub struct Slot(pub(crate) usize);
 
-/// What a call returned, beyond success or failure.
+/// Results of a call besides success or failure.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// The socket's own address.
@@ -75,7 +76,7 @@ impl Recorder {
         self.attempts.socket(socket.into())
     }
 
-    /// Who makes a step: a process without instances, on a socket with a name.
+    /// Returns the maker of a step: a process without instances, on a socket with a name.
     pub fn caller(
         &mut self,
         host: impl Into<Name>,
@@ -111,13 +112,13 @@ impl Recorder {
         attempt.expect("a slot is the place of a call")
     }
 
-    /// How many calls have been made.
+    /// Returns the number of calls made so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.attempts.len()
     }
 
-    /// Whether no call has been made.
+    /// Returns whether no call has been made.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.attempts.is_empty()

@@ -13,7 +13,7 @@ use crate::engine::{Cannot, Engine, Standing};
 use crate::kernels::{self, Order};
 use crate::report::RunReport;
 
-/// What one engine made of one case.
+/// The result of one engine on one case.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EngineRun {
     /// It ran.
@@ -47,7 +47,7 @@ pub struct CaseReport {
     pub kernels: Vec<Name>,
     /// The engines, in the order in which they were asked for.
     pub runs: Vec<EngineRun>,
-    /// What each run is worth, in the same order.
+    /// The standing of each run, in the same order.
     pub standings: Vec<Standing>,
     /// Every engine compared with the reference.
     pub agreement: Vec<Agreement>,
@@ -71,7 +71,7 @@ impl CaseReport {
         self.runs.iter().filter_map(EngineRun::report)
     }
 
-    /// Whether an expectation failed, or engines differ that must not.
+    /// Returns whether an expectation failed, or engines differ that must not.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.judged().any(|report| !report.expect_failed.is_empty())
@@ -79,7 +79,8 @@ impl CaseReport {
             || self.reports().any(RunReport::is_disallowed)
     }
 
-    /// The runs whose expectations count. An engine that is there for contrast is expected to be wrong.
+    /// The runs whose expectations count. An engine that is there for contrast is expected to be
+    /// wrong.
     pub fn judged(&self) -> impl Iterator<Item = &RunReport> {
         let runs = self.runs.iter().zip(&self.standings);
         runs.filter(|(_, standing)| match standing {
@@ -101,14 +102,14 @@ pub struct ScenarioReport {
     pub file: Name,
     /// The question it asks.
     pub about: String,
-    /// Where the question comes from.
+    /// The source of the question.
     pub source: Vec<String>,
     /// The cases, in the order of history and of the matrix.
     pub cases: Vec<CaseReport>,
 }
 
 impl ScenarioReport {
-    /// Whether any case failed.
+    /// Returns whether any case failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.cases.iter().any(CaseReport::failed)
@@ -253,7 +254,7 @@ pub fn run_folded(
     }
 }
 
-/// What an engine made of a case on the first of some kernels that it stands for.
+/// Turns an engine's report on the first of some equivalent kernels into a run for all of them.
 fn engine_run(engine: &dyn Engine, made: Result<RunReport, Cannot>, kernels: &[Name]) -> EngineRun {
     match made {
         Ok(mut report) => {

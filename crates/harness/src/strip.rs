@@ -14,12 +14,13 @@ use crate::engine::Cannot;
 use crate::model::Model;
 use crate::remedies::edit::port_list;
 
-/// Ranges up to this size are kept port by port; of larger ones only how many ports are used for what.
+/// Ranges up to this size are kept port by port; of larger ones only how many ports are used for
+/// what.
 pub const PORTS_SHOWN: u32 = 64;
 /// Most samples of one run.
 pub const SAMPLES: usize = 120;
 
-/// What a port is used for.
+/// The use of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
     /// Nobody has it.
@@ -28,7 +29,8 @@ pub enum Use {
     Connect,
     /// bind() or listen() holds it, so that connect() passes it over.
     Bound,
-    /// Only connections that connect() made are left, but its bucket keeps the mark of a bind(): connect() still passes it over.
+    /// Only connections that connect() made are left, but its bucket keeps the mark of a bind():
+    /// connect() still passes it over.
     Poisoned,
     /// Only connections in TIME-WAIT hold it.
     TimeWait,
@@ -83,14 +85,14 @@ impl Use {
 pub struct Sample {
     /// Virtual time since the start.
     pub at_ns: u64,
-    /// How many ports are used for what, in the order of [`Use::ALL`].
+    /// The number of ports for each use, in the order of [`Use::ALL`].
     pub counts: [u32; 6],
     /// The use of each port of the range; empty for a large range.
     pub uses: Vec<Use>,
 }
 
 impl Sample {
-    /// How many ports are used for this.
+    /// Returns the number of ports used for this.
     #[must_use]
     pub fn count(&self, what: Use) -> u32 {
         self.counts[what.place()]
@@ -104,12 +106,14 @@ pub struct Strip {
     pub host: Name,
     /// Its range of local ports.
     pub range: PortRange,
-    /// The moments at which something was different from before, in order; the first one is the start.
+    /// The moments at which something was different from before, in order; the first one is the
+    /// start.
     pub samples: Vec<Sample>,
 }
 
-/// Runs a case on the model and watches the ports of its hosts. Hosts on which nothing happened to the range are left
-/// out. `calls` is how many calls the case makes, so that long runs are looked at now and then only.
+/// Runs a case on the model and watches the ports of its hosts. Hosts on which nothing happened to
+/// the range are left out. `calls` is how many calls the case makes, so that long runs are looked
+/// at now and then only.
 ///
 /// # Errors
 /// When the model cannot run the case.
@@ -157,7 +161,7 @@ fn ends(value: &str) -> Option<PortRange> {
     (low <= high).then(|| PortRange::new(low, high))
 }
 
-/// What the model shows its hosts to while it runs.
+/// The observer of the model's hosts during a run.
 pub(crate) type Watch = Arc<Mutex<Recorder>>;
 
 /// Collects the samples of all hosts.
@@ -187,7 +191,8 @@ impl Recorder {
 struct HostRecorder {
     range: PortRange,
     reserved: Vec<PortRange>,
-    /// Who came to a port while its bucket was marked: by bind() or listen(). The rest came by connect().
+    /// The sockets of each port while its bucket was marked: by bind() or listen(). The rest came
+    /// by connect().
     kinds: BTreeMap<u16, Kinds>,
     samples: Vec<Sample>,
 }
@@ -247,8 +252,8 @@ impl HostRecorder {
 }
 
 impl Kinds {
-    /// Brings the owners up to date. Who comes while the bucket is marked came by bind(), because connect() would have
-    /// passed it over.
+    /// Brings the owners up to date. Who comes while the bucket is marked came by bind(), because
+    /// connect() would have passed it over.
     fn follow(&mut self, bucket: &BucketView) {
         let mut now: BTreeMap<String, u32> = BTreeMap::new();
         for owner in &bucket.owners {
@@ -261,7 +266,8 @@ impl Kinds {
                 *self.binders.entry(local.clone()).or_default() += count - before;
             }
         }
-        // Of those who have gone, connections go first: a binder that is left is what keeps the mark.
+        // Of those who have gone, connections go first: a binder that is left is what keeps the
+        // mark.
         self.binders.retain(|local, binders| {
             *binders = (*binders).min(now.get(local).copied().unwrap_or(0));
             *binders > 0

@@ -2,11 +2,13 @@
 
 use fourtuple_scenario::Case;
 
-/// Sockets of the largest scenario that simulated networks run in a suite. Above it, simulating every packet of tens of
-/// thousands of connections takes longer than all other scenarios together, and the port model decides the answer.
+/// Sockets of the largest scenario that simulated networks run in a suite. Above it, simulating
+/// every packet of tens of thousands of connections takes longer than all other scenarios together,
+/// and the port model decides the answer.
 const SIMULATED: u64 = 5_000;
 
-/// Returns true for a scenario of tens of thousands of connections, which a suite runs on the model alone.
+/// Returns true for a scenario of tens of thousands of connections, which a suite runs on the model
+/// alone.
 #[must_use]
 pub fn is_full_size(cases: &[Case]) -> bool {
     cases.iter().map(sockets).max() > Some(SIMULATED)

@@ -1,4 +1,4 @@
-//! How often each process got which answer from which call.
+//! Counts of results by process and call.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use fourtuple_scenario::Op;
 use crate::attempt::{Answer, Attempt, Name, same_name};
 use crate::attempts::{Attempts, Mark};
 
-/// How many marks of attempts are remembered. Processes take turns, so that the same few come again and again.
+/// Attempt marks that are remembered. Processes take turns, so that the same few come again
+/// and again.
 const REMEMBERED: usize = 8;
 
 /// The answers of one process to one call.
@@ -61,7 +62,8 @@ pub fn tally(attempts: &Attempts) -> Vec<Tally> {
 
 /// Counts an attempt, and answers which tally and which of its answers it was.
 fn count(tallies: &mut Vec<Tally>, attempt: Attempt<'_>) -> (usize, usize) {
-    // Attempts of one process mostly follow each other, so that a look at the last entries is nearly always enough.
+    // Attempts of one process mostly follow each other, so that a look at the last entries is
+    // nearly always enough.
     let found = tallies
         .iter()
         .rposition(|one| one.op == attempt.op() && same_name(&one.process, attempt.process()));

@@ -9,10 +9,11 @@ pub fn cpus() -> usize {
     thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// Calls `work` on up to `count` threads at once, one of which is the caller's, and waits until each call has returned.
+/// Calls `work` on up to `count` threads at once, one of which is the caller's, and waits until
+/// each call has returned.
 ///
-/// A limit on processes or on memory may leave fewer threads: `work` takes its tasks from a shared queue, so that
-/// fewer calls do the same.
+/// A limit on processes or on memory may leave fewer threads: `work` takes its tasks from a shared
+/// queue, so that fewer calls do the same.
 ///
 /// # Panics
 /// When a call panics.

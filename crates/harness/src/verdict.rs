@@ -1,4 +1,5 @@
-//! The verdict on a scenario: what it expected, and what every engine that was asked for made of it.
+//! The verdict on a scenario: what it expected, and what every engine that was asked for made of
+//! it.
 
 use fourtuple_scenario::{Case, Program};
 use serde::Serialize;
@@ -11,7 +12,8 @@ use crate::runner::{CaseReport, EngineRun, ScenarioReport};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScenarioVerdict {
-    /// An expectation failed, engines differ that must not, or a real kernel answered what its profile does not allow.
+    /// An expectation failed, engines differ that must not, or a real kernel answered what its
+    /// profile does not allow.
     Failed,
     /// Every expectation holds, and every engine that was asked for ran every case.
     AsExpected,
@@ -45,7 +47,7 @@ pub struct LeftOut {
     pub engine: &'static str,
     /// The reason, in one line.
     pub reason: String,
-    /// How many cases.
+    /// The number of cases.
     pub cases: usize,
 }
 
@@ -103,7 +105,7 @@ fn verdict(report: &ScenarioReport) -> ScenarioVerdict {
     }
 }
 
-/// Whether a case expects anything.
+/// Returns whether a case expects anything.
 fn expects(case: &Case) -> bool {
     let in_steps = match &*case.program {
         Program::Steps(steps) => steps.iter().any(|step| {

@@ -6,13 +6,13 @@ use fourtuple_kernel::reason::PortRefusal;
 use fourtuple_kernel::{Refusal, Rule};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// The reason of a refused call. The outcome format shows the path, the counts and the rule; the single ports are kept
-/// for `explain`.
+/// The reason of a refused call. The outcome format shows the path, the counts and the rule; the
+/// single ports are kept for `explain`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Why {
     /// Kernel functions from the system call to the place of the decision.
     pub path: Vec<&'static str>,
-    /// How many ports were looked at, and how many were refused for which reason.
+    /// The ports that were looked at, and the refused ones by reason.
     #[serde(skip_serializing_if = "Ports::is_empty")]
     pub ports: Ports,
     /// The rule that decided.
@@ -38,7 +38,7 @@ fn rule_name<S: Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(rule.name())
 }
 
-/// What a search over the port range found.
+/// The result of a search over the port range.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ports {
     /// Ports looked at; 0 when the call did not search.
@@ -48,7 +48,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Whether the call did not search at all.
+    /// Returns whether the call did not search at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tried == 0 && self.counts.is_empty()

@@ -11,14 +11,15 @@ use fourtuple_kernel::Errno;
 
 const REST: &str = "processes: { a: { on: app, count: 3, connect: 10.0.1.1:80 } }\n";
 
-/// What is noted of an attempt that another engine sees.
+/// The part of an attempt that another engine sees.
 struct Noted {
     at_ns: u64,
     result: Answer,
     seen: Seen,
 }
 
-/// The outcome of another engine, which sees the attempts as `change` leaves them; its `bool` says whether there is one.
+/// The outcome of another engine, which sees the attempts as `change` leaves them; its `bool` says
+/// whether there is one.
 fn seen_by_another(
     reference: &RunReport,
     mut change: impl FnMut(usize, &mut Noted) -> bool,

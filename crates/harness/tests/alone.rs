@@ -32,7 +32,8 @@ fn answers(text: &str) -> Vec<String> {
 #[test]
 fn a_run_is_the_same_whatever_ran_before_it() {
     let first = answers(SHARED_TUPLE);
-    // As on Linux: the challenge ACK to the second SYN goes to the newest socket, which resets the old connection.
+    // As on Linux: the challenge ACK to the second SYN goes to the newest socket, which resets the
+    // old connection.
     assert!(
         first.iter().all(|answer| answer.starts_with("ok")),
         "{first:?}"

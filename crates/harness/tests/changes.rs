@@ -63,7 +63,8 @@ fn without_a_change_there_is_no_history() {
 
 #[test]
 fn every_change_over_time_names_its_behaviour() {
-    // Shared between addresses from 3.3 on, and 6.1.0 has an address table that misses TIME-WAIT sockets.
+    // Shared between addresses from 3.3 on, and 6.1.0 has an address table that misses TIME-WAIT
+    // sockets.
     let yaml = r#"
 about: A restart, and the daemon gives up when bind() fails
 kernel: [linux-6.0, linux-6.1.0, linux-6.18]

@@ -1,4 +1,5 @@
-//! Exploration: exhaustive where it says so, the same for any number of threads, and every witness repeats.
+//! Exploration: exhaustive where it says so, the same for any number of threads, and every witness
+//! repeats.
 
 use std::path::{Path, PathBuf};
 
@@ -125,8 +126,8 @@ fn threads_change_nothing() {
     }
 }
 
-/// States that count as equal must not lose or invent outcomes: seeded runs, which know nothing of equal states, find
-/// the same ones about as often.
+/// States that count as equal must not lose or invent outcomes: seeded runs, which know nothing of
+/// equal states, find the same ones about as often.
 #[test]
 fn samples_agree_with_the_exhaustive_search() {
     let closing = r#"
@@ -213,7 +214,7 @@ fn corpus() -> Vec<PathBuf> {
     files
 }
 
-/// What `run` shows is one of the things that can happen.
+/// The outcome of `run` is among the explored ones.
 #[test]
 fn the_models_own_run_is_among_the_outcomes() {
     for path in corpus() {

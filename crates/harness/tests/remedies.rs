@@ -1,5 +1,5 @@
-//! The fixes of the report that started it all, of listeners and of collisions, and that every row of the table can be
-//! repeated.
+//! The fixes of the report that started it all, of listeners and of collisions, and that every row
+//! of the table can be repeated.
 
 use std::path::Path;
 
@@ -198,8 +198,8 @@ steps:
 
 #[test]
 fn where_nothing_works_alone_pairs_are_tried() {
-    // Four ports that cannot become more, before ports were shared between addresses; poisoned, and twice as many
-    // connections to one destination as there are ports.
+    // Four ports that cannot become more, before ports were shared between addresses; poisoned, and
+    // twice as many connections to one destination as there are ports.
     let yaml = r#"
 about: Two shortages at once
 kernel: linux-3.0

@@ -1,4 +1,5 @@
-//! Which engine is compared with which, whose answers are judged, and what runs once for all kernels.
+//! Which engine is compared with which, whose answers are judged, and what runs once for all
+//! kernels.
 
 use fourtuple_harness::{
     Cannot, Engine, Model, RunReport, ScenarioReport, Standing, kernels, runner,

@@ -12,11 +12,13 @@ use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
 
-/// Counts how many connections a host can make: at once, to one and to all destinations, and one after the other.
+/// Counts how many connections a host can make: at once, to one and to all destinations, and one
+/// after the other.
 ///
-/// Each program of the scenario is measured alone, on a host where nobody else runs: what it could do, not what it does
-/// beside the others. The table has the count on the model beside the formula, the moment at which ports run out and
-/// the time until one is free again, and how many ports connect() looks at while the range fills.
+/// Each program of the scenario is measured alone, on a host where nobody else runs: what it could
+/// do, not what it does beside the others. The table has the count on the model beside the formula,
+/// the moment at which ports run out and the time until one is free again, and how many ports
+/// connect() looks at while the range fills.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
@@ -25,11 +27,11 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
-    /// The inverse question: the range of ports for a load such as `40000 connections to 2 destinations, 300 per
-    /// second`.
+    /// The inverse question: the range of ports for a load such as `40000 connections to 2
+    /// destinations, 300 per second`.
     #[arg(long, value_name = "LOAD")]
     need: Option<Need>,
-    /// How to write the numbers.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Write a table for a pull request instead of a terminal.

@@ -26,20 +26,23 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// From a log of `strace -f -ttt -e trace=network,close`: the recorded calls, and their answers as expectations.
+    /// From a log of `strace -f -ttt -e trace=network,close`: the recorded calls, and their answers
+    /// as expectations.
     ///
-    /// What the log does not say (addresses, servers outside of it, the range of ports) is assumed; what is not
-    /// understood is left out. Both are listed on standard error and at the top of the scenario. The scenario is run
-    /// on its kernels: recorded answers that the model does not reproduce are listed with their lines. Logs of
-    /// `perf trace` are read as well. With `clone,clone3,fork,vfork` and `read,readv` in the filter less is assumed.
+    /// Facts that the log lacks (addresses, servers outside of it, the range of ports) are assumed;
+    /// what is not understood is left out. Both are listed on standard error and at the top of the
+    /// scenario. The scenario is run on its kernels: recorded answers that the model does not
+    /// reproduce are listed with their lines. Logs of `perf trace` are read as well. With
+    /// `clone,clone3,fork,vfork` and `read,readv` in the filter less is assumed.
     #[command(
         after_help = "Example: fourtuple import strace app.log --sysctl sysctl.txt -o app.yaml && fourtuple run app.yaml"
     )]
     Strace(Strace),
-    /// From the output of `ss -tan`: the host's sockets as they are, and the question whether there is a port left.
+    /// From the output of `ss -tan`: the host's sockets as they are, and the question whether there
+    /// is a port left.
     ///
-    /// Whether a port was chosen by bind() or by connect() cannot be seen from outside, so that the scenario asks for
-    /// both, as an axis of its matrix.
+    /// The scenario asks for ports chosen by bind() and by connect(), as an axis of its matrix: from
+    /// outside they look the same.
     #[command(after_help = "Example: ss -tano | fourtuple import ss - | fourtuple remedies -")]
     Ss(Capture),
     /// From the output of `netstat -tan`, as `import ss`.
@@ -58,7 +61,8 @@ enum What {
 struct Strace {
     #[command(flatten)]
     capture: Capture,
-    /// Output of `ss -tan` on the captured machine from before the log begins: ports that others hold.
+    /// Output of `ss -tan` on the captured machine from before the log begins: ports that others
+    /// hold.
     #[arg(long, value_name = "FILE")]
     ss: Option<PathBuf>,
 }
@@ -73,7 +77,8 @@ struct Capture {
     /// Kernels of the scenario: names, ranges such as linux-4.2..linux-6.1, or all.
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = ["linux-6.18".to_owned()])]
     kernel: Vec<String>,
-    /// Where to write the scenario; standard output if left out. A file that is there already is left alone.
+    /// Output file; standard output if left out. An existing file is
+    /// left alone.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -138,7 +143,7 @@ fn checked_table(table: &str, settings: &Settings) -> Result<Imported, ImportErr
     Ok(made)
 }
 
-/// Whether every kernel that is asked for has `IP_BIND_ADDRESS_NO_PORT`.
+/// Returns whether every kernel that is asked for has `IP_BIND_ADDRESS_NO_PORT`.
 fn have_no_port(kernels: &[String]) -> bool {
     kernels.iter().all(|name| {
         // Of a range, its first kernel is the one that may lack it.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What the command said.
+/// Exit status and output of the command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) status: i32,
@@ -83,7 +83,8 @@ pub(crate) fn processes() -> Vec<(u32, u32)> {
     .collect()
 }
 
-/// Whether SIGINT is ignored here: a shell starts what runs in the background so, and everything below it inherits that.
+/// Returns whether SIGINT is ignored here: a shell starts what runs in the background so, and
+/// everything below it inherits that.
 pub(crate) fn ignores_interrupts() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

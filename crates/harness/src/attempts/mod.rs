@@ -1,8 +1,9 @@
 //! The attempts of a run, packed.
 //!
-//! A full-size scenario has tens of thousands of attempts that are much alike: a few processes make a few kinds of calls and
-//! get a few kinds of answers. What repeats is kept once, in pools, and an attempt is a row of indices into them, next to
-//! what is its own: the time, the instance, the socket and the ports. Readers see an [`Attempt`] for each row.
+//! A full-size scenario has tens of thousands of attempts that are much alike: a few processes make
+//! a few kinds of calls and get a few kinds of answers. What repeats is kept once, in pools, and an
+//! attempt is a row of indices into them, next to what is its own: the time, the instance, the
+//! socket and the ports. Readers see an [`Attempt`] for each row.
 //!
 //! - this file: the attempts of a run, as they are added and gone through; `row`: one of them; `pools`: what they share
 
@@ -37,13 +38,13 @@ impl Attempts {
         }
     }
 
-    /// How many there are.
+    /// The number of them.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -121,7 +122,8 @@ impl PartialEq for Attempts {
         }
         let calls = self.pools.same_calls(&other.pools);
         let answers = self.pools.same_answers(&other.pools);
-        // Of each answer, the other's that was found to be equal for equal calls. Mostly it is the same one every time.
+        // Of each answer, the other's that was found to be equal for equal calls. Mostly it is the
+        // same one every time.
         let mut known: Vec<Option<u32>> = match answers {
             true => Vec::new(),
             false => vec![None; self.pools.answers()],

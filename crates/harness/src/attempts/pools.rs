@@ -1,4 +1,4 @@
-//! What attempts have in common, kept once.
+//! Pools of the values that attempts share.
 
 use std::sync::Arc;
 
@@ -12,14 +12,15 @@ use crate::attempt::{Answer, Args, Name, SocketName};
 use crate::recorder::{Seen, SocketId, Who};
 use crate::why::Why;
 
-/// How many rows before a new one are looked at first for the same call or the same answer. A program that sets an option,
-/// binds and connects over and over finds its own there, without hashing.
+/// Rows before a new one that are searched first for the same call or the same answer. A
+/// program that sets an option, binds and connects over and over finds its own there, without
+/// hashing.
 const LOOK_BACK: usize = 4;
 
 /// Different values in the order in which they came, so that the same run gives the same indices.
 type Pool<T> = IndexSet<T, FixedState>;
 
-/// What rows have indices into.
+/// The pools that rows have indices into.
 #[derive(Clone, Default)]
 pub(crate) struct Pools {
     /// Host and process.
@@ -42,7 +43,8 @@ struct Reply {
     why: Option<u32>,
 }
 
-/// An address in an answer. Mostly it is the one that the call names, so that answers are alike whoever is called.
+/// An address in an answer. Mostly it is the one that the call names, so that answers are alike
+/// whoever is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum End {
     None,
@@ -70,8 +72,8 @@ impl End {
     }
 }
 
-/// An index for a row. Nothing has so many rows that the number would not do: such an outcome takes far more memory than
-/// a run may need. If it had, the last number would stand for all others.
+/// An index for a row. Nothing has so many rows that the number would not do: such an outcome takes
+/// far more memory than a run may need. If it had, the last number would stand for all others.
 fn index(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -97,7 +99,7 @@ impl Pools {
         SocketId::Named(index(self.sockets.insert_full(name).0))
     }
 
-    /// How many different answers there are.
+    /// The number of different answers.
     pub(super) fn answers(&self) -> usize {
         self.replies.len()
     }
@@ -203,14 +205,14 @@ impl Pools {
         Some(&self.whys[why as usize])
     }
 
-    /// Whether the indices of a call mean the same in both.
+    /// Returns whether the indices of a call mean the same in both.
     pub(super) fn same_calls(&self, other: &Pools) -> bool {
         self.callers.as_slice() == other.callers.as_slice()
             && self.sockets.as_slice() == other.sockets.as_slice()
             && self.calls.as_slice() == other.calls.as_slice()
     }
 
-    /// Whether the index of an answer means the same in both, for equal calls.
+    /// Returns whether the index of an answer means the same in both, for equal calls.
     pub(super) fn same_answers(&self, other: &Pools) -> bool {
         self.replies.as_slice() == other.replies.as_slice()
             && self.whys.as_slice() == other.whys.as_slice()

@@ -1,4 +1,4 @@
-//! What an attempt has of its own, and where it finds the rest.
+//! One row of the attempts: inline columns, and indices into the pools.
 
 use crate::recorder::{Caller, Seen, SocketId};
 
@@ -6,7 +6,7 @@ use crate::recorder::{Caller, Seen, SocketId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     at_ns: u64,
-    /// Where the caller is, times two; odd if the socket has a name.
+    /// The index of the caller, times two; odd if the socket has a name.
     caller: u32,
     instance: u32,
     /// The number of the socket, or where its name is.
@@ -20,8 +20,9 @@ pub(crate) struct Row {
 
 const _: () = assert!(size_of::<Row>() == 32);
 
-/// What attempts of one outcome have in common if it is equal: who called, the call without its socket, and the answer
-/// without its ports. The other way round, attempts that are alike in all of this may still have different marks.
+/// A value that is equal for equivalent attempts of one outcome: the caller, the call without its
+/// socket, and the answer without its ports. The other way round, attempts that are alike in all of
+/// this may still have different marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     caller: u32,
@@ -102,7 +103,7 @@ impl Row {
         }
     }
 
-    /// Whether two rows are the same in what is no index.
+    /// Returns whether two rows are the same in what is no index.
     pub(super) fn same_own(&self, other: &Row) -> bool {
         self.at_ns == other.at_ns
             && self.instance == other.instance
@@ -110,7 +111,7 @@ impl Row {
             && self.peer_port == other.peer_port
     }
 
-    /// Whether two rows have the same indices of a call.
+    /// Returns whether two rows have the same indices of a call.
     pub(super) fn same_call(&self, other: &Row) -> bool {
         self.call == other.call && self.caller == other.caller && self.socket == other.socket
     }

@@ -1,8 +1,8 @@
-//! How many connections a host can make: at once, per second, and at what cost.
+//! The connections that a host can make: at once, per second, and at which cost.
 //!
-//! The numbers are counted on the model, connection by connection, in the way in which the scenario's own programs
-//! connect. The formula stands beside them, so that a difference is seen: a listener inside the range, an odd number of
-//! ports, a bind() that closes ports to everybody else.
+//! The numbers are counted on the model, connection by connection, in the way in which the
+//! scenario's own programs connect. The formula stands beside them, so that a difference is seen: a
+//! listener inside the range, an odd number of ports, a bind() that closes ports to everybody else.
 
 mod measure;
 pub mod need;
@@ -20,12 +20,13 @@ use crate::engine::Cannot;
 use crate::remedies::edit;
 use measure::Bench;
 
-/// Where the range is looked at, in percent of its ports in use.
+/// Fill levels at which the range is measured, in percent of its ports in use.
 pub const FILLS: [u32; 5] = [0, 50, 90, 99, 100];
 
 /// Programs of one kind that are named.
 const NAMED: usize = 4;
-/// Connections to all destinations that are counted at most; with more destinations, some of them are left out.
+/// Connections to all destinations that are counted at most; with more destinations, some of them
+/// are left out.
 const COUNTED: u64 = 500_000;
 
 /// One way of connecting that a program of the scenario has.
@@ -47,7 +48,7 @@ pub struct Capacity {
     pub program: String,
     /// Its host.
     pub host: String,
-    /// How it connects, in words.
+    /// The way it connects, in words.
     pub how: String,
     /// The range of local ports.
     pub range: String,
@@ -57,7 +58,7 @@ pub struct Capacity {
     pub to_one: Held,
     /// Connections at once to all destinations of the scenario, and how many those are.
     pub to_all: Held,
-    /// How many destinations `to_all` is about.
+    /// The number of destinations behind `to_all`.
     pub destinations: u32,
     /// Connections one after the other to the first destination, each closed at once.
     pub rate: Rate,
@@ -70,7 +71,7 @@ pub struct Capacity {
 pub struct Held {
     /// Counted on the model.
     pub counted: u32,
-    /// What the formula says.
+    /// The result of the formula.
     pub formula: u64,
     /// The formula.
     pub by: String,
@@ -81,7 +82,7 @@ pub struct Held {
 /// Connections that are closed as soon as they are made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rate {
-    /// Who closes.
+    /// The side that closes.
     pub close: String,
     /// Connections that go through before the first is refused; none if none ever is.
     pub runs_out_after: Option<u32>,
@@ -89,7 +90,7 @@ pub struct Rate {
     pub recovers_after: Option<f64>,
     /// Connections per second that can be kept up; none if ports set no limit.
     pub per_second: Option<f64>,
-    /// What the formula says.
+    /// The result of the formula.
     pub formula: Option<f64>,
     /// The formula.
     pub by: String,
@@ -104,7 +105,7 @@ pub struct Cost {
     pub expected: f64,
     /// Most ports looked at.
     pub most: u32,
-    /// How many connects were counted.
+    /// The number of connects that were counted.
     pub probes: u32,
 }
 
@@ -119,7 +120,7 @@ pub struct Capacities {
     pub kernel: String,
     /// The point of the matrix, `name=value`.
     pub point: Vec<String>,
-    /// How long TIME-WAIT lasts, in seconds.
+    /// The length of TIME-WAIT, in seconds.
     pub time_wait: f64,
     /// One entry for each way of connecting.
     pub programs: Vec<Capacity>,
@@ -166,8 +167,9 @@ fn time_wait(case: &Case) -> f64 {
     case.time_wait.map_or(60.0, |time| time.as_secs_f64())
 }
 
-/// The different ways of connecting; programs that differ only in number, time or destination are one. A program is
-/// measured alone, so that another destination of its kind gives the same numbers.
+/// The different ways of connecting; programs that differ only in number, time or destination are
+/// one. A program is measured alone, so that another destination of its kind gives the same
+/// numbers.
 fn styles(case: &Case) -> Vec<Style> {
     let mut found: Vec<(Style, usize)> = Vec::new();
     let local = |style: &Style| {
@@ -208,7 +210,8 @@ fn styles(case: &Case) -> Vec<Style> {
                     bind: process.bind.clone(),
                     options: process.options.clone(),
                     connect: process.connect.clone(),
-                    // Connections that are held for ever are not closed by anybody; TIME-WAIT is the usual case.
+                    // Connections that are held for ever are not closed by anybody; TIME-WAIT is
+                    // the usual case.
                     close: if process.hold == Hold::Forever {
                         Close::Client
                     } else {

@@ -18,7 +18,8 @@ const MOST: u64 = 64_512;
 /// The upper end of the ranges that are proposed, unless they have to be wider.
 const HIGH: u64 = 60_999;
 
-/// A load: connections at once, spread over destinations, and connections opened and closed per second.
+/// A load: connections at once, spread over destinations, and connections opened and closed per
+/// second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Need {
     /// Connections at once.
@@ -97,7 +98,8 @@ pub struct Range {
     pub range: String,
     /// Connections to one destination that the model counts with this range and one address.
     pub counted: u32,
-    /// A range of twice as many ports, with which ephemeral port selection stays quick; none if there is none.
+    /// A range of twice as many ports, with which ephemeral port selection stays quick; none if
+    /// there is none.
     pub quick: Option<String>,
 }
 
@@ -109,7 +111,8 @@ fn range_of(ports: u64) -> PortRange {
     PortRange::new(port(high + 1 - ports), port(high))
 }
 
-/// Computes the range for each way of connecting that a case has, and counts on the model what it gives.
+/// Computes the range for each way of connecting that a case has, and counts on the model what it
+/// gives.
 ///
 /// # Errors
 /// When the case cannot be set up, or no program of it connects.

@@ -9,7 +9,7 @@ use fourtuple_scenario::PortRange;
 #[derive(Clone, Debug)]
 pub struct Noting {
     seeded: Seeded,
-    /// Where the last search of a connect() started.
+    /// The start of the last search of a connect().
     pub start: Option<u32>,
 }
 
@@ -24,16 +24,17 @@ impl Noting {
     }
 }
 
-/// How a connect() search walks through its range.
+/// The order in which connect() looks at the ports of its range.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
     /// The order of the kernel.
     pub scan: ConnectScan,
-    /// Whether the socket's own range makes it go port by port.
+    /// True if the socket's own range makes it go port by port.
     pub by_one: bool,
 }
 
-/// How many ports a search looked at that began at `start` and took `port`; all that it can look at if it took none.
+/// Counts the ports that a search from `start` looked at before it took `port`; all of them
+/// if it took none.
 #[must_use]
 pub fn looked_at(walk: Walk, range: PortRange, start: u32, port: Option<u16>) -> u32 {
     let Walk { scan, by_one } = walk;

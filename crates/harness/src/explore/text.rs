@@ -1,4 +1,4 @@
-//! What can happen, for people.
+//! The text of an exploration.
 
 use super::{Coverage, Exploration, Often, Outcome, Replay};
 use crate::text::{columns, labelled, seconds};

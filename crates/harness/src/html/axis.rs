@@ -1,4 +1,5 @@
-//! The time axis of the pictures: a fixed step for each event, and room for the time that passes between two of them.
+//! The time axis of the pictures: a fixed step for each event, and room for the time that passes
+//! between two of them.
 
 /// Width that the whole duration takes besides the steps.
 const DURATION: u64 = 480;
@@ -35,8 +36,8 @@ impl Axis {
         self.x(n + 1) - self.x(n)
     }
 
-    /// Events whose time gets a label: the first of each time, none closer to the one before it than a label is wide, and
-    /// none that would be cut off at the right edge.
+    /// Events whose time gets a label: the first of each time, none closer to the one before it
+    /// than a label is wide, and none that would be cut off at the right edge.
     pub(super) fn labels(&self) -> Vec<(usize, u64)> {
         let mut kept: Vec<(usize, u64)> = vec![(0, self.at.first().copied().unwrap_or(0))];
         for n in 1..self.at.len() {

@@ -33,7 +33,7 @@ impl Cell {
         })
     }
 
-    /// Whether two cells show the same, whichever kernel they are of.
+    /// Returns whether two cells show the same, whichever kernel they are of.
     fn is_like(&self, other: &Self) -> bool {
         self.score == other.score && self.failed == other.failed
     }

@@ -1,5 +1,6 @@
-//! One HTML file about any number of scenarios: for a screen of any size, light or dark, for paper, and for those who
-//! see no pictures. It fetches nothing and runs no script, and the same input gives the same bytes.
+//! One HTML file about any number of scenarios: for a screen of any size, light or dark, for paper,
+//! and for those who see no pictures. It fetches nothing and runs no script, and the same input
+//! gives the same bytes.
 //!
 //! - `matrix`: scenarios by kernels
 //! - `section`: one scenario: verdict, results, engines, remedies
@@ -106,7 +107,7 @@ fn examine(case: &CaseReport) -> Option<Remedies> {
     remedies::examine(&case.case, &profile, &mut |_, _| {}).ok()
 }
 
-/// What a reader should know before believing a page.
+/// The command line and certificates that a page states about itself.
 #[derive(Clone, Debug, Default)]
 pub struct About {
     /// The command that makes the page.
@@ -210,7 +211,8 @@ fn contents(entries: &[Entry]) -> Markup {
     }
 }
 
-/// A picture that may be wider than the screen: it is scrolled in its own box, which the keyboard reaches.
+/// A picture that may be wider than the screen: it is scrolled in its own box, which the keyboard
+/// reaches.
 fn scrolled(label: &str, inside: &Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label=(format!("{label}, scrollable")) { (inside) }

@@ -131,8 +131,8 @@ fn shares(strip: &Strip, id: &str, label: &str) -> Markup {
     }
 }
 
-/// The uses of a moment with the lower and upper edge of each, from the bottom: what is used stands on the floor, what is
-/// free is above.
+/// The uses of a moment with the lower and upper edge of each, from the bottom: what is used stands
+/// on the floor, what is free is above.
 fn stacked(sample: &Sample, total: u64) -> Vec<(Use, u64, u64)> {
     let mut below = 0;
     let mut all = Vec::new();

@@ -128,7 +128,7 @@ fn reasons(case: &CaseReport) -> Markup {
     }
 }
 
-/// How the engines compare with the model, cases with the same words together.
+/// The agreement of the engines with the model, cases with the same text together.
 fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
     let mut rows: Vec<(&'static str, String, bool, Vec<&CaseReport>)> = Vec::new();
     for case in cases {

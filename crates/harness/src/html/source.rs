@@ -1,4 +1,4 @@
-//! Where a question comes from, as a link if its address is known.
+//! The source of a question, as a link if its address is known.
 
 use maud::{Markup, html};
 

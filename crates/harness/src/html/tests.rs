@@ -1,4 +1,5 @@
-//! The page as a document: complete, the same every time, nothing from outside, a text for every picture.
+//! The page as a document: complete, the same every time, nothing from outside, a text for every
+//! picture.
 
 use super::*;
 use crate::engine::Engine;

@@ -15,7 +15,8 @@ const STEP: usize = 18;
 const LANE: usize = 30;
 const TOP: usize = 26;
 
-/// The picture, if the run is short enough for one. `socket` and `set` calls that went well are left out.
+/// The picture, if the run is short enough for one. `socket` and `set` calls that went well are
+/// left out.
 pub(super) fn timeline(attempts: &Attempts, id: &str) -> Markup {
     let shown: Vec<Attempt<'_>> = attempts
         .iter()

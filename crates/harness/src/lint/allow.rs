@@ -1,9 +1,9 @@
 //! Findings that are meant to be there.
 //!
-//! `# lint: allow does-nothing` allows what a rule finds on its own line, or on the next one when the comment has a line
-//! to itself; `# lint: allow-file does-nothing` allows it everywhere in the file. Rules are separated by commas, and a
-//! reason may follow after a colon. A comment that allows nothing is a finding itself, so that none stays behind when
-//! its reason has gone.
+//! `# lint: allow does-nothing` allows what a rule finds on its own line, or on the next one when
+//! the comment has a line to itself; `# lint: allow-file does-nothing` allows it everywhere in the
+//! file. Rules are separated by commas, and a reason may follow after a colon. A comment that
+//! allows nothing is a finding itself, so that none stays behind when its reason has gone.
 
 use fourtuple_scenario::{Diagnostic, Span};
 

@@ -1,8 +1,9 @@
 //! Advice about a scenario that runs: what it sets in vain, and what will surprise on a real host.
 //!
-//! Two kinds of rules. Some look at what is written: an odd number of ports, a listener inside the range of automatic
-//! ports, advice that has had its day. The others ask the model: each setting is taken away and the scenario run again
-//! on every kernel that it names, so that "does nothing" is an experiment and no opinion.
+//! Two kinds of rules. Some look at what is written: an odd number of ports, a listener inside the
+//! range of automatic ports, advice that has had its day. The others ask the model: each setting is
+//! taken away and the scenario run again on every kernel that it names, so that "does nothing" is
+//! an experiment and no opinion.
 //!
 //! - `settings`: the sysctls and options of a case, and the case without one of them
 //! - `written`: rules about what is written; `tried`: rules that run the scenario
@@ -44,7 +45,7 @@ macro_rules! rules {
                 }
             }
 
-            /// What it finds, in a sentence.
+            /// The finding, in a sentence.
             #[must_use]
             pub fn about(self) -> &'static str {
                 match self {
@@ -58,7 +59,8 @@ macro_rules! rules {
 rules! {
     /// a range with an odd number of ports, of which a search leaves one out
     OddRange "odd-range",
-    /// a listener inside the range of automatic ports, whose port somebody else may have when it starts
+    /// a listener inside the range of automatic ports, whose port somebody else may have when it
+    /// starts
     ListenerInRange "listener-in-range",
     /// a sysctl that a kernel of the scenario does not have
     UnknownSysctl "unknown-sysctl",
@@ -76,12 +78,12 @@ rules! {
     UnusedAllow "unused-allow",
 }
 
-/// What a rule has found.
+/// A finding of a rule.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The rule.
     pub rule: Rule,
-    /// What it is about.
+    /// The subject.
     pub span: Span,
     /// The place and the words.
     pub diagnostic: Diagnostic,
@@ -128,7 +130,7 @@ impl Subject<'_> {
         self.order.compact(&names)
     }
 
-    /// How the kernel of a host behaves in a case.
+    /// The behaviours of a host's kernel in a case.
     fn behaviours(&self, case: usize, host: &str) -> Behaviours {
         let (case, profile, _) = &self.cases[case];
         let own = case.hosts.get(host).and_then(|host| host.kernel.as_ref());

@@ -2,7 +2,7 @@
 
 use fourtuple_scenario::{Case, Family, Options, Program, Scenario, Segment, SockOpt, Span, Step};
 
-/// Who has a setting.
+/// The holder of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     /// A host, from the start.
@@ -13,7 +13,7 @@ pub(super) enum Owner {
     Step(usize),
 }
 
-/// What is set.
+/// The setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// A sysctl of a host.

@@ -135,7 +135,7 @@ fn does_nothing(subject: &Subject<'_>, setting: &Setting) -> Finding {
     }
 }
 
-/// Whether a setting only says what is so anyway. That is no fault: it says what is meant.
+/// Returns whether a setting only says what is so anyway. That is no fault: it says what is meant.
 fn says_what_is(subject: &Subject<'_>, case: usize, setting: &Setting) -> bool {
     match &setting.what {
         What::Sysctl { host, key, value } => {
@@ -146,7 +146,7 @@ fn says_what_is(subject: &Subject<'_>, case: usize, setting: &Setting) -> bool {
     }
 }
 
-/// What of a setting the kernels refuse; nothing if all of them take it.
+/// The part of a setting that kernels refuse; none if all of them accept it.
 fn refused<'a>(
     subject: &Subject<'_>,
     uses: &Uses,
@@ -213,7 +213,7 @@ fn refused<'a>(
     })
 }
 
-/// Whether a kernel has a sysctl, though not in every namespace.
+/// Returns whether a kernel has a sysctl, though not in every namespace.
 fn hidden(subject: &Subject<'_>, case: usize, host: &str, key: &str) -> bool {
     let scope = sysctl_scope(&subject.behaviours(case, host), key);
     scope.is_some_and(|scope| scope != Scope::Absent)
@@ -249,7 +249,7 @@ pub(super) fn host_of(case: &Case, setting: &Setting) -> String {
     }
 }
 
-/// What a kernel answers when a new socket asks for an option.
+/// The result of setting an option on a new socket.
 fn refuses(behaviours: Behaviours, option: SockOpt, v6: bool, uid: u32) -> Option<Errno> {
     let mut world = World::new();
     let machine = world.add_machine(behaviours, Seeded::new(1, "lint"));
@@ -257,13 +257,14 @@ fn refuses(behaviours: Behaviours, option: SockOpt, v6: bool, uid: u32) -> Optio
     let family = if v6 { Family::Inet6 } else { Family::Inet };
     let socket = world.socket(ns, family, uid);
     if matches!(option, SockOpt::AttachReuseportBpf(_)) {
-        // Without this every kernel refuses it, which says nothing of the kernel; one that does not have this does not have that.
+        // Without this every kernel refuses it, which says nothing of the kernel; one that does not
+        // have this does not have that.
         let _ = world.set_option(socket, SockOpt::ReusePort(true));
     }
     world.set_option(socket, option).err()
 }
 
-/// Whether two outcomes are the same, but for the calls that set something.
+/// Returns whether two outcomes are the same, but for the calls that set something.
 fn same(before: &Attempts, after: &Attempts) -> bool {
     fn calls(attempts: &Attempts) -> impl Iterator<Item = Attempt<'_>> {
         let sets = |attempt: &Attempt<'_>| matches!(attempt.op(), Op::Set | Op::Socket);

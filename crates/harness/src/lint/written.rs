@@ -22,7 +22,8 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Whether searches of a kernel go through the range in steps of two, which an odd number of ports does not fit.
+/// Returns whether searches of a kernel go through the range in steps of two, which an odd number
+/// of ports does not fit.
 fn leaves_one_out(b: &Behaviours) -> bool {
     b.bind_scan != BindScan::Sequential || b.connect_scan == ConnectScan::Parity
 }

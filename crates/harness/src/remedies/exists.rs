@@ -25,8 +25,9 @@ impl History {
         }
     }
 
-    /// From which kernel on something exists, in words: the first mainline release, and the distributions that had it
-    /// before. `every kernel` and `no kernel` are possible; something that went away has its end named.
+    /// From which kernel on something exists, in words: the first mainline release, and the
+    /// distributions that had it before. `every kernel` and `no kernel` are possible; something
+    /// that went away has its end named.
     pub(crate) fn since(&self, exists: impl Fn(&Behaviours) -> bool) -> String {
         let mainline: Vec<usize> = (0..self.kernels.len())
             .filter(|at| self.kernels[*at].0.starts_with("linux-"))
@@ -35,7 +36,8 @@ impl History {
         let Some(last) = mainline.iter().copied().rfind(|at| has(*at)) else {
             return "no kernel".to_owned();
         };
-        // The release from which on every later one has it; what had it earlier is named one by one.
+        // The release from which on every later one has it; what had it earlier is named one by
+        // one.
         let before = mainline.iter().copied().rfind(|at| *at < last && !has(*at));
         let first = mainline
             .iter()

@@ -68,8 +68,8 @@ pub(super) fn regression(
     })
 }
 
-/// The first kernel on which the scenario works as it is, for another reason than a regression: the next newer one,
-/// else the nearest older one.
+/// The first kernel on which the scenario works as it is, for another reason than a regression: the
+/// next newer one, else the nearest older one.
 pub(super) fn another(case: &Case, situation: &Situation, profile: &Profile) -> Remedy {
     let all = profile::all();
     let here = all

@@ -45,10 +45,11 @@ impl std::fmt::Display for Seeds {
     }
 }
 
-/// How surely a changed case works.
+/// The certainty with which a changed case works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Certainty {
-    /// Whatever ports are chosen: by exploration of every choice, or by argument, and at every seed tried.
+    /// Whatever ports are chosen: by exploration of every choice, or by argument, and at every seed
+    /// tried.
     Always,
     /// At nearly every seed.
     Usually,
@@ -89,7 +90,7 @@ pub(super) fn refuses_setting(notes: &[String]) -> bool {
     notes.iter().any(|note| note.contains("is refused with"))
 }
 
-/// How many seeds a case of this many attempts is tried with.
+/// Returns the number of seeds for a case of this many attempts.
 pub(super) fn seeds_for(attempts: usize) -> u32 {
     match attempts {
         0..=2_000 => SEEDS,
@@ -120,8 +121,8 @@ pub(super) struct Lab<'a> {
 }
 
 impl Lab<'_> {
-    /// Runs variants until one surely works; otherwise the one that works most often, then the one with most sockets
-    /// ok, the smallest of equals.
+    /// Runs variants until one surely works; otherwise the one that works most often, then the one
+    /// with most sockets ok, the smallest of equals.
     pub(super) fn best(
         &self,
         variants: Vec<Variant>,

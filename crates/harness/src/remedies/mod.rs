@@ -1,9 +1,10 @@
 //! The fixes for a shortage or a conflict of ports, each one tried on the scenario at hand.
 //!
-//! A list of workarounds is no answer to an operator whose connections fail: which one fits depends on which program
-//! binds, which end closes and which kernel it is. Here every known fix is applied to the case as a typed change and
-//! run on the model engine, so that each row of the table is an experiment that can be repeated. A fix counts as
-//! working only if it works whatever ports are chosen.
+//! A list of workarounds is no answer to an operator whose connections fail: which one fits depends
+//! on which program binds, which end closes and which kernel it is. Here every known fix is applied
+//! to the case as a typed change and run on the model engine, so that each row of the table is an
+//! experiment that can be repeated. A fix counts as working only if it works whatever ports are
+//! chosen.
 //!
 //! - `situation`: the programs that are refused, those that hold the ports, and the cause
 //! - `catalogue`: the known fixes; `edit`: the changes that they make; `exists`: which kernels have them
@@ -166,10 +167,11 @@ pub struct Remedies {
     /// The regression of this kernel that is the cause, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regression: Option<String>,
-    /// What else the outcome shows, with the check to run.
+    /// Other findings about the outcome, with the check to run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// The fixes: what always works first, the smallest change ahead; then what usually works, then the rest.
+    /// The fixes: what always works first, the smallest change ahead; then what usually works, then
+    /// the rest.
     pub remedies: Vec<Remedy>,
 }
 

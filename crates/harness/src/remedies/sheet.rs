@@ -33,9 +33,9 @@ pub struct Row<'a> {
 /// The table.
 #[derive(Debug)]
 pub struct Sheet<'a> {
-    /// Where sockets are refused.
+    /// The groups of cases in which sockets are refused.
     pub columns: Vec<Column<'a>>,
-    /// Where none is, in words; empty if there is no such kernel.
+    /// The kernels on which no socket is refused, as text; empty if there are none.
     pub fine: String,
     /// The fixes, the best first.
     pub rows: Vec<Row<'a>>,
@@ -71,8 +71,8 @@ fn class(effect: Effect) -> Effect {
 }
 
 impl<'a> Sheet<'a> {
-    /// Puts the fixes of several kernels side by side. Kernels with the same effects of the fixes that work anywhere share
-    /// a column; with `all`, of every fix.
+    /// Puts the fixes of several kernels side by side. Kernels with the same effects of the fixes
+    /// that work anywhere share a column; with `all`, of every fix.
     #[must_use]
     pub fn new(all: &'a [Remedies], every_row: bool) -> Self {
         let order = Order::new();

@@ -1,4 +1,5 @@
-//! The problem in a run: the programs that get no port, the programs that hold it, and the kind of problem.
+//! The problem in a run: the programs that get no port, the programs that hold it, and the kind of
+//! problem.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,8 +22,8 @@ use crate::why::Why;
 pub struct Score {
     /// Sockets that got what they wanted.
     pub ok: u32,
-    /// Sockets without the port that they need: refused with `EADDRINUSE` or `EADDRNOTAVAIL`, listening on an
-    /// unknown port after a refused `bind`, or connected to themselves.
+    /// Sockets without the port that they need: refused with `EADDRINUSE` or `EADDRNOTAVAIL`,
+    /// listening on an unknown port after a refused `bind`, or connected to themselves.
     pub refused: u32,
     /// Those of `refused` that are connected to themselves.
     pub to_itself: u32,
@@ -167,7 +168,8 @@ pub(super) struct Situation {
     pub(super) owners: Vec<Part>,
     /// The refused addresses of the listeners.
     pub(super) contested: Vec<SocketAddr>,
-    /// Programs on the hosts of refused programs that bind before they connect, to port 0 or into the range.
+    /// Programs on the hosts of refused programs that bind before they connect, to port 0 or into
+    /// the range.
     pub(super) binders: Vec<Part>,
     /// Programs on these hosts that connect without bind.
     pub(super) plain: Vec<Part>,
@@ -177,8 +179,8 @@ pub(super) struct Situation {
     pub(super) hosts: Vec<String>,
     /// The range of local ports of the first of them.
     pub(super) range: PortRange,
-    /// Ports inside the range that must not be chosen: bound by number on these hosts, or the destination of a
-    /// connection to itself.
+    /// Ports inside the range that must not be chosen: bound by number on these hosts, or the
+    /// destination of a connection to itself.
     pub(super) fixed: Vec<u16>,
     /// The reason of the first refusal.
     pub(super) why: Option<Arc<Why>>,

@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use super::{Remedies, Remedy};
 use crate::tally::tally;
 
-/// The changed scenario as YAML, with what the row says as its expectations, so that `run` on it succeeds exactly if the
-/// row is right. Nothing for a row that has no changed case.
+/// The changed scenario as YAML, with what the row says as its expectations, so that `run` on it
+/// succeeds exactly if the row is right. Nothing for a row that has no changed case.
 #[must_use]
 pub fn scenario_of(
     all: &Remedies,
@@ -45,7 +45,8 @@ pub fn scenario_of(
     }];
     let mut scenario = Scenario::new(case.about.clone(), scenario.kernel.clone(), body);
     scenario.source = source.to_vec();
-    // What a tool made is checked by reading it; expectations that the format has no words for are left out.
+    // What a tool made is checked by reading it; expectations that the format has no words for are
+    // left out.
     let reads =
         |text: &str| parse("remedy.yaml", text).is_ok_and(|read| expand(&read, names).is_ok());
     let text = scenario.to_yaml();

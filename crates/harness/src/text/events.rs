@@ -1,5 +1,5 @@
-//! What happened, in few rows: calls of one process at one time that were answered alike are one row, and instants at
-//! which the same happened again are one block.
+//! Events in few rows: calls of one process at one time with the same result are one
+//! row, and instants at which the same happened again are one block.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::attempt::{Answer, Args, Attempt, Name, same_name};
 use crate::attempts::{Attempts, Mark};
 use crate::why::Why;
 
-/// How far back a row looks for its like within one instant; keeps the work linear.
+/// Rows that are searched backwards for an equal one within an instant; keeps the work linear.
 const LOOK_BACK: usize = 64;
 /// Width of the reasons below a row.
 const REASON_WIDTH: usize = 84;
@@ -63,7 +63,7 @@ impl Row {
         }
     }
 
-    /// Whether a call of the declarative form would make a row like this one.
+    /// Returns whether a call of the declarative form would make a row like this one.
     fn takes(&self, attempt: Attempt<'_>) -> bool {
         self.op == attempt.op()
             && self.result == *attempt.result()
@@ -136,7 +136,7 @@ fn source(attempt: Attempt<'_>) -> Option<Ip> {
     attempt.local().filter(|_| tells).map(|local| local.ip)
 }
 
-/// Whether both calls have a reason that reads alike, or neither has one.
+/// Returns whether both calls have a reason that reads alike, or neither has one.
 fn same_why(a: Option<&Arc<Why>>, b: Option<&Arc<Why>>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b) || same_reason(a, b),
@@ -145,14 +145,15 @@ fn same_why(a: Option<&Arc<Why>>, b: Option<&Arc<Why>>) -> bool {
     }
 }
 
-/// Reasons are alike when they read alike. The single ports behind them may differ, and so may the call path: kernels
-/// renamed their functions without changing what they do.
+/// Reasons are alike when they read alike. The single ports behind them may differ, and so may the
+/// call path: kernels renamed their functions without changing what they do.
 fn same_reason(a: &Why, b: &Why) -> bool {
     a.rule == b.rule && a.ports == b.ports
 }
 
 impl Story {
-    /// The story of an outcome. In the step form (`steps`) every call is a row of its own, in order.
+    /// The story of an outcome. In the step form (`steps`) every call is a row of its own, in
+    /// order.
     #[must_use]
     pub fn of(attempts: &Attempts, steps: bool) -> Self {
         let mut blocks: Vec<Block> = Vec::new();
@@ -187,7 +188,7 @@ impl Story {
         self.blocks.iter().map(|block| block.rows.len()).sum()
     }
 
-    /// Whether two stories are the same, ports apart.
+    /// Returns whether two stories are the same, ports apart.
     #[must_use]
     pub fn is_like(&self, other: &Story) -> bool {
         self.blocks.len() == other.blocks.len()
@@ -315,7 +316,8 @@ fn rows_of<'a>(
     rows
 }
 
-/// The row of an instant that an attempt belongs to. No two rows that are looked at would take the same attempt.
+/// The row of an instant that an attempt belongs to. No two rows that are looked at would take the
+/// same attempt.
 fn like(rows: &[Row], marks: &[Mark], attempt: Attempt<'_>) -> Option<usize> {
     let first = rows.len().saturating_sub(LOOK_BACK);
     let mark = attempt.mark();

@@ -1,5 +1,5 @@
-//! The outcome of a scenario down to the kernel functions: the call path of each kind of call, the buckets that a
-//! search met, and why it passed them over.
+//! The outcome of a scenario down to the kernel functions: the call path of each kind of call, the
+//! buckets that a search met, and why it passed them over.
 
 use std::collections::BTreeMap;
 
@@ -82,8 +82,8 @@ struct Kind<'a> {
     instances: Vec<u32>,
 }
 
-/// Which kinds of calls there were. Of those that succeeded only what decides about ports: bind, and connect with and
-/// without a port of one's own.
+/// Which kinds of calls there were. Of those that succeeded only what decides about ports: bind,
+/// and connect with and without a port of one's own.
 fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
     let mut kinds: Vec<Kind<'_>> = Vec::new();
     let mut held: BTreeMap<String, u16> = BTreeMap::new();

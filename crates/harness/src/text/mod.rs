@@ -1,6 +1,7 @@
 //! Text for people: fixed width, ordered, the same bytes everywhere.
 //!
-//! Nothing here knows about colours, terminals, wall clocks or absolute paths, because most of it ends in snapshots.
+//! Nothing here knows about colours, terminals, wall clocks or absolute paths, because most of it
+//! ends in snapshots.
 
 pub mod compare;
 pub mod events;

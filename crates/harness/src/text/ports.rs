@@ -8,7 +8,8 @@ use crate::attempts::Attempts;
 /// Ports shown one by one; more are summed up.
 const SHOWN: usize = 12;
 
-/// The local ports of every process (of every socket, in the step form), in the order in which they were taken.
+/// The local ports of every process (of every socket, in the step form), in the order in which they
+/// were taken.
 #[must_use]
 pub fn lines(attempts: &Attempts, steps: bool) -> Vec<(Name, String)> {
     let mut order: Vec<Name> = Vec::new();
@@ -25,8 +26,8 @@ pub fn lines(attempts: &Attempts, steps: bool) -> Vec<(Name, String)> {
             order.push(key);
             Vec::new()
         });
-        // A socket that binds and then connects keeps its port: one entry, not two. Sockets of one process follow
-        // each other closely, so that a short look back finds it.
+        // A socket that binds and then connects keeps its port: one entry, not two. Sockets of one
+        // process follow each other closely, so that a short look back finds it.
         match ports
             .iter_mut()
             .rev()

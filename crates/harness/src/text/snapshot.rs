@@ -1,7 +1,8 @@
 //! The snapshot of a scenario, which is reviewed in a pull request.
 //!
-//! The question comes first, then a section for each group of cases that came out alike: a table of results, what
-//! happened in which order and why calls were refused, the ports, and how the engines agree.
+//! The question comes first, then a section for each group of cases that came out alike: a table of
+//! results, what happened in which order and why calls were refused, the ports, and how the engines
+//! agree.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ use crate::tally::{Tally, tally};
 /// The ports of each process, and the cases in which they were the same.
 type Choice<'a> = (Vec<(Name, String)>, Vec<&'a CaseReport>);
 
-/// What a snapshot has told already: mostly it is the same in each of its sections.
+/// Lines that a snapshot has printed already: most are the same in each of its sections.
 #[derive(Default)]
 struct Told {
     /// Notes of engines.
@@ -61,7 +62,7 @@ pub fn snapshot(report: &ScenarioReport) -> String {
     out
 }
 
-/// Who was asked, and how many different answers came.
+/// The kernels that ran, and the number of different answers.
 fn verdict(report: &ScenarioReport, groups: &[Group<'_>], order: &Order) -> String {
     let kernels: BTreeSet<&str> = report
         .cases
@@ -197,7 +198,8 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
     }
 }
 
-/// How each engine compares with the model, in a line for each way in which cases came out, with its notes below.
+/// The agreement of each engine with the model, a line for each different result, with
+/// its notes below.
 fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, told: &mut Told) {
     let mut lines: Vec<(EngineWords, Vec<&CaseReport>)> = Vec::new();
     for case in cases {
@@ -242,7 +244,7 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, told: &mut To
     }
 }
 
-/// What there is to say about one engine.
+/// The text about one engine.
 #[derive(PartialEq)]
 struct EngineWords {
     /// Its place among the engines that were asked.
@@ -281,7 +283,8 @@ fn engine_words(case: &CaseReport) -> Vec<EngineWords> {
     words.collect()
 }
 
-/// Expectations that did not come true. They fail the test as well, but the snapshot says so to whoever reviews it.
+/// Expectations that did not come true. They fail the test as well, but the snapshot says so to
+/// whoever reviews it.
 fn remarks(out: &mut String, cases: &[&CaseReport], order: &Order) {
     let mut lines: Vec<(String, Vec<&CaseReport>)> = Vec::new();
     for case in cases {

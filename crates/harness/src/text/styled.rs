@@ -1,5 +1,5 @@
-//! Text with styles, which are kept apart from it: input that contains escape sequences cannot style anything, and text
-//! without styles is the text itself.
+//! Text with styles, which are kept apart from it: input that contains escape sequences cannot
+//! style anything, and text without styles is the text itself.
 
 use std::fmt;
 

@@ -32,7 +32,7 @@ pub(crate) fn whole_case(text: &str) -> Case {
     cases.into_iter().next().expect("a case")
 }
 
-/// What the model says to it.
+/// Runs it on the model.
 pub(crate) fn report(case: &Case) -> RunReport {
     let profile = profile::find(&case.kernel).expect("a kernel");
     Model

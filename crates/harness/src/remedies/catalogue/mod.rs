@@ -1,4 +1,5 @@
-//! The known fixes, in the order in which one would try them: the fix for the cause first, then what changes least.
+//! The known fixes, in the order in which one would try them: the fix for the cause first, then
+//! what changes least.
 
 mod connector;
 mod host;

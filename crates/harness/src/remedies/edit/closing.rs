@@ -70,8 +70,8 @@ fn closed(steps: &[Spanned<Step>], name: &str) -> Option<usize> {
         .position(|step| matches!(&step.value, Step::Close(close) if close.socket == name))
 }
 
-/// The client and the accepted socket of each connection: the n-th `accept` of a listener takes the n-th `connect` to
-/// its port.
+/// The client and the accepted socket of each connection: the n-th `accept` of a listener takes the
+/// n-th `connect` to its port.
 fn pairs(steps: &[Spanned<Step>]) -> Vec<(String, String)> {
     let mut ports: Vec<(String, PortRef)> = Vec::new();
     let mut waiting: Vec<(PortRef, String)> = Vec::new();
@@ -119,7 +119,8 @@ fn reorder(steps: &mut [Spanned<Step>], client_first: bool) -> bool {
     changed
 }
 
-/// Closes each socket of these processes as soon as its peer has closed, where the steps leave it open (CLOSE-WAIT).
+/// Closes each socket of these processes as soon as its peer has closed, where the steps leave it
+/// open (CLOSE-WAIT).
 pub(in crate::remedies) fn close_with_peer(case: &mut Case) -> usize {
     let Program::Steps(steps) = case.program_mut() else {
         return 0;

@@ -86,8 +86,8 @@ pub(in crate::remedies) fn to_wildcard(
     changed
 }
 
-/// Stops the former holder of a port before the port is bound again: closes its socket ahead of the second `bind`, or
-/// ends the hold of its listener before the other program starts.
+/// Stops the former holder of a port before the port is bound again: closes its socket ahead of the
+/// second `bind`, or ends the hold of its listener before the other program starts.
 pub(in crate::remedies) fn stop_first(case: &mut Case, contested: &[SocketAddr]) -> bool {
     let ours = |ip: IpAddr, port: u16| {
         let mut all = contested.iter();

@@ -206,8 +206,8 @@ pub(super) fn bind(case: &mut Case, process: &str, at: &[SocketAddr]) -> bool {
     }
 }
 
-/// Addresses of a host's family that no program binds and no other host has; made up and given to the host where it has
-/// too few of its own.
+/// Addresses of a host's family that no program binds and no other host has; made up and given to
+/// the host where it has too few of its own.
 pub(super) fn own_addresses(
     case: &mut Case,
     host: &str,
@@ -295,20 +295,20 @@ fn destinations(case: &Case) -> Vec<IpAddr> {
     }
 }
 
-/// What a program does, in the few words that decide which changes make sense for it.
+/// The socket usage of a program, as far as it decides which changes make sense for it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Habits {
     /// Its host.
     pub(crate) host: String,
-    /// Where its connections bind, if they do.
+    /// Source addresses that its connections bind.
     pub(crate) bind: Vec<SocketAddr>,
-    /// Where they go.
+    /// Their destinations.
     pub(crate) connect: Vec<SocketAddr>,
-    /// Where it listens or binds by number.
+    /// Addresses where it listens or binds to a fixed port.
     pub(crate) fixed: Vec<SocketAddr>,
-    /// How many connections it makes.
+    /// The number of connections it makes.
     pub(crate) connections: u64,
-    /// Whether connections are ever closed.
+    /// True if connections are ever closed.
     pub(crate) closes: bool,
 }
 
@@ -386,8 +386,8 @@ pub(crate) fn processes(case: &Case) -> Vec<String> {
     }
 }
 
-/// Lets the programs use one connection again and again instead of opening another each time. The number of connections
-/// that are left out.
+/// Lets the programs use one connection again and again instead of opening another each time. The
+/// number of connections that are left out.
 pub(super) fn reuse_connections(case: &mut Case, processes: &[String]) -> u64 {
     let Program::Processes(all) = case.program_mut() else {
         return 0;
