@@ -17,6 +17,7 @@
 //! - [`lint`]: what a scenario sets in vain
 //! - [`budget`]: what a run will need, before it starts
 //! - [`strip`]: the ports of a host over time
+//! - [`dice`]: random numbers for generated programs and scenarios
 //! - [`suite`]: the engines of a snapshot suite
 //! - [`threads`]: work on several threads
 //! - [`text`], [`json`], [`html`]: what people and programs read
@@ -31,6 +32,7 @@ pub mod capacity;
 pub mod changes;
 pub mod compile;
 mod cover;
+pub mod dice;
 pub mod engine;
 pub mod expect;
 pub mod explore;

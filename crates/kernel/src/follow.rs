@@ -5,15 +5,25 @@
 //! explains what has been seen so far. A call is tried on each of them with every possible choice;
 //! what does not give the observed answer is dropped. If nothing is left, the answer is not allowed.
 //!
-//! Timers that may have fired or not multiply the states. Only so many are kept; once some were left out, an answer that the
-//! kept ones do not give shows nothing, and the follower gives up.
+//! Timers that may have fired or not would multiply the states: where it makes no difference to a call, they are taken not to have fired
+//! yet. Only so many states are kept; once some were left out, an answer that the kept ones do not give shows nothing, and the
+//! follower gives up.
+//!
+//! - `search`: one call on all states; `script`: the choices of a trial; `fingerprint`: which states are equal
+//! - `starts`: the starts of searches, which are kept apart from the states
+//! - `player`: a profile in the place of a kernel
 
 mod fingerprint;
+mod mentions;
 mod player;
 mod script;
+mod search;
+mod starts;
 
+pub use mentions::Mentions;
 pub use player::Player;
 pub use script::Script;
+use search::{Search, Stop};
 
 use crate::Errno;
 use crate::Family;
@@ -226,17 +236,53 @@ pub struct Follower {
     most: usize,
     asked: Asked,
     tried: u64,
+    /// Work on the present program.
+    work: u64,
     limit: u64,
     /// More states than this are not kept; the oldest explanations win.
     room: usize,
     /// Whether states have been left out. The kernel's own may be one of them.
     left_out: bool,
-    /// Whether an answer came that only a state that was left out can explain, if any can.
-    lost: bool,
+    /// The limit that was exceeded: answers are not checked any more.
+    lost: Option<GaveUp>,
+    /// The starts of searches, if they are checked.
+    starts: Option<starts::Starts>,
+    /// The ports of the program that is checked, if they are known.
+    mentions: Option<Mentions>,
 }
 
-/// How many states are kept, unless it is said.
-const MAX_BELIEFS: usize = 2048;
+/// The most states of a kernel that are kept at a time, unless a caller asks for less.
+pub const MAX_STATES: usize = 2_048;
+/// The most sockets and TIME-WAIT sockets in all states that are kept at a time.
+pub const MAX_SOCKETS_KEPT: usize = 200_000;
+/// The most work on one program, unless a caller asks for less: calls tried on a state, where each [`SOCKETS_PER_UNIT`] sockets of
+/// the state count as one call more.
+pub const MAX_WORK: u64 = 2_000_000;
+/// Sockets that are copied in the time of a call.
+pub const SOCKETS_PER_UNIT: usize = 16;
+
+/// The limit at which a checker gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    /// More states explained the answers than are kept, and none of those that are kept explains a later answer.
+    States(usize),
+    /// Checking the program took more work than this.
+    Work(u64),
+}
+
+impl std::fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            GaveUp::States(most) => {
+                write!(
+                    f,
+                    "more than {most} states of the kernel explain the answers"
+                )
+            }
+            GaveUp::Work(most) => write!(f, "it takes more than {most} trials of a call"),
+        }
+    }
+}
 
 impl Follower {
     /// Follows a kernel from its boot on.
@@ -248,21 +294,39 @@ impl Follower {
             most: 1,
             asked: Asked::default(),
             tried: 0,
-            limit: u64::MAX,
-            room: MAX_BELIEFS,
+            work: 0,
+            limit: MAX_WORK,
+            room: MAX_STATES,
             left_out: false,
-            lost: false,
+            lost: None,
+            starts: None,
+            mentions: None,
         }
     }
 
-    /// Gives up once calls have been tried on so many states: from then on every answer is allowed. Where a kernel chose its ports out
-    /// of tens of thousands, a few answers can take longer to follow than anybody waits.
+    /// Gives up on a program after this much work ([`MAX_WORK`]): from then on every answer is allowed. Where a kernel chose its ports
+    /// out of tens of thousands, a few answers may have too many explanations.
     #[must_use]
-    pub fn giving_up_after(self, tried: u64) -> Self {
+    pub fn giving_up_after(self, work: u64) -> Self {
         Follower {
-            limit: tried,
+            limit: work,
             ..self
         }
+    }
+
+    /// Checks the starts of connect() searches as well. Only for programs that ran one after the other: what others do at the same
+    /// time moves the starts.
+    #[must_use]
+    pub fn checking_starts(self) -> Self {
+        Follower {
+            starts: Some(starts::Starts::default()),
+            ..self
+        }
+    }
+
+    /// Sets the ports that the next program mentions, so that ports which it does not mention need not all be tried.
+    pub fn expect(&mut self, mentions: Mentions) {
+        self.mentions = Some(mentions);
     }
 
     /// Keeps at most so many states, and at least one.
@@ -274,11 +338,12 @@ impl Follower {
         }
     }
 
-    /// Whether the answers could not be followed to the end: it was too much work, or there were too many explanations to keep, and
-    /// none of the kept ones gives an answer that came later. Every answer is allowed then, until new namespaces begin.
+    /// Returns why the answers could not be checked to the end, if so: it was too much work, or there were too many explanations to
+    /// keep, and none of those that were kept gives an answer that came later. Every answer is allowed then, until new namespaces
+    /// begin.
     #[must_use]
-    pub fn gave_up(&self) -> bool {
-        self.lost || self.tried >= self.limit
+    pub fn gave_up(&self) -> Option<GaveUp> {
+        self.lost
     }
 
     /// How many times a call was tried on a state, a measure of the work that following has been.
@@ -316,67 +381,55 @@ impl Follower {
     /// If no state of the model allows that answer. The follower is then as before the call.
     pub fn step(&mut self, at: Time, op: &Op, seen: &Seen) -> Result<(), Disallowed> {
         if matches!(op, Op::Ns | Op::Hosts(_)) {
-            self.lost = false;
+            self.lost = None;
+            self.work = 0;
+            if let Some(starts) = &mut self.starts {
+                *starts = starts::Starts::default();
+            }
         }
-        if self.gave_up() {
+        if self.lost.is_some() {
             return Ok(());
         }
-        let mut left_out = self.left_out;
-        let mut next: Vec<Belief> = Vec::new();
-        let mut marks = BTreeSet::new();
-        let mut allowed = BTreeSet::new();
         // The call began when the one before it had returned.
         let start = if matches!(op, Op::Sleep | Op::Ns | Op::Hosts(_)) {
             at
         } else {
             self.last
         };
-        'states: for belief in &self.beliefs {
-            let mut script = belief.aiming(op, seen);
-            loop {
-                if self.gave_up() {
-                    return Ok(());
-                }
-                let mut b = belief.clone();
-                *b.machine.chooser_mut() = script;
-                b.machine.advance(start);
-                let answer = b.call(op, at, seen);
-                self.asked = self.asked.and(b.machine.asked());
-                self.tried += 1;
-                script = std::mem::take(b.machine.chooser_mut());
-                if answer == *seen {
-                    // Two ways to the same state are one. A single state needs no digest.
-                    if next.len() == 1 && marks.is_empty() {
-                        marks.insert(next[0].fingerprint());
-                    }
-                    if next.is_empty() || marks.insert(b.fingerprint()) {
-                        if next.len() == self.room {
-                            left_out = true;
-                            break 'states;
-                        }
-                        next.push(b);
-                    }
-                    if script.only_starts() && seen.tells_port(op) {
-                        break;
-                    }
-                } else {
-                    allowed.insert(answer);
-                }
-                if !script.another() {
-                    break;
-                }
-            }
-        }
-        if next.is_empty() && self.left_out {
-            self.lost = true;
+        let mut search = Search::new(op, seen, (start, at));
+        search.limit = self.limit.saturating_sub(self.work);
+        search.room = self.room;
+        search.mentions = self.mentions.as_ref();
+        let stopped = self
+            .beliefs
+            .iter()
+            .try_for_each(|belief| search.belief(belief))
+            .err();
+        self.work += search.work;
+        self.tried += search.tried;
+        self.asked = self.asked.and(search.asked);
+        if stopped == Some(Stop::Work) {
+            // What the kernel remembers of this program is not known.
+            self.left_out = true;
+            self.lost = Some(GaveUp::Work(self.limit));
             return Ok(());
         }
-        if next.is_empty() {
-            return Err(Disallowed { allowed });
+        if search.next.is_empty() && self.left_out {
+            self.lost = Some(GaveUp::States(self.room));
+            return Ok(());
         }
-        self.left_out = left_out;
-        self.most = self.most.max(next.len());
-        self.beliefs = next;
+        if search.next.is_empty() {
+            return Err(Disallowed {
+                allowed: search.allowed,
+            });
+        }
+        if let Some(starts) = &mut self.starts {
+            let judged = starts.check(&self.beliefs, (start, at), op, seen);
+            judged.map_err(|allowed| Disallowed { allowed })?;
+        }
+        self.left_out |= stopped == Some(Stop::States);
+        self.most = self.most.max(search.next.len());
+        self.beliefs = search.next;
         self.last = self.last.max(at);
         Ok(())
     }
@@ -388,21 +441,34 @@ impl Belief {
     }
 
     /// A script that first tries the searches that lead straight to the port that was seen.
-    fn aiming(&self, op: &Op, seen: &Seen) -> Script {
-        let port = seen.port.or(seen.name.map(|name| name.port));
-        let searches = match op {
-            Op::Bind { sock, .. } | Op::Listen { sock, .. } | Op::Connect { sock, .. } => {
-                self.sock(*sock).zip(port)
-            }
-            _ => None,
+    fn aiming(&self, op: &Op, seen: &Seen, mentions: Option<&Mentions>) -> Script {
+        let (Op::Bind { sock, .. } | Op::Listen { sock, .. } | Op::Connect { sock, .. }) = op
+        else {
+            return Script::new();
         };
-        match searches {
-            Some((sock, port)) => {
-                let (low, _) = self.machine.port_range(sock);
-                Script::aiming(u32::from(port.saturating_sub(low)))
-            }
-            None => Script::new(),
+        let Some(sock) = self.sock(*sock) else {
+            return Script::new();
+        };
+        let (low, high) = self.machine.port_range(sock);
+        if seen.tells_port(op) {
+            let port = seen.port.or(seen.name.map(|name| name.port));
+            return Script::aiming(u32::from(port.unwrap_or(low).saturating_sub(low)));
         }
+        let script = mentions.and_then(|mentions| mentions.script(low, high));
+        script.map_or_else(Script::new, |(script, _)| script)
+    }
+
+    /// Returns `true` if another state stands for this one, to which a search has led that does not report its port.
+    fn is_stood_for(&self, op: &Op, script: &Script, mentions: &Mentions) -> bool {
+        let (Op::Connect { sock, .. }, Some(place)) = (op, script.place()) else {
+            return false;
+        };
+        let Some(sock) = self.sock(*sock) else {
+            return false;
+        };
+        let (low, high) = self.machine.port_range(sock);
+        let free = mentions.script(low, high).map(|(_, place)| place);
+        free != Some(place) && !mentions.names(self.machine.local_addr(sock).port)
     }
 }
 

@@ -27,6 +27,8 @@ impl<const N: usize> Sockets<N> {
 pub struct Executor<'a> {
     sockets: &'a mut Sockets<MAX_SOCKETS>,
     data: &'a mut [u8; MAX_DATA],
+    /// When the last wait ends, in microseconds. Processes that are started later inherit it.
+    deadline_us: u64,
 }
 
 const SOL_SOCKET: i32 = 1;
@@ -36,7 +38,16 @@ const SO_SNDTIMEO: i32 = 21;
 
 impl<'a> Executor<'a> {
     pub fn new(sockets: &'a mut Sockets<MAX_SOCKETS>, data: &'a mut [u8; MAX_DATA]) -> Self {
-        Executor { sockets, data }
+        Executor {
+            sockets,
+            data,
+            deadline_us: u64::MAX,
+        }
+    }
+
+    /// Lets no call wait past so many milliseconds from now.
+    pub fn end_waits_in(&mut self, ms: u32) {
+        self.deadline_us = sys::now_us().saturating_add(u64::from(ms) * 1000);
     }
 
     /// Runs one operation. `peer` is the process of the other host where the operation has one.
@@ -144,13 +155,13 @@ impl<'a> Executor<'a> {
             OP_CONNECT => self.connect(slot, fd, o),
             OP_SEND => {
                 let n = o.u32() as usize;
-                set_wait(fd, SO_SNDTIMEO, o.u32());
+                self.set_wait(fd, SO_SNDTIMEO, o.u32());
                 let sent = sys::send(fd, &self.data[..n.min(MAX_DATA)]);
                 self.moved(slot, sent)
             }
             OP_RECV => {
                 let n = o.u32() as usize;
-                set_wait(fd, SO_RCVTIMEO, o.u32());
+                self.set_wait(fd, SO_RCVTIMEO, o.u32());
                 let got = sys::recv(fd, &mut self.data[..n.min(MAX_DATA)]);
                 self.moved(slot, got)
             }
@@ -177,7 +188,7 @@ impl<'a> Executor<'a> {
     /// failure.
     fn connect(&mut self, slot: usize, fd: i32, o: &mut Operands) -> Record {
         let (raw, len) = o.addr().raw();
-        set_wait(fd, SO_SNDTIMEO, o.u32());
+        self.set_wait(fd, SO_SNDTIMEO, o.u32());
         match sys::connect(fd, &raw[..len]) {
             // EALREADY: an earlier connect() is still in progress as well.
             Err(sys::EINPROGRESS | sys::EALREADY) if !self.sockets.nonblock[slot] => {
@@ -194,7 +205,7 @@ impl<'a> Executor<'a> {
         } else {
             uid
         };
-        set_wait(fd, SO_RCVTIMEO, o.u32());
+        self.set_wait(fd, SO_RCVTIMEO, o.u32());
         let mut raw = [0; 28];
         match as_user(uid, || sys::accept(fd, &mut raw)) {
             Ok(got) => {
@@ -218,6 +229,19 @@ impl<'a> Executor<'a> {
             Err(e) => Record::errno(e),
         }
     }
+
+    /// Limits how long calls on a socket block. 0 means for ever, so the shortest limit is 1 ms.
+    fn set_wait(&self, fd: i32, which: i32, ms: u32) {
+        let mut value = [0; 16];
+        let left = match self.deadline_us {
+            u64::MAX => u64::MAX,
+            deadline => deadline.saturating_sub(sys::now_us()) / 1000,
+        };
+        let ms = u64::from(ms).min(left).max(1) as i64;
+        value[..8].copy_from_slice(&(ms / 1000).to_ne_bytes());
+        value[8..].copy_from_slice(&(ms % 1000 * 1000).to_ne_bytes());
+        let _ = sys::setsockopt(fd, SOL_SOCKET, which, &value);
+    }
 }
 
 /// The result `r`, with the socket's local address after success.
@@ -230,15 +254,6 @@ fn with_local(fd: i32, r: sys::Res<usize>) -> Record {
         Ok(_) => Record::new(0, Detail::Addr(Addr::from_raw(&raw))),
         Err(e) => Record::errno(e),
     }
-}
-
-/// Limits how long calls on a socket block. 0 means for ever, so the shortest limit is 1 ms.
-fn set_wait(fd: i32, which: i32, ms: u32) {
-    let mut value = [0; 16];
-    let ms = ms.max(1);
-    value[..8].copy_from_slice(&i64::from(ms / 1000).to_ne_bytes());
-    value[8..].copy_from_slice(&i64::from(ms % 1000 * 1000).to_ne_bytes());
-    let _ = sys::setsockopt(fd, SOL_SOCKET, which, &value);
 }
 
 /// Executes a call as `uid`: new sockets belong to that user, and privileged calls are refused to

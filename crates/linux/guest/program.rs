@@ -118,6 +118,10 @@ fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, 
             play::run(op.operands, stage, tables, out);
             continue;
         }
+        if op.code == OP_DEADLINE {
+            stage.executor.end_waits_in(Operands(op.operands).u32());
+            continue;
+        }
         let record = with_port(op, ports, |op| stage.perform(op));
         if let Some(port) = ports.get_mut(number) {
             *port = record.addr().port;

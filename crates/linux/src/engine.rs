@@ -14,9 +14,8 @@ use crate::script::{Answered, Script};
 use crate::shrink::shrink;
 use crate::target::Target;
 use fourtuple_harness::{Cannot, Disallowed, Engine, Followed, Model, RunReport, Standing};
-use fourtuple_kernel::Seeded;
 use fourtuple_kernel::profile::Profile;
-use fourtuple_scenario::{Case, Program, Step};
+use fourtuple_scenario::Case;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,6 +25,10 @@ pub const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The most calls of a scenario that are followed. The model keeps every state that explains what it has seen, and each call costs as
 /// much as there are sockets.
 const MOST_CALLS: usize = 4_000;
+/// How much longer a connect is waited for than the whole scenario takes by the model.
+const UNFORESEEN: Duration = Duration::from_secs(1);
+/// A program that takes longer on a real clock is reported as it is: shrinking runs it hundreds of times.
+const SLOW: Duration = Duration::from_millis(200);
 /// How long a connect is waited for where waiting takes no time. Kernels give up after two minutes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -99,16 +102,14 @@ impl KernelEngine {
                 self.profile.name
             )));
         }
-        let wait = match self.on.kind().virtual_time {
-            true => PATIENCE,
-            false => self.max_wait,
-        };
-        within(
-            case,
-            profile,
-            (!self.on.kind().virtual_time).then_some(wait),
-        )?;
-        Script::of(case, wait)
+        if self.on.kind().virtual_time {
+            within(case, profile, None)?;
+            return Script::of(case, PATIENCE);
+        }
+        let needed = within(case, profile, Some(self.max_wait))?;
+        // An answer that the model does not foresee is not waited for much longer than those that it does.
+        let script = Script::of(case, self.max_wait.min(needed + UNFORESEEN))?;
+        Ok(script.ending_within(self.max_wait + UNFORESEEN))
     }
 
     /// Runs cases and follows them.
@@ -169,7 +170,7 @@ impl KernelEngine {
         let before = judge.calls();
         let found = judge
             .program(&answered.program)
-            .map_err(|e| Cannot::new(format!("the model cannot follow it: {e}")))?;
+            .map_err(|e| Cannot::new(e.to_string()))?;
         let followed = Followed {
             running: self.on.name(),
             profile: self.profile.name.clone(),
@@ -183,7 +184,11 @@ impl KernelEngine {
     fn disallowed(&self, answered: &Answered, found: &Counterexample) -> Disallowed {
         let call = call_text::describe(&answered.program.steps[found.step].call);
         let n = answered.owners.get(found.step).copied().unwrap_or(0);
-        let shrunk = shrink(&self.on, self.profile.behaviours, &answered.program, found);
+        let took = Duration::from_micros(took_us(&answered.program));
+        let shrunk = match self.on.kind().virtual_time || took <= SLOW {
+            true => shrink(&self.on, self.profile.behaviours, &answered.program, found),
+            false => Ok(None),
+        };
         // A kernel that does not do it again has still done it.
         let (program, found) = match shrunk {
             Ok(Some(shrunk)) => (shrunk.program, shrunk.found),
@@ -292,9 +297,13 @@ fn key(case: &Case, profile: &Profile) -> String {
     )
 }
 
-/// Refuses a case that makes too many calls to follow, or waits longer than the real clock may.
-pub(crate) fn within(case: &Case, profile: &Profile, real: Option<Duration>) -> Result<(), Cannot> {
-    let (calls, needed) = foreseen(case, profile)?;
+/// Refuses a case that makes too many calls to follow, or waits longer than the real clock may. Returns how long it waits by the model.
+pub(crate) fn within(
+    case: &Case,
+    profile: &Profile,
+    real: Option<Duration>,
+) -> Result<Duration, Cannot> {
+    let (calls, needed) = Model::foresee(case, profile)?;
     if calls > MOST_CALLS {
         return Err(Cannot::new(format!(
             "it makes {calls} calls, and the model follows a real kernel through {MOST_CALLS} at most"
@@ -306,26 +315,18 @@ pub(crate) fn within(case: &Case, profile: &Profile, real: Option<Duration>) -> 
             needed.as_secs_f64().ceil(),
             limit.as_secs_f64()
         ))),
-        _ => Ok(()),
+        _ => Ok(needed),
     }
 }
 
-/// How many calls a case makes and how long it waits, by the model.
-fn foreseen(case: &Case, profile: &Profile) -> Result<(usize, Duration), Cannot> {
-    let (attempts, _) = Model::simulate(case, profile, |machine| Seeded::new(case.seed, machine))?;
-    let last = attempts.iter().map(|attempt| attempt.at_ns()).max();
-    let sleeps = match &*case.program {
-        Program::Processes(_) => Duration::ZERO,
-        Program::Steps(steps) => steps
-            .iter()
-            .map(|step| match &step.value {
-                Step::Sleep(sleep) => sleep.sleep,
-                _ => Duration::ZERO,
-            })
-            .sum(),
-    };
-    let waits = sleeps.max(Duration::from_nanos(last.unwrap_or(0)));
-    Ok((attempts.len(), waits))
+/// The time from the first answer of a program to its last, in microseconds.
+fn took_us(program: &crate::Program) -> u64 {
+    let at = |step: &crate::Step| step.answer.as_ref().map(|answer| answer.at_us);
+    let first = program.steps.iter().find_map(at);
+    let last = program.steps.iter().rev().find_map(at);
+    first
+        .zip(last)
+        .map_or(0, |(first, last)| last.saturating_sub(first))
 }
 
 fn one_line(e: &RunError) -> String {

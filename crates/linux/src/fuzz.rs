@@ -31,7 +31,7 @@ pub struct Campaign {
 /// The results of a campaign.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// Programs that ran.
+    /// Programs that ran and were checked.
     pub programs: u64,
     /// Calls that were judged.
     pub calls: u64,
@@ -129,7 +129,7 @@ pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Fin
             (judged, judge.calls(), judge.most_beliefs())
         };
         let mut findings = lock(&findings);
-        findings.programs += 1;
+        findings.programs += u64::from(judged.is_ok());
         findings.calls += calls;
         findings.most_beliefs = findings.most_beliefs.max(most);
         if campaign.keep {
@@ -138,14 +138,14 @@ pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Fin
         let end = match judged {
             Ok(None) => End::Allowed,
             Ok(Some(found)) => End::Disallowed(Box::new((program, found))),
-            Err(e) => End::LeftOut(e.to_string()),
+            Err(e) => End::LeftOut(format!("not checked: {}", e.what)),
         };
         findings.tallies.push(Tally {
             number: n,
             calls,
             end,
         });
-        progress(findings.programs as usize);
+        progress(findings.tallies.len());
     };
     on.run(campaign.count, &make, &each)?;
     let mut findings = findings

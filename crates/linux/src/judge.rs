@@ -4,7 +4,7 @@
 use crate::calls::{self, Names, beginning};
 use crate::fuzz::has_history;
 use crate::program::{Call, Outcome, Program, Step};
-use fourtuple_kernel::follow::{End, Follower, Op, Seen};
+use fourtuple_kernel::follow::{End, Follower, Mentions, Op, Seen};
 use fourtuple_kernel::{Asked, Behaviours, Endpoint, Time};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub struct Counterexample {
 
 /// A step that cannot be followed because it is not complete, not known to the model, or has too many explanations.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("step {} of `{program}`: {what}", step + 1)]
+#[error("not checked: step {} of `{program}`: {what}", step + 1)]
 pub struct NotFollowed {
     /// Name of the program.
     pub program: String,
@@ -66,6 +66,16 @@ impl Judge {
             booted,
             calls: 0,
             most: 1,
+        }
+    }
+
+    /// The same, and where the searches of connect() start is checked as well: for programs that nothing ran beside.
+    #[must_use]
+    pub fn checking_starts(self) -> Judge {
+        Judge {
+            booted: self.booted.checking_starts(),
+            follower: self.follower.checking_starts(),
+            ..self
         }
     }
 
@@ -112,6 +122,7 @@ impl Judge {
             self.most = self.most_beliefs();
             self.follower = self.booted.clone();
         }
+        self.follower.expect(mentions(program));
         let mut names = Names::of(program);
         let mut begun = false;
         for (i, step) in program.steps.iter().enumerate() {
@@ -141,11 +152,12 @@ impl Judge {
             }
             let seen = seen(step, &op).map_err(&wrong)?;
             let judged = self.follower.step(at, &op, &seen);
-            if judged.is_ok() && self.follower.gave_up() {
-                let what = "the answers until then have too many explanations".into();
+            if judged.is_ok()
+                && let Some(why) = self.follower.gave_up()
+            {
                 return Err(NotFollowed {
                     too_many: true,
-                    ..wrong(what)
+                    ..wrong(why.to_string())
                 });
             }
             self.calls += 1;
@@ -160,6 +172,21 @@ impl Judge {
         }
         Ok(None)
     }
+}
+
+/// The ports that a program mentions.
+fn mentions(program: &Program) -> Mentions {
+    let mut names = Names::of(program);
+    let mut mentions = Mentions::default();
+    for step in &program.steps {
+        // What cannot be read is reported when it is its turn.
+        if let Ok(op) = names.op(step)
+            && let Ok(seen) = seen(step, &op)
+        {
+            mentions.add(&op, &seen);
+        }
+    }
+    mentions
 }
 
 /// Answers in words, automatic ports summed up.

@@ -145,12 +145,22 @@ impl Builder {
     ) -> Result<usize, String> {
         let length =
             u16::try_from(operands.len()).map_err(|_| "a text or a list is too long".to_owned())?;
-        self.bytes.extend([code, host]);
-        self.bytes.extend(process.to_le_bytes());
-        self.bytes.extend(length.to_le_bytes());
+        self.head(code, host, process, length);
         self.bytes.extend(operands);
         self.records += 1;
         Ok(self.records - 1)
+    }
+
+    fn head(&mut self, code: u8, host: u8, process: u16, length: u16) {
+        self.bytes.extend([code, host]);
+        self.bytes.extend(process.to_le_bytes());
+        self.bytes.extend(length.to_le_bytes());
+    }
+
+    /// Lets no call wait past so many milliseconds after the first operation, which this has to be.
+    pub(crate) fn deadline(&mut self, ms: u32) {
+        self.head(OP_DEADLINE, 0, 0, 4);
+        self.bytes.extend(ms.to_le_bytes());
     }
 
     pub(crate) fn finish(mut self) -> Result<Plan, String> {

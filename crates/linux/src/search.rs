@@ -2,13 +2,12 @@
 //! far as that many programs can say.
 
 use crate::generate::Kind;
-use crate::generate::dice::Dice;
 use crate::judge::Judge;
 use crate::play::Score;
 use crate::program::{Call, HostSpec, Program, Step};
 use crate::shrink::edit::Palette;
 use crate::shrink::length;
-use fourtuple_harness::threads;
+use fourtuple_harness::{dice::Dice, threads};
 use fourtuple_kernel::Behaviours;
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -132,6 +132,8 @@ pub(crate) const OP_ROUTE: u8 = 21;
 /// Instead of one record there are `u32 length` and the entries, each of which is one call: `u8 who`, `u8 opcode`, `u8 detail` (the
 /// number of a process's option), `u16 process` (its place in the list), `u32 instance`, `u32 number`, `u64 nanoseconds` of virtual time, record.
 pub(crate) const OP_PLAY: u8 = 23;
+/// `u32 ms`: no call of the program waits for longer than until then. The first operation, and without a record.
+pub(crate) const OP_DEADLINE: u8 = 24;
 /// `hold` of connections that are never closed.
 pub(crate) const HOLD_FOREVER: u64 = u64::MAX;
 /// `close`: the side that connected goes first.

@@ -43,6 +43,20 @@ impl Model {
         Self::simulate_for(case, profile, chooser, None)
     }
 
+    /// Returns the number of calls that a case makes and the virtual time that it takes.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn foresee(case: &Case, profile: &Profile) -> Result<(usize, std::time::Duration), Cannot> {
+        let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
+        let net = net::Net::new(case, profile, &mut chooser)?;
+        let (attempts, net) = Self::play(net, case)?;
+        Ok((
+            attempts.len(),
+            std::time::Duration::from_nanos(net.elapsed()),
+        ))
+    }
+
     /// Runs a case while somebody watches the hosts.
     pub(crate) fn watched<C: Chooser>(
         case: &Case,

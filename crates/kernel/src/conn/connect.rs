@@ -17,6 +17,9 @@ use crate::machine::{Machine, SockId};
 use crate::port::port_range;
 use std::task::Poll;
 
+/// Interface index of `lo`.
+const LOOPBACK_DEVICE: u16 = 1;
+
 impl<C: Chooser> Machine<C> {
     /// The range that ephemeral ports of a socket come from.
     pub(crate) fn port_range(&self, s: SockId) -> (u16, u16) {
@@ -114,10 +117,14 @@ impl<C: Chooser> Machine<C> {
             let path = &["sys_connect", "tcp_v4_connect", "ip_route_connect"];
             return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, path);
         }
+        let stray = self.misses_device(i, to.ip)?;
         let sock = &self.socks[i];
         let (ns, old) = (sock.ns, sock.rcv_saddr);
         if old.is_any() || sock.saddr_unset {
-            let src = self.source(ns, to.ip)?;
+            let src = match stray {
+                true => self.ns(ns).primary(to.ip).unwrap_or(Ip::ANY4),
+                false => self.source(ns, to.ip)?,
+            };
             self.socks[i].saddr_unset = false;
             self.move_address(i, src);
         } else if old.is_v4() && !self.ns(ns).is_local(old) && !sock.transparent {
@@ -128,6 +135,8 @@ impl<C: Chooser> Machine<C> {
                 Rule::ConnectUnreachable,
                 &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
             );
+        } else if stray {
+            // The route needs nothing but the device.
         } else if let Err(errno) = self.ns(ns).route(to.ip) {
             return self.refuse_route(errno);
         } else if old.is_v4() && old.is_loopback() && !self.ns(ns).is_local(to.ip) {
@@ -139,6 +148,7 @@ impl<C: Chooser> Machine<C> {
             );
         }
         let sock = &mut self.socks[i];
+        sock.unanswered |= stray;
         sock.daddr = to.ip;
         sock.dport = to.port;
         sock.state = State::SynSent;
@@ -182,6 +192,8 @@ impl<C: Chooser> Machine<C> {
             if !to.ip.is_v4() {
                 return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
             }
+            self.socks[i].unanswered = false;
+            let sock = &self.socks[i];
             if to.ip.is_any() {
                 to.ip = if sock.rcv_saddr.is_any() {
                     Ip::LOOPBACK4
@@ -240,6 +252,27 @@ impl<C: Chooser> Machine<C> {
             self.socks[i].unanswered = unanswered;
         }
         Ok(to)
+    }
+
+    /// Returns `true` if a socket bound to `lo` connects to a destination outside: IPv4 then takes
+    /// the destination for a neighbour on that device (`ip_route_output_key_hash_rcu`), and the SYN
+    /// is lost there.
+    ///
+    /// # Errors
+    /// IPv6 has no route by that device.
+    fn misses_device(&mut self, i: u32, to: Ip) -> Result<bool, Errno> {
+        let sock = &self.socks[i];
+        if sock.dev != LOOPBACK_DEVICE || self.ns(sock.ns).is_local(to) {
+            return Ok(false);
+        }
+        if to.is_v4() {
+            return Ok(true);
+        }
+        self.refuse(
+            Errno::ENETUNREACH,
+            Rule::ConnectUnreachable,
+            &["sys_connect", "tcp_v6_connect", "ip6_dst_lookup_flow"],
+        )
     }
 
     /// The source address that routing chooses.

@@ -223,6 +223,11 @@ impl<C: Chooser> Machine<C> {
             .collect()
     }
 
+    /// The number of sockets and TIME-WAIT sockets.
+    pub(crate) fn sockets_held(&self) -> usize {
+        self.socks.iter().count() + self.tw.socks.iter().count()
+    }
+
     /// Gives back the numbers of namespaces that have ended, all but the machine's first.
     pub(crate) fn forget_removed_namespaces(&mut self) {
         while self.nss.len() > 1 && self.nss.last().is_some_and(|n| !n.alive) {

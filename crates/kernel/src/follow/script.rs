@@ -7,13 +7,47 @@ use crate::time_wait::reuse::SLACK;
 /// again on a copy of the old state, until there is nothing left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
-    /// What to answer, and of how many possibilities.
-    answers: Vec<(u32, u32)>,
+    choices: Vec<Choice>,
     at: usize,
-    /// Where in the searched range the followed kernel found its port: the start that is tried first.
+    /// The place in the searched range where the kernel found its port: the start that is tried first.
     aim: u32,
-    /// Whether the run so far has chosen anything but the starts of searches.
-    others: bool,
+    /// The answer reports the port that the search found, or that it found none.
+    told: bool,
+    /// The only start of a connect() search.
+    forced: Option<u32>,
+    /// Size of the range of the last connect() search, and whether it starts at even places.
+    searched: Option<(u32, bool)>,
+    timers: Timers,
+    /// `true` once a timer was held back.
+    held_back: bool,
+    /// Places from which a connect() search that does not report its port is tried, instead of all.
+    places: Option<Vec<u32>>,
+    /// The one of them that the run so far has started at.
+    place: Option<u32>,
+}
+
+/// The treatment of timers that may have fired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Timers {
+    /// Each has fired or not: that is a choice.
+    #[default]
+    Choose,
+    /// None has fired.
+    Hold,
+    /// All have fired.
+    Fire,
+}
+
+/// One choice of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Choice {
+    answer: u32,
+    /// Number of possible answers.
+    of: u32,
+    /// It only says where a search starts.
+    start: bool,
+    /// One of its answers explains the call, and all others would leave the same state behind.
+    settled: bool,
 }
 
 impl Script {
@@ -23,36 +57,96 @@ impl Script {
         Script::default()
     }
 
-    /// A script whose searches start first at this place of their range: with a range of tens of
-    /// thousands of ports the others then need not be tried.
+    /// A script for a call whose answer tells the port: its searches start first at this place of
+    /// their range. Two starts that lead to the same port leave the same state behind, so that one
+    /// of them is enough.
     #[must_use]
     pub fn aiming(place: u32) -> Self {
         Script {
             aim: place,
+            told: true,
             ..Script::default()
         }
     }
 
-    /// Whether the run has only chosen where searches start. The same answer then leaves the same
-    /// state behind, wherever the search came from.
+    /// A script whose connect() searches start at this place of their range.
     #[must_use]
-    pub fn only_starts(&self) -> bool {
-        !self.others
+    pub(super) fn starting_at(place: u32) -> Self {
+        Script {
+            forced: Some(place),
+            ..Script::default()
+        }
+    }
+
+    /// A script whose connect() searches start at these places, or in their neighbourhood.
+    #[must_use]
+    pub(super) fn searching_at(places: Vec<u32>) -> Self {
+        Script {
+            places: Some(places),
+            ..Script::default()
+        }
+    }
+
+    /// The same script with this done to timers.
+    #[must_use]
+    pub(super) fn with(self, timers: Timers) -> Self {
+        Script { timers, ..self }
+    }
+
+    /// The same choices once more, with this done to timers.
+    #[must_use]
+    pub(super) fn again(&self, timers: Timers) -> Self {
+        Script {
+            at: 0,
+            timers,
+            place: None,
+            ..self.clone()
+        }
+    }
+
+    /// The place that the run so far has searched from, if not all are tried.
+    pub(super) fn place(&self) -> Option<u32> {
+        self.place
+    }
+
+    /// Returns `true` if the run so far has held a timer back.
+    pub(super) fn held_back(&self) -> bool {
+        self.held_back
+    }
+
+    /// Size of the range of the last connect() search, and whether it starts at even places.
+    pub(super) fn searched(&self) -> Option<(u32, bool)> {
+        self.searched
+    }
+
+    /// Notes that the run so far explains the observed answer.
+    pub fn explains(&mut self) {
+        if self.told {
+            for choice in &mut self.choices[..self.at] {
+                choice.settled = choice.start;
+            }
+        }
     }
 
     /// Moves on to the next combination; `false` when all have been seen.
     pub fn another(&mut self) -> bool {
-        self.answers.truncate(self.at);
+        self.choices.truncate(self.at);
         self.at = 0;
-        self.others = false;
-        while let Some((answer, of)) = self.answers.last_mut() {
-            *answer += 1;
-            if answer < of {
+        self.held_back = false;
+        self.place = None;
+        while let Some(choice) = self.choices.last_mut() {
+            choice.answer += 1;
+            if choice.answer < choice.of && !choice.settled {
                 return true;
             }
-            self.answers.pop();
+            self.choices.pop();
         }
         false
+    }
+
+    /// Returns `true` if there are combinations that have not been seen, after [`Script::another`].
+    pub(super) fn choices_left(&self) -> bool {
+        !self.choices.is_empty()
     }
 
     /// How many choices the run so far has made.
@@ -62,24 +156,56 @@ impl Script {
     }
 
     fn choose(&mut self, of: u32) -> u32 {
-        self.others = true;
-        self.next(of)
+        self.next(of, false)
     }
 
     /// One of `of` starts, which are `step` places apart: first the one that is aimed at, then downwards.
     fn start(&mut self, of: u32, step: u32) -> u32 {
-        let number = self.next(of);
+        let number = self.next(of, true);
         if of == 0 {
             return 0;
         }
         (self.aim / step % of + of - number) % of * step
     }
 
-    fn next(&mut self, of: u32) -> u32 {
-        if self.at == self.answers.len() {
-            self.answers.push((0, of));
+    /// The same for a search of connect(), which takes the first usable port of its walk. If any
+    /// start leads to a port, then one of four does: the port itself, its predecessor, and the two
+    /// first, of which each leaves out another port of a range of odd size.
+    fn connect(&mut self, of: u32, step: u32) -> u32 {
+        if let Some(start) = self.forced {
+            return start;
         }
-        let (answer, _) = self.answers[self.at];
+        let aims = match (self.told, &self.places) {
+            (true, _) => vec![self.aim],
+            (false, Some(places)) => places.clone(),
+            (false, None) => return self.start(of, step),
+        };
+        if of <= 4 {
+            return self.start(of, step);
+        }
+        let mut starts = Vec::new();
+        for aim in aims.into_iter().map(|aim| aim / step % of) {
+            for start in [aim, (aim + of - 1) % of, 0, 1] {
+                if !starts.contains(&start) {
+                    starts.push(start);
+                }
+            }
+        }
+        let start = starts[self.next(starts.len() as u32, true) as usize] * step;
+        self.place = self.places.as_ref().map(|_| start);
+        start
+    }
+
+    fn next(&mut self, of: u32, start: bool) -> u32 {
+        if self.at == self.choices.len() {
+            self.choices.push(Choice {
+                answer: 0,
+                of,
+                start,
+                settled: false,
+            });
+        }
+        let answer = self.choices[self.at].answer;
         self.at += 1;
         answer
     }
@@ -103,14 +229,15 @@ impl Chooser for Script {
     }
 
     fn connect_start(&mut self, _base: u32, n: u32, even: bool) -> u32 {
+        self.searched = Some((n, even));
         if !even {
-            return self.start(n, 1);
+            return self.connect(n, 1);
         }
         if n.is_multiple_of(2) {
-            return self.start(n / 2, 2);
+            return self.connect(n / 2, 2);
         }
         // An even number modulo an odd one can be anything.
-        let r = self.start(n, 1);
+        let r = self.connect(n, 1);
         if r.is_multiple_of(2) { r } else { r + n }
     }
 
@@ -118,12 +245,15 @@ impl Chooser for Script {
         0
     }
 
-    fn perturb_step(&mut self, _n: u32) -> u32 {
-        0
+    /// The draw that moves the next start least: `starts` adds the others.
+    fn perturb_step(&mut self, n: u32) -> u32 {
+        u32::from(n == 16)
     }
 
     fn step_factor(&mut self, _most: u32) -> u32 {
-        // Every port can be the first candidate; the distance to the next adds none.
+        // Every port can be the first candidate; the distance to the next adds none. How far such a search moves the next start
+        // depends on the distance, so that its start is not checked.
+        self.searched = None;
         1
     }
 
@@ -136,7 +266,14 @@ impl Chooser for Script {
     }
 
     fn timer_fired(&mut self, _nominal: u64, _now: u64) -> bool {
-        self.choose(2) == 1
+        match self.timers {
+            Timers::Choose => self.choose(2) == 1,
+            Timers::Hold => {
+                self.held_back = true;
+                false
+            }
+            Timers::Fire => true,
+        }
     }
 
     fn uncertain(&mut self, _nominal: bool) -> bool {

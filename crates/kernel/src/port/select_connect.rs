@@ -463,6 +463,15 @@ impl Ports {
         }
     }
 
+    /// The distance that searches have moved the starts of later ones, on a machine whose hashes are
+    /// all 0.
+    pub(crate) fn start_moved(&self, rules: &Watched) -> u32 {
+        match rules.perturb() {
+            Perturb::Hint => self.hint,
+            _ => self.cells.get(&0).copied().unwrap_or(0),
+        }
+    }
+
     fn cell<C: Chooser>(&mut self, chooser: &mut C, index: u32) -> u32 {
         let cell = self.cells.entry(index);
         *cell.or_insert_with(|| chooser.perturb_cell(index))

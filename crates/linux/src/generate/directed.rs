@@ -9,7 +9,12 @@ impl Maker {
         if self.setting.hosts.len() > 1 && self.dice.percent(80) {
             return self.two_settings();
         }
-        match self.dice.below(32) {
+        match self.dice.below(38) {
+            32 | 33 => self.mapped_connects(),
+            34 => self.by_the_wrong_device(),
+            35 => self.without_a_route(),
+            36 => self.without_ipv6(),
+            37 => self.wide_steps(),
             30 => self.grouped(),
             31 if self.kind.users => self.left_by_a_user(),
             0..4 => self.shut_down_first(),

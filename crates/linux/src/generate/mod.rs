@@ -4,14 +4,14 @@
 //! The generator does not know the kernel's answers. It guesses the state of each socket so that
 //! most calls make sense, and sometimes makes one that does not.
 
-pub(crate) mod dice;
 mod directed;
 mod ends;
+mod routes;
 mod setting;
 mod settings;
 
 use crate::program::{Call, Family, How, OptionValue, Program, Step};
-use dice::Dice;
+use fourtuple_harness::dice::Dice;
 pub(crate) use setting::seen_from;
 use setting::{Setting, any_sysctl};
 use std::net::{Ipv6Addr, SocketAddr};

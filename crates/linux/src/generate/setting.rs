@@ -1,8 +1,8 @@
 //! Where a generated program runs: its hosts, addresses, range of ports and sysctls.
 
 use super::Kind;
-use super::dice::Dice;
 use crate::program::{Call, HostSpec};
+use fourtuple_harness::dice::Dice;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 

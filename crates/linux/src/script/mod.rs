@@ -97,6 +97,8 @@ pub(crate) struct Script {
     prelude: Vec<Placed>,
     body: Body,
     notes: Vec<String>,
+    /// The real time after which no call waits any longer.
+    deadline_ms: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -182,7 +184,16 @@ impl Script {
             prelude,
             body,
             notes,
+            deadline_ms: None,
         })
+    }
+
+    /// The same script whose calls all stop waiting at this time after its start.
+    pub(crate) fn ending_within(self, time: Duration) -> Script {
+        Script {
+            deadline_ms: Some(u32::try_from(time.as_millis()).unwrap_or(u32::MAX)),
+            ..self
+        }
     }
 }
 
@@ -307,6 +318,9 @@ impl Job for Script {
             message,
         };
         let mut builder = Builder::default();
+        if let Some(ms) = self.deadline_ms {
+            builder.deadline(ms);
+        }
         builder
             .topology(&self.hosts, &self.nowhere, false)
             .map_err(wrong)?;
@@ -453,4 +467,33 @@ fn port_of(step: &Step) -> Option<u16> {
     let answer = step.answer.as_ref()?;
     let address = answer.local.or(answer.peer)?;
     (address.port() != 0).then(|| address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Script;
+    use crate::Host;
+    use fourtuple_scenario::{expand, parse};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn no_call_waits_past_the_deadline() {
+        let mut host = match Host::start() {
+            Ok(host) => host,
+            Err(e) => return println!("skipped: {e}"),
+        };
+        let text = "about: Does anything answer?\nkernel: linux-6.18\nhosts: { h: { addresses: [10.0.0.1] } }\n\
+            steps:\n  - { connect: a, to: \"10.0.0.9:80\" }\n  - { connect: b, to: \"10.0.0.9:80\" }\n  - { connect: c, to: \"10.0.0.9:80\" }\n";
+        let scenario = parse("deadline.yaml", text).expect("it is right");
+        let case = expand(&scenario, &fourtuple_harness::kernels::names())
+            .expect("it is right")
+            .remove(0);
+        let script = Script::of(&case, Duration::from_secs(3)).expect("a kernel can run it");
+        let script = script.ending_within(Duration::from_millis(300));
+        let start = Instant::now();
+        let answered = host.run_job(&script).expect("it runs");
+        assert!(start.elapsed() < Duration::from_secs(3));
+        let answers = answered.attempts.iter().map(|one| one.answer().to_string());
+        assert_eq!(answers.collect::<Vec<_>>(), ["WAITING"; 3]);
+    }
 }

@@ -1,9 +1,9 @@
 //! Random small changes to programs.
 
 use super::length;
-use crate::generate::dice::Dice;
 use crate::generate::{Kind, seen_from};
 use crate::program::{Call, Family, OptionValue, Program, Step};
+use fourtuple_harness::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 

@@ -5,8 +5,8 @@
 use super::edit::Palette;
 use super::{Shrunk, length};
 use crate::generate::Kind;
-use crate::generate::dice::Dice;
 use crate::program::Program;
+use fourtuple_harness::dice::Dice;
 
 /// Length up to which a program counts as short.
 const SHORT: usize = 8;

@@ -1,0 +1,252 @@
+//! The conformance checker itself: what it takes, and what it says where it takes too much.
+
+use fourtuple_kernel::follow::{
+    End, Follower, GaveUp, MAX_SOCKETS_KEPT, MAX_STATES, MAX_WORK, Op, Player, SOCKETS_PER_UNIT,
+    Seen,
+};
+use fourtuple_kernel::profile::behaviour::Perturb;
+use fourtuple_kernel::{
+    Behaviours, Endpoint, Errno, Family, Ip, ShortName, SockOpt, Time, profile,
+};
+
+fn behaviours(name: &str) -> Behaviours {
+    profile::find(name).expect("a known kernel").behaviours
+}
+
+/// A recording: when each call had returned, the call, its answer.
+type Recording = Vec<(Time, Op, Seen)>;
+
+/// A kernel that answers, and what it has been asked.
+struct Recorder {
+    player: Player,
+    calls: Recording,
+    sockets: usize,
+}
+
+impl Recorder {
+    fn new(kernel: &str, seed: u64) -> Self {
+        Recorder {
+            player: Player::new(behaviours(kernel), seed),
+            calls: Vec::new(),
+            sockets: 0,
+        }
+    }
+
+    fn call(&mut self, op: Op) -> Seen {
+        let seen = self.player.step(&op, 1_000_000);
+        self.calls.push((self.player.now(), op, seen));
+        seen
+    }
+
+    fn socket(&mut self) -> usize {
+        self.sockets += 1;
+        let sock = self.sockets;
+        self.call(Op::Socket {
+            host: 0,
+            sock,
+            family: Family::Inet,
+            uid: 0,
+        });
+        sock
+    }
+
+    fn listener(&mut self, at: Endpoint) -> usize {
+        let sock = self.socket();
+        self.call(Op::Bind {
+            sock,
+            at: at.into(),
+        });
+        self.call(Op::Listen { sock, backlog: 128 });
+        sock
+    }
+}
+
+fn loopback(port: u16) -> Endpoint {
+    Endpoint::new(Ip::LOOPBACK4, port)
+}
+
+/// Connections over the whole range of ports that are closed as soon as they are there. The acknowledgement of each client's FIN
+/// is delayed, and may have been sent or not between any two calls.
+fn closing_connections(kernel: &str, connections: usize, accepts: bool) -> Recording {
+    let mut recorder = Recorder::new(kernel, 7);
+    recorder.call(Op::Ns);
+    let listener = recorder.listener(loopback(80));
+    for _ in 0..connections {
+        let client = recorder.socket();
+        recorder.call(Op::Connect {
+            sock: client,
+            to: loopback(80).into(),
+        });
+        if accepts {
+            recorder.sockets += 1;
+            let new = recorder.sockets;
+            recorder.call(Op::Accept {
+                sock: listener,
+                new,
+                uid: 0,
+            });
+        }
+        recorder.call(Op::Close { sock: client });
+    }
+    recorder.calls
+}
+
+fn check(kernel: &str, recording: &Recording) -> Follower {
+    let mut follower = Follower::new(behaviours(kernel));
+    for (n, (at, op, seen)) in recording.iter().enumerate() {
+        let judged = follower.step(*at, op, seen);
+        assert_eq!(judged, Ok(()), "{kernel}: call {n}, {op:?}");
+    }
+    follower
+}
+
+#[test]
+fn a_hundred_closing_connections_are_checked_with_little_work() {
+    for kernel in ["linux-2.6.32", "linux-4.4", "linux-6.18"] {
+        for accepts in [false, true] {
+            let follower = check(kernel, &closing_connections(kernel, 100, accepts));
+            assert_eq!(follower.gave_up(), None);
+            assert!(follower.tried() < 50_000, "{kernel}: {}", follower.tried());
+        }
+    }
+}
+
+#[test]
+fn too_many_explanations_are_reported_and_not_allowed_to_pass() {
+    let recording = closing_connections("linux-6.18", 20, true);
+    let follower = Follower::new(behaviours("linux-6.18")).giving_up_after(50);
+    let mut gave_up = follower;
+    for (at, op, seen) in &recording {
+        assert_eq!(gave_up.step(*at, op, seen), Ok(()));
+    }
+    assert_eq!(gave_up.gave_up(), Some(GaveUp::Work(50)));
+}
+
+#[test]
+fn the_page_of_limits_has_the_numbers() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let words: Vec<&str> = page.split_whitespace().collect();
+    let page = words.join(" ");
+    for text in [
+        format!("{MAX_STATES} states"),
+        format!("{MAX_SOCKETS_KEPT} sockets"),
+        format!("{MAX_WORK} trials"),
+        format!("every {SOCKETS_PER_UNIT} sockets"),
+    ] {
+        assert!(page.contains(&text), "{text}");
+    }
+}
+
+/// A kernel that moves the starts of searches in one of the three ways.
+fn moving(perturb: Perturb) -> Behaviours {
+    let mut behaviours = behaviours("linux-6.18");
+    behaviours.perturb = perturb;
+    behaviours
+}
+
+/// Connections to one destination, 20 of them before and 20 after a pause.
+fn connects_to_one_destination(perturb: Perturb, seed: u64) -> Recording {
+    let mut recorder = Recorder {
+        player: Player::new(moving(perturb), seed),
+        ..Recorder::new("linux-6.18", seed)
+    };
+    recorder.call(Op::Ns);
+    recorder.call(Op::Sysctl {
+        host: 0,
+        key: "net.ipv4.ip_local_port_range".into(),
+        value: "40000 40199".into(),
+    });
+    recorder.listener(loopback(5000));
+    for n in 0..40 {
+        if n == 20 {
+            let seen = recorder.player.step(&Op::Sleep, 10_300_000_000);
+            let at = recorder.player.now();
+            recorder.calls.push((at, Op::Sleep, seen));
+        }
+        let sock = recorder.socket();
+        recorder.call(Op::Connect {
+            sock,
+            to: loopback(5000).into(),
+        });
+    }
+    recorder.calls
+}
+
+/// The answer of a kernel to a connect() by a socket that is bound to `lo`.
+fn connect_by_lo(kernel: &str, family: Family, to: Ip) -> (Option<Errno>, Recording) {
+    let mut recorder = Recorder::new(kernel, 1);
+    let v6 = |last| Ip::from(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last));
+    let v4 = |host| Ip::from(std::net::Ipv4Addr::new(10, host, 0, 1));
+    recorder.call(Op::Hosts(vec![vec![v4(0), v6(1)], vec![v4(1), v6(2)]]));
+    let sock = 1;
+    recorder.call(Op::Socket {
+        host: 0,
+        sock,
+        family,
+        uid: 0,
+    });
+    recorder.call(Op::Set {
+        sock,
+        opt: SockOpt::BindToDevice(ShortName::new("lo").expect("it is short")),
+    });
+    let op = Op::Connect {
+        sock,
+        to: Endpoint::new(to, 80).into(),
+    };
+    let seen = recorder.player.step(&op, 300_000_000_000);
+    let at = recorder.player.now();
+    recorder.calls.push((at, op, seen));
+    let errno = match seen.end {
+        End::Err(errno) => Some(errno),
+        _ => None,
+    };
+    (errno, recorder.calls)
+}
+
+#[test]
+fn a_socket_bound_to_lo_does_not_reach_another_host() {
+    for kernel in ["rhel-6.5", "linux-6.18"] {
+        let other = Ip::from(std::net::Ipv4Addr::new(10, 1, 0, 1));
+        let (errno, recording) = connect_by_lo(kernel, Family::Inet, other);
+        assert_eq!(errno, Some(Errno::ETIMEDOUT), "{kernel}");
+        check(kernel, &recording);
+        let other = Ip::from(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
+        let (errno, recording) = connect_by_lo(kernel, Family::Inet6, other);
+        assert_eq!(errno, Some(Errno::ENETUNREACH), "{kernel}");
+        check(kernel, &recording);
+        let own = Ip::LOOPBACK4;
+        let (errno, _) = connect_by_lo(kernel, Family::Inet, own);
+        assert_eq!(errno, Some(Errno::ECONNREFUSED), "{kernel}");
+    }
+}
+
+fn first_disallowed(behaviours: Behaviours, recording: &Recording) -> Option<usize> {
+    let mut follower = Follower::new(behaviours).checking_starts();
+    recording
+        .iter()
+        .position(|(at, op, seen)| follower.step(*at, op, seen).is_err())
+}
+
+#[test]
+fn forty_connects_show_how_the_start_of_a_search_moves() {
+    let all = [Perturb::Hint, Perturb::Cells256, Perturb::Cells65536];
+    for right in all {
+        let recordings: Vec<Recording> = (0..8)
+            .map(|seed| connects_to_one_destination(right, seed))
+            .collect();
+        for checked_as in all {
+            let disallowed = recordings
+                .iter()
+                .filter(|recording| first_disallowed(moving(checked_as), recording).is_some())
+                .count();
+            match (right, checked_as) {
+                _ if right == checked_as => assert_eq!(disallowed, 0, "{right:?}"),
+                // With 256 cells, only one search in sixteen moves on by more than with a hint.
+                (Perturb::Hint, Perturb::Cells256) => assert_eq!(disallowed, 0),
+                (Perturb::Cells256, Perturb::Hint) => assert!(disallowed > 4, "{disallowed}"),
+                _ => assert_eq!(disallowed, 8, "{right:?} as {checked_as:?}"),
+            }
+        }
+    }
+}
