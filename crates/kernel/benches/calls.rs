@@ -1,4 +1,4 @@
-//! What single calls cost as the range fills, on the oldest and the newest way of searching.
+//! The time of single calls as the range fills, on a kernel of each way of searching.
 //!
 //! `instructions.rs` counts the instructions of the same calls.
 
@@ -25,7 +25,7 @@ fn filled(c: &mut Criterion, group: &str, name: &str, act: Act) {
     group.finish();
 }
 
-/// How long so many calls take, without what happens around the rounds.
+/// The time of so many calls, without the preparation of the rounds.
 fn time(iterations: u64, rounds: &mut Rounds) -> Duration {
     let mut total = Duration::ZERO;
     let mut left = iterations;
@@ -59,12 +59,12 @@ fn expiry(c: &mut Criterion) {
     filled(c, "time-wait-expiry", "", Act::Expiry);
 }
 
-/// What it costs that reasons could be asked for, and what they cost if they are.
+/// The cost of explanations: switched off, and switched on.
 fn explained(c: &mut Criterion) {
     let mut group = c.benchmark_group("reasons");
     let taken = [("made", share(50)), ("refused", RANGE)];
     for (what, connections) in taken {
-        for (asked, on) in [("nobody-asks", false), ("asked-for", true)] {
+        for (asked, on) in [("not-explained", false), ("explained", true)] {
             let mut bench = Bench::connected("linux-6.18", connections, 1);
             bench.machine.set_explain(on);
             if on && what == "refused" {

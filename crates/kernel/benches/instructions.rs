@@ -1,9 +1,9 @@
-//! How many instructions single calls take as the range fills, counted by valgrind: the same on every machine of a kind, at any
-//! load, so that counts of two versions can be compared.
+//! The instructions of single calls as the range fills, counted by valgrind: the same on every
+//! machine of a kind, at any load, so that counts of two versions can be compared.
 //!
-//! `cargo bench -p fourtuple-kernel --bench instructions`, where there are valgrind and `cargo install gungraun-runner` of the
-//! version of gungraun in Cargo.toml. Without them nothing is counted, and it says so.
-//! `crates/bench` makes a table of it.
+//! `cargo bench -p fourtuple-kernel --bench instructions` needs valgrind and `cargo install
+//! gungraun-runner` in the version of gungraun in Cargo.toml. Without them it prints that nothing
+//! is counted. `crates/bench` makes a table of the counts.
 
 #[allow(dead_code, reason = "`calls.rs` uses all of it")]
 mod support;
@@ -22,8 +22,8 @@ mod counted {
         KERNELS.into_iter().flat_map(at).collect()
     }
 
-    /// A machine on which all tables have grown to what a round needs: those of what has ended are used again, and only after
-    /// some rounds is there none left.
+    /// A machine whose tables have grown to the size that a round needs. Entries are used again
+    /// after they have ended, so that it takes some rounds until no table grows any more.
     fn ready((act, kernel, filled): (Act, &str, usize)) -> Rounds {
         let mut rounds = Rounds::new(act, kernel, filled);
         for _ in 0..8 {
@@ -35,7 +35,7 @@ mod counted {
         rounds
     }
 
-    // Less destinations than `calls.rs` has: valgrind runs what comes before as well.
+    // Fewer destinations than in `calls.rs`: valgrind runs the setup as well.
     #[library_benchmark]
     #[benches::connect_one(iter = points(Act::ConnectOne), setup = ready)]
     #[benches::connect_another(iter = points(Act::ConnectAnother(8)), setup = ready)]
@@ -82,7 +82,7 @@ fn main() {
     counted::run();
 }
 
-/// Whether there is a program of this name.
+/// Returns `true` if a program of this name can be started.
 fn there(program: &str) -> bool {
     Command::new(program)
         .arg("--version")

@@ -1,5 +1,5 @@
-//! Every behaviour in which kernels differ makes an observable difference: one pin for each, by
-//! which the value can be told from what a program sees.
+//! Every behaviour in which kernels differ makes an observable difference: one pin for each, a
+//! program whose answers depend on the value.
 
 mod support;
 
@@ -32,7 +32,7 @@ fn check(pin: &Pin) {
         answers.insert(*want);
     }
     assert_eq!(values.len(), pin.answers.len(), "values are given once");
-    assert!(answers.len() > 1, "a pin tells values apart");
+    assert!(answers.len() > 1, "a pin distinguishes values");
 }
 
 macro_rules! flags {
@@ -126,9 +126,9 @@ fn every_behaviour_has_a_test() {
     assert_eq!(pinned, TESTED.iter().copied().collect());
 }
 
-/// Each value that a kernel has is told from each other value that the behaviour can have.
+/// Some pin distinguishes each value that a kernel has from each other value of the behaviour.
 #[test]
-fn every_value_of_every_kernel_is_told_apart() {
+fn every_value_of_every_kernel_is_distinguished() {
     let mut missed = BTreeSet::new();
     for name in TESTED {
         let pins: Vec<&Pin> = all().into_iter().filter(|p| p.behaviour == *name).collect();

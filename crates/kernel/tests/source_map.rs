@@ -10,6 +10,14 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+fn declares(source: &str, function: &str) -> bool {
+    let declared = format!("fn {function}");
+    source.match_indices(&declared).any(|(at, _)| {
+        let after = source[at + declared.len()..].chars().next();
+        after.is_some_and(|c| !c.is_alphanumeric() && c != '_')
+    })
+}
+
 #[test]
 fn every_rule_and_every_behaviour_has_a_place() {
     for rule in Rule::ALL {
@@ -22,14 +30,26 @@ fn every_rule_and_every_behaviour_has_a_place() {
 #[test]
 fn every_place_exists() {
     for f in FUNCTIONS {
-        let source = read(format!("src/{}", f.file));
-        let declared = format!("fn {}", f.place);
-        let found = source.match_indices(&declared).any(|(at, _)| {
-            let after = source[at + declared.len()..].chars().next();
-            after.is_some_and(|c| !c.is_alphanumeric() && c != '_')
-        });
-        assert!(found, "{}: no `{declared}` in src/{}", f.name, f.file);
+        let found = declares(&read(format!("src/{}", f.file)), f.place);
+        assert!(found, "{}: no `fn {}` in src/{}", f.name, f.place, f.file);
     }
+}
+
+#[test]
+fn every_rule_of_the_crates_map_is_linked_to_its_source() {
+    let lib = read("src/lib.rs");
+    let mut rules = 0;
+    for row in lib.lines().filter(|line| line.contains(".rs` |")) {
+        let quoted: Vec<&str> = row.split('`').collect();
+        let [.., function, _, file, _] = quoted[..] else {
+            panic!("a row names a function and a file: {row}");
+        };
+        assert!(declares(&read(format!("src/{file}")), function), "{row}");
+        let link = format!("[`{function}`]: ../src/fourtuple_kernel/{file}.html");
+        assert!(lib.contains(&link), "{row}");
+        rules += 1;
+    }
+    assert!(rules >= 8, "{rules} rows");
 }
 
 #[test]

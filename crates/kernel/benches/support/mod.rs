@@ -1,6 +1,6 @@
-//! A machine to measure: one namespace with the default range of Linux, and a network beyond it that
-//! answers every SYN and every FIN at once without keeping anything, so that only the machine that is
-//! measured costs something.
+//! A machine to measure: one namespace with the default range of Linux, and a network beyond it
+//! that answers every SYN and every FIN at once and keeps nothing, so that only the measured
+//! machine costs time.
 
 pub(crate) mod rounds;
 
@@ -23,7 +23,7 @@ pub(crate) fn destination(n: usize) -> Endpoint {
     Endpoint::new(Ipv4Addr::new(10, 1, high, low).into(), 3000)
 }
 
-/// How many ports are this percentage of the range.
+/// The number of ports in this percentage of the range.
 pub(crate) fn share(percent: usize) -> usize {
     RANGE * percent / 100
 }

@@ -1,4 +1,4 @@
-//! The calls that are measured by themselves, in rounds that leave the machine as it was: so "at 90 %" stays at 90 %.
+//! The measured calls, in rounds that leave the machine as it was: "at 90 %" stays at 90 %.
 
 use super::{Bench, RANGE, destination, share};
 use fourtuple_kernel::SockId;
@@ -6,13 +6,13 @@ use fourtuple_kernel::SockId;
 /// One kernel of each way in which connect() searches.
 pub(crate) const KERNELS: [&str; 3] = ["rhel-6.5", "linux-4.4", "linux-6.18"];
 
-/// How full the range is, in percent.
+/// The percentages of the range that are taken.
 pub(crate) const FILLED: [usize; 5] = [0, 50, 90, 99, 100];
 
 /// The calls of a round. One percent of the range is more than that.
 pub(crate) const ROUND: usize = 64;
 
-/// Which call, and what has filled the range.
+/// The measured call, and the calls that have filled the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// connect() to where all others are connected.
@@ -23,9 +23,10 @@ pub(crate) enum Act {
     ConnectPoisoned,
     /// bind() to port 0.
     Bind,
-    /// close() of a connection, which leaves a TIME-WAIT. The connections of the round fill a full range.
+    /// close() of a connection, which leaves a TIME-WAIT socket. The connections of the round fill
+    /// a full range.
     Close,
-    /// The end of a TIME-WAIT, likewise.
+    /// The end of a TIME-WAIT socket, likewise.
     Expiry,
 }
 
@@ -50,13 +51,13 @@ impl Rounds {
         Self::on(bench, act)
     }
 
-    /// The same on a machine that somebody else has made.
+    /// The same on a given machine.
     pub(crate) fn on(bench: Bench, act: Act) -> Self {
         let socks = Vec::with_capacity(ROUND);
         Rounds { bench, act, socks }
     }
 
-    /// What there must be before this many calls, at most a round, are measured.
+    /// Prepares this many calls, at most a round.
     pub(crate) fn before(&mut self, calls: usize) {
         if !matches!(self.act, Act::Close | Act::Expiry) {
             return;
@@ -70,7 +71,7 @@ impl Rounds {
         }
     }
 
-    /// The calls, which are what is measured.
+    /// Makes the calls: the measured part.
     pub(crate) fn calls(&mut self, calls: usize) {
         match self.act {
             Act::ConnectOne | Act::ConnectPoisoned => self.connect(calls, 0),
@@ -85,7 +86,7 @@ impl Rounds {
         }
     }
 
-    /// The machine is as it was.
+    /// Undoes the calls, so that the machine is as it was.
     pub(crate) fn after(&mut self) {
         match self.act {
             Act::ConnectOne | Act::ConnectAnother(_) | Act::ConnectPoisoned => {

@@ -1,4 +1,4 @@
-//! bind() and listen(): the conflict test, taking a port, and the three searches for one.
+//! bind() and listen(): the conflict test, and taking a port.
 
 use super::{Answer, Owner, Reference, State};
 use fourtuple_kernel::profile::behaviour::*;
@@ -8,31 +8,18 @@ use fourtuple_kernel::{Errno, PortVerdict};
 /// the first one, or none.
 #[derive(Clone, Copy)]
 pub(super) struct Mode {
-    relax: bool,
-    rpok: bool,
+    pub(super) relax: bool,
+    pub(super) rpok: bool,
 }
 
 const EXPLICIT: Mode = Mode {
     relax: true,
     rpok: true,
 };
-const STRICT: Mode = Mode {
+pub(super) const STRICT: Mode = Mode {
     relax: false,
     rpok: false,
 };
-const AGAIN: Mode = Mode {
-    relax: true,
-    rpok: false,
-};
-
-/// What an old search came to.
-enum Scan {
-    /// This port: free or shareable.
-    Take(u16),
-    /// The remembered one.
-    Best(u16),
-    Nothing,
-}
 
 impl Reference {
     pub(crate) fn bind(&mut self, i: usize, addr: u32, port: u16) -> Answer {
@@ -73,15 +60,15 @@ impl Reference {
         Ok(self.socks[i].sport)
     }
 
-    fn uid_matches(&self, i: usize, t: usize) -> bool {
+    pub(super) fn uid_matches(&self, i: usize, t: usize) -> bool {
         match self.buckets[t].fastuid {
             Some(uid) => uid == self.socks[i].uid,
             None => self.dice.garbage_uid,
         }
     }
 
-    /// Whether the binder's `SO_REUSEADDR` counts.
-    fn reuses(&self, i: usize) -> bool {
+    /// Returns `true` if the binder's `SO_REUSEADDR` counts.
+    pub(super) fn reuses(&self, i: usize) -> bool {
         self.socks[i].reuse && self.socks[i].state != State::Listen
     }
 
@@ -144,7 +131,7 @@ impl Reference {
         }
     }
 
-    fn reuseport_match(&self, i: usize, t: usize) -> bool {
+    pub(super) fn reuseport_match(&self, i: usize, t: usize) -> bool {
         let (n, b) = (&self.socks[i], &self.buckets[t]);
         if !self.b.reuseport || b.frp <= 0 || !n.reuseport || !self.uid_matches(i, t) {
             return false;
@@ -159,12 +146,12 @@ impl Reference {
         }
     }
 
-    fn fast(&self, i: usize, t: usize) -> bool {
+    pub(super) fn fast(&self, i: usize, t: usize) -> bool {
         (self.buckets[t].fr > 0 && self.reuses(i)) || self.reuseport_match(i, t)
     }
 
     /// Changes the bucket's values for a socket that takes the port. `owned`: it had owners.
-    fn touch(&mut self, i: usize, t: usize, owned: bool) {
+    pub(super) fn touch(&mut self, i: usize, t: usize, owned: bool) {
         let (reuse, uid, addr) = (self.reuses(i), self.socks[i].uid, self.socks[i].addr);
         let reuseport = self.b.reuseport && self.socks[i].reuseport;
         let matches = self.reuseport_match(i, t);
@@ -213,7 +200,7 @@ impl Reference {
     }
 
     /// Links a socket that has no port yet, and copies the values to the entry of its address.
-    fn hold(&mut self, i: usize, t: usize) {
+    pub(super) fn hold(&mut self, i: usize, t: usize) {
         if self.socks[i].num == 0 {
             self.socks[i].num = self.buckets[t].port;
             self.link(t, Owner::Sock(i));
@@ -257,13 +244,13 @@ impl Reference {
         true
     }
 
-    fn take_new(&mut self, i: usize, port: u16) {
+    pub(super) fn take_new(&mut self, i: usize, port: u16) {
         let t = self.create(port, 0);
         self.touch(i, t, false);
         self.hold(i, t);
     }
 
-    /// How the first search for a port compares.
+    /// The mode in which the first search for a port compares.
     pub(super) fn strict(&self) -> Mode {
         match self.b.bind_scan {
             BindScan::Parity => STRICT,
@@ -274,12 +261,12 @@ impl Reference {
         }
     }
 
-    /// Whether a search takes ports that somebody has.
+    /// Returns `true` if a search takes ports that have a bucket.
     pub(super) fn shares(&self) -> bool {
         self.b.bind_shares || self.b.bind_scan != BindScan::Sequential
     }
 
-    fn is_reserved(&self, port: u16) -> bool {
+    pub(super) fn is_reserved(&self, port: u16) -> bool {
         self.reserved.contains(&port)
     }
 
@@ -295,211 +282,5 @@ impl Reference {
             h = own.1;
         }
         (l, h)
-    }
-
-    // ---- up to 4.10 ---------------------------------------------------------------------------
-
-    fn search_old(&mut self, i: usize) -> bool {
-        let halves = self.b.half_range != HalfRange::No && self.socks[i].reuse;
-        let mut half = if halves { 1 } else { 0 };
-        let mut tries = 5;
-        loop {
-            let (lo, hi) = self.range_of(i);
-            let (mut l, mut h) = (lo, hi);
-            if self.b.bind_scan == BindScan::Sequential {
-                if half == 1 {
-                    h = lo + (hi - lo) / 2;
-                }
-                if half == 2 {
-                    l = lo + (hi - lo) / 2;
-                }
-            } else if u32::from(hi) + 1 - u32::from(lo) < 4 {
-                half = 0;
-            } else if half != 0 {
-                let m = lo + ((((u32::from(hi) + 1 - u32::from(lo)) >> 2) << 1) as u16);
-                if half == 1 {
-                    h = m - 1;
-                } else {
-                    l = m;
-                }
-            }
-            let scan = if self.b.bind_scan == BindScan::Sequential {
-                self.scan_sequential(i, l, h)
-            } else {
-                self.scan_parity_share(i, l, h)
-            };
-            let (port, remembered) = match scan {
-                (Scan::Take(p), remembered) => (p, remembered),
-                (Scan::Best(p), _) => (p, true),
-                (Scan::Nothing, _) if half == 1 => {
-                    half = 2;
-                    continue;
-                }
-                (Scan::Nothing, _) => return false,
-            };
-            let Some(t) = self.find(port) else {
-                self.take_new(i, port);
-                return true;
-            };
-            if !remembered && self.fast(i, t) {
-                self.hold(i, t);
-                return true;
-            }
-            let relaxed = Mode {
-                relax: true,
-                rpok: self.b.pair_rule != PairRule::ReuseportExplicitOnly,
-            };
-            if self.conflict(i, t, relaxed) {
-                let again = self.reuses(i) || self.reuseport_match(i, t);
-                if again && remembered && tries > 0 {
-                    tries -= 1;
-                    if self.b.bind_scan == BindScan::ParityShare && halves {
-                        half = 1;
-                    }
-                    continue;
-                }
-                return false;
-            }
-            self.touch(i, t, true);
-            self.hold(i, t);
-            return true;
-        }
-    }
-
-    /// One port of an old scan. `best` is the smallest owner count so far (-1: none) and its port.
-    fn look(&self, i: usize, p: u16, n: i64, best: &mut (i32, u16)) -> Option<u16> {
-        if self.is_reserved(p) {
-            return None;
-        }
-        let Some(t) = self.find(p) else {
-            return Some(p);
-        };
-        let strict = self.strict();
-        let nown = self.buckets[t].nown;
-        if self.fast(i, t) && (nown < best.0 || best.0 == -1) {
-            *best = (nown, p);
-            if self.b.bind_scan == BindScan::Sequential
-                && i64::from(self.bsockets) > n
-                && (!self.b.bsockets_check || !self.conflict(i, t, strict))
-            {
-                return Some(p);
-            }
-        }
-        (self.shares() && !self.conflict(i, t, strict)).then_some(p)
-    }
-
-    fn scan_sequential(&mut self, i: usize, l: u16, h: u16) -> (Scan, bool) {
-        let n = u32::from(h) - u32::from(l) + 1;
-        let mut p = u32::from(l) + self.dice.bind_start(n);
-        let mut best = (-1, 0);
-        for _ in 0..n {
-            self.visited.push(p as u16);
-            if let Some(port) = self.look(i, p as u16, i64::from(n), &mut best) {
-                return (Scan::Take(port), best.0 != -1);
-            }
-            p += 1;
-            if p > u32::from(h) {
-                p = u32::from(l);
-            }
-        }
-        if best.0 == -1 {
-            (Scan::Nothing, false)
-        } else {
-            (Scan::Best(best.1), true)
-        }
-    }
-
-    fn scan_parity_share(&mut self, i: usize, l: u16, h: u16) -> (Scan, bool) {
-        let end = u32::from(h) + 1;
-        let mut rem = end - u32::from(l);
-        if rem > 1 {
-            rem &= !1;
-        }
-        let off = self.dice.bind_start(rem) | 1;
-        let mut best = (-1, 0);
-        for o in [off, off - 1] {
-            let mut p = u32::from(l) + o;
-            let mut k = 0;
-            while k < rem {
-                if p >= end {
-                    p -= rem;
-                }
-                self.visited.push(p as u16);
-                if let Some(port) = self.look(i, p as u16, i64::from(rem), &mut best) {
-                    return (Scan::Take(port), best.0 != -1);
-                }
-                p += 2;
-                k += 2;
-            }
-            if best.0 != -1 {
-                return (Scan::Best(best.1), true);
-            }
-        }
-        (Scan::Nothing, false)
-    }
-
-    // ---- 4.11 and later -------------------------------------------------------------------------
-
-    fn search_new(&mut self, i: usize) -> bool {
-        let halves = self.b.half_range != HalfRange::No && self.socks[i].reuse;
-        let mut mode = STRICT;
-        let mut half = if halves { 1 } else { 0 };
-        loop {
-            let (lo, hi) = self.range_of(i);
-            let (mut l, mut h) = (u32::from(lo), u32::from(hi) + 1);
-            if h - l < 4 {
-                half = 0;
-            }
-            if half != 0 {
-                let m = l + (((h - l) >> 2) << 1);
-                if half == 1 {
-                    h = m;
-                } else {
-                    l = m;
-                }
-            }
-            let mut rem = h - l;
-            if rem > 1 {
-                rem &= !1;
-            }
-            let off = self.dice.bind_start(rem) | 1;
-            for o in [off, off - 1] {
-                let mut p = l + o;
-                let mut k = 0;
-                while k < rem {
-                    if p >= h {
-                        p -= rem;
-                    }
-                    let port = p as u16;
-                    self.visited.push(port);
-                    if !self.is_reserved(port) {
-                        match self.find(port) {
-                            None => {
-                                self.take_new(i, port);
-                                return true;
-                            }
-                            Some(t) if !self.conflict(i, t, mode) => {
-                                self.touch(i, t, true);
-                                self.hold(i, t);
-                                return true;
-                            }
-                            Some(_) => {}
-                        }
-                    }
-                    p += 2;
-                    k += 2;
-                }
-            }
-            if half == 1 {
-                half = 2;
-                continue;
-            }
-            if self.autobind_reuse && !mode.relax {
-                mode = AGAIN;
-                half = if halves { 1 } else { 0 };
-                continue;
-            }
-            return false;
-        }
     }
 }

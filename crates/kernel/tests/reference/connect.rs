@@ -6,7 +6,7 @@ use fourtuple_kernel::{Errno, PortVerdict};
 
 const SEC: u64 = 1_000_000_000;
 
-/// What the 4-tuple check found.
+/// The result of the 4-tuple check.
 enum Check {
     Free,
     Recycle(usize),
@@ -86,7 +86,7 @@ impl Reference {
         }
     }
 
-    /// Whether the search takes a port, and the TIME-WAIT that it takes over; if not, why.
+    /// The TIME-WAIT that the search replaces, if it takes the port; `None` if it does not.
     fn usable(&mut self, i: usize, port: u16, dest: u8) -> Option<Option<usize>> {
         let refused = self.refused(i, port, dest);
         if let Err(verdict) = refused
@@ -222,7 +222,7 @@ impl Reference {
         v
     }
 
-    /// What a success changes for later starts.
+    /// Moves later starts after a success.
     fn advance(&mut self, cell: Option<u32>, k: u32, by_one: bool) {
         let add = match self.b.perturb {
             Perturb::Hint => match self.b.connect_scan {

@@ -1,4 +1,4 @@
-//! How sockets end, TIME-WAIT, and the timers that end it.
+//! The ends of sockets, TIME-WAIT, and its timers.
 
 use super::{Owner, Reference, State, TimeWait};
 use fourtuple_kernel::profile::behaviour::*;

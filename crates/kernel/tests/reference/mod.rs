@@ -8,6 +8,7 @@ mod bind;
 mod connect;
 pub(crate) mod ends;
 pub(crate) mod reasons;
+mod search;
 
 use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::Behaviours;
@@ -34,7 +35,7 @@ pub(crate) struct Sock {
     pub(crate) addr: u32,
     /// Bound port, 0 if none.
     pub(crate) num: u16,
-    /// What getsockname() prints.
+    /// The port that getsockname() prints.
     pub(crate) sport: u16,
     /// The server that it is connected to.
     pub(crate) dest: Option<u8>,
@@ -110,9 +111,9 @@ pub(crate) struct Reference {
     pub(crate) slot: usize,
     pub(crate) turns: Option<u64>,
     pub(crate) dice: Dice,
-    /// Why the last call was refused, if that hung on ports.
+    /// The reasons of the last refusal, if ports were the reason.
     pub(crate) reasons: Reasons,
-    /// The ports that the last search looked at.
+    /// The ports that the last search visited.
     pub(crate) visited: Vec<u16>,
 }
 
@@ -122,7 +123,7 @@ pub(crate) struct Dice {
     pub(crate) bind: u64,
     pub(crate) perturb: u64,
     pub(crate) secret: u64,
-    /// Whether undefined memory matches.
+    /// Undefined memory matches.
     pub(crate) garbage_uid: bool,
 }
 

@@ -1,10 +1,10 @@
-//! Why a search found nothing: each port by itself, one after the other.
+//! The reasons of a search that found nothing: each port by itself, one after the other.
 
 use super::Reference;
 use fourtuple_kernel::PortVerdict;
 use std::collections::BTreeMap;
 
-/// How many ports were refused for which reason.
+/// The number of refused ports by reason.
 pub(crate) type Reasons = BTreeMap<PortVerdict, u32>;
 
 impl Reference {

@@ -28,7 +28,7 @@ pub struct Bench {
     pub w: World<Play>,
     pub m: MachineId,
     pub ns: WorldNs,
-    /// Where the servers are.
+    /// The namespace of the servers.
     pub server_ns: WorldNs,
     /// Local addresses.
     pub a1: &'static str,
@@ -273,7 +273,7 @@ impl Bench {
         self.named(s, r)
     }
 
-    /// What a connect() that had to wait came to.
+    /// The result of a connect() that had to wait.
     pub fn connected(&mut self, s: S) -> Answer {
         let r = match self.w.connect_result(s) {
             Poll::Ready(r) => r,
@@ -366,7 +366,7 @@ impl Bench {
 
     // ---- looking ----------------------------------------------------------------------------
 
-    /// What getsockname() prints.
+    /// The name that getsockname() prints.
     pub fn name(&self, s: S) -> String {
         self.w.local_addr(s).to_string()
     }
@@ -402,8 +402,7 @@ impl Bench {
         self.w.take_refusal()
     }
 
-    /// How many milliseconds from now a port is still held, to the millisecond; at most
-    /// `limit` ms.
+    /// The milliseconds for which a port is still held, `None` if for more than `limit`.
     pub fn held_for(&mut self, port: u16, limit: u64) -> Option<u64> {
         for ms in 0..=limit {
             if self.bucket(port).is_none() {

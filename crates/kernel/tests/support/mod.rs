@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a chooser that plays given draws, and a bench of sockets.
+//! Shared by the tests of this crate: a chooser with given draws, and a bench of sockets.
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
 
 pub mod bench;
@@ -11,7 +11,7 @@ pub use play::Play;
 use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::{Behaviours, find};
 
-/// What bind, listen and connect answer here: the port that getsockname() prints, or an errno.
+/// The answer of bind, listen and connect: the port that getsockname() prints, or an errno.
 pub type Answer = Result<u16, Errno>;
 
 /// `EADDRINUSE`, which the pages shorten to USE.

@@ -1,4 +1,4 @@
-//! A chooser that plays what a test tells it: fixed draws, a hash of 0, a hint that starts at 0.
+//! A chooser with given answers: fixed draws, a hash of 0, a hint that starts at 0.
 
 use fourtuple_kernel::Chooser;
 use fourtuple_kernel::chooser::PortHashInput;
@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 pub struct Play {
     pub draws: VecDeque<u32>,
     pub draw: u32,
-    /// What the keyed port hash gives for every destination, unless `hash_of` is set.
+    /// The keyed port hash of every destination, unless `hash_of` is set.
     pub hash: u64,
-    /// What the keyed port hash gives for an input.
+    /// The keyed port hash of an input.
     pub hash_of: Option<fn(&PortHashInput) -> u64>,
-    /// What undefined memory holds.
+    /// The content of undefined memory.
     pub garbage_uid: bool,
     pub garbage_bit: bool,
     /// Answer of every draw that only moves later starts.

@@ -1,4 +1,5 @@
-//! What random programs on real kernels (5.10.262 to 7.3.4) taught: how connections end, and what is left for the next call.
+//! Lessons of random programs on real kernels (5.10.262 to 7.3.4): how connections end, and what is
+//! left for the next call.
 
 use crate::support::{Bench, S, kernel, ok};
 use fourtuple_kernel::{Errno, Shutdown, SockOpt};
@@ -112,10 +113,12 @@ fn a_socket_under_repair_is_silent(#[case] name: &str) {
     assert_eq!(send(&mut k, s), Err(Errno::ECONNABORTED));
 }
 
-/// A client gets the port of an old connection again, whose stand-in is at the server's end and has no listener any more.
-/// The answer to the challenge ends the stand-in, and the SYN is repeated at once; under tcp_rfc1337 it does not, and only the first repetition comes at once.
+/// A client gets the port of an old connection again, whose TIME-WAIT socket is at the server's
+/// end, where no listener is left. The answer to the challenge ends the TIME-WAIT socket, and the
+/// SYN is repeated at once; under tcp_rfc1337 it does not, and only the first repetition comes at
+/// once.
 #[apply(fuzzed)]
-fn a_stand_in_that_a_reset_does_not_end(#[case] name: &str) {
+fn time_wait_that_a_reset_does_not_end(#[case] name: &str) {
     let refused = |rfc1337: &str, every_ms: u64| {
         let mut k = bench(name);
         k.range("40000 40000").with("tcp_rfc1337", rfc1337);
@@ -137,8 +140,8 @@ fn a_stand_in_that_a_reset_does_not_end(#[case] name: &str) {
         ms
     };
     assert_eq!(refused("0", 1), 8);
-    // The first repetition of an unanswered SYN that finds the stand-in gone: the distances are 1, 2, 4 ... s, on newer kernels
-    // 1, 1, 1, 1, 2, 4 ... s.
+    // The first repetition of an unanswered SYN that finds the TIME-WAIT socket gone: the distances
+    // are 1, 2, 4 ... s, on newer kernels 1, 1, 1, 1, 2, 4 ... s.
     let linear = kernel(name).syn_linear > 0;
     assert_eq!(
         refused("1", 500),

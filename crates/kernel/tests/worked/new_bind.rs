@@ -1,4 +1,4 @@
-//! Eras from 4.2 on, examples 1 to 16, 19 to 21 and 24 to 28: who gets which port.
+//! Eras from 4.2 on, examples 1 to 16, 19 to 21 and 24 to 28: the port that each call gets.
 //!
 //! Range 40000-40003, servers on 127.0.0.1:5001 to 5003, tcp_tw_reuse=0.
 

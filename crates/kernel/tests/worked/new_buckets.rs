@@ -102,7 +102,8 @@ pub(super) fn example_23_time_wait_of_connect_type(era: New) {
     // A leftover TIME-WAIT of another address would block as well (11.2): the bucket counts.
 }
 
-/// How long after its beginning, at x.3 s, a TIME-WAIT of the only port can be taken over.
+/// The age, in ms, from which the TIME-WAIT socket of the only port can be replaced; it begins at
+/// x.3 s.
 fn age_of_reuse(kernel_name: &str, tw_reuse: &str) -> Option<u64> {
     let mut k = Bench::local(kernel_name);
     k.range("40000 40000").with("tcp_tw_reuse", tw_reuse);
@@ -316,7 +317,11 @@ pub(super) fn order_of_ports(era: New) {
         assert_eq!(k.unbound(k.s1).unwrap() % 2, 1);
     }
 
-    // IP_LOCAL_PORT_RANGE: one by one from 6.8 on.
+    one_by_one_in_a_range_of_its_own(era);
+}
+
+/// IP_LOCAL_PORT_RANGE: one by one from 6.8 on.
+fn one_by_one_in_a_range_of_its_own(era: New) {
     if kernel(era.kernel()).local_port_range_option {
         let mut k = bench(era);
         k.range("40000 40007");

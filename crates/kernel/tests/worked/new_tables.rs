@@ -142,7 +142,7 @@ pub(super) fn values_after_the_first_bind(era: New) {
         k.bind(s, k.a1, 40000).unwrap();
         assert_eq!(k.values(40000), Some(want(o)), "{o:?}");
     }
-    // A bucket that connect() made, and who joins it.
+    // A bucket that connect() made, and the binder that joins it.
     for (o, want) in [
         (Options::Ra, if era == New::E411 { (1, 0) } else { (-1, 0) }),
         (
@@ -260,7 +260,7 @@ fn specific_address_next_to_dual_stack(#[case] name: &str, #[case] shared: bool)
 }
 
 /// A native address cannot overlap with a v4-mapped wildcard, so that entry of the table by
-/// address is not looked at.
+/// address is skipped.
 #[rstest]
 fn native_address_next_to_mapped_wildcard(
     #[values(

@@ -1,4 +1,4 @@
-//! Eras up to 4.1, examples 1 to 8 and 16: who gets which port.
+//! Eras up to 4.1, examples 1 to 8 and 16: the port that each call gets.
 //!
 //! Range 40000-40003, local addresses A1 and A2, remote servers S1 and S2, hash and hint 0.
 

@@ -251,7 +251,7 @@ fn deaths(k: &mut Bench, ports: &[u16], from_ms: u64) -> Vec<u64> {
     at.into_iter().map(|t| t.expect("dies")).collect()
 }
 
-/// Puts one port into TIME-WAIT (with the peer open: into a FIN_WAIT2 stand-in).
+/// Puts one port into TIME-WAIT (with the peer open: into FIN_WAIT2).
 fn one_time_wait(k: &mut Bench, at_ms: u64, peer_closes: bool) -> u16 {
     k.at_ms(at_ms);
     let s = k.unbound_pair(k.s1);
@@ -310,7 +310,7 @@ pub(super) fn example_17_length_of_time_wait(era: Old) {
         );
     }
 
-    // Short timeouts of stand-ins are rounded up.
+    // Short timeouts of TIME-WAIT sockets are rounded up.
     let mut k = Bench::far(era.kernel());
     k.with("tcp_fin_timeout", "10");
     let ports = [0, 3_000].map(|ms| one_time_wait(&mut k, ms, false));

@@ -180,7 +180,7 @@ pub(super) fn conflict_needs_overlap(era: Old) {
             k.connect(o, k.s1).unwrap();
             k.set(o, SockOpt::ReusePort(false));
             let other = k.rp_as(0);
-            // Poison the fast path, so that the owners are looked at.
+            // Spoil the fast path, so that the owners are compared.
             k.bind(other, k.a2, 40000).unwrap();
             k.close(other);
             k.set(o, SockOpt::ReusePort(true));

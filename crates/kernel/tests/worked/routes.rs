@@ -1,5 +1,6 @@
-//! What decides before a port is looked for: routes, IPv6 that is switched off, scopes, repair; and how long a SYN is repeated.
-//! All measured on linux-6.18, and recorded where another kernel is named.
+//! The checks before a port is selected (routes, IPv6 that is switched off, scopes, repair), and
+//! the repetitions of a SYN. All measured on linux-6.18, and recorded where another kernel is
+//! named.
 
 use crate::support::bench::end;
 use crate::support::{Bench, NOTAVAIL, WAITING, kernel, ok};
@@ -114,8 +115,8 @@ fn a_black_hole_is_given_up(
     assert_eq!(k.connected(s), Err(Errno::ETIMEDOUT));
 }
 
-/// The ports that connect() gets one after the other while all are held. Draws that move later searches and the one for
-/// the distance come from `factor`.
+/// The ports that connect() gets one after the other while all are held. `factor` gives the draws
+/// that move later searches, and the one for the distance.
 fn walked(width: &str, factor: u32, range: &str, count: usize) -> Vec<u16> {
     let mut k = stepping(width, factor, range);
     (0..count).map_while(|_| k.unbound(k.s1).ok()).collect()

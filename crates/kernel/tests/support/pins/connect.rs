@@ -268,7 +268,7 @@ pub(super) const PINS: &[Pin] = &[
             k.bind_at(l, "127.0.0.1:7000").unwrap();
             k.w.listen(l, 100_000).unwrap();
             let to = super::super::bench::end("127.0.0.1:7000");
-            // Connections that nobody accepts, until the queue is full.
+            // Connections that are not accepted, until the queue is full.
             let mut queued = 0;
             while queued < 9000 {
                 let s = k.tcp();
@@ -288,7 +288,7 @@ pub(super) const PINS: &[Pin] = &[
     },
 ];
 
-/// How long a connect() to a host that does not answer lasts, with this many repetitions.
+/// The length of a connect() to a host that does not answer, with this many repetitions.
 fn give_up(b: Behaviours, repetitions: u8) -> String {
     let mut k = Bench::far_with(b);
     let s = k.tcp();
@@ -304,7 +304,7 @@ fn give_up(b: Behaviours, repetitions: u8) -> String {
     "never".to_owned()
 }
 
-/// How long a connect() lasts whose SYN meets the open other end of an old connection.
+/// The length of a connect() whose SYN meets the open other end of an old connection.
 pub(super) fn reconnect_over_open_peer(b: Behaviours) -> String {
     let mut k = Bench::local_with(b);
     k.range("40000 40000").with("tcp_tw_reuse", "1");

@@ -4,6 +4,7 @@
 //! make the difference.
 
 mod bind;
+mod bucket;
 mod connect;
 mod scopes;
 mod time;
@@ -12,7 +13,7 @@ use super::{Answer, kernel};
 use fourtuple_kernel::profile::Behaviours;
 use fourtuple_kernel::profile::behaviour::Bhash2;
 
-/// Behaviours that no program can tell, with the reason.
+/// Behaviours that no program can observe, with the reason.
 pub const UNSEEN: &[(&str, &str)] = &[
     (
         "rescan_any_uid",
@@ -49,10 +50,16 @@ pub struct Pin {
 /// All pins, in the order of the modules.
 #[must_use]
 pub fn all() -> Vec<&'static Pin> {
-    [bind::PINS, connect::PINS, scopes::PINS, time::PINS]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        bind::PINS,
+        bucket::PINS,
+        connect::PINS,
+        scopes::PINS,
+        time::PINS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 impl Pin {
@@ -66,14 +73,14 @@ impl Pin {
         )
     }
 
-    /// Whether the program answers differently for two kernels' values of the behaviour.
+    /// Returns `true` if the program's answers differ between two kernels' values of the behaviour.
     #[must_use]
     pub fn tells_apart(&self, x: &Behaviours, y: &Behaviours) -> bool {
         (self.program)(self.with_value_of(x)) != (self.program)(self.with_value_of(y))
     }
 }
 
-/// How the behaviour table shows one value.
+/// One value as the behaviour table shows it.
 #[must_use]
 pub fn shown(b: &Behaviours, name: &str) -> String {
     b.rows()

@@ -114,7 +114,7 @@ pub(super) const PINS: &[Pin] = &[
             k.range("40000 40000").with("tcp_tw_reuse", "1");
             let s = k.unbound_pair(k.s1);
             k.wait(5);
-            // The other end stays open, so that nothing but the acknowledgement of the FIN comes back.
+            // The other end stays open, so that only the acknowledgement of the FIN comes back.
             k.close(s);
             k.wait_ms(50);
             text(k.unbound(k.s1))

@@ -1,84 +1,18 @@
-//! The model against the slow reference: equal answers, equal ports, equal buckets and equal reasons after
-//! every call of random programs, on every kernel, with the same random numbers.
+//! Random programs, and the reference's answers to them.
 
-#[allow(dead_code)]
-mod reference;
-
-use fourtuple_kernel::chooser::PortHashInput;
+use super::reference::ends::Ending;
+use super::reference::reasons::Reasons;
+use super::reference::{A1, A2, Answer, Reference};
+use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::profile::behaviour::Scope;
-use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_kernel::{
-    Chooser, Endpoint, Errno, Family, Ip, MachineId, PortRange, PortVerdict, SockOpt, Time, World,
-    WorldNs, WorldSock,
-};
+use fourtuple_kernel::{PortRange, SockOpt};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
-use reference::ends::Ending;
-use reference::reasons::Reasons;
-use reference::{A1, A2, Answer, Dice, Reference};
-use rstest::rstest;
+use proptest_state_machine::ReferenceStateMachine;
 use std::cell::RefCell;
-use std::task::Poll;
-
-/// The reference's random numbers as a chooser of the model.
-#[derive(Clone, Debug)]
-struct Rolled(Dice);
-
-impl Chooser for Rolled {
-    fn bind_start(&mut self, n: u32, _parity: bool) -> u32 {
-        self.0.bind_start(n)
-    }
-
-    fn port_hash(&mut self, input: PortHashInput) -> u64 {
-        let last_byte = |ip: Ip| (ip.bits() & 0xff) as u8;
-        self.0.port_hash(
-            u32::from(last_byte(input.saddr)),
-            last_byte(input.daddr),
-            input.epoch,
-        )
-    }
-
-    fn connect_start(&mut self, base: u32, _n: u32, _even: bool) -> u32 {
-        base
-    }
-
-    fn perturb_cell(&mut self, index: u32) -> u32 {
-        self.0.cell(index)
-    }
-
-    fn perturb_step(&mut self, n: u32) -> u32 {
-        self.0.perturb_step(n)
-    }
-
-    fn step_factor(&mut self, most: u32) -> u32 {
-        self.0.perturb_step(most) + 1
-    }
-
-    fn garbage_uid_matches(&mut self) -> bool {
-        self.0.garbage_uid
-    }
-
-    fn garbage_bit(&mut self) -> bool {
-        false
-    }
-
-    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
-        now >= nominal
-    }
-
-    fn uncertain(&mut self, nominal: bool) -> bool {
-        nominal
-    }
-
-    fn pick_listener(&mut self, _n: u32) -> u32 {
-        0
-    }
-}
 
 /// Options of a new socket.
 #[derive(Clone, Debug)]
-struct Options {
+pub(crate) struct Options {
     uid: u32,
     reuse: bool,
     reuseport: bool,
@@ -90,7 +24,7 @@ struct Options {
 /// One step of a random program. Sockets are picked among the living ones by `which`; ports are
 /// offsets into the range.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Open {
         options: Options,
         /// Address, and port 0 or an offset.
@@ -112,9 +46,9 @@ enum Step {
     EndMany(usize, u16, Ending),
 }
 
-/// What is done with a socket that exists.
+/// A call on a socket that exists.
 #[derive(Clone, Debug)]
-enum Deed {
+pub(crate) enum Deed {
     Set(SockOpt),
     Bind(u32, Option<u16>),
     Listen,
@@ -124,7 +58,7 @@ enum Deed {
 
 /// One call, as both kernels are asked to do it. Sockets are numbered in the order of their making.
 #[derive(Clone, Debug)]
-enum Op {
+pub(crate) enum Op {
     Socket(u32),
     Set(usize, SockOpt),
     Bind(usize, u32, u16),
@@ -137,20 +71,20 @@ enum Op {
 
 /// The reference, and the calls of the last step with its answers.
 #[derive(Clone, Debug)]
-struct Spec {
-    kernel: String,
-    seed: u64,
-    r: Reference,
+pub(crate) struct Spec {
+    pub(crate) kernel: String,
+    pub(crate) seed: u64,
+    pub(crate) r: Reference,
     /// Range that offsets are counted in.
-    base: (u16, u16),
-    log: Vec<(Op, Option<Answer>, Reasons)>,
+    pub(crate) base: (u16, u16),
+    pub(crate) log: Vec<(Op, Option<Answer>, Reasons)>,
 }
 
 const START: u64 = 100 * 1_000_000_000;
 
 thread_local! {
     /// The kernel whose programs are being made, and the sizes of their ranges.
-    static KERNEL: RefCell<Option<(Profile, &'static [u16])>> = const { RefCell::new(None) };
+    pub(crate) static KERNEL: RefCell<Option<(Profile, &'static [u16])>> = const { RefCell::new(None) };
 }
 
 impl Spec {
@@ -280,6 +214,13 @@ impl Spec {
                 }
             }
             Step::Wait(ms) => self.call(Op::Wait(*ms)),
+            sysctl => self.configure(sysctl),
+        }
+    }
+
+    /// Writes a sysctl, if the kernel has it.
+    fn configure(&mut self, step: &Step) {
+        match step {
             Step::Range(x, y) => {
                 let (x, y) = (self.port(Some(*x)), self.port(Some(*y)));
                 self.r.range = (x.min(y), x.max(y));
@@ -304,17 +245,17 @@ impl Spec {
                 let text = u8::from(*on).to_string();
                 self.call(Op::Sysctl("net.ipv4.ip_autobind_reuse", text));
             }
-            Step::Reserved(_) | Step::AutobindReuse(_) => {}
+            _ => {}
         }
     }
 }
 
 /// Sizes of the ranges in which sockets crowd together.
-const TINY: &[u16] = &[1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+pub(crate) const TINY: &[u16] = &[1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 
 /// Sizes in which a search goes over many ports: some around the size of a machine word, and a few
 /// hundred ports.
-const LARGE: &[u16] = &[
+pub(crate) const LARGE: &[u16] = &[
     15, 16, 31, 63, 64, 65, 66, 100, 127, 128, 129, 191, 200, 257, 300, 333, 514,
 ];
 
@@ -438,232 +379,4 @@ impl ReferenceStateMachine for Spec {
         spec.step(step);
         spec
     }
-}
-
-/// The model, with its servers on another machine.
-struct Model {
-    w: World<Rolled>,
-    m: MachineId,
-    ns: WorldNs,
-    listeners: Vec<WorldSock>,
-    /// By the reference's numbers: a socket and the server's end of its connection.
-    socks: Vec<(WorldSock, Option<WorldSock>)>,
-}
-
-fn host(addr: u32) -> Ip {
-    match addr {
-        0 => Ip::ANY4,
-        n => std::net::Ipv4Addr::new(10, 0, 0, n as u8).into(),
-    }
-}
-
-fn server(dest: u8) -> Endpoint {
-    Endpoint::new(std::net::Ipv4Addr::new(10, 0, 9, dest).into(), 80)
-}
-
-impl Model {
-    fn new(spec: &Spec) -> Self {
-        let mut w = World::new();
-        let m = w.add_machine(spec.r.b, Rolled(Dice::new(spec.seed)));
-        let ns = w.add_namespace(m);
-        let far = w.add_machine(spec.r.b, Rolled(Dice::new(0)));
-        let far_ns = w.add_namespace(far);
-        w.set_explain(true);
-        for addr in [A1, A2] {
-            w.add_address(ns, host(addr));
-        }
-        let listeners = (1..4)
-            .map(|dest| {
-                w.add_address(far_ns, server(dest).ip);
-                let l = w.socket(far_ns, Family::Inet, 0);
-                w.bind(l, server(dest)).expect("a free port");
-                w.listen(l, 4096).expect("a free port");
-                l
-            })
-            .collect();
-        let mut model = Model {
-            w,
-            m,
-            ns,
-            listeners,
-            socks: Vec::new(),
-        };
-        let range = format!("{} {}", spec.base.0, spec.base.1);
-        model.sysctl("net.ipv4.ip_local_port_range", &range);
-        model.sysctl("net.ipv4.tcp_tw_reuse", "0");
-        model
-    }
-
-    fn sysctl(&mut self, key: &str, value: &str) {
-        self.w.sysctl(self.ns, key, value).expect("the key exists");
-    }
-
-    fn port(&self, s: WorldSock, r: Result<(), Errno>) -> Answer {
-        r.map(|()| self.w.local_addr(s).port)
-    }
-
-    fn call(&mut self, op: &Op) -> Option<Answer> {
-        match op {
-            Op::Socket(uid) => {
-                let s = self.w.socket(self.ns, Family::Inet, *uid);
-                self.socks.push((s, None));
-                None
-            }
-            Op::Set(i, opt) => {
-                self.w
-                    .set_option(self.socks[*i].0, *opt)
-                    .expect("it exists");
-                None
-            }
-            Op::Bind(i, addr, port) => {
-                let s = self.socks[*i].0;
-                let r = self.w.bind(s, Endpoint::new(host(*addr), *port));
-                Some(self.port(s, r))
-            }
-            Op::Listen(i) => {
-                let s = self.socks[*i].0;
-                let r = self.w.listen(s, 8);
-                Some(self.port(s, r))
-            }
-            Op::Connect(i, dest) => {
-                let s = self.socks[*i].0;
-                let r = match self.w.connect(s, server(*dest)) {
-                    Poll::Ready(r) => r,
-                    Poll::Pending => Err(Errno::EINPROGRESS),
-                };
-                if r.is_ok() {
-                    let l = self.listeners[usize::from(*dest) - 1];
-                    if let Poll::Ready(Ok(child)) = self.w.accept(l, 0) {
-                        self.socks[*i].1 = Some(child);
-                    }
-                }
-                Some(self.port(s, r))
-            }
-            Op::End(i, how) => {
-                let (s, child) = self.socks[*i];
-                self.end(s, child, *how);
-                self.socks[*i].1 = None;
-                None
-            }
-            Op::Wait(ms) => {
-                let to = Time(self.w.now().nanos() + ms * 1_000_000);
-                self.w.advance(to);
-                None
-            }
-            Op::Sysctl(key, value) => {
-                self.sysctl(key, value);
-                None
-            }
-        }
-    }
-
-    fn end(&mut self, s: WorldSock, child: Option<WorldSock>, how: Ending) {
-        match how {
-            Ending::First => {
-                self.w.close(s);
-                child.into_iter().for_each(|c| self.w.close(c));
-            }
-            Ending::Last => {
-                child.into_iter().for_each(|c| self.w.close(c));
-                self.w.close(s);
-            }
-            Ending::Reset => {
-                self.w
-                    .set_option(s, SockOpt::Linger(Some(0)))
-                    .expect("known everywhere");
-                self.w.close(s);
-            }
-            Ending::Disconnect => self.w.disconnect(s).expect("never fails"),
-        }
-    }
-
-    fn view(&self) -> Vec<(u16, i8, i8, usize)> {
-        self.w
-            .buckets(self.ns)
-            .iter()
-            .map(|b| (b.port, b.fastreuse, b.fastreuseport, b.owners.len()))
-            .collect()
-    }
-}
-
-impl StateMachineTest for Model {
-    type SystemUnderTest = Model;
-    type Reference = Spec;
-
-    fn init_test(spec: &Spec) -> Model {
-        Model::new(spec)
-    }
-
-    fn apply(mut model: Model, spec: &Spec, _: Step) -> Model {
-        for (op, want, reasons) in &spec.log {
-            let got = model.call(op);
-            assert_eq!(got, *want, "{op:?} on {}", spec.kernel);
-            let why = model
-                .w
-                .take_refusal()
-                .map(|refusal| (refusal.tried, refusal.counts));
-            let (tried, counts) = why.unwrap_or_default();
-            assert_eq!(counts, *reasons, "reasons of {op:?} on {}", spec.kernel);
-            let passed_by = reasons.get(&PortVerdict::NotVisited).unwrap_or(&0);
-            assert_eq!(tried, reasons.values().sum::<u32>() - passed_by);
-            model.w.machine(model.m).assert_invariants();
-        }
-        model
-    }
-
-    fn check_invariants(model: &Model, spec: &Spec) {
-        let mut want = spec.r.view();
-        if !spec.r.b.reuseport {
-            // Where SO_REUSEPORT does not exist the second value means nothing.
-            want.iter_mut().for_each(|b| b.2 = 0);
-        }
-        let mut got = model.view();
-        if !spec.r.b.reuseport {
-            got.iter_mut().for_each(|b| b.2 = 0);
-        }
-        assert_eq!(got, want, "buckets on {}", spec.kernel);
-    }
-}
-
-/// Random programs on every n-th kernel. `PROPTEST_CASES` multiplies their number.
-fn programs(sizes: &'static [u16], cases: u32, shard: usize) {
-    let times: u32 = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1);
-    for profile in profile::all().into_iter().skip(shard).step_by(SHARDS) {
-        let name = profile.name.clone();
-        KERNEL.set(Some((profile, sizes)));
-        let config = Config {
-            cases: cases * times,
-            failure_persistence: None,
-            max_shrink_iters: 4096,
-            ..Config::default()
-        };
-        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        let mut runner = TestRunner::new_with_rng(config.clone(), rng);
-        let result = runner.run(
-            &Spec::sequential_strategy(10..80),
-            |(initial, transitions, seen)| {
-                Model::test_sequential(config.clone(), initial, transitions, seen);
-                Ok(())
-            },
-        );
-        if let Err(e) = result {
-            panic!("{name}: {e}");
-        }
-    }
-}
-
-/// Tests run side by side, each on its share of the kernels.
-const SHARDS: usize = 4;
-
-#[rstest]
-fn tiny_ranges(#[values(0, 1, 2, 3)] shard: usize) {
-    programs(TINY, 150, shard);
-}
-
-#[rstest]
-fn large_ranges(#[values(0, 1, 2, 3)] shard: usize) {
-    programs(LARGE, 10, shard);
 }
