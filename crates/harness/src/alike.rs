@@ -28,7 +28,7 @@ pub fn share(
             !asks_kernel
                 || made
                     .as_ref()
-                    .is_ok_and(|one| profile.behaviours.alike(&other.behaviours, one.asked))
+                    .is_ok_and(|one| profile.behaviours.agrees_on(&other.behaviours, one.asked))
         });
         let this = match same {
             None => run(n).map(|report| kept_once(report, &mut known)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fourtuple_kernel::Asked;
+use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -45,7 +45,7 @@ pub struct RunReport {
     pub followed: Option<Box<Followed>>,
     /// The behaviours of the kernel that everything above hangs on: kernels that are alike in these have the same outcome.
     #[serde(skip)]
-    pub asked: Asked,
+    pub asked: FlagSet,
 }
 
 fn listed<S: Serializer>(attempts: &Arc<Attempts>, to: S) -> Result<S::Ok, S::Error> {
@@ -128,7 +128,7 @@ impl RunReport {
             expect_failed,
             notes,
             followed: None,
-            asked: Asked::ALL,
+            asked: FlagSet::ALL,
         }
     }
 }

@@ -75,7 +75,7 @@ fn a_run_stands_for_kernels_that_say_the_same_by_themselves() {
                 .behaviours;
             let stands = report.cases[..n].iter().zip(&asked).any(|(before, asked)| {
                 let other = profile::find(&before.case.kernel).expect("a kernel");
-                this.alike(&other.behaviours, *asked)
+                this.agrees_on(&other.behaviours, *asked)
             });
             shared += usize::from(stands);
         }
@@ -90,7 +90,7 @@ fn a_run_hangs_on_what_it_asked_for_only() {
     let report = common::report(&case);
     for name in fourtuple_kernel::Behaviours::NAMES {
         for behaviours in right.behaviours.mutants(name) {
-            if !behaviours.alike(&right.behaviours, report.asked) {
+            if !behaviours.agrees_on(&right.behaviours, report.asked) {
                 continue;
             }
             let wrong = profile::Profile {

@@ -9,8 +9,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An IPv4 (stored v4-mapped) or IPv6 address.
 ///
-/// Two halves instead of one `u128`, which would align everything that holds an address to 16
-/// bytes.
+/// Compares, orders and hashes mapped addresses like the IPv4 addresses that they stand for; std's
+/// [`IpAddr`] does not.
+///
+/// ```
+/// use fourtuple_kernel::Ip;
+/// use std::net::IpAddr;
+///
+/// let plain: IpAddr = "10.0.0.1".parse()?;
+/// let mapped: IpAddr = "::ffff:10.0.0.1".parse()?;
+/// assert_ne!(plain, mapped);
+/// assert_eq!(Ip::from(plain), Ip::from(mapped));
+/// assert_eq!(IpAddr::from(Ip::from(mapped)), plain);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+// Two halves instead of one `u128`, which would align everything that holds an address to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ip {
     high: u64,
@@ -106,7 +119,7 @@ impl Ip {
     /// The IPv4 address that IPv4 code sees when it looks at a socket with this address: the
     /// mapped one, 0 for `::`, and the marker 127.0.0.6 for anything else.
     #[must_use]
-    pub const fn shadow4(self) -> u32 {
+    pub(crate) const fn shadow4(self) -> u32 {
         if self.is_v4() {
             self.low as u32
         } else if self.high == 0 && self.low == 0 {
@@ -163,7 +176,18 @@ impl fmt::Debug for Ip {
     }
 }
 
-/// An address and a port.
+/// An address and a port: 18 bytes, where std's [`SocketAddr`] has 32.
+///
+/// ```
+/// use fourtuple_kernel::Endpoint;
+/// use std::net::SocketAddr;
+///
+/// let server: SocketAddr = "192.168.0.4:3000".parse()?;
+/// let end = Endpoint::from(server);
+/// assert_eq!((end.port, end.to_string()), (3000, server.to_string()));
+/// assert_eq!(SocketAddr::from(end), server);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
     /// The address.
@@ -204,7 +228,24 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// An address as a program passes it to `bind()` or `connect()`: an endpoint, and what else a `sockaddr` says.
+/// An address as a program passes it to `bind()` or `connect()`: an endpoint, its `sockaddr` type,
+/// and its scope.
+///
+/// [`SocketAddr`] converts into it. An `AF_INET6` socket takes IPv4 addresses in their mapped form
+/// only:
+///
+/// ```
+/// use fourtuple_kernel::{Errno, Family, Machine, Profile, Seeded};
+/// use std::net::SocketAddr;
+///
+/// let kernel: Profile = "linux-6.18".parse()?;
+/// let mut host = Machine::new(kernel.behaviours, Seeded::new(1, "host"));
+/// let ns = host.add_namespace();
+/// let socket = host.socket(ns, Family::Inet6, 0);
+/// assert_eq!(host.bind(socket, "127.0.0.1:80".parse::<SocketAddr>()?), Err(Errno::EINVAL));
+/// assert_eq!(host.bind(socket, "[::ffff:127.0.0.1]:80".parse::<SocketAddr>()?), Ok(()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SockAddr {
     /// Address and port.

@@ -1,5 +1,5 @@
 //! The choices of a kernel that no program can see: random numbers, keyed hashes, uninitialised
-//! memory, the phase of a clock. The model never decides these itself; it asks a [`Chooser`].
+//! memory, the phase of a clock. The model leaves all of them to a [`Chooser`].
 //!
 //! Two choosers exist. [`Seeded`] draws from named streams of a portable generator, so that a
 //! scenario gives the same ports everywhere. [`Script`](crate::follow::Script) walks through all
@@ -24,7 +24,45 @@ pub struct PortHashInput {
     pub epoch: u64,
 }
 
-/// Answers the questions that a kernel answers by chance.
+/// Makes the decisions that a kernel makes by chance.
+///
+/// Every method is one decision; [`Seeded`] makes them as a kernel would, from a seed. Tests and
+/// searches implement the trait to take a particular choice: this one starts every bind() search at
+/// the low end of the range.
+///
+/// ```
+/// use fourtuple_kernel::chooser::PortHashInput;
+/// use fourtuple_kernel::{Chooser, Family, Machine, Profile};
+/// use std::net::SocketAddr;
+///
+/// #[derive(Clone)]
+/// struct LowEnd;
+///
+/// impl Chooser for LowEnd {
+///     fn bind_start(&mut self, _n: u32, _parity: bool) -> u32 {
+///         0
+///     }
+/// #   fn port_hash(&mut self, _input: PortHashInput) -> u64 { 0 }
+/// #   fn connect_start(&mut self, base: u32, _n: u32, _even: bool) -> u32 { base }
+/// #   fn perturb_cell(&mut self, _index: u32) -> u32 { 0 }
+/// #   fn perturb_step(&mut self, _n: u32) -> u32 { 0 }
+/// #   fn step_factor(&mut self, _most: u32) -> u32 { 1 }
+/// #   fn garbage_uid_matches(&mut self) -> bool { false }
+/// #   fn garbage_bit(&mut self) -> bool { false }
+/// #   fn timer_fired(&mut self, nominal: u64, now: u64) -> bool { now >= nominal }
+/// #   fn uncertain(&mut self, nominal: bool) -> bool { nominal }
+/// #   fn pick_listener(&mut self, _n: u32) -> u32 { 0 }
+///     // ... and the others.
+/// }
+///
+/// let kernel: Profile = "rhel-6.5".parse()?;
+/// let mut host = Machine::new(kernel.behaviours, LowEnd);
+/// let ns = host.add_namespace();
+/// let socket = host.socket(ns, Family::Inet, 0);
+/// host.bind(socket, "127.0.0.1:0".parse::<SocketAddr>()?)?;
+/// assert_eq!(host.local_addr(socket).port, 32768);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Chooser: Clone {
     /// A random number in `0..n` for the start of a bind() search. With `parity` only the choice
     /// of the pair of offsets matters: the kernel makes the number odd.
@@ -65,6 +103,14 @@ pub trait Chooser: Clone {
 }
 
 /// Draws everything from ChaCha8 streams that are seeded by the scenario and named by purpose.
+///
+/// ```
+/// use fourtuple_kernel::{Chooser, Seeded};
+///
+/// let draws = [1, 1, 2].map(|seed| Seeded::new(seed, "app").bind_start(28_232, false));
+/// assert_eq!(draws[0], draws[1]);
+/// assert_ne!(draws[0], draws[2]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Seeded {
     bind: ChaCha8Rng,

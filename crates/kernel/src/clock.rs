@@ -93,7 +93,8 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Lets time pass: fires every timer up to then, in order.
+    /// Lets time pass up to `to`: fires every timer that is due, in order. A moment in the past
+    /// fires only timers that are due now.
     pub fn advance(&mut self, to: Time) {
         self.observe_timers(to);
         let mut undecided: Vec<Timer> = Vec::new();
@@ -157,7 +158,7 @@ impl<C: Chooser> Machine<C> {
         most > self.ns(ns).values.max_tw as usize
     }
 
-    /// When the next acknowledgement of a later moment can come, which may overtake this one.
+    /// The first moment of an acknowledgement that may overtake this one.
     fn rival(&self, timer: &Timer) -> Option<Time> {
         let rivals = self.timers.iter().filter(|t| {
             t.kind == timer.kind

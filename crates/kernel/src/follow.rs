@@ -32,7 +32,7 @@ use crate::SockOpt;
 use crate::addr::{Endpoint, Ip, SockAddr};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId, SockId};
-use crate::profile::{Asked, Behaviours};
+use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 pub use fingerprint::PortClass;
 use std::collections::BTreeSet;
@@ -234,7 +234,7 @@ pub struct Follower {
     /// When the last call had returned.
     last: Time,
     most: usize,
-    asked: Asked,
+    asked: FlagSet,
     tried: u64,
     /// Work on the present program.
     work: u64,
@@ -292,7 +292,7 @@ impl Follower {
             beliefs: vec![Belief::boot(behaviours, Script::new(), Time::ZERO)],
             last: Time::ZERO,
             most: 1,
-            asked: Asked::default(),
+            asked: FlagSet::default(),
             tried: 0,
             work: 0,
             limit: MAX_WORK,
@@ -355,9 +355,9 @@ impl Follower {
     /// Which behaviours have been looked at in any state that was tried, also one that did not give the observed answer. A kernel
     /// that differs in others only allows the same answers. All, where states were left out.
     #[must_use]
-    pub fn asked(&self) -> Asked {
+    pub fn observed_flags(&self) -> FlagSet {
         if self.left_out {
-            Asked::ALL
+            FlagSet::ALL
         } else {
             self.asked
         }
@@ -407,7 +407,7 @@ impl Follower {
             .err();
         self.work += search.work;
         self.tried += search.tried;
-        self.asked = self.asked.and(search.asked);
+        self.asked = self.asked.union(search.asked);
         if stopped == Some(Stop::Work) {
             // What the kernel remembers of this program is not known.
             self.left_out = true;

@@ -1,8 +1,7 @@
-//! What a [`World`](crate::World) was asked to do and what it answered, in the words of
-//! [`follow`](crate::follow).
+//! The calls of a [`World`](crate::World) and its answers, as the conformance checker reads them.
 //!
-//! A journal of the model is followed as a recording of a real kernel is: whatever kernel a profile
-//! stands for, the model's own answers must be among those that the profile allows.
+//! A journal of the model is checked like a recording of a real kernel: the model's own answers
+//! must be among those that its profile allows.
 
 use crate::Errno;
 use crate::addr::Ip;
@@ -15,11 +14,11 @@ use std::task::Poll;
 /// One call and its answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// When it had returned.
+    /// The time at which it had returned.
     pub at: Time,
     /// The call.
     pub op: Op,
-    /// What was seen of it.
+    /// The observed answer.
     pub seen: Seen,
 }
 
@@ -48,8 +47,8 @@ impl Journal {
             .collect()
     }
 
-    /// Whether a connect went on while other calls were made. Who follows takes one call after the
-    /// other and cannot follow that.
+    /// Returns `true` if a connect() was pending while other calls were made. The conformance
+    /// checker takes one call after the other and cannot check that.
     #[must_use]
     pub fn is_concurrent(&self) -> bool {
         self.concurrent
@@ -82,7 +81,7 @@ impl Journal {
         self.socks.len()
     }
 
-    /// Takes down a call that has returned.
+    /// Records a call that has returned.
     pub(crate) fn add(&mut self, at: Time, op: Op, seen: Seen) {
         if self.last.is_some_and(|last| last < at) {
             self.entries.push(Entry {
@@ -95,7 +94,7 @@ impl Journal {
         self.entries.push(Entry { at, op, seen });
     }
 
-    /// A connect that was waiting has ended.
+    /// Records the end of a connect() that was pending.
     pub(crate) fn connected(&mut self, at: Time, sock: WorldSock, answer: Seen) {
         let number = self.sock(sock);
         let is_its = |op: &Op| matches!(op, Op::Connect { sock, .. } if *sock == number);
@@ -116,7 +115,7 @@ impl Journal {
     }
 }
 
-/// How a call that may wait has ended.
+/// The end of a call that may wait.
 pub(crate) fn end_of<T>(call: &Poll<Result<T, Errno>>) -> End {
     match call {
         Poll::Pending => End::Waiting,

@@ -10,7 +10,7 @@ use crate::explain::reason::{Refusal, Rule};
 use crate::namespace::Namespace;
 use crate::port::Ports;
 use crate::profile::behaviour::Scope;
-use crate::profile::{Asked, Behaviours, Watched};
+use crate::profile::{Behaviours, FlagSet, TrackedBehaviours};
 use crate::slab::Slab;
 use crate::sysctl::{Values, scope_of, sysctl_has_no_effect, sysctl_names};
 use crate::time::Time;
@@ -18,11 +18,12 @@ use crate::time_wait::TimeWaits;
 use crate::timers::Timers;
 use std::collections::VecDeque;
 
-/// A network namespace of one machine.
+/// A network namespace of one machine, as returned by [`Machine::add_namespace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NsId(pub(crate) u16);
 
-/// A socket of one machine.
+/// A socket of one machine, as returned by [`Machine::socket`] and [`Machine::accept`]. It stays
+/// valid after close(): calls on a socket that is gone return errors as those on a closed file do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SockId {
     pub(crate) index: u32,
@@ -33,7 +34,6 @@ pub struct SockId {
 ///
 /// Every call is atomic and takes no time. Segments for addresses of the calling namespace are
 /// delivered inside; all others wait in an outbox ([`Machine::segment`]).
-#[derive(Clone)]
 ///
 /// ```
 /// use fourtuple_kernel::{Family, Machine, Profile, Seeded};
@@ -48,8 +48,9 @@ pub struct SockId {
 /// assert_eq!(host.bucket(ns, 80).map(|bucket| bucket.fastreuse), Some(0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct Machine<C: Chooser = Seeded> {
-    pub(crate) b: Watched,
+    pub(crate) b: TrackedBehaviours,
     pub(crate) chooser: C,
     pub(crate) clock: Time,
     pub(crate) socks: Slab<Sock>,
@@ -70,13 +71,13 @@ pub struct Machine<C: Chooser = Seeded> {
 }
 
 impl<C: Chooser> Machine<C> {
-    /// When a machine's clock starts: 100 s after boot, on a whole second.
+    /// The time at which a machine's clock starts: 100 s after boot, on a whole second.
     pub const START: Time = Time(100 * crate::time::SEC);
 
     /// A machine that has just booted.
     #[must_use]
     pub fn new(behaviours: Behaviours, chooser: C) -> Self {
-        let b = Watched::new(behaviours);
+        let b = TrackedBehaviours::new(behaviours);
         Machine {
             chooser,
             clock: Self::START,
@@ -96,17 +97,17 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// The behaviours that this machine was made with.
+    /// The kernel's behaviours.
     #[must_use]
     pub fn behaviours(&self) -> &Behaviours {
         self.b.table()
     }
 
-    /// The behaviour flags observed so far: any kernel that has the same values would have given
-    /// the same answers.
+    /// The behaviour flags that answers so far depended on: a kernel that agrees on them would have
+    /// given the same answers ([`Behaviours::agrees_on`]).
     #[must_use]
-    pub fn asked(&self) -> Asked {
-        self.b.asked()
+    pub fn observed_flags(&self) -> FlagSet {
+        self.b.observed_flags()
     }
 
     /// The chooser, for callers that steer it.
@@ -132,8 +133,9 @@ impl<C: Chooser> Machine<C> {
         NsId(u16::try_from(self.nss.len() - 1).expect("fewer than 65536 namespaces"))
     }
 
-    /// Ends a namespace: its sockets, buckets and TIME-WAITs vanish without a segment.
-    pub fn remove_namespace(&mut self, ns: NsId) {
+    /// Ends a namespace: its sockets, buckets and TIME-WAIT sockets are gone, and no segment is
+    /// sent.
+    pub(crate) fn remove_namespace(&mut self, ns: NsId) {
         let tws: Vec<u32> = self
             .tw
             .socks
@@ -187,7 +189,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Sets whether the namespaces of this machine reach each other by an ideal network of their
     /// own. Segments between them are then delivered inside, at once.
-    pub fn set_bridged(&mut self, bridged: bool) {
+    pub(crate) fn set_bridged(&mut self, bridged: bool) {
         self.bridged = bridged;
     }
 
@@ -198,8 +200,8 @@ impl<C: Chooser> Machine<C> {
         self.tw.wheel.period = nanos / 8;
     }
 
-    /// Everything that a crash takes away: all sockets, buckets and TIME-WAITs of a namespace, with
-    /// no segment sent. Addresses and sysctls stay.
+    /// Crashes and restarts a host: all sockets, buckets and TIME-WAIT sockets of its namespace are
+    /// gone, and no segment is sent. Addresses and sysctls stay.
     pub fn crash(&mut self, ns: NsId) {
         let old = self.nss[usize::from(ns.0)].clone();
         self.remove_namespace(ns);
@@ -211,7 +213,7 @@ impl<C: Chooser> Machine<C> {
         n.time_wait = old.time_wait;
     }
 
-    /// Now, on this machine's monotonic clock.
+    /// The time on this machine's monotonic clock.
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock
@@ -252,7 +254,7 @@ impl<C: Chooser> Machine<C> {
     ///
     /// # Errors
     /// As [`Machine::sysctl`].
-    pub fn sysctl_machine(&mut self, key: &str, value: &str) -> Result<(), Errno> {
+    pub(crate) fn sysctl_machine(&mut self, key: &str, value: &str) -> Result<(), Errno> {
         if let Err(e) = self.values.write(&self.b, key, value) {
             return self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]);
         }
@@ -263,7 +265,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Puts every machine-wide sysctl back to its default.
-    pub fn reset_machine_sysctls(&mut self) {
+    pub(crate) fn reset_machine_sysctls(&mut self) {
         let defaults = Values::defaults(self.b.peek());
         for key in sysctl_names() {
             if matches!(
@@ -328,7 +330,8 @@ impl<C: Chooser> Machine<C> {
         self.live(s).map_or(State::Close, |i| self.socks[i].state)
     }
 
-    /// Returns `true` if the port that getsockname() prints is really held.
+    /// Returns `true` if the socket holds the port that getsockname() prints: after a failed call
+    /// the port is gone, and getsockname() may still print it.
     #[must_use]
     pub fn holds_port(&self, s: SockId) -> bool {
         self.live(s).is_some_and(|i| self.socks[i].num != 0)

@@ -78,10 +78,11 @@ impl Namespace {
         }
     }
 
-    /// Looks for a way to an address (`ip_route_output_key`, `ip6_dst_lookup`).
+    /// Looks up the route to an address (`ip_route_output_key`, `ip6_dst_lookup`).
     ///
     /// # Errors
-    /// `ENETUNREACH` without a route, `EADDRNOTAVAIL` where IPv6 is switched off and there is no source address.
+    /// `ENETUNREACH` without a route, `EADDRNOTAVAIL` where `disable_ipv6` leaves no source
+    /// address.
     pub(crate) fn route(&self, to: Ip) -> Result<(), Errno> {
         if self.is_local(to) {
             return Ok(());

@@ -3,7 +3,7 @@
 use crate::Errno;
 use crate::port::set::PortSet;
 use crate::profile::behaviour::{Scope, TwAge, TwReuse};
-use crate::profile::{Behaviours, Watched};
+use crate::profile::{Behaviours, TrackedBehaviours};
 use crate::time::MS;
 use crate::unmodelled;
 
@@ -113,10 +113,10 @@ pub fn sysctl_has_no_effect(key: &str) -> bool {
 /// The scope in which a kernel keeps a sysctl; `None` for a key that the model does not know.
 #[must_use]
 pub fn sysctl_scope(b: &Behaviours, key: &str) -> Option<Scope> {
-    scope_of(&Watched::new(*b), key)
+    scope_of(&TrackedBehaviours::new(*b), key)
 }
 
-pub(crate) fn scope_of(b: &Watched, key: &str) -> Option<Scope> {
+pub(crate) fn scope_of(b: &TrackedBehaviours, key: &str) -> Option<Scope> {
     let key = KEYS.iter().find(|(name, _)| *name == key)?.1;
     let when = |present: bool| if present { Scope::Netns } else { Scope::Absent };
     Some(match key {
@@ -147,7 +147,7 @@ pub(crate) fn scope_of(b: &Watched, key: &str) -> Option<Scope> {
 pub fn sysctl_is_default(b: &Behaviours, key: &str, text: &str) -> bool {
     let fresh = Values::defaults(b);
     let mut values = fresh.clone();
-    let accepted = values.write(&Watched::new(*b), key, text).is_ok();
+    let accepted = values.write(&TrackedBehaviours::new(*b), key, text).is_ok();
     values.written = 0;
     accepted && values == fresh
 }
@@ -190,7 +190,7 @@ impl Values {
     }
 
     /// `ip_local_port_range`
-    pub(crate) fn range(&self, rules: &Watched) -> (u16, u16) {
+    pub(crate) fn range(&self, rules: &TrackedBehaviours) -> (u16, u16) {
         if self.is_default(Key::Range) {
             rules.range_high();
         }
@@ -198,7 +198,7 @@ impl Values {
     }
 
     /// `tcp_syn_retries`
-    pub(crate) fn syn_retries(&self, rules: &Watched) -> u8 {
+    pub(crate) fn syn_retries(&self, rules: &TrackedBehaviours) -> u8 {
         if self.is_default(Key::SynRetries) {
             rules.syn_rto_ms();
         }
@@ -206,7 +206,7 @@ impl Values {
     }
 
     /// `tcp_syn_linear_timeouts`
-    pub(crate) fn syn_linear(&self, rules: &Watched) -> u32 {
+    pub(crate) fn syn_linear(&self, rules: &TrackedBehaviours) -> u32 {
         if self.is_default(Key::SynLinear) {
             rules.syn_linear();
         }
@@ -238,7 +238,7 @@ impl Values {
     }
 
     /// The backlog that listen() sets: `somaxconn` at most.
-    pub(crate) fn backlog(&self, rules: &Watched, wanted: u32) -> u32 {
+    pub(crate) fn backlog(&self, rules: &TrackedBehaviours, wanted: u32) -> u32 {
         /// The least default of any kernel.
         const LEAST: u32 = 128;
         if self.is_default(Key::Somaxconn) && wanted > LEAST {
@@ -249,7 +249,11 @@ impl Values {
 
     /// Returns `true` if `tcp_tw_reuse` lets ephemeral port selection take a TIME-WAIT socket over
     /// (`tcp_twsk_unique`).
-    pub(crate) fn reuses_time_waits(&self, rules: &Watched, loopback: impl Fn() -> bool) -> bool {
+    pub(crate) fn reuses_time_waits(
+        &self,
+        rules: &TrackedBehaviours,
+        loopback: impl Fn() -> bool,
+    ) -> bool {
         // The default is 0, or 2 where that means loopback only.
         if self.is_default(Key::TwReuse) {
             return loopback() && rules.tw_reuse() == TwReuse::Loopback;
@@ -268,12 +272,14 @@ impl Values {
     ///
     /// # Errors
     /// `EINVAL` for what the kernel refuses; `ENOENT` for an unknown key.
-    pub(crate) fn write(&mut self, b: &Watched, key: &str, text: &str) -> Result<(), Errno> {
-        let key = KEYS
-            .iter()
-            .find(|(name, _)| *name == key)
-            .ok_or(Errno::ENOENT)?
-            .1;
+    pub(crate) fn write(
+        &mut self,
+        b: &TrackedBehaviours,
+        key: &str,
+        text: &str,
+    ) -> Result<(), Errno> {
+        let found = KEYS.iter().find(|(name, _)| *name == key);
+        let key = found.ok_or(Errno::ENOENT)?.1;
         let text = text.trim();
         let number = |low: i64, high: i64| -> Result<i64, Errno> {
             let n: i64 = text.parse().map_err(|_| Errno::EINVAL)?;
@@ -285,19 +291,8 @@ impl Values {
         };
         let int = || number(i64::from(i32::MIN), i64::from(i32::MAX));
         match key {
-            Key::Range => {
-                let (low, high) = pair(text).ok_or(Errno::EINVAL)?;
-                if low == 0 || high < low {
-                    return Err(Errno::EINVAL);
-                }
-                if low < self.unprivileged_start && b.range_above_unprivileged() {
-                    return Err(Errno::EINVAL);
-                }
-                self.range = (low, high);
-            }
-            Key::Reserved => {
-                self.reserved = ports(text).ok_or(Errno::EINVAL)?;
-            }
+            Key::Range => self.write_range(b, text)?,
+            Key::Reserved => self.reserved = ports(text).ok_or(Errno::EINVAL)?,
             Key::NonlocalBind => self.nonlocal_bind = int()? != 0,
             Key::NonlocalBind6 => self.nonlocal_bind6 = int()? != 0,
             Key::UnprivilegedStart => {
@@ -336,6 +331,19 @@ impl Values {
             Key::Ipv6OffOnLo => self.ipv6_off_on_lo = int()? != 0,
         }
         self.written |= 1 << key as u32;
+        Ok(())
+    }
+
+    /// Writes `ip_local_port_range` (`ipv4_local_port_range`).
+    fn write_range(&mut self, b: &TrackedBehaviours, text: &str) -> Result<(), Errno> {
+        let (low, high) = pair(text).ok_or(Errno::EINVAL)?;
+        if low == 0 || high < low {
+            return Err(Errno::EINVAL);
+        }
+        if low < self.unprivileged_start && b.range_above_unprivileged() {
+            return Err(Errno::EINVAL);
+        }
+        self.range = (low, high);
         Ok(())
     }
 

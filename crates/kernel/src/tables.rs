@@ -4,7 +4,7 @@ use crate::chooser::Chooser;
 use crate::conn::socket::{Sock, Tw};
 use crate::machine::Machine;
 use crate::namespace::Namespace;
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use crate::slab::Slab;
 use crate::time::Time;
 
@@ -13,7 +13,7 @@ pub(crate) struct Tables<'a> {
     pub(crate) ns: &'a Namespace,
     pub(crate) socks: &'a Slab<Sock>,
     pub(crate) tws: &'a Slab<Tw>,
-    pub(crate) rules: &'a Watched,
+    pub(crate) rules: &'a TrackedBehaviours,
     pub(crate) now: Time,
 }
 

@@ -5,6 +5,16 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A point on a machine's monotonic clock, in nanoseconds since its boot.
+///
+/// ```
+/// use fourtuple_kernel::Time;
+/// use std::time::Duration;
+///
+/// let later = Time::from_millis(100) + Duration::from_secs(60);
+/// assert_eq!(later.nanos(), 60_100_000_000);
+/// assert_eq!(later - Time::from_millis(100), Duration::from_secs(60));
+/// assert_eq!(Time::ZERO - later, Duration::ZERO);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(pub u64);
 
@@ -17,7 +27,7 @@ impl Time {
     /// The instant of boot.
     pub const ZERO: Time = Time(0);
 
-    /// Whole milliseconds since boot.
+    /// The point this many milliseconds after boot.
     #[must_use]
     pub const fn from_millis(ms: u64) -> Self {
         Time(ms * MS)

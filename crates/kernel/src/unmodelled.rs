@@ -1,6 +1,6 @@
-//! Sysctls that no port depends on. They are taken without a word, as a kernel takes them, and change nothing.
+//! Sysctls that no port depends on. Writing them succeeds, as on a kernel, and changes nothing.
 
-/// What `/proc/sys` has beside `net`.
+/// The folders of `/proc/sys` beside `net`.
 const TREES: &[&str] = &[
     "abi", "crypto", "debug", "dev", "fs", "kernel", "sunrpc", "user", "vm",
 ];
@@ -119,7 +119,7 @@ const NAMES: &[&str] = &[
     "tcp_workaround_signed_windows",
 ];
 
-/// Whether Linux has a sysctl of this name that no port depends on.
+/// Returns `true` if Linux has a sysctl of this name that no port depends on.
 pub(crate) fn has_no_effect(key: &str) -> bool {
     let Some((tree, rest)) = key.split_once('.') else {
         return false;

@@ -7,7 +7,7 @@ use crate::program::Program;
 use crate::target::Target;
 use fourtuple_harness::threads;
 use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
-use fourtuple_kernel::{Asked, Behaviours};
+use fourtuple_kernel::{Behaviours, FlagSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -183,7 +183,7 @@ pub struct Flip {
 pub fn flip(
     right: &Behaviours,
     programs: &[Program],
-    asked: &[Asked],
+    asked: &[FlagSet],
     most: usize,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Flip> {
@@ -210,7 +210,7 @@ pub fn flip(
                 .unwrap_or(0);
             progress(at, flips.len());
             let side_by_side = !has_history(right);
-            let cannot = |n: usize| right.alike(&flip.behaviours, asked[n]);
+            let cannot = |n: usize| right.agrees_on(&flip.behaviours, asked[n]);
             lock(&noticed)[at] = notices(flip.behaviours, programs, most, side_by_side, &cannot);
         }
     };
@@ -225,12 +225,12 @@ pub fn flip(
 }
 
 /// Which behaviours each program's answers can hang on. Where programs see what others left behind, that is all.
-pub fn asked(right: &Behaviours, programs: &[Program]) -> Vec<Asked> {
+pub fn asked(right: &Behaviours, programs: &[Program]) -> Vec<FlagSet> {
     let of = |program: &Program| {
         let mut judge = Judge::new(*right);
         match judge.program(program) {
             Ok(None) if !has_history(right) => judge.asked(),
-            _ => Asked::ALL,
+            _ => FlagSet::ALL,
         }
     };
     programs.iter().map(of).collect()

@@ -5,7 +5,7 @@ use crate::calls::{self, Names, beginning};
 use crate::fuzz::has_history;
 use crate::program::{Call, Outcome, Program, Step};
 use fourtuple_kernel::follow::{End, Follower, Mentions, Op, Seen};
-use fourtuple_kernel::{Asked, Behaviours, Endpoint, Time};
+use fourtuple_kernel::{Behaviours, Endpoint, FlagSet, Time};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -103,8 +103,8 @@ impl Judge {
 
     /// Which behaviours have been looked at since a program was followed from the start: a profile that differs in none of them allows
     /// the same answers.
-    pub fn asked(&self) -> Asked {
-        self.follower.asked()
+    pub fn asked(&self) -> FlagSet {
+        self.follower.observed_flags()
     }
 
     /// How many times a call was tried on a state since then, a measure of the work.

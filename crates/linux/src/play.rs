@@ -5,7 +5,7 @@ use crate::calls::{self, Names, beginning};
 use crate::plan::{CONNECT_WAIT_MS, WAIT_MS};
 use crate::program::{Answer, Call, Outcome, Program, Step};
 use fourtuple_kernel::follow::{End, Op, Player, Seen};
-use fourtuple_kernel::{Asked, Behaviours};
+use fourtuple_kernel::{Behaviours, FlagSet};
 
 /// A program with the answers of a profile.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct Played {
     /// The program.
     pub program: Program,
     /// The behaviour flags that the answers may depend on.
-    pub asked: Asked,
+    pub asked: FlagSet,
     /// The largest number of ports from which the kernel chose one. A conformance check tries each
     /// of them, for every such call.
     pub choice: u32,
@@ -100,7 +100,7 @@ impl Score<'_> {
                 hosts: self.program.hosts.clone(),
                 steps,
             },
-            asked: player.asked(),
+            asked: player.observed_flags(),
             choice: player.choice(),
         })
     }

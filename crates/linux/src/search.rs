@@ -115,7 +115,7 @@ impl Search {
             return false;
         }
         for (wrong, found) in self.wrong.iter().zip(found) {
-            if self.right.alike(wrong, played.asked) {
+            if self.right.agrees_on(wrong, played.asked) {
                 continue;
             }
             found.looked += 1;

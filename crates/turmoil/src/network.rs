@@ -4,7 +4,7 @@
 use crate::clock::Clock;
 use crate::host::{Kernel, START};
 use fourtuple_kernel::time::Time;
-use fourtuple_kernel::{Asked, Ip};
+use fourtuple_kernel::{FlagSet, Ip};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ struct Shared {
     hosts: BTreeMap<IpAddr, (String, usize)>,
     kernels: BTreeMap<String, Arc<Kernel>>,
     /// What kernels that are no more have looked at.
-    asked: Asked,
+    asked: FlagSet,
     in_flight: u64,
     idle: Vec<Waker>,
 }
@@ -48,7 +48,7 @@ impl Network {
                 names: BTreeMap::new(),
                 hosts: BTreeMap::new(),
                 kernels: BTreeMap::new(),
-                asked: Asked::default(),
+                asked: FlagSet::default(),
                 in_flight: 0,
                 idle: Vec::new(),
             }),
@@ -106,13 +106,13 @@ impl Network {
 
     /// Notes what a kernel has looked at that is no more.
     fn gone(&self, kernel: &Kernel) {
-        let asked = kernel.enter(|state| state.machine.asked());
+        let asked = kernel.enter(|state| state.machine.observed_flags());
         let mut s = lock(&self.shared);
-        s.asked = s.asked.and(asked);
+        s.asked = s.asked.union(asked);
     }
 
     /// The behaviours that everything hangs on which kernels did that are no more.
-    pub(crate) fn asked(&self) -> Asked {
+    pub(crate) fn asked(&self) -> FlagSet {
         lock(&self.shared).asked
     }
 

@@ -56,7 +56,7 @@ fn a_run_stands_for_kernels_that_say_the_same_by_themselves() {
                 .zip(&together)
                 .any(|(before, run)| {
                     let other = profile::find(&before.case.kernel).expect("a kernel");
-                    profile.behaviours.alike(&other.behaviours, run.asked)
+                    profile.behaviours.agrees_on(&other.behaviours, run.asked)
                 });
             shared += usize::from(stands);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Asked, Chooser, Endpoint, Family, Ip, MachineId, SockOpt, World, WorldNs, WorldSock,
+    Chooser, Endpoint, Family, FlagSet, Ip, MachineId, SockOpt, World, WorldNs, WorldSock,
     sysctl_has_no_effect,
 };
 use fourtuple_scenario::Case;
@@ -125,9 +125,9 @@ impl<C: Chooser> Net<C> {
     }
 
     /// The behaviours of the case's kernel that everything until now hangs on.
-    pub(crate) fn asked(&self) -> Asked {
-        let machines = self.plain.iter().map(|id| self.world.asked(*id));
-        machines.fold(Asked::default(), Asked::and)
+    pub(crate) fn asked(&self) -> FlagSet {
+        let machines = self.plain.iter().map(|id| self.world.observed_flags(*id));
+        machines.fold(FlagSet::default(), FlagSet::union)
     }
 
     /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see it.

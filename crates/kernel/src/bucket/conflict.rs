@@ -7,7 +7,7 @@ use crate::bucket::{Bucket, Fastuid, Owner, Who, frp};
 use crate::chooser::Chooser;
 use crate::conn::socket::{Sock, State};
 use crate::machine::Machine;
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use crate::profile::behaviour::{Bhash2, PairRule, ReuseportMatch, Touch};
 use crate::tables::Tables;
 
@@ -204,12 +204,12 @@ fn options_conflict(t: &Tables<'_>, n: &Sock, o: &Other, mode: Mode) -> bool {
 }
 
 /// Returns `true` if the binder is compared with this owner at all, and their addresses overlap.
-fn meets(rules: &Watched, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
+fn meets(rules: &TrackedBehaviours, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
     if n.rcv_saddr.is_any() {
         return overlap(n.side(), o.side(), true, true);
     }
     let inet = n.family == Family::Inet;
-    // All kernels compare IPv4 sockets alike, but for TIME-WAIT sockets in 6.1.
+    // All kernels compare IPv4 sockets in the same way, except TIME-WAIT sockets in 6.1.
     if inet && o.family == Family::Inet && o.state != State::TimeWait {
         return o.addr == Ip::ANY4 || o.addr == n.rcv_saddr;
     }
@@ -233,10 +233,10 @@ fn meets(rules: &Watched, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
     let same_family = n.family == o.family;
     let any6 = o.addr == Ip::ANY6;
     let any4 = o.addr == Ip::ANY4;
-    // A native address never overlaps with ::ffff:0.0.0.0, whose entry is not looked at.
+    // A native address never overlaps with ::ffff:0.0.0.0, whose entry is skipped.
     let own_any = same_family && (any6 || (any4 && inet));
-    // Which wildcard entries of the port are looked at, and whether ipv6only owners in them
-    // are passed over.
+    // The wildcard entries of the port that are compared, the binders that skip ipv6only owners
+    // in them, and the owners of the very address.
     let (wildcard, skip_v6only, exact) = match rules.bhash2() {
         Bhash2::None | Bhash2::SameFamilyNoTw | Bhash2::SameFamily => (own_any, inet, same_family),
         Bhash2::InetSeesAny6 => (own_any || (inet && any6), inet, same_family),
@@ -261,7 +261,7 @@ fn meets(rules: &Watched, n: &Sock, o: &Other, bucket: &Bucket) -> bool {
 /// bind() and listen(): may a `SO_REUSEPORT` socket join the bucket without a look at its owners?
 /// (`sk_reuseport_match`, and the inlined test before 4.11)
 pub(crate) fn reuseport_match<C: Chooser>(
-    rules: &Watched,
+    rules: &TrackedBehaviours,
     chooser: &mut C,
     n: &Sock,
     bucket: &Bucket,
@@ -303,7 +303,7 @@ pub(crate) fn reuseport_match<C: Chooser>(
 
 /// Compares the bucket's uid with the socket's; undefined memory may match by accident.
 pub(crate) fn uid_matches<C: Chooser>(
-    rules: &Watched,
+    rules: &TrackedBehaviours,
     chooser: &mut C,
     n: &Sock,
     bucket: &Bucket,

@@ -1,11 +1,11 @@
-//! Which ports an address holds, as bits: lets a bind() search pass over ports whose owners
-//! certainly conflict without looking at them one by one.
+//! The ports that an address holds, as bits: a bind() search skips ports whose owners certainly
+//! conflict without a visit to each.
 
 use crate::Family;
 use crate::addr::Ip;
 use crate::port::set::PortSet;
 
-/// Addresses beyond this many are not indexed; their ports are looked at one by one.
+/// Addresses beyond this many are not indexed; their ports are visited one by one.
 const MAX_ADDRESSES: usize = 64;
 
 /// Ports by family and local address of their owners.
@@ -15,11 +15,11 @@ pub(crate) struct Held {
     families: [PortSet; 2],
 }
 
-/// The set of a search that nothing is known about.
+/// The set of a search for which the index has no entry.
 static NOTHING: PortSet = PortSet::EMPTY;
 
 impl Held {
-    /// An owner of this address is on the port, or the last one has left.
+    /// Records that an owner of this address is on the port, or that the last one has left.
     pub(crate) fn put(&mut self, family: Family, addr: Ip, port: u16, inside: bool) {
         if inside {
             self.put_family(family, port, true);

@@ -5,7 +5,7 @@ use crate::bucket::conflict::{reuseport_match, uid_matches};
 use crate::bucket::{Bucket, Fastuid, Snapshot, frp};
 use crate::chooser::Chooser;
 use crate::conn::socket::Sock;
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use crate::profile::behaviour::{ReuseportMatch, Touch};
 
 /// Changes `fastreuse` and `fastreuseport` of a bucket for a socket that takes the port
@@ -17,7 +17,7 @@ use crate::profile::behaviour::{ReuseportMatch, Touch};
 /// * 4.11 to 4.13 took every owner but the first for the first, and from 6.8 on no owner counts as
 ///   the first, so that `fastreuse` stays 0.
 pub(crate) fn update_fastreuse<C: Chooser>(
-    rules: &Watched,
+    rules: &TrackedBehaviours,
     chooser: &mut C,
     sock: &Sock,
     bucket: &mut Bucket,
@@ -66,7 +66,7 @@ pub(crate) fn update_fastreuse<C: Chooser>(
 
 /// The same up to 4.10.
 fn update_fastreuse_by_owners<C: Chooser>(
-    rules: &Watched,
+    rules: &TrackedBehaviours,
     chooser: &mut C,
     sock: &Sock,
     bucket: &mut Bucket,

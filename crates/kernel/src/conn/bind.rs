@@ -12,7 +12,7 @@ use crate::conn::socket::{NONE, Sock, State};
 use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
 use crate::namespace::Namespace;
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use crate::profile::behaviour::{BindFamily, Scope, Touch, V6Foreign};
 use crate::tables::Tables;
 
@@ -33,7 +33,7 @@ pub(crate) enum Taken {
 pub(crate) enum BindVerdict {
     /// The port has no bucket.
     Free,
-    /// The socket joins the bucket, and its owners are not looked at.
+    /// The socket joins the bucket; its owners are not compared.
     Unchecked,
     /// The socket joins the bucket; no owner conflicts.
     Shares,
@@ -78,7 +78,7 @@ pub(crate) fn bind_may_use<C: Chooser>(
 
 /// bind() and listen(): the fast path, which joins a bucket without a look at its owners.
 pub(crate) fn joins_unchecked<C: Chooser>(
-    rules: &Watched,
+    rules: &TrackedBehaviours,
     chooser: &mut C,
     sock: &Sock,
     bucket: &Bucket,
@@ -137,7 +137,8 @@ impl<C: Chooser> Machine<C> {
         self.nss[usize::from(sock.ns)].devices |= dev != 0;
     }
 
-    /// The checks before a port is looked for. Returns the address that is really bound.
+    /// The checks before a port is selected (`inet_bind`, `inet6_bind`). Returns the address to
+    /// bind: old kernels take the wildcard where the family is wrong.
     fn check_bind(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
         let mut at = wanted.end;
         let sock = &self.socks[i];
@@ -168,48 +169,52 @@ impl<C: Chooser> Machine<C> {
         let privileged = at.port != 0 && sock.uid != 0 && at.port < first_free();
         let busy = sock.state != State::Close || sock.num != 0;
         let foreign = !self.may_bind(sock, n, at.ip);
-        if inet6 {
-            if at.ip.is_multicast() {
-                return self.refuse(Errno::EINVAL, Rule::BindNotLocal, path);
-            }
-            if privileged {
-                return self.refuse(Errno::EACCES, Rule::BindPrivileged, path);
-            }
-            if busy {
-                return self.refuse(Errno::EINVAL, Rule::BindAlreadyBound, path);
-            }
-            if at.ip.is_v4() && sock.v6only {
-                return self.refuse(Errno::EINVAL, Rule::BindMappedV6Only, path);
-            }
-            if at.ip.is_link_local6() {
-                let dev = if wanted.scope == 0 {
-                    sock.dev
-                } else {
-                    wanted.scope
-                };
-                match dev {
-                    0 => return self.refuse(Errno::EINVAL, Rule::LinkLocalWithoutScope, path),
-                    ETHERNET => self.bind_to_device(i, dev),
-                    // The addresses of a host are on its other interface.
-                    1 => return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path),
-                    _ => return self.refuse(Errno::ENODEV, Rule::BindNotLocal, path),
-                }
-            }
-            if foreign {
-                return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path);
-            }
-        } else {
-            if foreign {
-                return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path);
-            }
-            if privileged {
-                return self.refuse(Errno::EACCES, Rule::BindPrivileged, path);
-            }
-            if busy {
-                return self.refuse(Errno::EINVAL, Rule::BindAlreadyBound, path);
-            }
+        // inet_bind() checks the address before the port, inet6_bind() after it.
+        if !inet6 && foreign {
+            return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path);
+        }
+        if inet6 && at.ip.is_multicast() {
+            return self.refuse(Errno::EINVAL, Rule::BindNotLocal, path);
+        }
+        if privileged {
+            return self.refuse(Errno::EACCES, Rule::BindPrivileged, path);
+        }
+        if busy {
+            return self.refuse(Errno::EINVAL, Rule::BindAlreadyBound, path);
+        }
+        if inet6 && at.ip.is_v4() && sock.v6only {
+            return self.refuse(Errno::EINVAL, Rule::BindMappedV6Only, path);
+        }
+        if inet6 && at.ip.is_link_local6() {
+            self.bind_scope(i, wanted.scope, path)?;
+        }
+        if foreign {
+            return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path);
         }
         Ok(at)
+    }
+
+    /// Binds a socket to the interface of a link-local address: the one that the address names,
+    /// else the one that the socket is bound to.
+    ///
+    /// # Errors
+    /// `EINVAL` without an interface, `EADDRNOTAVAIL` if the address is on another interface,
+    /// `ENODEV` if there is none of this number.
+    fn bind_scope(&mut self, i: u32, scope: u16, path: &[&'static str]) -> Result<(), Errno> {
+        let dev = match scope {
+            0 => self.socks[i].dev,
+            named => named,
+        };
+        match dev {
+            0 => self.refuse(Errno::EINVAL, Rule::LinkLocalWithoutScope, path),
+            ETHERNET => {
+                self.bind_to_device(i, dev);
+                Ok(())
+            }
+            // The addresses of a host are on its other interface.
+            1 => self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path),
+            _ => self.refuse(Errno::ENODEV, Rule::BindNotLocal, path),
+        }
     }
 
     /// Returns `true` if the address is local or something allows to bind it all the same.

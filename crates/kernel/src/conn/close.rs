@@ -109,7 +109,7 @@ impl<C: Chooser> Machine<C> {
     /// port.
     ///
     /// # Errors
-    /// None that a process would see; the result is there for the shape of the call.
+    /// `EINVAL` for a handle whose socket is gone; none that a process would see.
     pub fn disconnect(&mut self, s: SockId) -> Result<(), Errno> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
@@ -301,6 +301,9 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// `accept()` by a process with this uid; the child belongs to it from now on.
+    ///
+    /// # Errors
+    /// `EINVAL` if the socket does not listen.
     pub fn accept(&mut self, s: SockId, uid: u32) -> Poll<Result<SockId, Errno>> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::EINVAL));
@@ -327,6 +330,9 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// `send()` of this many bytes; on this ideal connection all of them go out.
+    ///
+    /// # Errors
+    /// The socket's pending error once, else `EPIPE` if it is not connected or was shut down.
     pub fn send_bytes(&mut self, s: SockId, len: u32) -> Poll<Result<u32, Errno>> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::EPIPE));
@@ -355,6 +361,9 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// `recv()` of at most this many bytes; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// The socket's pending error once, else `ENOTCONN`; `EPERM` under `TCP_REPAIR`.
     pub fn recv_bytes(&mut self, s: SockId, len: u32) -> Poll<Result<u32, Errno>> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::ENOTCONN));

@@ -29,6 +29,11 @@ impl<C: Chooser> Machine<C> {
 
     /// `connect(to)` on a blocking socket. [`Poll::Pending`] means that the SYN is out and the call
     /// would block (a non-blocking socket returns `EINPROGRESS` here).
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` if ephemeral port selection finds no port, or if the 4-tuple of a bound
+    /// socket is in use; `EISCONN`, `ENETUNREACH`, `EINVAL`, `EAFNOSUPPORT`, `ECONNREFUSED`,
+    /// `ETIMEDOUT` as on a real kernel.
     pub fn connect(&mut self, s: SockId, to: impl Into<SockAddr>) -> Poll<Result<(), Errno>> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::EINVAL));
@@ -59,6 +64,10 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// The present result of a connect() that had to wait.
+    ///
+    /// # Errors
+    /// `ECONNREFUSED` or `ETIMEDOUT`, once, if the handshake failed; `ECONNABORTED` if the socket
+    /// was reset or closed since; `ENOTCONN` without a connect().
     pub fn connect_result(&mut self, s: SockId) -> Poll<Result<(), Errno>> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::ECONNABORTED));

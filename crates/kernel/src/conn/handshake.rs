@@ -11,7 +11,7 @@ use crate::conn::tuples::Tuple;
 use crate::machine::Machine;
 
 impl<C: Chooser> Machine<C> {
-    /// Answers a SYN for which there is no connection, if there is a listener with room for it
+    /// Answers a SYN that belongs to no connection, if a listener has room for it
     /// (`tcp_conn_request`).
     pub(crate) fn receive_syn(&mut self, ns: u16, syn: Segment) {
         let Some(listener) = self.find_listener(ns, syn.dst) else {

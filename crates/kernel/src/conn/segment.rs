@@ -24,14 +24,34 @@ pub enum SegKind {
     Refuse,
 }
 
-/// One segment on the wire.
+/// One segment on the wire. Callers carry it to the machine that has the address `dst`.
+///
+/// ```
+/// use fourtuple_kernel::{Family, Machine, Profile, SegKind, Seeded, State};
+/// use std::net::{IpAddr, SocketAddr};
+/// use std::task::Poll;
+///
+/// let kernel: Profile = "linux-6.18".parse()?;
+/// let mut host = Machine::new(kernel.behaviours, Seeded::new(1, "host"));
+/// let ns = host.add_namespace();
+/// host.add_address(ns, "10.0.0.1".parse::<IpAddr>()?);
+/// host.set_routed(ns, true);
+/// let socket = host.socket(ns, Family::Inet, 0);
+/// assert_eq!(host.connect(socket, "10.0.0.2:80".parse::<SocketAddr>()?), Poll::Pending);
+///
+/// let (ns, syn) = host.segment().ok_or("no SYN")?;
+/// assert_eq!(syn.kind, SegKind::Syn);
+/// host.deliver(ns, syn.reply(SegKind::SynAck));
+/// assert_eq!(host.state(socket), State::Established);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Sender.
     pub src: Endpoint,
     /// Receiver.
     pub dst: Endpoint,
-    /// Its kind.
+    /// The kind.
     pub kind: SegKind,
     /// The sender has received the receiver's FIN and acknowledges it.
     pub saw_fin: bool,

@@ -5,11 +5,11 @@ use crate::conn::segment::SegKind;
 use crate::conn::socket::{Sock, State};
 use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use crate::{Errno, Family, PortRange, ShortName, SockOpt};
 
 /// Returns `true` if the kernel knows the option for sockets of this family.
-fn is_known(rules: &Watched, family: Family, opt: SockOpt) -> bool {
+fn is_known(rules: &TrackedBehaviours, family: Family, opt: SockOpt) -> bool {
     match opt {
         SockOpt::ReusePort(_) => rules.reuseport(),
         SockOpt::AttachReuseportBpf(_) => rules.reuseport() && rules.reuseport_group_term(),
@@ -23,7 +23,7 @@ fn is_known(rules: &Watched, family: Family, opt: SockOpt) -> bool {
 }
 
 /// Sets an option that the kernel knows.
-fn apply(rules: &Watched, sock: &mut Sock, opt: SockOpt) -> Result<(), Errno> {
+fn apply(rules: &TrackedBehaviours, sock: &mut Sock, opt: SockOpt) -> Result<(), Errno> {
     match opt {
         SockOpt::ReuseAddr(on) => sock.reuse = u8::from(on),
         SockOpt::ReusePort(on) => sock.reuseport = on,
@@ -74,7 +74,11 @@ fn apply(rules: &Watched, sock: &mut Sock, opt: SockOpt) -> Result<(), Errno> {
 
 /// Ties a socket to an interface (`sock_setbindtodevice`, `sock_bindtoindex`). Only the name of an
 /// interface is looked up; any index is taken.
-fn bind_to_device(rules: &Watched, sock: &mut Sock, dev: Option<u16>) -> Result<(), Errno> {
+fn bind_to_device(
+    rules: &TrackedBehaviours,
+    sock: &mut Sock,
+    dev: Option<u16>,
+) -> Result<(), Errno> {
     if sock.uid != 0 && !rules.device_for_users() {
         return Err(Errno::EPERM);
     }

@@ -3,12 +3,19 @@
 use crate::Errno;
 use crate::Family;
 use crate::addr::{Endpoint, Ip};
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use crate::time::Time;
 use std::collections::VecDeque;
 use std::fmt;
 
-/// TCP states.
+/// TCP states, as the kernel names them.
+///
+/// ```
+/// use fourtuple_kernel::State;
+///
+/// assert_eq!(State::Established.name(), "ESTAB");
+/// assert_eq!(State::TimeWait.to_string(), "TIME-WAIT");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// `TCP_CLOSE`
@@ -223,7 +230,7 @@ impl Sock {
 
     /// The uid that port rules see (`sock_i_uid`): on kernels that read it from the file, a socket
     /// without one counts as root's.
-    pub(crate) fn uid_seen(&self, rules: &Watched) -> u32 {
+    pub(crate) fn uid_seen(&self, rules: &TrackedBehaviours) -> u32 {
         if self.has_file || rules.uid_kept() {
             self.uid
         } else {
@@ -235,8 +242,8 @@ impl Sock {
         self.cold.as_ref().map_or((0, 0), |c| c.range)
     }
 
-    /// The address that IPv4 code sees. A connect() from a mapped address to a native one has left the marker of native
-    /// addresses there (`tcp_v6_connect`).
+    /// The address that IPv4 code sees. A connect() from a mapped address to a native one has left
+    /// the marker of native addresses there (`tcp_v6_connect`).
     pub(crate) fn shadow4(&self) -> u32 {
         match self.unanswered {
             true => Ip::NATIVE,

@@ -88,7 +88,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// A segment for which there is no connection: for a listener, or answered by a reset.
+    /// A segment that belongs to no connection: for a listener, or answered by a reset.
     pub(crate) fn receive_unknown(&mut self, ns: u16, seg: Segment) {
         let key = Tuple::new(seg.dst, seg.src);
         if let Some(request) = self.ns(ns).requests.get(&key) {

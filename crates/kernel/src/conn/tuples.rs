@@ -1,11 +1,11 @@
 //! The established table by itself (`ehash`): owners by 4-tuple.
 //!
 //! Several owners may have one 4-tuple: one bound to a device leaves it to sockets of other
-//! devices. They are looked at as in a chain of the kernel's table, which a newcomer enters at the
+//! devices. They are visited as in a chain of the kernel's table, which a newcomer enters at the
 //! head (`__inet_hash`): the newest first, however many entries the table has room for.
 //!
 //! An entry has its whole 4-tuple, the two addresses as the number of their pair: neither a lookup
-//! nor a growing table has to look at a socket. Neighbouring ports of a pair are neighbours in the
+//! nor a growing table has to read a socket. Neighbouring ports of a pair are neighbours in the
 //! table, so that a search that goes from port to port stays on the same few pages of memory,
 //! however large the table is.
 

@@ -19,17 +19,17 @@ use crate::port::select_connect::{Order, connect_may_use};
 use crate::port::set::{Run, ports_of, runs_by_one};
 use crate::port::{Verdict, port_range};
 use crate::profile::behaviour::BindScan;
-use crate::profile::{Behaviours, Watched};
+use crate::profile::{Behaviours, TrackedBehaviours};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kernel functions that a call goes through, outermost first, up to the place where its port
 /// is decided.
 #[must_use]
 pub fn call_path(b: &Behaviours, op: &str, family: Family, bound: bool) -> Vec<&'static str> {
-    path_of(&Watched::new(*b), op, family, bound)
+    path_of(&TrackedBehaviours::new(*b), op, family, bound)
 }
 
-fn path_of(b: &Watched, op: &str, family: Family, bound: bool) -> Vec<&'static str> {
+fn path_of(b: &TrackedBehaviours, op: &str, family: Family, bound: bool) -> Vec<&'static str> {
     let v4 = family == Family::Inet;
     let mut path = Vec::new();
     match op {
@@ -245,7 +245,7 @@ impl<C: Chooser> Machine<C> {
         let s = &self.socks[sk];
         let ns = s.ns;
         let place = self.ns(ns).destinations.place(Destination::of(s));
-        // With sockets that are bound to devices it matters who asks.
+        // With sockets that are bound to devices, the answer depends on the connecting socket.
         let place = place.filter(|_| !self.ns(ns).devices);
         // Sets of ports give most reasons; their sums are added up at the end.
         let [mut reserved, mut fastreuse, mut in_use, mut time_wait] = [0; 4];

@@ -11,6 +11,13 @@ use std::fmt;
 macro_rules! rules {
     ($($variant:ident = $name:literal, $text:literal;)*) => {
         /// A rule of the model, by the name that outcomes and tests use.
+        ///
+        /// ```
+        /// use fourtuple_kernel::Rule;
+        ///
+        /// assert_eq!(Rule::ConnectSkipFastreuse.name(), "connect.skip-bucket-fastreuse");
+        /// assert!(Rule::ConnectSkipFastreuse.text().starts_with("Every port of the range"));
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Rule {
@@ -27,7 +34,7 @@ macro_rules! rules {
                 match self { $(Rule::$variant => $name,)* }
             }
 
-            /// One sentence for people.
+            /// The rule as one sentence.
             #[must_use]
             pub const fn text(self) -> &'static str {
                 match self { $(Rule::$variant => $text,)* }
@@ -74,7 +81,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// The reason why ephemeral port selection skipped a port.
+/// The reason why ephemeral port selection skipped a port. See [`Refusal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum PortVerdict {
@@ -90,7 +97,7 @@ pub enum PortVerdict {
     Conflict,
     /// bind() before sharing existed: any bucket at all blocks the port.
     HasBucket,
-    /// The port was never looked at (odd-sized ranges lose one per search).
+    /// The port was not visited (a search of an odd-sized range leaves one out).
     NotVisited,
 }
 
@@ -110,7 +117,7 @@ impl PortVerdict {
     }
 }
 
-/// One port of a search, with the state of its bucket at that moment.
+/// One port of a search, with the state of its bucket at that moment. See [`Refusal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PortRefusal {
@@ -124,7 +131,31 @@ pub struct PortRefusal {
     pub owners: Vec<String>,
 }
 
-/// The reason of a failed call.
+/// The reason of a failed call, from [`Machine::take_refusal`](crate::Machine::take_refusal).
+///
+/// ```
+/// use fourtuple_kernel::{Errno, Family, Machine, PortVerdict, Profile, Rule, Seeded};
+/// use std::net::SocketAddr;
+///
+/// let kernel: Profile = "linux-6.18".parse()?;
+/// let mut host = Machine::new(kernel.behaviours, Seeded::new(1, "host"));
+/// let ns = host.add_namespace();
+/// host.sysctl(ns, "net.ipv4.ip_local_port_range", "40000 40001")?;
+/// host.set_explain(true);
+/// let at: SocketAddr = "127.0.0.1:0".parse()?;
+/// for _ in 0..2 {
+///     let socket = host.socket(ns, Family::Inet, 0);
+///     host.bind(socket, at)?;
+/// }
+///
+/// let third = host.socket(ns, Family::Inet, 0);
+/// assert_eq!(host.bind(third, at), Err(Errno::EADDRINUSE));
+/// let refusal = host.take_refusal().ok_or("no reason")?;
+/// assert_eq!(refusal.rule, Rule::BindNoFreePort);
+/// assert_eq!(refusal.counts[&PortVerdict::Conflict], 2);
+/// assert_eq!(refusal.ports[0].bucket, Some((0, 0)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -134,7 +165,7 @@ pub struct Refusal {
     pub rule: Rule,
     /// Kernel functions from the system call to the place of the decision.
     pub path: Vec<&'static str>,
-    /// Ports looked at by a search, 0 if there was none.
+    /// The number of ports that a search visited; 0 without a search.
     pub tried: u32,
     /// The number of refused ports by reason.
     pub counts: BTreeMap<PortVerdict, u32>,

@@ -9,6 +9,14 @@ use crate::profile::{self, Behaviours};
 use std::fmt::Write as _;
 
 /// A kernel function and its counterpart in the model.
+///
+/// ```
+/// use fourtuple_kernel::source_map::FUNCTIONS;
+///
+/// let f = FUNCTIONS.iter().find(|f| f.name == "inet_csk_get_port").ok_or("not modelled")?;
+/// assert_eq!((f.file, f.place), ("conn/bind.rs", "bind_may_use"));
+/// # Ok::<(), &str>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct KernelFunction {
@@ -32,7 +40,7 @@ impl KernelFunction {
     /// The behaviours in which kernels differ here.
     #[must_use]
     pub fn behaviours(&self) -> Vec<&'static str> {
-        let rows = profile::changes::BASE.rows();
+        let rows = profile::all()[0].behaviours.rows();
         let here = rows
             .iter()
             .filter(|row| row.function.split(" / ").any(|name| name == self.name));

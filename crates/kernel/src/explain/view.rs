@@ -10,12 +10,28 @@ use crate::time_wait::timer::own_timer_fires;
 use std::fmt;
 
 /// A bind bucket.
+///
+/// ```
+/// use fourtuple_kernel::{Family, Machine, Profile, Seeded};
+/// use std::net::SocketAddr;
+///
+/// let kernel: Profile = "rhel-6.5".parse()?;
+/// let mut host = Machine::new(kernel.behaviours, Seeded::new(1, "host"));
+/// let ns = host.add_namespace();
+/// let binder = host.socket(ns, Family::Inet, 0);
+/// host.bind(binder, "127.0.0.1:40000".parse::<SocketAddr>()?)?;
+///
+/// let bucket = host.bucket(ns, 40000).ok_or("no bucket")?;
+/// assert_eq!((bucket.fastreuse, bucket.fastreuseport), (0, 0));
+/// assert!(bucket.blocks_connect());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BucketView {
     /// The port.
     pub port: u16,
-    /// -1, 0 or 1; see the crate's documentation.
+    /// -1, 0 or 1: the three values of the crate's documentation.
     pub fastreuse: i8,
     /// -1, 0, 1 or 2.
     pub fastreuseport: i8,
@@ -31,7 +47,21 @@ impl BucketView {
     }
 }
 
-/// A socket, also one in TIME-WAIT.
+/// A socket or a TIME-WAIT socket. Displays as a line of `ss`.
+///
+/// ```
+/// use fourtuple_kernel::{Family, Machine, Profile, Seeded};
+/// use std::net::SocketAddr;
+///
+/// let kernel: Profile = "linux-6.18".parse()?;
+/// let mut host = Machine::new(kernel.behaviours, Seeded::new(1, "host"));
+/// let ns = host.add_namespace();
+/// let listener = host.socket(ns, Family::Inet, 0);
+/// host.bind(listener, "127.0.0.1:80".parse::<SocketAddr>()?)?;
+/// host.listen(listener, 8)?;
+/// assert_eq!(host.sockets(ns)[0].to_string(), "LISTEN      127.0.0.1:80           *");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct SocketView {
@@ -39,9 +69,9 @@ pub struct SocketView {
     pub local: Endpoint,
     /// Remote end of a connection.
     pub remote: Option<Endpoint>,
-    /// TCP state.
+    /// The TCP state.
     pub state: State,
-    /// Owner's uid; `None` for a TIME-WAIT socket.
+    /// The uid of its owner; `None` for a TIME-WAIT socket.
     pub uid: Option<u32>,
     /// The end of a TIME-WAIT socket.
     pub expires: Option<Time>,

@@ -3,7 +3,7 @@
 use super::{Belief, End, Op, Seen};
 use crate::chooser::{Chooser, Seeded};
 use crate::machine::Machine;
-use crate::profile::{Asked, Behaviours};
+use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 
 /// How long a call takes: about as long as on a real kernel, so that none is made at the same moment as the one before.
@@ -37,8 +37,8 @@ impl Player {
 
     /// Which behaviours have been looked at.
     #[must_use]
-    pub fn asked(&self) -> Asked {
-        self.kernel.machine.asked()
+    pub fn observed_flags(&self) -> FlagSet {
+        self.kernel.machine.observed_flags()
     }
 
     /// Out of how many ports a call chose one, the most there have been: the range of a bind() to port 0, or of a listen() or connect()

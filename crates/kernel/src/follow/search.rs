@@ -2,7 +2,7 @@
 
 use super::script::Timers;
 use super::{Belief, MAX_SOCKETS_KEPT, Mentions, Op, SOCKETS_PER_UNIT, Script, Seen};
-use crate::profile::Asked;
+use crate::profile::FlagSet;
 use crate::time::Time;
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(super) struct Search<'a> {
     pub(super) mentions: Option<&'a Mentions>,
     pub(super) work: u64,
     pub(super) tried: u64,
-    pub(super) asked: Asked,
+    pub(super) asked: FlagSet,
     /// The states after the call that explain the answer.
     pub(super) next: Vec<Belief>,
     /// Their fingerprints.
@@ -59,7 +59,7 @@ impl<'a> Search<'a> {
             mentions: None,
             work: 0,
             tried: 0,
-            asked: Asked::default(),
+            asked: FlagSet::default(),
             next: Vec::new(),
             marks: BTreeSet::new(),
             sockets: 0,
@@ -147,7 +147,7 @@ impl<'a> Search<'a> {
         *after.machine.chooser_mut() = script;
         after.machine.advance(start);
         let answer = after.call(self.op, at, self.seen);
-        self.asked = self.asked.and(after.machine.asked());
+        self.asked = self.asked.union(after.machine.observed_flags());
         let script = std::mem::take(after.machine.chooser_mut());
         Ok(Trial {
             explains: answer == *self.seen,

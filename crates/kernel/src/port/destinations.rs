@@ -1,4 +1,4 @@
-//! Which local ports are in use towards one destination, as bits.
+//! The local ports in use towards one destination, as bits.
 //!
 //! Kept only for destinations whose ports a connect() search has often found taken, so that the
 //! next search skips them a word at a time instead of asking the established table for each.

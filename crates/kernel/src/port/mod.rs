@@ -10,7 +10,7 @@ mod tests;
 use crate::conn::socket::Sock;
 use crate::explain::reason::PortVerdict;
 use crate::namespace::Namespace;
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use std::collections::BTreeMap;
 
 /// The memory of earlier searches, for all namespaces of a machine.
@@ -37,7 +37,7 @@ pub(crate) enum Verdict {
 
 /// The range that ephemeral ports of a socket come from (`inet_sk_get_local_port_range`): each end
 /// of `IP_LOCAL_PORT_RANGE` counts only if it lies inside the namespace's range.
-pub(crate) fn port_range(ns: &Namespace, sock: &Sock, rules: &Watched) -> (u16, u16) {
+pub(crate) fn port_range(ns: &Namespace, sock: &Sock, rules: &TrackedBehaviours) -> (u16, u16) {
     let (mut low, mut high) = ns.values.range(rules);
     let (want_low, want_high) = sock.range();
     if (want_low, want_high) != (0, 0) && rules.local_port_range_option() {

@@ -19,7 +19,7 @@ use crate::conn::socket::Sock;
 use crate::explain::reason::PortVerdict;
 use crate::machine::Machine;
 use crate::port::set::{Passed, PortSet, Run, runs_by_one, runs_by_two};
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use crate::profile::behaviour::{Bhash2, BindScan, HalfRange, PairRule};
 use crate::tables::Tables;
 
@@ -60,7 +60,7 @@ pub(crate) fn bind_may_select(t: &Tables<'_>, sk: u32, port: u16, mode: Mode) ->
 }
 
 /// Returns `true` if bind() to port 0 may take a port that has a bucket: from 3.3 on.
-pub(crate) fn selection_shares(rules: &Watched) -> bool {
+pub(crate) fn selection_shares(rules: &TrackedBehaviours) -> bool {
     rules.bind_scan() != BindScan::Sequential || rules.bind_shares()
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn certain_conflicts<'a>(t: &Tables<'a>, sk: u32, mode: Mode) -> [&'a
 }
 
 /// Returns `true` if a `SO_REUSEADDR` binder searches the lower half of the range first.
-fn searches_halves(rules: &Watched, sock: &Sock) -> bool {
+fn searches_halves(rules: &TrackedBehaviours, sock: &Sock) -> bool {
     sock.reuse != 0
         && match rules.half_range() {
             HalfRange::No => false,

@@ -14,7 +14,7 @@ use crate::explain::reason::{PortVerdict, Refusal};
 use crate::machine::Machine;
 use crate::port::destinations::{Destination, Destinations};
 use crate::port::set::{Passed, Run, WORDS, ports_of, runs_by_one, runs_by_two};
-use crate::profile::Watched;
+use crate::profile::TrackedBehaviours;
 use crate::profile::behaviour::{ConnectScan, Perturb};
 use crate::tables::Tables;
 use crate::time::{SEC, Time};
@@ -414,7 +414,7 @@ impl Ports {
     /// The start of a search: keyed hash plus hint or cell.
     fn start<C: Chooser>(
         &mut self,
-        rules: &Watched,
+        rules: &TrackedBehaviours,
         chooser: &mut C,
         s: &Sock,
         now: Time,
@@ -465,7 +465,7 @@ impl Ports {
 
     /// The distance that searches have moved the starts of later ones, on a machine whose hashes are
     /// all 0.
-    pub(crate) fn start_moved(&self, rules: &Watched) -> u32 {
+    pub(crate) fn start_moved(&self, rules: &TrackedBehaviours) -> u32 {
         match rules.perturb() {
             Perturb::Hint => self.hint,
             _ => self.cells.get(&0).copied().unwrap_or(0),
@@ -478,7 +478,13 @@ impl Ports {
     }
 
     /// Moves the start of later searches after a success.
-    fn advance<C: Chooser>(&mut self, rules: &Watched, chooser: &mut C, start: Start, steps: u32) {
+    fn advance<C: Chooser>(
+        &mut self,
+        rules: &TrackedBehaviours,
+        chooser: &mut C,
+        start: Start,
+        steps: u32,
+    ) {
         match rules.perturb() {
             Perturb::Hint => {
                 let add = match rules.connect_scan() {

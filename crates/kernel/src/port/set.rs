@@ -22,9 +22,9 @@ struct Bits {
 /// A summary of full words, for the ports of one parity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Full {
-    /// Which words have all of them, a group of words to a value.
+    /// The words that have all of them, as bits, a group of words to a value.
     words: [u64; GROUPS],
-    /// Which groups have full words only.
+    /// The groups that have full words only, as bits.
     groups: u16,
 }
 
@@ -223,7 +223,7 @@ impl Run {
             return None;
         }
         let begin = begin + 1;
-        // Groups and words that the summaries know to be full are not looked at.
+        // Groups and words that are full by the summaries are skipped.
         let certain = |of_last: u64| if except.is_none() { of_last } else { 0 };
         let full = a.full_groups(lanes) | b.full_groups(lanes) | c.full_groups(lanes);
         let full = u64::from(full) | certain(u64::from(d.full_groups(lanes)));

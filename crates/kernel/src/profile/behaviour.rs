@@ -1,291 +1,49 @@
 //! The table of behaviours in which kernels differ.
 //!
 //! Every rule of the model that is not the same on all kernels is one field here, with the kernel
-//! function that it stands for. Algorithms look at these fields and never at a version number.
+//! function that it stands for. Algorithms read these fields and never a version number.
 
-use super::asked::{Asked, Watched};
-use crate::Errno;
-use std::fmt;
+use super::flags::{FlagSet, TrackedBehaviours};
+use super::values::Value;
 
-/// A value that a behaviour can have.
-pub trait Value: Copy + PartialEq + fmt::Debug + 'static {
-    /// How people see it.
-    fn show(&self) -> String;
-    /// Every other value it could have, used to show that each behaviour matters.
-    fn alternatives(&self) -> Vec<Self>;
-}
-
-impl Value for bool {
-    fn show(&self) -> String {
-        if *self { "yes" } else { "no" }.to_owned()
-    }
-    fn alternatives(&self) -> Vec<Self> {
-        vec![!*self]
-    }
-}
-
-impl Value for u16 {
-    fn show(&self) -> String {
-        self.to_string()
-    }
-    fn alternatives(&self) -> Vec<Self> {
-        vec![if *self == 61000 { 60999 } else { 61000 }]
-    }
-}
-
-impl Value for u32 {
-    fn show(&self) -> String {
-        self.to_string()
-    }
-    fn alternatives(&self) -> Vec<Self> {
-        vec![self.wrapping_mul(2).max(1)]
-    }
-}
-
-macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-        impl Value for $name {
-            fn show(&self) -> String {
-                match self { $($name::$variant => $text,)* }.to_owned()
-            }
-            fn alternatives(&self) -> Vec<Self> {
-                [$($name::$variant,)*].into_iter().filter(|v| v != self).collect()
-            }
-        }
-    };
-}
-
-choice! {
-    /// What `bind()` does with an address of another family than the socket's.
-    BindFamily {
-        /// The family is not looked at; the bytes are taken as an IPv4 address.
-        Ignored = "not checked",
-        /// `EINVAL`
-        Invalid = "EINVAL",
-        /// `EAFNOSUPPORT`
-        NoSupport = "EAFNOSUPPORT",
-    }
-}
-
-choice! {
-    /// How an automatic port (bind to port 0, listen without bind) is searched.
-    BindScan {
-        /// One pass upwards from a random start over the whole (half) range.
-        Sequential = "one pass from a random start",
-        /// Odd offsets, then even ones; remembers the shareable bucket with the fewest owners.
-        ParityShare = "odd offsets, then even ones; shares a SO_REUSEADDR port when the first pass finds none",
-        /// Odd offsets, then even ones; never shares with an overlapping owner.
-        Parity = "odd offsets, then even ones",
-    }
-}
-
-choice! {
-    /// Whether a `SO_REUSEADDR` socket searches the lower half of the range first.
-    HalfRange {
-        /// It does not.
-        No = "no",
-        /// Any non-zero `sk_reuse`.
-        AnyReuse = "yes, also under TCP_REPAIR",
-        /// `sk_reuse == 1` only.
-        Reuse = "yes",
-    }
-}
-
-choice! {
-    /// The question that two sockets' options decide (`inet_csk_bind_conflict`).
-    PairRule {
-        /// One mode: `SO_REUSEADDR` on both and not listening shares.
-        Single = "SO_REUSEADDR on both and not listening shares, also for automatic ports",
-        /// A strict mode for automatic ports and a relaxed one for explicit ports.
-        StrictRelaxed = "strict for automatic ports, relaxed for explicit ones",
-        /// As above, and `SO_REUSEPORT` does not help automatic ports.
-        ReuseportExplicitOnly = "as strict/relaxed, and SO_REUSEPORT never helps automatic ports",
-        /// Decided separately for pairs where both have `SO_REUSEADDR`.
-        Split = "split into a SO_REUSEADDR and a SO_REUSEPORT question",
-    }
-}
-
-choice! {
-    /// How a bucket's `fastreuse` and `fastreuseport` change when a binder joins.
-    Touch {
-        /// Counts owners; a fast-path joiner changes nothing.
-        Owners = "by slow-path binders only",
-        /// The emptiness test is the wrong way round (fixed later).
-        Inverted = "with the emptiness test inverted",
-        /// Every binder; the first one sets the values.
-        Every = "by every binder",
-        /// Every binder, but nobody is ever first.
-        NeverFirst = "by every binder, none counting as the first",
-    }
-}
-
-choice! {
-    /// When a `SO_REUSEPORT` binder may skip the owners (`sk_reuseport_match`).
-    ReuseportMatch {
-        /// Same uid is enough.
-        Uid = "same uid",
-        /// Same uid, and a strict snapshot must equal the address or either be a wildcard.
-        SnapshotEitherWild = "same uid; a strict snapshot matches equal or wildcard addresses",
-        /// As above, but a wildcard newcomer does not match a specific snapshot.
-        SnapshotCovers = "same uid; a strict snapshot must cover the address",
-    }
-}
-
-choice! {
-    /// How connect() walks the range (`__inet_hash_connect`).
-    ConnectScan {
-        /// One by one, from the one after the start.
-        FromNext = "one by one from the hint",
-        /// One by one, from a start whose offset is even.
-        EvenStart = "one by one from an even offset",
-        /// Even offsets first, then odd ones.
-        Parity = "even offsets, then odd ones",
-    }
-}
-
-choice! {
-    /// What moves the start of a connect() search between calls.
-    Perturb {
-        /// One counter for the whole machine.
-        Hint = "one machine-wide hint",
-        /// 256 counters chosen by the hash.
-        Cells256 = "256 cells",
-        /// 65536 counters chosen by the hash, which changes every ten seconds.
-        Cells65536 = "65536 cells, hash renewed every 10 s",
-    }
-}
-
-choice! {
-    /// When tcp_tw_reuse counts as on (`tcp_twsk_unique`).
-    TwReuse {
-        /// Any non-zero value.
-        NonZero = "any non-zero value",
-        /// 1, or 2 for loopback connections.
-        Loopback = "1, or 2 for loopback connections",
-    }
-}
-
-choice! {
-    /// How old a TIME-WAIT must be for the connect() search to take it over.
-    TwAge {
-        /// More than one whole second of the wall clock.
-        OverOneSecond = "more than 1 in whole seconds",
-        /// The next whole second has begun.
-        NextSecond = "the next whole second",
-        /// `tcp_tw_reuse_delay` milliseconds since TIME-WAIT began.
-        Millis = "tcp_tw_reuse_delay milliseconds",
-    }
-}
-
-choice! {
-    /// What ends a TIME-WAIT.
-    TwTimer {
-        /// A wheel of eight slots of 7.5 s for the whole machine.
-        SlotWheel = "machine-wide wheel of 7.5 s slots",
-        /// As above; a slot with more than 202 entries delays the others by 1 s, not 7.5 s.
-        SlotWheelQuick = "machine-wide wheel of 7.5 s slots, quick overflow",
-        /// One timer each, exact to the jiffy.
-        Exact = "one timer each, exact to the jiffy",
-        /// One timer each, rounded up to the timer wheel's granularity.
-        Grid = "one timer each, on the timer wheel's grid",
-    }
-}
-
-choice! {
-    /// Which owners a bind() to a specific address is compared with, and how the families mix.
-    Bhash2 {
-        /// One list of owners per port.
-        None = "one owner list per port",
-        /// Second table; wildcards of the same family only; TIME-WAIT not in it.
-        SameFamilyNoTw = "by address; same-family wildcards; TIME-WAIT not seen",
-        /// Second table; wildcards of the same family only.
-        SameFamily = "by address; same-family wildcards",
-        /// An `AF_INET` binder also sees `::`.
-        InetSeesAny6 = "by address; AF_INET also sees ::",
-        /// An `AF_INET` binder also sees `::` and `::ffff:0.0.0.0`.
-        InetSeesMapped = "by address; AF_INET also sees :: and ::ffff:0.0.0.0",
-        /// All wildcards that overlap; ipv6only owners of `::` are not skipped for mapped binders.
-        Unified = "by address in one family",
-        /// All wildcards that overlap.
-        UnifiedV6Only = "by address in one family, IPV6_V6ONLY respected for mapped binders",
-        /// As above, but a mapped binder misses a wildcard entry that an `AF_INET6` socket made.
-        CreatorFamily = "by address in one family, wildcard entries keep their creator's family",
-    }
-}
-
-choice! {
-    /// Which options let `bind()` take an IPv6 address that is not local.
-    V6Foreign {
-        /// None.
-        None = "none",
-        /// `IP_TRANSPARENT`.
-        Transparent = "IP_TRANSPARENT",
-        /// `IP_TRANSPARENT` and `IP_FREEBIND`.
-        Freebind = "IP_TRANSPARENT, IP_FREEBIND",
-        /// The sysctl `ip_nonlocal_bind` as well.
-        Sysctl = "IP_TRANSPARENT, IP_FREEBIND, ip_nonlocal_bind",
-    }
-}
-
-choice! {
-    /// What connect() from an IPv4 address that the host does not have answers.
-    ForeignSource {
-        /// `EINVAL`
-        Invalid = "EINVAL",
-        /// `ENETUNREACH`
-        Unreachable = "ENETUNREACH",
-    }
-}
-
-impl ForeignSource {
-    /// The answer.
-    #[must_use]
-    pub const fn errno(self) -> Errno {
-        match self {
-            ForeignSource::Invalid => Errno::EINVAL,
-            ForeignSource::Unreachable => Errno::ENETUNREACH,
-        }
-    }
-}
-
-choice! {
-    /// Where a sysctl lives.
-    Scope {
-        /// The kernel does not have it.
-        Absent = "absent",
-        /// One value for the machine, shown in every network namespace.
-        Machine = "machine-wide",
-        /// One value for the machine, shown in the first network namespace only.
-        MachineHidden = "machine-wide, first namespace only",
-        /// The first namespace's value, which is written and read in all of them; `bind()` in any other finds the default.
-        FirstOnly = "shown per namespace, effective in the first only",
-        /// One value for each network namespace.
-        Netns = "per namespace",
-    }
-}
+pub use super::values::{
+    Bhash2, BindFamily, BindScan, ConnectScan, ForeignSource, HalfRange, PairRule, Perturb,
+    ReuseportMatch, Scope, Touch, TwAge, TwReuse, TwTimer, V6Foreign,
+};
 
 macro_rules! behaviours {
     ($($(#[doc = $doc:literal])* $field:ident : $ty:ty, $func:literal;)*) => {
-        /// Everything in which the modelled kernels differ.
+        /// Everything in which the modelled kernels differ: one field for each behaviour.
+        ///
+        /// Tests of a rule start from a real kernel and change one field:
+        ///
+        /// ```
+        /// use fourtuple_kernel::Profile;
+        ///
+        /// let [old, new]: [Profile; 2] = ["linux-6.17".parse()?, "linux-6.18".parse()?];
+        /// assert_eq!(old.behaviours.differing(&new.behaviours), ["recompute_on_release"]);
+        ///
+        /// let mut behaviours = old.behaviours;
+        /// behaviours.recompute_on_release = true;
+        /// assert_eq!(behaviours, new.behaviours);
+        /// # Ok::<(), fourtuple_kernel::profile::UnknownProfile>(())
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[non_exhaustive]
         pub struct Behaviours {
             $($(#[doc = $doc])* pub $field: $ty,)*
         }
 
-        /// One row of the behaviour table, as people see it.
+        /// One row of [`Behaviours::rows`].
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Row {
             /// Name of the behaviour, the field's name.
             pub name: &'static str,
-            /// What it is about.
+            /// The rule that it decides, as a phrase.
             pub about: &'static str,
             /// The kernel function that it stands for.
             pub function: &'static str,
-            /// Its value.
+            /// Its value in words.
             pub value: String,
         }
 
@@ -293,7 +51,7 @@ macro_rules! behaviours {
             /// Names of all behaviours, in the table's order.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($field),)*];
 
-            /// The table for people.
+            /// The table in words, in its order.
             #[must_use]
             pub fn rows(&self) -> Vec<Row> {
                 vec![$(Row {
@@ -312,11 +70,10 @@ macro_rules! behaviours {
                 names
             }
 
-            /// Whether two kernels are alike in all behaviours of a set.
+            /// Returns `true` if two kernels have the same values of all flags of a set.
             #[must_use]
-            pub fn alike(&self, other: &Behaviours, in_all_of: Asked) -> bool {
-                $((self.$field == other.$field
-                    || !in_all_of.has(Place::$field as u32)))&&*
+            pub fn agrees_on(&self, other: &Behaviours, flags: FlagSet) -> bool {
+                $((self.$field == other.$field || !flags.contains(Flag::$field)))&&*
             }
 
             /// A copy with one behaviour as another kernel has it. An unknown name changes nothing.
@@ -340,19 +97,19 @@ macro_rules! behaviours {
             }
         }
 
-        /// Places in the table.
+        /// A behaviour by its place in the table.
         #[allow(non_camel_case_types)]
         #[derive(Clone, Copy)]
-        enum Place { $($field,)* }
+        pub(super) enum Flag { $($field,)* }
 
-        // A set of behaviours is one word.
+        // A `FlagSet` is one word.
         const _: () = assert!(Behaviours::NAMES.len() <= 64);
 
-        impl Watched {
+        impl TrackedBehaviours {
             $(
                 #[inline]
                 pub(crate) fn $field(&self) -> $ty {
-                    self.ask(Place::$field as u32).$field
+                    self.read(Flag::$field).$field
                 }
             )*
         }
@@ -426,9 +183,9 @@ behaviours! {
     tw_copies_reuseport: bool, "tcp_time_wait";
     /// what tcp_tw_reuse values mean
     tw_reuse: TwReuse, "tcp_twsk_unique";
-    /// the connect() search never takes over a FIN_WAIT2 stand-in
+    /// the connect() search never replaces a TIME-WAIT socket in state FIN_WAIT2
     tw_reuse_not_fin_wait2: bool, "tcp_twsk_unique";
-    /// age from which the connect() search may take over a TIME-WAIT
+    /// age from which the connect() search may replace a TIME-WAIT socket
     tw_age: TwAge, "tcp_twsk_unique";
     /// the time stamp of the last segment is monotonic, so 0 in the first second after boot
     tw_stamp_monotonic: bool, "tcp_twsk_unique";
@@ -454,7 +211,8 @@ behaviours! {
     syn_mute: bool, "tcp_validate_incoming";
     /// default upper end of ip_local_port_range
     range_high: u16, "sysctl_local_ports";
-    /// shutdown() before the connection was there sends its FIN once a SYN that came in has opened it
+    /// shutdown() before the connection was there sends its FIN once a SYN that came in has opened
+    /// it
     shutdown_after_handshake: bool, "tcp_rcv_state_process";
     /// any user may bind a socket to a device, once
     device_for_users: bool, "sock_setbindtodevice";

@@ -1,110 +1,33 @@
-//! When each behaviour changed: mainline kernels from 2.6.32 on, with the long-term branches that
-//! took a change later as a backport.
+//! The date of every change of behaviour: mainline kernels after 2.6.32, with the stable branches
+//! that took a change later as a backport.
 
 use super::behaviour::*;
+use super::release::{Release, release};
 
-/// A kernel release: major, minor, and the stable release (for 2.6.x kernels `(2, 6, x, y)` is
-/// written as major 2, minor 600 + x).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Release {
-    /// Major version.
-    pub major: u16,
-    /// Minor version; 632 is 2.6.32.
-    pub minor: u16,
-    /// Stable release.
-    pub patch: u16,
-}
-
-/// Shorthand for a release.
-#[must_use]
-pub const fn release(major: u16, minor: u16, patch: u16) -> Release {
-    Release {
-        major,
-        minor,
-        patch,
-    }
-}
-
-/// One dated change.
+/// One dated change of behaviour.
+#[non_exhaustive]
 pub struct Change {
-    /// First mainline release with it.
+    /// The first mainline release with it; of `u16::MAX`, if only stable branches have it.
     pub since: Release,
-    /// Stable branches that have it from a release on.
+    /// The stable branches that have it, each from a release on.
     pub backports: &'static [Release],
-    /// What changed, in the upstream commit's terms.
+    /// The change, in the upstream commit's terms.
     pub what: &'static str,
-    /// The change itself.
-    pub apply: fn(&mut Behaviours),
+    /// Sets the behaviours that changed.
+    pub(super) apply: fn(&mut Behaviours),
 }
 
-/// Linux 2.6.32, where the table starts.
-pub const BASE: Behaviours = Behaviours {
-    bind_family: BindFamily::Ignored,
-    bind_scan: BindScan::Sequential,
-    bind_shares: false,
-    half_range: HalfRange::No,
-    bsockets_check: false,
-    rescan_any_uid: false,
-    fastuid_zeroed: false,
-    pair_rule: PairRule::Single,
-    pair_rule_v6_strict: false,
-    close_conflicts: false,
-    reuseport_group_term: false,
-    reuseport: false,
-    force_reuse: false,
-    touch: Touch::Owners,
-    reuseport_match: ReuseportMatch::Uid,
-    autobind_reuse: false,
-    reserved_ports: Scope::Absent,
-    bind_address_no_port: false,
-    local_port_range_option: false,
-    local_port_range_step_one: false,
-    connect_scan: ConnectScan::FromNext,
-    perturb: Perturb::Hint,
-    connect_resets_address: false,
-    source_preferred: false,
-    mapped_source_refused: false,
-    foreign_source: ForeignSource::Invalid,
-    bhash2: Bhash2::None,
-    recompute_on_release: false,
-    child_counted: false,
-    uid_kept: false,
-    v6only_before_check: false,
-    tw_copies_reuseport: false,
-    tw_reuse: TwReuse::NonZero,
-    tw_reuse_not_fin_wait2: false,
-    tw_age: TwAge::OverOneSecond,
-    tw_stamp_monotonic: false,
-    fin_ack_stamped: true,
-    tw_timer: TwTimer::SlotWheel,
-    timer_slack: false,
-    hz: 1000,
-    delayed_ack_ms: 4,
-    syn_rto_ms: 3000,
-    syn_linear: 0,
-    rto_max_setting: false,
-    syn_quick_retry: false,
-    syn_mute: false,
-    shutdown_after_handshake: false,
-    device_for_users: false,
-    bind_to_index: false,
-    range_high: 61000,
-    range_scope: Scope::Machine,
-    range_above_unprivileged: false,
-    nonlocal_bind_scope: Scope::Machine,
-    unprivileged_port_scope: Scope::Absent,
-    tw_reuse_scope: Scope::Machine,
-    tw_recycle_scope: Scope::Machine,
-    timestamps_scope: Scope::Machine,
-    fin_timeout_scope: Scope::Machine,
-    max_tw_scope: Scope::Machine,
-    rfc1337_scope: Scope::Machine,
-    port_step_width: false,
-    somaxconn: 128,
-    v6_foreign_bind: V6Foreign::None,
-};
-
-/// All changes, oldest first. A profile is [`BASE`] with every change up to its release.
+/// All changes, oldest first. A mainline kernel has every change up to its release.
+///
+/// ```
+/// use fourtuple_kernel::profile::CHANGES;
+///
+/// let what = "tcp: avoid reusing FIN_WAIT2 when trying to find port in connect() process";
+/// let change = CHANGES.iter().find(|change| change.what == what).ok_or("unknown")?;
+/// assert_eq!(change.since.to_string(), "6.12");
+/// assert_eq!(change.backports[0].to_string(), "5.10.262");
+/// # Ok::<(), &str>(())
+/// ```
 pub const CHANGES: &[Change] = &[
     Change {
         since: release(2, 635, 0),
@@ -559,51 +482,3 @@ pub const CHANGES: &[Change] = &[
         apply: |b| b.bhash2 = Bhash2::CreatorFamily,
     },
 ];
-
-/// Branches whose plain name `linux-A.B` stands for the newest stable release that was read,
-/// because that is what people run. All other names stand for the first release.
-pub const LONGTERM: &[(u16, u16)] = &[
-    (2, 632),
-    (3, 2),
-    (3, 10),
-    (3, 18),
-    (4, 1),
-    (4, 4),
-    (4, 9),
-    (4, 14),
-    (4, 19),
-    (5, 4),
-    (5, 10),
-    (5, 15),
-    (6, 1),
-    (6, 6),
-    (6, 12),
-];
-
-/// Last release of every minor that exists, for names and for `all`.
-pub const MINORS: &[(u16, u16, u16)] = &[
-    // (major, first minor, last minor)
-    (2, 632, 639),
-    (3, 0, 19),
-    (4, 0, 20),
-    (5, 0, 19),
-    (6, 0, 19),
-    (7, 0, 3),
-];
-
-/// The behaviours of a mainline or stable release.
-#[must_use]
-pub fn behaviours_of(r: Release) -> Behaviours {
-    let mut b = BASE;
-    for change in CHANGES {
-        let backported = change
-            .backports
-            .iter()
-            .any(|p| (p.major, p.minor) == (r.major, r.minor) && p.patch <= r.patch);
-        let mainline = (change.since.major, change.since.minor) <= (r.major, r.minor);
-        if mainline || backported {
-            (change.apply)(&mut b);
-        }
-    }
-    b
-}

@@ -1,7 +1,7 @@
 //! Distribution kernels: the mainline or stable release they start from, and what they add.
 
 use super::behaviour::*;
-use super::changes::{Release, release};
+use super::release::{Release, release};
 
 /// Stable releases that get a name of their own because they differ from `linux-A.B`.
 pub(super) const STABLE: &[((u16, u16), u16)] = &[
@@ -23,7 +23,7 @@ pub(super) struct Distro {
     pub(super) patch: fn(&mut Behaviours),
 }
 
-/// What every RHEL 6 kernel from 6.5 on has on top of 2.6.32.
+/// The changes that every RHEL 6 kernel from 6.5 on has on top of 2.6.32.
 fn rhel6(b: &mut Behaviours) {
     b.reserved_ports = Scope::Machine;
     b.bind_shares = true;

@@ -1,30 +1,60 @@
-//! Profiles: which behaviours a named kernel has.
+//! The kernels by name, each a table of [`Behaviours`].
 //!
-//! `linux-A.B` and `linux-A.B.C` come from the dated table in [`changes`]; distributions are in
-//! `distro`. Names with equal behaviours are one profile.
+//! `linux-A.B` and `linux-A.B.C` are made from Linux 2.6.32 (`base.rs`) by the dated changes up to
+//! that release (`changes.rs`); distribution kernels add their own (`distro.rs`). Names with equal
+//! behaviours are one [`Profile`].
+//!
+//! # How to add a behaviour that a new kernel changes
+//!
+//! For a rule that Linux 7.5 changes:
+//!
+//! 1. `behaviour.rs`: a row of the table `behaviours!`, with the kernel function that it stands
+//!    for. If it has more than two values, a type in `values.rs`.
+//! 2. `base.rs`: its value in Linux 2.6.32. `changes.rs`: its date, `release(7, 5, 0)`, with the
+//!    stable branches that took the change. `distro.rs`: the distributions that differ from their
+//!    base version. `release.rs`: the new minor, in `MINORS`, so that `linux-7.5` is a name.
+//! 3. The rule that reads it: the *Map of the code* on the crate's first page names the function.
+//! 4. `tests/support/pins`: a program whose answer the behaviour decides. `tests/flags.rs` fails
+//!    until there is one.
+//! 5. `explain/source_map.rs`: the kernel function, if it is new. Then `docs/kernel-map.md` and
+//!    `docs/flags.md` are written anew, by the commands that their tests print.
 
-mod asked;
+mod base;
 pub mod behaviour;
-pub mod changes;
+mod changes;
 mod distro;
+mod flags;
 mod parse;
 mod regressions;
+mod release;
+mod values;
 
-pub use asked::Asked;
-pub(crate) use asked::Watched;
 pub use behaviour::{Behaviours, Row};
+pub use changes::{CHANGES, Change};
+pub use flags::FlagSet;
+pub(crate) use flags::TrackedBehaviours;
 pub use parse::UnknownProfile;
-pub use regressions::{REGRESSIONS, Regression};
+pub use regressions::Regression;
+pub use release::Release;
 
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
-use changes::{LONGTERM, MINORS, Release, behaviours_of, release};
+use base::BASE;
+use release::{MINORS, parse_linux, release};
 
 /// The values of `CONFIG_HZ`, in ticks per second, that kernels are built with.
 pub const HZ: RangeInclusive<u32> = 24..=1200;
 
-/// One kernel's behaviour under all names that it has.
+/// One kernel's behaviour under all names that it has. Parsed from a name.
+///
+/// ```
+/// use fourtuple_kernel::Profile;
+///
+/// let kernel: Profile = "rhel-6.6".parse()?;
+/// assert_eq!(kernel.names, ["rhel-6.6", "rhel-6.5", "rhel-6.7"]);
+/// # Ok::<(), fourtuple_kernel::profile::UnknownProfile>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     /// The name that stands for the group, for example `rhel-6.5`.
@@ -36,6 +66,12 @@ pub struct Profile {
 }
 
 /// All names in the order of history: distributions follow the mainline release they are based on.
+///
+/// ```
+/// let names = fourtuple_kernel::profile::names();
+/// assert_eq!(names[0], "linux-2.6.32");
+/// assert_eq!(names[1], "rhel-6.5");
+/// ```
 #[must_use]
 pub fn names() -> Vec<String> {
     NAMED.iter().map(|(name, _)| name.clone()).collect()
@@ -58,8 +94,8 @@ pub fn all() -> Vec<Profile> {
     profiles
 }
 
-/// Finds a kernel by name: any of [`names`], or `linux-A.B.C`. The profile carries the name asked
-/// for, and all names that behave alike.
+/// Finds a kernel by name: any of [`names`], or `linux-A.B.C`. The profile has this name, and lists
+/// all names with the same behaviours. [`Profile`]'s `FromStr` also suggests the nearest names.
 #[must_use]
 pub fn find(name: &str) -> Option<Profile> {
     let behaviours = NAMED
@@ -84,42 +120,23 @@ pub fn find(name: &str) -> Option<Profile> {
     })
 }
 
-/// `linux-A.B[.C]` as a release, if that release exists (as far as this table knows).
-fn parse_linux(name: &str) -> Option<Release> {
-    let mut parts = name.strip_prefix("linux-")?.split('.');
-    let mut number = || -> Option<Option<u16>> {
-        match parts.next() {
-            None => Some(None),
-            Some(p) if !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()) => {
-                p.parse().ok().map(Some)
-            }
-            Some(_) => None,
+/// The behaviours of a mainline or stable release.
+fn behaviours_of(r: Release) -> Behaviours {
+    let mut b = BASE;
+    for change in CHANGES {
+        let backported = change
+            .backports
+            .iter()
+            .any(|p| (p.major, p.minor) == (r.major, r.minor) && p.patch <= r.patch);
+        let mainline = (change.since.major, change.since.minor) <= (r.major, r.minor);
+        if mainline || backported {
+            (change.apply)(&mut b);
         }
-    };
-    let (major, minor) = (number()??, number()??);
-    let (mut patch, extra) = (number()?, number()?);
-    let mut r = release(major, minor, 0);
-    if major == 2 {
-        if minor != 6 {
-            return None;
-        }
-        r.minor = 600 + patch?;
-        patch = extra;
-    } else if extra.is_some() {
-        return None;
     }
-    if parts.next().is_some() {
-        return None;
-    }
-    let exists = MINORS
-        .iter()
-        .any(|m| m.0 == r.major && (m.1..=m.2).contains(&r.minor));
-    let newest = LONGTERM.contains(&(r.major, r.minor));
-    r.patch = patch.unwrap_or(if newest { u16::MAX } else { 0 });
-    exists.then_some(r)
+    b
 }
 
-/// All names with their behaviours, worked out once.
+/// All names with their behaviours, in the order of history.
 static NAMED: LazyLock<Vec<(String, Behaviours)>> = LazyLock::new(named);
 
 fn named() -> Vec<(String, Behaviours)> {
@@ -156,7 +173,7 @@ fn named() -> Vec<(String, Behaviours)> {
     list
 }
 
-/// What is known about the distribution kernels behind a name, in words; `None` for mainline.
+/// The distribution releases and kernel packages behind a name, in words; `None` for mainline.
 #[must_use]
 pub fn distribution(name: &str) -> Option<&'static str> {
     distro::DISTROS

@@ -1,8 +1,21 @@
-//! Behaviours that upstream fixed as bugs: a scenario that only works with one of them works by accident.
+//! Behaviours that upstream fixed as bugs: a scenario that only works with one of them works by
+//! accident.
 
 use super::behaviour::{Behaviours, Bhash2, BindFamily, Touch};
 
 /// One regression: the behaviour that shows it, and the behaviour after the fix.
+///
+/// ```
+/// use fourtuple_kernel::Profile;
+///
+/// let kernel: Profile = "linux-6.17".parse()?;
+/// assert_eq!(kernel.behaviours.regressions().count(), 0);
+/// let kernel: Profile = "linux-6.8".parse()?;
+/// let bug = kernel.behaviours.regressions().next().ok_or("no regression")?;
+/// assert_eq!((bug.behaviour, bug.fixed_in), ("bhash2", "linux-6.12"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[non_exhaustive]
 pub struct Regression {
     /// The behaviour's name in the table.
     pub behaviour: &'static str,
@@ -10,14 +23,14 @@ pub struct Regression {
     pub symptom: &'static str,
     /// First mainline release with the fix.
     pub fixed_in: &'static str,
-    /// Returns whether a kernel has it.
+    /// Returns `true` if a kernel has it.
     pub present: fn(&Behaviours) -> bool,
     /// Gives the behaviour its fixed value.
     pub fix: fn(&mut Behaviours),
 }
 
 /// The regressions that decide whether a call succeeds.
-pub const REGRESSIONS: &[Regression] = &[
+const REGRESSIONS: &[Regression] = &[
     Regression {
         behaviour: "bhash2",
         symptom: "does not look at TIME-WAIT sockets when a specific address is bound",

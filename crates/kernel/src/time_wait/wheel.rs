@@ -93,8 +93,8 @@ impl<C: Chooser> Machine<C> {
         jiffies * SEC / u64::from(self.b.peek().hz)
     }
 
-    /// A delay as `mod_timer` sets it where timers have slack: of the ticks up to a 256th later, the one whose number has the
-    /// most zeros at its end.
+    /// A delay as `mod_timer` sets it where timers have slack: of the ticks up to a 256th later,
+    /// the one whose number has the most zeros at its end.
     fn slackened(&self, delay: u64) -> u64 {
         let hz = u64::from(self.b.peek().hz);
         let tick = SEC / hz;

@@ -11,16 +11,16 @@ use crate::chooser::{Chooser, Seeded};
 use crate::follow::{Op, Seen};
 use crate::journal::{Journal, end_of};
 use crate::machine::{Machine, NsId, SockId};
-use crate::profile::{Asked, Behaviours};
+use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 use std::collections::BTreeMap;
 use std::task::Poll;
 
-/// A machine of a world.
+/// A machine of a world, as returned by [`World::add_machine`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MachineId(usize);
 
-/// A network namespace of a world.
+/// A network namespace of a world, as returned by [`World::add_namespace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorldNs {
     /// Its machine.
@@ -29,7 +29,7 @@ pub struct WorldNs {
     pub ns: NsId,
 }
 
-/// A socket of a world.
+/// A socket of a world, as returned by [`World::socket`] and [`World::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorldSock {
     /// Its machine.
@@ -67,7 +67,7 @@ pub struct World<C: Chooser = Seeded> {
     machines: Vec<Machine<C>>,
     addresses: BTreeMap<Ip, WorldNs>,
     clock: Time,
-    /// Where calls are taken down, if somebody asked for it.
+    /// The calls so far, if they are recorded.
     journal: Option<Box<Journal>>,
 }
 
@@ -78,7 +78,7 @@ impl<C: Chooser> Default for World<C> {
 }
 
 impl<C: Chooser> World<C> {
-    /// When a world's clock starts.
+    /// The time at which a world's clock starts.
     pub const START: Time = Machine::<C>::START;
 
     /// An empty world.
@@ -92,19 +92,19 @@ impl<C: Chooser> World<C> {
         }
     }
 
-    /// Takes down every call from now on. Meant for worlds without namespaces as yet: those that
-    /// exist are not known to the journal.
+    /// Records every call from now on. For worlds without namespaces: the journal does not know
+    /// those that exist already.
     pub fn keep_journal(&mut self) {
         self.journal = Some(Box::default());
     }
 
-    /// The calls so far, where they are taken down.
+    /// The calls so far, if they are recorded.
     #[must_use]
     pub fn journal(&self) -> Option<&Journal> {
         self.journal.as_deref()
     }
 
-    /// Takes a call down.
+    /// Records a call.
     fn note(&mut self, op: impl FnOnce(&mut Journal) -> Op, seen: impl FnOnce() -> Seen) {
         if let Some(journal) = &mut self.journal {
             let op = op(journal);
@@ -120,10 +120,10 @@ impl<C: Chooser> World<C> {
         MachineId(self.machines.len() - 1)
     }
 
-    /// [`Machine::asked`]
+    /// [`Machine::observed_flags`]
     #[must_use]
-    pub fn asked(&self, machine: MachineId) -> Asked {
-        self.machines[machine.0].asked()
+    pub fn observed_flags(&self, machine: MachineId) -> FlagSet {
+        self.machines[machine.0].observed_flags()
     }
 
     /// Adds a network namespace that has a route to all addresses of the world.
@@ -146,7 +146,7 @@ impl<C: Chooser> World<C> {
         }
     }
 
-    /// A machine, for what this type has no call for.
+    /// A machine, for calls that this type does not have.
     #[must_use]
     pub fn machine(&self, m: MachineId) -> &Machine<C> {
         &self.machines[m.0]
@@ -157,20 +157,20 @@ impl<C: Chooser> World<C> {
         &mut self.machines[m.0]
     }
 
-    /// Now.
+    /// The time on the clock that all machines share.
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock
     }
 
-    /// When the next timer of any machine can fire.
+    /// The moment at which the next timer of any machine can fire.
     #[must_use]
     pub fn next_event(&mut self) -> Option<Time> {
         let machines = self.machines.iter_mut();
         machines.filter_map(Machine::next_event).min()
     }
 
-    /// The same for stops on the way, which no caller sees.
+    /// The same for stops within [`World::advance`], which callers do not observe.
     fn next_timer(&mut self) -> Option<Time> {
         let machines = self.machines.iter_mut();
         machines.filter_map(Machine::next_timer).min()

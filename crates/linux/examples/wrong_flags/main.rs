@@ -124,7 +124,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         if let Some(shrunk) = &shrunk {
             eprintln!("{}", scenario(shrunk, &flip, &profile.name));
         }
-        let may = |asked: &&_| !profile.behaviours.alike(&flip.behaviours, **asked);
+        let may = |asked: &&_| !profile.behaviours.agrees_on(&flip.behaviours, **asked);
         rows.push(Row {
             looked: asked.iter().filter(may).count(),
             flip,

@@ -183,7 +183,7 @@ fn explanations(believed: Behaviours, program: &Program) -> Vec<Behaviours> {
         values
     };
     let all = Behaviours::NAMES.iter().flat_map(next_to_it);
-    all.filter(|other| !believed.alike(other, asked))
+    all.filter(|other| !believed.agrees_on(other, asked))
         .filter(allows)
         .take(EXPLANATIONS)
         .collect()
@@ -362,7 +362,7 @@ impl Asker<'_> {
                 Some((answer.port, answer.local, answer.peer))
             });
             if !seen.insert(ports.collect::<Vec<_>>())
-                || right.alike(&self.behaviours, played.asked)
+                || right.agrees_on(&self.behaviours, played.asked)
             {
                 return None;
             }

@@ -20,7 +20,7 @@ mod steps;
 use super::drive::{LONGEST, drive, ticking};
 use crate::{BuildLinux, Linux};
 use fourtuple_harness::{Attempts, Cannot, Engine, Need, Rate, RunReport, Standing, budget};
-use fourtuple_kernel::profile::{Asked, Profile};
+use fourtuple_kernel::profile::{FlagSet, Profile};
 use fourtuple_scenario::Case;
 use scene::Scene;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub(in crate::engine) fn builder(case: &Case) -> turmoil::Builder {
 }
 
 /// The attempts, what is to be said, and the behaviours of kernels that all of it hangs on.
-type Simulated = (Attempts, Vec<String>, Asked);
+type Simulated = (Attempts, Vec<String>, FlagSet);
 
 fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, Cannot> {
     let mut sim =
