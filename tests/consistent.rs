@@ -1,14 +1,14 @@
 //! Scenarios and the recordings of real kernels: what the model answers to a scenario is followed as a recording is.
 //!
 //! `fourtuple certify` follows recordings with the behaviours of a profile, and every answer of the real kernel is one that
-//! they allow. Here the same follower, with the same behaviours, is shown the answers of the model: each must be allowed as
+//! they allow. Here the same checker, with the same behaviours, is shown the answers of the model: each must be allowed as
 //! well. A snapshot of a recorded kernel therefore says nothing that its recordings would contradict.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fourtuple_harness::{Model, kernels, runner};
-use fourtuple_kernel::follow::Follower;
+use fourtuple_kernel::conformance::Checker;
 use fourtuple_kernel::{Profile, World};
 use fourtuple_scenario::{Case, Close, Program, expand, load};
 use fourtuple_suite::{index, is_full_size, scenarios};
@@ -84,10 +84,10 @@ fn follow(case: &Case, profile: &Profile) {
     if journal.is_concurrent() {
         return;
     }
-    let mut follower = Follower::new(profile.behaviours);
+    let mut checker = Checker::new(profile.behaviours);
     let entries = journal.entries(<World>::START);
     for (number, entry) in entries.iter().enumerate() {
-        let followed = follower.step(entry.at, &entry.op, &entry.seen);
+        let followed = checker.step(entry.at, &entry.op, &entry.seen);
         if let Err(disallowed) = followed {
             panic!(
                 "{} on {}, {:?}: the recordings of this kernel allow no such answer to call {number}: {:?} answered {:?}, allowed {:?}",

@@ -1,9 +1,9 @@
 //! The choices of a kernel that no program can see: random numbers, keyed hashes, uninitialised
 //! memory, the phase of a clock. The model leaves all of them to a [`Chooser`].
 //!
-//! Two choosers exist. [`Seeded`] draws from named streams of a portable generator, so that a
-//! scenario gives the same ports everywhere. [`Script`](crate::follow::Script) walks through all
-//! possible answers; the conformance checker uses it to judge a recording.
+//! [`Seeded`] draws from named streams of a portable generator, so that a scenario gives the same
+//! ports everywhere. The [conformance checker](crate::conformance) has a chooser of its own, which
+//! walks through all possible choices to judge a recording.
 
 use crate::addr::Ip;
 use rand_chacha::ChaCha8Rng;

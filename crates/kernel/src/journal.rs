@@ -5,7 +5,7 @@
 
 use crate::Errno;
 use crate::addr::Ip;
-use crate::follow::{End, Op, Seen};
+use crate::conformance::{End, Observation, Op};
 use crate::time::Time;
 use crate::world::{WorldNs, WorldSock};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub struct Entry {
     /// The call.
     pub op: Op,
     /// The observed answer.
-    pub seen: Seen,
+    pub seen: Observation,
 }
 
 /// The calls of a world so far, its namespaces taken as the hosts of one kernel.
@@ -40,7 +40,7 @@ impl Journal {
         let hosts = Entry {
             at: start,
             op: Op::Hosts(addresses.collect()),
-            seen: Seen::bare(End::Ok),
+            seen: Observation::bare(End::Ok),
         };
         std::iter::once(hosts)
             .chain(self.entries.iter().cloned())
@@ -82,12 +82,12 @@ impl Journal {
     }
 
     /// Records a call that has returned.
-    pub(crate) fn add(&mut self, at: Time, op: Op, seen: Seen) {
+    pub(crate) fn add(&mut self, at: Time, op: Op, seen: Observation) {
         if self.last.is_some_and(|last| last < at) {
             self.entries.push(Entry {
                 at,
                 op: Op::Sleep,
-                seen: Seen::bare(End::Ok),
+                seen: Observation::bare(End::Ok),
             });
         }
         self.last = Some(at);
@@ -95,7 +95,7 @@ impl Journal {
     }
 
     /// Records the end of a connect() that was pending.
-    pub(crate) fn connected(&mut self, at: Time, sock: WorldSock, answer: Seen) {
+    pub(crate) fn connected(&mut self, at: Time, sock: WorldSock, answer: Observation) {
         let number = self.sock(sock);
         let is_its = |op: &Op| matches!(op, Op::Connect { sock, .. } if *sock == number);
         match self.entries.last_mut() {

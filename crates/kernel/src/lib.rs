@@ -38,15 +38,15 @@
 //!
 //! [`source_map`] lists every modelled kernel function with its place. [`Machine`] is one running
 //! kernel, and [`World`] joins several machines by an ideal network. [`profile`] names the kernels;
-//! no algorithm asks for a version number. [`follow`] judges the answers of real kernels.
+//! no algorithm asks for a version number. [`conformance`] judges the answers of real kernels.
 
 pub mod addr;
 mod bucket;
 pub mod chooser;
 mod clock;
+pub mod conformance;
 mod conn;
 mod explain;
-pub mod follow;
 pub mod journal;
 mod machine;
 mod namespace;

@@ -1,8 +1,8 @@
-//! The conformance checker itself: what it takes, and what it says where it takes too much.
+//! The conformance checker itself: its work, and its answer at its limits.
 
-use fourtuple_kernel::follow::{
-    End, Follower, GaveUp, MAX_SOCKETS_KEPT, MAX_STATES, MAX_WORK, Op, Player, SOCKETS_PER_UNIT,
-    Seen,
+use fourtuple_kernel::conformance::{
+    Checker, End, GaveUp, MAX_SOCKETS_KEPT, MAX_STATES, MAX_WORK, Observation, Op,
+    SOCKETS_PER_UNIT, SimulatedKernel,
 };
 use fourtuple_kernel::profile::behaviour::Perturb;
 use fourtuple_kernel::{
@@ -13,12 +13,12 @@ fn behaviours(name: &str) -> Behaviours {
     profile::find(name).expect("a known kernel").behaviours
 }
 
-/// A recording: when each call had returned, the call, its answer.
-type Recording = Vec<(Time, Op, Seen)>;
+/// A recording: the time at which each call had returned, the call, its answer.
+type Recording = Vec<(Time, Op, Observation)>;
 
-/// A kernel that answers, and what it has been asked.
+/// A simulated kernel, and the calls that it has answered.
 struct Recorder {
-    player: Player,
+    player: SimulatedKernel,
     calls: Recording,
     sockets: usize,
 }
@@ -26,13 +26,13 @@ struct Recorder {
 impl Recorder {
     fn new(kernel: &str, seed: u64) -> Self {
         Recorder {
-            player: Player::new(behaviours(kernel), seed),
+            player: SimulatedKernel::new(behaviours(kernel), seed),
             calls: Vec::new(),
             sockets: 0,
         }
     }
 
-    fn call(&mut self, op: Op) -> Seen {
+    fn call(&mut self, op: Op) -> Observation {
         let seen = self.player.step(&op, 1_000_000);
         self.calls.push((self.player.now(), op, seen));
         seen
@@ -65,8 +65,9 @@ fn loopback(port: u16) -> Endpoint {
     Endpoint::new(Ip::LOOPBACK4, port)
 }
 
-/// Connections over the whole range of ports that are closed as soon as they are there. The acknowledgement of each client's FIN
-/// is delayed, and may have been sent or not between any two calls.
+/// Connections over the whole range of ports that are closed as soon as they are there. The
+/// acknowledgement of each client's FIN is delayed, and may have been sent or not between any two
+/// calls.
 fn closing_connections(kernel: &str, connections: usize, accepts: bool) -> Recording {
     let mut recorder = Recorder::new(kernel, 7);
     recorder.call(Op::Ns);
@@ -91,22 +92,22 @@ fn closing_connections(kernel: &str, connections: usize, accepts: bool) -> Recor
     recorder.calls
 }
 
-fn check(kernel: &str, recording: &Recording) -> Follower {
-    let mut follower = Follower::new(behaviours(kernel));
+fn check(kernel: &str, recording: &Recording) -> Checker {
+    let mut checker = Checker::new(behaviours(kernel));
     for (n, (at, op, seen)) in recording.iter().enumerate() {
-        let judged = follower.step(*at, op, seen);
+        let judged = checker.step(*at, op, seen);
         assert_eq!(judged, Ok(()), "{kernel}: call {n}, {op:?}");
     }
-    follower
+    checker
 }
 
 #[test]
 fn a_hundred_closing_connections_are_checked_with_little_work() {
     for kernel in ["linux-2.6.32", "linux-4.4", "linux-6.18"] {
         for accepts in [false, true] {
-            let follower = check(kernel, &closing_connections(kernel, 100, accepts));
-            assert_eq!(follower.gave_up(), None);
-            assert!(follower.tried() < 50_000, "{kernel}: {}", follower.tried());
+            let checker = check(kernel, &closing_connections(kernel, 100, accepts));
+            assert_eq!(checker.gave_up(), None);
+            assert!(checker.tried() < 50_000, "{kernel}: {}", checker.tried());
         }
     }
 }
@@ -114,8 +115,8 @@ fn a_hundred_closing_connections_are_checked_with_little_work() {
 #[test]
 fn too_many_explanations_are_reported_and_not_allowed_to_pass() {
     let recording = closing_connections("linux-6.18", 20, true);
-    let follower = Follower::new(behaviours("linux-6.18")).giving_up_after(50);
-    let mut gave_up = follower;
+    let checker = Checker::new(behaviours("linux-6.18")).giving_up_after(50);
+    let mut gave_up = checker;
     for (at, op, seen) in &recording {
         assert_eq!(gave_up.step(*at, op, seen), Ok(()));
     }
@@ -148,7 +149,7 @@ fn moving(perturb: Perturb) -> Behaviours {
 /// Connections to one destination, 20 of them before and 20 after a pause.
 fn connects_to_one_destination(perturb: Perturb, seed: u64) -> Recording {
     let mut recorder = Recorder {
-        player: Player::new(moving(perturb), seed),
+        player: SimulatedKernel::new(moving(perturb), seed),
         ..Recorder::new("linux-6.18", seed)
     };
     recorder.call(Op::Ns);
@@ -222,10 +223,10 @@ fn a_socket_bound_to_lo_does_not_reach_another_host() {
 }
 
 fn first_disallowed(behaviours: Behaviours, recording: &Recording) -> Option<usize> {
-    let mut follower = Follower::new(behaviours).checking_starts();
+    let mut checker = Checker::new(behaviours).checking_starts();
     recording
         .iter()
-        .position(|(at, op, seen)| follower.step(*at, op, seen).is_err())
+        .position(|(at, op, seen)| checker.step(*at, op, seen).is_err())
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn first_disallowed(boot: &Boot, b: Behaviours) -> Option<(String, usize, usize)
     let mut judge = Judge::new(b);
     for (n, program) in boot.programs.iter().enumerate() {
         match judge.program(program) {
-            Ok(None) if judge.most_beliefs() <= MOST_STATES => {}
+            Ok(None) if judge.most_states() <= MOST_STATES => {}
             Ok(Some(_)) => return Some((boot.file.clone(), boot.number, n)),
             _ => return None,
         }

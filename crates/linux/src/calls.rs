@@ -3,7 +3,7 @@
 use crate::options::sock_opt;
 use crate::program::{Call, Program, Step};
 use fourtuple_kernel as model;
-use fourtuple_kernel::follow::Op;
+use fourtuple_kernel::conformance::Op;
 
 /// The operations before the first step: they make the namespaces and set their sysctls.
 pub(crate) fn beginning(program: &Program) -> Vec<Op> {

@@ -122,11 +122,11 @@ pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Fin
             }
             let before = judge.calls();
             let judged = judge.program(&program);
-            (judged, judge.calls() - before, judge.most_beliefs())
+            (judged, judge.calls() - before, judge.most_states())
         } else {
             let mut judge = Judge::new(campaign.behaviours);
             let judged = judge.program(&program);
-            (judged, judge.calls(), judge.most_beliefs())
+            (judged, judge.calls(), judge.most_states())
         };
         let mut findings = lock(&findings);
         findings.programs += u64::from(judged.is_ok());

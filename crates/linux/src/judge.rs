@@ -4,7 +4,7 @@
 use crate::calls::{self, Names, beginning};
 use crate::fuzz::has_history;
 use crate::program::{Call, Outcome, Program, Step};
-use fourtuple_kernel::follow::{End, Follower, Mentions, Op, Seen};
+use fourtuple_kernel::conformance::{Checker, End, Mentions, Observation, Op};
 use fourtuple_kernel::{Behaviours, Endpoint, FlagSet, Time};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -20,8 +20,8 @@ pub(crate) const MOST_TRIED: u64 = 100_000;
 pub struct Judge {
     behaviours: Behaviours,
     /// The state after boot.
-    booted: Follower,
-    follower: Follower,
+    booted: Checker,
+    checker: Checker,
     calls: u64,
     most: usize,
 }
@@ -56,13 +56,13 @@ pub struct NotFollowed {
 impl Judge {
     /// Starts at the boot of a kernel with these behaviours.
     pub fn new(behaviours: Behaviours) -> Judge {
-        Judge::with(behaviours, Follower::new(behaviours))
+        Judge::with(behaviours, Checker::new(behaviours))
     }
 
-    fn with(behaviours: Behaviours, booted: Follower) -> Judge {
+    fn with(behaviours: Behaviours, booted: Checker) -> Judge {
         Judge {
             behaviours,
-            follower: booted.clone(),
+            checker: booted.clone(),
             booted,
             calls: 0,
             most: 1,
@@ -74,20 +74,20 @@ impl Judge {
     pub fn checking_starts(self) -> Judge {
         Judge {
             booted: self.booted.checking_starts(),
-            follower: self.follower.checking_starts(),
+            checker: self.checker.checking_starts(),
             ..self
         }
     }
 
     /// The same, but at most so many states of the kernel are kept: a program with more explanations may count as not followed.
     pub fn keeping_at_most(behaviours: Behaviours, states: usize) -> Judge {
-        let booted = Follower::new(behaviours).keeping_at_most(states);
+        let booted = Checker::new(behaviours).keeping_at_most(states);
         Judge::with(behaviours, booted)
     }
 
     /// The same, but a program that is followed from the start counts as not followed once its calls were tried on so many states.
     pub(crate) fn giving_up_after(behaviours: Behaviours, tried: u64) -> Judge {
-        let booted = Follower::new(behaviours).giving_up_after(tried);
+        let booted = Checker::new(behaviours).giving_up_after(tried);
         Judge::with(behaviours, booted)
     }
 
@@ -97,19 +97,19 @@ impl Judge {
     }
 
     /// The most states of the kernel that explained all answers at once, a measure of what cannot be seen from outside.
-    pub fn most_beliefs(&self) -> usize {
-        self.most.max(self.follower.most_beliefs())
+    pub fn most_states(&self) -> usize {
+        self.most.max(self.checker.most_states())
     }
 
     /// Which behaviours have been looked at since a program was followed from the start: a profile that differs in none of them allows
     /// the same answers.
     pub fn asked(&self) -> FlagSet {
-        self.follower.observed_flags()
+        self.checker.observed_flags()
     }
 
     /// How many times a call was tried on a state since then, a measure of the work.
     pub(crate) fn tried(&self) -> u64 {
-        self.follower.tried()
+        self.checker.tried()
     }
 
     /// Follows one program that has answers. After a counterexample the rest of the program is left out, and the state goes on as
@@ -119,10 +119,10 @@ impl Judge {
     /// A step that cannot be followed.
     pub fn program(&mut self, program: &Program) -> Result<Option<Counterexample>, NotFollowed> {
         if !has_history(&self.behaviours) {
-            self.most = self.most_beliefs();
-            self.follower = self.booted.clone();
+            self.most = self.most_states();
+            self.checker = self.booted.clone();
         }
-        self.follower.expect(mentions(program));
+        self.checker.expect(mentions(program));
         let mut names = Names::of(program);
         let mut begun = false;
         for (i, step) in program.steps.iter().enumerate() {
@@ -140,7 +140,7 @@ impl Judge {
                 begun = true;
                 for op in beginning(program) {
                     // The runner has made sure that the kernel took every setting; a key that the model does not know changes no port.
-                    let _ = self.follower.step(at, &op, &Seen::OK);
+                    let _ = self.checker.step(at, &op, &Observation::OK);
                 }
             }
             if answer.result == Outcome::NoSock || matches!(step.call, Call::Ns) {
@@ -151,9 +151,9 @@ impl Judge {
                 continue;
             }
             let seen = seen(step, &op).map_err(&wrong)?;
-            let judged = self.follower.step(at, &op, &seen);
+            let judged = self.checker.step(at, &op, &seen);
             if judged.is_ok()
-                && let Some(why) = self.follower.gave_up()
+                && let Some(why) = self.checker.gave_up()
             {
                 return Err(NotFollowed {
                     too_many: true,
@@ -190,7 +190,7 @@ fn mentions(program: &Program) -> Mentions {
 }
 
 /// Answers in words, automatic ports summed up.
-fn all_words(answers: &BTreeSet<Seen>) -> Vec<String> {
+fn all_words(answers: &BTreeSet<Observation>) -> Vec<String> {
     let mut ports: Vec<u16> = Vec::new();
     let mut all = Vec::new();
     for seen in answers {
@@ -214,7 +214,7 @@ fn all_words(answers: &BTreeSet<Seen>) -> Vec<String> {
 }
 
 /// An answer in words: `ok, port 40001`, `EADDRINUSE`, `still waiting`.
-fn words(seen: &Seen) -> String {
+fn words(seen: &Observation) -> String {
     let mut text = match seen.end {
         End::Ok => "ok".to_owned(),
         End::Err(e) => e.name().to_owned(),
@@ -230,7 +230,7 @@ fn words(seen: &Seen) -> String {
 }
 
 /// The answer in the model's terms.
-fn seen(step: &Step, op: &Op) -> Result<Seen, String> {
+fn seen(step: &Step, op: &Op) -> Result<Observation, String> {
     let answer = step.answer.as_ref().ok_or("it has no answer")?;
     let end = match answer.result {
         Outcome::Ok => End::Ok,
@@ -246,5 +246,5 @@ fn seen(step: &Step, op: &Op) -> Result<Seen, String> {
     let port = answer
         .port
         .filter(|_| end == End::Ok && matches!(op, Op::Bind { .. } | Op::Listen { .. }));
-    Ok(Seen { end, port, name })
+    Ok(Observation { end, port, name })
 }

@@ -4,7 +4,7 @@
 use crate::calls::{self, Names, beginning};
 use crate::plan::{CONNECT_WAIT_MS, WAIT_MS};
 use crate::program::{Answer, Call, Outcome, Program, Step};
-use fourtuple_kernel::follow::{End, Op, Player, Seen};
+use fourtuple_kernel::conformance::{End, Observation, Op, SimulatedKernel};
 use fourtuple_kernel::{Behaviours, FlagSet};
 
 /// A program with the answers of a profile.
@@ -125,8 +125,8 @@ impl Score<'_> {
         behaviours: Behaviours,
         seed: u64,
         take: &mut dyn FnMut(Answer) -> bool,
-    ) -> Option<Player> {
-        let mut player = Player::new(behaviours, seed);
+    ) -> Option<SimulatedKernel> {
+        let mut player = SimulatedKernel::new(behaviours, seed);
         let mut there: Vec<bool> = Vec::new();
         for op in &self.beginning {
             // As on a real kernel, a rejected sysctl ends the program.
@@ -143,7 +143,7 @@ impl Score<'_> {
             let missing = !part.needs.is_none_or(is_there);
             let seen = match &part.op {
                 Some(op) if !missing => player.step(op, part.patience),
-                _ => Seen::OK,
+                _ => Observation::OK,
             };
             if seen.end == End::Ok && !missing {
                 for (sock, now) in [(part.makes, true), (part.ends, false)] {
@@ -179,7 +179,7 @@ fn patience(call: &Call) -> u64 {
     u64::from(ms) * 1_000_000
 }
 
-fn answer(call: &Call, seen: &Seen) -> Answer {
+fn answer(call: &Call, seen: &Observation) -> Answer {
     let name = seen.name.map(Into::into);
     let peer = matches!(call, Call::Accept { .. } | Call::Getpeername { .. });
     Answer {

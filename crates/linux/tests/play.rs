@@ -67,7 +67,7 @@ fn checker_with_one_state_skips_programs_and_is_never_wrong() {
                 allowed += 1;
             }
         }
-        assert_eq!(judge.most_beliefs(), 1);
+        assert_eq!(judge.most_states(), 1);
     }
     assert!(allowed > 50 && left_out > 0, "{allowed}, {left_out}");
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use fourtuple_kernel::follow::PortClass;
+use fourtuple_kernel::conformance::PortClass;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::profile::behaviour::{BindScan, ConnectScan, TwTimer};
 use fourtuple_kernel::{Ip, NsId};

@@ -191,75 +191,83 @@ impl<C: Chooser> Machine<C> {
 
     /// Checks the destination and fills in what the caller left open.
     fn destination(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
+        match self.socks[i].family {
+            Family::Inet => self.destination4(i, wanted),
+            Family::Inet6 => self.destination6(i, wanted),
+        }
+    }
+
+    /// The destination of an `AF_INET` socket (`tcp_v4_connect`).
+    fn destination4(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
+        let mut to = wanted.end;
+        if !to.ip.is_v4() {
+            let path = &["sys_connect", "inet_stream_connect", "tcp_v4_connect"];
+            return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
+        }
+        let sock = &mut self.socks[i];
+        sock.unanswered = false;
+        if to.ip.is_any() {
+            to.ip = match sock.rcv_saddr.is_any() {
+                true => Ip::LOOPBACK4,
+                false => sock.rcv_saddr,
+            };
+        }
+        Ok(to)
+    }
+
+    /// The destination of an `AF_INET6` socket (`tcp_v6_connect`).
+    fn destination6(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
+        let path = &["sys_connect", "inet_stream_connect", "tcp_v6_connect"];
+        if wanted.short {
+            return self.refuse(Errno::EINVAL, Rule::ShortAddress, path);
+        }
         let mut to = wanted.end;
         let sock = &self.socks[i];
-        let path: &[&'static str] = match sock.family {
-            Family::Inet => &["sys_connect", "inet_stream_connect", "tcp_v4_connect"],
-            Family::Inet6 => &["sys_connect", "inet_stream_connect", "tcp_v6_connect"],
-        };
-        if sock.family == Family::Inet {
-            if !to.ip.is_v4() {
-                return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
-            }
-            self.socks[i].unanswered = false;
-            let sock = &self.socks[i];
-            if to.ip.is_any() {
-                to.ip = if sock.rcv_saddr.is_any() {
-                    Ip::LOOPBACK4
-                } else {
-                    sock.rcv_saddr
-                };
-            }
-        } else {
-            if wanted.short {
-                return self.refuse(Errno::EINVAL, Rule::ShortAddress, path);
-            }
-            if to.ip == Ip::ANY6 {
-                // The mapped wildcard counts as a mapped address here.
-                to.ip = if sock.rcv_saddr.is_v4() {
-                    Ip::LOOPBACK4
-                } else {
-                    Ip::LOOPBACK6
-                };
-            }
-            if to.ip.is_v4() && to.ip.is_any() {
-                to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() {
-                    sock.rcv_saddr
-                } else {
-                    Ip::LOOPBACK4
-                };
-            }
-            if to.ip.is_link_local6() {
-                let differs = wanted.scope != 0 && sock.dev != 0 && wanted.scope != sock.dev;
-                if differs || wanted.scope == 0 && sock.dev == 0 {
-                    return self.refuse(Errno::EINVAL, Rule::LinkLocalWithoutScope, path);
-                }
-                if wanted.scope != 0 {
-                    self.bind_to_device(i, wanted.scope);
-                }
-                if self.socks[i].dev != ETHERNET {
-                    return self.refuse_route(Errno::ENETUNREACH);
-                }
-            }
-            let sock = &self.socks[i];
-            if to.ip.is_v4() && sock.v6only {
-                return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
-            }
-            let native_bound = !sock.rcv_saddr.is_v4() && sock.rcv_saddr != Ip::ANY6;
-            if to.ip.is_v4() && native_bound {
-                return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
-            }
-            let mapped_source = sock.rcv_saddr.is_v4();
-            if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
-                // The route is looked up first (`ip6_dst_lookup_tail`).
-                if let Err(errno) = self.ns(sock.ns).route(to.ip) {
-                    return self.refuse_route(errno);
-                }
-                return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
-            }
-            let unanswered = !to.ip.is_v4() && (mapped_source || sock.mapped_ops);
-            self.socks[i].unanswered = unanswered;
+        if to.ip == Ip::ANY6 {
+            // The mapped wildcard counts as a mapped address here.
+            to.ip = if sock.rcv_saddr.is_v4() {
+                Ip::LOOPBACK4
+            } else {
+                Ip::LOOPBACK6
+            };
         }
+        if to.ip.is_v4() && to.ip.is_any() {
+            to.ip = if sock.rcv_saddr.is_v4() && !sock.rcv_saddr.is_any() {
+                sock.rcv_saddr
+            } else {
+                Ip::LOOPBACK4
+            };
+        }
+        if to.ip.is_link_local6() {
+            let differs = wanted.scope != 0 && sock.dev != 0 && wanted.scope != sock.dev;
+            if differs || wanted.scope == 0 && sock.dev == 0 {
+                return self.refuse(Errno::EINVAL, Rule::LinkLocalWithoutScope, path);
+            }
+            if wanted.scope != 0 {
+                self.bind_to_device(i, wanted.scope);
+            }
+            if self.socks[i].dev != ETHERNET {
+                return self.refuse_route(Errno::ENETUNREACH);
+            }
+        }
+        let sock = &self.socks[i];
+        if to.ip.is_v4() && sock.v6only {
+            return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
+        }
+        let native_bound = !sock.rcv_saddr.is_v4() && sock.rcv_saddr != Ip::ANY6;
+        if to.ip.is_v4() && native_bound {
+            return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
+        }
+        let mapped_source = sock.rcv_saddr.is_v4();
+        if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
+            // The route is looked up first (`ip6_dst_lookup_tail`).
+            if let Err(errno) = self.ns(sock.ns).route(to.ip) {
+                return self.refuse_route(errno);
+            }
+            return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
+        }
+        let unanswered = !to.ip.is_v4() && (mapped_source || sock.mapped_ops);
+        self.socks[i].unanswered = unanswered;
         Ok(to)
     }
 

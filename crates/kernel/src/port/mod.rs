@@ -1,6 +1,7 @@
 //! Ephemeral port selection: the range, the rules for one port, and the searches.
 
 pub(crate) mod destinations;
+pub(crate) mod order;
 pub(crate) mod select_bind;
 pub(crate) mod select_connect;
 pub(crate) mod set;

@@ -1,8 +1,9 @@
 //! The searches against the rules that they apply: a word of ports at a time and port by port must
 //! find the same port, in random states of every kernel.
 
+use super::order::Order;
 use super::select_bind::{self, bind_may_select};
-use super::select_connect::{self, Order};
+use super::select_connect;
 use super::{Verdict, port_range};
 use crate::Family;
 use crate::addr::{Endpoint, Ip};

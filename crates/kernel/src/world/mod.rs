@@ -8,7 +8,7 @@ use crate::Shutdown;
 use crate::SockOpt;
 use crate::addr::{Ip, SockAddr};
 use crate::chooser::{Chooser, Seeded};
-use crate::follow::{Op, Seen};
+use crate::conformance::{Observation, Op};
 use crate::journal::{Journal, end_of};
 use crate::machine::{Machine, NsId, SockId};
 use crate::profile::{Behaviours, FlagSet};
@@ -105,7 +105,7 @@ impl<C: Chooser> World<C> {
     }
 
     /// Records a call.
-    fn note(&mut self, op: impl FnOnce(&mut Journal) -> Op, seen: impl FnOnce() -> Seen) {
+    fn note(&mut self, op: impl FnOnce(&mut Journal) -> Op, seen: impl FnOnce() -> Observation) {
         if let Some(journal) = &mut self.journal {
             let op = op(journal);
             journal.add(self.clock, op, seen());
@@ -235,7 +235,7 @@ impl<C: Chooser> World<C> {
             key: key.to_owned(),
             value: value.to_owned(),
         };
-        self.note(op, || Seen::of(r));
+        self.note(op, || Observation::of(r));
         r
     }
 
@@ -256,7 +256,7 @@ impl<C: Chooser> World<C> {
             family,
             uid,
         };
-        self.note(op, || Seen::of(Ok(())));
+        self.note(op, || Observation::of(Ok(())));
         made
     }
 
@@ -270,7 +270,7 @@ impl<C: Chooser> World<C> {
             sock: journal.sock(s),
             opt,
         };
-        self.note(op, || Seen::of(r));
+        self.note(op, || Observation::of(r));
         r
     }
 
@@ -341,18 +341,18 @@ impl<C: Chooser> World<C> {
     }
 
     /// The observable answer of a bind() or listen().
-    fn with_port(&self, s: WorldSock, r: Result<(), Errno>) -> Seen {
-        Seen {
+    fn with_port(&self, s: WorldSock, r: Result<(), Errno>) -> Observation {
+        Observation {
             port: r.is_ok().then(|| self.local_addr(s).port),
-            ..Seen::of(r)
+            ..Observation::of(r)
         }
     }
 
     /// The observable answer of a connect().
-    fn with_name(&self, s: WorldSock, r: Poll<Result<(), Errno>>) -> Seen {
-        Seen {
+    fn with_name(&self, s: WorldSock, r: Poll<Result<(), Errno>>) -> Observation {
+        Observation {
             name: matches!(r, Poll::Ready(Ok(()))).then(|| self.local_addr(s)),
-            ..Seen::bare(end_of(&r))
+            ..Observation::bare(end_of(&r))
         }
     }
 
@@ -380,9 +380,9 @@ impl<C: Chooser> World<C> {
                 Poll::Ready(Ok(child)) => Some(child),
                 _ => None,
             };
-            let seen = Seen {
+            let seen = Observation {
                 name: child.map(|child| self.machines[machine.0].remote_of(child.sock)),
-                ..Seen::bare(end_of(&r))
+                ..Observation::bare(end_of(&r))
             };
             let op = |journal: &mut Journal| Op::Accept {
                 sock: journal.sock(s),
@@ -402,7 +402,7 @@ impl<C: Chooser> World<C> {
             sock: journal.sock(s),
             len,
         };
-        self.note(op, || Seen::bare(end_of(&r)));
+        self.note(op, || Observation::bare(end_of(&r)));
         r
     }
 
@@ -413,7 +413,7 @@ impl<C: Chooser> World<C> {
             sock: journal.sock(s),
             len,
         };
-        self.note(op, || Seen::bare(end_of(&r)));
+        self.note(op, || Observation::bare(end_of(&r)));
         r
     }
 
@@ -428,7 +428,7 @@ impl<C: Chooser> World<C> {
             sock: journal.sock(s),
             how,
         };
-        self.note(op, || Seen::of(r));
+        self.note(op, || Observation::of(r));
         r
     }
 
@@ -442,7 +442,7 @@ impl<C: Chooser> World<C> {
         let op = |journal: &mut Journal| Op::Disconnect {
             sock: journal.sock(s),
         };
-        self.note(op, || Seen::of(r));
+        self.note(op, || Observation::of(r));
         r
     }
 
@@ -453,7 +453,7 @@ impl<C: Chooser> World<C> {
         let op = |journal: &mut Journal| Op::Close {
             sock: journal.sock(s),
         };
-        self.note(op, || Seen::of(Ok(())));
+        self.note(op, || Observation::of(Ok(())));
     }
 
     /// [`Machine::crash`]

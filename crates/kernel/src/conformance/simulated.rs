@@ -1,69 +1,73 @@
-//! The model alone in the place of a followed kernel: it answers the same calls, in virtual time.
+//! The model in the place of a recorded kernel: it answers the same calls, in virtual time.
 
-use super::{Belief, End, Op, Seen};
+use super::{Belief, End, Observation, Op};
 use crate::chooser::{Chooser, Seeded};
 use crate::machine::Machine;
 use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 
-/// How long a call takes: about as long as on a real kernel, so that none is made at the same moment as the one before.
+/// The length of a call in nanoseconds: about that of a real kernel, so that no two calls are made
+/// at the same moment.
 const CALL: u64 = 10_000;
 
-/// A kernel that answers calls of programs as a profile does. What it answers can be followed like a recording.
+/// A kernel that answers the calls of programs as a profile does. Its answers can be checked like a
+/// recording: see [`Checker`](super::Checker).
 #[derive(Clone)]
-pub struct Player {
+pub struct SimulatedKernel {
     kernel: Belief<Seeded>,
     now: Time,
     choice: u32,
 }
 
-impl Player {
-    /// A kernel that has just booted. The seed decides what real kernels decide by chance.
+impl SimulatedKernel {
+    /// A kernel that has just booted. The seed decides the choices that real kernels make by
+    /// chance.
     #[must_use]
     pub fn new(behaviours: Behaviours, seed: u64) -> Self {
         let now = Machine::<Seeded>::START;
-        Player {
+        SimulatedKernel {
             kernel: Belief::boot(behaviours, Seeded::new(seed, "player"), now),
             now,
             choice: 0,
         }
     }
 
-    /// When the last call had returned.
+    /// The time at which the last call had returned.
     #[must_use]
     pub fn now(&self) -> Time {
         self.now
     }
 
-    /// Which behaviours have been looked at.
+    /// The behaviour flags read so far.
     #[must_use]
     pub fn observed_flags(&self) -> FlagSet {
         self.kernel.machine.observed_flags()
     }
 
-    /// Out of how many ports a call chose one, the most there have been: the range of a bind() to port 0, or of a listen() or connect()
-    /// without a port. Who follows the answers tries every start of such a search.
+    /// The largest number of ports that a call has chosen from: the range of a bind() to port 0, or
+    /// of a listen() or connect() without a port. A checker tries every start of such a search.
     #[must_use]
     pub fn choice(&self) -> u32 {
         self.choice
     }
 
-    /// Makes a call whose caller gives up after `patience` nanoseconds; [`Op::Sleep`] takes exactly so long.
-    pub fn step(&mut self, op: &Op, patience: u64) -> Seen {
+    /// Makes a call whose caller gives up after `patience` nanoseconds; [`Op::Sleep`] takes exactly
+    /// so long.
+    pub fn step(&mut self, op: &Op, patience: u64) -> Observation {
         let start = self.now.after(CALL);
         let deadline = start.after(patience);
         self.choice = self.choice.max(self.kernel.choice(op));
         if *op == Op::Sleep {
             self.now = deadline;
             self.kernel.machine.advance(deadline);
-            return Seen::OK;
+            return Observation::OK;
         }
         self.kernel.machine.advance(start);
         if patience == 0 {
             self.now = start;
             return self.kernel.answer(op, start);
         }
-        // A call that waits returns with the timer that it waited for, and who follows must be told when that was.
+        // A call that waits returns with the timer that it waited for; a checker needs that moment.
         let before = self.kernel.clone();
         let mut at = start;
         loop {
@@ -82,7 +86,7 @@ impl Player {
 }
 
 impl<C: Chooser> Belief<C> {
-    /// Out of how many ports this call chooses one; 0 where it chooses none.
+    /// The number of ports that this call chooses from; 0 if it chooses none.
     fn choice(&self, op: &Op) -> u32 {
         let sock = match op {
             Op::Bind { sock, at } if at.end.port == 0 => *sock,
@@ -98,8 +102,8 @@ impl<C: Chooser> Belief<C> {
         }
     }
 
-    /// What this state answers, whatever anybody saw.
-    fn answer(&mut self, op: &Op, at: Time) -> Seen {
-        self.call(op, at, &Seen::OK)
+    /// The answer of this state.
+    fn answer(&mut self, op: &Op, at: Time) -> Observation {
+        self.call(op, at, &Observation::OK)
     }
 }

@@ -1,4 +1,4 @@
-//! A digest of everything that later answers can hang on, so that equal states are kept once.
+//! A digest of everything that later answers can depend on, so that equal states are kept once.
 //!
 //! Indices, places in lists and serial numbers say nothing about the future; they are replaced by
 //! names, ports and moments, so that two histories with the same result give the same digest.
@@ -20,7 +20,7 @@ fn digest(value: impl Hash) -> u64 {
     h.finish()
 }
 
-/// A socket without what says nothing about the future.
+/// A socket without the fields that say nothing about the future.
 fn lasting(s: &Sock) -> Sock {
     Sock {
         timer: 0,
@@ -29,6 +29,16 @@ fn lasting(s: &Sock) -> Sock {
         generation: 0,
         cold: None,
         ..s.clone()
+    }
+}
+
+/// The same of a TIME-WAIT socket.
+fn lasting_tw(t: &Tw) -> Tw {
+    Tw {
+        timer: 0,
+        bucket: 0,
+        place: 0,
+        ..t.clone()
     }
 }
 
@@ -47,7 +57,7 @@ fn bucket(ns: usize, port: u16, b: &Bucket) -> u64 {
     digest((ns, values, by_addr))
 }
 
-/// A port that may be exchanged for others.
+/// The class of a port that may be exchanged for others, see [`Machine::digest_by_port`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortClass {
     /// The caller's number of the host.
@@ -57,19 +67,20 @@ pub struct PortClass {
 }
 
 impl<C: Chooser> Machine<C> {
-    /// A digest of everything that later answers can hang on, but for the clock and for where
-    /// connect() searches start, for those who walk through all states: equal digests at one time
-    /// mean equal futures under a chooser that picks every start itself. `names` are the sockets
-    /// that the caller can still name, in an order of its own.
+    /// A digest of everything that later answers can depend on, except the clock and the starts of
+    /// connect() searches. For walks through all states: equal digests at one time mean equal
+    /// futures under a chooser that picks every start itself. `names` are the sockets that the
+    /// caller can still name, in an order of its own.
     #[must_use]
     pub fn digest(&self, names: &[Option<SockId>]) -> u64 {
         self.fingerprint(names)
     }
 
-    /// The same in parts: one for each socket, TIME-WAIT and bucket, and one for the rest. `label` says by which label the
-    /// caller knows a socket. `class` says whether a port of a host may be exchanged for any other port of the same class:
-    /// the part of such a port goes with the host and the port, and has the class in the port's place. Two states whose
-    /// parts, put together by port, are the same have the same future but for the numbers of these ports.
+    /// The same in parts: one for each socket, TIME-WAIT and bucket, and one for the rest. `label`
+    /// says by which label the caller knows a socket. `class` says whether a port of a host may be
+    /// exchanged for any other port of the same class: the part of such a port goes with the host
+    /// and the port, and has the class in the port's place. Two states whose parts, put together by
+    /// port, are the same have the same future but for the numbers of these ports.
     ///
     /// `class` gets an address, and the namespace where the address is the local one.
     #[must_use]
@@ -113,12 +124,9 @@ impl<C: Chooser> Machine<C> {
             let remote = class(None, t.remote, t.rport);
             let value = digest((
                 Tw {
-                    timer: 0,
-                    bucket: 0,
-                    place: 0,
                     lport: stands(local, t.lport),
                     rport: stands(remote, t.rport),
-                    ..t.clone()
+                    ..lasting_tw(t)
                 },
                 due.get(&(true, i)),
             ));
@@ -136,7 +144,8 @@ impl<C: Chooser> Machine<C> {
         parts
     }
 
-    /// `names`: the sockets that the caller can still name, by its numbers.
+    /// The digest behind [`Machine::digest`]. `names` are the sockets that the caller can still
+    /// name, by its numbers.
     pub(crate) fn fingerprint(&self, names: &[Option<SockId>]) -> u64 {
         let due = self.due();
         let of_machine = |kind| matches!(kind, TimerKind::Wheel | TimerKind::Calendar);
@@ -176,15 +185,7 @@ impl<C: Chooser> Machine<C> {
             )));
         }
         for (i, t) in self.tw.socks.iter() {
-            parts.push(digest((
-                Tw {
-                    timer: 0,
-                    bucket: 0,
-                    place: 0,
-                    ..t.clone()
-                },
-                due.get(&(true, i)),
-            )));
+            parts.push(digest((lasting_tw(t), due.get(&(true, i)))));
         }
         for (n, ns) in self.nss.iter().enumerate() {
             for (_, b) in ns.buckets.iter() {
@@ -193,14 +194,7 @@ impl<C: Chooser> Machine<C> {
         }
         parts.sort_unstable();
         let lives = |e| self.entry_lives(e);
-        let identity = |i: u32| {
-            digest(Tw {
-                timer: 0,
-                bucket: 0,
-                place: 0,
-                ..self.tw.socks[i].clone()
-            })
-        };
+        let identity = |i: u32| digest(lasting_tw(&self.tw.socks[i]));
         let wheel = self.tw.wheel.fingerprint(lives, identity);
         digest((
             parts,
@@ -211,7 +205,7 @@ impl<C: Chooser> Machine<C> {
         ))
     }
 
-    /// When the timers of sockets and TIME-WAITs fire; `true` is for the latter.
+    /// The moments at which the timers of sockets and of TIME-WAIT sockets (`true`) fire.
     fn due(&self) -> BTreeMap<(bool, u32), (u64, u64, TimerKind)> {
         let timers = self.timers.iter().filter(|t| self.timer_valid(t));
         timers
@@ -235,7 +229,7 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
-    /// Whether a key is machine-wide and shown in the first namespace only.
+    /// Returns `true` if a key is machine-wide and shown in the first namespace only.
     pub(crate) fn is_hidden(&self, key: &str) -> bool {
         crate::sysctl::scope_of(&self.b, key) == Some(Scope::MachineHidden)
     }

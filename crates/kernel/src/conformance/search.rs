@@ -1,7 +1,9 @@
 //! One observed call, tried on the states that explain everything before it.
 
-use super::script::Timers;
-use super::{Belief, MAX_SOCKETS_KEPT, Mentions, Op, SOCKETS_PER_UNIT, Script, Seen};
+use super::enumerate::Timers;
+use super::{
+    Belief, EnumeratingChooser, MAX_SOCKETS_KEPT, Mentions, Observation, Op, SOCKETS_PER_UNIT,
+};
 use crate::profile::FlagSet;
 use crate::time::Time;
 use std::collections::BTreeSet;
@@ -18,8 +20,8 @@ pub(super) enum Stop {
 /// A search for the states that explain one answer.
 pub(super) struct Search<'a> {
     op: &'a Op,
-    seen: &'a Seen,
-    /// When the call began and when it had returned.
+    seen: &'a Observation,
+    /// The times at which the call began and had returned.
     time: (Time, Time),
     /// The most work.
     pub(super) limit: u64,
@@ -29,7 +31,7 @@ pub(super) struct Search<'a> {
     pub(super) mentions: Option<&'a Mentions>,
     pub(super) work: u64,
     pub(super) tried: u64,
-    pub(super) asked: FlagSet,
+    pub(super) flags: FlagSet,
     /// The states after the call that explain the answer.
     pub(super) next: Vec<Belief>,
     /// Their fingerprints.
@@ -37,19 +39,19 @@ pub(super) struct Search<'a> {
     /// Their sockets.
     sockets: usize,
     /// The answers of those that do not.
-    pub(super) allowed: BTreeSet<Seen>,
+    pub(super) allowed: BTreeSet<Observation>,
 }
 
-/// One trial: the state after it, the answer, and the script with its choices.
+/// One trial: the state after it, the answer, and the chooser with its choices.
 struct Trial {
     after: Belief,
     explains: bool,
-    answer: Seen,
-    script: Script,
+    answer: Observation,
+    script: EnumeratingChooser,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(op: &'a Op, seen: &'a Seen, time: (Time, Time)) -> Self {
+    pub(super) fn new(op: &'a Op, seen: &'a Observation, time: (Time, Time)) -> Self {
         Search {
             op,
             seen,
@@ -59,7 +61,7 @@ impl<'a> Search<'a> {
             mentions: None,
             work: 0,
             tried: 0,
-            asked: FlagSet::default(),
+            flags: FlagSet::default(),
             next: Vec::new(),
             marks: BTreeSet::new(),
             sockets: 0,
@@ -90,8 +92,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The same with all timers that may have fired held back. That is enough if the call does the same before and after they fire:
-    /// they can then fire later as well. Returns `true` if it is.
+    /// The same with all timers that may have fired held back. That is enough if the call does the
+    /// same before and after they fire: they can then fire later as well. Returns `true` if it is.
     fn without_timers(&mut self, belief: &Belief) -> Result<bool, Stop> {
         let (mut held, mut others) = (Vec::new(), BTreeSet::new());
         let mut any = false;
@@ -131,12 +133,12 @@ impl<'a> Search<'a> {
         Ok(true)
     }
 
-    fn is_stood_for(&self, after: &Belief, script: &Script) -> bool {
+    fn is_stood_for(&self, after: &Belief, script: &EnumeratingChooser) -> bool {
         self.mentions
             .is_some_and(|mentions| after.is_stood_for(self.op, script, mentions))
     }
 
-    fn attempt(&mut self, belief: &Belief, script: Script) -> Result<Trial, Stop> {
+    fn attempt(&mut self, belief: &Belief, script: EnumeratingChooser) -> Result<Trial, Stop> {
         self.work += 1 + (belief.machine.sockets_held() / SOCKETS_PER_UNIT) as u64;
         if self.work > self.limit {
             return Err(Stop::Work);
@@ -147,7 +149,7 @@ impl<'a> Search<'a> {
         *after.machine.chooser_mut() = script;
         after.machine.advance(start);
         let answer = after.call(self.op, at, self.seen);
-        self.asked = self.asked.union(after.machine.observed_flags());
+        self.flags = self.flags.union(after.machine.observed_flags());
         let script = std::mem::take(after.machine.chooser_mut());
         Ok(Trial {
             explains: answer == *self.seen,
@@ -181,7 +183,7 @@ impl Belief {
     /// The fingerprint of the state once all timers that may have fired have.
     fn with_all_fired(&self) -> u64 {
         let mut later = self.clone();
-        *later.machine.chooser_mut() = Script::new().with(Timers::Fire);
+        *later.machine.chooser_mut() = EnumeratingChooser::new().with(Timers::Fire);
         let now = later.machine.now();
         later.machine.advance(now);
         later.fingerprint()

@@ -1,10 +1,11 @@
 //! The ports that a program mentions.
 //!
-//! A connect() that is refused or not answered does not report which port it took out of tens of thousands. Ports that nothing in the
-//! program mentions are interchangeable, so that one of them stands for all. A port that is only given to other sockets need not be
-//! tried either: taking it would make nothing possible that is not possible otherwise. Ports that calls name remain.
+//! A connect() that is refused or not answered does not report which port it took out of tens of
+//! thousands. Ports that nothing in the program mentions are interchangeable, so that one of them
+//! stands for all. A port that is only given to other sockets need not be tried either: taking it
+//! would make nothing possible that is not possible otherwise. Ports that calls name remain.
 
-use super::{Op, Script, Seen};
+use super::{EnumeratingChooser, Observation, Op};
 use crate::addr::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,17 +17,19 @@ const LEAST: u32 = 256;
 pub struct Mentions {
     /// All of them.
     all: BTreeSet<u16>,
-    /// Those that calls name, or that answers report of a socket whose port they had not reported before.
+    /// Those that calls name, or that answers report of a socket whose port they had not reported
+    /// before.
     named: BTreeSet<u16>,
     /// Sockets with a port that was not reported.
     unreported: BTreeSet<usize>,
-    /// The number of accepted connections from an address, less that of connects that report the address.
+    /// The number of accepted connections from an address, less that of connects that report the
+    /// address.
     accepted: BTreeMap<Endpoint, i32>,
 }
 
 impl Mentions {
-    /// Takes in a call and its answer.
-    pub fn add(&mut self, op: &Op, seen: &Seen) {
+    /// Adds the ports of a call and its answer.
+    pub fn add(&mut self, op: &Op, seen: &Observation) {
         let reported = seen.port.or(seen.name.map(|name| name.port));
         self.all.extend(reported);
         let sock = match op {
@@ -46,7 +49,7 @@ impl Mentions {
                 if let Some(name) = seen.name {
                     *self.accepted.entry(name).or_default() -= 1;
                 }
-                if !seen.tells_port(op) {
+                if !seen.reports_port(op) {
                     self.unreported.insert(*sock);
                 }
                 *sock
@@ -64,7 +67,8 @@ impl Mentions {
         self.named.insert(port);
     }
 
-    /// Returns `true` if a connect() that took this port must be distinguished from one that took any other.
+    /// Returns `true` if a connect() that took this port must be distinguished from one that took
+    /// any other.
     pub(super) fn names(&self, port: u16) -> bool {
         self.named().any(|named| named == port)
     }
@@ -75,9 +79,10 @@ impl Mentions {
         self.named.iter().copied().chain(unreported)
     }
 
-    /// The script of a connect() whose answer does not report its port, and the place in the range whose port stands for all that are not
-    /// named: in the middle of the widest stretch in which nothing is mentioned.
-    pub(super) fn script(&self, low: u16, high: u16) -> Option<(Script, u32)> {
+    /// The chooser of a connect() whose answer does not report its port, and the place in the range
+    /// whose port stands for all that are not named: in the middle of the widest stretch in which
+    /// nothing is mentioned.
+    pub(super) fn chooser(&self, low: u16, high: u16) -> Option<(EnumeratingChooser, u32)> {
         let size = u32::from(high.saturating_sub(low)) + 1;
         let inside = |port: &&u16| (low..=high).contains(*port);
         if size < LEAST || self.all.iter().filter(inside).count() as u32 > size / 8 {
@@ -96,6 +101,9 @@ impl Mentions {
         }
         let named = self.named().filter(|port| inside(&port));
         let named = named.map(|port| u32::from(port - low));
-        Some((Script::searching_at(named.chain([place]).collect()), place))
+        Some((
+            EnumeratingChooser::searching_at(named.chain([place]).collect()),
+            place,
+        ))
     }
 }

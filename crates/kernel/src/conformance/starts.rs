@@ -1,10 +1,11 @@
 //! The places where searches of connect() start.
 //!
-//! A connect() without a port starts its search at a keyed hash of its addresses plus a number that each search moves on
-//! (`__inet_hash_connect`). The hash cannot be seen, but it stays the same: once a search towards a destination has reported its port,
-//! the next one can only start at a few places. Beliefs leave starts open, so that equal states stay equal; this module checks them.
+//! A connect() without a port starts its search at a keyed hash of its addresses plus a number that
+//! each search moves on (`__inet_hash_connect`). The hash cannot be seen, but it stays the same:
+//! once a search towards a destination has reported its port, the next one can only start at a few
+//! places. Beliefs leave starts open, so that equal states stay equal; this module checks them.
 
-use super::{Belief, End, Op, Script, Seen};
+use super::{Belief, End, EnumeratingChooser, Observation, Op};
 use crate::addr::Ip;
 use crate::profile::Behaviours;
 use crate::profile::behaviour::Perturb;
@@ -15,11 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 const LEAST: u32 = 64;
 /// More possible starts than this are as good as any.
 const MOST: usize = 64;
-/// How often a kernel with 65536 cells renews its hash.
+/// The time after which a kernel with 65536 cells renews its hash, in nanoseconds.
 const RENEWAL: u64 = 10 * SEC;
-/// By how much a clock may be off.
+/// The error of a clock, in nanoseconds.
 const SLACK: u64 = 60 * MS;
-/// So many searches in a row whose draw out of eight is one of the two smallest come once in 10^10 times.
+/// So many searches in a row whose draw out of eight is one of the two smallest come once in 10^10
+/// times.
 const SMALL_DRAWS: u32 = 18;
 
 /// Source, destination, destination port, lowest port, and size of the range.
@@ -36,11 +38,12 @@ pub(super) struct Starts {
 /// The knowledge of the searches towards one destination.
 #[derive(Clone, Debug)]
 struct Known {
-    /// Places of the range where the next search may start, with the draw that leads there where there is one.
+    /// Places of the range where the next search may start, with the draw that leads there where
+    /// there is one.
     next: BTreeMap<u32, u32>,
-    /// When the last one was made.
+    /// The time of the last one.
     at: Time,
-    /// How many in a row had a small draw.
+    /// The number of searches in a row that had a small draw.
     small: u32,
 }
 
@@ -48,20 +51,20 @@ struct Known {
 #[derive(Clone, Copy)]
 struct Fit {
     start: u32,
-    /// By how much it moves the next start, but for chance.
+    /// The distance by which it moves the next start, except for chance.
     moves: u32,
 }
 
 /// One more attempt at the observed call, from a given start.
 enum Trial {
     Fits(Fit),
-    Other(Seen),
+    Other(Observation),
     /// Too much else is left to chance.
     Unclear,
 }
 
 impl Starts {
-    /// Takes in a call that the beliefs before it explain.
+    /// Checks a call that the beliefs before it explain.
     ///
     /// # Errors
     /// The answers that would have been allowed.
@@ -70,8 +73,8 @@ impl Starts {
         beliefs: &[Belief],
         (start, at): (Time, Time),
         op: &Op,
-        seen: &Seen,
-    ) -> Result<(), BTreeSet<Seen>> {
+        seen: &Observation,
+    ) -> Result<(), BTreeSet<Observation>> {
         let Op::Connect { sock, to } = op else {
             return Ok(());
         };
@@ -85,7 +88,7 @@ impl Starts {
             return Ok(());
         }
         let (End::Ok, Some(name), false) = (seen.end, seen.name, to.end.ip.is_any()) else {
-            // Which port it took, and how far it searched, is not known.
+            // The port that it took, and the length of the search, are unknown.
             self.known.clear();
             return Ok(());
         };
@@ -117,7 +120,7 @@ impl Starts {
         at: Time,
         behaviours: &Behaviours,
         searches: &Searches<'_>,
-    ) -> Result<(), BTreeSet<Seen>> {
+    ) -> Result<(), BTreeSet<Observation>> {
         let renews = behaviours.perturb == Perturb::Cells65536;
         let known = self.known.remove(&key);
         // Longer ago than the hash lasts, nothing of it is left.
@@ -164,7 +167,8 @@ impl Starts {
         Ok(())
     }
 
-    /// Returns `true` if the hash may have been renewed between two moments: once every ten seconds, at a moment that is not known at first.
+    /// Returns `true` if the hash may have been renewed between two moments: once every ten
+    /// seconds, at a moment that is not known at first.
     fn may_renew(&mut self, from: Time, to: Time) -> bool {
         let Some((low, high)) = self.renewed else {
             self.renewed = Some((from, to));
@@ -183,8 +187,8 @@ impl Starts {
         false
     }
 
-    /// A search towards one destination moves the starts towards others as well: all of them where there is one hint, those of the
-    /// same cell where there are many.
+    /// A search towards one destination moves the starts towards others as well: all of them where
+    /// there is one hint, those of the same cell where there are many.
     fn moved(
         &mut self,
         key: &Key,
@@ -215,7 +219,7 @@ impl Starts {
     }
 }
 
-/// By how much a search may move the next start, each with its draw.
+/// The distances by which a search may move the next start, each with its draw.
 fn moves(behaviours: &Behaviours, least: u32, unit: u32) -> Vec<(u32, u32)> {
     match behaviours.perturb {
         Perturb::Hint => vec![(u32::MAX, least)],
@@ -239,13 +243,17 @@ struct Searches<'a> {
     n: u32,
     /// Distance between two possible starts.
     unit: u32,
-    /// Where the port is.
+    /// The place of the port.
     place: u32,
 }
 
 impl Searches<'_> {
-    /// Those among some starts that lead to the observed port, and the answers to which the others lead.
-    fn among(&self, starts: impl Iterator<Item = u32>) -> Option<(Vec<Fit>, BTreeSet<Seen>)> {
+    /// Those among some starts that lead to the observed port, and the answers to which the others
+    /// lead.
+    fn among(
+        &self,
+        starts: impl Iterator<Item = u32>,
+    ) -> Option<(Vec<Fit>, BTreeSet<Observation>)> {
         let (mut fits, mut others) = (Vec::new(), BTreeSet::new());
         let starts: BTreeSet<u32> = starts.map(|start| start / self.unit * self.unit).collect();
         for start in starts {
@@ -258,8 +266,9 @@ impl Searches<'_> {
         Some((fits, others))
     }
 
-    /// Every start that leads to the observed port: the port's own place, and those before it from which all ports are taken.
-    /// Nothing if they are too many, or if the port came in a later pass of the search.
+    /// Every start that leads to the observed port: the port's own place, and those before it from
+    /// which all ports are taken. Nothing if they are too many, or if the port came in a later pass
+    /// of the search.
     fn all(&self) -> Option<Vec<Fit>> {
         let mut fits = Vec::new();
         let mut start = self.place;
@@ -267,7 +276,7 @@ impl Searches<'_> {
             match (self.trial)(start) {
                 Some(Trial::Fits(fit)) => fits.push(fit),
                 _ if fits.is_empty() && start == self.place => {
-                    // The first port that is looked at may be the next one.
+                    // The first port that the search visits may be the next one.
                 }
                 _ => break,
             }
@@ -277,17 +286,18 @@ impl Searches<'_> {
     }
 }
 
-/// Tries the call on the beliefs from one start, with all that is left to chance otherwise, until one of them gives the observed answer.
+/// Tries the call on the beliefs from one start, with all that is left to chance otherwise, until
+/// one of them gives the observed answer.
 fn try_from(
     beliefs: &[Belief],
     place: u32,
     (start, at): (Time, Time),
     op: &Op,
-    seen: &Seen,
-) -> Option<(Trial, Script)> {
+    seen: &Observation,
+) -> Option<(Trial, EnumeratingChooser)> {
     let mut other = None;
     for belief in beliefs.iter().take(MOST) {
-        let mut script = Script::starting_at(place);
+        let mut script = EnumeratingChooser::starting_at(place);
         for _ in 0..MOST {
             let mut b = belief.clone();
             *b.machine.chooser_mut() = script;

@@ -1,18 +1,20 @@
-//! A chooser that walks through all possible answers, one combination after the other.
+//! A chooser that walks through all possible choices, one combination after the other.
 
 use crate::chooser::{Chooser, PortHashInput};
 use crate::time_wait::reuse::SLACK;
 
-/// Enumerates the choices of one call: run the call, read the outcome, [`Script::another`], run it
-/// again on a copy of the old state, until there is nothing left.
+/// Enumerates the choices of one call: run the call, read the outcome,
+/// [`EnumeratingChooser::another`], run it again on a copy of the old state, until there is nothing
+/// left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Script {
+pub(crate) struct EnumeratingChooser {
     choices: Vec<Choice>,
     at: usize,
-    /// The place in the searched range where the kernel found its port: the start that is tried first.
+    /// The place in the searched range where the kernel found its port: the start that is tried
+    /// first.
     aim: u32,
     /// The answer reports the port that the search found, or that it found none.
-    told: bool,
+    reported: bool,
     /// The only start of a connect() search.
     forced: Option<u32>,
     /// Size of the range of the last connect() search, and whether it starts at even places.
@@ -44,59 +46,53 @@ struct Choice {
     answer: u32,
     /// Number of possible answers.
     of: u32,
-    /// It only says where a search starts.
+    /// The choice only decides the start of a search.
     start: bool,
     /// One of its answers explains the call, and all others would leave the same state behind.
     settled: bool,
 }
 
-impl Script {
-    /// A script that has not chosen anything yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Script::default()
+impl EnumeratingChooser {
+    /// A chooser that has not chosen anything yet.
+    pub(super) fn new() -> Self {
+        EnumeratingChooser::default()
     }
 
-    /// A script for a call whose answer tells the port: its searches start first at this place of
-    /// their range. Two starts that lead to the same port leave the same state behind, so that one
-    /// of them is enough.
-    #[must_use]
-    pub fn aiming(place: u32) -> Self {
-        Script {
+    /// A chooser for a call whose answer reports the port: its searches start first at this place
+    /// of their range. Two starts that lead to the same port leave the same state behind, so that
+    /// one of them is enough.
+    pub(super) fn aiming(place: u32) -> Self {
+        EnumeratingChooser {
             aim: place,
-            told: true,
-            ..Script::default()
+            reported: true,
+            ..EnumeratingChooser::default()
         }
     }
 
-    /// A script whose connect() searches start at this place of their range.
-    #[must_use]
+    /// A chooser whose connect() searches start at this place of their range.
     pub(super) fn starting_at(place: u32) -> Self {
-        Script {
+        EnumeratingChooser {
             forced: Some(place),
-            ..Script::default()
+            ..EnumeratingChooser::default()
         }
     }
 
-    /// A script whose connect() searches start at these places, or in their neighbourhood.
-    #[must_use]
+    /// A chooser whose connect() searches start at these places, or in their neighbourhood.
     pub(super) fn searching_at(places: Vec<u32>) -> Self {
-        Script {
+        EnumeratingChooser {
             places: Some(places),
-            ..Script::default()
+            ..EnumeratingChooser::default()
         }
     }
 
-    /// The same script with this done to timers.
-    #[must_use]
+    /// The same chooser with this treatment of timers.
     pub(super) fn with(self, timers: Timers) -> Self {
-        Script { timers, ..self }
+        EnumeratingChooser { timers, ..self }
     }
 
-    /// The same choices once more, with this done to timers.
-    #[must_use]
+    /// The same choices once more, with this treatment of timers.
     pub(super) fn again(&self, timers: Timers) -> Self {
-        Script {
+        EnumeratingChooser {
             at: 0,
             timers,
             place: None,
@@ -119,9 +115,9 @@ impl Script {
         self.searched
     }
 
-    /// Notes that the run so far explains the observed answer.
-    pub fn explains(&mut self) {
-        if self.told {
+    /// Records that the run so far explains the observed answer.
+    pub(super) fn explains(&mut self) {
+        if self.reported {
             for choice in &mut self.choices[..self.at] {
                 choice.settled = choice.start;
             }
@@ -129,7 +125,7 @@ impl Script {
     }
 
     /// Moves on to the next combination; `false` when all have been seen.
-    pub fn another(&mut self) -> bool {
+    pub(super) fn another(&mut self) -> bool {
         self.choices.truncate(self.at);
         self.at = 0;
         self.held_back = false;
@@ -144,22 +140,18 @@ impl Script {
         false
     }
 
-    /// Returns `true` if there are combinations that have not been seen, after [`Script::another`].
+    /// Returns `true` if there are combinations that have not been seen, after
+    /// [`EnumeratingChooser::another`].
     pub(super) fn choices_left(&self) -> bool {
         !self.choices.is_empty()
-    }
-
-    /// How many choices the run so far has made.
-    #[must_use]
-    pub fn choices(&self) -> usize {
-        self.at
     }
 
     fn choose(&mut self, of: u32) -> u32 {
         self.next(of, false)
     }
 
-    /// One of `of` starts, which are `step` places apart: first the one that is aimed at, then downwards.
+    /// One of `of` starts, which are `step` places apart: first the one that is aimed at, then
+    /// downwards.
     fn start(&mut self, of: u32, step: u32) -> u32 {
         let number = self.next(of, true);
         if of == 0 {
@@ -175,7 +167,7 @@ impl Script {
         if let Some(start) = self.forced {
             return start;
         }
-        let aims = match (self.told, &self.places) {
+        let aims = match (self.reported, &self.places) {
             (true, _) => vec![self.aim],
             (false, Some(places)) => places.clone(),
             (false, None) => return self.start(of, step),
@@ -211,7 +203,7 @@ impl Script {
     }
 }
 
-impl Chooser for Script {
+impl Chooser for EnumeratingChooser {
     fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
         if parity {
             self.start(n.div_ceil(2), 2)
@@ -251,8 +243,8 @@ impl Chooser for Script {
     }
 
     fn step_factor(&mut self, _most: u32) -> u32 {
-        // Every port can be the first candidate; the distance to the next adds none. How far such a search moves the next start
-        // depends on the distance, so that its start is not checked.
+        // Every port can be the first candidate; the distance to the next adds none. How far such a
+        // search moves the next start depends on the distance, so that its start is not checked.
         self.searched = None;
         1
     }
