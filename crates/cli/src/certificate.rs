@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Existing};
 use crate::output::Failure;
+use crate::shard::{Parts, Seal};
 
 /// What this program was built with.
 const BUILT_IN: &str = include_str!("../data/certificates.json");
@@ -40,6 +41,14 @@ impl Certificate {
             calls: 0,
             disallowed: 0,
         }
+    }
+
+    /// Adds what another part of the same sweep has found about this kernel.
+    fn add(&mut self, other: &Certificate) {
+        self.programs += other.programs;
+        self.scenarios += other.scenarios;
+        self.calls += other.calls;
+        self.disallowed += other.disallowed;
     }
 }
 
@@ -174,8 +183,13 @@ fn is_zero(n: &u64) -> bool {
 
 /// All certificates by profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Certificates(BTreeMap<String, Vec<Certificate>>);
+pub(crate) struct Certificates {
+    /// The parts of a sweep that are summed up here, as long as some are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parts: Option<Parts>,
+    #[serde(flatten)]
+    by_profile: BTreeMap<String, Vec<Certificate>>,
+}
 
 impl Certificates {
     /// Those that this program was built with.
@@ -185,7 +199,10 @@ impl Certificates {
 
     /// Of a profile under any of its names.
     pub(crate) fn of<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = &'a Certificate> {
-        names.iter().filter_map(|n| self.0.get(n)).flatten()
+        names
+            .iter()
+            .filter_map(|n| self.by_profile.get(n))
+            .flatten()
     }
 
     /// Those of a file; none if it does not exist.
@@ -199,21 +216,77 @@ impl Certificates {
         }
     }
 
+    /// Those of a file, which must exist.
+    pub(crate) fn existing(file: &Path) -> Result<Self, Failure> {
+        match file.metadata() {
+            Ok(_) => Self::read(file),
+            Err(error) => Err(Failure::Told(format!(
+                "error: {}: {}",
+                file.display(),
+                error.kind()
+            ))),
+        }
+    }
+
+    /// The certificates that a verb adds to: those of a file, or none for a part of a sweep, whose file is its own.
+    pub(crate) fn to_extend(file: &Path, seal: Option<&Seal>) -> Result<Self, Failure> {
+        match seal {
+            None => Self::read(file),
+            Some(seal) => Ok(Certificates {
+                parts: Some(Parts::one(seal)),
+                ..Self::default()
+            }),
+        }
+    }
+
+    /// Adds the certificates of other parts of the same sweep.
+    pub(crate) fn join(&mut self, other: Certificates) -> Result<(), String> {
+        match (&mut self.parts, &other.parts) {
+            (Some(parts), Some(others)) => parts.join(others)?,
+            _ => return Err("it is of a whole sweep, not of a part".to_owned()),
+        }
+        for (profile, list) in other.by_profile {
+            let known = self.by_profile.entry(profile).or_default();
+            for one in list {
+                let same = |known: &&mut Certificate| {
+                    (&known.how, &known.kernel) == (&one.how, &one.kernel)
+                };
+                match known.iter_mut().find(same) {
+                    Some(known) => known.add(&one),
+                    None => known.push(one),
+                }
+            }
+            known.sort_by(|a, b| a.key().cmp(&b.key()));
+        }
+        Ok(())
+    }
+
+    /// The missing parts in words. Without a gap the certificates are those of a whole sweep from here on.
+    pub(crate) fn missing(&mut self) -> Option<String> {
+        let missing = self.parts.as_ref().and_then(Parts::missing);
+        self.parts.take_if(|_| missing.is_none());
+        missing
+    }
+
     /// Replaces what is known from the same kernel by the same way.
     pub(crate) fn put(&mut self, profile: &str, certificate: Certificate) {
-        let list = self.0.entry(profile.to_owned()).or_default();
+        let list = self.by_profile.entry(profile.to_owned()).or_default();
         list.retain(|c| c.key() != certificate.key());
         list.push(certificate);
         list.sort_by(|a, b| a.key().cmp(&b.key()));
     }
 
+    /// The text of a file with them.
+    pub(crate) fn to_text(&self) -> Result<String, Failure> {
+        let text = serde_json::to_string_pretty(self);
+        let mut text = text.map_err(|e| Failure::Told(format!("error: certificates: {e}")))?;
+        text.push('\n');
+        Ok(text)
+    }
+
     /// Writes the whole file at once.
     pub(crate) fn write(&self, file: &Path) -> Result<(), Failure> {
-        let told =
-            |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
-        let mut text = serde_json::to_string_pretty(self).map_err(|e| told(&e))?;
-        text.push('\n');
-        files::write(file, text, Existing::Replace)
+        files::write(file, self.to_text()?, Existing::Replace)
     }
 }
 

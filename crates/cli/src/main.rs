@@ -10,7 +10,7 @@
 //! - [`output`]: where answers and messages go; [`clean`]: what of input is not to reach a terminal
 //! - [`totals`]: sums over scenarios, and the exit status that follows from them
 //! - [`progress`]: a line about long work
-//! - [`junit`], [`github`]: reports for build servers
+//! - [`junit`]: results for build servers; [`remark`]: problems at lines of files, as [`github`] annotations or [`sarif`]
 
 mod budget;
 mod certificate;
@@ -24,8 +24,10 @@ mod in_order;
 mod junit;
 mod output;
 mod progress;
+mod remark;
 mod reproduced;
 mod room;
+mod sarif;
 mod select;
 mod shard;
 mod snapshot_file;
@@ -35,6 +37,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use fourtuple_kernel::profile;
 
 use crate::cmd::Verb;
 use crate::output::{Color, Failure, Output, Verdict};
@@ -44,7 +47,7 @@ use crate::output::{Color, Failure, Output, Verdict};
 /// A scenario is a YAML file that says which programs bind and connect, on which hosts, with which settings, on which
 /// kernels. Try `fourtuple new first.yaml` and then `fourtuple run first.yaml`.
 #[derive(Debug, Parser)]
-#[command(name = "fourtuple", version, propagate_version = true, after_help = AFTER)]
+#[command(name = "fourtuple", version = version(), propagate_version = true, after_help = AFTER)]
 struct Cli {
     /// When to use colours. NO_COLOR, CLICOLOR and CLICOLOR_FORCE are obeyed as usual.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
@@ -54,6 +57,21 @@ struct Cli {
 }
 
 const AFTER: &str = "Exit status: 0 if all that was expected came true and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the invocation is wrong, the machine ran out of something, or nothing ran.";
+
+/// The version, the commit where the build names it (`FOURTUPLE_COMMIT`, see `tools/dist`), and the newest kernel.
+fn version() -> &'static str {
+    let names = profile::names();
+    let newest = names.iter().rfind(|name| name.starts_with("linux-"));
+    let commit =
+        option_env!("FOURTUPLE_COMMIT").map_or(String::new(), |commit| format!("{commit}, "));
+    let newest = newest.map_or("", String::as_str);
+    // The parser keeps it for as long as the process runs.
+    format!(
+        "{} ({commit}kernels up to {newest})",
+        env!("CARGO_PKG_VERSION")
+    )
+    .leak()
+}
 
 /// A machine without memory is a failure like others.
 #[global_allocator]

@@ -40,6 +40,17 @@ impl Selected {
     pub(crate) fn certificate(&self) -> String {
         certificate::line(kernels_of(self.cases.iter()))
     }
+
+    /// The scenario and its cases as an item of a sweep, in a line.
+    pub(crate) fn sweep_item(&self) -> String {
+        let cases: Vec<String> = self.cases.iter().map(sweep_item).collect();
+        format!("{}: {}", self.scenario.name, cases.join(", "))
+    }
+}
+
+/// A case as an item of a sweep.
+pub(crate) fn sweep_item(case: &Case) -> String {
+    format!("{} {:?} {}", case.kernel, case.axes, case.seed)
 }
 
 /// The kernels of some cases, those of single hosts too.

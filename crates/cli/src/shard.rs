@@ -1,9 +1,15 @@
 //! A part of a sweep, for several machines: `--shard 2/5`, or `--shard auto` on a scheduler that numbers its tasks.
 //!
-//! The parts are neighbours, so that the lines of all of them, one part after the other, are the lines of the whole.
+//! The parts are neighbours, so that the lines of all of them, one part after the other, are the lines of the whole. In
+//! json-lines a part ends with a line of its own, a [`Seal`], by which `merge` knows which parts of which sweep it has.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 /// One of so many parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +22,12 @@ pub(crate) struct Shard {
 impl Default for Shard {
     fn default() -> Self {
         Shard { part: 1, of: 1 }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.part, self.of)
     }
 }
 
@@ -126,11 +138,136 @@ impl Shard {
         edge(self.part - 1)..edge(self.part)
     }
 
+    /// The seal of this part of a sweep; none if the part is the whole. `items` describe all that the sweep consists of.
+    pub(crate) fn seal(self, verb: &str, items: impl IntoIterator<Item = String>) -> Option<Seal> {
+        let mut text = verb.to_owned();
+        for item in items {
+            text.push('\n');
+            text.push_str(&item);
+        }
+        (self.of > 1).then(|| Seal {
+            part: self.part,
+            of: self.of,
+            sweep: fourtuple_scenario::digest(&text),
+        })
+    }
+
     /// Keeps the things that belong to this part.
     pub(crate) fn keep<T>(self, things: &mut Vec<T>) {
         let range = self.range(things.len());
         things.truncate(range.end);
         things.drain(..range.start);
+    }
+}
+
+/// The identity of one part of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seal {
+    pub(crate) part: usize,
+    pub(crate) of: usize,
+    /// A digest of everything that the sweep consists of.
+    sweep: String,
+}
+
+impl fmt::Display for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "part {} of {}", self.part, self.of)
+    }
+}
+
+/// A seal as a line of JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealLine {
+    format: u32,
+    shard: Seal,
+}
+
+impl Seal {
+    /// Writes the line that closes the part.
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let line = SealLine {
+            format: 1,
+            shard: self.clone(),
+        };
+        serde_json::to_writer(&mut *out, &line)?;
+        out.write_all(b"\n")
+    }
+
+    /// Reads a line that closes a part; none for other lines, and for one that has no end.
+    pub(crate) fn read(line: &[u8]) -> Option<Self> {
+        let line = line.strip_suffix(b"\n")?;
+        let line: SealLine = (line.starts_with(b"{\"format\":1,\"shard\":"))
+            .then(|| serde_json::from_slice(line).ok())
+            .flatten()?;
+        let seal = line.shard;
+        (1..=seal.of).contains(&seal.part).then_some(seal)
+    }
+}
+
+/// The parts of a sweep that are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parts {
+    of: usize,
+    sweep: String,
+    there: BTreeSet<usize>,
+}
+
+/// The missing parts that are named one by one.
+const NAMED: usize = 20;
+
+impl Parts {
+    /// The parts that one seal stands for.
+    pub(crate) fn one(seal: &Seal) -> Self {
+        Parts {
+            of: seal.of,
+            sweep: seal.sweep.clone(),
+            there: BTreeSet::from([seal.part]),
+        }
+    }
+
+    /// Whether a seal belongs to the same sweep.
+    pub(crate) fn is_of(&self, seal: &Seal) -> bool {
+        self.there.is_empty() || (self.of == seal.of && self.sweep == seal.sweep)
+    }
+
+    /// Adds a part.
+    pub(crate) fn insert(&mut self, seal: &Seal) -> Result<(), String> {
+        self.join(&Parts::one(seal))
+    }
+
+    /// Adds parts that are not there yet.
+    pub(crate) fn join(&mut self, other: &Parts) -> Result<(), String> {
+        if self.there.is_empty() {
+            *self = other.clone();
+            return Ok(());
+        }
+        if self.of != other.of {
+            return Err(format!(
+                "it is of a sweep in {} parts, and the files before it are of one in {}",
+                other.of, self.of
+            ));
+        }
+        if self.sweep != other.sweep {
+            return Err("it is of another sweep than the files before it".to_owned());
+        }
+        if let Some(part) = self.there.intersection(&other.there).next() {
+            return Err(format!("part {part} of {} is there twice", self.of));
+        }
+        self.there.extend(&other.there);
+        Ok(())
+    }
+
+    /// The missing parts in words; none if all are there.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let missing = self.of - self.there.len().min(self.of);
+        let absent = (1..=self.of).filter(|part| !self.there.contains(part));
+        let mut names: Vec<String> = absent.take(NAMED).map(|part| part.to_string()).collect();
+        if missing > NAMED {
+            names.push(format!("{} more", missing - NAMED));
+        }
+        let s = if missing == 1 { "" } else { "s" };
+        (missing > 0).then(|| format!("part{s} {} of {}", names.join(", "), self.of))
     }
 }
 

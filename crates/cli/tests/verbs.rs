@@ -281,7 +281,7 @@ fn schema_is_the_one_in_the_repository() {
 
 #[test]
 fn completions_exist_for_every_shell() {
-    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+    for shell in ["bash", "elvish", "fish", "nushell", "powershell", "zsh"] {
         let said = fourtuple(&root(), &["completions", shell]);
         assert_eq!(said.status, 0);
         assert!(said.out.contains("fourtuple"), "{shell}");

@@ -198,3 +198,41 @@ fn a_release_stands_for_its_profile() {
         assert!(known, "{}", host.err);
     }
 }
+
+/// The parts of SARIF 2.1.0 that its schema requires, and those that code scanning shows.
+#[test]
+fn sarif_names_rules_and_places() {
+    let directory = scratch("verdict-sarif");
+    let wrong = format!("{FAILS}{}", EXPECTED.replace('4', "3"));
+    std::fs::write(directory.join("is wrong.yaml"), wrong).expect("written");
+    std::fs::write(directory.join("open.yaml"), FAILS).expect("written");
+    let arguments = ["run", ".", "--engine", "model", "--format", "sarif"];
+    let said = fourtuple(&directory, &arguments);
+    assert_eq!(said.status, 1, "{}", said.err);
+    let log: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let driver = &run["tool"]["driver"];
+    assert_eq!(driver["name"], "fourtuple");
+    let results = run["results"].as_array().expect("results");
+    let found: Vec<_> = (results.iter())
+        .map(|one| {
+            let rule = one["ruleIndex"].as_u64().expect("an index") as usize;
+            assert_eq!(driver["rules"][rule]["id"], one["ruleId"]);
+            assert!(one["message"]["text"].is_string());
+            let place = &one["locations"][0]["physicalLocation"];
+            let uri = place["artifactLocation"]["uri"].as_str().expect("a path");
+            let line = place["region"]["startLine"].as_u64().expect("a line");
+            (one["level"].as_str().expect("a level"), uri, line)
+        })
+        .collect();
+    // The counts differ in two answers, which the line of the expectation has.
+    assert_eq!(found.last(), Some(&("note", "./open.yaml", 1)));
+    assert!(
+        found[..found.len() - 1]
+            .iter()
+            .all(|one| *one == ("error", "./is%20wrong.yaml", 8)),
+        "{found:?}"
+    );
+    assert!(found.len() > 1, "{found:?}");
+}

@@ -13,7 +13,8 @@ use super::certify_scenarios::{self, Following};
 use crate::certificate::{Certificate, Certificates};
 use crate::engines::WaitArgs;
 use crate::output::{Failure, Output, Verdict};
-use crate::select::{self, Overrides};
+use crate::select::{self, Overrides, Selected};
+use crate::shard::{Seal, Shard};
 
 /// Checks the model against real kernels: every answer of the kernel must be one that its profile allows.
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,15 @@ pub(crate) struct Args {
     /// The profile to follow a kernel with, instead of the one that its release stands for.
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Check only one part of the scenarios and recordings, such as the second of five, or `auto` on a scheduler. `fourtuple merge` joins the
+    /// certificates.
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        hide_default_value = true
+    )]
+    shard: Shard,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -48,28 +58,36 @@ pub(super) type Rows = BTreeMap<(String, String), Certificate>;
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
-        let (recordings, kernels): (Vec<_>, Vec<_>) =
+        let (mut recordings, kernels): (Vec<_>, Vec<_>) =
             self.on.iter().partition(|on| on.ends_with(".jsonl"));
-        let mut rows = Rows::new();
-        let mut bad = false;
-        let mut nothing = recordings.is_empty();
-        let mut not_checked = 0;
-        for on in &recordings {
-            bad |= recording(out, on, self.overrides.hz, &mut rows, &mut not_checked)?;
-        }
-        if !recordings.is_empty() {
-            table(out, &rows, not_checked)?;
-        }
-        if !kernels.is_empty() {
-            if self.paths.is_empty() {
+        let has_recordings = !recordings.is_empty();
+        let mut selected = match (kernels.is_empty(), self.paths.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, false) => select::all(&self.paths, &self.overrides)?,
+            (false, true) => {
                 return Err(Failure::Told(
                     "error: there is nothing to run\n  = help: name scenarios, such as `fourtuple certify scenarios --on host`"
                         .to_owned(),
                 ));
             }
+        };
+        let seal = self.seal(&selected);
+        self.shard.keep(&mut recordings);
+        self.shard.keep(&mut selected);
+        let mut rows = Rows::new();
+        let mut bad = false;
+        // A part of a sweep may have nothing to do.
+        let mut nothing = recordings.is_empty() && seal.is_none();
+        let mut not_checked = 0;
+        for on in &recordings {
+            bad |= recording(out, on, self.overrides.hz, &mut rows, &mut not_checked)?;
+        }
+        if has_recordings {
+            table(out, &rows, not_checked)?;
+        }
+        if !selected.is_empty() {
             let profile = self.profile.as_deref().map(super::kernels::find);
             let profile = profile.transpose()?;
-            let selected = select::all(&self.paths, &self.overrides)?;
             self.overrides
                 .budget
                 .check_model(&selected, kernels.len() as u64)?;
@@ -90,7 +108,7 @@ impl Args {
             }
         }
         if let Some(file) = &self.certificate {
-            let mut all = Certificates::read(file)?;
+            let mut all = Certificates::to_extend(file, seal.as_ref())?;
             for ((profile, _), certificate) in rows {
                 all.put(&profile, certificate);
             }
@@ -104,6 +122,14 @@ impl Args {
             ));
         }
         Ok(if bad { Verdict::Bad } else { Verdict::Good })
+    }
+
+    /// The seal of this part of the sweep.
+    fn seal(&self, selected: &[Selected]) -> Option<Seal> {
+        let options = format!("{:?} {:?}", self.profile, self.overrides.hz);
+        let scenarios = selected.iter().map(Selected::sweep_item);
+        let items = self.on.iter().cloned().chain([options]).chain(scenarios);
+        self.shard.seal("certify", items)
     }
 }
 

@@ -33,8 +33,8 @@ pub(crate) struct Args {
     /// How many threads to use; as many as there are processors if left out. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Explore only one part of the cases (kernels and points of the matrix), such as the second of five. Parts one after
-    /// the other, in json-lines, are the whole.
+    /// Explore only one part of the cases (kernels and points of the matrix), such as the second of five, or `auto` on a
+    /// scheduler. `fourtuple merge` joins the parts.
     #[arg(
         long,
         value_name = "K/N",
@@ -66,6 +66,8 @@ enum Format {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
+        let options = format!("{} {} {:?}", self.budget, self.samples, self.witness);
+        let seal = (self.shard).seal("explore", [selected.sweep_item(), options]);
         self.shard.keep(&mut selected.cases);
         self.overrides
             .budget
@@ -151,6 +153,9 @@ impl Args {
                     for exploration in &all {
                         line(serde_json::json!({ "format": 1, "exploration": exploration }))?;
                     }
+                }
+                if let Some(seal) = seal {
+                    seal.write(out)?;
                 }
             }
             Format::Json => {

@@ -15,7 +15,7 @@ use crate::certificate::{Certificate, Certificates};
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::progress::Progress;
-use crate::shard::Shard;
+use crate::shard::{Seal, Shard};
 
 /// Runs random socket programs on a real kernel; every answer must be one that the kernel's profile allows. An answer that is not is
 /// made into the shortest scenario that still shows it.
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Tells findings as they are, without a search for a shorter program that shows the same.
     #[arg(long)]
     whole: bool,
-    /// Runs only one part of the programs, such as the second of five. Parts one after the other, in json-lines, are the whole.
+    /// Runs only one part of the programs, such as the second of five. `fourtuple merge` joins the parts.
     #[arg(
         long,
         value_name = "K/N",
@@ -151,10 +151,24 @@ impl Args {
         if let Some(file) = &self.record {
             record(file, &campaign.on, &profile, &findings)?;
         }
+        let seal = self.seal(&campaign, &profile);
         if let Some(file) = &self.certificate {
-            certify(file, &campaign.on, &profile, &findings)?;
+            certify(file, &campaign.on, &profile, &findings, seal.as_ref())?;
         }
-        self.tell(out, &campaign, &profile, &findings)
+        let verdict = self.tell(out, &campaign, &profile, &findings)?;
+        if let (Format::JsonLines, Some(seal)) = (self.format, seal) {
+            seal.write(out)?;
+        }
+        Ok(verdict)
+    }
+
+    /// The seal of this part of the campaign.
+    fn seal(&self, campaign: &Campaign, profile: &Profile) -> Option<Seal> {
+        let numbers = [self.seed, self.first, self.count.into()];
+        let items = (numbers.iter().map(u64::to_string))
+            .chain([campaign.on.name(), profile.name.clone()])
+            .chain(self.whole.then(|| "whole".to_owned()));
+        self.shard.seal("fuzz", items)
     }
 
     /// Shortens and tells the findings, and sums up.
@@ -234,8 +248,9 @@ fn certify(
     on: &Target,
     profile: &Profile,
     findings: &Findings,
+    seal: Option<&Seal>,
 ) -> Result<(), Failure> {
-    let mut all = Certificates::read(file)?;
+    let mut all = Certificates::to_extend(file, seal)?;
     let certificate = Certificate {
         programs: findings.programs,
         calls: findings.calls,

@@ -10,6 +10,8 @@ use crate::budget::TRIED;
 use crate::github;
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
+use crate::remark::{self, Remark};
+use crate::sarif::Log;
 use crate::select::{self, Overrides};
 
 /// Looks for settings that do nothing, that a kernel does not have, or that will surprise: with the line and a way out.
@@ -50,6 +52,8 @@ enum Format {
     Json,
     /// Annotations for GitHub Actions.
     Github,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 impl Args {
@@ -94,10 +98,14 @@ impl Args {
                 writeln!(out)?;
             }
             Format::Github => {
-                for one in &found {
-                    github::warning(out, one.rule.name(), &one.diagnostic)?;
-                }
+                github::write(out, &remarks(&found))?;
                 writeln!(out, "{summary}")?;
+            }
+            Format::Sarif => {
+                let rules = Rule::ALL.iter().map(|rule| (rule.name(), rule.about()));
+                let mut log = Log::new(rules);
+                log.add(&remarks(&found));
+                log.write(out)?;
             }
         }
         Ok(if found.is_empty() {
@@ -106,6 +114,10 @@ impl Args {
             Verdict::Bad
         })
     }
+}
+
+fn remarks(found: &[Finding]) -> Vec<Remark> {
+    found.iter().map(remark::on_finding).collect()
 }
 
 fn json(one: &Finding) -> serde_json::Value {

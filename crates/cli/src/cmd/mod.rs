@@ -49,6 +49,7 @@ verbs! {
     explore Explore,
     certify Certify,
     fuzz Fuzz,
+    merge Merge,
     import Import,
     report Report,
     kernels Kernels,

@@ -14,6 +14,7 @@ use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::reproduced;
 use crate::select::{self, Overrides};
+use crate::shard::Shard;
 
 /// Tries every known fix on a scenario: which ones work, whatever ports are chosen, who must apply them, and their cost.
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,15 @@ pub(crate) struct Args {
     /// List everything that was tried, also what has no effect.
     #[arg(long)]
     all: bool,
+    /// Try only one part of the cases (kernels and points of the matrix), such as the second of five, or `auto` on a scheduler. `fourtuple
+    /// merge` joins the parts in json-lines.
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        hide_default_value = true
+    )]
+    shard: Shard,
     /// How to write the table.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -50,11 +60,15 @@ enum Format {
     Text,
     /// One JSON document.
     Json,
+    /// A JSON object on each line, for each case.
+    JsonLines,
 }
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
-        let selected = select::one(&self.file, &self.overrides)?;
+        let mut selected = select::one(&self.file, &self.overrides)?;
+        let seal = self.shard.seal("remedies", [selected.sweep_item()]);
+        self.shard.keep(&mut selected.cases);
         self.overrides
             .budget
             .check_model(std::slice::from_ref(&selected), TRIED)?;
@@ -105,6 +119,17 @@ impl Args {
                 });
                 serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
                 writeln!(out)?;
+            }
+            Format::JsonLines => {
+                for (one, unmet) in all.iter().zip(&unmet) {
+                    let line =
+                        serde_json::json!({ "format": 1, "remedies": one, "expect_failed": unmet });
+                    serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
+                    writeln!(out)?;
+                }
+                if let Some(seal) = seal {
+                    seal.write(out)?;
+                }
             }
         }
         if let (Some(dir), false) = (&self.write, written.is_empty()) {

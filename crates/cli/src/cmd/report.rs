@@ -12,6 +12,7 @@ use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
+use crate::shard::Shard;
 use crate::totals::Totals;
 
 /// Writes one HTML file about scenarios: what happened on which kernel and why, the ports over time, and fixes.
@@ -28,6 +29,14 @@ pub(crate) struct Args {
     /// Where to write the page, in place of what was there; standard output if left out.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Show only one part of the scenarios, such as the second of five, or `auto` on a scheduler. Each part is a page of its own.
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        hide_default_value = true
+    )]
+    shard: Shard,
     #[command(flatten)]
     engines: EngineArgs,
     #[command(flatten)]
@@ -37,10 +46,11 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let engines = self.engines.make()?;
-        let selected = select::all(&self.paths, &self.overrides)?;
+        let mut selected = select::all(&self.paths, &self.overrides)?;
         if let Some(path) = &self.output {
             files::refuse_inputs(path, selected.iter().map(|one| one.scenario.file.as_str()))?;
         }
+        self.shard.keep(&mut selected);
         let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
         let folded = select::fold(selected);
         self.overrides.budget.check(&folded, &asked)?;
@@ -84,6 +94,9 @@ impl Args {
         }
         if !self.overrides.kernel.is_empty() {
             command.push_str(&format!(" --kernel {}", self.overrides.kernel.join(",")));
+        }
+        if self.shard != Shard::default() {
+            command.push_str(&format!(" --shard {}", self.shard));
         }
         command
     }

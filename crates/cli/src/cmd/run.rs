@@ -12,10 +12,10 @@ use crate::in_order::{Plan, in_order};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::room::Room;
-use crate::select::{self, Folded, Overrides};
+use crate::select::{self, Folded, Overrides, Selected};
 use crate::shard::Shard;
 use crate::totals::Totals;
-use crate::{github, junit};
+use crate::{github, junit, remark, sarif};
 
 /// Runs scenarios on engines and says what happened, why, and whether it was expected.
 ///
@@ -44,8 +44,8 @@ pub(crate) struct Args {
     /// How many scenarios to run at a time; as many as there are processors if left out. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Run only one part of the scenarios, such as the second of five. Parts one after the other, in json-lines, are the
-    /// whole.
+    /// Run only one part of the scenarios, such as the second of five, or `auto` on a scheduler. `fourtuple merge` joins
+    /// the parts.
     #[arg(
         long,
         value_name = "K/N",
@@ -67,6 +67,8 @@ enum Format {
     Junit,
     /// Annotations for GitHub Actions.
     Github,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 /// The scenarios that the text shows.
@@ -81,9 +83,11 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let engines = self.engines.make()?;
         let mut selected = select::all(&self.paths, &self.overrides)?;
-        let is_part = selected.len();
+        let sweep = selected.iter().map(Selected::sweep_item);
+        let engine_names = engines.iter().map(|engine| engine.name().to_owned());
+        let seal = self.shard.seal("run", sweep.chain(engine_names));
+        let is_part = seal.is_some();
         self.shard.keep(&mut selected);
-        let is_part = selected.len() < is_part;
         let folded = select::fold(selected);
         let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
         let budget = self.overrides.budget;
@@ -119,6 +123,9 @@ impl Args {
             out.faint(&select::certificate(&folded))?;
         }
         writer.finish(out, &totals)?;
+        if let (Format::JsonLines, Some(seal)) = (self.format, seal) {
+            seal.write(out)?;
+        }
         engines::all_came_to_an_end(out, &engines)?;
         let verdict = totals.verdict(self.engines.named());
         if verdict.is_err() {
@@ -166,6 +173,7 @@ enum Writer {
     Lines,
     Junit(junit::Suites),
     Github,
+    Sarif(sarif::Log),
 }
 
 impl Writer {
@@ -176,6 +184,7 @@ impl Writer {
             Format::JsonLines => Writer::Lines,
             Format::Junit => Writer::Junit(junit::Suites::new()),
             Format::Github => Writer::Github,
+            Format::Sarif => Writer::Sarif(sarif::Log::new(remark::CHECKS)),
         })
     }
 
@@ -189,7 +198,10 @@ impl Writer {
             (Writer::Json(document), Outcome::Report(report)) => document.add(out, report)?,
             (Writer::Lines, Outcome::Report(report)) => json::write_lines(out, report)?,
             (Writer::Junit(suites), Outcome::Report(report)) => suites.add(report),
-            (Writer::Github, Outcome::Report(report)) => github::write(out, report)?,
+            (Writer::Github, Outcome::Report(report)) => {
+                github::write(out, &remark::on_report(report))?;
+            }
+            (Writer::Sarif(log), Outcome::Report(report)) => log.add(&remark::on_report(report)),
         }
         Ok(())
     }
@@ -201,6 +213,7 @@ impl Writer {
             Writer::Json(document) => document.finish(out)?,
             Writer::Lines => {}
             Writer::Junit(suites) => suites.write(out)?,
+            Writer::Sarif(log) => log.write(out)?,
         }
         Ok(())
     }
