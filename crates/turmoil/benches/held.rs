@@ -7,9 +7,9 @@ use fourtuple_turmoil::{BuildLinux, Errno, Linux, State, net, ss};
 use std::time::{Duration, SystemTime};
 use turmoil::Builder;
 
-/// How many connections are held.
+/// The number of connections that are held.
 const HELD: usize = 28_000;
-/// The size of Linux's default range.
+/// The size of Linux's default ephemeral port range.
 const RANGE: usize = 28_232;
 
 fn builder() -> Builder {
@@ -24,7 +24,7 @@ fn builder() -> Builder {
     builder
 }
 
-/// The same program with either kind of sockets.
+/// Defines the same program with either kind of sockets.
 macro_rules! hold {
     ($sim:expr, $net:path, $count:expr, $then:expr) => {{
         use $net::{TcpListener, TcpStream};
@@ -51,7 +51,7 @@ async fn nothing() -> turmoil::Result {
     Ok(())
 }
 
-/// On a full range.
+/// Makes one more connection on a full range.
 async fn one_more() -> turmoil::Result {
     assert_eq!(ss("client")?.count(State::Established), RANGE);
     let error = net::TcpStream::connect("server:80")

@@ -1,8 +1,8 @@
-//! An HTTP client that opens a connection for each request runs out of local ports, because it
-//! closes first and each connection leaves a TIME-WAIT. With a pool it needs one port.
+//! An HTTP client that opens a connection for each request runs out of local ports: it closes
+//! first, so each connection leaves a TIME-WAIT socket. With a pool it needs one port.
 //!
-//! `cargo run -p fourtuple-turmoil --example http_pool` prints what happens on two kernels;
-//! `cargo test` runs the same as tests.
+//! `cargo run -p fourtuple-turmoil --example http_pool` prints the results on two kernels; `cargo
+//! test` asserts them.
 
 use fourtuple_turmoil::net::{TcpListener, TcpStream};
 use fourtuple_turmoil::{BuildLinux, Linux, State, explain_last_error, ss};
@@ -22,8 +22,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What the application's connector looks like. The only line that a test changes is the import of
-/// `TcpStream` above.
+/// The application's connector. A test changes only the import of `TcpStream` above.
 #[derive(Clone)]
 struct Connector;
 
@@ -63,7 +62,7 @@ impl AsyncWrite for Conn {
     }
 }
 
-/// Lets hyper see the connection through its adapter for tokio's traits.
+/// Wraps the connection in hyper's adapter for tokio's traits.
 struct Io(TokioIo<Conn>);
 
 impl Connection for Io {
@@ -133,7 +132,7 @@ async fn serve() -> turmoil::Result {
     }
 }
 
-/// The errno at the bottom of hyper's error.
+/// The errno at the end of the source chain of hyper's error.
 fn errno(error: &Error) -> Option<i32> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
@@ -145,7 +144,7 @@ fn errno(error: &Error) -> Option<i32> {
     None
 }
 
-/// What a run has shown.
+/// The result of a run.
 #[derive(Debug, Default)]
 struct Outcome {
     answered: usize,
@@ -175,7 +174,7 @@ fn requests(kernel: &str, idle: usize) -> turmoil::Result<Outcome> {
             .build(Connector);
         for _ in 0..20 {
             let request = Request::get("http://api/").body(Empty::new())?;
-            // By the next request the last connection has been closed on both ends.
+            // The previous connection is closed on both ends before the next request.
             tokio::time::sleep(PAUSE).await;
             match client.request(request).await {
                 Ok(response) => {

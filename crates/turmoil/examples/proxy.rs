@@ -1,9 +1,9 @@
-//! A proxy that binds its source address holds a port for each connection, whatever the
-//! destination. With `IP_BIND_ADDRESS_NO_PORT` the port is chosen by `connect`, which can use one
-//! port towards several destinations.
+//! A proxy that binds its source address uses a port for each connection, whatever the destination.
+//! With `IP_BIND_ADDRESS_NO_PORT`, `connect` chooses the port and can use it for several
+//! destinations.
 //!
-//! `cargo run -p fourtuple-turmoil --example proxy` prints how many connections fit;
-//! `cargo test` runs the same as tests.
+//! `cargo run -p fourtuple-turmoil --example proxy` prints how many connections fit; `cargo test`
+//! asserts it.
 
 use fourtuple_turmoil::net::{LinuxSocketExt, TcpListener, TcpSocket, TcpStream};
 use fourtuple_turmoil::{BuildLinux, Linux};
@@ -26,7 +26,7 @@ async fn connect_from_source(to: SocketAddr, no_port: bool) -> io::Result<TcpStr
     socket.connect(to).await
 }
 
-/// Answers each connection with the byte that it brings.
+/// Echoes one byte on each connection.
 async fn upstream() -> turmoil::Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
@@ -41,7 +41,8 @@ async fn upstream() -> turmoil::Result {
     }
 }
 
-/// How many of eight clients the proxy serves, four for each of two upstreams, with four ports.
+/// Runs the proxy with four ports for eight clients, four for each of two upstreams. Returns the
+/// errno of each client that failed.
 fn serve(kernel: &str, no_port: bool) -> turmoil::Result<Vec<Option<i32>>> {
     let mut sim = turmoil::Builder::new()
         .rng_seed(1)

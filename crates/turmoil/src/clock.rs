@@ -1,9 +1,8 @@
-//! The clock of a simulation, and who waits for it.
+//! The clock of a simulation, and the tasks that sleep on it.
 //!
-//! It shows turmoil's time. An engine that knows that nothing is under way may move it ahead to
-//! the next moment at which somebody wants to be woken: turmoil itself would tick through every
-//! millisecond of a TIME-WAIT. An engine in whose network packets take no time sets the clock
-//! altogether.
+//! It shows turmoil's time. An engine that knows that no packet is in flight may advance it to the
+//! next deadline: turmoil itself would tick through every millisecond of a TIME-WAIT. An engine in
+//! whose network packets take no time sets the clock itself.
 
 use crate::network::lock;
 use std::collections::BTreeSet;
@@ -12,15 +11,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// turmoil's smallest step, to which the clock is moved.
+/// turmoil's smallest step; the clock is advanced by multiples of it.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What the clock follows.
+/// The time source of the clock.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// turmoil's time, and this much that was skipped.
+    /// turmoil's time plus the skipped time.
     Turmoil { skipped: Duration },
-    /// Somebody who sets it.
+    /// A time set by the engine.
     Set(Duration),
 }
 
@@ -34,9 +33,9 @@ pub(crate) struct Clock {
 #[derive(Debug)]
 struct Inner {
     pace: Pace,
-    /// When somebody was last at work.
+    /// The time of the last activity.
     active: Duration,
-    /// When somebody wants to be woken; the numbers tell sleepers apart.
+    /// The times of sleeping tasks. The numbers make equal times distinct.
     deadlines: BTreeSet<(Duration, u64)>,
     sleepers: u64,
 }
@@ -65,13 +64,13 @@ impl Clock {
         }
     }
 
-    /// The time since the start of the simulation. None outside a running host, unless the clock
+    /// The time since the start of the simulation. `None` outside a running host, unless the clock
     /// is set.
     pub(crate) fn elapsed(&self) -> Option<Duration> {
         lock(&self.inner).now()
     }
 
-    /// The same, noting that somebody is at work.
+    /// Like [`elapsed`](Self::elapsed), and records activity.
     pub(crate) fn touch(&self) -> Option<Duration> {
         let mut inner = lock(&self.inner);
         let now = inner.now()?;
@@ -79,22 +78,23 @@ impl Clock {
         Some(now)
     }
 
-    /// Notes that something happens at `now` from outside all hosts.
+    /// Records activity from outside all hosts at `now`.
     pub(crate) fn note(&self, now: Duration) {
         lock(&self.inner).active = now;
     }
 
-    /// Sets the clock, which from now on follows nobody else. Nobody is woken.
+    /// Sets the clock, which no longer shows turmoil's time from then on. Wakes no task.
     pub(crate) fn set(&self, at: Duration) {
         lock(&self.inner).pace = Pace::Set(at);
     }
 
-    /// Whether somebody sets the clock: how long a packet is under way then says nothing.
+    /// `true` if the engine sets the clock. The round-trip time of packets is meaningless then.
     pub(crate) fn is_set(&self) -> bool {
         matches!(lock(&self.inner).pace, Pace::Set(_))
     }
 
-    /// Sleeps until the clock shows `at`; for ever where it is set by somebody, or without a time.
+    /// Sleeps until the clock shows `at`. Never returns if the engine sets the clock, or if `at` is
+    /// `None`.
     pub(crate) async fn sleep_until(&self, at: Option<Duration>) {
         let Some(at) = at.filter(|_| !matches!(lock(&self.inner).pace, Pace::Set(_))) else {
             return pending().await;
@@ -115,7 +115,7 @@ impl Clock {
         self.touch();
     }
 
-    /// What the clock shows when turmoil's time is `turmoil`.
+    /// Converts turmoil's time to that of this clock.
     pub(crate) fn at(&self, turmoil: Duration) -> Duration {
         match lock(&self.inner).pace {
             Pace::Turmoil { skipped } => turmoil + skipped,
@@ -123,8 +123,8 @@ impl Clock {
         }
     }
 
-    /// Moves the clock ahead to the next deadline, or to `event` if that comes first, when nobody
-    /// has been at work for as long as `settled`. `turmoil` is turmoil's time.
+    /// Advances the clock to the next deadline, or to `event` if that comes first, after a period
+    /// of `settled` without activity. `turmoil` is turmoil's time.
     pub(crate) fn skip(
         &self,
         turmoil: Duration,
@@ -143,7 +143,7 @@ impl Clock {
         let Some(next) = deadline.into_iter().chain(event).min() else {
             return Idle::ForEver;
         };
-        // The step that comes now takes a tick itself; whole ticks keep the clock on turmoil's grid.
+        // The next step takes a tick itself; whole ticks keep the clock on turmoil's grid.
         let ticks = next.saturating_sub(now + TICK).as_nanos() / TICK.as_nanos();
         let ticks = u32::try_from(ticks).unwrap_or(u32::MAX);
         if ticks > 0 {
@@ -157,16 +157,16 @@ impl Clock {
     }
 }
 
-/// Whether anything is left to happen.
+/// The result of looking for idle time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idle {
-    /// Something is, or may be.
+    /// Activity is possible.
     No,
-    /// Nothing is under way and nobody waits for a time.
+    /// No packet is in flight and no task sleeps.
     ForEver,
 }
 
-/// Somebody who wants to be woken.
+/// The deadline of a sleeping task, removed on drop.
 struct Deadline<'a> {
     clock: &'a Clock,
     at: (Duration, u64),
@@ -189,7 +189,7 @@ impl Drop for Deadline<'_> {
     }
 }
 
-/// turmoil's clock; none where it would fall back to the wall clock.
+/// turmoil's clock; `None` where it would fall back to the wall clock.
 fn turmoil_elapsed() -> Option<Duration> {
     tokio::runtime::Handle::try_current().ok()?;
     turmoil::sim_elapsed()

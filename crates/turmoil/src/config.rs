@@ -1,4 +1,4 @@
-//! Which Linux a host runs.
+//! Configuration of a Linux host.
 
 use fourtuple_kernel::profile::{self, Behaviours};
 use fourtuple_kernel::{Errno, Machine, Seeded};
@@ -6,10 +6,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The kernel that hosts get unless they ask for another one.
+/// The kernel of hosts that do not choose another one.
 pub const DEFAULT_KERNEL: &str = "linux-6.18";
 
-/// What kind of Linux a host of the simulation is: kernel, sysctls, addresses, seed.
+/// The Linux of a simulated host: kernel, sysctls, addresses, seed.
 ///
 /// ```
 /// # fn main() -> Result<(), fourtuple_turmoil::ConfigError> {
@@ -35,21 +35,22 @@ pub struct Linux {
     pub(crate) window: u32,
 }
 
-/// Bytes that may be under way or unread in one direction of a connection.
+/// Default of [`Linux::window`], in bytes.
 const WINDOW: u32 = 256 * 1024;
 
 impl Default for Linux {
-    /// A current kernel with its default sysctls and the address that turmoil gives the host.
+    /// The default kernel with its default sysctls and the address that turmoil gives the host.
     fn default() -> Self {
         Linux::kernel(DEFAULT_KERNEL).expect("the default kernel is in the table")
     }
 }
 
 impl Linux {
-    /// A kernel by name: `linux-A.B` for any mainline release from 2.6.32, `linux-A.B.C`,
+    /// Selects a kernel by name: `linux-A.B` for any mainline release from 2.6.32, `linux-A.B.C`,
     /// `rhel-A.B`, `debian-N`, `ubuntu-YY.MM`.
     ///
     /// # Errors
+    ///
     /// If there is no profile of that name.
     pub fn kernel(name: &str) -> Result<Self, ConfigError> {
         let profile = profile::find(name).ok_or_else(|| ConfigError::Kernel(name.to_owned()))?;
@@ -69,10 +70,11 @@ impl Linux {
         }
     }
 
-    /// Writes a sysctl at boot, as `sysctl -w` would. The last word counts.
+    /// Writes a sysctl at boot, as `sysctl -w` does. Later writes override earlier ones.
     ///
     /// # Errors
-    /// If this kernel does not have the sysctl or refuses the value.
+    ///
+    /// If this kernel does not have the sysctl or rejects the value.
     pub fn sysctl(mut self, key: &str, value: &str) -> Result<Self, ConfigError> {
         let mut trial = Machine::new(self.behaviours, Seeded::new(0, ""));
         let ns = trial.add_namespace();
@@ -91,15 +93,15 @@ impl Linux {
         Ok(self)
     }
 
-    /// Gives the host a further address. turmoil's own address of the host stays the first one,
-    /// which is the source of connections that do not bind.
+    /// Adds an address to the host. turmoil's own address of the host stays the first one, which is
+    /// the source of connections that do not bind.
     #[must_use]
     pub fn address(mut self, ip: impl Into<IpAddr>) -> Self {
         self.addresses.push(ip.into());
         self
     }
 
-    /// Gives the host these addresses instead of turmoil's own.
+    /// Replaces turmoil's own address by these addresses.
     #[must_use]
     pub fn only_addresses(mut self, ips: impl IntoIterator<Item = IpAddr>) -> Self {
         self.addresses = ips.into_iter().collect();
@@ -107,23 +109,24 @@ impl Linux {
         self
     }
 
-    /// Seed of everything that a kernel decides by chance. Equal seeds give equal ports; the
-    /// default is 1.
+    /// Sets the seed of the kernel's random choices. Equal seeds give equal ports; the default is
+    /// 1.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Length of TIME-WAIT, which real kernels fix at 60 seconds.
+    /// Sets the length of TIME-WAIT, which real kernels fix at 60 seconds.
     #[must_use]
     pub fn time_wait(mut self, length: Duration) -> Self {
         self.time_wait = Some(length);
         self
     }
 
-    /// How many bytes fit into one direction of a connection, sent and not yet read, before
-    /// writing has to wait. The default is 256 KiB; `SO_SNDBUF` sets it for one socket.
+    /// Sets the maximum number of bytes that are sent and not yet read in one direction of a
+    /// connection; writes wait beyond it. The default is 256 KiB; `SO_SNDBUF` sets it for one
+    /// socket.
     #[must_use]
     pub fn window(mut self, bytes: u32) -> Self {
         self.window = bytes.max(1);
@@ -131,20 +134,20 @@ impl Linux {
     }
 }
 
-/// Why a configuration is not possible.
+/// An invalid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// No profile of that name.
     Kernel(String),
-    /// A sysctl that the kernel does not have, or a value that it refuses.
+    /// A sysctl that the kernel does not have, or a value that it rejects.
     Sysctl {
-        /// The kernel.
+        /// The name of the kernel.
         kernel: String,
-        /// The sysctl.
+        /// The name of the sysctl.
         key: String,
-        /// The value.
+        /// The rejected value.
         value: String,
-        /// What writing it returns.
+        /// The errno of the write.
         errno: Errno,
     },
 }
@@ -155,7 +158,7 @@ impl fmt::Display for ConfigError {
             ConfigError::Kernel(name) => {
                 write!(
                     f,
-                    "there is no kernel profile named `{name}` (examples: {DEFAULT_KERNEL}, rhel-6.5)"
+                    "unknown kernel `{name}` (examples: {DEFAULT_KERNEL}, rhel-6.5)"
                 )
             }
             ConfigError::Sysctl {
@@ -172,7 +175,10 @@ impl fmt::Display for ConfigError {
                 value,
                 errno,
             } => {
-                write!(f, "{kernel} refuses `{value}` for `{key}` ({errno})")
+                write!(
+                    f,
+                    "invalid value `{value}` for `{key}` on {kernel} ({errno})"
+                )
             }
         }
     }

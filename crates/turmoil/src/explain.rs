@@ -1,21 +1,21 @@
-//! Why the last call on this host failed.
+//! The reason for the last failed call on a host.
 
 use crate::host::{Failure, START, current};
 use fourtuple_kernel::{Errno, Refusal};
 use std::fmt;
 use std::time::Duration;
 
-/// A call that failed, with the port model's reason. `Display` prints it for people.
+/// A failed call, with the port model's reason. `Display` formats it for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The call, for example `connect(192.168.0.5:3000)`.
     pub call: String,
-    /// What it returned.
+    /// The errno of the call.
     pub errno: Errno,
-    /// When, since the start of the simulation.
+    /// The time of the call, since the start of the simulation.
     pub at: Duration,
-    /// The rule that decided, the kernel's call path, and the verdict on each port; none for a
-    /// call that did not get as far as the port model.
+    /// The rule that decided, the kernel's call path, and the verdict on each port; `None` for a
+    /// call that failed before it reached the port model.
     pub refusal: Option<Refusal>,
 }
 
@@ -78,8 +78,8 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Why the last call that failed on the calling task's host did so. None if none has failed, or if
-/// the task runs on no Linux host.
+/// Explains the last failed call on the calling task's host. `None` if no call has failed, or if
+/// the task does not run on a Linux host.
 #[must_use]
 pub fn explain_last_error() -> Option<Explanation> {
     let kernel = current().ok()?;

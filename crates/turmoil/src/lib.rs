@@ -1,20 +1,19 @@
-//! Linux TCP ports for [turmoil](https://docs.rs/turmoil) simulations: sockets in tokio's shape
+//! Linux TCP ports for [turmoil](https://docs.rs/turmoil) simulations: sockets with tokio's API
 //! whose local ports come from an exact model of a chosen Linux kernel.
 #![doc = ""]
 #![doc = include_str!("../README.md")]
-//!
 //! # A map of the code
 //!
-//! - [`LinuxSim`] registers hosts; [`Linux`] says which kernel they run
+//! - [`LinuxSim`] registers hosts; [`Linux`] configures their kernel
 //! - [`net`] has tokio's types, [`Socket`] the system calls below them
 //! - `host`: one running kernel, its bytes and its waiting tasks, behind one lock
-//! - `carrier`: how segments travel over turmoil, and why in two ways
-//! - [`ss()`] and [`explain_last_error`]: what is there, and why a call failed
+//! - `carrier`: the two transports of segments over turmoil
+//! - [`ss()`] and [`explain_last_error`]: the sockets of a host, and the reason of a failed call
 //! - [`engine`]: scenarios on these sockets, and on turmoil's own
 //!
-//! Everything is decided under a kernel's lock by calls that take no time; only the carrier's tasks
-//! send and receive. State belongs to the simulation, found by the runtime that turmoil makes for
-//! each host, and goes with it.
+//! Calls run under a kernel's lock and take no time; only the carrier's tasks send and receive.
+//! State belongs to the simulation: it is found through the runtime that turmoil creates for each
+//! host, and dropped with it.
 #![forbid(unsafe_code)]
 
 mod carrier;
@@ -40,7 +39,7 @@ pub use ss::{Ss, ss};
 
 use std::fmt;
 
-/// The error of sockets on a host that has no Linux ports, inside an `io::Error`.
+/// The error of sockets on a host without Linux ports, inside an `io::Error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoLinux;
 

@@ -1,5 +1,5 @@
-//! What all Linux hosts of one simulation share: who has which address, the clock, and how much is
-//! under way.
+//! The state that all Linux hosts of one simulation share: addresses, the clock, and the number of
+//! segments in flight.
 
 use crate::clock::Clock;
 use crate::host::{Kernel, START};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Locks, also after a panic elsewhere: the state is only ever changed by whole calls.
+/// Locks a mutex, even a poisoned one: the state is only ever changed by complete calls.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -27,14 +27,14 @@ pub(crate) struct Network {
 
 #[derive(Debug)]
 struct Shared {
-    /// Which turmoil host has an address.
+    /// The turmoil host of each address.
     routes: BTreeMap<Ip, IpAddr>,
-    /// Addresses by host name, the first one being turmoil's own.
+    /// Addresses by host name, turmoil's own first.
     names: BTreeMap<String, Vec<IpAddr>>,
-    /// Names by turmoil's address, and the order in which hosts came.
+    /// Names by turmoil address, with the order of registration.
     hosts: BTreeMap<IpAddr, (String, usize)>,
     kernels: BTreeMap<String, Arc<Kernel>>,
-    /// What kernels that are no more have looked at.
+    /// Behaviour flags observed by kernels that have been shut down.
     asked: FlagSet,
     in_flight: u64,
     idle: Vec<Waker>,
@@ -57,7 +57,7 @@ impl Network {
         })
     }
 
-    /// Adds a host with its addresses; `own` is turmoil's address of it.
+    /// Adds a host with its addresses; `own` is its turmoil address.
     pub(crate) fn add_host(&self, name: &str, own: IpAddr, addresses: &[IpAddr]) {
         let mut s = lock(&self.shared);
         for ip in addresses {
@@ -68,13 +68,13 @@ impl Network {
             .entry(own)
             .or_insert_with(|| (name.to_owned(), order));
         s.names.insert(name.to_owned(), addresses.to_vec());
-        // The others listen for this one as well.
+        // The other hosts must listen on a port for this one too.
         s.kernels
             .values()
             .for_each(|kernel| kernel.pump.notify_one());
     }
 
-    /// How many hosts there are.
+    /// The number of hosts.
     pub(crate) fn hosts(&self) -> usize {
         lock(&self.shared).hosts.len()
     }
@@ -89,12 +89,12 @@ impl Network {
         lock(&self.shared).names.get(name).cloned()
     }
 
-    /// The how manieth host a turmoil address is.
+    /// The index of a host in order of registration, by turmoil address.
     pub(crate) fn order(&self, host: IpAddr) -> usize {
         lock(&self.shared).hosts.get(&host).map_or(0, |h| h.1)
     }
 
-    /// A number for a boot, greater than all before it.
+    /// Allocates a boot number, greater than all before it.
     pub(crate) fn next_boot(&self) -> u64 {
         self.boots.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -104,14 +104,14 @@ impl Network {
         before.iter().for_each(|kernel| self.gone(kernel));
     }
 
-    /// Notes what a kernel has looked at that is no more.
+    /// Records the observed flags of a kernel that has been shut down.
     fn gone(&self, kernel: &Kernel) {
         let asked = kernel.enter(|state| state.machine.observed_flags());
         let mut s = lock(&self.shared);
         s.asked = s.asked.union(asked);
     }
 
-    /// The behaviours that everything hangs on which kernels did that are no more.
+    /// The behaviour flags observed by kernels that have been shut down.
     pub(crate) fn asked(&self) -> FlagSet {
         lock(&self.shared).asked
     }
@@ -124,7 +124,7 @@ impl Network {
         lock(&self.shared).kernels.values().cloned().collect()
     }
 
-    /// Ends the simulation: the kernels go down, and nothing here refers to them any more.
+    /// Ends the simulation: shuts the kernels down and drops all references to them.
     pub(crate) fn end(&self) {
         let kernels = std::mem::take(&mut lock(&self.shared).kernels);
         for kernel in kernels.values() {
@@ -133,23 +133,23 @@ impl Network {
         }
     }
 
-    /// The present time on the clock of a kernel that is at work. None outside a running host.
+    /// The current time on the clock of an active kernel. `None` outside a running host.
     pub(crate) fn now(&self) -> Option<Time> {
         self.clock.touch().map(|elapsed| START + elapsed)
     }
 
-    /// Sleeps until the clocks of the kernels show `at`; for ever where they are set by somebody,
-    /// or without a time.
+    /// Sleeps until the kernels' clocks show `at`. Never returns if the engine sets the clock, or
+    /// if `at` is `None`.
     pub(crate) async fn sleep_until(&self, at: Option<Time>) {
         self.clock.sleep_until(at.map(|at| at - START)).await;
     }
 
-    /// Notes segments that have left a kernel.
+    /// Counts segments that have left a kernel.
     pub(crate) fn sent(&self, count: u64) {
         lock(&self.shared).in_flight += count;
     }
 
-    /// Notes segments that have arrived.
+    /// Counts segments that have arrived.
     pub(crate) fn arrived(&self, count: u64) {
         let woken = {
             let mut s = lock(&self.shared);
@@ -163,7 +163,7 @@ impl Network {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until no segment is in flight.
     pub(crate) async fn idle(&self) {
         std::future::poll_fn(|cx| {
             let mut s = lock(&self.shared);

@@ -13,8 +13,8 @@ use turmoil::{Sim, ToIpAddr};
 
 /// Adds [`build_linux`](BuildLinux::build_linux) to turmoil's builder.
 pub trait BuildLinux {
-    /// Builds a simulation in which every host has Linux ports: these, unless
-    /// [`LinuxSim::linux`] says otherwise for a host.
+    /// Builds a simulation in which every host has Linux ports, configured by `linux` unless
+    /// [`LinuxSim::linux`] configures a host differently.
     fn build_linux<'a>(&self, linux: Linux) -> LinuxSim<'a>;
 }
 
@@ -24,8 +24,7 @@ impl BuildLinux for turmoil::Builder {
     }
 }
 
-/// turmoil's [`Sim`] with hosts that run Linux. Everything else of a simulation works as before:
-/// this type dereferences to it.
+/// turmoil's [`Sim`] with hosts that run Linux. Dereferences to `Sim` for all other methods.
 pub struct LinuxSim<'a> {
     sim: Sim<'a>,
     linux: Linux,
@@ -58,7 +57,7 @@ impl DerefMut for LinuxSim<'_> {
 
 impl Drop for LinuxSim<'_> {
     fn drop(&mut self) {
-        // Before the tasks go, so that closing thousands of sockets is nobody's business.
+        // Before the tasks are dropped, so that closing thousands of sockets has no effects.
         self.network.end();
     }
 }
@@ -75,8 +74,8 @@ impl<'a> LinuxSim<'a> {
         }
     }
 
-    /// Says which Linux a host runs, when it is not the one of all hosts. Comes before
-    /// [`LinuxSim::host`] or [`LinuxSim::client`] of that name.
+    /// Configures the Linux of one host. Call it before [`LinuxSim::host`] or [`LinuxSim::client`]
+    /// with that name.
     pub fn linux(&mut self, name: impl Into<String>, linux: Linux) -> &mut Self {
         self.special.insert(name.into(), linux);
         self
@@ -91,8 +90,8 @@ impl<'a> LinuxSim<'a> {
         self.sim.client(board.spec.own, boot(board, client));
     }
 
-    /// [`Sim::host`] with Linux ports. [`Sim::crash`] takes its sockets away without a packet;
-    /// [`Sim::bounce`] boots it again with an empty table.
+    /// [`Sim::host`] with Linux ports. [`Sim::crash`] removes its sockets without a packet;
+    /// [`Sim::bounce`] reboots it with an empty port table.
     pub fn host<F, Fut>(&mut self, addr: impl ToIpAddr, host: F)
     where
         F: Fn() -> Fut + 'a,
@@ -113,7 +112,7 @@ impl<'a> LinuxSim<'a> {
         self.board(name, own, vec![linux])
     }
 
-    /// A host with several network namespaces, one for each configuration.
+    /// Registers a host with several network namespaces, one for each configuration.
     pub(crate) fn board(
         &self,
         name: String,
@@ -142,7 +141,8 @@ impl<'a> LinuxSim<'a> {
         )
     }
 
-    /// turmoil's own simulation, for hosts without Linux and hosts that were set up otherwise.
+    /// turmoil's own simulation, for hosts without Linux and hosts with a configuration of their
+    /// own.
     pub(crate) fn raw(&mut self) -> &mut Sim<'a> {
         &mut self.sim
     }

@@ -1,4 +1,4 @@
-//! What a host's ports look like, for assertions and for the messages of failed ones.
+//! The sockets and ports of a host, for assertions and for the messages of failed ones.
 
 use crate::host::{Kernel, current};
 use crate::sim::LinuxSim;
@@ -7,17 +7,17 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// The sockets and bind buckets of a host at one moment. `Display` prints them as `ss -tan` would,
-/// with the buckets below.
+/// A snapshot of the sockets and bind buckets of a host. `Display` formats the sockets like `ss
+/// -tan`, followed by the buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ss {
-    /// The host.
+    /// The name of the host.
     pub host: String,
-    /// The kernel's clock at that moment.
+    /// The kernel's clock at that time.
     pub now: Time,
-    /// Sockets and TIME-WAITs, in the order of local and remote address.
+    /// Sockets, including TIME-WAIT sockets, ordered by local and remote address.
     pub sockets: Vec<SocketView>,
-    /// Ports in use, with `fastreuse`, `fastreuseport` and who holds them.
+    /// Ports in use, with `fastreuse`, `fastreuseport` and their owners.
     pub buckets: Vec<BucketView>,
 }
 
@@ -40,7 +40,7 @@ impl Ss {
         })
     }
 
-    /// How many sockets are in a state.
+    /// The number of sockets in a state.
     #[must_use]
     pub fn count(&self, state: State) -> usize {
         self.sockets.iter().filter(|s| s.state == state).count()
@@ -77,7 +77,7 @@ impl fmt::Display for Ss {
         }
         for bucket in &self.buckets {
             let skipped = if bucket.blocks_connect() {
-                ", passed over by connect()"
+                ", skipped by connect()"
             } else {
                 ""
             };
@@ -94,11 +94,13 @@ impl fmt::Display for Ss {
     }
 }
 
-/// The sockets and ports of a host of the running simulation, by its name. To be called from a task
-/// of any Linux host; [`LinuxSim::ss`] is for the outside.
+/// Returns the sockets and ports of a host of the running simulation, by its name. Callable from a
+/// task of any Linux host; [`LinuxSim::ss`] works outside of them.
 ///
 /// # Errors
-/// If the calling task runs on no Linux host, or no Linux host of that name has booted.
+///
+///
+/// If the calling task does not run on a Linux host, or no Linux host of that name has booted.
 ///
 /// ```
 /// # use fourtuple_turmoil::{BuildLinux, Linux, State, net::TcpListener, ss};
@@ -121,16 +123,17 @@ fn find(kernel: Option<Arc<Kernel>>, host: &str) -> io::Result<Ss> {
     let kernel = kernel.ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::NotFound,
-            format!("no Linux host called {host} has booted"),
+            format!("no Linux host named {host} has booted"),
         )
     })?;
     Ok(Ss::of(&kernel))
 }
 
 impl LinuxSim<'_> {
-    /// The sockets and ports of a host, between two steps of the simulation.
+    /// Returns the sockets and ports of a host, between two steps of the simulation.
     ///
     /// # Errors
+    ///
     /// If no Linux host of that name has booted.
     pub fn ss(&self, host: impl AsRef<str>) -> io::Result<Ss> {
         find(self.network().kernel(host.as_ref()), host.as_ref())

@@ -1,5 +1,6 @@
-//! On an ideal network the `turmoil` engine gives the model's attempts, with the same times, reasons and notes. The
-//! regression suite compares the answers of every case; here are the oldest and the newest kernel of each scenario.
+//! On an ideal network, the attempts of the `turmoil` engine equal the model's, including times,
+//! reasons and notes. The regression suite compares the answers of every case; this test covers the
+//! oldest and the newest kernel of each scenario.
 
 use fourtuple_harness::{Attempt, Engine, Model, RunReport, kernels};
 use fourtuple_kernel::profile;
@@ -7,7 +8,7 @@ use fourtuple_scenario::{Case, discover, expand, load};
 use fourtuple_turmoil::engine::Turmoil;
 use std::path::Path;
 
-/// More calls than this are left to the suite.
+/// Most calls of a case in this test; the suite covers larger ones.
 const CALLS: usize = 2_000;
 
 fn run(engine: &dyn Engine, case: &Case) -> RunReport {
@@ -31,7 +32,7 @@ fn words(attempt: Option<Attempt<'_>>) -> String {
     )
 }
 
-/// What differs, in words.
+/// Describes the differences.
 fn differences(case: &Case, model: &RunReport) -> Vec<String> {
     let turmoil = run(&Turmoil, case);
     let mut found = Vec::new();

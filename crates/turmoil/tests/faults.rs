@@ -1,4 +1,4 @@
-//! What crashes, partitions and the order of closing leave behind in the ports.
+//! The effect of crashes, partitions and the order of closes on ports.
 
 use fourtuple_turmoil::net::{TcpListener, TcpSocket, TcpStream};
 use fourtuple_turmoil::{
@@ -28,7 +28,7 @@ fn four_ports() -> Linux {
         .unwrap()
 }
 
-/// Accepts everything and keeps it.
+/// Accepts every connection and keeps it.
 async fn keeper() -> Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     let mut kept = Vec::new();
@@ -37,7 +37,7 @@ async fn keeper() -> Result {
     }
 }
 
-/// Reads everything to its end and closes then.
+/// Reads every connection to its end, then closes it.
 async fn reader() -> Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
@@ -62,7 +62,7 @@ fn without_linux_the_error_says_what_to_do() -> Result {
 }
 
 #[test]
-fn configurations_that_no_kernel_takes_are_errors() {
+fn invalid_configurations_are_errors() {
     assert!(matches!(
         Linux::kernel("linux-1.0"),
         Err(ConfigError::Kernel(_))
@@ -97,7 +97,7 @@ fn configurations_that_no_kernel_takes_are_errors() {
 }
 
 #[test]
-fn a_black_hole_eats_the_range() -> Result {
+fn unanswered_syns_exhaust_the_range() -> Result {
     let mut sim = sim(four_ports());
     sim.host("server", keeper);
     sim.client("client", async {
@@ -107,7 +107,7 @@ fn a_black_hole_eats_the_range() -> Result {
         }
         sleep(SECOND).await;
         assert_eq!(ss("client")?.count(State::SynSent), 4, "{}", ss("client")?);
-        // Nobody else gets a port towards that server, although nothing is connected.
+        // No port is left towards that server, although no connection exists.
         assert_eq!(
             errno(TcpStream::connect("server:80").await),
             Some(Errno::EADDRNOTAVAIL.number())
@@ -169,7 +169,7 @@ fn refused_and_reset() -> Result {
 }
 
 #[test]
-fn who_closes_first_has_the_time_wait() -> Result {
+fn the_end_that_closes_first_has_the_time_wait() -> Result {
     let mut sim = sim(Linux::default());
     sim.host("server", reader);
     sim.client("client", async {
@@ -242,7 +242,7 @@ fn a_crash_leaves_the_peer_its_sockets_and_no_time_wait() -> Result {
         "{}",
         sim.ss("server")?
     );
-    // It comes back with an empty table and connects anew; the old connection stays.
+    // It reboots with an empty port table and connects again; the old connection stays.
     sim.bounce("client");
     for _ in 0..1000 {
         sim.step()?;
@@ -258,7 +258,7 @@ fn a_crash_leaves_the_peer_its_sockets_and_no_time_wait() -> Result {
 }
 
 #[test]
-fn a_restarted_host_resets_what_it_does_not_know() -> Result {
+fn a_restarted_host_resets_unknown_connections() -> Result {
     let mut sim = sim(Linux::default());
     sim.host("server", keeper);
     sim.client("client", async {
@@ -413,7 +413,7 @@ fn several_addresses_of_one_host() -> Result {
         let mut one = TcpStream::connect("10.1.0.1:80").await?;
         let mut two = TcpStream::connect("10.1.0.2:80").await?;
         assert_eq!((one.read_u8().await?, two.read_u8().await?), (1, 2));
-        // Names give all addresses in turn; the first one that answers is taken.
+        // A name resolves to all addresses; the first one that answers is used.
         let named = TcpStream::connect("server:80").await?;
         assert_eq!(named.peer_addr()?.ip().to_string(), "10.1.0.1");
         Ok(())
@@ -421,7 +421,7 @@ fn several_addresses_of_one_host() -> Result {
     sim.run()
 }
 
-/// The ports that a run with random latency hands out, and when it ends.
+/// The ports that a run with random latency assigns, and the time at which it ends.
 fn fingerprint(seed: u64) -> Result<String> {
     let mut sim = Builder::new()
         .rng_seed(seed)

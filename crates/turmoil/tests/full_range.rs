@@ -36,7 +36,7 @@ fn the_28233rd_connection_gets_the_kernels_errno() -> turmoil::Result {
         let refusal = why.refusal.as_ref().expect("the port model refused it");
         assert_eq!(refusal.tried as usize, RANGE, "{why}");
 
-        // One port is enough, and only for as long as its connection has left nothing behind.
+        // One port is enough, once a reset has freed it without TIME-WAIT.
         held.swap_remove(7).set_zero_linger()?;
         held.push(TcpStream::connect("server:80").await?);
         Ok(())

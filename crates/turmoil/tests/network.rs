@@ -1,4 +1,4 @@
-//! Scenarios with latency, loss and faults on the two engines: equal runs give equal bytes.
+//! Scenarios with latency, loss and faults on the two engines: equal runs yield equal bytes.
 
 use fourtuple_harness::json::Document;
 use fourtuple_harness::{Engine, kernels, runner};

@@ -1,11 +1,12 @@
-//! Programs on which the engines `turmoil` and `model` once differed: both make the same calls in the same order.
+//! Regression tests for programs whose attempts once differed between the engines `turmoil` and
+//! `model`.
 
 use fourtuple_harness::{Engine, Model, kernels};
 use fourtuple_kernel::profile;
 use fourtuple_scenario::{expand, parse};
 use fourtuple_turmoil::engine::Turmoil;
 
-/// The attempts on both engines, which must be the same.
+/// The attempts on both engines, which must be equal.
 fn attempts(what: &str) -> Vec<String> {
     let text = format!("about: two engines\nkernel: linux-6.18\n{what}");
     let scenario = parse("test.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));

@@ -1,5 +1,6 @@
-//! One run of the engine stands for all kernels that are alike in what it asked for: every kernel must say the same when it runs by
-//! itself, on an ideal network, on one with latency, and through a crash.
+//! One run of the engine is reused for all kernels with the same observed behaviour flags. Every
+//! such kernel must yield the same result when it runs by itself: on an ideal network, on one with
+//! latency, and with a crash.
 
 use fourtuple_harness::{Engine as _, kernels, runner};
 use fourtuple_kernel::profile;
@@ -29,7 +30,7 @@ processes:
 ];
 
 #[test]
-fn a_run_stands_for_kernels_that_say_the_same_by_themselves() {
+fn a_shared_run_equals_the_run_of_each_kernel() {
     let mut shared = 0;
     for rest in SCENARIOS {
         let text = format!("{HOSTS}{rest}\n");

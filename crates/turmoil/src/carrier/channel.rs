@@ -1,38 +1,38 @@
-//! A reliable, ordered channel from this kernel to another one, on top of pipes that break.
+//! A reliable, ordered channel between two kernels, on top of pipes that may break.
 //!
-//! turmoil's TCP never sends a segment twice: what a partition swallows leaves a gap that no later
-//! segment of that stream gets past. Linux does send again. So the frames between two kernels are
-//! numbered, kept until the other end has them, and written once more when a stream has been
-//! replaced. This file has no I/O and no clock: it says what to write and what has arrived.
+//! turmoil's TCP does not retransmit: a segment lost in a partition leaves a gap that stops the
+//! rest of the stream. Linux retransmits. The frames between two kernels are therefore numbered,
+//! kept until they are acknowledged, and written again after a stream has been replaced. This file
+//! has no I/O and no clock: it decides which messages to write and which frames have arrived.
 
 use super::wire::{Body, ConnKey, Message};
 use fourtuple_kernel::time::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// One direction of sending and one of receiving, between two kernels.
+/// The sending and the receiving direction between two kernels.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    /// Number of this boot, greater than that of any earlier boot of the simulation.
+    /// Number of this boot, greater than those of all earlier boots in the simulation.
     boot: u64,
-    /// Boot of the other end, 0 while it has not said anything.
+    /// Boot number of the peer; 0 before its first message.
     peer_boot: u64,
     /// Number of the first frame in `unacked`.
     first: u64,
     unacked: VecDeque<Sent>,
-    /// How many frames of `unacked` the present pipe has taken.
+    /// The number of frames of `unacked` that were written to the current pipe.
     written: usize,
     owe_hello: bool,
     owe_ack: bool,
-    /// Number of the next frame that may be handed up.
+    /// Number of the next frame to deliver.
     expected: u64,
-    /// Frames that came over a newer pipe before those of an older one.
+    /// Frames of a newer pipe that arrived before those of an older one.
     early: BTreeMap<u64, Body>,
 }
 
 #[derive(Debug)]
 struct Sent {
     body: Body,
-    /// When it was first written; none if it has not been.
+    /// The time of its first write; `None` before that.
     at: Option<Time>,
     again: bool,
 }
@@ -61,18 +61,18 @@ impl Channel {
         });
     }
 
-    /// Whether there is anything that the present pipe has not taken.
+    /// `true` if there are messages that were not written to the current pipe.
     pub(crate) fn wants_to_write(&self) -> bool {
         self.written < self.unacked.len() || self.owe_ack
     }
 
-    /// The time at which the oldest frame was written that the other end has not confirmed.
+    /// The time of the first write of the oldest unacknowledged frame.
     pub(crate) fn oldest(&self) -> Option<Time> {
         self.unacked.front().and_then(|s| s.at)
     }
 
-    /// A new pipe: everything that is not confirmed goes out again on it. A reset is never sent
-    /// twice, and it ends the repetition of what its connection had sent before.
+    /// Starts over on a new pipe: every unacknowledged frame is written again. A reset is not
+    /// repeated, and neither are frames of its connection before it.
     pub(crate) fn restart(&mut self) {
         let mut ended: BTreeSet<ConnKey> = BTreeSet::new();
         for sent in self.unacked.iter_mut().take(self.written).rev() {
@@ -91,12 +91,12 @@ impl Channel {
         self.owe_hello = true;
     }
 
-    /// A further pipe that is used from now on; older ones still deliver what they have taken.
+    /// Switches to an additional pipe. Older pipes still deliver the frames written to them.
     pub(crate) fn switch(&mut self) {
         self.owe_hello = true;
     }
 
-    /// Takes what the present pipe should write now.
+    /// Takes the messages to write to the current pipe now.
     pub(crate) fn take(&mut self, now: Time, mut write: impl FnMut(&Message<'_>)) {
         if !self.wants_to_write() {
             return;
@@ -124,8 +124,8 @@ impl Channel {
         }
     }
 
-    /// The other end says who it is. `false` if it is an earlier boot than the one known, whose
-    /// pipes are of no use any more.
+    /// Handles the peer's hello. Returns `false` for an earlier boot than the known one, whose
+    /// pipes are obsolete.
     pub(crate) fn hello(&mut self, boot: u64, first: u64) -> bool {
         if boot > self.peer_boot {
             self.peer_boot = boot;
@@ -135,7 +135,8 @@ impl Channel {
         boot == self.peer_boot
     }
 
-    /// A frame has arrived on a pipe of the given boot; hands up what is in order now.
+    /// Handles a frame that arrived on a pipe of the given boot. Delivers every frame that is in
+    /// order now.
     pub(crate) fn frame(&mut self, boot: u64, number: u64, body: Body, mut up: impl FnMut(Body)) {
         if boot != self.peer_boot {
             return;
@@ -150,8 +151,9 @@ impl Channel {
         }
     }
 
-    /// The other end has everything before `next`. Returns how long the newest of these frames
-    /// took there and back, if it was written once only, and whether anything was news.
+    /// Handles an acknowledgement of every frame before `next`. Returns the round-trip time of the
+    /// newest of them, if it was written once only (Karn's algorithm), and whether any frame was
+    /// acknowledged for the first time.
     pub(crate) fn ack(&mut self, boot: u64, next: u64, now: Time) -> (bool, Option<u64>) {
         let mut news = false;
         let mut round_trip = None;

@@ -1,4 +1,4 @@
-//! Datagrams and the ports of the carrier.
+//! UDP datagrams and the ports of the carrier.
 
 use super::wire::{datagram, read_datagram};
 use super::{FIRST_PORT, PORTS, pipe};
@@ -9,10 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use turmoil::net::{TcpListener, UdpSocket};
 
-/// Largest datagram that is read: as many segments as fit into 64 KiB.
+/// Largest datagram that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
 
-/// How many segments one datagram takes.
+/// Most segments in one datagram.
 const SEGMENTS: usize = LARGEST / 42;
 
 /// The carrier's ports on a host: one for each host of the simulation, up to [`PORTS`].
@@ -35,7 +35,7 @@ impl Ports {
         Ok(ports)
     }
 
-    /// Opens those that are missing since hosts have joined the simulation.
+    /// Opens ports for hosts that joined the simulation since the last call.
     pub(crate) async fn open_more(&mut self, kernel: &Arc<Kernel>) -> io::Result<()> {
         let hosts = u16::try_from(kernel.network.hosts()).unwrap_or(PORTS);
         while self.open < hosts.min(PORTS) {
@@ -50,7 +50,7 @@ impl Ports {
     }
 }
 
-/// The port on which `to` hears this host.
+/// The port of `to` that receives from this host.
 pub(super) fn port_for(kernel: &Kernel, own: IpAddr) -> u16 {
     let order = kernel.network.order(own) % usize::from(PORTS);
     FIRST_PORT + u16::try_from(order).unwrap_or(0)
@@ -81,7 +81,7 @@ async fn accept(kernel: Arc<Kernel>, listener: TcpListener) {
     }
 }
 
-/// Sends the datagrams that wait, and starts the tasks of new pipes.
+/// Sends the queued datagrams, and starts the tasks of new pipes.
 pub(crate) fn flush(kernel: &Arc<Kernel>, ports: &Ports) {
     let (own, datagrams, new) = kernel.enter(|s| (s.own, s.peers.datagrams(), s.peers.unstarted()));
     for host in new {

@@ -1,4 +1,4 @@
-//! What a kernel knows of the other kernels that it talks to.
+//! The other kernels that a kernel exchanges segments with.
 
 use super::channel::Channel;
 use super::pipe::Stream;
@@ -59,16 +59,15 @@ impl Rto {
     }
 }
 
-/// How far the pipe to a host is.
+/// The state of the pipe to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pipe {
-    /// Nobody has needed one.
+    /// Not needed so far.
     None,
-    /// The first attempt to open one is under way.
+    /// The first attempt to open it is in progress.
     Opening,
-    /// There is one.
     Open,
-    /// There was one, or it could not be opened; it is opened again when it is needed.
+    /// It broke or could not be opened; it is opened again on demand.
     Broken,
 }
 
@@ -80,15 +79,15 @@ pub(crate) struct Peer {
     pub(crate) datagram: Vec<Segment>,
     pub(crate) pipe: Pipe,
     pub(crate) rto: Rto,
-    /// Set when the pipe's task should look.
+    /// Wakes the pipe's task.
     pub(crate) notify: Arc<Notify>,
     /// Time of the last attempt to open a pipe.
     pub(crate) tried: Option<Time>,
-    /// The other end has been heard of since then.
+    /// `true` if a message of the peer has arrived since then.
     pub(crate) alive: bool,
-    /// A pipe is wanted although nothing is to be written yet.
+    /// `true` if a pipe is needed although there is nothing to write yet.
     pub(crate) wanted: bool,
-    /// Streams that the other end has opened.
+    /// Streams opened by the peer.
     pub(crate) adopted: Vec<Stream>,
     /// Streams that have ended.
     pub(crate) ended: Vec<u64>,
@@ -116,7 +115,7 @@ impl Peer {
         }
     }
 
-    /// A number for a stream.
+    /// Allocates a stream number.
     pub(crate) fn next_stream(&mut self) -> u64 {
         self.streams += 1;
         self.streams
@@ -129,7 +128,7 @@ impl Peer {
         self.notify.notify_one();
     }
 
-    /// Opens a pipe if there is none.
+    /// Requests a pipe if there is none.
     pub(crate) fn want_pipe(&mut self) {
         if self.pipe == Pipe::None {
             self.pipe = Pipe::Opening;
@@ -144,7 +143,7 @@ impl Peer {
         self.pipe == Pipe::Open
     }
 
-    /// Whether the first pipe is being opened.
+    /// `true` while the first pipe is being opened.
     pub(crate) fn is_opening(&self) -> bool {
         self.pipe == Pipe::Opening
     }
@@ -155,7 +154,7 @@ impl Peer {
         }
     }
 
-    /// The pipe has been opened, or has not.
+    /// Records the result of opening a pipe.
     pub(crate) fn set_pipe(&mut self, pipe: Pipe, woken: &mut Vec<Waker>) {
         self.pipe = pipe;
         if pipe == Pipe::Open {
@@ -164,7 +163,7 @@ impl Peer {
         woken.append(&mut self.waiting);
     }
 
-    /// Something has come from the other end.
+    /// Records that a message of the peer has arrived.
     pub(crate) fn heard(&mut self) {
         if !self.alive {
             self.alive = true;
@@ -175,7 +174,7 @@ impl Peer {
     }
 }
 
-/// All peers of a kernel, by turmoil's address.
+/// All peers of a kernel, by turmoil address.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     boot: u64,
@@ -193,7 +192,7 @@ impl Peers {
             .or_insert_with(|| Peer::new(self.boot))
     }
 
-    /// Takes the datagrams that wait to be sent.
+    /// Takes the queued datagrams.
     pub(crate) fn datagrams(&mut self) -> Vec<(IpAddr, Vec<Segment>)> {
         let full = self
             .table
@@ -203,7 +202,7 @@ impl Peers {
             .collect()
     }
 
-    /// Hosts that need the task that runs their pipe.
+    /// Hosts whose pipe task has to be started.
     pub(crate) fn unstarted(&mut self) -> Vec<IpAddr> {
         let new = self
             .table
@@ -216,7 +215,7 @@ impl Peers {
         .collect()
     }
 
-    /// How many segments wait to be sent.
+    /// The number of segments that were not sent.
     pub(crate) fn unsent(self) -> u64 {
         self.table.values().map(|p| p.datagram.len() as u64).sum()
     }

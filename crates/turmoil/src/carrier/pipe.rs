@@ -1,4 +1,4 @@
-//! The pipe to another host: one task that opens it and writes, one that reads.
+//! The pipe to another host: one task that opens it and writes, and one that reads.
 
 use super::datagram::port_for;
 use super::peers::{Peer, Pipe};
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use turmoil::net::TcpStream;
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// How much a reader takes at once.
+/// Bytes of one read.
 const CHUNK: usize = 16 * 1024;
 
 /// The writing half of a stream, and the task that reads the other half.
@@ -41,7 +41,7 @@ fn stream(kernel: &Arc<Kernel>, host: IpAddr, stream: TcpStream) -> Stream {
     Stream { id, writer, reader }
 }
 
-/// Takes over a stream that the other end has opened.
+/// Adds a stream opened by the peer.
 pub(super) fn adopt(kernel: &Arc<Kernel>, host: IpAddr, accepted: TcpStream) {
     let stream = stream(kernel, host, accepted);
     kernel.enter(|s| {
@@ -70,12 +70,12 @@ type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 struct Writer {
     kernel: Arc<Kernel>,
     host: IpAddr,
-    /// All streams to the host; the last one is written to.
+    /// All streams to the host; the last one is used for writing.
     streams: Vec<Stream>,
     connecting: Option<Connecting>,
-    /// Streams that the one being opened replaces.
+    /// Streams that are closed once the one being opened is ready.
     stale: BTreeSet<u64>,
-    /// Messages that the stream has not taken yet.
+    /// Encoded messages that are not written yet.
     out: BytesMut,
 }
 
@@ -104,7 +104,7 @@ impl Writer {
         }
     }
 
-    /// Takes over streams that the other end has opened, and drops those that have ended.
+    /// Adds the streams opened by the peer, and drops the ones that have ended.
     fn collect(&mut self) {
         let (adopted, ended) =
             self.peer(|p, _| (std::mem::take(&mut p.adopted), std::mem::take(&mut p.ended)));
@@ -120,7 +120,7 @@ impl Writer {
         }
     }
 
-    /// What the old stream has not taken of the present messages is written again to the new one.
+    /// Prepares the rest of the current messages to be written again to the new stream.
     fn finish_message(&mut self) {
         if !self.out.is_empty() {
             self.out.clear();
@@ -128,7 +128,7 @@ impl Writer {
         }
     }
 
-    /// The stream that was written to is gone.
+    /// Handles the loss of the stream used for writing.
     fn broken(&mut self) {
         self.out.clear();
         let left = !self.streams.is_empty();
@@ -141,13 +141,13 @@ impl Writer {
         });
     }
 
-    /// Opens a stream if one is needed. Returns when to look again.
+    /// Opens a stream if one is needed. Returns the time of the next check.
     fn decide(&mut self) -> Option<Time> {
         if self.connecting.is_some() {
             return None;
         }
         let none = self.streams.is_empty();
-        // On a clock that is moved ahead nothing is late, and nothing is lost.
+        // If the engine sets the clock, packets are neither late nor lost, so there is no timeout.
         let patient = self.kernel.network.clock.is_set();
         let (open, again) = self.peer(|p, now| {
             if none {
@@ -219,7 +219,7 @@ impl Writer {
         }
     }
 
-    /// Fetches what the channel wants to have written.
+    /// Encodes the messages that the channel has to write.
     fn take(&mut self) {
         if self.out.is_empty() && !self.streams.is_empty() {
             let out = &mut self.out;
@@ -281,7 +281,8 @@ async fn read(kernel: Arc<Kernel>, host: IpAddr, id: u64, mut half: OwnedReadHal
     });
 }
 
-/// Handles the messages in a buffer. Returns how many frames were handed up, and whether to go on.
+/// Handles the messages in a buffer. Returns the number of delivered frames, and `false` if the
+/// stream is of no further use.
 fn receive(s: &mut State, host: IpAddr, boot: &mut u64, buffer: &mut BytesMut) -> (u64, bool) {
     let mut arrived = 0;
     s.peers.of(host).heard();

@@ -1,24 +1,24 @@
-//! How segments look on turmoil's network.
+//! Encoding of segments on turmoil's network.
 //!
-//! Two forms. A *datagram* holds handshake segments one after the other. A *pipe* (a turmoil TCP
-//! stream between two kernels) holds messages, each with its length in front. Integers are big
-//! endian; addresses are the 16 bytes of [`Ip`], IPv4 ones v4-mapped.
+//! A *datagram* contains handshake segments one after the other. A *pipe* (a turmoil TCP stream
+//! between two kernels) contains messages with a length prefix. Integers are big endian; addresses
+//! are the 16 bytes of [`Ip`], with IPv4 addresses v4-mapped.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use fourtuple_kernel::{Endpoint, Ip, SegKind, Segment};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The ends of a connection as the sender of a segment writes them: its own first.
+/// The endpoints of a connection from the sender's point of view: its own first.
 pub(crate) type ConnKey = (Endpoint, Endpoint);
 
-/// What a numbered frame carries.
+/// The content of a numbered frame.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Body {
-    /// Takes a number and says nothing: in place of a segment that must not be repeated.
+    /// Empty, in place of a segment that must not be repeated.
     Nothing,
-    /// A segment; the bytes are those of a [`SegKind::Data`].
+    /// A segment, with the payload of [`SegKind::Data`].
     Segment(Segment, Bytes),
-    /// The program at `from` has read this many more bytes of what `to` sent.
+    /// Reports that the program at `from` has read further bytes sent by `to`.
     Credit {
         /// The reading end.
         from: Endpoint,
@@ -30,7 +30,7 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// The connection it belongs to, and whether it is that connection's reset.
+    /// The connection of the frame, and whether the frame is its reset.
     pub(crate) fn connection(&self) -> Option<(ConnKey, bool)> {
         match self {
             Body::Nothing => None,
@@ -40,31 +40,27 @@ impl Body {
     }
 }
 
-/// What stands on a pipe.
+/// A message on a pipe.
 #[derive(Debug)]
 pub(crate) enum Message<'a> {
-    /// First on every pipe: who writes, and the first frame number that it may repeat.
+    /// The first message on every pipe: the sender, and the first frame number that it may repeat.
     Hello {
-        /// Number of the boot.
+        /// Boot number of the sender.
         boot: u64,
-        /// Number of the oldest frame that is not confirmed.
+        /// Number of the oldest unacknowledged frame.
         first: u64,
     },
-    /// A frame.
     Frame {
-        /// Its number.
         number: u64,
-        /// Its content.
         body: &'a Body,
     },
-    /// Every frame before this one has arrived.
+    /// Acknowledges every frame before `next`.
     Ack {
-        /// The next number.
         next: u64,
     },
 }
 
-/// A message that has been read.
+/// A decoded message.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Read {
     /// See [`Message::Hello`].
@@ -133,14 +129,14 @@ fn get_segment(from: &mut Bytes) -> Option<Segment> {
     })
 }
 
-/// Segments as one datagram.
+/// Encodes segments as one datagram.
 pub(crate) fn datagram(segments: &[Segment]) -> BytesMut {
     let mut out = BytesMut::with_capacity(segments.len() * 42);
     segments.iter().for_each(|s| put_segment(&mut out, s));
     out
 }
 
-/// The segments of a datagram. Something else that was sent to the carrier's port gives none.
+/// Decodes the segments of a datagram. Other data sent to the carrier's port yields none.
 pub(crate) fn read_datagram(bytes: &[u8]) -> Vec<Segment> {
     let mut from = Bytes::copy_from_slice(bytes);
     let mut segments = Vec::new();
@@ -153,7 +149,7 @@ pub(crate) fn read_datagram(bytes: &[u8]) -> Vec<Segment> {
     segments
 }
 
-/// Appends a message to what is written to a pipe.
+/// Appends an encoded message to a pipe's output.
 pub(crate) fn put_message(out: &mut BytesMut, message: &Message<'_>) {
     let start = out.len();
     out.put_u32(0);
@@ -191,8 +187,11 @@ pub(crate) fn put_message(out: &mut BytesMut, message: &Message<'_>) {
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());
 }
 
-/// Takes the next whole message off what was read from a pipe: `None` if it is not complete,
-/// an error if these are no messages.
+/// Decodes the next message of a pipe's input. Returns `None` if it is incomplete.
+///
+/// # Errors
+///
+/// Bytes that are not a message.
 pub(crate) fn take_message(from: &mut BytesMut) -> Result<Option<Read>, Garbled> {
     let Some(head) = from.first_chunk::<4>() else {
         return Ok(None);
@@ -206,7 +205,7 @@ pub(crate) fn take_message(from: &mut BytesMut) -> Result<Option<Read>, Garbled>
     read(&mut one).map(Some).ok_or(Garbled)
 }
 
-/// What was read from a pipe is not what this crate writes.
+/// Input of a pipe that this crate did not write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Garbled;
 

@@ -1,4 +1,4 @@
-//! What runs on a turmoil host beside its software.
+//! The tasks of a turmoil host besides its software.
 
 use super::kernel::{Kernel, Registration};
 use super::state::Spec;
@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is the same for all boots of a host.
+/// The configuration that all boots of a host share.
 #[derive(Debug)]
 pub(crate) struct Board {
     pub(crate) spec: Spec,
@@ -28,7 +28,7 @@ impl Board {
     }
 }
 
-/// Takes the kernel down when the host's software ends before its time.
+/// Shuts the kernel down when the host's software is cancelled.
 struct Power {
     kernel: Arc<Kernel>,
     finished: bool,
@@ -42,7 +42,7 @@ impl Drop for Power {
     }
 }
 
-/// Boots Linux on the present turmoil host and runs its software.
+/// Boots Linux on the current turmoil host and runs its software.
 pub(crate) async fn boot<F: Future>(board: Arc<Board>, software: F) -> F::Output {
     let nth = board.boots.fetch_add(1, Ordering::Relaxed) + 1;
     let kernel = Kernel::new(&board.spec, nth, Arc::clone(&board.network));
@@ -66,7 +66,8 @@ pub(crate) async fn boot<F: Future>(board: Arc<Board>, software: F) -> F::Output
     output
 }
 
-/// The software of the host uses turmoil's own sockets on the carrier's ports: a fault of the test.
+/// Panics because the software of the host uses turmoil's own sockets on the carrier's ports, which
+/// is a bug of the test.
 fn no_ports(kernel: &Kernel, error: &std::io::Error) -> ! {
     panic!(
         "{}: the carrier cannot use its turmoil ports: {error}",
@@ -74,7 +75,7 @@ fn no_ports(kernel: &Kernel, error: &std::io::Error) -> ! {
     )
 }
 
-/// Sends what the kernel has to send and wakes it for its timers.
+/// Sends the kernel's segments and fires its timers.
 async fn pump(kernel: Arc<Kernel>, mut ports: Ports, registration: Registration) {
     let _registration = registration;
     loop {
@@ -84,7 +85,7 @@ async fn pump(kernel: Arc<Kernel>, mut ports: Ports, registration: Registration)
         kernel.enter(|_| ());
         carrier::flush(&kernel, &ports);
         let next = kernel.enter(|s| {
-            // A timer that is due and did nothing must not spin.
+            // A timer that is due and has no effect must not spin.
             let soon = s.machine.now().after(MS);
             s.next_event().map(|at| at.max(soon))
         });

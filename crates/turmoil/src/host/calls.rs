@@ -1,4 +1,4 @@
-//! The system calls, on sockets by number. A call that would wait returns `EAGAIN`.
+//! The system calls, on sockets by handle. A call that would block returns `EAGAIN`.
 
 use super::conns::{Direction, Key};
 use super::options::Kept;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 type Answer<T> = Result<T, Errno>;
 
 impl State {
-    /// Notes why a call failed.
+    /// Records the reason of a failed call.
     fn note<T>(&mut self, answer: Answer<T>, call: impl FnOnce() -> String) -> Answer<T> {
         let refusal = self.machine.take_refusal();
         if let Err(errno) = &answer
@@ -64,7 +64,7 @@ impl State {
         self.note(answer, || format!("listen({backlog}) on {local}"))
     }
 
-    /// Starts to connect, or asks how it is going.
+    /// Starts a connect, or polls one that is in progress.
     pub(crate) fn connect(&mut self, id: SockId, to: SockAddr) -> Answer<()> {
         let before = self.machine.state(id);
         let answer = self.machine.connect(id, to);
@@ -83,7 +83,7 @@ impl State {
 
     fn connecting(&mut self, id: SockId, to: Endpoint) {
         let local = self.machine.local_addr(id);
-        // The wildcard as a destination means this host.
+        // Connecting to the wildcard address means this host.
         let remote = if to.ip.is_any() {
             Endpoint::new(local.ip, to.port)
         } else {
@@ -107,8 +107,8 @@ impl State {
         }
     }
 
-    /// How a connect() that had to wait is going. It is over when the kernel says so and, if it
-    /// succeeded, when bytes can travel.
+    /// Polls a connect() in progress. It completes when the kernel reports a result and, for a
+    /// success, when the pipe can carry bytes.
     pub(crate) fn poll_connect(&mut self, id: SockId, cx: &mut Context<'_>) -> Poll<Answer<()>> {
         let key = self.key(id);
         match self.machine.connect_result(id) {
@@ -139,7 +139,7 @@ impl State {
         }
     }
 
-    /// How a connect() that had to wait is going, for the kernel alone.
+    /// The kernel's result of a connect() in progress, regardless of the pipe.
     pub(crate) fn connect_result(&mut self, id: SockId) -> Option<Answer<()>> {
         let Poll::Ready(answer) = self.machine.connect_result(id) else {
             return None;
@@ -153,7 +153,7 @@ impl State {
         Some(self.note(answer, || format!("connect({to})")))
     }
 
-    /// The socket has no connection any more.
+    /// Detaches the socket from its connection.
     fn let_go(&mut self, id: SockId) {
         let Some(open) = self.open.get_mut(&id) else {
             return;
@@ -177,7 +177,7 @@ impl State {
         let kept = listener.map(|l| l.kept.clone()).unwrap_or_default();
         let ns = listener.map_or(self.namespaces[0].0, |l| l.ns);
         let Ok(peer) = self.machine.peer_addr(child) else {
-            // The other end has reset it already.
+            // The peer has reset it already.
             self.machine.close(child);
             self.route();
             return self.note(Err(Errno::ECONNABORTED), || format!("accept() on {local}"));
@@ -257,7 +257,7 @@ impl State {
         Ok(sent as usize)
     }
 
-    /// Reads into `out`; 0 is the end.
+    /// Receives into `out`; 0 is the end of the stream.
     pub(crate) fn recv(&mut self, id: SockId, out: &mut [u8]) -> Answer<usize> {
         let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
         let answer = match self.machine.recv_bytes(id, len) {
@@ -281,18 +281,18 @@ impl State {
         Ok(got)
     }
 
-    /// Like `recv`, and leaves the bytes where they are.
+    /// Like `recv`, without consuming the bytes.
     pub(crate) fn peek(&mut self, id: SockId, out: &mut [u8]) -> Answer<usize> {
         let key = self.key(id);
         match self.conns.of(key, id).filter(|c| c.available() > 0) {
             Some(conn) => Ok(conn.copy_to(out)),
-            // No bytes: the end, an error or nothing yet, none of which reading takes away, but for
-            // an error that the program is told now.
+            // Without bytes it is the end of the stream, an error, or `EAGAIN`. Receiving consumes
+            // none of them except an error, which is being reported now.
             None => self.recv(id, out),
         }
     }
 
-    /// Whether a call in this direction would return at once.
+    /// Returns `true` if a call in this direction would not block.
     pub(crate) fn is_ready(&mut self, id: SockId, direction: Direction) -> bool {
         let key = self.key(id);
         let window = self.window(id);
@@ -315,7 +315,7 @@ impl State {
         }
     }
 
-    /// Whether the other end has finished, for `Ready`.
+    /// Returns (receiving half closed, sending half closed), for `Ready`.
     pub(crate) fn halves_closed(&mut self, id: SockId) -> (bool, bool) {
         let key = self.key(id);
         let shut_read = self.conns.of(key, id).is_some_and(|c| c.shut_read);
@@ -327,7 +327,7 @@ impl State {
         }
     }
 
-    /// Has a task woken when the direction may have become ready.
+    /// Registers a waker for when the direction may become ready.
     pub(crate) fn wait(&mut self, id: SockId, direction: Direction, waker: &Waker) -> bool {
         let key = self.key(id);
         match self.conns.of(key, id) {
@@ -359,7 +359,7 @@ impl State {
         self.note(answer, || "connect(AF_UNSPEC)".to_owned())
     }
 
-    /// `close()`; the handle means nothing from now on.
+    /// `close()`; the handle is invalid from now on.
     pub(crate) fn close(&mut self, id: SockId) {
         let Some(open) = self.open.get(&id) else {
             return;
@@ -379,7 +379,7 @@ impl State {
         }
     }
 
-    /// Something has happened to a connection from this end.
+    /// Propagates a local change of a connection.
     fn changed(&mut self, key: Option<Key>) {
         // Both ends may be on this host.
         self.timer_set(Sets::Ack);

@@ -1,4 +1,4 @@
-//! What the port model does not know about connections: their bytes and who waits for them.
+//! The state of connections that the port model does not have: their bytes and waiting tasks.
 
 use bytes::{Buf, Bytes};
 use fourtuple_kernel::time::Time;
@@ -6,7 +6,7 @@ use fourtuple_kernel::{Endpoint, NsId, Segment, SockId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::Waker;
 
-/// A connection as one end of it sees it.
+/// A connection as seen by one of its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) ns: NsId,
@@ -15,7 +15,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The other end, if it is in the same namespace.
+    /// The key of the other end, if it is in the same namespace.
     pub(crate) fn other_end(self) -> Key {
         Key {
             ns: self.ns,
@@ -28,13 +28,13 @@ impl Key {
 /// A direction to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// Bytes, the end of them, or an error.
+    /// Bytes, the end of the stream, or an error.
     Read,
-    /// Room to write, the end of a connect, or an error.
+    /// Space to write, the completion of a connect, or an error.
     Write,
 }
 
-/// Tasks that wait for one thing. Most of the time there is none or one.
+/// Tasks that wait for one event, mostly none or one.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters(Vec<Waker>);
 
@@ -53,29 +53,29 @@ impl Waiters {
 /// One end of a connection on this kernel.
 #[derive(Debug, Default)]
 pub(crate) struct Conn {
-    /// The socket, once a program has it.
+    /// The socket, once a program owns it.
     pub(crate) sock: Option<SockId>,
     /// Bytes that have arrived and were not read.
     received: VecDeque<Bytes>,
     available: usize,
     /// Bytes that were read and not yet reported to the other end.
     unreported: u32,
-    /// Bytes sent that the other end's program has not read, as far as known here.
+    /// Bytes sent and not yet reported as read by the peer's program.
     outstanding: u32,
     /// `shutdown(SHUT_RD)` was called.
     pub(crate) shut_read: bool,
-    /// The kernel has a child for it, accepted or not.
+    /// `true` if the kernel has a child socket for it, accepted or not.
     pub(crate) child: bool,
-    /// What came for a handshake that the accept queue has no room for; Linux lets the other end
-    /// repeat it.
+    /// Segments of a handshake for which the accept queue is full. On Linux the peer retransmits
+    /// them.
     pub(crate) parked: VecDeque<(Segment, Bytes)>,
-    /// How often the SYN went out, for guessing when the kernel gives up.
+    /// The number of SYNs sent, to predict when the kernel gives up.
     syns: u32,
     readers: Waiters,
     writers: Waiters,
 }
 
-/// The share of the window after which the reader reports what it has read.
+/// The reader reports its progress after this fraction of the window (1/n).
 const REPORT_SHARE: u32 = 4;
 
 impl Conn {
@@ -103,7 +103,7 @@ impl Conn {
         }
     }
 
-    /// Copies up to `out.len()` bytes without taking them.
+    /// Copies up to `out.len()` bytes without consuming them.
     pub(crate) fn copy_to(&self, out: &mut [u8]) -> usize {
         let mut done = 0;
         for chunk in &self.received {
@@ -117,7 +117,8 @@ impl Conn {
         done
     }
 
-    /// Takes `count` bytes. Returns what is to be reported to the writer by now.
+    /// Consumes `count` bytes. Returns the number of bytes to report to the writer, if a report is
+    /// due.
     pub(crate) fn consume(&mut self, count: usize, window: u32) -> Option<u32> {
         let mut left = count.min(self.available);
         self.available -= left;
@@ -133,13 +134,13 @@ impl Conn {
                 self.received.pop_front();
             }
         }
-        // The writer's window may be smaller than this end's: with nothing left to read it may be
-        // waiting for this report.
+        // The writer's window may be smaller than this end's, so it may be blocked until this
+        // report once nothing is left to read.
         let due = self.unreported >= window / REPORT_SHARE || self.available == 0;
         (due && self.unreported > 0).then(|| std::mem::take(&mut self.unreported))
     }
 
-    /// How many more bytes the window takes.
+    /// The number of further bytes that fit into the window.
     pub(crate) fn room(&self, window: u32) -> u32 {
         window.saturating_sub(self.outstanding)
     }
@@ -148,12 +149,12 @@ impl Conn {
         self.outstanding += bytes;
     }
 
-    /// The other end has read `bytes` more.
+    /// Handles the report that the peer has read `bytes` more.
     pub(crate) fn credit(&mut self, bytes: u32) {
         self.outstanding = self.outstanding.saturating_sub(bytes);
     }
 
-    /// Forgets an earlier connection with the same 4-tuple.
+    /// Resets the state of an earlier connection with the same 4-tuple.
     pub(crate) fn renew(&mut self, sock: Option<SockId>) {
         let (readers, writers) = (
             std::mem::take(&mut self.readers),
@@ -168,12 +169,12 @@ impl Conn {
     }
 }
 
-/// All connections of a kernel, by the ends as this kernel sees them: its own first.
+/// All connections of a kernel, by endpoints from its point of view: its own first.
 #[derive(Debug, Default)]
 pub(crate) struct Conns {
     table: BTreeMap<Key, Conn>,
-    /// When to look whether a connect() has been given up. The model has the timers; this only
-    /// says when to ask it, so that not every waiter is asked whenever some timer fires.
+    /// The times at which a connect() may have been given up. The model has the timers; this index
+    /// avoids polling every waiter whenever a timer fires.
     checks: BTreeMap<Time, Vec<Key>>,
     parked: BTreeSet<Key>,
 }
@@ -183,18 +184,18 @@ impl Conns {
         self.table.get_mut(&key)
     }
 
-    /// The connection, if it is this socket's.
+    /// The connection of a socket, if the socket still owns it.
     pub(crate) fn of(&mut self, key: Option<Key>, sock: SockId) -> Option<&mut Conn> {
         self.table.get_mut(&key?).filter(|c| c.sock == Some(sock))
     }
 
-    /// A program starts to connect.
+    /// Adds the connection of a connect().
     pub(crate) fn connecting(&mut self, key: Key, sock: SockId) {
         self.table.entry(key).or_default().renew(Some(sock));
     }
 
-    /// Somebody starts to connect to this kernel. `dead` says whether the kernel has done with the
-    /// socket of an earlier connection between the same ends.
+    /// Adds a connection for a received SYN. `dead` returns `true` if the kernel has released the
+    /// socket of an earlier connection between the same endpoints.
     pub(crate) fn embryo(&mut self, key: Key, dead: impl Fn(SockId) -> bool) {
         let conn = self.table.entry(key).or_default();
         let renew = match conn.sock {
@@ -206,14 +207,14 @@ impl Conns {
         }
     }
 
-    /// A program has accepted a connection.
+    /// Assigns a connection to an accepted socket.
     pub(crate) fn accepted(&mut self, key: Key, sock: SockId) {
         let conn = self.table.entry(key).or_default();
         conn.sock = Some(sock);
         conn.child = true;
     }
 
-    /// Connections to a port whose handshake waits for room in the accept queue.
+    /// Connections to a port whose handshake waits for space in the accept queue.
     pub(crate) fn parked_at(&self, port: u16) -> Vec<Key> {
         self.parked
             .iter()
@@ -222,7 +223,7 @@ impl Conns {
             .collect()
     }
 
-    /// Keeps a segment until there is room in the accept queue.
+    /// Keeps a segment until there is space in the accept queue.
     pub(crate) fn park(&mut self, key: Key, segment: Segment, bytes: Bytes) {
         if let Some(conn) = self.table.get_mut(&key) {
             conn.parked.push_back((segment, bytes));
@@ -230,7 +231,7 @@ impl Conns {
         }
     }
 
-    /// Takes what was parked for a connection.
+    /// Takes the parked segments of a connection.
     pub(crate) fn unpark(&mut self, key: Key) -> VecDeque<(Segment, Bytes)> {
         self.parked.remove(&key);
         self.table
@@ -239,14 +240,14 @@ impl Conns {
             .unwrap_or_default()
     }
 
-    /// The socket is closed, or has lost its connection.
+    /// Removes the connection of a socket that was closed or has lost it.
     pub(crate) fn forget(&mut self, key: Key, sock: SockId, woken: &mut Vec<Waker>) {
         if self.table.get(&key).is_some_and(|c| c.sock == Some(sock)) {
             self.drop_entry(key, woken);
         }
     }
 
-    /// A connection that nobody has accepted was reset.
+    /// Removes a connection that was reset before it was accepted.
     pub(crate) fn forget_embryo(&mut self, key: Key) {
         if self.table.get(&key).is_some_and(|c| c.sock.is_none()) {
             self.table.remove(&key);
@@ -260,7 +261,8 @@ impl Conns {
         }
     }
 
-    /// A SYN went out now. `until_next` is the time to the next one after so many repetitions.
+    /// Records a sent SYN. `until_next` returns the time to the next one after a number of
+    /// retransmissions.
     pub(crate) fn syn_sent(&mut self, key: Key, now: Time, until_next: impl Fn(u32) -> u64) {
         let Some(conn) = self.table.get_mut(&key) else {
             return;
@@ -287,13 +289,12 @@ impl Conns {
         due
     }
 
-    /// Looks once more at a connection that is still connecting although its last timer should
-    /// have fired.
+    /// Schedules another check of a connection that is still connecting after its expected timeout.
     pub(crate) fn check_again(&mut self, key: Key, at: Time) {
         self.checks.entry(at).or_default().push(key);
     }
 
-    /// Wakes everybody whose other end is one of a port's.
+    /// Wakes all tasks whose connection's other end is on a port.
     pub(crate) fn wake_peers_of(&mut self, port: u16, woken: &mut Vec<Waker>) {
         for (_, conn) in self
             .table

@@ -1,4 +1,4 @@
-//! The lock around a kernel, its clock, and how a task finds the kernel that it runs on.
+//! The lock around a kernel, its clock, and the lookup of the calling task's kernel.
 
 use super::state::{Spec, State};
 use crate::network::{Network, lock};
@@ -16,7 +16,7 @@ pub(crate) struct Kernel {
     pub(crate) boot: u64,
     pub(crate) network: Arc<Network>,
     state: Mutex<State>,
-    /// Wakes the task that sends and keeps the time.
+    /// Wakes the task that sends segments and fires timers.
     pub(crate) pump: Notify,
 }
 
@@ -43,7 +43,7 @@ impl Kernel {
         kernel
     }
 
-    /// Runs a call at the present time.
+    /// Runs a call at the current time.
     pub(crate) fn enter<R>(&self, call: impl FnOnce(&mut State) -> R) -> R {
         let now = self.network.now();
         let mut state = lock(&self.state);
@@ -63,11 +63,11 @@ impl Kernel {
 }
 
 thread_local! {
-    /// Kernels by the runtime that turmoil made for the host. Only looked up, never walked.
+    /// Kernels by the runtime that turmoil created for the host. Used for lookups, never iterated.
     static KERNELS: RefCell<HashMap<Id, Arc<Kernel>>> = RefCell::new(HashMap::new());
 }
 
-/// Makes a kernel that of the present runtime, until it is dropped.
+/// Registers a kernel for the current runtime, until it is dropped.
 pub(super) struct Registration(Id);
 
 impl Registration {
@@ -80,13 +80,13 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // At the end of a thread the table may be gone already.
+        // At the end of a thread the table may have been dropped already.
         let kernel = KERNELS.try_with(|k| k.borrow_mut().remove(&self.0));
         drop(kernel);
     }
 }
 
-/// The kernel of the host that the calling task runs on.
+/// The kernel of the host on which the calling task runs.
 pub(crate) fn current() -> std::io::Result<Arc<Kernel>> {
     let found = Handle::try_current()
         .ok()

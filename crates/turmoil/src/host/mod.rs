@@ -1,9 +1,9 @@
 //! A turmoil host as a Linux machine.
 //!
-//! - [`kernel`]: the lock around everything, and the clock
-//! - [`state`]: what is under the lock; `calls` and `route` are its verbs
+//! - [`kernel`]: the lock around the state, and the clock
+//! - [`state`]: the state under the lock; `calls` and `route` are its operations
 //! - [`conns`]: bytes and waiting tasks of connections
-//! - [`boot`]: the tasks that make a turmoil host a kernel
+//! - [`boot`]: the tasks that run a kernel on a turmoil host
 
 mod boot;
 mod calls;
@@ -21,5 +21,5 @@ pub(crate) use state::{Failure, Namespace, Spec, State};
 
 use fourtuple_kernel::{Machine, Seeded, Time};
 
-/// What a kernel's clock says when the simulation starts.
+/// A kernel's clock at the start of the simulation.
 pub(crate) const START: Time = Machine::<Seeded>::START;

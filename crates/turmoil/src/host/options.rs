@@ -1,9 +1,8 @@
-//! Socket options that do not decide about ports: kept so that programs read back what Linux would
-//! tell them.
+//! Socket options that do not affect ports, kept so that programs read back the values of Linux.
 
 use std::time::Duration;
 
-/// What `getsockopt` answers for one socket.
+/// The `getsockopt` values of one socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) reuseaddr: bool,
@@ -16,7 +15,7 @@ pub(crate) struct Kept {
     pub(crate) tos: u32,
     pub(crate) tclass: u32,
     pub(crate) device: Option<Vec<u8>>,
-    /// As Linux shows it: twice what was asked for.
+    /// As Linux reports it: twice the value that was set.
     pub(crate) send_buffer: Option<u32>,
     pub(crate) recv_buffer: Option<u32>,
 }

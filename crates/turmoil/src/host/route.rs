@@ -1,4 +1,4 @@
-//! What goes out of a kernel and what comes in.
+//! Outgoing and incoming segments of a kernel.
 
 use super::conns::Key;
 use super::state::{Sets, State};
@@ -7,8 +7,7 @@ use bytes::Bytes;
 use fourtuple_kernel::{Endpoint, NsId, SegKind, Segment};
 
 impl State {
-    /// Hands everything that the model has sent to the carrier, or to another namespace of this
-    /// machine.
+    /// Passes the segments of the model to the carrier, or to another namespace of this machine.
     pub(crate) fn route(&mut self) {
         while let Some((ns, segment)) = self.machine.segment() {
             self.route_one(ns, segment);
@@ -31,7 +30,7 @@ impl State {
             _ => Bytes::new(),
         };
         let Some(host) = self.network.route(segment.dst.ip) else {
-            tracing::trace!(?segment, "nobody has this address");
+            tracing::trace!(?segment, "no host has this address");
             return;
         };
         if host == self.own {
@@ -47,13 +46,13 @@ impl State {
                 peer.want_pipe();
             }
             SegKind::SynAck | SegKind::Challenge | SegKind::Refuse => peer.datagram.push(segment),
-            // Without a pipe there is nothing that it could overtake.
+            // Without a pipe there are no frames that it could overtake.
             SegKind::Rst if !peer.has_pipe() => peer.datagram.push(segment),
             _ => peer.push(Body::Segment(segment, bytes)),
         }
     }
 
-    /// A segment has arrived for one of this machine's addresses.
+    /// Handles a segment for one of this machine's addresses.
     pub(crate) fn receive(&mut self, segment: Segment, bytes: Bytes) {
         let Some(ns) = self.namespace_of(segment.dst.ip) else {
             return;
@@ -98,8 +97,8 @@ impl State {
         self.route();
     }
 
-    /// Tries to complete a handshake. The model drops what finds the accept queue full, as Linux
-    /// does; there the other end repeats it, here it is kept until there is room.
+    /// Tries to complete a handshake. Like Linux, the model drops the segment if the accept queue
+    /// is full. On Linux the peer retransmits it; here it is kept until there is space.
     fn admit(&mut self, key: Key) {
         let Some((first, _)) = self.conns.get(key).and_then(|c| c.parked.front()).cloned() else {
             return;
@@ -112,7 +111,7 @@ impl State {
             },
         );
         self.route();
-        // Only a child answers this.
+        // Only a child socket answers this.
         self.machine.deliver(
             key.ns,
             Segment {
@@ -152,14 +151,14 @@ impl State {
         }
     }
 
-    /// There may be room in the accept queue of a port.
+    /// Retries parked handshakes after the accept queue of a port may have got space.
     pub(crate) fn admit_parked(&mut self, port: u16) {
         for key in self.conns.parked_at(port) {
             self.admit(key);
         }
     }
 
-    /// The program at the other end has read bytes.
+    /// Handles the report that the peer's program has read bytes.
     pub(crate) fn credited(&mut self, key: Key, bytes: u32) {
         if let Some(conn) = self.conns.get(key) {
             conn.credit(bytes);
@@ -167,7 +166,7 @@ impl State {
         }
     }
 
-    /// A credit has come over the network.
+    /// Handles a credit that arrived over the network.
     pub(crate) fn credit_arrived(&mut self, from: Endpoint, to: Endpoint, bytes: u32) {
         if let Some(ns) = self.namespace_of(to.ip) {
             self.credited(
@@ -181,7 +180,7 @@ impl State {
         }
     }
 
-    /// Tells the writer of a connection that bytes were read.
+    /// Reports to the writer of a connection that bytes were read.
     pub(crate) fn report(&mut self, key: Key, bytes: u32) {
         if self.is_local(key.ns, key.remote.ip) {
             self.credited(key.other_end(), bytes);

@@ -1,8 +1,8 @@
-//! One running kernel with everything around it: the port model, the bytes, the waiting tasks and
-//! what is to be sent.
+//! One running kernel with its environment: the port model, the bytes, the waiting tasks and the
+//! outgoing segments.
 //!
-//! Everything here happens under the kernel's lock, takes no time and does no I/O. `calls` has the
-//! system calls, `deliver` what comes in, `route` what goes out.
+//! All of this happens under the kernel's lock, takes no time and does no I/O. `calls` has the
+//! system calls, `route` the incoming and outgoing segments.
 
 use super::conns::{Conns, Key, Waiters};
 use super::options::Kept;
@@ -17,32 +17,32 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// One network namespace of a machine, as it is set up at boot.
+/// One network namespace of a machine, as configured at boot.
 #[derive(Clone, Debug)]
 pub(crate) struct Namespace {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) linux: Linux,
 }
 
-/// What a turmoil host boots.
+/// The configuration with which a turmoil host boots.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
-    /// Name of the host, or of the machine whose namespaces it has.
+    /// Name of the host, or of the machine whose namespaces the scenario's hosts are.
     pub(crate) name: String,
-    /// turmoil's address of it.
+    /// Its turmoil address.
     pub(crate) own: IpAddr,
     pub(crate) namespaces: Vec<Namespace>,
 }
 
-/// The least that FIN_WAIT2 and TIME-WAIT last: three and a half times the least timeout.
+/// The shortest time that FIN_WAIT2 and TIME-WAIT last: 3.5 times the minimum RTO.
 const LEAST_END: u64 = 700 * MS;
 
-/// What a handle of a program stands for.
+/// The object behind a program's handle.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) ns: NsId,
     pub(crate) uid: u32,
-    /// The connection that it has or had.
+    /// Its current or former connection.
     pub(crate) key: Option<Key>,
     pub(crate) kept: Kept,
 }
@@ -67,42 +67,42 @@ pub(crate) struct State {
     pub(crate) network: Arc<Network>,
     pub(crate) open: BTreeMap<SockId, Open>,
     pub(crate) conns: Conns,
-    /// Who waits in accept(), by port.
+    /// Tasks that wait in accept(), by port.
     pub(crate) acceptors: BTreeMap<u16, Waiters>,
     pub(crate) peers: Peers,
-    /// Bytes of the segment that the present call sends.
+    /// Payload of the segment that the current call sends.
     pub(crate) sending: Option<Bytes>,
     pub(crate) woken: Vec<Waker>,
-    /// The pump has something to do.
+    /// `true` if the pump has work to do.
     pub(crate) kick: bool,
-    /// Sysctls that the kernel did not take at boot, by the number of the namespace.
+    /// Sysctls that the kernel rejected at boot, by the index of the namespace.
     pub(crate) refused_sysctls: Vec<(usize, String, String, Errno)>,
     pub(crate) failure: Option<Failure>,
     pub(crate) refusal: Option<Refusal>,
-    /// Before this nothing can happen by itself; the kernel's own answer costs a walk over all
-    /// timers.
+    /// No timer fires before this time. Cached, because the kernel's own answer costs a walk over
+    /// all timers.
     quiet_until: Option<Time>,
     /// The shortest time until a TIME-WAIT ends.
     shortest_end: u64,
 }
 
-/// What a call or a segment may set a timer for.
+/// The kinds of timers that a call or a segment may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sets {
-    /// Repeating a SYN.
+    /// Retransmission of a SYN.
     Syn,
-    /// Repeating a SYN that met an old connection.
+    /// Retransmission of a SYN that was answered with a challenge ACK.
     Challenge,
-    /// Acknowledging a FIN.
+    /// Acknowledgement of a FIN.
     Ack,
-    /// The end of a connection.
+    /// End of a connection.
     End,
 }
 
 impl State {
     pub(crate) fn new(spec: &Spec, boot: u64, network: Arc<Network>) -> Self {
         let first = &spec.namespaces[0].linux;
-        // A machine that boots again has new secrets.
+        // A restarted machine has new secrets.
         let name = if boot == 1 {
             spec.name.clone()
         } else {
@@ -165,12 +165,12 @@ impl State {
         self.local.get(&ip).copied()
     }
 
-    /// Whether an address is reached without leaving the namespace.
+    /// Returns `true` if an address is reached without leaving the namespace.
     pub(crate) fn is_local(&self, ns: NsId, ip: Ip) -> bool {
         ip.is_loopback() || self.local.get(&ip) == Some(&ns)
     }
 
-    /// Bytes that one direction of a connection of this socket takes.
+    /// The window of this socket's connections, in bytes for each direction.
     pub(crate) fn window(&self, id: SockId) -> u32 {
         let Some(open) = self.open.get(&id) else {
             return 1;
@@ -187,7 +187,7 @@ impl State {
             .map_or(1, |(_, window)| *window)
     }
 
-    /// Notes that a timer may have been set. The task that keeps the time looks in time.
+    /// Records that a timer may have been started, so that the pump checks it in time.
     pub(crate) fn timer_set(&mut self, sets: Sets) {
         let end = self.shortest_end;
         let delay = match sets {
@@ -203,7 +203,7 @@ impl State {
         }
     }
 
-    /// When the kernel may have something to do by itself.
+    /// The time of the kernel's next possible timer.
     pub(crate) fn next_event(&mut self) -> Option<Time> {
         let now = self.machine.now();
         if self.quiet_until.is_some_and(|at| at <= now) {
@@ -215,7 +215,7 @@ impl State {
             .min()
     }
 
-    /// Lets the kernel's time pass and does what its timers ask for.
+    /// Advances the kernel's clock and fires its timers.
     pub(crate) fn advance(&mut self, now: Time) {
         let now = now.max(self.machine.now());
         self.machine.advance(now);
@@ -225,7 +225,7 @@ impl State {
                 continue;
             };
             if self.machine.state(sock) == Tcp::SynSent {
-                // The kernel has repeated the SYN, or gives up later than expected.
+                // The kernel has retransmitted the SYN, or gives up later than expected.
                 self.conns
                     .check_again(key, now.after(fourtuple_kernel::time::SEC));
             } else {
@@ -234,7 +234,7 @@ impl State {
         }
     }
 
-    /// Wakes whoever waits for one end of a connection, or for connections to its port.
+    /// Wakes tasks that wait for one end of a connection, or for connections to its port.
     pub(crate) fn touch(&mut self, key: Key) {
         if let Some(conn) = self.conns.get(key) {
             conn.wake(&mut self.woken);
@@ -251,7 +251,7 @@ impl State {
             .syn_sent(key, now, |before| machine.syn_repetition(key.ns, before));
     }
 
-    /// The host has crashed: nothing is left, and nobody hears of it.
+    /// Crashes the host: its sockets disappear without a segment.
     pub(crate) fn crash(&mut self) {
         self.up = false;
         for (ns, _) in &self.namespaces {

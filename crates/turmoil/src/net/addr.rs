@@ -4,9 +4,9 @@ use crate::host::current;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// Converts to socket addresses: everything that `tokio::net::ToSocketAddrs` takes, where host
-/// names are those of the simulation. A host with several addresses gives all of them, turmoil's
-/// own first. `localhost` is 127.0.0.1.
+/// Converts to socket addresses: everything that `tokio::net::ToSocketAddrs` accepts, with the host
+/// names of the simulation. A host with several addresses yields all of them, turmoil's own first.
+/// `localhost` is 127.0.0.1.
 pub trait ToSocketAddrs: sealed::Sealed {}
 
 impl<T: sealed::Sealed + ?Sized> ToSocketAddrs for T {}
@@ -30,7 +30,7 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
             .map(|ip| SocketAddr::new(ip, port))
             .collect()),
         None => {
-            let message = format!("no host of the simulation is called {host}");
+            let message = format!("unknown host {host}");
             Err(io::Error::new(io::ErrorKind::NotFound, message))
         }
     }

@@ -6,15 +6,16 @@ use fourtuple_kernel::{PortRange, SockOpt};
 use std::io;
 use std::ops::RangeInclusive;
 
-/// Socket options of Linux that decide about local ports. A kernel that does not know an option
-/// answers `ENOPROTOOPT`, as it would.
+/// Socket options of Linux that affect local ports. A kernel that does not know an option returns
+/// `ENOPROTOOPT`.
 pub trait LinuxSocketExt {
-    /// The socket below tokio's shape.
+    /// The underlying socket.
     fn as_socket(&self) -> &Socket;
 
-    /// Any option that the port model knows.
+    /// Sets any option that the port model supports.
     ///
     /// # Errors
+    ///
     /// As `setsockopt`.
     fn set_option(&self, option: SockOpt) -> io::Result<()> {
         self.as_socket().set(option)
@@ -29,9 +30,10 @@ pub trait LinuxSocketExt {
         self.set_option(SockOpt::BindAddressNoPort(on))
     }
 
-    /// `IP_LOCAL_PORT_RANGE` (Linux 6.3): the range of local ports of this socket.
+    /// `IP_LOCAL_PORT_RANGE` (Linux 6.3): the ephemeral port range of this socket.
     ///
     /// # Errors
+    ///
     /// As `setsockopt`.
     fn set_local_port_range(&self, range: RangeInclusive<u16>) -> io::Result<()> {
         self.set_option(SockOpt::LocalPortRange(PortRange::new(
@@ -64,17 +66,19 @@ pub trait LinuxSocketExt {
         self.set_option(SockOpt::Transparent(on))
     }
 
-    /// `TCP_LINGER2`: seconds in FIN_WAIT2; negative for not at all.
+    /// `TCP_LINGER2`: seconds in FIN_WAIT2; a negative value skips the state.
     ///
     /// # Errors
+    ///
     /// As `setsockopt`.
     fn set_tcp_linger2(&self, seconds: i32) -> io::Result<()> {
         self.set_option(SockOpt::Linger2(seconds))
     }
 
-    /// `TCP_SYNCNT`: how often an unanswered SYN is repeated.
+    /// `TCP_SYNCNT`: the number of retransmissions of an unanswered SYN.
     ///
     /// # Errors
+    ///
     /// As `setsockopt`.
     fn set_syn_count(&self, count: u8) -> io::Result<()> {
         self.set_option(SockOpt::SynCount(count))

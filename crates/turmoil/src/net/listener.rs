@@ -13,14 +13,15 @@ pub struct TcpListener {
     pub(super) socket: Socket,
 }
 
-/// What tokio passes to `listen`.
+/// The backlog that tokio passes to `listen`.
 const BACKLOG: u32 = 1024;
 
 impl TcpListener {
     /// Creates a listener bound to an address, with `SO_REUSEADDR` as tokio sets it.
     ///
     /// # Errors
-    /// What `bind` and `listen` say about the last address tried.
+    ///
+    /// As `bind` and `listen`, for the last address tried.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let mut last = None;
         for addr in to_addrs(&addr)? {

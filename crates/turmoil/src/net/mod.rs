@@ -1,8 +1,8 @@
-//! TCP in the shape of `tokio::net`, on Linux's ports: change the import, keep the code.
+//! TCP with the API of `tokio::net`, on Linux's ports: change the import, keep the code.
 //!
-//! What a simulation cannot have is left out: conversions from and to the standard library's
-//! sockets, and raw file descriptors. [`LinuxSocketExt`] adds the socket options of Linux that
-//! decide about ports and that tokio has no methods for.
+//! Omitted are conversions from and to the standard library's sockets, and raw file descriptors,
+//! which a simulation does not have. [`LinuxSocketExt`] adds the socket options of Linux that
+//! affect ports and that tokio has no methods for.
 
 mod addr;
 mod ext;

@@ -14,7 +14,7 @@ pub struct TcpSocket {
     pub(super) socket: Socket,
 }
 
-/// Getters and setters of options that are kept and change nothing in a simulation.
+/// Defines getters and setters of options that are stored and have no effect in a simulation.
 macro_rules! kept {
     ($($(#[$doc:meta])* $get:ident, $set:ident: $type:ty = $field:ident;)*) => {
         $(
@@ -27,9 +27,10 @@ macro_rules! kept {
             }
 
             $(#[$doc])*
-            /// Kept, without an effect in the simulation.
+            /// Stored, without effect in the simulation.
             ///
             /// # Errors
+            ///
             /// If the host has crashed.
             pub fn $set(&self, value: $type) -> io::Result<()> {
                 self.socket.kept(|k| k.$field = value)
@@ -60,10 +61,11 @@ impl TcpSocket {
         })
     }
 
-    /// An IPv4 or IPv6 socket of a process with this uid, which Linux looks at when ports are
-    /// shared by `SO_REUSEPORT` and for privileged ports. Others belong to root.
+    /// An IPv4 or IPv6 socket of a process with this uid, which Linux checks for `SO_REUSEPORT`
+    /// groups and for privileged ports. Other sockets belong to root.
     ///
     /// # Errors
+    ///
     /// If the host has no Linux ports.
     pub fn with_uid(family: Family, uid: u32) -> io::Result<TcpSocket> {
         Ok(TcpSocket {
@@ -135,9 +137,11 @@ impl TcpSocket {
         self.socket.kept(|k| k.linger)
     }
 
-    /// `SO_SNDBUF`: how much may be sent and not read before writing waits. Linux doubles it.
+    /// `SO_SNDBUF`: the number of bytes that may be sent and not read before writing waits. Linux
+    /// doubles it.
     ///
     /// # Errors
+    ///
     /// If the host has crashed.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
         self.socket.kept(|k| k.set_send_buffer(size))
@@ -151,9 +155,10 @@ impl TcpSocket {
         self.socket.kept(|k| k.send_buffer())
     }
 
-    /// `SO_RCVBUF`, kept and doubled as Linux does, without an effect in the simulation.
+    /// `SO_RCVBUF`, stored and doubled as on Linux, without effect in the simulation.
     ///
     /// # Errors
+    ///
     /// If the host has crashed.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
         self.socket.kept(|k| k.set_recv_buffer(size))
@@ -210,9 +215,10 @@ impl TcpSocket {
         self.socket.local_addr()
     }
 
-    /// `SO_ERROR`: nothing waits here before the socket is a stream.
+    /// `SO_ERROR`: there is no pending error before the socket is a stream.
     ///
     /// # Errors
+    ///
     /// None.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(None)
@@ -249,10 +255,10 @@ impl TcpSocket {
     }
 }
 
-/// The address with the scope of the host's one interface, where it is link-local and has none:
-/// turmoil gives such addresses to its hosts, and names no interfaces.
+/// Adds the scope id of the host's only interface to a link-local address without one: turmoil
+/// assigns such addresses to its hosts, without interfaces.
 fn scoped(addr: SocketAddr) -> SocketAddr {
-    /// The index of a host's interface that is not `lo`.
+    /// The index of a host's interface other than `lo`.
     const ETHERNET: u32 = 2;
     match addr {
         SocketAddr::V6(mut v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
@@ -264,7 +270,7 @@ fn scoped(addr: SocketAddr) -> SocketAddr {
 }
 
 pub(super) fn set_linger(socket: &Socket, dur: Option<Duration>) -> io::Result<()> {
-    // The kernel's unit is a second; tokio rounds down as well.
+    // The kernel's unit is a second; tokio rounds down too.
     socket.set(SockOpt::Linger(
         dur.map(|d| u32::try_from(d.as_secs()).unwrap_or(u32::MAX)),
     ))

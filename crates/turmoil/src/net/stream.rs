@@ -22,7 +22,7 @@ pub struct TcpStream {
     pub(super) socket: Socket,
 }
 
-/// tokio answers from what it knows about readiness, so that its `WouldBlock` has no errno.
+/// tokio returns `WouldBlock` from its own readiness state, so this error has no errno.
 fn would_block<T>(result: io::Result<T>) -> io::Result<T> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::WouldBlock.into(),
@@ -34,7 +34,8 @@ impl TcpStream {
     /// Opens a connection, to the first address that answers.
     ///
     /// # Errors
-    /// What `connect` said about the last address tried; `EADDRNOTAVAIL` when no local port is left.
+    ///
+    /// As `connect`, for the last address tried; `EADDRNOTAVAIL` if no local port is left.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         let mut last = None;
         for addr in to_addrs(&addr)? {
@@ -75,7 +76,7 @@ impl TcpStream {
         Ok(None)
     }
 
-    /// Attempts to receive data without taking it off the queue.
+    /// Attempts to receive data without removing it from the queue.
     pub fn poll_peek(
         &self,
         cx: &mut Context<'_>,
@@ -93,9 +94,10 @@ impl TcpStream {
         Poll::Ready(Ok(n))
     }
 
-    /// Receives data without taking it off the queue.
+    /// Receives data without removing it from the queue.
     ///
     /// # Errors
+    ///
     /// As `recv`.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut buf = ReadBuf::new(buf);
@@ -220,7 +222,8 @@ impl TcpStream {
     /// Tries to write, without waiting.
     ///
     /// # Errors
-    /// `WouldBlock` if there is no room, and as `send`.
+    ///
+    /// `WouldBlock` if the window is full, and as `send`.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         would_block(self.socket.send(buf))
     }
@@ -246,10 +249,11 @@ impl TcpStream {
         Ok(total)
     }
 
-    /// Runs an operation of the caller's.
+    /// Runs an operation supplied by the caller.
     ///
     /// # Errors
-    /// What the operation returns; `WouldBlock` if the socket is not ready.
+    ///
+    /// As the operation; `WouldBlock` if the socket is not ready.
     pub fn try_io<R>(
         &self,
         interest: Interest,
@@ -261,10 +265,11 @@ impl TcpStream {
         f()
     }
 
-    /// Runs an operation of the caller's until it does not say `WouldBlock`.
+    /// Runs an operation supplied by the caller until it does not return `WouldBlock`.
     ///
     /// # Errors
-    /// What the operation returns.
+    ///
+    /// As the operation.
     pub async fn async_io<R>(
         &self,
         interest: Interest,

@@ -1,5 +1,5 @@
-//! The same source against `tokio::net`, on this machine's loopback, and against this crate's
-//! `net`, in a simulation: it compiles with both, and it sees the same.
+//! One program, compiled against `tokio::net` on this machine's loopback and against this crate's
+//! `net` in a simulation, with equal results.
 
 mod on_tokio {
     use tokio::net;

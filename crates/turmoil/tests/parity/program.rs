@@ -1,4 +1,4 @@
-// A program that knows `net` only: included once with tokio's, once with this crate's.
+// A program that uses `net` only: included once with tokio's, once with this crate's.
 
 use std::future::Future;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready};
 
-/// What tokio promises about types, and users rely on.
+/// Auto traits that tokio guarantees and users rely on.
 #[allow(dead_code)]
 fn types() {
     fn is<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
@@ -28,7 +28,7 @@ fn types() {
     error::<net::tcp::ReuniteError>();
 }
 
-/// Everything that names an address, and that a spawned task may wait for.
+/// Everything that names an address, and that a spawned task may await.
 #[allow(dead_code)]
 fn addresses(one: SocketAddr) {
     fn sent<T: Send>(_: impl Future<Output = io::Result<T>> + Send) {}
@@ -48,8 +48,8 @@ fn addresses(one: SocketAddr) {
 
 type Got<T> = io::Result<T>;
 
-/// Every method of tokio's types with its signature, apart from conversions from and to the
-/// standard library's sockets.
+/// Every method of tokio's types with its signature, except conversions from and to the standard
+/// library's sockets.
 #[allow(dead_code)]
 fn signatures() {
     use net::{TcpListener, TcpSocket, TcpStream};
@@ -114,7 +114,7 @@ fn signatures() {
     let _: fn(net::tcp::OwnedWriteHalf) = net::tcp::OwnedWriteHalf::forget;
 }
 
-/// An answer without what differs from run to run.
+/// Formats a result without the parts that vary between runs.
 fn answer<T: std::fmt::Debug>(result: io::Result<T>) -> String {
     match result {
         Ok(value) => format!("{value:?}"),
@@ -130,7 +130,7 @@ async fn pair(listener: &net::TcpListener) -> io::Result<(net::TcpStream, net::T
     Ok((client, server))
 }
 
-/// What a program sees on loopback: each answer in a line.
+/// Runs the program on loopback. Returns each result as a line.
 pub(super) async fn run() -> io::Result<Vec<String>> {
     let mut seen = Vec::new();
     let mut note = |what: &str, answer: String| seen.push(format!("{what}: {answer}"));
@@ -218,7 +218,7 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     );
     let mut client = read.reunite(write).expect("they are one stream");
 
-    // Half a close: the other direction goes on.
+    // A half close: the other direction stays open.
     client.shutdown().await?;
     note("after shutdown", answer(client.write_u8(1).await));
     note("end", answer(server.read(&mut buffer).await));
@@ -232,7 +232,7 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     note("text", text);
     drop(client);
 
-    // A dropped writing half is a FIN as well.
+    // Dropping a writing half sends a FIN too.
     let (client, mut server) = pair(&listener).await?;
     let (mut read, write) = client.into_split();
     drop(write);
@@ -252,7 +252,7 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     drop(client);
     note("reset", answer(server.read(&mut buffer).await));
 
-    // Nobody listens any more.
+    // No listener is left.
     drop(listener);
     note(
         "refused",

@@ -1,4 +1,4 @@
-//! Connecting, listening, and running out.
+//! Connecting, listening, and port exhaustion.
 
 use super::{PORT, assert_error_kind, bind, bind_to_v4};
 use fourtuple_turmoil::net::{TcpListener, TcpSocket, TcpStream};
@@ -14,8 +14,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 use turmoil::{Builder, Result};
 
-// Differs: turmoil refuses at once; Linux repeats the SYN, at the first repetition after the repair
-// it is answered, and after the last one it gives up.
+// Differs: turmoil refuses at once. Linux retransmits the SYN: the first retransmission after the
+// repair is answered, and after the last one connect() fails.
 #[test]
 fn network_partitions_during_connect() -> Result {
     let mut sim = Builder::new()
@@ -238,8 +238,8 @@ fn accept_front_of_line_blocking() -> Result {
     sim.run()
 }
 
-// Differs: the kernel completes the handshake whether or not anybody accepts, so that the connects
-// succeed; the server finds them closed.
+// Differs: the kernel completes the handshake before accept(), so the connects succeed; the server
+// finds the connections closed.
 #[test]
 fn accept_front_of_line_dropped() -> Result {
     let wait = Rc::new(Notify::new());
@@ -380,7 +380,7 @@ fn drop_listener_with_non_empty_queue() -> Result {
         tokio::time::sleep(Duration::from_secs(1)).await;
         notify.notify_one();
 
-        // Differs: they are connected, waiting to be accepted, and are reset.
+        // Differs: they are connected and wait to be accepted, so they are reset.
         for fut in conns {
             let mut s = fut.await??;
             assert_error_kind(s.read_u8().await, ErrorKind::ConnectionReset);
@@ -431,8 +431,8 @@ fn bind_addr_in_use() -> Result {
     sim.run()
 }
 
-// Differs: turmoil panics when the queue of a listener is full; on Linux the SYN is dropped, and
-// repeated after a second.
+// Differs: turmoil panics when the queue of a listener is full. On Linux the SYN is dropped, and
+// retransmitted after a second.
 #[test]
 fn socket_capacity() -> Result {
     let mut sim = Builder::new()
@@ -444,7 +444,7 @@ fn socket_capacity() -> Result {
     sim.host("server", || async {
         let socket = TcpSocket::new_v4()?;
         socket.bind("0.0.0.0:80".parse()?)?;
-        // Linux lets one more connection wait than `listen` says.
+        // Linux queues one connection more than the backlog.
         let l = socket.listen(0)?;
         tokio::time::sleep(Duration::from_millis(500)).await;
 
@@ -484,7 +484,7 @@ fn socket_to_nonexistent_node() -> Result {
         );
 
         let err = sock.unwrap_err();
-        // Differs: nobody is there to refuse.
+        // Differs: no host exists that could refuse.
         assert_eq!(err.kind(), ErrorKind::TimedOut);
 
         Ok(())

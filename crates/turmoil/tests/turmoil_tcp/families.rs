@@ -49,7 +49,7 @@ fn bind_ipv4_version_missmatch() -> Result {
     sim.run()
 }
 
-// Differs: Linux hosts have both families, and an IPv6 wildcard takes IPv4 connections as well.
+// Differs: Linux hosts have both families, and an IPv6 wildcard accepts IPv4 connections too.
 #[test]
 fn bind_ipv6_version_missmatch() -> Result {
     let mut sim = Builder::new()
@@ -77,7 +77,7 @@ fn non_zero_bind() -> Result {
         let Err(err) = sock else {
             panic!("bind should have failed")
         };
-        // Differs: any address of the host can be bound; this is none.
+        // Differs: any address of the host can be bound; this one does not belong to it.
         assert_eq!(err.kind(), ErrorKind::AddrNotAvailable);
         Ok(())
     });
@@ -125,7 +125,7 @@ fn loopback_delivery() -> Result {
         Ok(())
     });
 
-    // Differs: on one host packets take no time, so that all happens within the first tick.
+    // Differs: packets within a host take no time, so everything happens within the first tick.
     assert!(sim.step()?);
 
     Ok(())
@@ -262,7 +262,7 @@ fn loopback_localhost_public_v6() -> Result {
     sim.run()
 }
 
-// Differs: turmoil makes loopback take a tick; here it takes no time, as next to none on Linux.
+// Differs: loopback takes a tick in turmoil and no time here; on Linux it takes microseconds.
 #[test]
 fn localhost_ping_pong() -> Result {
     let mut sim = Builder::new().build_linux(Linux::default());

@@ -1,5 +1,5 @@
-//! turmoil 0.7.2's own TCP tests (`tests/net/tcp.rs`, MIT licence), on this crate's sockets. What
-//! differs on purpose says so in a comment that begins with "Differs".
+//! turmoil 0.7.2's own TCP tests (`tests/net/tcp.rs`, MIT licence), on this crate's sockets.
+//! Intended differences have a comment that begins with "Differs".
 
 mod connecting;
 mod families;

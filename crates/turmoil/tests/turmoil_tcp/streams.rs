@@ -192,7 +192,7 @@ fn shutdown_write() -> Result {
 
         s.shutdown().await?;
 
-        // Differs: Linux has no objection.
+        // Differs: Linux allows it.
         s.shutdown().await?;
         assert_error_kind(s.write_u8(1).await, io::ErrorKind::BrokenPipe);
 

@@ -171,7 +171,7 @@ fn tcp_backpressure_with_oneway_partition() {
     sim.client("client", async move {
         let mut stream = TcpStream::connect(("server", PORT)).await?;
 
-        // Differs: connected does not mean accepted; wait for the server's word.
+        // Differs: connected does not mean accepted; waits for the server's message.
         stream.readable().await?;
 
         // Partition client→server only; server→client remains open

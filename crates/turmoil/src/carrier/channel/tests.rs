@@ -25,7 +25,7 @@ fn body(port: u16, kind: SegKind) -> Body {
 /// The hello, the frames, the acknowledgement.
 type Written = (Option<(u64, u64)>, Vec<(u64, Body)>, Option<u64>);
 
-/// What a channel writes.
+/// The messages that a channel writes.
 fn written(c: &mut Channel) -> Written {
     let (mut hello, mut frames, mut ack) = (None, Vec::new(), None);
     c.take(NOW, |m| match m {

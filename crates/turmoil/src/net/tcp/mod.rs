@@ -7,18 +7,19 @@ pub(super) use owned::split_owned;
 pub use owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use split::{ReadHalf, WriteHalf};
 
-/// The methods that both reading halves have.
+/// Defines the methods that both reading halves have.
 macro_rules! read_half {
     ($($on:tt)*) => {
         $($on)* {
-            /// Attempts to receive data without taking it off the queue.
+            /// Attempts to receive data without removing it from the queue.
             pub fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
                 self.0.poll_peek(cx, buf)
             }
 
-            /// Receives data without taking it off the queue.
+            /// Receives data without removing it from the queue.
             ///
             /// # Errors
+            ///
             /// As `recv`.
             pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
                 self.0.peek(buf).await
@@ -84,7 +85,7 @@ macro_rules! read_half {
 }
 use read_half;
 
-/// The methods that both writing halves have.
+/// Defines the methods that both writing halves have.
 macro_rules! write_half {
     ($($on:tt)*) => {
         $($on)* {
@@ -107,7 +108,8 @@ macro_rules! write_half {
             /// Tries to write, without waiting.
             ///
             /// # Errors
-            /// `WouldBlock` if there is no room, and as `send`.
+            ///
+            /// `WouldBlock` if the window is full, and as `send`.
             pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
                 self.0.try_write(buf)
             }
@@ -115,7 +117,8 @@ macro_rules! write_half {
             /// Tries to write several buffers, without waiting.
             ///
             /// # Errors
-            /// `WouldBlock` if there is no room, and as `send`.
+            ///
+            /// `WouldBlock` if the window is full, and as `send`.
             pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
                 self.0.try_write_vectored(bufs)
             }

@@ -1,4 +1,4 @@
-//! Halves that own the stream together.
+//! Halves that share ownership of the stream.
 
 use super::super::TcpStream;
 use super::{read_half, write_half};
@@ -50,9 +50,10 @@ impl fmt::Display for ReuniteError {
 impl std::error::Error for ReuniteError {}
 
 impl OwnedReadHalf {
-    /// Puts the two halves of a stream together again.
+    /// Joins the two halves of a stream.
     ///
     /// # Errors
+    ///
     /// If they are not from the same stream.
     pub fn reunite(self, other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
         reunite(self, other)
@@ -60,9 +61,10 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    /// Puts the two halves of a stream together again.
+    /// Joins the two halves of a stream.
     ///
     /// # Errors
+    ///
     /// If they are not from the same stream.
     pub fn reunite(self, other: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
         reunite(other, self)
