@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fourtuple_harness::{Attempts, Engine as _, Model, Unmet};
 use fourtuple_kernel::profile;
-use fourtuple_scenario::import::{ImportError, Imported, Note, Place, Recorded};
+use fourtuple_scenario::import::{AttemptRef, ImportError, Imported, Note, Recorded};
 use fourtuple_scenario::{Case, Op};
 
 mod assume;
@@ -69,7 +69,7 @@ fn cases(made: &Imported) -> Result<Vec<Case>, ImportError> {
 fn compare(recorded: &[Recorded], attempts: &Attempts) -> Vec<(usize, String)> {
     let of_process = recorded
         .iter()
-        .any(|one| matches!(one.place, Place::OfProcess(..)));
+        .any(|one| matches!(one.place, AttemptRef::OfProcess(..)));
     let mut listed: BTreeMap<(&str, Op), Vec<&str>> = BTreeMap::new();
     if of_process {
         for attempt in attempts {
@@ -78,8 +78,8 @@ fn compare(recorded: &[Recorded], attempts: &Attempts) -> Vec<(usize, String)> {
         }
     }
     let answer = |one: &Recorded| match &one.place {
-        Place::Attempt(n) => attempts.get(*n).map(|one| one.result().word()),
-        Place::OfProcess(process, n) => listed
+        AttemptRef::Index(n) => attempts.get(*n).map(|one| one.result().word()),
+        AttemptRef::OfProcess(process, n) => listed
             .get(&(process.as_str(), one.op))
             .and_then(|answers| answers.get(*n).copied()),
     };

@@ -154,7 +154,7 @@ fn another_destination_on_a_connected_descriptor_is_another_socket() {
 fn overlapping_calls_have_the_order_in_which_the_answers_hold() {
     strace_one_port("overlap.strace")
         .holds()
-        .says("the call that begins on line 3 has its effect after");
+        .says("the call that begins on line 3 takes effect after");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn answers_that_have_nothing_to_do_with_ports_are_named() {
         .says("RLIMIT_NOFILE");
     let made = strace("inj.strace");
     made.says("INJECTED")
-        .says("found no route")
+        .says("without a route")
         .says("a firewall or a policy");
 }
 
@@ -238,7 +238,7 @@ fn what_yy_prints_is_used() {
     strace("yfd.strace").holds().has("expect: ECONNREFUSED");
     strace("manytasks.strace")
         .holds()
-        .says("sockets of another kind");
+        .says("sockets other than TCP");
     strace("v6range.strace").holds().says("link-local");
 }
 
@@ -310,7 +310,7 @@ fn sockets_from_before_the_log_hold_ports() {
     .expect("written");
     let more = ["--ss", "before.ss", "--sysctl", "range"];
     let made = import_file(&directory, "strace", &data("n.strace"), &more);
-    made.holds().says("hold 4 ports of the range");
+    made.holds().says("hold 4 ports of the ephemeral");
     assert!(
         !made.said.err.contains("outside the log held"),
         "{}",
@@ -344,7 +344,7 @@ fn tables_in_every_wrapping_are_read() {
 fn link_local_rows_are_left_out_and_a_table_of_nothing_else_still_asks() {
     let made = import("ss", "ss-ll.ss", &[]);
     assert_eq!(made.said.status, 2, "{}", made.said.err);
-    made.says("there is no TCP socket").says("link-local");
+    made.says("no TCP socket in this text").says("link-local");
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn ports_to_more_peers_than_a_scenario_has_are_held() {
         );
     }
     let made = import_text("peers", "ss", &table, &[]);
-    made.holds().says("of them only the local port matters");
+    made.holds().says("only their local port matters");
     let of_groups: usize = made
         .yaml
         .split("connections: ")
@@ -458,7 +458,7 @@ fn captures_of_another_kind_are_named() {
         ("strace", "\u{7f}ELF\u{2}\u{1}", "a program"),
         ("strace", "", "an empty file"),
         ("strace", "about: what?\n", "a scenario"),
-        ("ss", "7 close(3) = 0\n", "a log of strace"),
+        ("ss", "7 close(3) = 0\n", "an strace log"),
         ("ss", "about: what?\n", "a scenario"),
         ("ss", "\0\0\0\0\0\0", "a binary file"),
         ("ss", "", "an empty file"),

@@ -161,7 +161,7 @@ limits! {
             let wrong: String = (0..n).map(|n| format!("  p{n}: {{ on: h, bind: nowhere }}\n")).collect();
             let Tried { said, .. } = scenario(test, &processes(&wrong));
             let shown = said.matches("`nowhere`").count();
-            Tried { taken: !said.contains("more like these"), said: format!("{shown} shown") }
+            Tried { taken: !said.contains("more problems"), said: format!("{shown} shown") }
         },
         files_of_a_call: "files in one call" => |test, n| {
             let directory = scratch(&format!("limits-{test}"));
@@ -362,7 +362,7 @@ fn read(test: &str, text: &str, word: &str) -> Tried {
     }
 }
 
-/// Two lines of a log of strace: a socket, and its bind to one of many addresses.
+/// Two lines of an strace log: a socket, and its bind to one of many addresses.
 fn bound(fd: u64, address: u64) -> String {
     let at = format!("10.1.{}.{}", address / 250, 1 + address % 250);
     format!(

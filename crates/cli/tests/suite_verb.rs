@@ -158,7 +158,7 @@ fn a_folder_without_scenarios_is_an_error() {
     let said = test(&dir, &[]);
     assert_eq!((said.status, said.out.as_str()), (2, ""));
     assert!(
-        said.err.contains("there is no scenario in this directory"),
+        said.err.contains("no scenario in this directory"),
         "{}",
         said.err
     );

@@ -1,66 +1,67 @@
-//! Errors, and warnings of tools, that point at the file.
+//! Errors, and warnings of tools, that point into the file.
 //!
-//! A scenario is written by hand, so what is wrong with it is shown the way a compiler shows it: file, line and
-//! column, the line itself, what stood there, what was expected, and a way out. Several problems of one file are
-//! kept together in [`Errors`]. The rendering here has no colours; [`Diagnostic`] gives the parts to those who add
-//! them.
+//! Scenarios are written by hand, so a problem is shown the way a compiler shows it: file, line and
+//! column, the source line, the value found, the value expected, and a fix. The problems of one
+//! file are collected in [`Errors`]. The rendering here has no colours; a caller that adds them
+//! uses the fields of [`Diagnostic`].
 
 use std::fmt::{self, Write as _};
 
 use crate::source::SourceFile;
 use crate::span::Span;
 
-/// Widest excerpt of a source line, in characters. A longer line is cut around the place of the error.
+/// Widest excerpt of a source line, in characters. A longer line is cut around the problem.
 const EXCERPT_CHARS: usize = 160;
-/// Characters kept before the place of the error when a line is cut.
+/// Characters kept before the problem when a line is cut.
 const EXCERPT_LEAD: usize = 60;
 
-/// How bad a problem is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Severity {
     /// The scenario cannot run.
     #[default]
     Error,
-    /// It can run, and a tool has something to say about it by a rule of this name.
+    /// The scenario can run. The payload is the name of the rule that warns.
     Warning(&'static str),
 }
 
 /// One problem of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Error, or warning of a tool.
     pub severity: Severity,
     /// The path as the user gave it.
     pub file: String,
-    /// The place in the file; none when the problem is the file itself (missing, too large, binary).
+    /// The place in the file; `None` for a problem of the file itself (missing, too large, binary).
     pub place: Option<Place>,
-    /// What is wrong, in one sentence without a full stop.
+    /// The problem, in one sentence without a full stop.
     pub message: String,
-    /// Further facts, such as the matrix values under which it is wrong.
+    /// Further facts, such as the matrix values for which the problem occurs.
     pub notes: Vec<String>,
-    /// A way out.
+    /// A suggested fix.
     pub help: Option<String>,
 }
 
-/// The place of a problem, ready to be shown.
+/// The place of a problem, ready for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Line, counted from 1.
     pub line: usize,
     /// Column in characters, counted from 1.
     pub column: usize,
-    /// The line, or the part of a very long line around the problem. Control characters are replaced by spaces.
+    /// The line, or the part of a long line around the problem. Control characters are replaced by
+    /// spaces.
     pub excerpt: String,
-    /// How many characters of `excerpt` come before the carets.
+    /// The number of characters of `excerpt` before the carets.
     pub caret_start: usize,
-    /// How many carets there are; at least one.
+    /// The number of carets; at least one.
     pub caret_count: usize,
-    /// What was expected here, shown after the carets; may be empty.
+    /// The expectation, shown after the carets; may be empty.
     pub label: String,
 }
 
 impl Diagnostic {
-    /// A problem of the file as a whole.
+    /// Makes a problem of the file as a whole.
     pub(crate) fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
@@ -72,7 +73,7 @@ impl Diagnostic {
         }
     }
 
-    /// A problem at a place in a file.
+    /// Makes a problem at a place in a file.
     pub(crate) fn at(
         source: &SourceFile,
         span: Span,
@@ -84,7 +85,7 @@ impl Diagnostic {
         made
     }
 
-    /// Adds a way out.
+    /// Adds a suggested fix.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -104,7 +105,7 @@ impl Place {
         let (line, text, offset) = source.line_at(span.start as usize);
         let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
         let column = before.chars().count();
-        // An error over several lines is marked up to the end of its first line.
+        // An error that spans several lines is marked up to the end of its first line.
         let marked = (span.end as usize).saturating_sub(span.start as usize);
         let marked = after
             .char_indices()
@@ -134,14 +135,14 @@ impl Place {
     }
 }
 
-/// Characters that steer a terminal or a line of text instead of standing in it: the controls of ASCII and of C1, line
-/// separators, invisible characters and those that turn the direction of writing.
+/// Returns `true` for characters that control a terminal or the layout of a line instead of being
+/// displayed: C0 and C1 controls, line separators, invisible characters and bidirectional controls.
 pub fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Text from the user's file as it may stand in a message: on one line, not too long, without control characters.
+/// Quotes text of the user's file for a message: one line, shortened, without control characters.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut shown: String = text
@@ -155,7 +156,8 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
-/// Text that may quote the file, on one line: a file is not to steer the terminal, nor to begin a line of its own.
+/// Replaces control characters and line breaks, so that text of a file cannot control the terminal
+/// or start a line of its own.
 fn tame(text: &str) -> String {
     let tame = |c: char| if is_control(c) { '\u{fffd}' } else { c };
     text.chars().map(tame).collect()
@@ -203,7 +205,7 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// All problems found in one go, in the order of the file. Never empty.
+/// All problems of one operation, in the order of the file. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Errors {
     list: Vec<Diagnostic>,
@@ -211,7 +213,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// The problems of a list, or `Ok` when there are none.
+    /// Returns the problems as an error, or `Ok` if there are none.
     pub(crate) fn check(list: Vec<Diagnostic>, left_out: usize) -> Result<(), Self> {
         if list.is_empty() {
             Ok(())
@@ -220,12 +222,12 @@ impl Errors {
         }
     }
 
-    /// The problems, in the order of the file.
+    /// Iterates over the problems, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()
     }
 
-    /// How many problems are kept; at least one.
+    /// The number of problems kept; at least one.
     #[expect(
         clippy::len_without_is_empty,
         reason = "a value of this type is never empty"
@@ -234,12 +236,12 @@ impl Errors {
         self.list.len()
     }
 
-    /// How many further problems were found beyond [`MAX_ERRORS`](crate::limits::MAX_ERRORS).
+    /// The number of further problems beyond [`MAX_ERRORS`](crate::limits::MAX_ERRORS).
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// Puts the problems of several files together.
+    /// Joins the problems of two files.
     pub fn merge(mut self, other: Self) -> Self {
         self.list.extend(other.list);
         self.left_out += other.left_out;
@@ -265,7 +267,7 @@ impl fmt::Display for Errors {
             write!(f, "{one}")?;
         }
         if self.left_out > 0 {
-            write!(f, "\n\nerror: and {} more like these", self.left_out)?;
+            write!(f, "\n\nerror: and {} more problems", self.left_out)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A scenario to its cases: one for each kernel and each point of the matrix.
+//! Expansion of a scenario to its cases: one for each kernel and each point of the matrix.
 
 use std::sync::Arc;
 
@@ -11,11 +11,12 @@ use crate::model::{Body, Case, ExpectBlock, Host, Point, Program, Scenario};
 use crate::span::Span;
 use crate::yaml::{Node, Value};
 
-/// The cases of a scenario: for each kernel in the order of the file, each point of the matrix.
+/// Returns the cases of a scenario: for each kernel in the order of the file, each point of the
+/// matrix.
 ///
 /// # Errors
 ///
-/// Kernel names that `kernels` does not know, and scenarios with too many cases.
+/// Kernel names that `kernels` does not contain, and scenarios with too many cases.
 pub fn expand(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<Case>, Errors> {
     let names = checked(scenario, kernels)?;
     let points: Vec<Shared<'_>> = (scenario.points.iter())
@@ -30,15 +31,17 @@ pub fn expand(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<Case>, E
     Ok(cases)
 }
 
-/// Whether a scenario can be expanded, for callers that want it on other kernels than its own.
+/// Checks that a scenario can be expanded, for callers that run it on other kernels than its own.
 ///
 /// # Errors
+///
+///
 /// As [`expand`].
 pub fn expandable(scenario: &Scenario, kernels: &KernelNames) -> Result<(), Errors> {
     checked(scenario, kernels).map(|_| ())
 }
 
-/// The kernels of a scenario in which all is in order.
+/// Selects the kernels of a scenario after checking all its kernel names and limits.
 fn checked(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<String>, Errors> {
     let mut problems = Problems {
         scenario,
@@ -58,13 +61,13 @@ fn checked(scenario: &Scenario, kernels: &KernelNames) -> Result<Vec<String>, Er
     Ok(names)
 }
 
-/// A point of the matrix, with what its cases on all kernels have in common.
+/// A point of the matrix, with the parts that its cases on all kernels share.
 struct Shared<'a> {
     body: &'a Body,
     axes: Arc<IndexMap<String, String>>,
     hosts: Arc<IndexMap<String, Host>>,
     program: Arc<Program>,
-    /// For each block of expectations the kernels that it is for, unless it is for all.
+    /// For each block of expectations, the kernels that it applies to; `None` for all.
     expect: Vec<(&'a ExpectBlock, Option<Chosen>)>,
 }
 
@@ -72,7 +75,7 @@ impl<'a> Shared<'a> {
     fn of(point: &'a Point, kernels: &KernelNames) -> Self {
         let chosen = |block: &'a ExpectBlock| {
             let selector = block.kernel.as_ref();
-            // The names have been checked, so that an error cannot come up here.
+            // Cannot fail: `checked` has looked all names up.
             let chosen = selector.map(|one| kernels.chosen(one).unwrap_or_default());
             (block, chosen)
         };
@@ -123,12 +126,7 @@ impl Problems<'_> {
 
     fn unknown(&mut self, unknown: Vec<Unknown>) {
         for one in unknown {
-            self.at(
-                one.span,
-                one.message,
-                "expected a kernel that fourtuple knows",
-                one.help,
-            );
+            self.at(one.span, one.message, "expected a known kernel", one.help);
         }
     }
 
@@ -193,7 +191,7 @@ fn check_size(scenario: &Scenario, kernels: usize, problems: &mut Problems<'_>) 
         value: Value::Map(scenario.written.clone()),
     };
     if template.weight().saturating_mul(cases) > MAX_EXPANDED_VALUES {
-        let message = format!("more than {MAX_EXPANDED_VALUES} values over all {cases} cases");
+        let message = format!("more than {MAX_EXPANDED_VALUES} values in all {cases} cases");
         problems.at(
             span,
             message,

@@ -1,4 +1,4 @@
-//! Kernel names, which the caller knows and this crate does not.
+//! Kernel names, supplied by the caller.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,21 @@ use crate::model::{KernelPattern, KernelSelector};
 use crate::span::Span;
 use crate::suggest::nearest_few;
 
-/// The kernels there are, oldest first within each family. The family of a name is what stands before its first `-`:
-/// `linux`, `rhel`, `debian`, ...
+/// The known kernels, oldest first within each family. The family of a name is the part before its
+/// first `-`: `linux`, `rhel`, `debian`, ...
 #[derive(Clone, Debug, Default)]
 pub struct KernelNames {
-    /// For each kernel its names, the usual one first.
+    /// The names of each kernel, the primary one first.
     kernels: Vec<Vec<String>>,
-    /// Name to place in `kernels`.
+    /// Name to index in `kernels`.
     places: IndexMap<String, usize>,
 }
 
-/// Kernels that a selector has chosen.
+/// Indices of the kernels that a selector matches.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chosen(BTreeSet<usize>);
 
-/// A kernel that cannot be found, before it is known where in a file it stands.
+/// Message and help for a name that matches no kernel; the caller adds the span.
 pub(crate) struct Unknown {
     pub(crate) span: Span,
     pub(crate) message: String,
@@ -31,7 +31,8 @@ pub(crate) struct Unknown {
 }
 
 impl KernelNames {
-    /// Kernels in order, each with its usual name and its other names. A name that comes again later is left out.
+    /// Makes a registry of kernels in order, each with its primary name and its aliases. A name
+    /// that occurs again later is ignored.
     pub fn new<N, A>(kernels: impl IntoIterator<Item = (N, A)>) -> Self
     where
         N: AsRef<str>,
@@ -57,12 +58,12 @@ impl KernelNames {
         made
     }
 
-    /// Whether there is a kernel with this name, usual or other.
+    /// Returns `true` if a kernel has this name, primary or alias.
     pub fn contains(&self, name: &str) -> bool {
         self.places.contains_key(name)
     }
 
-    /// The usual name of each kernel, in order.
+    /// Iterates over the primary names, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.kernels
             .iter()
@@ -70,19 +71,19 @@ impl KernelNames {
             .map(String::as_str)
     }
 
-    /// The usual name of the kernel that has this name.
+    /// The primary name of the kernel with this name.
     pub fn usual(&self, name: &str) -> Option<&str> {
         let place = *self.places.get(name)?;
         self.kernels.get(place)?.first().map(String::as_str)
     }
 
-    /// The names near to a wrong one, nearest first, at most three.
+    /// At most three names similar to an unknown one, nearest first.
     pub fn nearest(&self, name: &str) -> Vec<&str> {
         nearest_few(name, self.places.keys().map(String::as_str))
     }
 
-    /// The kernels of a selector, each once, in the order of the selector. A kernel keeps the name that the selector
-    /// uses for it; ranges give names of the range's family.
+    /// The kernels of a selector, each once, in the order of the selector. A kernel keeps the name
+    /// that the selector uses for it; ranges yield names of the range's family.
     pub(crate) fn select(&self, selector: &KernelSelector) -> Result<Vec<String>, Vec<Unknown>> {
         let mut found: IndexSet<String> = IndexSet::new();
         let mut unknown = Vec::new();
@@ -103,14 +104,14 @@ impl KernelNames {
         }
     }
 
-    /// The kernels that a selector means, under any of their names.
+    /// The kernels that a selector matches, under any of their names.
     pub(crate) fn chosen(&self, selector: &KernelSelector) -> Result<Chosen, Vec<Unknown>> {
         let names = self.select(selector)?;
         let places = names.iter().filter_map(|name| self.places.get(name));
         Ok(Chosen(places.copied().collect()))
     }
 
-    /// Whether a kernel is one of those, under any of its names.
+    /// Returns `true` if a kernel, under any of its names, is among the chosen ones.
     pub(crate) fn is_among(&self, Chosen(places): &Chosen, name: &str) -> bool {
         (self.places.get(name)).is_some_and(|place| places.contains(place))
     }
@@ -133,9 +134,8 @@ impl KernelNames {
         if let (Some(from), Some(to)) = (from, to) {
             let other = self::family(to);
             if other != family {
-                let message =
-                    format!("the range goes from the family `{family}` to the family `{other}`");
-                let help = "a range stays in one family; write a list of two ranges".to_owned();
+                let message = format!("the range spans the families `{family}` and `{other}`");
+                let help = "a range covers one family; write a list of two ranges".to_owned();
                 return Err((message, help));
             }
             if first > last {
@@ -152,7 +152,7 @@ impl KernelNames {
                 .get(place)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
-            // The ends keep the names they were given, so that the range shows what was asked for.
+            // The ends of a range keep the aliases that the selector uses.
             let end = [from, to]
                 .into_iter()
                 .flatten()

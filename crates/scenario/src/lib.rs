@@ -1,14 +1,15 @@
-//! YAML scenarios about TCP local ports: reading, checking, expanding.
+//! YAML scenarios about TCP local ports: parsing, validation, expansion.
 //!
-//! A scenario is one file that says which hosts there are, what runs on them, and on which kernels to ask. This crate
-//! turns the file into [`Case`]s, typed and with nothing left to look up, and says where the file is wrong. It knows
-//! nothing of engines or of how kernels behave: the names of kernels come from the caller ([`KernelNames`]).
+//! A scenario is a YAML file with hosts, the program that runs on them, and the kernels to ask.
+//! This crate converts it to typed [`Case`]s, in which every reference is resolved, and reports
+//! each problem with its place in the file. It does not depend on engines or kernel models: the
+//! caller supplies the names of kernels ([`KernelNames`]).
 //!
 //! ```
 //! use fourtuple_scenario::{KernelNames, expand, parse};
 //!
 //! let scenario = parse("example.yaml", r#"
-//! about: Can a plain connect() use a port that somebody else bound?
+//! about: Can a plain connect() use a port that another program bound?
 //! kernel: [rhel-6.5, linux-6.18]
 //! hosts: { app: { addresses: [192.168.0.12] }, api: { addresses: [192.168.0.4], listen: "192.168.0.4:3000" } }
 //! processes:
@@ -20,15 +21,15 @@
 //! # Ok::<(), fourtuple_scenario::Errors>(())
 //! ```
 //!
-//! The way of a file, which is also a map of the code:
+//! The stages of parsing, which are also a map of the code:
 //!
-//! | step | module |
+//! | stage | module |
 //! |---|---|
 //! | bytes to text, within a size limit | [`load`](fn@load), [`discover`] |
 //! | text to a tree with spans, within limits on values and nesting | `yaml` |
-//! | matrix values into the tree, for each point | `decode::matrix` |
-//! | tree to types, every problem collected | `decode`, `check`, `value` |
-//! | types to cases, kernels looked up | [`expand`](fn@expand) |
+//! | matrix values substituted in the tree, for each point | `decode::matrix` |
+//! | tree to types, with all problems | `decode`, `check`, `value` |
+//! | types to cases, with kernel names looked up | [`expand`](fn@expand) |
 //! | types to YAML | `encode` |
 //! | types to JSON Schema | [`schema`](fn@schema) |
 
@@ -69,15 +70,15 @@ pub use schema::{schema, schema_text};
 pub use span::{Span, Spanned};
 pub use suggest::nearest_few;
 pub use value::{
-    Address, Answer, Close, ERRNO_NAMES, Family, Hold, How, Latency, Loss, Op, PortRange, PortRef,
-    Switch, format_duration,
+    Address, Answer, Close, ERRNO_NAMES, Family, Hold, Latency, Loss, Op, PortRange, PortRef,
+    Shutdown as How, Switch, format_duration,
 };
 
-/// Reads a scenario from text. `file` is the path that errors show, and gives the scenario its name.
+/// Parses a scenario. `file` is the path shown in errors, and determines the scenario's name.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the text.
+/// All problems of the text.
 pub fn parse(file: &str, text: &str) -> Result<Scenario, Errors> {
     parse_named(file, &name_of(std::path::Path::new(file)), text)
 }
@@ -89,7 +90,7 @@ fn parse_named(file: &str, name: &str, text: &str) -> Result<Scenario, Errors> {
         return Err(problem.into());
     }
     if let Some(at) = text.find('\0') {
-        let problem = Diagnostic::of_file(file, format!("this is not text: byte {at} is NUL"))
+        let problem = Diagnostic::of_file(file, format!("the file is not text: byte {at} is NUL"))
             .with_help("scenarios are YAML in UTF-8; is this the right file?");
         return Err(problem.into());
     }

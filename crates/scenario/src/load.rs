@@ -1,4 +1,4 @@
-//! Files and directories of scenarios.
+//! Loading of scenario files and search of directories.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Errors};
 use crate::limits::{MAX_DIRECTORY_DEPTH, MAX_FILE_BYTES, MAX_FILES};
 use crate::model::Scenario;
 
-/// The directory that scenarios are named after.
+/// The directory that scenario names are relative to.
 const ROOT: &str = "scenarios";
 
 /// The path that stands for standard input.
@@ -19,7 +19,7 @@ const STDIN: &str = "-";
 ///
 /// # Errors
 ///
-/// The file cannot be read, is too large, is no text, or is no valid scenario.
+/// The file cannot be read, is too large, is not UTF-8 text, or is not a valid scenario.
 pub fn load(path: &Path) -> Result<Scenario, Errors> {
     if path == Path::new(STDIN) {
         let text = read_all(std::io::stdin().lock());
@@ -31,8 +31,8 @@ pub fn load(path: &Path) -> Result<Scenario, Errors> {
     crate::parse_named(&shown, &name_of(path), &text)
 }
 
-/// The name of a scenario: its path below the nearest `scenarios` directory without the extension, with `/` between
-/// the parts. A file that is below no such directory is named by its last two parts at most as they were given.
+/// The name of a scenario: its path below the nearest `scenarios` directory without the extension,
+/// with `/` as separator. A file outside such a directory is named by its file name.
 pub fn name_of(path: &Path) -> String {
     let parts: Vec<String> = path
         .with_extension("")
@@ -50,12 +50,14 @@ pub fn name_of(path: &Path) -> String {
     parts[below..].join("/")
 }
 
-/// Finds the scenario files under some paths, sorted within each directory. A path to a file is taken as it is, and so
-/// is `-`, standard input; a directory gives all `*.yaml` and `*.yml` below it, without hidden ones.
+/// Finds the scenario files under some paths, sorted within each directory. A path to a file, and
+/// `-` (standard input), are returned unchanged; a directory yields all `*.yaml` and `*.yml` files
+/// below it, without hidden ones.
 ///
 /// # Errors
 ///
-/// A path that does not exist, a directory that cannot be read or holds no scenario. All paths are looked at.
+/// A path that does not exist, a directory that cannot be read or that contains no scenario. All
+/// paths are checked.
 pub fn discover<P: AsRef<Path>>(
     paths: impl IntoIterator<Item = P>,
 ) -> Result<Vec<PathBuf>, Errors> {
@@ -66,8 +68,8 @@ pub fn discover<P: AsRef<Path>>(
         let mut here = Vec::new();
         match look(path, 0, &mut here) {
             Ok(()) if here.is_empty() => {
-                let problem = Problem::new("there is no scenario in this directory")
-                    .help("scenarios are files that end in `.yaml` or `.yml`; `fourtuple new NAME` makes one");
+                let problem = Problem::new("no scenario in this directory")
+                    .help("scenarios are files that end in `.yaml` or `.yml`; `fourtuple new NAME` creates one");
                 problems.push(problem.of(&display(path)));
             }
             Ok(()) => {
@@ -114,7 +116,7 @@ fn look(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), (Path
             continue;
         }
         let entry_path = entry.path();
-        // A link to a directory is not followed: it could lead back up.
+        // Symbolic links to directories are not followed: they could form a cycle.
         let kind = entry
             .file_type()
             .map_err(|error| here(Problem::io(&error)))?;
@@ -130,14 +132,14 @@ fn look(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), (Path
         if found.len() > MAX_FILES {
             let problem = Problem::new(format!("more than {MAX_FILES} scenarios"));
             return Err(here(
-                problem.help(format!("the limit is {MAX_FILES} files in one call")),
+                problem.help(format!("the limit is {MAX_FILES} files per invocation")),
             ));
         }
     }
     Ok(())
 }
 
-/// A problem of a file as a whole, before its path is known.
+/// A problem of a file as a whole, without its path.
 struct Problem {
     message: String,
     help: Option<String>,
@@ -158,13 +160,13 @@ impl Problem {
 
     fn io(error: &std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::NotFound => Self::new("there is no such file or directory")
-                .help("look at the spelling of the path"),
-            std::io::ErrorKind::PermissionDenied => {
-                Self::new("this file or directory may not be read").help("look at its permissions")
+            std::io::ErrorKind::NotFound => {
+                Self::new("no such file or directory").help("check the spelling of the path")
             }
-            // The text of the system differs between machines, its kind does not.
-            kind => Self::new(format!("cannot be read: {kind}")),
+            std::io::ErrorKind::PermissionDenied => Self::new("permission denied")
+                .help("check the permissions of this file or directory"),
+            // The message of the system differs between machines, the error kind does not.
+            kind => Self::new(format!("failed to read: {kind}")),
         }
     }
 
@@ -183,7 +185,7 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         return Err(Problem::new("this is a directory, not a scenario file"));
     }
     if !kind.is_file() {
-        // A pipe or a device could keep the reader waiting for ever.
+        // Reading a pipe or a device could block forever.
         return Err(Problem::new("this is not a regular file"));
     }
     if kind.len() > MAX_FILE_BYTES {
@@ -194,7 +196,7 @@ fn read_text(path: &Path) -> Result<String, Problem> {
 
 fn read_all(file: impl std::io::Read) -> Result<String, Problem> {
     let mut bytes = Vec::new();
-    // One byte more than the limit shows that the file grew since its size was asked for.
+    // One byte more than the limit reveals a file that grew after `metadata`.
     file.take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| Problem::io(&error))?;
@@ -203,7 +205,7 @@ fn read_all(file: impl std::io::Read) -> Result<String, Problem> {
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Problem::new(format!("this is not text: byte {at} is not UTF-8"))
+        Problem::new(format!("the file is not text: byte {at} is not UTF-8"))
             .help("scenarios are YAML in UTF-8; is this the right file?")
     })?;
     Ok(text)
@@ -216,6 +218,6 @@ fn too_large(size: u64) -> Problem {
 }
 
 fn display(path: &Path) -> String {
-    // Outcomes and snapshots hold the path, and they are the same on every machine.
+    // Outcomes and snapshots contain the path, and must be the same on every machine.
     path.to_string_lossy().replace('\\', "/")
 }

@@ -1,24 +1,25 @@
-//! Where the values of a scenario are written, for tools that have something to say about them.
+//! Spans of a scenario's values, for tools that report warnings.
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Scenario;
 use crate::span::Span;
 use crate::yaml::{Node, Value};
 
-/// One step on the way from the top of a file to a value.
+/// One component of the path from the top of a file to a value.
 #[derive(Clone, Copy, Debug)]
 pub enum Segment<'a> {
     /// The entry of a map with this key.
     Key(&'a str),
-    /// The item of a list at this place, counted from 0. A single value counts as a list of one.
+    /// The item of a list at this index, counted from 0. A scalar counts as a list of one.
     Item(usize),
-    /// The item of a list that was read from here.
+    /// The item of a list with this span.
     At(Span),
 }
 
 impl Scenario {
-    /// Where the value at the end of a path below the head of the file is written, together with its key. If the path
-    /// leads nowhere, which happens with keys out of a matrix, it is the place where it was lost.
+    /// The span of the value at a path, together with its key. If the path cannot be followed to
+    /// its end, as with keys that come from a matrix, it is the span of the last component that was
+    /// found.
     #[must_use]
     pub fn span_of(&self, path: &[Segment<'_>]) -> Span {
         let mut entries = Some(&self.written);
@@ -63,7 +64,7 @@ impl Scenario {
         found
     }
 
-    /// What a tool has to say, by one of its rules, about a place in this file.
+    /// Makes a warning of a rule about a place in this file.
     #[must_use]
     pub fn warning(
         &self,
@@ -77,7 +78,7 @@ impl Scenario {
         made
     }
 
-    /// The text of the file; empty for a scenario that a tool made.
+    /// The text of the file; empty for a generated scenario.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text.text

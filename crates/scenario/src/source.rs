@@ -1,15 +1,14 @@
-//! The text of one scenario file and the way from byte offsets to lines and columns.
+//! The text of one scenario file, and the conversion of byte offsets to lines and columns.
 
 use std::sync::Arc;
 
 use crate::span::Span;
 
-/// A file that was read, kept for the excerpts in error messages.
+/// A file that was read, kept for excerpts in error messages.
 #[derive(Debug)]
 pub(crate) struct SourceFile {
     /// The path as the user gave it, for display.
     pub(crate) path: String,
-    /// The whole text.
     pub(crate) text: String,
     line_starts: Vec<usize>,
 }
@@ -27,7 +26,7 @@ impl SourceFile {
         })
     }
 
-    /// A span with its line looked up. Offsets past the end are moved to the end.
+    /// Makes a span and looks its line up. Offsets past the end are moved to the end.
     pub(crate) fn span(&self, start: usize, end: usize) -> Span {
         let start = start.min(self.text.len());
         let end = end.clamp(start, self.text.len());
@@ -44,7 +43,8 @@ impl SourceFile {
             .saturating_sub(1)
     }
 
-    /// The line that holds `offset`: its number from 1, its text without the line break, and the offset inside it.
+    /// The line at `offset`: its number from 1, its text without the line break, and the offset
+    /// inside it.
     pub(crate) fn line_at(&self, offset: usize) -> (usize, &str, usize) {
         let offset = offset.min(self.text.len());
         let index = self.line_index(offset);
@@ -58,7 +58,7 @@ impl SourceFile {
         (index + 1, line, (offset - start).min(line.len()))
     }
 
-    /// The text of a span, or nothing when the span does not fit this file.
+    /// The text of a span; empty if the span does not fit this file.
     pub(crate) fn slice(&self, span: Span) -> &str {
         self.text
             .get(span.start as usize..span.end as usize)

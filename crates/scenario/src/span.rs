@@ -1,38 +1,37 @@
-//! Where in a file a value was written.
+//! Source spans.
 //!
-//! Spans travel with the values that are checked late (kernel names, expectations, steps), so that a problem found
-//! long after reading still points at the file. They never take part in comparisons: two scenarios are equal when
-//! they say the same, wherever they say it.
+//! Values that are checked late (kernel names, expectations, steps) carry their span, so that a
+//! problem found long after reading still points into the file. Comparisons ignore spans.
 
 use std::ops::Deref;
 
-/// A stretch of a scenario file.
+/// A range of bytes of a scenario file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Span {
     /// Offset of the first byte.
     pub start: u32,
-    /// Offset just after the last byte; equal to `start` for something that is missing.
+    /// Offset just after the last byte; equal to `start` for a missing value.
     pub end: u32,
-    /// Line of the first byte, counted from 1; 0 for a value that no file holds.
+    /// Line of the first byte, counted from 1; 0 for a generated value.
     pub line: u32,
 }
 
-/// A value and where it was written. Equality looks at the value alone.
+/// A value with its span. Equality ignores the span.
 #[derive(Clone, Debug)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where it was written; [`Span::default`] when a tool made it.
+    /// Its place in the file; [`Span::default`] for a generated value.
     pub span: Span,
 }
 
 impl<T> Spanned<T> {
-    /// A value with its place in a file.
+    /// Joins a value and its span.
     pub fn new(value: T, span: Span) -> Self {
         Self { value, span }
     }
 
-    /// The line of the value, counted from 1, when a file holds it.
+    /// The line of the value, counted from 1; `None` for a generated value.
     pub fn line(&self) -> Option<u32> {
         (self.span.line > 0).then_some(self.span.line)
     }

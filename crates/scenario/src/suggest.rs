@@ -1,16 +1,17 @@
-//! "Did you mean": the nearest of the names that would have been right.
+//! "Did you mean": names similar to an unknown one.
 
 use strsim::damerau_levenshtein;
 
-/// Longest word that is compared; a longer one is no slip of the hand, and the comparison takes quadratic time.
+/// Longest word that is compared, in characters. Longer input is not treated as a typo, and the
+/// comparison takes quadratic time.
 const MAX_WORD: usize = 80;
 
-/// The name nearest to `word`, when it is near enough to be a slip of the hand.
+/// The name nearest to `word`, if it is close enough to be a typo.
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     ranked(word, names).into_iter().next()
 }
 
-/// The names that are so near to `word` that it may be a slip of the hand for them, nearest first, at most three.
+/// At most three names of which `word` may be a typo, nearest first.
 pub fn nearest_few<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut found = ranked(word, names);
     found.truncate(3);
@@ -22,7 +23,7 @@ fn ranked<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a s
         return Vec::new();
     }
     let word = word.to_lowercase();
-    // A name of one letter is a choice and no slip of another one.
+    // One-letter names are not treated as typos of each other.
     let allowed = match word.chars().count() {
         0 | 1 => 0,
         length => (length / 3).clamp(1, 4),
@@ -33,24 +34,25 @@ fn ranked<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a s
         .map(|name| (damerau_levenshtein(&word, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
         .collect();
-    // A slip is rarely in the first letter. The sort is stable, so that names that are equally near keep their order.
+    // Typos are rare in the first letter, so names with the same one come first. The sort is
+    // stable: equally near names keep their order.
     let first = word.chars().next();
     found.sort_by_key(|(distance, name)| (*distance, name.to_lowercase().chars().next() != first));
     found.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Names to choose from, as they stand in a message: "`a`, `b` or `c`".
+/// Joins alternatives for a message: "`a`, `b` or `c`".
 pub(crate) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     joined(names, "or")
 }
 
-/// Names that there are, as they stand in a message: "`a`, `b` and `c`".
+/// Joins existing names for a message: "`a`, `b` and `c`".
 pub(crate) fn all_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     joined(names, "and")
 }
 
 fn joined<'a>(names: impl IntoIterator<Item = &'a str>, last_word: &str) -> String {
-    /// More names than this help nobody.
+    /// Most names listed in a message.
     const MOST: usize = 24;
     let names: Vec<&str> = names.into_iter().collect();
     let more = names.len().saturating_sub(MOST);

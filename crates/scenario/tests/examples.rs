@@ -1,4 +1,4 @@
-//! Scenarios that are read as they are meant, expanded, and written back.
+//! Decoding of example scenarios, their expansion, and encoding them again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn cases(name: &str) -> Vec<Case> {
 }
 
 #[test]
-fn the_declarative_example_says_what_it_says() {
+fn the_declarative_example_is_decoded() {
     let cases = cases("connect-after-bind");
     let names: Vec<&str> = cases.iter().map(|case| case.kernel.as_str()).collect();
     assert_eq!(names, ["rhel-6.5", "linux-6.18"]);
@@ -58,12 +58,12 @@ fn the_declarative_example_says_what_it_says() {
 }
 
 #[test]
-fn the_step_example_says_what_it_says() {
+fn the_step_example_is_decoded() {
     let cases = cases("steps");
     let Program::Steps(steps) = &*cases[0].program else {
         panic!("the step form");
     };
-    // 15 steps of the file and the socket `b`, which is made on its first use.
+    // 15 steps of the file and the implicit `socket` step of `b`.
     assert_eq!(steps.len(), 16);
     let Step::Socket(made) = &steps[8].value else {
         panic!("a socket before its first use");
@@ -72,7 +72,7 @@ fn the_step_example_says_what_it_says() {
         (made.socket.as_str(), made.implicit, made.family),
         ("b", true, Family::Inet)
     );
-    // `server` and `client` are named, so that neither of them is meant.
+    // The steps name `server` and `client`, so sockets without `by` belong to neither.
     assert_eq!(
         (made.by.as_str(), made.on.as_str(), made.uid),
         ("main", "h", 0)
@@ -218,7 +218,7 @@ fn lists_are_taken_in_turn_over_all_instances() {
 }
 
 #[test]
-fn what_is_written_back_reads_the_same() {
+fn encoded_scenarios_decode_to_the_same() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/examples");
     for file in discover([directory]).expect("examples") {
         let scenario = load(&file).unwrap_or_else(|errors| panic!("{errors}"));
@@ -245,7 +245,7 @@ fn a_case_written_as_a_scenario_is_the_same_case() {
                 expand(&scenario, &kernels()).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
             assert_eq!(again.len(), 1);
             let mut again = again.remove(0);
-            // Where a case comes from is not part of what it says.
+            // Equality of cases does not include where they come from.
             again.scenario = case.scenario.clone();
             again.file = case.file.clone();
             again.axes = case.axes.clone();
@@ -255,7 +255,7 @@ fn a_case_written_as_a_scenario_is_the_same_case() {
 }
 
 #[test]
-fn checks_say_what_is_wrong() {
+fn failed_checks_report_expected_and_actual_results() {
     let cases = cases("everything-declared");
     let counts = &cases[0].expect[0].value;
     assert_eq!(counts.failure(["ok"]), None);

@@ -1,11 +1,11 @@
-//! Files and directories: what is found, and what is said about what cannot be read.
+//! Discovery and loading of files and directories, and the errors of unreadable ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use fourtuple_scenario::{Errors, discover, limits, load, name_of};
 
-/// A directory of its own for one test, removed at its end.
+/// A temporary directory of one test, removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -23,7 +23,7 @@ impl Scratch {
         path
     }
 
-    /// The message without the path of this machine.
+    /// The message with the path of this machine removed.
     fn message(&self, errors: &Errors) -> String {
         errors
             .to_string()
@@ -77,7 +77,7 @@ fn directories_are_searched_in_order_without_hidden_files() {
         })
         .collect();
     assert_eq!(below, ["a.yaml", "b/1.yml", "b/2.yaml", "c/d/e.yaml"]);
-    // A file that is named is taken whatever its name, and nothing is taken twice.
+    // A named file is accepted with any extension, and duplicates are removed.
     let twice =
         discover([dir.0.join("notes.txt"), dir.0.join("a.yaml"), dir.0.clone()]).expect("files");
     assert_eq!(twice.len(), 5);
@@ -85,7 +85,7 @@ fn directories_are_searched_in_order_without_hidden_files() {
 
 #[cfg(unix)]
 #[test]
-fn links_that_lead_back_are_not_followed() {
+fn cyclic_symlinks_are_not_followed() {
     let dir = Scratch::new("links");
     dir.file("a.yaml", b"");
     std::os::unix::fs::symlink(&dir.0, dir.0.join("loop")).expect("a link");
@@ -100,18 +100,18 @@ fn missing_paths_and_empty_directories_are_reported_together() {
     let errors =
         discover([dir.0.join("nowhere"), dir.0.join("empty")]).expect_err("nothing to find");
     insta::assert_snapshot!(dir.message(&errors), @r#"
-error: there is no such file or directory
+error: no such file or directory
  --> DIR/nowhere
-  = help: look at the spelling of the path
+  = help: check the spelling of the path
 
-error: there is no scenario in this directory
+error: no scenario in this directory
  --> DIR/empty
-  = help: scenarios are files that end in `.yaml` or `.yml`; `fourtuple new NAME` makes one
+  = help: scenarios are files that end in `.yaml` or `.yml`; `fourtuple new NAME` creates one
 "#);
 }
 
 #[test]
-fn files_that_are_no_scenarios_are_refused() {
+fn files_that_are_not_scenarios_are_rejected() {
     let dir = Scratch::new("refused");
     let mut shown = Vec::new();
     for (name, bytes) in [
@@ -130,24 +130,24 @@ error: the file is empty
  --> DIR/empty.yaml
   = help: start with `about: ...`, then `hosts:` and `processes:` or `steps:`
 
-error: this is not text: byte 10 is not UTF-8
+error: the file is not text: byte 10 is not UTF-8
  --> DIR/latin1.yaml
   = help: scenarios are YAML in UTF-8; is this the right file?
 
-error: this is not text: byte 8 is NUL
+error: the file is not text: byte 8 is NUL
  --> DIR/nul.yaml
   = help: scenarios are YAML in UTF-8; is this the right file?
 
-error: this is not text: byte 7 is NUL
+error: the file is not text: byte 7 is NUL
  --> DIR/elf.yaml
   = help: scenarios are YAML in UTF-8; is this the right file?
 
 error: this is a directory, not a scenario file
  --> DIR
 
-error: there is no such file or directory
+error: no such file or directory
  --> DIR/nowhere.yaml
-  = help: look at the spelling of the path
+  = help: check the spelling of the path
 "#);
 }
 
@@ -155,7 +155,7 @@ error: there is no such file or directory
 fn a_file_over_the_limit_is_refused_before_it_is_read() {
     let dir = Scratch::new("large");
     let path = dir.file("large.yaml", b"");
-    // A sparse file: its size is known to the system, its bytes are nowhere.
+    // A sparse file: it has a size but no allocated bytes.
     let file = fs::File::options()
         .write(true)
         .open(&path)

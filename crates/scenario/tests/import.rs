@@ -1,4 +1,5 @@
-//! Captures to scenarios: what a log says is in the scenario, what it does not say is told, and nothing panics.
+//! Import of captures: the scenario contains the facts of the log, gaps are reported, and no input
+//! panics.
 
 use fourtuple_scenario::import::{ImportError, Imported, Note, Settings, strace};
 use proptest::prelude::*;
@@ -16,7 +17,7 @@ fn import(log: &str) -> Imported {
     strace(log, &settings(None)).expect("an import")
 }
 
-/// The part of the file that runs.
+/// The part of the file below the head.
 fn program(made: &Imported) -> String {
     let start = made.yaml.find("hosts:").expect("hosts");
     made.yaml[start..].to_owned()
@@ -55,7 +56,7 @@ fn decorated_descriptors_and_both_families() {
 }
 
 #[test]
-fn a_connect_that_is_under_way_has_the_outcome_that_is_asked_for_later() {
+fn a_pending_connect_has_the_outcome_that_is_read_later() {
     let made = import(
         r#"socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 3
 connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("10.0.0.4")}, 16) = -1 EINPROGRESS (Operation now in progress)
@@ -81,7 +82,7 @@ connect(3, {sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("10.0.0.4"
 }
 
 #[test]
-fn a_server_comes_and_goes_as_the_answers_say() {
+fn server_steps_match_the_recorded_answers() {
     let made = import(
         r#"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("10.0.0.4")}, 16) = 0
@@ -156,7 +157,7 @@ fn duplicates_keep_a_socket_open_and_exits_close_it() {
 }
 
 #[test]
-fn the_range_is_guessed_when_ports_ran_out_and_a_sysctl_text_outdoes_the_guess() {
+fn the_port_range_is_inferred_unless_sysctls_give_it() {
     let mut log = String::new();
     for fd in 3..7 {
         log.push_str(&format!(
@@ -197,7 +198,7 @@ fn the_range_is_guessed_when_ports_ran_out_and_a_sysctl_text_outdoes_the_guess()
 }
 
 #[test]
-fn what_is_not_understood_is_told_with_its_line() {
+fn unknown_lines_are_reported_with_their_number() {
     let made = import(
         "socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n\
          what is this?\n\
@@ -209,10 +210,10 @@ fn what_is_not_understood_is_told_with_its_line() {
          listen(3, 1) = -1 EADDRINUSE (Address already in use)\n",
     );
     insta::assert_snapshot!(notes(&made), @r"
-    assumed: the range of local ports is the kernel's default; give `--sysctl FILE` if it is not
-    left out: ends of recvfrom calls whose beginning is missing: 1 (line 6)
-    left out: sockets of another kind (Unix): 1 (line 3)
-    left out: sockets of another kind (UDP or raw): 1 (line 4)
+    assumed: the ephemeral port range is the kernel's default; pass `--sysctl FILE` if it differs
+    left out: returns of recvfrom calls without their beginning: 1 (line 6)
+    left out: sockets other than TCP (Unix): 1 (line 3)
+    left out: sockets other than TCP (UDP or raw): 1 (line 4)
     not understood: line 2: what is this?
     not understood: line 7: bind answered EWHAT
     ");
@@ -241,7 +242,7 @@ fn logs_without_ports_and_logs_over_the_limits_are_refused_or_cut() {
 
     let mut long = String::new();
     for n in 0..20_000 {
-        // Alternating, so that it cannot be told as a repetition.
+        // Alternating calls, so that the log is not regular.
         long.push_str(&format!(
             "socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n\
              bind(3, {{sa_family=AF_INET, sin_port=htons({}), sin_addr=inet_addr(\"127.0.0.1\")}}, 16) = 0\n\
@@ -257,7 +258,7 @@ fn logs_without_ports_and_logs_over_the_limits_are_refused_or_cut() {
     );
 }
 
-/// Words of logs, in any order.
+/// Lines of logs in random order.
 fn soup() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         Just("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3".to_owned()),
@@ -310,7 +311,7 @@ proptest! {
         let _ = strace(&text, &settings(None));
     }
 
-    /// Whatever order calls come in, what is made of them is a scenario: only a log without ports is refused.
+    /// Any order of calls yields a valid scenario; only a log without ports is rejected.
     #[test]
     fn any_order_of_calls_makes_a_scenario(log in soup()) {
         match strace(&log, &settings(None)) {

@@ -1,4 +1,4 @@
-//! Kernel names: what selectors mean, and what is said about names that there are not.
+//! Kernel selectors, and the errors for unknown names.
 
 use fourtuple_scenario::{Case, Errors, KernelNames, expand, parse};
 
@@ -68,28 +68,28 @@ error: unknown kernel `linux-6.8`
  --> kernels.yaml:2:10
   |
 2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
-  |          ^^^^^^^^^ expected a kernel that fourtuple knows
+  |          ^^^^^^^^^ expected a known kernel
   = help: did you mean `linux-6.1`, `linux-6.18` or `linux-4.2`?
 
-error: the range goes from the family `linux` to the family `rhel`
+error: the range spans the families `linux` and `rhel`
  --> kernels.yaml:2:21
   |
 2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
-  |                     ^^^^^^^^^^^^^^^^^^^ expected a kernel that fourtuple knows
-  = help: a range stays in one family; write a list of two ranges
+  |                     ^^^^^^^^^^^^^^^^^^^ expected a known kernel
+  = help: a range covers one family; write a list of two ranges
 
 error: the range from `linux-6.1` to `linux-4.2` is reversed
  --> kernels.yaml:2:42
   |
 2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
-  |                                          ^^^^^^^^^^^^^^^^^^^^ expected a kernel that fourtuple knows
+  |                                          ^^^^^^^^^^^^^^^^^^^^ expected a known kernel
   = help: write `linux-4.2..linux-6.1`
 
 error: unknown kernel `windows`
  --> kernels.yaml:2:64
   |
 2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
-  |                                                                ^^^^^^^ expected a kernel that fourtuple knows
+  |                                                                ^^^^^^^ expected a known kernel
   = help: `fourtuple kernels` lists the names
 "#);
 }
@@ -110,14 +110,14 @@ error: unknown kernel `rhel-6.4`
  --> kernels.yaml:2:23
   |
 2 | hosts: { h: { kernel: rhel-6.4 } }
-  |                       ^^^^^^^^ expected a kernel that fourtuple knows
+  |                       ^^^^^^^^ expected a known kernel
   = help: did you mean `rhel-6.5`, `rhel-7.0` or `rhel-8.0`?
 
 error: unknown kernel `linux-6.19`
  --> kernels.yaml:5:15
   |
 5 |   - { kernel: linux-6.19, p.bind: ok }
-  |               ^^^^^^^^^^ expected a kernel that fourtuple knows
+  |               ^^^^^^^^^^ expected a known kernel
   = help: did you mean `linux-6.1`, `linux-6.18` or `linux-3.10`?
 "#);
 }

@@ -1,4 +1,4 @@
-//! Every limit, at it and past it.
+//! Every limit, with a value at the limit and one beyond it.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ fn good(text: &str) -> Scenario {
     parse("limits.yaml", text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// The text is refused, and the message says the limit.
+/// Asserts that the text is rejected with a message that contains the limit.
 fn bad(text: &str, limit: impl ToString) {
     let errors = parse("limits.yaml", text)
         .expect_err("past the limit")
@@ -39,7 +39,7 @@ fn bytes_of_a_file() {
 
 #[test]
 fn nesting() {
-    // The map of the scenario is the first level; what is inside `source` may be nested up to the limit.
+    // The map of the scenario is the first level; `source` may be nested up to the limit.
     let nested = |levels: usize| {
         format!(
             "about: Deep\nsource: {}x{}\n",
@@ -56,7 +56,7 @@ fn nesting() {
 
 #[test]
 fn values_of_a_file() {
-    // Each alias stands for a list of 1,000 words.
+    // Each alias expands to a list of 1,000 words.
     let words = "a, ".repeat(1_000);
     let text = |aliases: usize| {
         format!(
@@ -65,7 +65,7 @@ fn values_of_a_file() {
         )
     };
     let errors = parse("limits.yaml", &text(100))
-        .expect_err("a list is no text")
+        .expect_err("a list is not text")
         .to_string();
     assert!(!errors.contains("aliases"), "{errors}");
     bad(&text(200), MAX_VALUES);
@@ -121,7 +121,7 @@ fn counts() {
         let errors = parse("limits.yaml", &text(0))
             .expect_err("none")
             .to_string();
-        assert!(errors.contains("0 is too few"), "{errors}");
+        assert!(errors.contains("0 is below the minimum"), "{errors}");
     }
 }
 
@@ -265,7 +265,7 @@ fn errors_of_a_file() {
     let errors = parse("limits.yaml", &text(MAX_ERRORS + 3)).expect_err("wrong");
     assert_eq!((errors.len(), errors.left_out()), (MAX_ERRORS, 3));
     assert!(
-        errors.to_string().ends_with("error: and 3 more like these"),
+        errors.to_string().ends_with("error: and 3 more problems"),
         "{errors}"
     );
 }

@@ -1,4 +1,4 @@
-//! Inputs that must be refused, each with the whole message as it is shown: `rejects/*.yaml`, one snapshot for each.
+//! Inputs that must be rejected, each with a snapshot of the whole message: `rejects/*.yaml`.
 
 use std::fs;
 use std::path::Path;

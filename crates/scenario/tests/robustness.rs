@@ -1,4 +1,5 @@
-//! No input makes the reader panic or hang, and whatever it accepts can be written and read again.
+//! No input makes the reader panic or loop, and every accepted input can be encoded and decoded
+//! again.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use fourtuple_scenario::{KernelNames, expand, limits, parse};
 use proptest::prelude::*;
 
-/// Far above what any input takes, and far below what a hanging one would.
+/// Far above the time of any input, and far below an endless loop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn read(text: &str) {
@@ -19,7 +20,7 @@ fn read(text: &str) {
     match parse("input.yaml", text) {
         Err(errors) => {
             assert!(errors.len() > 0);
-            // Rendering must not fail either, and must not send control characters to a terminal.
+            // Rendering must not fail either, and must not emit control characters.
             let shown = errors.to_string();
             assert!(
                 !shown.contains(|c: char| c.is_control() && c != '\n'),
@@ -200,7 +201,7 @@ proptest! {
             if text.is_empty() {
                 break;
             }
-            // Either some characters are replaced, or a piece of the text is copied to another place.
+            // Either replaces some characters, or copies a piece of the text to another place.
             let at = from.index(text.len());
             let end = (at + length).min(text.len());
             if put.is_empty() {
@@ -221,7 +222,7 @@ proptest! {
 
     #[test]
     fn any_about(about in "\\PC{1,60}", source in "[\\PC\n\t]{0,40}") {
-        // What a tool puts into a scenario is written so that it reads back.
+        // Text that a tool puts into a scenario is quoted so that it decodes to the same text.
         let text = "about: x\nhosts: { h: }\nprocesses: { p: { bind: 127.0.0.1:0 } }\n";
         let mut scenario = parse("x.yaml", text).expect("valid");
         scenario.about = about.trim().to_owned();

@@ -1,4 +1,4 @@
-//! The schema that is checked in is the one that the types give, and it accepts what the parser accepts.
+//! The checked-in schema is the generated one, and it accepts what the parser accepts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ fn checked_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/scenario.schema.json")
 }
 
-/// `UPDATE_SCHEMA=1 cargo test -p fourtuple-scenario --test schema` writes the file anew.
+/// `UPDATE_SCHEMA=1 cargo test -p fourtuple-scenario --test schema` rewrites the file.
 #[test]
 fn the_checked_in_schema_is_current() {
     let path = checked_in();
@@ -35,7 +35,8 @@ fn the_schema_is_valid_draft_2020_12() {
     assert!(jsonschema::meta::is_valid(&schema));
 }
 
-/// YAML as JSON, the way an editor sees it: plain words that look like numbers or switches are these.
+/// Converts YAML to JSON as an editor does: plain scalars that look like numbers or booleans become
+/// these.
 fn as_json(text: &str) -> Value {
     let yaml = granit_parser::Parser::new_from_str(text);
     let mut stack: Vec<(Value, Option<String>)> = vec![(json!([]), None)];
@@ -60,7 +61,8 @@ fn as_json(text: &str) -> Value {
             Event::Scalar(text, ScalarStyle::Plain, ..) => {
                 let value = match &*text {
                     "" | "~" | "null" => Value::Null,
-                    // A word such as `10.0` or `1e3` is a number too, and text such as `40000-40003` is none.
+                    // A scalar such as `10.0` or `1e3` is a number too, and one such as
+                    // `40000-40003` is not.
                     text => serde_json::from_str(text)
                         .ok()
                         .filter(|value: &Value| value.is_number() || value.is_boolean())
@@ -88,17 +90,18 @@ fn yaml_files(directory: PathBuf) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_schema_accepts_every_example_and_what_is_written_back() {
+fn the_schema_accepts_every_example_and_its_encoding() {
     let validator =
         jsonschema::validator_for(&fourtuple_scenario::schema()).expect("a valid schema");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = yaml_files(root.join("tests/examples"));
-    // The suite of the workspace, where there is one.
+    // The suite of the workspace, if it exists.
     files.extend(fourtuple_scenario::discover([root.join("../../scenarios")]).unwrap_or_default());
     for file in files {
         let text = fs::read_to_string(&file).expect("readable");
         let Ok(scenario) = fourtuple_scenario::parse(&file.to_string_lossy(), &text) else {
-            // A suite that is being written is checked by the suite itself; the examples are checked elsewhere.
+            // The suite checks its own scenarios, which may be incomplete; the examples are checked
+            // by other tests.
             continue;
         };
         for text in [text, scenario.to_yaml()] {
@@ -113,7 +116,7 @@ fn the_schema_accepts_every_example_and_what_is_written_back() {
 }
 
 #[test]
-fn the_schema_refuses_what_the_parser_refuses_by_shape() {
+fn the_schema_rejects_what_the_parser_rejects_by_type() {
     let validator =
         jsonschema::validator_for(&fourtuple_scenario::schema()).expect("a valid schema");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use fourtuple_scenario::Op;
 use fourtuple_scenario::import::{
-    Assumptions, Holder, ImportError, Imported, Log, MAX_HELD_STEPS, Place, Recorded,
+    Assumptions, AttemptRef, Holder, ImportError, Imported, Log, MAX_HELD_STEPS, Recorded,
 };
 
 use super::{Difference, differences};
@@ -128,7 +128,7 @@ impl Search<'_> {
             count,
             bound,
         };
-        let steps = matches!(first.place, Place::Attempt(_));
+        let steps = matches!(first.place, AttemptRef::Index(_));
         let width = best
             .made
             .range

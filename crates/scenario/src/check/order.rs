@@ -1,4 +1,4 @@
-//! Which process waits for which.
+//! The `after` relation between processes: unknown names and cycles.
 
 use indexmap::IndexMap;
 
@@ -7,7 +7,7 @@ use crate::diagnostic::quoted;
 use crate::span::{Span, Spanned};
 use crate::suggest::{all_of, nearest};
 
-/// The `after` of all processes.
+/// The `after` lists of all processes.
 #[derive(Default)]
 pub(crate) struct Order {
     waits: IndexMap<String, (Span, Vec<Spanned<String>>)>,
@@ -18,11 +18,11 @@ impl Order {
         self.waits.insert(name, (at, after));
     }
 
-    /// Reports names that no process has, and processes that wait for themselves.
+    /// Reports names that no process has, and cycles.
     pub(crate) fn check(&self, problems: &mut Problems<'_>) {
         for (_, after) in self.waits.values() {
             for name in after {
-                // Looking for near names takes time, and nobody reads this far.
+                // Computing suggestions takes time, and problems beyond the limit are not shown.
                 if problems.is_full() {
                     return;
                 }
@@ -38,7 +38,7 @@ impl Order {
             problems.report(
                 span,
                 format!("processes wait for each other: {}", path.join(" after ")),
-                "an order with a beginning",
+                "an order without a cycle",
                 Some("remove one `after`".to_owned()),
             );
         }
@@ -54,11 +54,12 @@ impl Order {
         problems.report(name.span, message, "a process of this scenario", Some(help));
     }
 
-    /// The first cycle, each process with the place of the `after` that goes on to the next.
+    /// The first cycle. Each process comes with the span of the `after` that leads to the next one.
     fn cycle(&self) -> Option<Vec<(&str, Span)>> {
         let mut done: Vec<bool> = vec![false; self.waits.len()];
         for start in 0..self.waits.len() {
-            // Depth first without recursion: a path of (process, how many of its names have been followed).
+            // Depth-first search without recursion: a path of (process, number of its names already
+            // visited).
             let mut path: Vec<(usize, usize)> = vec![(start, 0)];
             while let Some((at, followed)) = path.last_mut() {
                 let (index, next) = (*at, *followed);

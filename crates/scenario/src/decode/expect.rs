@@ -1,7 +1,8 @@
 //! The top-level `expect`.
 //!
-//! One grammar: `process.call: RESULT` (each result is that, or one of a list), or `process.call: { RESULT: COUNT }`
-//! (exactly these). A list of such maps limits each to some kernels with the key `kernel`.
+//! One grammar: `process.call: RESULT` (each result is that, or one of a list), or `process.call: {
+//! RESULT: COUNT }` (exactly these). A list of such maps limits each to some kernels with the key
+//! `kernel`.
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -9,14 +10,14 @@ use crate::diagnostic::quoted;
 use crate::model::{Check, ExpectBlock, Expected};
 use crate::span::Spanned;
 use crate::suggest::{all_of, nearest};
-use crate::value::{Answer, Bad, Op, Ordinary, Word};
+use crate::value::{Answer, Invalid, Op, Ordinary, Word};
 use crate::yaml::{Key, Node, Value};
 
 use super::Problems;
 use super::fields::entries;
 use super::values::{answers, items, kernels, word};
 
-/// The value of `expect`. `processes` are the names that attempts can have.
+/// Decodes the value of `expect`. `processes` are the process names that attempts can have.
 pub(crate) fn expect(
     node: &Node,
     processes: &IndexSet<String>,
@@ -36,7 +37,7 @@ fn block(
     let mut kernel = None;
     let mut checks = Vec::new();
     for (key, node) in entries(node, "a map of expectations", problems)? {
-        // Looking for near names takes time, and nobody reads this far.
+        // Computing suggestions takes time, and problems beyond the limit are not shown.
         if problems.is_full() {
             break;
         }
@@ -56,7 +57,7 @@ fn block(
     Some(ExpectBlock { kernel, checks })
 }
 
-/// Takes `process.call` apart.
+/// Splits `process.call`.
 fn target(
     key: &Key,
     processes: &IndexSet<String>,
@@ -89,7 +90,7 @@ fn target(
     match Op::parse(op) {
         Ok(op) => Some((process.to_owned(), op)),
         Err(bad) => {
-            let message = format!("{} is no socket call", quoted(op));
+            let message = format!("unknown socket call {}", quoted(op));
             problems.report(key.span, message, Op::EXPECTED, bad.help);
             None
         }
@@ -104,8 +105,8 @@ fn expected(node: &Node, problems: &mut Problems<'_>) -> Option<Expected> {
     for (key, node) in entries {
         let answer = match Answer::parse(&key.text) {
             Ok(answer) => Some(answer),
-            Err(Bad { help, .. }) => {
-                let message = format!("{} is no result", quoted(&key.text));
+            Err(Invalid { help, .. }) => {
+                let message = format!("unknown result {}", quoted(&key.text));
                 problems.report(key.span, message, Answer::EXPECTED, help);
                 None
             }
@@ -114,10 +115,10 @@ fn expected(node: &Node, problems: &mut Problems<'_>) -> Option<Expected> {
         counts.extend(answer.zip(count.map(|count| count.0)));
     }
     if entries.is_empty() {
-        let help = "write `{ ok: 4 }`; `{ ok: 0 }` asks that there is no attempt";
+        let help = "write `{ ok: 4 }`; `{ ok: 0 }` means that there is no attempt";
         problems.report(
             node.span,
-            "no count is given",
+            "the map of counts is empty",
             "results with their counts",
             Some(help.to_owned()),
         );

@@ -1,4 +1,4 @@
-//! The fields of the format's maps: their names in one place, and the way to take them out of a tree.
+//! The fields of the format's maps: their names, and the code that takes them out of a tree.
 
 use super::Problems;
 use fourtuple_syscall::SockOpt;
@@ -67,7 +67,7 @@ pub(crate) const FAULT: &[&str] = &[
     "bounce",
 ];
 
-/// The fields of each kind of step; the first is the word that names it.
+/// The fields of each kind of step. The first one is the key that names the step.
 pub(crate) const STEPS: &[&[&str]] = &[
     &[
         "socket", "family", "by", "uid", "on", "nonblock", "options", "expect",
@@ -122,7 +122,8 @@ pub(crate) const STEPS: &[&[&str]] = &[
     &["sleep"],
 ];
 
-/// The maps of the format by the name that the schema gives them, for the test that keeps both alike.
+/// The maps of the format by their name in the schema. A test compares their fields with the
+/// schema's.
 #[cfg(test)]
 pub(crate) const FIELDS_BY_OBJECT: &[(&str, &[&str])] = &[
     ("Scenario", SCENARIO),
@@ -135,23 +136,23 @@ pub(crate) const FIELDS_BY_OBJECT: &[(&str, &[&str])] = &[
 #[cfg(test)]
 pub(crate) const STEP_FIELDS: &[&[&str]] = STEPS;
 
-/// A map of the file whose fields are known.
+/// A map of the file with a fixed set of fields.
 pub(crate) struct Fields<'n> {
     entries: &'n [(crate::yaml::Key, Node)],
-    /// What the map is, for messages: "a host".
+    /// The kind of map, for messages: "a host".
     what: &'static str,
-    /// Where a missing field is reported.
+    /// The span at which a missing field is reported.
     at: Span,
-    /// Whether there were fields that the map does not have.
+    /// `true` if the map has fields that the format does not define.
     pub(crate) has_unknown: bool,
 }
 
-/// A decoder of one value: reports what is wrong and then gives none.
+/// A decoder of one value. It reports problems and returns `None` for an invalid value.
 pub(crate) type Decode<'s, T> = fn(&Node, &mut Problems<'s>) -> Option<T>;
 
 impl<'n> Fields<'n> {
-    /// The fields of `node`; unknown ones are reported. `at` is the name of the map, where problems of the whole map
-    /// are shown.
+    /// Reads the fields of `node` and reports unknown ones. `at` is the map's name, the span of
+    /// problems that concern the whole map.
     pub(crate) fn of(
         node: &'n Node,
         what: &'static str,
@@ -164,14 +165,14 @@ impl<'n> Fields<'n> {
             if known.contains(&&*key.text) {
                 continue;
             }
-            // Looking for near names takes time, and nobody reads this far.
+            // Computing suggestions takes time, and problems beyond the limit are not shown.
             if problems.is_full() {
                 break;
             }
             let help = match nearest(&key.text, known.iter().copied()) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None if &*key.text == "<<" => {
-                    "merge keys are not read; repeat the fields, or use `matrix`".to_owned()
+                    "merge keys are not supported; repeat the fields, or use `matrix`".to_owned()
                 }
                 None => format!("the fields of {what} are {}", all_of(known.iter().copied())),
             };
@@ -191,12 +192,12 @@ impl<'n> Fields<'n> {
         })
     }
 
-    /// The value of a field, unless it is left out. `field:` with nothing after it is reported, not left out.
+    /// The value of a field, `None` if it is absent. A `field:` without a value is reported.
     pub(crate) fn node(&self, name: &str) -> Option<&'n Node> {
         self.entry(name).map(|(_, node)| node)
     }
 
-    /// Where the field's name stands.
+    /// The span of the field's name.
     pub(crate) fn key_span(&self, name: &str) -> Option<Span> {
         self.entry(name).map(|(span, _)| span)
     }
@@ -208,7 +209,7 @@ impl<'n> Fields<'n> {
             .map(|(key, node)| (key.span, node))
     }
 
-    /// Decodes a field that may be left out.
+    /// Decodes an optional field.
     pub(crate) fn take<'s, T>(
         &self,
         name: &str,
@@ -218,7 +219,7 @@ impl<'n> Fields<'n> {
         decode(self.node(name)?, problems)
     }
 
-    /// Decodes a field that must be there.
+    /// Decodes a required field.
     pub(crate) fn need<'s, T>(
         &self,
         name: &str,
@@ -232,7 +233,6 @@ impl<'n> Fields<'n> {
         decode(node, problems)
     }
 
-    /// Reports that a field is missing.
     pub(crate) fn missing(&self, name: &str, problems: &mut Problems<'_>) {
         problems.report(
             self.at,
@@ -243,7 +243,7 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// The entries of a map, or a report that this is none.
+/// The entries of a map. Reports a node that is not a map.
 pub(crate) fn entries<'n>(
     node: &'n Node,
     what: &str,
@@ -254,7 +254,7 @@ pub(crate) fn entries<'n>(
     }
     problems.report(
         node.span,
-        format!("found {} where {what} should be", node.kind()),
+        format!("expected {what}, found {}", node.kind()),
         "a map with `name: value` entries",
         Some("write `name: value` on lines of their own, or `{ name: value }`".to_owned()),
     );

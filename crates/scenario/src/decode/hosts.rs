@@ -1,4 +1,4 @@
-//! Hosts.
+//! Decoding of `hosts`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,10 +17,9 @@ use super::fields::{Fields, HOST, entries};
 use super::sysctl::sysctls;
 use super::values::{name, spanned, word, words};
 
-/// The hosts of a scenario by name.
 pub(crate) type Hosts = IndexMap<String, Host>;
 
-/// The value of `hosts`.
+/// Decodes the value of `hosts`.
 pub(crate) fn hosts(node: &Node, key: Span, problems: &mut Problems<'_>) -> Hosts {
     let mut all = Hosts::new();
     let Some(entries) = entries(node, "a map of hosts", problems) else {
@@ -29,7 +28,7 @@ pub(crate) fn hosts(node: &Node, key: Span, problems: &mut Problems<'_>) -> Host
     if entries.is_empty() {
         problems.report(
             key,
-            "there is no host",
+            "`hosts` is empty",
             "at least one host",
             Some("add `host: {}`".to_owned()),
         );
@@ -72,7 +71,7 @@ pub(crate) fn hosts(node: &Node, key: Span, problems: &mut Problems<'_>) -> Host
     all
 }
 
-/// The name of an entry that the user names freely.
+/// Decodes the key of a map whose names are chosen by the user.
 pub(crate) fn map_name(key: &Key, problems: &mut Problems<'_>) -> Option<String> {
     match Name::parse(&key.text) {
         Ok(name) => Some(name.0),
@@ -108,8 +107,8 @@ fn host(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Host> {
     {
         problems.report(
             fields.node("addresses").map_or(at, |node| node.span),
-            format!("the host has no IPv6, and the address {address}"),
-            "IPv4 addresses, because of `ipv6: off`",
+            format!("the host has `ipv6: off` and the IPv6 address {address}"),
+            "IPv4 addresses",
             Some(format!("remove {address}, or `ipv6: off`")),
         );
     }
@@ -133,7 +132,7 @@ fn host(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Host> {
         } else if host.listen[..n].contains(address) {
             problems.report(
                 span,
-                format!("{address} is listened on twice"),
+                format!("duplicate `listen` address {address}"),
                 "each address and port once",
                 None,
             );
@@ -142,13 +141,13 @@ fn host(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Host> {
     Some(host)
 }
 
-/// Whether a host has an address: one of its own, a loopback address, or a wildcard.
+/// Returns `true` if a host has an address: one of its own, a loopback address, or a wildcard.
 pub(crate) fn owns(host: &Host, address: SocketAddr) -> bool {
     let ip = address.ip().to_canonical();
     ip.is_unspecified() || ip.is_loopback() || host.addresses.contains(&ip)
 }
 
-/// The host that is meant: the named one, or the only one. Reports what is wrong.
+/// Selects the named host, or the only one. Reports an unknown or missing name.
 pub(crate) fn pick(
     named: Option<Spanned<String>>,
     at: Span,
@@ -160,7 +159,7 @@ pub(crate) fn pick(
     match named {
         Some(named) if hosts.contains_key(&named.value) => Some(named.value),
         Some(named) => {
-            // Without any host that could be read, the hosts themselves have been reported.
+            // An empty map means that decoding `hosts` failed, which has been reported.
             if hosts.is_empty() {
                 return None;
             }
@@ -181,7 +180,7 @@ pub(crate) fn pick(
         None => {
             problems.report(
                 at,
-                format!("{what} does not say on which host it is"),
+                format!("{what} does not name its host"),
                 &format!("`on:` with {}", one_of(names())),
                 Some(format!(
                     "add `on: {}`",

@@ -1,4 +1,4 @@
-//! The matrix: its axes, and putting their values in the place of `${name}`.
+//! The matrix: its axes, and the substitution of their values for `${name}`.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use super::fields::entries;
 use super::hosts::map_name;
 use super::values::{items, text};
 
-/// Longest value of an axis, in bytes. A value may stand in many places, so it is kept short.
+/// Longest value of an axis, in bytes. Values are copied to every use, so they are kept short.
 const MAX_AXIS_VALUE: usize = 256;
 
-/// The value of `matrix`.
+/// Decodes the value of `matrix`.
 pub(crate) fn matrix(node: &Node, at: Span, problems: &mut Problems<'_>) -> Matrix {
     let mut matrix = Matrix::new();
     for (key, node) in entries(node, "a matrix", problems).unwrap_or_default() {
@@ -27,7 +27,7 @@ pub(crate) fn matrix(node: &Node, at: Span, problems: &mut Problems<'_>) -> Matr
             continue;
         };
         let mut values = Vec::new();
-        // An axis that is over the limit by itself is not looked at any further.
+        // Reports an axis that exceeds the limit by itself without decoding its values.
         let count = items(node).len();
         if count > MAX_MATRIX_POINTS {
             let message = format!("the axis `{name}` has {count} values");
@@ -41,10 +41,10 @@ pub(crate) fn matrix(node: &Node, at: Span, problems: &mut Problems<'_>) -> Matr
                 continue;
             };
             if values.iter().any(|seen| seen == value) {
-                let message = format!("{} stands twice on the axis `{name}`", quoted(value));
+                let message = format!("duplicate value {} on the axis `{name}`", quoted(value));
                 problems.report(item.span, message, "each value once", None);
             } else if value.len() > MAX_AXIS_VALUE || value.contains("${") {
-                let message = format!("{} cannot be the value of an axis", quoted(value));
+                let message = format!("invalid axis value {}", quoted(value));
                 let help = format!("a value has at most {MAX_AXIS_VALUE} bytes and no `${{`");
                 problems.report(item.span, message, "a word or a number", Some(help));
             } else {
@@ -100,15 +100,15 @@ pub(crate) fn points(matrix: &Matrix) -> Vec<IndexMap<String, String>> {
     points
 }
 
-/// Puts the values of one point into trees.
+/// Substitutes the axis values of one point in trees.
 pub(crate) struct Substitution<'a> {
     pub(crate) axes: &'a IndexMap<String, String>,
-    /// The axes that were used.
+    /// The axes that were referenced.
     pub(crate) used: IndexSet<String>,
 }
 
 impl Substitution<'_> {
-    /// The tree with the values put in.
+    /// Returns the tree with all axes substituted.
     pub(crate) fn apply(&mut self, node: &Node, problems: &mut Problems<'_>) -> Node {
         let value = match &node.value {
             Value::Scalar { text, plain } => Value::Scalar {
@@ -139,7 +139,7 @@ impl Substitution<'_> {
         for (key, node) in entries {
             let text = self.fill(&key.text, key.span, problems);
             if !seen.insert(text.clone()) {
-                let message = format!("{} is given twice", quoted(&text));
+                let message = format!("duplicate key {}", quoted(&text));
                 problems.report(key.span, message, "each key once", None);
                 continue;
             }
@@ -161,7 +161,7 @@ impl Substitution<'_> {
         while let Some((before, after)) = rest.split_once("${") {
             out.push_str(before);
             let Some((name, after)) = after.split_once('}') else {
-                let message = "this `${` has no `}`";
+                let message = "unclosed `${`";
                 problems.report(span, message, "`${name}`", Some("add the `}`".to_owned()));
                 return text.clone();
             };

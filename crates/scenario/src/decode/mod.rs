@@ -1,9 +1,9 @@
 //! Tree to typed scenario.
 //!
-//! Decoding is written by hand over the tree rather than derived, because a derived decoder stops at the first
-//! problem: here every field is looked at, each problem is reported where it stands, and reading goes on. The matrix
-//! is put into the tree before it is decoded, so that any field may hold `${name}` and an error still points at the
-//! place in the file.
+//! Decoding is written by hand rather than derived, because a derived decoder stops at the first
+//! problem. Here every field is decoded, each problem is reported with its span, and decoding
+//! continues. The matrix is substituted before decoding, so that any field may hold `${name}` and
+//! an error still points into the file.
 
 mod expect;
 mod fields;

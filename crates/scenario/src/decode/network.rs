@@ -1,4 +1,4 @@
-//! The network and its faults.
+//! Decoding of `network` and its faults.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::fields::{FAULT, Fields, NETWORK};
 use super::hosts::{Hosts, pick};
 use super::values::{names, word};
 
-/// The value of `network`.
+/// Decodes the value of `network`.
 pub(crate) fn network(
     node: &Node,
     at: Span,
@@ -31,7 +31,7 @@ pub(crate) fn network(
         return Some(network);
     };
     let Value::List(items) = &node.value else {
-        let message = format!("found {} where a list of faults should be", node.kind());
+        let message = format!("expected a list of faults, found {}", node.kind());
         let help = "write `- { at: 10s, crash: api }` on a line of its own";
         problems.report(node.span, message, "a list", Some(help.to_owned()));
         return Some(network);
@@ -64,9 +64,9 @@ fn fault(node: &Node, hosts: &Hosts, problems: &mut Problems<'_>) -> Option<Faul
         .collect();
     let [kind] = kinds.as_slice() else {
         let message = match kinds.as_slice() {
-            [] => "nothing happens in this fault".to_owned(),
+            [] => "the fault has no kind".to_owned(),
             kinds => format!(
-                "a fault is one thing, and this is {}",
+                "the fault has several kinds: {}",
                 all_of(kinds.iter().copied())
             ),
         };

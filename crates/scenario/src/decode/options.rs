@@ -1,11 +1,11 @@
-//! Socket options.
+//! Decoding of socket options.
 
 use fourtuple_syscall::{OptId, OptValue, Shape, ShortName, SockOpt};
 
 use crate::diagnostic::quoted;
 use crate::model::Options;
 use crate::span::Span;
-use crate::value::{Bad, Linger, OptionRange, Word};
+use crate::value::{Invalid, Linger, OptionRange, Word};
 use crate::yaml::Node;
 
 use super::Problems;
@@ -18,16 +18,16 @@ struct Interface(ShortName);
 impl Word for Interface {
     const EXPECTED: &'static str = "the name of an interface such as `lo`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         let good = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && c != '/');
         ShortName::new(text)
             .filter(|_| good)
             .map(Self)
-            .ok_or_else(|| Bad::help("an interface has a name of 1 to 15 characters"))
+            .ok_or_else(|| Invalid::help("an interface has a name of 1 to 15 characters"))
     }
 }
 
-/// The value of `options`.
+/// Decodes the value of `options`.
 pub(crate) fn options(node: &Node, problems: &mut Problems<'_>) -> Option<Options> {
     let fields = Fields::of(node, "socket options", &OPTIONS, Span::default(), problems)?;
     let mut options = Options::default();
@@ -43,7 +43,7 @@ pub(crate) fn options(node: &Node, problems: &mut Problems<'_>) -> Option<Option
     Some(options)
 }
 
-/// The value of one option.
+/// Decodes the value of one option.
 fn option(id: OptId, node: &Node, problems: &mut Problems<'_>) -> Option<SockOpt> {
     let value = match id.info().shape {
         Shape::Flag => OptValue::Flag(word(node, problems)?),
@@ -55,13 +55,13 @@ fn option(id: OptId, node: &Node, problems: &mut Problems<'_>) -> Option<SockOpt
     SockOpt::new(id, value)
 }
 
-/// A number within the bounds of its option.
+/// Decodes a number within the bounds of its option.
 fn number(node: &Node, min: i64, max: i64, problems: &mut Problems<'_>) -> Option<i64> {
     let expected = format!("a whole number from {min} to {max}");
     let text = text(node, &expected, problems)?;
     let number = text.parse().ok().filter(|n| (min..=max).contains(n));
     if number.is_none() {
-        let message = format!("{} is not valid here", quoted(text));
+        let message = format!("invalid value {}", quoted(text));
         problems.report(node.span, message, &expected, None);
     }
     number

@@ -1,4 +1,4 @@
-//! The problems found so far.
+//! The list of problems found in one file.
 
 use indexmap::IndexSet;
 
@@ -7,11 +7,12 @@ use crate::limits::MAX_ERRORS;
 use crate::source::SourceFile;
 use crate::span::Span;
 
-/// Collects problems of one file. The same problem at the same place is kept once: a body is decoded for every point
-/// of the matrix, and most problems are there each time.
+/// Collects the problems of one file. Equal problems at the same span are kept once: a body is
+/// decoded for every point of the matrix, and most of its problems do not depend on the point.
 pub(crate) struct Problems<'s> {
     pub(crate) source: &'s SourceFile,
-    /// The point of the matrix that is being decoded, for values that depend on it.
+    /// The point of the matrix that is being decoded, named in problems of values that depend on
+    /// it.
     pub(crate) axes: String,
     list: Vec<(u32, Diagnostic)>,
     seen: IndexSet<(u32, String)>,
@@ -38,7 +39,7 @@ impl<'s> Problems<'s> {
         help: Option<String>,
     ) {
         let message = message.into();
-        // One place in a template is one problem, whatever the values of the axes.
+        // A problem of a template is reported once for all values of its axes.
         let template = !self.axes.is_empty() && self.source.slice(span).contains("${");
         let key = if template {
             String::new()
@@ -66,22 +67,22 @@ impl<'s> Problems<'s> {
         self.list.push((span.start, made));
     }
 
-    /// How many problems are kept so far.
+    /// The number of problems kept so far.
     pub(crate) fn count(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether nothing has been reported.
+    /// `true` if no problem has been reported.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether so much is wrong that looking further is of no use.
+    /// `true` once the limit of reported problems is reached and checking can stop.
     pub(crate) fn is_full(&self) -> bool {
         self.left_out > 0
     }
 
-    /// The problems in the order of the file.
+    /// Returns the problems in the order of the file.
     pub(crate) fn finish(mut self) -> Result<(), Errors> {
         self.list.sort_by_key(|(start, _)| *start);
         let list = self.list.into_iter().map(|(_, one)| one).collect();

@@ -1,4 +1,4 @@
-//! Processes of the declarative form.
+//! Decoding of `processes`, the declarative form.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::diagnostic::quoted;
 use crate::limits::{MAX_CONNECTIONS, MAX_PROCESSES};
 use crate::model::Process;
 use crate::span::{Span, Spanned};
-use crate::value::{Bad, Close, Count, Endpoint, Hold, Ordinary, Word};
+use crate::value::{Close, Count, Endpoint, Hold, Invalid, Ordinary, Word};
 use crate::yaml::{Node, Value};
 
 use super::Problems;
@@ -20,7 +20,7 @@ use super::hosts::{Hosts, map_name, owns, pick};
 use super::options::options;
 use super::values::{items, names, spanned, word, words};
 
-/// The value of `processes`.
+/// Decodes the value of `processes`.
 pub(crate) fn processes(
     node: &Node,
     at: Span,
@@ -31,11 +31,11 @@ pub(crate) fn processes(
     let mut order = Order::default();
     let entries = entries(node, "a map of processes", problems).unwrap_or_default();
     if entries.is_empty() && matches!(node.value, Value::Map(_)) {
-        problems.report(at, "there is no process", "at least one process", None);
+        problems.report(at, "`processes` is empty", "at least one process", None);
     }
     if entries.len() > MAX_PROCESSES {
         let message = format!("{} processes in one scenario", entries.len());
-        let help = format!("the limit is {MAX_PROCESSES} names; use `count` for many alike");
+        let help = format!("the limit is {MAX_PROCESSES} names; use `count` for equal processes");
         problems.report(at, message, "", Some(help));
         return all;
     }
@@ -66,7 +66,7 @@ pub(crate) fn processes(
     all
 }
 
-/// The value of `bind`.
+/// One value of `bind`.
 enum Bind {
     None,
     At(SocketAddr),
@@ -75,12 +75,12 @@ enum Bind {
 impl Word for Bind {
     const EXPECTED: &'static str = "`none`, or ADDR:PORT such as `192.168.0.12:0`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         match text {
             "none" => Ok(Self::None),
             _ if text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(['.', ':']) => {
-                Err(Bad::message(format!("{} is no way to bind", quoted(text))).and_help(
-                    "`none` leaves the address and the port to connect; `0.0.0.0:0` binds to the wildcard with a port that the kernel chooses",
+                Err(Invalid::message(format!("invalid `bind` value {}", quoted(text))).and_help(
+                    "`none` leaves address and port to connect(); `0.0.0.0:0` binds the wildcard with a port that the kernel chooses",
                 ))
             }
             _ => SocketAddr::parse(text).map(Self::At),
@@ -158,7 +158,7 @@ fn process(
         let help = "use one process that binds and one that does not";
         problems.report(
             span("bind"),
-            "`none` among addresses",
+            "`bind` mixes `none` and addresses",
             "either `none` or addresses",
             Some(help.to_owned()),
         );
@@ -168,7 +168,7 @@ fn process(
     Some((process, after))
 }
 
-/// Fields that make no sense together.
+/// Reports combinations of fields that are contradictory or have no effect.
 fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut Problems<'_>) {
     let key = |name: &str| fields.key_span(name);
     if let (Some(start), Some(_)) = (key("start"), key("after")) {
@@ -180,7 +180,7 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
             Some(help),
         );
     }
-    // `bind: none` and an empty list say that there is nothing of the kind.
+    // `bind: none` and an empty list are equivalent to an absent field.
     let idle = |name: &str| {
         let none =
             |item: &Node| matches!(&item.value, Value::Scalar { text, .. } if &**text == "none");
@@ -192,19 +192,19 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
         let help = "add `connect:`, `bind:` or `listen:`".to_owned();
         problems.report(
             at,
-            "this process does nothing",
-            "a process that makes socket calls",
+            "the process makes no socket calls",
+            "`connect`, `bind` or `listen`",
             Some(help),
         );
     }
     for name in ["close", "repeat"] {
-        // `repeat: 1` and the like say nothing new and do no harm.
+        // Accepts fields at their default, such as `repeat: 1`.
         let said = name == "close" || process.repeat > 1;
         if process.hold == Hold::Forever
             && said
             && let Some(span) = key(name)
         {
-            let message = format!("`{name}` never happens: connections are held forever");
+            let message = format!("`{name}` has no effect: connections are held forever");
             let help = "add `hold:` with a time, such as `hold: 0s`".to_owned();
             problems.report(span, message, "a `hold` that ends", Some(help));
         }
@@ -219,7 +219,7 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
     if (bind.0 && connect.1) || (bind.1 && connect.0) {
         problems.report(
             fields.node("bind").map_or(at, |node| node.span),
-            "`bind` and `connect` are of different families",
+            "`bind` and `connect` have different address families",
             "both IPv4 or both IPv6",
             Some(
                 "a mapped address such as `[::ffff:10.0.0.1]:80` reaches IPv4 from an IPv6 socket"
@@ -229,7 +229,7 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
     }
 }
 
-/// Whether there is somebody at the addresses.
+/// Reports `connect` addresses that no host owns, and `bind` and `listen` addresses of other hosts.
 fn reach(
     process: &Process,
     fields: &Fields<'_>,
@@ -258,7 +258,7 @@ fn reach(
         return;
     };
     for (name, list) in [("bind", &process.bind), ("listen", &process.listen)] {
-        // A process that may bind to foreign addresses is meant to.
+        // `IP_FREEBIND` and `IP_TRANSPARENT` allow binding to foreign addresses.
         let foreign = process.options.has(SockOpt::FreeBind(true))
             || process.options.has(SockOpt::Transparent(true));
         if foreign || !whole(name, list.len()) {

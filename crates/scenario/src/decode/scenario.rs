@@ -1,4 +1,4 @@
-//! The top level.
+//! Decoding of the top level.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::fields::{Fields, SCENARIO};
 use super::matrix::{Substitution, matrix, points};
 use super::values::{kernels, text, word, words};
 
-/// The fields that do not change with the matrix.
+/// The fields that the matrix does not reach.
 const HEAD: &[&str] = &["about", "source", "kernel", "matrix"];
 
 /// Decodes a whole file.
@@ -28,8 +28,8 @@ pub(crate) fn decode(
     let mut problems = Problems::new(source);
     let decoded = scenario(root, name, source, &mut problems);
     problems.finish()?;
-    // Without a problem there is always a scenario; the message is for the case that a check forgets to report.
-    decoded.ok_or_else(|| Diagnostic::of_file(&source.path, "this scenario cannot be read").into())
+    // Without a problem there is a scenario. The message covers a check that failed to report one.
+    decoded.ok_or_else(|| Diagnostic::of_file(&source.path, "failed to read this scenario").into())
 }
 
 fn scenario(
@@ -40,7 +40,7 @@ fn scenario(
 ) -> Option<Scenario> {
     let top = source.span(0, 0);
     let Value::Map(entries) = &root.value else {
-        let message = format!("a scenario is a map, and this is {}", root.kind());
+        let message = format!("expected a map, found {}", root.kind());
         let help = "start with `about: ...`, then `hosts:` and `processes:` or `steps:`";
         problems.report(
             root.span,
@@ -91,7 +91,7 @@ fn scenario(
 }
 
 fn about(fields: &Fields<'_>, top: Span, problems: &mut Problems<'_>) -> Option<String> {
-    const EXPECTED: &str = "a sentence that says what the scenario asks";
+    const EXPECTED: &str = "the question that the scenario asks, in one sentence";
     let Some(node) = fields.node("about") else {
         let help = "add `about: ...` as the first line".to_owned();
         problems.report(top, "the scenario has no `about`", EXPECTED, Some(help));
@@ -105,18 +105,18 @@ fn about(fields: &Fields<'_>, top: Span, problems: &mut Problems<'_>) -> Option<
     Some(about.to_owned())
 }
 
-/// Kernels are an axis of their own, so the matrix does not reach them.
+/// Rejects `${name}` in `kernel`: kernels are an axis of their own, outside of the matrix.
 fn no_axes(selector: &KernelSelector, problems: &mut Problems<'_>) {
     for pattern in &selector.patterns {
         if pattern.value.to_string().contains("${") {
             let help = "list the kernels: `kernel: [rhel-6.5, linux-6.18]`".to_owned();
-            let message = "a matrix axis cannot stand in `kernel`";
+            let message = "`kernel` does not support matrix axes";
             problems.report(pattern.span, message, "kernels by name", Some(help));
         }
     }
 }
 
-/// Exactly one of the two forms is there, and hosts are.
+/// Checks that exactly one of the two forms is present, and `hosts`.
 fn forms(fields: &Fields<'_>, top: Span, problems: &mut Problems<'_>) {
     if fields.node("hosts").is_none() {
         fields.missing("hosts", problems);
@@ -163,14 +163,14 @@ fn all_points(
         let before = problems.count();
         let filled = substitution.apply(&template, problems);
         used = substitution.used;
-        // A value whose axis is unknown would be reported again by its field.
+        // A value with an unknown axis has been reported, and decoding it would report it again.
         if problems.count() > before {
             break;
         }
         weight = weight.saturating_add(filled.weight());
         if weight > MAX_EXPANDED_VALUES {
             let message =
-                format!("more than {MAX_EXPANDED_VALUES} values once the matrix is put in");
+                format!("more than {MAX_EXPANDED_VALUES} values after substituting the matrix");
             let at = fields.key_span("matrix").unwrap_or(top);
             let help =
                 format!("the limit is {MAX_EXPANDED_VALUES}; use fewer points or fewer steps");

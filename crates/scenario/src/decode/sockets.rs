@@ -1,9 +1,9 @@
-//! What steps mean together: which sockets, processes, hosts and ports there are at each of them.
+//! Resolution of steps: the sockets, processes, hosts and ports that exist at each of them.
 //!
-//! A socket that no `socket` step makes is made on its first use by `set`, `bind`, `listen` or `connect`. It belongs
-//! to the only process that the steps name, or to `main` when they name none or several, and has the family of the
-//! first address that it is given. Such a socket is written into the steps with `implicit` set, so that an
-//! interpreter sees every socket being made.
+//! A socket without a `socket` step is created by its first `set`, `bind`, `listen` or `connect`.
+//! It belongs to the only process that the steps name, or to `main` if they name none or several,
+//! and has the family of the first address that it uses. A `socket` step with `implicit` set is
+//! inserted for it, so that interpreters see the creation of every socket.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ use super::Problems;
 use super::hosts::{Hosts, pick};
 use super::steps::{Raw, Reads, makes_socket};
 
-/// The process of sockets that say nothing.
+/// The process of sockets without `by`.
 const MAIN: &str = "main";
 
 struct Owner {
@@ -33,7 +33,7 @@ struct Resolver<'a, 'p, 's> {
     /// The process of a socket that does not name one.
     default_process: String,
     processes: IndexMap<String, Owner>,
-    /// Open sockets.
+    /// Names of the open sockets.
     open: IndexSet<String>,
     /// Closed sockets with the line that closed them.
     closed: IndexMap<String, u32>,
@@ -41,7 +41,7 @@ struct Resolver<'a, 'p, 's> {
     steps: Vec<Spanned<Step>>,
 }
 
-/// Fills in what the steps leave out. Also gives the names of the processes.
+/// Fills in the omitted fields of steps. Returns the names of the processes too.
 pub(crate) fn resolve(
     raw: Vec<Raw>,
     hosts: &Hosts,
@@ -68,7 +68,7 @@ pub(crate) fn resolve(
         steps: Vec::with_capacity(raw.len()),
     };
     for (raw, family) in raw.into_iter().zip(families) {
-        // Looking for near names takes time, and nobody reads this far.
+        // Computing suggestions takes time, and problems beyond the limit are not shown.
         if resolver.problems.is_full() {
             break;
         }
@@ -78,7 +78,8 @@ pub(crate) fn resolve(
     (resolver.steps, processes)
 }
 
-/// For each step, the family that its socket has if the step makes it: that of the first address from there on.
+/// For each step, the family of its socket if the step creates it: the family of the next address
+/// that the socket uses.
 fn families(raw: &[Raw]) -> Vec<Family> {
     let mut next: IndexMap<&str, Family> = IndexMap::new();
     let mut all = vec![Family::Inet; raw.len()];
@@ -97,7 +98,7 @@ fn families(raw: &[Raw]) -> Vec<Family> {
             None => {}
         }
         all[n] = next.get(socket).copied().unwrap_or(Family::Inet);
-        // A socket of the same name before its closing is another one.
+        // After a `close`, the name refers to another socket.
         if matches!(raw.step.value, Step::Close(_)) {
             next.shift_remove(socket);
         }
@@ -115,7 +116,8 @@ impl Resolver<'_, '_, '_> {
             socket: socket_span,
             variables,
         } = raw;
-        // The address of the call must be known before it; what is asked of its result may use its own port.
+        // Variables of the call must be set before the step. Its expectations may use the port that
+        // the step itself keeps.
         let asks = variables.iter().filter(|(when, _)| *when == Reads::After);
         for (_, variable) in variables.iter().filter(|(when, _)| *when == Reads::Before) {
             self.variable(variable);
@@ -136,7 +138,7 @@ impl Resolver<'_, '_, '_> {
                     let help = "write `{ sysctl: { net.ipv4.tcp_tw_reuse: 1 } }`".to_owned();
                     self.problems.report(
                         step.span,
-                        "no sysctl is given",
+                        "`sysctl` is empty",
                         "at least one",
                         Some(help),
                     );
@@ -167,7 +169,7 @@ impl Resolver<'_, '_, '_> {
         self.steps.push(step);
     }
 
-    /// The process of a new socket, with its host and user.
+    /// Resolves the process of a new socket, with its host and user.
     fn owner(
         &mut self,
         by: Option<Spanned<String>>,
@@ -217,7 +219,7 @@ impl Resolver<'_, '_, '_> {
         }
         if let Some(line) = self.closed.get(name) {
             let message = format!("the socket {} was closed on line {line}", quoted(name));
-            let help = format!("make it anew: `{{ socket: {name} }}`");
+            let help = format!("create it again: `{{ socket: {name} }}`");
             self.problems
                 .report(span, message, "an open socket", Some(help));
             return;
@@ -243,14 +245,14 @@ impl Resolver<'_, '_, '_> {
         let names = || self.open.iter().map(String::as_str);
         let help = match nearest(name, names()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if self.open.is_empty() => format!("make it first: `{{ socket: {name} }}`"),
+            None if self.open.is_empty() => format!("create it first: `{{ socket: {name} }}`"),
             None => format!("the open sockets are {}", all_of(names().take(12))),
         };
         let message = format!("unknown socket {}", quoted(name));
         self.problems.report(
             span,
             message,
-            "a socket that an earlier step made",
+            "a socket that an earlier step created",
             Some(help),
         );
     }
@@ -262,16 +264,13 @@ impl Resolver<'_, '_, '_> {
         let names = || self.ports.iter().map(String::as_str);
         let help = match nearest(&variable.value, names()) {
             Some(near) => format!("did you mean `${near}`?"),
-            None => format!(
-                "keep a port with `port_as: {}` before it is used",
-                variable.value
-            ),
+            None => format!("set it in an earlier step: `port_as: {}`", variable.value),
         };
-        let message = format!("no port is kept as `{}` before this", variable.value);
+        let message = format!("no earlier step sets the port `${}`", variable.value);
         self.problems.report(
             variable.span,
             message,
-            "a port that is known here",
+            "a port of an earlier step",
             Some(help),
         );
     }

@@ -1,4 +1,4 @@
-//! Steps, one by one. What they mean together is looked at in [`sockets`](super::sockets).
+//! Decoding of single steps. Their relations are resolved in [`sockets`](super::sockets).
 
 use crate::diagnostic::quoted;
 use crate::limits::MAX_STEPS;
@@ -17,39 +17,39 @@ use super::options::options;
 use super::sysctl::sysctls;
 use super::values::{answers, name, spanned, word};
 
-/// A step as written: fields whose default depends on other steps may still be missing.
+/// A step as written. Fields whose default depends on other steps may still be missing.
 pub(crate) struct Raw {
     pub(crate) step: Spanned<Step>,
     /// `by`, `on` and `uid` of a `socket` step, and `on` of a `sysctl` step.
     pub(crate) by: Option<Spanned<String>>,
     pub(crate) on: Option<Spanned<String>>,
     pub(crate) uid: Option<Spanned<u32>>,
-    /// Where the socket's name stands.
+    /// The span of the socket's name.
     pub(crate) socket: Span,
-    /// The variables that the step reads, and when.
+    /// The variables that the step reads, each with the time of the read.
     pub(crate) variables: Vec<(Reads, Spanned<String>)>,
 }
 
-/// When a step reads a variable.
+/// The time at which a step reads a variable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reads {
-    /// To make its call.
+    /// Before the call, as one of its arguments.
     Before,
-    /// To look at the result of its call.
+    /// After the call, to check its result.
     After,
 }
 
-/// The value of `steps`; none when a step cannot be read, because what follows from the missing one would only be
-/// reported again as something else.
+/// Decodes the value of `steps`. Returns `None` if any step is invalid, because later steps would
+/// then report its missing socket or port again.
 pub(crate) fn steps(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Vec<Raw>> {
     let Value::List(items) = &node.value else {
-        let message = format!("found {} where a list of steps should be", node.kind());
+        let message = format!("expected a list of steps, found {}", node.kind());
         let help = "write `- { socket: a, by: client }` on a line of its own";
         problems.report(node.span, message, "a list", Some(help.to_owned()));
         return None;
     };
     if items.is_empty() {
-        problems.report(at, "there is no step", "at least one step", None);
+        problems.report(at, "`steps` is empty", "at least one step", None);
     }
     if items.len() > MAX_STEPS {
         let message = format!("{} steps in one scenario", items.len());
@@ -71,11 +71,11 @@ pub(crate) fn steps(node: &Node, at: Span, problems: &mut Problems<'_>) -> Optio
     (all.len() == items.len()).then_some(all)
 }
 
-/// Finds out which kind of step this is, by the field that names it.
+/// Determines the kind of a step by the field that names it.
 fn kind(node: &Node, problems: &mut Problems<'_>) -> Option<(&'static [&'static str], Key)> {
     let entries = entries(node, "a step", problems)?;
     let words = || STEPS.iter().map(|fields| fields[0]);
-    // `listen` and the like name a step only; no kind of step has them as a further field.
+    // Names of steps are unambiguous: no kind of step has one of them as another field.
     let found: Vec<&Key> = entries
         .iter()
         .map(|(key, _)| key)
@@ -95,7 +95,7 @@ fn kind(node: &Node, problems: &mut Problems<'_>) -> Option<(&'static [&'static 
                 None => format!("the steps are {}", all_of(words())),
             };
             let message = match first {
-                Some((key, _)) => format!("{} is no kind of step", quoted(&key.text)),
+                Some((key, _)) => format!("unknown step {}", quoted(&key.text)),
                 None => "an empty step".to_owned(),
             };
             problems.report(
@@ -108,10 +108,10 @@ fn kind(node: &Node, problems: &mut Problems<'_>) -> Option<(&'static [&'static 
         }
         [_, second, ..] => {
             let names = all_of(found.iter().map(|key| &*key.text));
-            let help = "write each step as an entry of its own".to_owned();
+            let help = "write a separate entry for each step".to_owned();
             problems.report(
                 second.span,
-                format!("this step is {names} at once"),
+                format!("the step has several kinds: {names}"),
                 "one step",
                 Some(help),
             );
@@ -260,7 +260,6 @@ fn raw(node: &Node, problems: &mut Problems<'_>) -> Option<Raw> {
     })
 }
 
-/// The variables that a step reads.
 fn variables(step: &Step, fields: &Fields<'_>, at: Span) -> Vec<(Reads, Spanned<String>)> {
     let target = match step {
         Step::Bind(step) => Some((Reads::Before, "at", &step.at)),
@@ -283,7 +282,7 @@ fn variables(step: &Step, fields: &Fields<'_>, at: Span) -> Vec<(Reads, Spanned<
         .collect()
 }
 
-/// What a step is called in messages.
+/// The kind of a step with its article, for messages.
 fn step_name(word: &str) -> &'static str {
     match word {
         "socket" => "a `socket` step",
@@ -304,7 +303,7 @@ fn step_name(word: &str) -> &'static str {
     }
 }
 
-/// Calls that may be the first of a socket which no `socket` step made.
+/// Returns `true` for calls that create the socket they name if no `socket` step did.
 pub(crate) fn makes_socket(op: Op) -> bool {
     matches!(op, Op::Set | Op::Bind | Op::Listen | Op::Connect)
 }

@@ -1,4 +1,4 @@
-//! Sysctls: names that are written right, values in the kernel's own writing.
+//! Decoding of sysctls: checks names, normalises values to the kernel's spelling.
 
 use crate::diagnostic::quoted;
 use crate::model::Sysctls;
@@ -12,8 +12,8 @@ use super::values::{text, word};
 
 const RANGE: &str = "net.ipv4.ip_local_port_range";
 
-/// Sysctls that have to do with ports. Others under `net.` are let through, because it is the kernel that decides
-/// which there are; a name near to one of these is taken for a slip.
+/// Sysctls that affect ports. Other names under `net.` are accepted, because the set depends on the
+/// kernel. A name close to one of these is reported as a typo.
 const KNOWN: &[&str] = &[
     RANGE,
     "net.ipv4.ip_local_reserved_ports",
@@ -49,16 +49,17 @@ const KNOWN: &[&str] = &[
     "net.core.somaxconn",
 ];
 
-/// What `/proc/sys` has beside `net`. No port depends on it, but what an administrator pastes is taken as it is.
+/// The directories of `/proc/sys` beside `net`. Ports do not depend on them; they are accepted so
+/// that an administrator's settings can be pasted unchanged.
 const TREES: &[&str] = &[
     "abi", "crypto", "debug", "dev", "fs", "kernel", "sunrpc", "user", "vm",
 ];
 
-/// The value of `sysctl`.
+/// Decodes the value of `sysctl`.
 pub(crate) fn sysctls(node: &Node, problems: &mut Problems<'_>) -> Option<Sysctls> {
     let mut all = Sysctls::new();
     for (key, value) in entries(node, "a map of sysctls", problems)? {
-        // Looking for near names takes time, and nobody reads this far.
+        // Computing suggestions takes time, and problems beyond the limit are not shown.
         if problems.is_full() {
             break;
         }
@@ -73,7 +74,7 @@ pub(crate) fn sysctls(node: &Node, problems: &mut Problems<'_>) -> Option<Sysctl
         };
         if let Some(text) = text {
             if text.is_empty() || text.len() > 1024 || text.chars().any(char::is_control) {
-                let message = format!("this is no value for {}", quoted(name));
+                let message = format!("invalid value for {}", quoted(name));
                 problems.report(value.span, message, "a short text on one line", None);
                 continue;
             }
@@ -101,14 +102,14 @@ fn check_name(key: &crate::yaml::Key, problems: &mut Problems<'_>) -> bool {
             .copied()
             .find(|known| known.ends_with(&format!(".{name}")))
     });
-    // Names of the same length of path that differ by a letter are slips; anything else may be a sysctl that is not
+    // Reports a typo only within an edit distance of 2. Anything else may be a sysctl that is not
     // listed here.
     if shape && near.is_none_or(|near| strsim::levenshtein(near, name) > 2) {
         return true;
     }
     let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("write the whole name with dots, such as `{RANGE}`"),
+        None => format!("write the full name with dots, such as `{RANGE}`"),
     };
     problems.report(
         key.span,
@@ -119,7 +120,7 @@ fn check_name(key: &crate::yaml::Key, problems: &mut Problems<'_>) -> bool {
     false
 }
 
-/// A sysctl's value as a scenario writes it.
+/// Formats a sysctl's value as a scenario writes it.
 pub(crate) fn written(name: &str, value: &str) -> String {
     match (name, PortRange::parse(value)) {
         (RANGE, Ok(range)) => range.to_string(),

@@ -1,4 +1,4 @@
-//! Decoders of single values and of lists of them.
+//! Decoders of scalars and of lists of scalars.
 
 use crate::diagnostic::quoted;
 use crate::limits::MAX_ADDRESSES;
@@ -9,7 +9,7 @@ use crate::yaml::{Node, Value};
 
 use super::Problems;
 
-/// The text of a value that is one word.
+/// The text of a scalar. Reports a list or map.
 pub(crate) fn text<'n>(
     node: &'n Node,
     expected: &str,
@@ -20,7 +20,7 @@ pub(crate) fn text<'n>(
         _ => {
             problems.report(
                 node.span,
-                format!("found {} where one value should be", node.kind()),
+                format!("expected a single value, found {}", node.kind()),
                 expected,
                 None,
             );
@@ -29,7 +29,7 @@ pub(crate) fn text<'n>(
     }
 }
 
-/// A value that is one word.
+/// Decodes a scalar.
 pub(crate) fn word<T: Word>(node: &Node, problems: &mut Problems<'_>) -> Option<T> {
     let text = text(node, T::EXPECTED, problems)?;
     match T::parse(text) {
@@ -37,24 +37,24 @@ pub(crate) fn word<T: Word>(node: &Node, problems: &mut Problems<'_>) -> Option<
         Err(bad) => {
             let message = bad
                 .message
-                .unwrap_or_else(|| format!("{} is not valid here", quoted(text)));
+                .unwrap_or_else(|| format!("invalid value {}", quoted(text)));
             problems.report(node.span, message, T::EXPECTED, bad.help);
             None
         }
     }
 }
 
-/// A word with its place.
+/// Decodes a scalar and keeps its span.
 pub(crate) fn spanned<T: Word>(node: &Node, problems: &mut Problems<'_>) -> Option<Spanned<T>> {
     Some(Spanned::new(word(node, problems)?, node.span))
 }
 
-/// A name that the user gives or refers to.
+/// Decodes a name that the user defines or refers to.
 pub(crate) fn name(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
     word::<Name>(node, problems).map(|name| name.0)
 }
 
-/// The items of a list; a single value is a list of one.
+/// The items of a list. A scalar is a list of one.
 pub(crate) fn items(node: &Node) -> &[Node] {
     match &node.value {
         Value::List(items) => items,
@@ -62,7 +62,7 @@ pub(crate) fn items(node: &Node) -> &[Node] {
     }
 }
 
-/// One word, or a list of words.
+/// Decodes one scalar, or a list of them.
 pub(crate) fn words<T: Word>(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<T>> {
     let items = items(node);
     if items.len() > MAX_ADDRESSES {
@@ -85,7 +85,7 @@ pub(crate) fn words<T: Word>(node: &Node, problems: &mut Problems<'_>) -> Option
     good.then_some(all)
 }
 
-/// The same, with the place of each.
+/// Decodes one name or a list of names, each with its span.
 pub(crate) fn names(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<Spanned<String>>> {
     let mut all = Vec::new();
     let mut good = true;
@@ -98,7 +98,7 @@ pub(crate) fn names(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<Span
     good.then_some(all)
 }
 
-/// One result, or a list of results, any of which will do.
+/// Decodes one result, or a list of alternative results.
 pub(crate) fn answers(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<Answer>> {
     let answers = words::<Answer>(node, problems)?;
     if answers.is_empty() {
@@ -106,14 +106,15 @@ pub(crate) fn answers(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<An
             node.span,
             "an empty list of results",
             Answer::EXPECTED,
-            Some("leave `expect` out when any result will do".to_owned()),
+            Some("omit `expect` to accept any result".to_owned()),
         );
         return None;
     }
     Some(answers)
 }
 
-/// Kernels. Only the form is looked at here; whether the names exist is found out when they are looked up.
+/// Decodes kernel patterns. Only the syntax is checked; [`KernelNames`](crate::KernelNames) looks
+/// the names up.
 pub(crate) fn kernels(node: &Node, problems: &mut Problems<'_>) -> Option<KernelSelector> {
     const EXPECTED: &str =
         "a kernel such as `linux-6.18`, a range such as `linux-4.2..linux-6.1`, or `all`";

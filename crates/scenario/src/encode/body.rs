@@ -1,4 +1,4 @@
-//! Everything but steps.
+//! Encoding of everything but steps.
 
 use crate::decode::written_sysctl;
 use crate::model::{
@@ -11,7 +11,7 @@ use crate::yaml::{Key, Node, write};
 use super::build::{Build, one_or_list};
 use super::steps::steps;
 
-/// A scenario as YAML text.
+/// Encodes a scenario as YAML text.
 pub(crate) fn scenario(scenario: &Scenario) -> String {
     let mut out = Build::default();
     out.text("about", &scenario.about);
@@ -42,7 +42,6 @@ fn kernels(selector: &KernelSelector) -> Node {
     one_or_list(patterns.collect())
 }
 
-/// The fields of a body.
 pub(crate) fn body(body: &Body) -> Vec<(Key, Node)> {
     let mut out = Build::default();
     out.unless("seed", body.seed, 1);
@@ -58,7 +57,7 @@ pub(crate) fn body(body: &Body) -> Vec<(Key, Node)> {
     out.node("hosts", Node::map(hosts));
     match &body.program {
         Program::Processes(processes) => {
-            // With one host it goes without saying where a process is.
+            // With a single host, `on` has a default.
             let several = body.hosts.len() > 1;
             let processes = processes
                 .iter()
@@ -182,6 +181,6 @@ fn expect(blocks: &[ExpectBlock]) -> Node {
             out.map()
         })
         .collect();
-    // Two blocks may hold the same key, so only a single one goes without a list.
+    // Several blocks may hold the same key, so only a single one is written without a list.
     one_or_list(blocks)
 }

@@ -1,4 +1,4 @@
-//! Maps that leave out what need not be said.
+//! A map builder that omits defaults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::value::format_duration;
 use crate::yaml::{Key, Node};
 
-/// A map in the making.
+/// A map under construction.
 #[derive(Default)]
 pub(crate) struct Build {
     entries: Vec<(Key, Node)>,
@@ -21,28 +21,28 @@ impl Build {
         self.node(key, Node::text(value.to_string()));
     }
 
-    /// The field, unless it has its default.
+    /// Adds the field, unless it has its default.
     pub(crate) fn unless<T: PartialEq + ToString>(&mut self, key: &str, value: T, default: T) {
         if value != default {
             self.text(key, value);
         }
     }
 
-    /// The field, if there is a value.
+    /// Adds the field, if there is a value.
     pub(crate) fn some(&mut self, key: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
             self.text(key, value);
         }
     }
 
-    /// The field, unless it is zero.
+    /// Adds the field, unless it is zero.
     pub(crate) fn time(&mut self, key: &str, value: Duration) {
         if !value.is_zero() {
             self.text(key, format_duration(value));
         }
     }
 
-    /// Nothing for no value, the value alone for one, a list for several.
+    /// Adds a scalar for one value and a list for several; omits the field if there is none.
     pub(crate) fn one_or_many(
         &mut self,
         key: &str,
@@ -70,7 +70,7 @@ impl Build {
     }
 }
 
-/// A value alone, or a list.
+/// Returns the only value, or a list.
 pub(crate) fn one_or_list(mut values: Vec<Node>) -> Node {
     match (values.len(), values.pop()) {
         (1, Some(only)) => only,

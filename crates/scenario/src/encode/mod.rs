@@ -1,6 +1,6 @@
 //! Typed scenario to YAML, the inverse of [`decode`](crate::decode).
 //!
-//! A field that has its default is left out, so that what a tool writes looks like what a person writes.
+//! Fields at their default are omitted, so that generated scenarios look like written ones.
 
 mod body;
 mod build;

@@ -1,4 +1,4 @@
-//! Steps.
+//! Encoding of steps.
 
 use crate::model::{NameStep, OnSocketStep, Step, TransferStep};
 use crate::span::Spanned;
@@ -8,7 +8,7 @@ use crate::yaml::Node;
 use super::body::{options, sysctls};
 use super::build::Build;
 
-/// The steps that a file holds: sockets that are made on first use go without saying.
+/// Encodes the steps that a file contains, without the implicit `socket` steps.
 pub(crate) fn steps(steps: &[Spanned<Step>], several_hosts: bool) -> Node {
     let written = steps
         .iter()
@@ -87,7 +87,7 @@ fn step(step: &Step, several_hosts: bool) -> Node {
     out.map()
 }
 
-/// What a step asks of its result.
+/// Adds the expectations of a step.
 fn asked(
     out: &mut Build,
     port_as: Option<&str>,

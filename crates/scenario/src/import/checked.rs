@@ -1,8 +1,8 @@
-//! The recorded answers of a log, and the assumptions under which a scenario may reproduce them.
+//! Recorded answers of a log, and the assumptions under which a scenario may reproduce them.
 //!
-//! This crate has no model of a kernel. A caller that has one runs the imported scenario, compares its attempts with
-//! [`Imported::recorded`](super::Imported::recorded), and where they differ makes the scenario again with other
-//! [`Assumptions`].
+//! This crate has no kernel model. A caller that has one runs the imported scenario, compares its
+//! attempts with [`Imported::recorded`](super::Imported::recorded), and on a difference generates
+//! the scenario again with other [`Assumptions`].
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,7 @@ use crate::value::{Answer, Op};
 /// Most sockets of one [`Holder::Range`] that the step form writes.
 pub const MAX_HELD_STEPS: u32 = 400;
 
-/// A recorded answer.
+/// A call of the log with its recorded answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// The line of the log on which the call begins.
@@ -21,18 +21,18 @@ pub struct Recorded {
     pub until: Option<usize>,
     /// The call.
     pub op: Op,
-    /// The address that the call names, if it names one.
+    /// The address argument of the call, if it has one.
     pub at: Option<SocketAddr>,
-    /// The local address that the socket was bound to before the call.
+    /// The local address of the socket before the call, if it is bound.
     pub bound: Option<SocketAddr>,
-    /// The answers that the log allows: one, or several where the log leaves the outcome open.
+    /// The answers that the log permits: one, or several if the log does not show the outcome.
     pub answers: Vec<Answer>,
     /// The attempt of the scenario that makes the call.
-    pub place: Place,
+    pub place: AttemptRef,
 }
 
 impl Recorded {
-    /// The call in words: `connect to 10.0.0.4:80`.
+    /// Formats the call: `connect to 10.0.0.4:80`.
     #[must_use]
     pub fn call(&self) -> String {
         match (self.op, self.at) {
@@ -45,42 +45,42 @@ impl Recorded {
 
 /// The attempt of a scenario that makes a recorded call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum AttemptRef {
     /// The attempt with this index, counted from 0.
-    Attempt(usize),
+    Index(usize),
     /// The attempt with this index among those of one process and one call, counted from 0.
     OfProcess(String, usize),
 }
 
-/// Answers to questions that a log leaves open.
+/// Choices for facts that a log does not show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assumptions {
-    /// Sockets outside the log close their end of a connection before the recorded ones do.
+    /// Peers outside the log close their end of a connection before the recorded sockets do.
     pub outsiders_close_first: bool,
-    /// Calls, by the line on which they begin, that have their effect when they return.
+    /// Calls that take effect when they return, by the line on which they begin.
     pub late: BTreeSet<usize>,
-    /// bind() to port 0 gets the port that the log shows.
+    /// bind() to port 0 gets the port that the log shows later.
     pub known_ports: bool,
-    /// Sockets outside the log that hold ports when it begins.
+    /// Sockets outside the log that occupy ports when it begins.
     pub holders: Vec<Holder>,
-    /// How many ports the range of local ports has, when neither sysctls nor ports of the log give it.
+    /// The number of ephemeral ports, if neither sysctls nor ports of the log determine the range.
     pub width: Option<u16>,
 }
 
-/// Sockets outside the log that hold ports when it begins.
+/// Sockets outside the log that occupy ports when it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// A listener without options.
     Port(SocketAddr),
-    /// Sockets on ports of the range of local ports.
+    /// Sockets on ephemeral ports.
     Range {
-        /// The local address, if it is not the first one of the host.
+        /// The local address; `None` for the first one of the host.
         from: Option<IpAddr>,
-        /// The destination; none for ports that are bound and not connected.
+        /// The destination; `None` for sockets that are bound and not connected.
         to: Option<SocketAddr>,
         /// The number of sockets.
         count: u32,
-        /// Whether bind() chose their ports; connect() otherwise.
+        /// `true` if bind() chose their ports, `false` if connect() did.
         bound: bool,
     },
 }

@@ -1,22 +1,21 @@
-//! The kinds of captures, by their first lines.
+//! Detection of the kind of a capture by its first lines.
 
-/// A log of strace.
-pub(crate) const STRACE: &str = "a log of strace";
-/// The table of ss.
+pub(crate) const STRACE: &str = "an strace log";
 pub(crate) const SS: &str = "the output of ss";
-/// The table of netstat.
 pub(crate) const NETSTAT: &str = "the output of netstat";
-/// The table of the kernel.
 pub(crate) const PROC: &str = "/proc/net/tcp";
 
-/// Lines that are looked at.
+/// The number of lines that are examined.
 const LINES: usize = 200;
 
-/// What a text is, and what to do with it; none if it is nothing that this program knows.
+/// Returns the kind of a text and a suggested command; `None` for an unknown kind.
 pub(crate) fn of(text: &str) -> Option<(&'static str, &'static str)> {
     let head = text.trim_start();
     if head.is_empty() {
-        return Some(("an empty file", "was the capture written to another file?"));
+        return Some((
+            "an empty file",
+            "check that the capture was written to this file",
+        ));
     }
     for (start, what) in [
         ("\u{7f}ELF", "a program"),
@@ -26,7 +25,7 @@ pub(crate) fn of(text: &str) -> Option<(&'static str, &'static str)> {
         ("<html", "a web page"),
     ] {
         if head.starts_with(start) {
-            return Some((what, "give the text of the capture itself"));
+            return Some((what, "pass the text of the capture itself"));
         }
     }
     // Packet captures begin with a magic number, most bytes of which are not UTF-8.
@@ -39,13 +38,13 @@ pub(crate) fn of(text: &str) -> Option<(&'static str, &'static str)> {
     {
         return Some((
             "a binary file",
-            "give the text of the capture itself, not packets or a compressed file",
+            "pass the text of the capture itself, not packets or a compressed file",
         ));
     }
     if head.starts_with('{') {
         return Some((
             "JSON",
-            "give a capture of `fourtuple capture`, or the text of the tool",
+            "pass a capture of `fourtuple capture`, or the output of the tool",
         ));
     }
     head.lines().take(LINES).find_map(line)
@@ -80,7 +79,7 @@ fn line(line: &str) -> Option<(&'static str, &'static str)> {
     if first.starts_with("net.") && (line.contains('=') || line.contains(':')) {
         return Some((
             "the output of sysctl",
-            "give it as `--sysctl FILE` beside a capture",
+            "pass it as `--sysctl FILE` together with a capture",
         ));
     }
     if matches!(first, "hosts:" | "about:" | "steps:" | "processes:") {

@@ -1,11 +1,12 @@
-//! What other tools captured, turned into scenarios.
+//! Captures of other tools, converted to scenarios.
 //!
 //! - [`strace`](fn@strace): a log of `strace -f -ttt -e trace=network,close`, or of `perf trace`
 //! - [`ss`](fn@ss): the output of `ss -tan` or `netstat -tan`, or `/proc/net/tcp`
 //!
-//! Both take the text of `sysctl -a` besides, because neither capture says which range of ports there is. A capture
-//! never tells everything. What an import has to assume, and what it does not understand, goes with the scenario as
-//! comments and is handed over as [`Imported::notes`], so that nobody takes a guess for a fact.
+//! Both also take the text of `sysctl -a`, because neither capture shows the ephemeral port range.
+//! Captures are incomplete. Assumptions, and parts that were not understood, are written into the
+//! scenario as comments and returned as [`Imported::notes`], so that they are not mistaken for
+//! facts.
 
 mod checked;
 mod kind;
@@ -15,7 +16,7 @@ mod strace;
 mod sysctl;
 mod text;
 
-pub use checked::{Assumptions, Holder, MAX_HELD_STEPS, Place, Recorded};
+pub use checked::{Assumptions, AttemptRef, Holder, MAX_HELD_STEPS, Recorded};
 pub use notes::Note;
 pub use ss::ss;
 pub use strace::{Log, strace};
@@ -28,42 +29,44 @@ use notes::Notes;
 
 /// Largest capture, in bytes.
 pub const MAX_CAPTURE_BYTES: u64 = 256 * 1024 * 1024;
-/// Most lines of a capture that are looked at.
+/// Most lines of a capture that are read.
 pub const MAX_CAPTURE_LINES: usize = 4_000_000;
-/// Longest line of a capture, in bytes; longer ones are left out.
+/// Longest line of a capture, in bytes; longer ones are skipped.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
-/// Most steps that an import makes. A scenario may have more, but its file may not be larger than it would become.
+/// Most steps that an import generates. The format allows more, but the file would exceed its size
+/// limit.
 pub const MAX_IMPORTED_STEPS: usize = 6_000;
 /// Most addresses that an import gives to one host.
 pub const MAX_IMPORTED_ADDRESSES: usize = 500;
 
-/// What a caller can say about a capture.
+/// Facts about a capture that the caller supplies.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The kernels of the scenario, written as in one: `linux-6.18`, `rhel-6.5,linux-6.18`, `all`.
+    /// The kernels of the scenario, as patterns: `linux-6.18`, `rhel-6.5,linux-6.18`, `all`.
     pub kernel: Vec<String>,
-    /// The text of `sysctl -a` of the machine that was captured.
+    /// The text of `sysctl -a` on the captured machine.
     pub sysctl: Option<String>,
-    /// The sockets of that machine before an strace log begins: the output of `ss -tan` and the like.
+    /// The sockets of that machine before an strace log begins: the output of `ss -tan` or a
+    /// similar tool.
     pub before: Option<String>,
-    /// Whether all these kernels have `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2).
+    /// `true` if all these kernels support `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2).
     pub no_port: bool,
 }
 
-/// A scenario made of a capture.
+/// A scenario generated from a capture.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The scenario, read back from `yaml`.
+    /// The scenario, parsed from `yaml`.
     pub scenario: Scenario,
     /// The file, with the notes as comments.
     pub yaml: String,
-    /// What was assumed and what was not understood.
+    /// Assumptions, and parts that were not understood.
     pub notes: Vec<Note>,
-    /// The answers of the log, and where the scenario asks for them.
+    /// The answers of the log, and the attempts that reproduce them.
     pub recorded: Vec<Recorded>,
-    /// The range of local ports that the scenario gives the recorded host, if it gives it one.
+    /// The ephemeral port range of the recorded host, if the scenario sets it.
     pub range: Option<PortRange>,
-    /// The file without its comments, and its first comment.
+    /// The file without its comments, and the title of the comments.
     body: String,
     title: &'static str,
 }
@@ -78,13 +81,13 @@ impl Imported {
     }
 }
 
-/// Why a capture cannot be imported.
+/// A capture that cannot be imported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ImportError {
-    /// What is wrong, in one sentence.
+    /// The problem, in one sentence.
     pub message: String,
-    /// A way out.
+    /// A suggested fix.
     pub help: String,
 }
 
@@ -131,7 +134,7 @@ fn lines<'a>(text: &'a str, notes: &mut Notes) -> Vec<(usize, &'a str)> {
     all
 }
 
-/// Writes the file, and reads it back: an import that makes a scenario which is none has a defect of its own.
+/// Adds the comments and parses the result, so that an import never returns an invalid scenario.
 fn finish(body: String, notes: Notes, title: &'static str) -> Result<Imported, ImportError> {
     let notes = notes.finish();
     let text = format!("{}{body}", notes::comments(&notes, title));
@@ -154,7 +157,7 @@ fn finish(body: String, notes: Notes, title: &'static str) -> Result<Imported, I
             title,
         }),
         Err(errors) => Err(ImportError::new(
-            format!("what was captured cannot be said in a scenario:\n{errors}"),
+            format!("the capture cannot be expressed as a scenario:\n{errors}"),
             "cut out the part of the capture that matters",
         )),
     }

@@ -1,35 +1,35 @@
-//! What an import assumed, left out, or did not understand.
+//! Notes about an import: assumptions, omissions, and parts that were not understood.
 
 use std::fmt;
 
 use indexmap::IndexMap;
 
-/// Lines that are named in one note; more are counted.
+/// Most line numbers in one note; further ones are counted.
 const NAMED_LINES: usize = 6;
-/// Notes of one import; more are counted.
+/// Most notes of one import; further ones are counted.
 const MAX_NOTES: usize = 60;
 /// Characters of a line of the capture that a note shows.
 const SHOWN: usize = 90;
 /// Widest comment line.
 const WIDTH: usize = 110;
 
-/// One thing to know about an import.
+/// A note about an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The log records this answer, and the model gives another one.
+    /// The model gives another answer than the log.
     NotReproduced(String),
-    /// A refusal that has nothing to do with ports.
+    /// A refusal for a reason other than ports.
     Other(String),
-    /// The capture does not say this, so it was assumed.
+    /// A fact that the capture does not show, and that was assumed.
     Assumed(String),
-    /// The capture says this, but it is not part of the scenario.
+    /// A fact of the capture that the scenario does not contain.
     LeftOut(String),
-    /// This was not understood.
+    /// A part of the capture that was not understood.
     NotUnderstood(String),
 }
 
 impl Note {
-    /// The place of this kind of note among the others.
+    /// The position of this kind of note in the output.
     pub(crate) fn rank(&self) -> u8 {
         match self {
             Self::NotReproduced(_) => 0,
@@ -53,7 +53,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// Notes in the making: each is kept once, and repeated ones are counted.
+/// Collects notes. Each is kept once; repeated ones are counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     others: Vec<String>,
@@ -71,7 +71,7 @@ struct Lines {
 }
 
 impl Notes {
-    /// A refusal that ports have nothing to do with.
+    /// Notes a refusal for a reason other than ports.
     pub(crate) fn other(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !self.others.contains(&text) && self.others.len() < MAX_NOTES {
@@ -93,7 +93,7 @@ impl Notes {
         }
     }
 
-    /// Something of a kind that is left out wherever it comes.
+    /// Notes an omission of a kind that may occur on many lines.
     pub(crate) fn count(&mut self, what: impl Into<String>, line: usize) {
         let what = what.into();
         if !self.counted.contains_key(&what) && self.counted.len() >= MAX_NOTES {
@@ -106,7 +106,7 @@ impl Notes {
         }
     }
 
-    /// A line, or a part of one, that says nothing to this program.
+    /// Notes a line, or a part of one, that was not understood.
     pub(crate) fn odd(&mut self, line: usize, text: &str) {
         if self.odd.len() >= MAX_NOTES {
             self.more_odd += 1;
@@ -138,7 +138,7 @@ impl Notes {
     }
 }
 
-/// A part of a capture as it may stand in a message: short, on one line, nothing that moves a cursor.
+/// A part of a capture for a message: shortened, on one line, without control characters.
 pub(crate) fn shown(text: &str) -> String {
     let mut short: String = text
         .trim()
@@ -158,7 +158,7 @@ pub(crate) fn shown(text: &str) -> String {
     short
 }
 
-/// The notes as comments above a scenario.
+/// Formats the notes as comments above a scenario.
 pub(crate) fn comments(notes: &[Note], what: &str) -> String {
     let mut out = String::new();
     comment(&mut out, "# ", what);
@@ -166,10 +166,10 @@ pub(crate) fn comments(notes: &[Note], what: &str) -> String {
     for note in notes {
         let (title, text) = match note {
             Note::NotReproduced(text) => (
-                "Not reproduced: the log records other answers than the model gives. Do not rely on this scenario.",
+                "Not reproduced: the model gives other answers than the log. Do not rely on this scenario.",
                 text,
             ),
-            Note::Other(text) => ("Refused for another reason than ports:", text),
+            Note::Other(text) => ("Refused for a reason other than ports:", text),
             Note::Assumed(text) => ("Assumed, because the capture does not say it:", text),
             Note::LeftOut(text) => ("Left out:", text),
             Note::NotUnderstood(text) => ("Not understood:", text),

@@ -1,4 +1,4 @@
-//! The text of `sysctl -a`: what of it decides about ports.
+//! The sysctls of `sysctl -a` that affect ports.
 
 use crate::model::Sysctls;
 use crate::value::PortRange;
@@ -6,10 +6,10 @@ use crate::value::PortRange;
 use super::ImportError;
 use super::notes::{Notes, shown};
 
-/// The name of the range of local ports.
+/// The name of the sysctl of the ephemeral port range.
 pub(crate) const RANGE: &str = "net.ipv4.ip_local_port_range";
 
-/// The sysctls that have to do with ports. The others that `sysctl -a` prints, a thousand or more, would bury them.
+/// The sysctls that affect ports. `sysctl -a` prints a thousand others, which are ignored.
 const WANTED: &[&str] = &[
     RANGE,
     "net.ipv4.ip_local_reserved_ports",
@@ -29,7 +29,8 @@ const WANTED: &[&str] = &[
     "net.core.somaxconn",
 ];
 
-/// Values that every kernel starts with, so that they need not be said. Other defaults differ between kernels.
+/// Defaults that are equal on all kernels and can be omitted. Other defaults differ between
+/// kernels.
 const USUAL: &[(&str, &str)] = &[
     ("net.ipv4.ip_local_reserved_ports", ""),
     ("net.ipv4.ip_autobind_reuse", "0"),
@@ -44,7 +45,7 @@ const USUAL: &[(&str, &str)] = &[
     ("net.ipv6.ip_nonlocal_bind", "0"),
 ];
 
-/// Reads `name = value` lines; also `name: value` and `name value`.
+/// Parses lines of `name = value`, `name: value` or `name value`.
 pub(crate) fn read(text: &str, notes: &mut Notes) -> Result<Sysctls, ImportError> {
     super::check_size(text)?;
     let mut found = Sysctls::new();
@@ -67,14 +68,15 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Result<Sysctls, ImportError
     }
     if !any {
         return Err(ImportError::new(
-            "there is no sysctl about ports in this text",
-            "write it with `sysctl -a 2>/dev/null | grep '^net\\.'`, in the network namespace that was captured",
+            "no sysctl that affects ports in this text",
+            "capture it with `sysctl -a 2>/dev/null | grep '^net\\.'`, in the network namespace that was captured",
         ));
     }
     Ok(found)
 }
 
-/// A value in the kernel's own writing; none when it is the usual one or cannot be said.
+/// Normalises a value to the kernel's spelling. Returns `None` for a default, and for a value that
+/// a scenario cannot contain.
 fn clean(name: &str, value: &str, notes: &mut Notes) -> Option<String> {
     let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
     if value.is_empty() || USUAL.contains(&(name, value.as_str())) {
@@ -82,7 +84,7 @@ fn clean(name: &str, value: &str, notes: &mut Notes) -> Option<String> {
     }
     if name == RANGE {
         let Some(range) = range(&value) else {
-            notes.left_out(format!("{name} = {}, which is no range", shown(&value)));
+            notes.left_out(format!("{name} = {}: not a port range", shown(&value)));
             return None;
         };
         return Some(format!("{} {}", range.low, range.high));
@@ -91,15 +93,13 @@ fn clean(name: &str, value: &str, notes: &mut Notes) -> Option<String> {
         notes.left_out(format!("{name}, whose value is too long"));
         return None;
     }
-    // Numbers, and lists and ranges of them. Anything else, such as `${`, would mean something in a scenario.
+    // Accepts numbers, and lists and ranges of them. Anything else, such as `${`, could be scenario
+    // syntax.
     if !value
         .chars()
         .all(|c| c.is_ascii_digit() || " ,-".contains(c))
     {
-        notes.left_out(format!(
-            "{name} = {}, which is no value of it",
-            shown(&value)
-        ));
+        notes.left_out(format!("{name} = {}: invalid value", shown(&value)));
         return None;
     }
     Some(value)
@@ -112,12 +112,12 @@ fn range(value: &str) -> Option<PortRange> {
     (low > 0 && low <= high).then(|| PortRange::new(low, high))
 }
 
-/// The range of local ports that some sysctls set.
+/// The ephemeral port range that some sysctls set.
 pub(crate) fn range_of(sysctls: &Sysctls) -> Option<PortRange> {
     sysctls.get(RANGE).and_then(|value| range(value))
 }
 
-/// Whether a port is reserved: connect() and bind(0) never choose it.
+/// Returns `true` for a reserved port: connect() and bind(0) never choose it.
 pub(crate) fn reserves(sysctls: &Sysctls, port: u16) -> bool {
     let Some(value) = sysctls.get("net.ipv4.ip_local_reserved_ports") else {
         return false;

@@ -1,8 +1,8 @@
-//! The bytes of a capture as text.
+//! Decoding of the bytes of a capture.
 
-/// Decodes a capture: UTF-8 or UTF-16, with or without a byte order mark, without colours.
+/// Decodes a capture: UTF-8 or UTF-16, with or without a byte order mark. Removes colours.
 ///
-/// Bytes that are not UTF-8 are replaced: strace prints what programs sent.
+/// Bytes that are not UTF-8 are replaced: strace prints the data that programs send.
 #[must_use]
 pub fn decode(bytes: Vec<u8>) -> String {
     let text = match (utf16(&bytes), bytes.strip_prefix(&[0xef, 0xbb, 0xbf])) {
@@ -18,7 +18,7 @@ pub fn decode(bytes: Vec<u8>) -> String {
     }
 }
 
-/// The text, if the bytes are UTF-16 with a byte order mark.
+/// Decodes UTF-16 with a byte order mark.
 fn utf16(bytes: &[u8]) -> Option<String> {
     let (big, rest) = match bytes {
         [0xfe, 0xff, rest @ ..] => (true, rest),
@@ -38,7 +38,7 @@ fn utf16(bytes: &[u8]) -> Option<String> {
     )
 }
 
-/// Takes out the sequences that colour text on a terminal: `ESC [ ... m`.
+/// Removes escape sequences for colours: `ESC [ ... m`.
 fn without_colours(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;

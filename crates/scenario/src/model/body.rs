@@ -7,24 +7,25 @@ use indexmap::IndexMap;
 use super::{ExpectBlock, Host, Network, Process, Step};
 use crate::span::Spanned;
 
-/// Everything that runs, for one point of the matrix: no `${name}` is left in it and every default is filled in.
+/// Everything that runs, for one point of the matrix: every `${name}` is substituted and every
+/// default filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
-    /// Seed of everything that is random; 1 when the file does not say.
+    /// Seed of all randomness; 1 unless the file sets it.
     pub seed: u64,
-    /// Length of TIME-WAIT; none for the kernel's own, which is 60 seconds.
+    /// Length of TIME-WAIT; `None` for the kernel's own, 60 seconds.
     pub time_wait: Option<Duration>,
     /// The network between the hosts.
     pub network: Network,
     /// The hosts by name, in the order of the file.
     pub hosts: IndexMap<String, Host>,
-    /// What runs on them.
+    /// The program that runs on them.
     pub program: Program,
-    /// What is asked of the results, on top of the snapshot.
+    /// Expectations checked in addition to the snapshot.
     pub expect: Vec<ExpectBlock>,
 }
 
-/// What runs on the hosts.
+/// The program of a scenario, in one of the two forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
     /// The declarative form: processes by name, in the order of the file.

@@ -8,12 +8,12 @@ use indexmap::IndexMap;
 use super::{Body, Check, ExpectBlock, Host, Network, Program};
 use crate::span::Spanned;
 
-/// One run of a scenario, ready for an interpreter. What it has in common with the runs on other kernels is there once.
+/// One run of a scenario, ready for an interpreter. Parts that are equal on all kernels are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// The scenario's name, such as `rhel-6.5/connect-after-bind`.
     pub scenario: String,
-    /// The path of the file as it was given, with `/` between its parts; empty for a scenario that a tool made.
+    /// The path of the file as given, with `/` as separator; empty for a generated scenario.
     pub file: String,
     /// The question that the scenario asks.
     pub about: String,
@@ -21,17 +21,17 @@ pub struct Case {
     pub kernel: String,
     /// The value of each matrix axis, in the order of the file; empty without a matrix.
     pub axes: Arc<IndexMap<String, String>>,
-    /// Seed of everything that is random.
+    /// Seed of all randomness.
     pub seed: u64,
-    /// Length of TIME-WAIT; none for the kernel's own, which is 60 seconds.
+    /// Length of TIME-WAIT; `None` for the kernel's own, 60 seconds.
     pub time_wait: Option<Duration>,
     /// The network between the hosts.
     pub network: Network,
     /// The hosts by name, in the order of the file.
     pub hosts: Arc<IndexMap<String, Host>>,
-    /// What runs on them.
+    /// The program that runs on them.
     pub program: Arc<Program>,
-    /// What is asked of the results on this kernel, in the order of the file.
+    /// Expectations that apply to this kernel, in the order of the file.
     pub expect: Vec<Spanned<Check>>,
 }
 
@@ -44,17 +44,17 @@ impl Case {
             .map_or(self.kernel.as_str(), |kernel| kernel.value.as_str())
     }
 
-    /// The hosts, to be changed for this case alone.
+    /// Mutable hosts, copied if other cases share them.
     pub fn hosts_mut(&mut self) -> &mut IndexMap<String, Host> {
         Arc::make_mut(&mut self.hosts)
     }
 
-    /// What runs, to be changed for this case alone.
+    /// The mutable program, copied if other cases share it.
     pub fn program_mut(&mut self) -> &mut Program {
         Arc::make_mut(&mut self.program)
     }
 
-    /// The running part, as a scenario holds it.
+    /// The running part as a scenario's [`Body`].
     pub fn body(&self) -> Body {
         let expect = match self.expect.as_slice() {
             [] => Vec::new(),

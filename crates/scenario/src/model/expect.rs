@@ -1,4 +1,4 @@
-//! What is asked of the results, on top of the snapshot.
+//! Expectations, checked in addition to the snapshot.
 
 use indexmap::IndexMap;
 
@@ -6,10 +6,10 @@ use super::KernelSelector;
 use crate::span::Spanned;
 use crate::value::{Answer, Op};
 
-/// Checks that hold on some kernels, or on all.
+/// Checks that apply to some kernels, or to all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectBlock {
-    /// The kernels; none for all kernels of the scenario.
+    /// The kernels; `None` for all kernels of the scenario.
     pub kernel: Option<KernelSelector>,
     /// The checks, in the order of the file.
     pub checks: Vec<Spanned<Check>>,
@@ -18,30 +18,33 @@ pub struct ExpectBlock {
 /// One check: `binders.connect: { ok: 4 }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// The process whose attempts are meant, all instances together.
+    /// The process whose attempts are checked, all instances together.
     pub process: String,
     /// The socket call.
     pub op: Op,
-    /// What its results must be.
+    /// The expected results.
     pub expected: Expected,
 }
 
-/// What the results of one process and call must be.
+/// The expected results of one process and call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Each result is one of these, and there is at least one attempt: `plain.connect: EADDRNOTAVAIL`.
+    /// Each result is one of these, and there is at least one attempt: `plain.connect:
+    /// EADDRNOTAVAIL`.
     Each(Vec<Answer>),
-    /// Exactly these results, this often, and no others: `plain.connect: { ok: 3, EADDRNOTAVAIL: 1 }`.
+    /// Exactly these results with these counts, and no others: `plain.connect: { ok: 3,
+    /// EADDRNOTAVAIL: 1 }`.
     Counts(IndexMap<Answer, u32>),
 }
 
 impl Check {
-    /// Says what is wrong with the results of the attempts that the check is about; nothing when all is as expected.
+    /// Returns a message if the results of the checked attempts differ from the expectation.
     ///
-    /// `results` are the words of the outcome: `ok` or errno names.
+    /// `results` are the names in the outcome: `ok` or errno names.
     pub fn failure<'a>(&self, results: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let mut seen: IndexMap<&str, u32> = IndexMap::new();
-        // Thousands of the same answer mostly follow each other.
+        // Equal results tend to follow each other by the thousand, so runs are counted before the
+        // map is updated.
         let mut last: Option<(&str, u32)> = None;
         for result in results {
             last = Some(match last {

@@ -1,9 +1,9 @@
-//! What a scenario says, typed and resolved.
+//! The typed and resolved contents of a scenario.
 //!
-//! These types serve three readers: an interpreter that runs a [`Case`], a tool that changes one and writes it back,
-//! and the JSON Schema, which is derived from them so that the documentation of a field stands in one place. Where
-//! the written form is wider than the type (one value or a list, a word for a struct), the field names its written
-//! form for the schema.
+//! These types have three consumers: an interpreter that runs a [`Case`], a tool that changes one
+//! and writes it back, and the JSON Schema, which is derived from them so that the documentation of
+//! a field is written once. Where the written form is wider than the type (one value or a list, a
+//! word for a struct), the field names its written form for the schema.
 
 mod body;
 mod case;

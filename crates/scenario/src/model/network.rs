@@ -1,56 +1,56 @@
-//! The network between the hosts and what happens to it.
+//! The network between the hosts, and its faults.
 
 use std::time::Duration;
 
 use crate::value::{Latency, Loss};
 
-/// The network between the hosts. Engines without a network say that they leave it out.
+/// The network between the hosts. Engines without a network report that they ignore it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Network {
-    /// How long a packet is under way; none for the engine's own.
+    /// The one-way delay of a packet; `None` for the engine's default.
     pub latency: Option<Latency>,
-    /// The share of packets that is lost.
+    /// The fraction of packets that is lost.
     pub loss: Loss,
-    /// What happens to the network and the hosts, sorted by time; equal times keep the order of the file.
+    /// Faults of the network and the hosts, sorted by time; equal times keep the order of the file.
     pub faults: Vec<Fault>,
 }
 
 impl Network {
-    /// Whether packets take no time, none is lost and nothing happens.
+    /// `true` if packets take no time, none is lost and there is no fault.
     pub fn is_ideal(&self) -> bool {
         let instant = self.latency.is_none_or(|latency| latency.max.is_zero());
         instant && self.loss.per_million == 0 && self.faults.is_empty()
     }
 }
 
-/// Something that happens at a point in time.
+/// A fault at a point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// When, counted from the start of the run.
+    /// The time, counted from the start of the run.
     pub at: Duration,
-    /// What.
+    /// The event.
     pub kind: FaultKind,
 }
 
-/// What happens. Pairs of hosts are meant in both directions.
+/// The kind of a fault. Pairs of hosts are affected in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// Packets between two hosts are dropped from now on.
+    /// Drops packets between two hosts from now on.
     Partition(String, String),
-    /// Packets between two hosts are delivered again after a partition.
+    /// Delivers packets between two hosts again after a partition.
     Repair(String, String),
-    /// Packets between two hosts are kept back from now on.
+    /// Holds packets between two hosts back from now on.
     Hold(String, String),
-    /// Packets that were kept back are delivered, and later ones as well.
+    /// Delivers the packets that were held back, and later ones.
     Release(String, String),
-    /// A host stops; its sockets are gone without a packet.
+    /// Stops a host; its sockets disappear without a packet.
     Crash(String),
-    /// A host stops and starts again; its processes begin anew.
+    /// Stops and restarts a host; its processes start again.
     Bounce(String),
 }
 
 impl FaultKind {
-    /// The word of the fault, as in a scenario.
+    /// The name of the fault in a scenario.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Partition(..) => "partition",
@@ -62,7 +62,7 @@ impl FaultKind {
         }
     }
 
-    /// The hosts that it happens to: one or two.
+    /// The hosts that it affects: one or two.
     pub fn hosts(&self) -> Vec<&str> {
         match self {
             Self::Partition(a, b) | Self::Repair(a, b) | Self::Hold(a, b) | Self::Release(a, b) => {

@@ -1,5 +1,3 @@
-//! Processes of the declarative form.
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,58 +9,63 @@ use crate::value::{Close, Hold};
 
 /// A program on a host that makes socket calls.
 ///
-/// Each of its `count` instances opens its listeners, then makes its connections one after the other: `socket`, the
-/// options, `bind` if there is one, `connect`. A connection that fails is not tried again.
+/// Each of its `count` instances opens its listeners, then makes its connections one after the
+/// other: `socket`, the options, `bind` if configured, `connect`. A failed connection is not
+/// retried.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Process {
-    /// The host. It may be left out when there is only one.
+    /// The host; optional if there is only one.
     #[schemars(with = "Option<String>")]
     pub on: String,
-    /// How many instances there are; 1 if left out. They make their calls in turn: first the first connection of each.
+    /// Number of instances [default: 1]. They take turns: first the first connection of each.
     #[schemars(with = "Option<written::Count>")]
     pub count: u32,
-    /// The user id of the instances; 0 if left out.
+    /// The user id of the instances [default: 0].
     #[schemars(with = "Option<u32>")]
     pub uid: u32,
-    /// When the process starts, counted from the start of the run; at once if left out. Excludes `after`.
+    /// Start time, counted from the start of the run [default: 0s]. Excludes `after`.
     #[schemars(with = "Option<written::Duration>")]
     pub start: Duration,
-    /// Processes that have made all their attempts before this one starts: one name or a list.
+    /// Processes that must have made all their attempts before this one starts: one name or a list.
     #[schemars(with = "Option<written::OneOrMany<String>>")]
     pub after: Vec<String>,
-    /// Where each connection binds before it connects: `none` (also if left out), ADDR:PORT, or a list of ADDR:PORT
-    /// taken in turn. Port 0 lets the kernel choose; `0.0.0.0` and `[::]` are the wildcards.
+    /// Local address to bind before each connect: `none` (the default), ADDR:PORT, or a list of
+    /// ADDR:PORT used in turn. Port 0 lets the kernel choose; `0.0.0.0` and `[::]` are the
+    /// wildcards.
     #[schemars(with = "Option<written::Bind>")]
     pub bind: Vec<SocketAddr>,
     /// Socket options, set on every connection and listener before `bind`.
     #[schemars(with = "Option<Options>")]
     pub options: Options,
-    /// Where to connect to: ADDR:PORT, or a list taken in turn. Without it the process only binds or listens.
+    /// Destination: ADDR:PORT, or a list used in turn. Without it the process only binds or
+    /// listens.
     #[schemars(with = "Option<written::OneOrMany<written::Endpoint>>")]
     pub connect: Vec<SocketAddr>,
-    /// How many connections each instance makes; 1 if left out.
+    /// Number of connections that each instance makes [default: 1].
     #[schemars(with = "Option<written::Count>")]
     pub connections: u32,
-    /// The time between two connections of one instance; none if left out.
+    /// The time between two connections of one instance [default: 0s].
     #[schemars(with = "Option<written::Duration>")]
     pub every: Duration,
-    /// How long each connection is held: a duration, or `forever`, which is also meant if left out.
+    /// The time for which each connection is held: a duration, or `forever` (the default).
     #[schemars(with = "Option<written::Hold>")]
     pub hold: Hold,
-    /// Who closes a connection that has been held: `client` (also if left out), `server`, `both` or `reset`.
+    /// The end that closes a connection after `hold`: `client` (the default), `server`, `both` or
+    /// `reset`.
     #[schemars(with = "Option<written::Close>")]
     pub close: Close,
-    /// How often each instance does all of this, each time after its last connection was closed; 1 if left out.
+    /// Number of times that each instance does all of this, each time after its last connection was
+    /// closed [default: 1].
     #[schemars(with = "Option<written::Count>")]
     pub repeat: u32,
-    /// Where the process listens: ADDR:PORT or a list.
+    /// Addresses to listen on: ADDR:PORT or a list.
     #[schemars(with = "Option<written::OneOrMany<written::SocketAddr>>")]
     pub listen: Vec<SocketAddr>,
 }
 
 impl Process {
-    /// A process on a host that does nothing yet, with the defaults of the format.
+    /// Makes a process without socket calls, with the defaults of the format.
     pub fn new(on: impl Into<String>) -> Self {
         Self {
             on: on.into(),
@@ -82,13 +85,15 @@ impl Process {
         }
     }
 
-    /// Where a connection binds, if it does. Instances and connections are counted from 0, and a list is taken in
-    /// turn over all of them: the first instance makes connections 0 to `connections - 1`, and so on.
+    /// The local address that a connection binds, if it does. Instances and connections are counted
+    /// from 0, and a list is used in turn over all of them: the first instance makes connections 0
+    /// to `connections - 1`, and so on.
     pub fn bind_of(&self, instance: u32, connection: u32) -> Option<SocketAddr> {
         self.in_turn(&self.bind, instance, connection)
     }
 
-    /// Where a connection goes, if the process connects; taken in turn like [`bind_of`](Self::bind_of).
+    /// The destination of a connection, if the process connects; used in turn like
+    /// [`bind_of`](Self::bind_of).
     pub fn connect_of(&self, instance: u32, connection: u32) -> Option<SocketAddr> {
         self.in_turn(&self.connect, instance, connection)
     }
@@ -102,7 +107,7 @@ impl Process {
         list.get(usize::try_from(index).ok()?).copied()
     }
 
-    /// Connections that all instances make together, over all repeats.
+    /// The number of connections of all instances, over all repeats.
     pub fn total_connections(&self) -> u64 {
         u64::from(self.count)
             .saturating_mul(u64::from(self.connections))

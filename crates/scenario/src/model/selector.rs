@@ -1,10 +1,10 @@
-//! Which kernels are meant, as written: names are looked up later, because this crate knows none.
+//! Kernel selectors as written. [`KernelNames`](crate::KernelNames) looks the names up.
 
 use std::fmt;
 
 use crate::span::Spanned;
 
-/// The kernels that a scenario, or a block of `expect`, is about: the union of its patterns.
+/// The kernels of a scenario, or of a block of `expect`: the union of its patterns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSelector {
     /// The patterns in the order of the file; never empty after parsing.
@@ -14,12 +14,12 @@ pub struct KernelSelector {
 /// One pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KernelPattern {
-    /// `all`: every kernel there is.
+    /// `all`: every known kernel.
     All,
     /// One name.
     One(String),
-    /// `A..B`, both included, over the names of the same family (`linux`, `rhel`, `debian`, ...). An end that is
-    /// left out is the first or the last of the family.
+    /// `A..B`, both included, over the names of the same family (`linux`, `rhel`, `debian`, ...).
+    /// An omitted end is the first or the last of the family.
     Range {
         /// The first kernel.
         from: Option<String>,
@@ -29,7 +29,7 @@ pub enum KernelPattern {
 }
 
 impl KernelSelector {
-    /// The kernels of these patterns, written as in a scenario.
+    /// Parses the patterns of a selector.
     pub fn of<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
         let patterns = patterns
             .into_iter()
@@ -39,14 +39,14 @@ impl KernelSelector {
         }
     }
 
-    /// Every kernel.
+    /// Selects every kernel.
     pub fn all() -> Self {
         Self::of(["all"])
     }
 }
 
 impl KernelPattern {
-    /// Reads a pattern. Whether its names exist is found out when they are looked up.
+    /// Parses a pattern. Its names are not checked.
     pub fn read(text: &str) -> Self {
         let end = |name: &str| (!name.is_empty()).then(|| name.to_owned());
         match text.split_once("..") {

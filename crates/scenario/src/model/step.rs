@@ -6,19 +6,19 @@ use schemars::JsonSchema;
 
 use super::{Options, Sysctls};
 use crate::schema::written;
-use crate::value::{Address, Answer, Family, How, Op, PortRange};
+use crate::value::{Address, Answer, Family, Op, PortRange, Shutdown};
 
-/// One step. In YAML its first word says what it is: `{ bind: a, at: "127.0.0.2:0" }`.
+/// One step. In YAML its first key names the call: `{ bind: a, at: "127.0.0.2:0" }`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged)]
 pub enum Step {
-    /// Makes a socket.
+    /// Creates a socket.
     Socket(SocketStep),
     /// Sets options of a socket.
     Set(SetStep),
     /// Binds a socket.
     Bind(BindStep),
-    /// Makes a listener of a socket.
+    /// Makes a socket a listener.
     Listen(ListenStep),
     /// Connects a socket.
     Connect(ConnectStep),
@@ -30,7 +30,7 @@ pub enum Step {
     /// Receives bytes.
     #[schemars(with = "written::RecvStep")]
     Recv(TransferStep),
-    /// Ends one or both halves of a connection.
+    /// Shuts down one or both directions of a connection.
     Shutdown(ShutdownStep),
     /// Dissolves a connection: `connect` to an address of family `AF_UNSPEC`.
     #[schemars(with = "written::DisconnectStep")]
@@ -38,10 +38,10 @@ pub enum Step {
     /// Closes a socket.
     #[schemars(with = "written::CloseStep")]
     Close(OnSocketStep),
-    /// Asks for the local address of a socket.
+    /// Reads the local address of a socket.
     #[schemars(with = "written::GetsocknameStep")]
     Getsockname(NameStep),
-    /// Asks for the peer's address of a socket.
+    /// Reads the peer address of a socket.
     #[schemars(with = "written::GetpeernameStep")]
     Getpeername(NameStep),
     /// Changes sysctls of a host.
@@ -50,34 +50,35 @@ pub enum Step {
     Sleep(SleepStep),
 }
 
-/// Makes a socket.
+/// Creates a socket.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct SocketStep {
     /// The name of the new socket.
     pub socket: String,
-    /// The family: `inet` (also if left out) or `inet6`.
+    /// The address family: `inet` (the default) or `inet6`.
     #[schemars(with = "Option<written::Family>")]
     pub family: Family,
-    /// The process that the socket belongs to. If left out: the only process that the steps name, otherwise `main`.
+    /// The process that owns the socket [default: the only process that the steps name, otherwise
+    /// `main`].
     #[schemars(with = "Option<String>")]
     pub by: String,
-    /// The user id of the process, on its first use; 0 if left out.
+    /// The user id of the process, on its first use [default: 0].
     #[schemars(with = "Option<u32>")]
     pub uid: u32,
-    /// The host of the process. It may be left out when there is only one, or once the process has one.
+    /// The host of the process; optional if there is only one, or once the process has one.
     #[schemars(with = "Option<String>")]
     pub on: String,
-    /// Whether the socket is non-blocking.
+    /// Makes the socket non-blocking.
     #[schemars(with = "Option<bool>")]
     pub nonblock: bool,
-    /// Options that are set at once, as a `set` step without an attempt of its own.
+    /// Options to set immediately, like a `set` step that is not an attempt of its own.
     #[schemars(with = "Option<Options>")]
     pub options: Options,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     #[schemars(with = "Option<written::Answers>")]
     pub expect: Vec<Answer>,
-    /// The file has no such step: the socket is made because a later step uses it. It makes no attempt.
+    /// `true` if the file has no such step and a later one uses the socket. It makes no attempt.
     #[schemars(skip)]
     pub implicit: bool,
 }
@@ -90,7 +91,7 @@ pub struct SetStep {
     pub set: String,
     /// The options; at least one.
     pub options: Options,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     #[schemars(with = "Option<written::Answers>")]
     pub expect: Vec<Answer>,
 }
@@ -104,37 +105,37 @@ pub struct BindStep {
     /// The address; port 0 lets the kernel choose.
     #[schemars(with = "written::Address")]
     pub at: Address,
-    /// A name for the local port that the socket has after a success; later steps write it `$name`.
+    /// A name for the local port after a success; later steps write it `$name`.
     pub port_as: Option<String>,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     #[schemars(with = "Option<written::Answers>")]
     pub expect: Vec<Answer>,
-    /// The range that the local port must be in.
+    /// The range that must contain the local port.
     #[schemars(with = "Option<written::PortRange>")]
     pub expect_port: Option<PortRange>,
-    /// The local address that the socket must have.
+    /// The expected local address.
     #[schemars(with = "Option<written::Address>")]
     pub expect_local: Option<Address>,
 }
 
-/// Makes a listener of a socket.
+/// Makes a socket a listener.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ListenStep {
     /// The socket.
     pub listen: String,
-    /// How many connections wait to be accepted; 128 if left out.
+    /// The maximum number of connections waiting to be accepted [default: 128].
     #[schemars(with = "Option<u32>")]
     pub backlog: u32,
-    /// A name for the local port that the socket has after a success; later steps write it `$name`.
+    /// A name for the local port after a success; later steps write it `$name`.
     pub port_as: Option<String>,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     #[schemars(with = "Option<written::Answers>")]
     pub expect: Vec<Answer>,
-    /// The range that the local port must be in.
+    /// The range that must contain the local port.
     #[schemars(with = "Option<written::PortRange>")]
     pub expect_port: Option<PortRange>,
-    /// The local address that the socket must have.
+    /// The expected local address.
     #[schemars(with = "Option<written::Address>")]
     pub expect_local: Option<Address>,
 }
@@ -148,18 +149,18 @@ pub struct ConnectStep {
     /// The address to connect to.
     #[schemars(with = "written::Address")]
     pub to: Address,
-    /// A name for the local port that the socket has after a success; later steps write it `$name`.
+    /// A name for the local port after a success; later steps write it `$name`.
     pub port_as: Option<String>,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     #[schemars(with = "Option<written::Answers>")]
     pub expect: Vec<Answer>,
-    /// The range that the local port must be in.
+    /// The range that must contain the local port.
     #[schemars(with = "Option<written::PortRange>")]
     pub expect_port: Option<PortRange>,
-    /// The local address that the socket must have.
+    /// The expected local address.
     #[schemars(with = "Option<written::Address>")]
     pub expect_local: Option<Address>,
-    /// The peer's address that the socket must have.
+    /// The expected peer address.
     #[schemars(with = "Option<written::Address>")]
     pub expect_peer: Option<Address>,
 }
@@ -173,13 +174,13 @@ pub struct AcceptStep {
     /// A name for the accepted socket; without it the socket stays open and cannot be used.
     #[schemars(rename = "as")]
     pub accepted: Option<String>,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     #[schemars(with = "Option<written::Answers>")]
     pub expect: Vec<Answer>,
-    /// The local address that the accepted socket must have.
+    /// The expected local address of the accepted socket.
     #[schemars(with = "Option<written::Address>")]
     pub expect_local: Option<Address>,
-    /// The peer's address that the accepted socket must have.
+    /// The expected peer address of the accepted socket.
     #[schemars(with = "Option<written::Address>")]
     pub expect_peer: Option<Address>,
 }
@@ -189,47 +190,47 @@ pub struct AcceptStep {
 pub struct TransferStep {
     /// The socket.
     pub socket: String,
-    /// How many bytes; 1 if left out.
+    /// Number of bytes [default: 1].
     pub len: u32,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     pub expect: Vec<Answer>,
 }
 
-/// Ends one or both halves of a connection.
+/// Shuts down one or both directions of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ShutdownStep {
     /// The socket.
     pub shutdown: String,
-    /// Which half: `read`, `write` or `both`.
-    #[schemars(with = "written::How")]
-    pub how: How,
-    /// The result that is asked for, or any of a list.
+    /// The direction: `read`, `write` or `both`.
+    #[schemars(with = "written::Shutdown")]
+    pub how: Shutdown,
+    /// The expected result, or a list of alternatives.
     #[schemars(with = "Option<written::Answers>")]
     pub expect: Vec<Answer>,
 }
 
-/// A call that takes a socket and nothing else.
+/// A call whose only argument is a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnSocketStep {
     /// The socket.
     pub socket: String,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     pub expect: Vec<Answer>,
 }
 
-/// Asks for an address of a socket.
+/// Reads an address of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameStep {
     /// The socket.
     pub socket: String,
     /// A name for the port of the address; later steps write it `$name`.
     pub port_as: Option<String>,
-    /// The result that is asked for, or any of a list.
+    /// The expected result, or a list of alternatives.
     pub expect: Vec<Answer>,
-    /// The range that the port of the address must be in.
+    /// The range that must contain the port.
     pub expect_port: Option<PortRange>,
-    /// The address that must be answered: `expect_local` of `getsockname`, `expect_peer` of `getpeername`.
+    /// The expected address: `expect_local` of `getsockname`, `expect_peer` of `getpeername`.
     pub expect_address: Option<Address>,
 }
 
@@ -240,7 +241,7 @@ pub struct SysctlStep {
     /// The sysctls by name; at least one.
     #[schemars(with = "indexmap::IndexMap<String, written::Scalar>")]
     pub sysctl: Sysctls,
-    /// The host. It may be left out when there is only one.
+    /// The host; optional if there is only one.
     #[schemars(with = "Option<String>")]
     pub on: String,
 }
@@ -249,13 +250,13 @@ pub struct SysctlStep {
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct SleepStep {
-    /// How long.
+    /// The duration of the pause.
     #[schemars(with = "written::Duration")]
     pub sleep: Duration,
 }
 
 impl Step {
-    /// The socket call of the step; none for `sysctl` and `sleep`, which make no attempt.
+    /// The socket call of the step; `None` for `sysctl` and `sleep`, which make no attempt.
     pub fn op(&self) -> Option<Op> {
         Some(match self {
             Self::Socket(_) => Op::Socket,
@@ -275,7 +276,7 @@ impl Step {
         })
     }
 
-    /// The socket that the step is about.
+    /// The socket that the step names.
     pub fn socket(&self) -> Option<&str> {
         Some(match self {
             Self::Socket(step) => &step.socket,
@@ -292,7 +293,7 @@ impl Step {
         })
     }
 
-    /// The results that are asked for; empty when any will do.
+    /// The expected results; empty if any result is accepted.
     pub fn expect(&self) -> &[Answer] {
         match self {
             Self::Socket(step) => &step.expect,
@@ -320,7 +321,7 @@ impl Step {
         }
     }
 
-    /// The range that the port must be in.
+    /// The range that must contain the port.
     pub fn expect_port(&self) -> Option<PortRange> {
         match self {
             Self::Bind(step) => step.expect_port,
@@ -331,7 +332,7 @@ impl Step {
         }
     }
 
-    /// The local address that must result.
+    /// The expected local address.
     pub fn expect_local(&self) -> Option<&Address> {
         match self {
             Self::Bind(step) => step.expect_local.as_ref(),
@@ -343,7 +344,7 @@ impl Step {
         }
     }
 
-    /// The peer's address that must result.
+    /// The expected peer address.
     pub fn expect_peer(&self) -> Option<&Address> {
         match self {
             Self::Connect(step) => step.expect_peer.as_ref(),

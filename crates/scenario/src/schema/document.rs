@@ -1,4 +1,4 @@
-//! The top level of the schema, and what holds for every value in it.
+//! The top level of the schema, and rules that apply to every value.
 
 use indexmap::IndexMap;
 use schemars::transform::{RecursiveTransform, Transform};
@@ -8,69 +8,70 @@ use serde_json::{Value, json};
 use super::written::{self, Kernels, OneOrMany, Scalar};
 use crate::model::{Host, Process, Step};
 
-/// A question about local TCP ports: hosts, what runs on them, and the kernels to ask.
+/// A question about local TCP ports: hosts, the program that runs on them, and the kernels to ask.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, rename = "Scenario")]
 #[expect(dead_code, reason = "the fields are read by the schema only")]
 struct Document {
-    /// The question that the scenario asks, in a sentence.
+    /// The question that the scenario asks, in one sentence.
     about: String,
-    /// Where the question comes from: a report, a link, a kernel commit; one or a list.
+    /// The source of the question: a report, a link, a kernel commit; one or a list.
     source: Option<OneOrMany<String>>,
-    /// The kernels to run on; `all` if left out.
+    /// The kernels to run on [default: all].
     kernel: Option<Kernels>,
-    /// Seed of everything that is random; 1 if left out.
+    /// Seed of all randomness [default: 1].
     seed: Option<u64>,
-    /// Length of TIME-WAIT; the kernel's 60s if left out.
+    /// Length of TIME-WAIT [default: 60s, as in the kernel].
     time_wait: Option<written::Duration>,
-    /// Axes with their values. The scenario runs once for each combination; `${name}` stands for the value anywhere
-    /// below `seed`, `time_wait`, `network`, `hosts`, `processes`, `steps` and `expect`.
+    /// Axes with their values. The scenario runs once for each combination; `${name}` stands for
+    /// the value anywhere below `seed`, `time_wait`, `network`, `hosts`, `processes`, `steps` and
+    /// `expect`.
     matrix: Option<IndexMap<String, OneOrMany<Scalar>>>,
-    /// The network between the hosts, and what happens to it.
+    /// The network between the hosts, and its faults.
     network: Option<NetworkDocument>,
     /// The hosts by name.
     hosts: IndexMap<String, Host>,
-    /// The declarative form: processes by name. Exactly one of `processes` and `steps` is given.
+    /// The declarative form: processes by name. Give exactly one of `processes` and `steps`.
     processes: Option<IndexMap<String, Process>>,
-    /// The step form: socket calls in one total order. Exactly one of `processes` and `steps` is given.
+    /// The step form: socket calls in one total order. Give exactly one of `processes` and `steps`.
     steps: Option<Vec<Step>>,
-    /// What is asked of the results, on top of the snapshot: `process.call: RESULT` when every result is that (or one
-    /// of a list), `process.call: { RESULT: COUNT }` for exact counts. A list of such maps may limit each to some
-    /// kernels with the key `kernel`.
+    /// Expectations checked in addition to the snapshot: `process.call: RESULT` if every result is
+    /// that (or one of a list), `process.call: { RESULT: COUNT }` for exact counts. A list of such
+    /// maps may limit each to some kernels with the key `kernel`.
     expect: Option<ExpectDocument>,
 }
 
-/// The network between the hosts, and what happens to it.
+/// The network between the hosts, and its faults.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, rename = "Network")]
 #[expect(dead_code, reason = "the fields are read by the schema only")]
 struct NetworkDocument {
-    /// How long a packet is under way: a duration, or a range such as `1ms..20ms`.
+    /// The one-way delay of a packet: a duration, or a range such as `1ms..20ms`.
     latency: Option<written::Latency>,
-    /// The share of packets that is lost, such as `1%` or `0.01`.
+    /// The fraction of packets that is lost, such as `1%` or `0.01`.
     loss: Option<written::Loss>,
-    /// What happens at which time.
+    /// Faults, each with its time.
     faults: Option<Vec<FaultDocument>>,
 }
 
-/// Something that happens at a point in time. Exactly one thing besides `at`.
+/// A fault at a point in time. Give exactly one field besides `at`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, rename = "Fault")]
 #[expect(dead_code, reason = "the fields are read by the schema only")]
 struct FaultDocument {
-    /// When, counted from the start of the run.
+    /// The time, counted from the start of the run.
     at: written::Duration,
-    /// Packets between these two hosts are dropped from now on.
+    /// Drops packets between these two hosts from now on.
     partition: Option<[String; 2]>,
-    /// Packets between these two hosts are delivered again after a partition.
+    /// Delivers packets between these two hosts again after a partition.
     repair: Option<[String; 2]>,
-    /// Packets between these two hosts are kept back from now on.
+    /// Holds packets between these two hosts back from now on.
     hold: Option<[String; 2]>,
-    /// Packets between these two hosts that were kept back are delivered, and later ones as well.
+    /// Delivers the packets between these two hosts that were held back, and later ones.
     release: Option<[String; 2]>,
-    /// This host stops; its sockets are gone without a packet.
+    /// Stops this host; its sockets disappear without a packet.
     crash: Option<String>,
-    /// This host stops and starts again; its processes begin anew.
+    /// Stops and restarts this host; its processes start again.
     bounce: Option<String>,
 }
 
@@ -119,7 +120,7 @@ impl JsonSchema for ExpectDocument {
 /// A matrix axis within a word.
 const AXIS: &str = r"\$\{[A-Za-z_][A-Za-z0-9_-]*\}";
 
-/// The JSON Schema of scenario files (draft 2020-12).
+/// Generates the JSON Schema of scenario files (draft 2020-12).
 pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<Document>();
@@ -127,7 +128,7 @@ pub fn schema() -> Value {
     RecursiveTransform(allow_axes).transform(&mut schema);
     let mut schema = schema.to_value();
     allow_axis_keys(&mut schema["$defs"]);
-    // `h:` with nothing after it is a host without addresses of its own.
+    // `h:` without a value is a host without addresses.
     let host = schema["properties"]["hosts"]["additionalProperties"].take();
     schema["properties"]["hosts"]["additionalProperties"] =
         json!({ "anyOf": [host, { "type": "null" }] });
@@ -140,7 +141,7 @@ pub fn schema() -> Value {
     in_order(schema)
 }
 
-/// The schema with what it is about before what it is made of.
+/// Moves the metadata (`$schema`, `title`, `description`) to the front.
 fn in_order(mut schema: Value) -> Value {
     let mut ordered = serde_json::Map::new();
     for key in ["$schema", "title", "description"] {
@@ -161,7 +162,7 @@ pub fn schema_text() -> String {
     text
 }
 
-/// Every value but free text may also be, or hold, a matrix axis such as `${n}`.
+/// Allows every value except free text to be, or contain, a matrix axis such as `${n}`.
 fn allow_axes(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else {
         return;
@@ -184,10 +185,10 @@ fn allow_axes(schema: &mut Schema) {
     if composed || text || !(choice || holds(&["integer", "number", "boolean", "string"])) {
         return;
     }
-    // What is said about the field stays outside, where editors look for it.
+    // The description stays on the outer schema, where editors look for it.
     let description = object.shift_remove("description");
     let mut inner = Value::Object(std::mem::take(object));
-    // The marker keeps the transform, which goes on into the new parts, from wrapping them again.
+    // The marker keeps the transform, which descends into the new parts, from wrapping them again.
     inner["x-axis"] = json!(true);
     if let Some(description) = description {
         object.insert("description".into(), description);
@@ -195,7 +196,7 @@ fn allow_axes(schema: &mut Schema) {
     object.insert("anyOf".into(), json!([inner, { "$ref": "#/$defs/Axis" }]));
 }
 
-/// A field may be named by an axis, as in `options: { "${option}": true }`. Of what value it then has nothing is known.
+/// Allows a field to be named by an axis, as in `options: { "${option}": true }`, with any value.
 fn allow_axis_keys(definitions: &mut Value) {
     for (_, definition) in definitions.as_object_mut().into_iter().flatten() {
         if definition["additionalProperties"] == false {
@@ -204,8 +205,8 @@ fn allow_axis_keys(definitions: &mut Value) {
     }
 }
 
-/// Takes out what Rust's types bring along: formats such as `uint32`, which are none of JSON Schema, and `null` for a
-/// field that may be left out. A field that is there has a value.
+/// Removes artefacts of Rust's types: formats such as `uint32`, which JSON Schema does not define,
+/// and `null` for optional fields, which must have a value if present.
 fn drop_noise(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else {
         return;

@@ -1,8 +1,8 @@
-//! The JSON Schema of scenario files, for editors and for programs that write scenarios.
+//! The JSON Schema of scenario files, for editors and for programs that generate scenarios.
 //!
-//! It is derived from the types in [`model`](crate::model), so that a field's documentation is written once. The
-//! schema is a little wider than the parser: it does not know the names of hosts or kernels, nor which combinations
-//! of fields make sense.
+//! It is derived from the types in [`model`](crate::model), so that a field's documentation is
+//! written once. The schema accepts slightly more than the parser: it does not check the names of
+//! hosts and kernels, nor which combinations of fields are valid.
 
 pub(crate) mod written;
 

@@ -1,4 +1,4 @@
-//! The written form of values, for the schema: what the decoder reads, as JSON Schema.
+//! JSON Schema of the written form of values, as the decoder reads them.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::value::{self, ERRNO_NAMES, Word};
 
-/// A value that is one word with a pattern.
+/// Defines schemas of scalars with a pattern.
 macro_rules! patterns {
     ($($name:ident $word:ty, $pattern:literal;)*) => {
         $(
@@ -44,7 +44,7 @@ patterns! {
     Hold value::Hold, r"^(\d+(h|m|s|ms|us|ns)|forever)$";
 }
 
-/// A value that is one of a few words.
+/// Defines schemas of enumerations.
 macro_rules! choices {
     ($($name:ident)*) => {
         $(
@@ -68,9 +68,9 @@ macro_rules! choices {
     };
 }
 
-choices! { Family How Close Switch }
+choices! { Family Shutdown Close Switch }
 
-/// Values whose schema is written out here, each with its own name.
+/// Defines schemas with a hand-written body.
 macro_rules! schemas {
     ($($name:ident$(<$t:ident>)? ($inline:literal) |$generator:ident| $body:expr;)*) => {
         $(
@@ -160,7 +160,7 @@ impl JsonSchema for crate::model::Options {
     }
 }
 
-/// The steps whose typed form is shared by several words.
+/// Defines schemas of steps that share one Rust type.
 macro_rules! steps {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
         $(
@@ -170,7 +170,7 @@ macro_rules! steps {
             #[expect(dead_code, reason = "the fields are read by the schema only")]
             pub(crate) struct $name {
                 $($(#[$field_doc])* $field: $type,)*
-                /// The result that is asked for, or any of a list.
+                /// The expected result, or a list of alternatives.
                 #[schemars(with = "Option<Answers>")]
                 expect: (),
             }
@@ -183,14 +183,14 @@ steps! {
     SendStep {
         /// The socket.
         send: String,
-        /// How many bytes; 1 if left out.
+        /// Number of bytes [default: 1].
         len: Option<Bytes>,
     }
-    /// Receives bytes. What stays unread turns a later close into a reset.
+    /// Receives bytes. Unread bytes turn a later close into a reset.
     RecvStep {
         /// The socket.
         recv: String,
-        /// How many bytes at most; 1 if left out.
+        /// Maximum number of bytes [default: 1].
         len: Option<Bytes>,
     }
     /// Dissolves a connection: `connect` to an address of family `AF_UNSPEC`.
@@ -203,26 +203,26 @@ steps! {
         /// The socket.
         close: String,
     }
-    /// Asks for the local address of a socket.
+    /// Reads the local address of a socket.
     GetsocknameStep {
         /// The socket.
         getsockname: String,
         /// A name for the local port; later steps write it `$name`.
         port_as: Option<String>,
-        /// The range that the local port must be in.
+        /// The range that must contain the local port.
         expect_port: Option<PortRange>,
-        /// The address that must be answered.
+        /// The expected local address.
         expect_local: Option<Address>,
     }
-    /// Asks for the peer's address of a socket.
+    /// Reads the peer address of a socket.
     GetpeernameStep {
         /// The socket.
         getpeername: String,
         /// A name for the peer's port; later steps write it `$name`.
         port_as: Option<String>,
-        /// The range that the peer's port must be in.
+        /// The range that must contain the peer's port.
         expect_port: Option<PortRange>,
-        /// The address that must be answered.
+        /// The expected peer address.
         expect_peer: Option<Address>,
     }
 }

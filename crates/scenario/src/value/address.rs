@@ -4,15 +4,16 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::port::port;
-use super::{Bad, Name, Word};
+use super::{Invalid, Name, Word};
 use crate::diagnostic::quoted;
 
-/// An address in a step, whose port may be a variable that an earlier step set with `port_as`.
+/// An address in a step. Its port may be a variable that an earlier step set with `port_as`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The IP address; `0.0.0.0` and `::` are the wildcards.
     pub ip: IpAddr,
-    /// The interface of a link-local address, as a host's interfaces are numbered: 1 is `lo`, 2 is `eth0`, 0 is none.
+    /// The scope id of a link-local address, an interface number of the host: 1 is `lo`, 2 is
+    /// `eth0`, 0 is none.
     pub scope: u32,
     /// The port.
     pub port: PortRef,
@@ -28,7 +29,7 @@ pub enum PortRef {
 }
 
 impl Address {
-    /// The address with its variable looked up; none when `lookup` does not know the variable.
+    /// Resolves the variable; `None` if `lookup` does not know it.
     pub fn resolve(&self, lookup: impl FnOnce(&str) -> Option<u16>) -> Option<SocketAddr> {
         let port = match &self.port {
             PortRef::Number(port) => *port,
@@ -37,7 +38,7 @@ impl Address {
         Some(joined(self.ip, self.scope, port))
     }
 
-    /// The variable in the port's place, if there is one.
+    /// The variable in place of the port, if there is one.
     pub fn variable(&self) -> Option<&str> {
         match &self.port {
             PortRef::Number(_) => None,
@@ -78,7 +79,7 @@ impl fmt::Display for Address {
 /// The interfaces of a host, by name and number.
 const INTERFACES: &[(&str, u32)] = &[("lo", 1), ("eth0", 2)];
 
-/// An address with what was written behind `%` and behind the brackets.
+/// Joins an address with its scope id and port.
 fn joined(ip: IpAddr, scope: u32, port: u16) -> SocketAddr {
     match ip {
         IpAddr::V4(_) => SocketAddr::new(ip, port),
@@ -86,20 +87,20 @@ fn joined(ip: IpAddr, scope: u32, port: u16) -> SocketAddr {
     }
 }
 
-/// Reads an IPv6 address and the interface behind it, as in `fe80::1%eth0`.
-fn scoped(text: &str) -> Result<(IpAddr, u32), Bad> {
+/// Parses an IPv6 address with an optional interface, as in `fe80::1%eth0`.
+fn scoped(text: &str) -> Result<(IpAddr, u32), Invalid> {
     let (ip, zone) = match text.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone)),
         None => (text, None),
     };
-    let not_an_address = || Bad::message(format!("{} is not an IPv6 address", quoted(ip)));
+    let not_an_address = || Invalid::message(format!("{} is not an IPv6 address", quoted(ip)));
     let ip: Ipv6Addr = ip.parse().map_err(|_| not_an_address())?;
     let Some(zone) = zone else {
         return Ok((IpAddr::V6(ip), 0));
     };
     if !ip.is_unicast_link_local() {
         return Err(
-            Bad::message(format!("{ip} is not a link-local address")).and_help(format!(
+            Invalid::message(format!("{ip} is not a link-local address")).and_help(format!(
                 "write `[{ip}]`; only link-local addresses have an interface"
             )),
         );
@@ -108,24 +109,25 @@ fn scoped(text: &str) -> Result<(IpAddr, u32), Bad> {
     match INTERFACES.iter().find(|one| number(one)) {
         Some((_, number)) => Ok((IpAddr::V6(ip), *number)),
         None => Err(
-            Bad::message(format!("a host has no interface {}", quoted(zone)))
+            Invalid::message(format!("unknown interface {}", quoted(zone)))
                 .and_help(format!("write `[{ip}%eth0]`, or `%lo`")),
         ),
     }
 }
 
-/// Cuts `ADDR:PORT` in address, interface and port.
-fn split(text: &str) -> Result<(IpAddr, u32, &str), Bad> {
+/// Splits `ADDR:PORT` into address, scope id and port.
+fn split(text: &str) -> Result<(IpAddr, u32, &str), Invalid> {
     if let Some(rest) = text.strip_prefix('[') {
         let (ip, port) = rest
             .split_once("]:")
-            .ok_or_else(|| Bad::help("write an IPv6 address as `[::1]:80`"))?;
+            .ok_or_else(|| Invalid::help("write an IPv6 address as `[::1]:80`"))?;
         let (ip, scope) = scoped(ip)?;
         return Ok((ip, scope, port));
     }
-    // A port behind bare colons cannot be told from the last part of the address, so both are asked for anew.
+    // Without brackets, a port is indistinguishable from the last group of the address, so the
+    // error asks for both.
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(Bad::help(
+        return Err(Invalid::help(
             "put the address in brackets, then the port: `[::1]:80`",
         ));
     }
@@ -135,17 +137,17 @@ fn split(text: &str) -> Result<(IpAddr, u32, &str), Bad> {
         } else {
             "addresses are written as numbers, with a port: `192.168.0.12:0`".to_owned()
         };
-        return Err(Bad::help(help));
+        return Err(Invalid::help(help));
     };
     if ip.contains(':') {
-        return Err(Bad::help(format!(
+        return Err(Invalid::help(format!(
             "put the address in brackets: `[{ip}]:{port}`"
         )));
     }
     match ip.parse::<IpAddr>() {
         Ok(ip) => Ok((ip, 0, port)),
         Err(_) => Err(
-            Bad::message(format!("{} is not an IP address", quoted(ip))).and_help(
+            Invalid::message(format!("{} is not an IP address", quoted(ip))).and_help(
                 "addresses are written as numbers: `192.168.0.12:0`; names are not looked up",
             ),
         ),
@@ -155,27 +157,29 @@ fn split(text: &str) -> Result<(IpAddr, u32, &str), Bad> {
 impl Word for SocketAddr {
     const EXPECTED: &'static str = "ADDR:PORT such as `192.168.0.12:0` or `[::1]:80`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         let (ip, scope, number) = split(text)?;
         if number.starts_with('$') {
-            return Err(Bad::message("a `$` variable can only be used in steps")
+            return Err(Invalid::message("`$` variables are only valid in steps")
                 .and_help("for a matrix axis, write `${name}`"));
         }
         Ok(joined(ip, scope, port(number)?))
     }
 }
 
-/// ADDR:PORT that packets can be sent to or a listener can have: the port is not 0.
+/// ADDR:PORT with a port other than 0: a destination or a listener.
 pub(crate) struct Endpoint(pub(crate) SocketAddr);
 
 impl Word for Endpoint {
     const EXPECTED: &'static str = "ADDR:PORT such as `192.168.0.4:3000` or `[::1]:80`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         let address = SocketAddr::parse(text)?;
         if address.port() == 0 {
-            return Err(Bad::message("port 0 cannot be reached")
-                .and_help("give the port a number from 1 to 65535"));
+            return Err(
+                Invalid::message("`connect` and `listen` do not accept port 0")
+                    .and_help("give the port a number from 1 to 65535"),
+            );
         }
         Ok(Self(address))
     }
@@ -185,7 +189,7 @@ impl Word for Address {
     const EXPECTED: &'static str =
         "ADDR:PORT such as `127.0.0.1:5000`, `[::1]:0` or `127.0.0.1:$p`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         let (ip, scope, number) = split(text)?;
         let port = match number.strip_prefix('$') {
             Some(name) => PortRef::Variable(Name::parse(name)?.0),
@@ -195,36 +199,34 @@ impl Word for Address {
     }
 }
 
-/// An IP address alone.
+/// An IP address without a port.
 pub(crate) struct AnyAddress(pub(crate) IpAddr);
 
 impl Word for AnyAddress {
     const EXPECTED: &'static str = "an IP address such as `192.168.0.12` or `fd00::1`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         let ip: IpAddr = text.parse().map_err(|_| {
             if text.contains('/') {
-                Bad::help("leave the prefix length out")
+                Invalid::help("omit the prefix length")
             } else {
-                Bad::default()
+                Invalid::default()
             }
         })?;
         if let IpAddr::V4(native) = ip.to_canonical()
             && ip.is_ipv6()
         {
-            return Err(
-                Bad::message(format!("{ip} is an IPv4 address in the form of IPv6"))
-                    .and_help(format!("write `{native}`")),
-            );
+            return Err(Invalid::message(format!("{ip} is an IPv4-mapped address"))
+                .and_help(format!("write `{native}`")));
         }
-        // Linux gives a host any of these, but no packet comes back to it.
+        // Linux accepts any of these as a host's address, but packets to them never come back.
         let is_no_host = match ip {
             IpAddr::V4(ip) => ip.is_broadcast() || ip.octets()[0] == 0,
             IpAddr::V6(ip) => ip.is_unspecified(),
         };
         if is_no_host || ip.is_multicast() {
             return Err(
-                Bad::message(format!("{ip} cannot be the address of a host"))
+                Invalid::message(format!("{ip} is not a valid host address"))
                     .and_help("give the host an address of its own, such as `10.0.0.1`"),
             );
         }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::{Bad, Word};
+use super::{Invalid, Word};
 use crate::suggest::nearest;
 
-/// Every errno name that a scenario may expect, in the order of the alphabet.
+/// Every errno name that a scenario may expect, in alphabetical order.
 pub const ERRNO_NAMES: &[&str] = &[
     "E2BIG",
     "EACCES",
@@ -59,7 +59,7 @@ pub const ERRNO_NAMES: &[&str] = &[
     "ETOOMANYREFS",
 ];
 
-/// The result of a socket call: `ok`, or the name of an errno out of [`ERRNO_NAMES`].
+/// The result of a socket call: `ok`, or an errno name of [`ERRNO_NAMES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Answer(&'static str);
 
@@ -81,7 +81,7 @@ impl Answer {
         self.0
     }
 
-    /// Whether the call succeeded.
+    /// Returns `true` if the call succeeded.
     pub fn is_ok(self) -> bool {
         self == Self::OK
     }
@@ -96,14 +96,14 @@ impl fmt::Display for Answer {
 impl Word for Answer {
     const EXPECTED: &'static str = "`ok` or an errno name such as `EADDRNOTAVAIL`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         Self::from_name(text).ok_or_else(|| {
             if text.eq_ignore_ascii_case("EWOULDBLOCK") {
-                return Bad::help("on Linux it is `EAGAIN`");
+                return Invalid::help("Linux names it `EAGAIN`");
             }
             let names = ERRNO_NAMES.iter().copied().chain(["ok"]);
-            nearest(text, names).map_or_else(Bad::default, |name| {
-                Bad::help(format!("did you mean `{name}`?"))
+            nearest(text, names).map_or_else(Invalid::default, |name| {
+                Invalid::help(format!("did you mean `{name}`?"))
             })
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bad, Word};
+use super::{Invalid, Word};
 use crate::limits::MAX_DURATION;
 
 /// Units with their length in nanoseconds, largest first.
@@ -18,20 +18,20 @@ const UNITS: [(&str, u64); 6] = [
 impl Word for Duration {
     const EXPECTED: &'static str = "a duration such as `60s`, `250ms` or `2m`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, unit) = text.split_at(digits);
         if number.is_empty() {
-            return Err(Bad::help(
+            return Err(Invalid::help(
                 "write a whole number and a unit: h, m, s, ms, us or ns",
             ));
         }
         if unit.is_empty() {
-            return Err(Bad::message(format!("`{}` has no unit", short(text)))
+            return Err(Invalid::message(format!("`{}` has no unit", short(text)))
                 .and_help(format!("write `{}s` for seconds", short(text))));
         }
         let Some((_, unit)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(Bad::help(
+            return Err(Invalid::help(
                 "the units are h, m, s, ms, us and ns, without a space or a fraction",
             ));
         };
@@ -42,7 +42,7 @@ impl Word for Duration {
             .map(Self::from_nanos)
             .filter(|made| *made <= MAX_DURATION)
             .ok_or_else(|| {
-                Bad::message(format!("`{}` is longer than a day", short(text)))
+                Invalid::message(format!("`{}` is longer than a day", short(text)))
                     .and_help(format!("the limit is {}", format_duration(MAX_DURATION)))
             })
     }
@@ -52,11 +52,12 @@ fn short(text: &str) -> String {
     text.chars().take(24).collect()
 }
 
-/// A duration as it is written in a scenario: a whole number of the largest unit that fits, such as `60s` for a
-/// minute and `1500ms` for a second and a half.
+/// Formats a duration as a scenario writes it: a whole number of the largest unit that divides it,
+/// such as `60s` for a minute and `1500ms` for a second and a half.
 pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
-    // A minute is written `60s`, as in the kernel's own documentation; larger units start at two of them.
+    // A minute is written `60s`, as in the kernel's documentation; larger units are used from two
+    // on.
     let fits = |unit: u64, name: &str| {
         let unit = u128::from(unit);
         nanos.is_multiple_of(unit) && (nanos / unit > 1 || !matches!(name, "h" | "m"))

@@ -1,45 +1,46 @@
-//! The words of the format: one file per kind of value, each with its way from text and back.
+//! The scalar values of the format: one file for each kind of value, with its parser and formatter.
 //!
-//! Every kind says once what it expects ([`Word::EXPECTED`]); the decoder, the messages and the schema use that.
+//! Every kind defines the phrase for its expected form ([`Word::EXPECTED`]), which the decoder, the
+//! messages and the schema use.
 
 mod address;
 mod answer;
+mod choices;
 mod duration;
 mod name;
 mod numbers;
 mod op;
 mod port;
-mod words;
 
 pub use address::{Address, PortRef};
 pub use answer::{Answer, ERRNO_NAMES};
+pub(crate) use choices::Linger;
+pub use choices::{Close, Hold, Latency, Loss, Switch};
 pub use duration::format_duration;
-pub use fourtuple_syscall::{Family, Op, PortRange, Shutdown as How};
-pub(crate) use words::Linger;
-pub use words::{Close, Hold, Latency, Loss, Switch};
+pub use fourtuple_syscall::{Family, Op, PortRange, Shutdown};
 
 pub(crate) use address::{AnyAddress, Endpoint};
 pub(crate) use name::Name;
 pub(crate) use numbers::{Bytes, Count, Hz, Ordinary};
 pub(crate) use port::OptionRange;
 
-/// A value that is written as one word.
+/// A value that is written as one scalar.
 pub(crate) trait Word: Sized {
-    /// What may stand here, as it follows "expected".
+    /// The expected form, as it follows "expected" in messages.
     const EXPECTED: &'static str;
 
-    /// Reads the word.
-    fn parse(text: &str) -> Result<Self, Bad>;
+    /// Parses the scalar.
+    fn parse(text: &str) -> Result<Self, Invalid>;
 }
 
-/// Why a word is no value of its kind. Both parts may be left out; the message then names the word.
+/// A parse error. Both parts are optional; without a message, the decoder names the value.
 #[derive(Debug, Default)]
-pub(crate) struct Bad {
+pub(crate) struct Invalid {
     pub(crate) message: Option<String>,
     pub(crate) help: Option<String>,
 }
 
-impl Bad {
+impl Invalid {
     pub(crate) fn message(message: impl Into<String>) -> Self {
         Self {
             message: Some(message.into()),

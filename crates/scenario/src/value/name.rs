@@ -1,20 +1,21 @@
-//! Names that users give: hosts, processes, sockets, ports and axes.
+//! Names chosen by the user: hosts, processes, sockets, ports and axes.
 
-use super::{Bad, Word};
+use super::{Invalid, Word};
 use crate::limits::MAX_NAME_CHARS;
 
-/// A name. It has no dot, because `process.op` in `expect` takes it apart there.
+/// A name. It contains no dot, because `expect` splits `process.op` there.
 pub(crate) struct Name(pub(crate) String);
 
 impl Word for Name {
     const EXPECTED: &'static str = "a name of letters, digits, `_` and `-`, starting with a letter";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         if text.chars().count() > MAX_NAME_CHARS {
-            return Err(
-                Bad::message(format!("this name has {} characters", text.chars().count()))
-                    .and_help(format!("the limit is {MAX_NAME_CHARS} characters")),
-            );
+            return Err(Invalid::message(format!(
+                "this name has {} characters",
+                text.chars().count()
+            ))
+            .and_help(format!("the limit is {MAX_NAME_CHARS} characters")));
         }
         let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         let rest = text
@@ -23,7 +24,7 @@ impl Word for Name {
         if starts && rest {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Bad::default())
+            Err(Invalid::default())
         }
     }
 }

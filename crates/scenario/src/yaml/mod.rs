@@ -1,7 +1,7 @@
 //! YAML text to a tree with a span on every value, and back.
 //!
-//! The tree keeps the words of the file: `6.10` stays `6.10` and never becomes a number, so that what a value means
-//! is decided by the field it stands in. The parser behind it is named in [`read`] only and can be swapped there.
+//! The tree keeps scalars as written: `6.10` stays `6.10` and never becomes a number, because the
+//! field decides how a scalar is interpreted. Only [`read`] depends on the YAML parser.
 
 mod node;
 mod read;

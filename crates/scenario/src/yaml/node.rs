@@ -1,10 +1,10 @@
-//! The tree.
+//! The YAML tree.
 
 use std::sync::Arc;
 
 use crate::span::Span;
 
-/// A value and where it stands.
+/// A value with its span.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) span: Span,
@@ -13,8 +13,8 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    /// Text as written. `plain` says that it had no quotes, which is what tells `~` from `"~"`. The text is shared
-    /// because an alias may repeat it many times.
+    /// Text as written. `plain` is `true` for text without quotes, which distinguishes `~` from
+    /// `"~"`. The text is shared because aliases may repeat it many times.
     Scalar {
         text: Arc<str>,
         plain: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Key {
 }
 
 impl Node {
-    /// A value that no file holds, made by a tool. It counts as quoted, so that an empty text stays a text.
+    /// Makes a generated scalar. It counts as quoted, so that an empty text stays a text.
     pub(crate) fn text(text: impl Into<Arc<str>>) -> Self {
         Self {
             span: Span::default(),
@@ -66,7 +66,7 @@ impl Node {
         }
     }
 
-    /// What the value is, for messages.
+    /// The kind of value, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar { .. } if self.is_null() => "nothing",
@@ -81,8 +81,8 @@ impl Node {
             if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// What the tree costs: one for each value and key, more for long text. The limits on aliases and on matrices
-    /// count in this unit, so that neither many values nor long ones get through.
+    /// The memory cost of the tree: one for each value and key, more for long text. The limits on
+    /// aliases and matrices count this unit, so that they cover both many values and long ones.
     pub(crate) fn weight(&self) -> usize {
         match &self.value {
             Value::Scalar { text, .. } => text_weight(text),

@@ -11,7 +11,7 @@ use crate::limits::{MAX_ERRORS, MAX_NESTING, MAX_VALUES};
 use crate::source::SourceFile;
 use crate::span::Span;
 
-/// Reads the one document of a file. An empty file gives no node.
+/// Reads the only document of a file. Returns `None` for an empty file.
 pub(crate) fn read(source: &SourceFile) -> Result<Option<Node>, Errors> {
     let mut builder = Builder {
         source,
@@ -29,7 +29,7 @@ pub(crate) fn read(source: &SourceFile) -> Result<Option<Node>, Errors> {
     Ok(builder.root)
 }
 
-/// A list or map whose end has not been seen.
+/// A list or map that is not closed yet.
 struct Open {
     span: Span,
     anchor: usize,
@@ -44,13 +44,13 @@ enum OpenValue {
 struct Builder<'s> {
     source: &'s SourceFile,
     open: Vec<Open>,
-    /// Finished anchored nodes with their weight, by the parser's number.
+    /// Finished anchored nodes with their weight, by the parser's anchor number.
     anchors: BTreeMap<usize, (usize, Node)>,
     weight: usize,
     root: Option<Node>,
-    /// Problems after which reading goes on.
+    /// Recoverable problems.
     problems: Vec<Diagnostic>,
-    /// How many more there were past the limit.
+    /// The number of problems beyond the limit.
     left_out: usize,
 }
 
@@ -189,7 +189,7 @@ impl Builder<'_> {
                         let problem = Diagnostic::at(
                             self.source,
                             key.span,
-                            format!("{} is given twice", quoted(&key.text)),
+                            format!("duplicate key {}", quoted(&key.text)),
                             "expected each key once",
                         )
                         .with_note(format!("the first one is on line {}", first.line))
@@ -197,7 +197,7 @@ impl Builder<'_> {
                         self.problems.push(problem);
                     }
                 }
-                // Entries go on being read after a duplicate, so that all of them are reported.
+                // The value of a duplicate key is still read, so that problems in it are reported.
                 *waiting = Some(key);
             }
             OpenValue::Map(entries, waiting, _) => {
@@ -209,7 +209,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Counts what the tree costs so far. This is what stops an alias bomb, before anything is copied.
+    /// Adds to the cost of the tree so far. Stops an alias bomb before anything is copied.
     fn spend(&mut self, span: Span, weight: usize) -> Step {
         self.weight = self.weight.saturating_add(weight);
         if self.weight <= MAX_VALUES {
@@ -217,7 +217,7 @@ impl Builder<'_> {
         }
         Err(self.fail(
             span,
-            format!("the file holds more than {MAX_VALUES} values once its aliases are followed"),
+            format!("the file holds more than {MAX_VALUES} values after expanding its aliases"),
             "",
             format!("the limit is {MAX_VALUES} values; use `count` or `matrix` to repeat things"),
         ))
@@ -238,8 +238,8 @@ impl Builder<'_> {
         Box::new(Diagnostic::at(self.source, span, message, label).with_help(help))
     }
 
-    /// What the parser says is kept as it is, but an unclosed bracket is named and shown where it was opened: the
-    /// parser only notices it somewhere further down.
+    /// Converts an error of the parser. An unclosed bracket is reported where it was opened,
+    /// because the parser detects it somewhere further down.
     fn syntax_error(&self, at: usize, said: &str) -> Diagnostic {
         let unclosed = self
             .open
@@ -262,10 +262,10 @@ impl Builder<'_> {
             return Diagnostic::at(
                 self.source,
                 span,
-                format!("this {noun} is not closed"),
+                format!("unclosed {noun}"),
                 format!("expected a `{close}` that closes it"),
             )
-            .with_note(format!("noticed on line {line}: {said}"))
+            .with_note(format!("detected on line {line}: {said}"))
             .with_help(help);
         }
         let span = self.source.span(at, at);
@@ -273,14 +273,14 @@ impl Builder<'_> {
         let parts = line.split_at_checked(column);
         let second_colon = parts.is_some_and(|(a, b)| a.contains(": ") && b.starts_with(':'));
         let help = if second_colon {
-            "text with a `: ` in it needs quotes around it"
+            "text that contains `: ` needs quotes"
         } else {
-            "look at the indentation and the quotes of this line and the one before it"
+            "check the indentation and the quotes of this line and the one before it"
         };
         Diagnostic::at(
             self.source,
             span,
-            format!("this is not YAML: {said}"),
+            format!("invalid YAML: {said}"),
             "noticed here",
         )
         .with_help(help)
@@ -288,7 +288,7 @@ impl Builder<'_> {
 
     fn span(&self, span: granit_parser::Span) -> Span {
         let range = span.byte_range().unwrap_or(0..0);
-        // Block text ends with the blank lines after it; they are no part of what is shown.
+        // The span of block text includes the blank lines after it, which are not shown.
         let text = self.source.text.get(range.clone()).unwrap_or_default();
         let end = range.start + text.trim_end().len();
         self.source.span(range.start, end)

@@ -1,22 +1,22 @@
-//! A tree to YAML text, in the form a person would write.
+//! A tree to YAML text, laid out as a person would write it.
 //!
-//! Small lists and maps stand on one line in `[...]` or `{...}`; the rest is laid out in blocks. The text is not
-//! meant to keep comments or the layout of a file that was read, only its meaning.
+//! Short lists and maps are written on one line as `[...]` or `{...}`, the others in blocks.
+//! Comments and the layout of a file are not preserved.
 
 use super::node::{Node, Value};
 
-/// Widest line that a list or map on one line may make.
+/// Widest line with a flow list or map, in characters.
 const WIDTH: usize = 110;
-/// Spaces of one level.
+/// Spaces of one level of indentation.
 const STEP: usize = 2;
 
-/// The text of a document; ends with a line break.
+/// Returns the text of a document, which ends with a line break.
 pub(crate) fn write(root: &Node) -> String {
     let mut out = String::new();
     match &root.value {
         Value::Map(entries) if !entries.is_empty() => {
             for (key, value) in entries {
-                // The top level is always laid out in blocks, and so are the named things right below it.
+                // The top level and the entries right below it are always laid out in blocks.
                 entry(&mut out, 0, &scalar(&key.text), value);
             }
         }
@@ -28,7 +28,7 @@ pub(crate) fn write(root: &Node) -> String {
     out
 }
 
-/// One `key: value` at an indentation.
+/// Writes one `key: value` at an indentation.
 fn entry(out: &mut String, indent: usize, key: &str, value: &Node) {
     let pad = " ".repeat(indent);
     let line = flow(value);
@@ -60,7 +60,7 @@ fn entry(out: &mut String, indent: usize, key: &str, value: &Node) {
     }
 }
 
-/// A value on one line.
+/// Formats a value on one line.
 fn flow(node: &Node) -> String {
     match &node.value {
         Value::Scalar { text, .. } if node.is_null() => {
@@ -86,7 +86,7 @@ fn flow(node: &Node) -> String {
     }
 }
 
-/// Text without quotes where that is safe in every place, with double quotes elsewhere.
+/// Formats text without quotes where that is unambiguous, otherwise with double quotes.
 fn scalar(text: &str) -> String {
     if is_plain(text) {
         return text.to_owned();

@@ -1,23 +1,24 @@
-//! Every port as it was, by steps: before each call the range is narrowed to the one port that it must get.
+//! Every captured port, by steps: before each call the ephemeral port range is narrowed to the one
+//! port that the call must get.
 
 use std::net::SocketAddr;
 
 use indexmap::IndexMap;
 
 use super::AXIS;
-use super::state::{Choice, Life, State, listens};
+use super::state::{ChosenBy, ConnState, State, listens};
 use crate::import::notes::Notes;
 use crate::import::sysctl::RANGE;
 
-/// Adds everything below `kernel:`.
+/// Writes everything below `kernel:`.
 pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
     let open = state
         .connections
         .iter()
-        .any(|one| one.choice == Choice::Open);
+        .any(|one| one.choice == ChosenBy::Open);
     if open {
         notes.assumed(format!(
-            "whether bind() or connect() chose a port cannot be seen, so that both are tried: {AXIS} is false when every port that may have been bound was (bind(ADDR, 0) and then connect), true when none was"
+            "the capture does not show whether bind() or connect() chose a port, so both are tried: {AXIS} is false if bind(ADDR, 0) chose every such port, true if connect() did"
         ));
     }
     matrix(out, state, open);
@@ -32,7 +33,7 @@ pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
     let mut age = None;
     for n in 0..state.connections.len() {
         let now = match state.connections[n].life {
-            Life::TimeWait(age) => age,
+            ConnState::TimeWait(age) => age,
             _ => 0,
         };
         writer.pause(age.unwrap_or(now), now);
@@ -43,7 +44,8 @@ pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
     writer.questions();
 }
 
-/// One question for each point, so that no question changes the answer to another.
+/// Writes the matrix. Each question has a point of its own, so that it cannot affect the answer to
+/// another.
 fn matrix(out: &mut String, state: &State, open: bool) {
     out.push_str("matrix:\n");
     if open {
@@ -57,8 +59,8 @@ fn matrix(out: &mut String, state: &State, open: bool) {
     ));
 }
 
-/// Servers that have to close connections, so that steps make them, with the names of their sockets. One that the
-/// capture shows as a listener of the host is made as that.
+/// Servers that steps must open because they close connections, with the names of their sockets.
+/// A server that is a captured listener of the host is opened at the listener's address.
 fn opened(state: &State) -> IndexMap<SocketAddr, String> {
     let mut opened = IndexMap::new();
     for (peer, ends) in state.servers() {
@@ -144,14 +146,14 @@ impl Writer<'_> {
         let one = &self.state.connections[n];
         let (name, port) = (format!("c{}", n + 1), one.local.port());
         let family = family(one.local);
-        if one.choice == Choice::Bind {
+        if one.choice == ChosenBy::Bind {
             self.step(&format!("socket: {name}{family}, by: holder, on: host"));
             self.step(&format!("bind: {name}, at: \"{}\", expect: ok", one.local));
-            if one.life == Life::Bound {
+            if one.life == ConnState::Bound {
                 return;
             }
         } else {
-            let value = if one.choice == Choice::Open {
+            let value = if one.choice == ChosenBy::Open {
                 format!("\"${{{AXIS}}}\"")
             } else {
                 "true".to_owned()
@@ -177,9 +179,9 @@ impl Writer<'_> {
         if let Some(server) = &server {
             self.step(&format!("accept: {server}, as: f{}", n + 1));
         }
-        if one.life != Life::Held {
+        if one.life != ConnState::Held {
             self.step(&format!("close: {name}"));
-            if server.is_some() && matches!(one.life, Life::TimeWait(_)) {
+            if server.is_some() && matches!(one.life, ConnState::TimeWait(_)) {
                 self.step(&format!("close: f{}", n + 1));
             }
         }
@@ -189,7 +191,8 @@ impl Writer<'_> {
         let state = self.state;
         self.step(&format!("sysctl: {{ {RANGE}: {} }}, on: host", state.range));
         let at = SocketAddr::new(state.source(), 0);
-        // A program that does not bind is one whose bind() leaves the choice of the port to connect().
+        // For programs that do not bind, `bind_address_no_port` leaves the choice of the port to
+        // connect().
         self.step(&format!(
             "socket: new{}, by: asker, on: host, options: {{ bind_address_no_port: \"${{no_bind}}\" }}",
             family(at)

@@ -1,23 +1,24 @@
-//! Too many ports to name each: connections alike in address, destination and life are one process.
+//! Too many ports for single steps: connections with equal address, destination and state become
+//! one process.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use indexmap::IndexMap;
 
-use super::state::{Life, State};
+use super::state::{ConnState, State};
 use crate::import::notes::Notes;
 
-/// Groups that become a process.
+/// Most groups that become processes.
 const MAX_GROUPS: usize = 200;
-/// Groups of them that stand for several others.
+/// Most groups that merge several small ones.
 const FOLDED_GROUPS: usize = 20;
-/// Their peer.
+/// The peer of merged groups.
 const FOLDED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1)), 9);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     ip: IpAddr,
-    /// The destination; none for sockets that are only bound.
+    /// The destination; `None` for sockets that are only bound.
     peer: Option<SocketAddr>,
     kind: Kind,
     /// Seconds since it was closed.
@@ -43,17 +44,18 @@ impl Kind {
     }
 }
 
-/// Lengths, in seconds, by which ages of TIME-WAIT are told apart: the shortest with which the groups are few enough.
+/// Resolutions, in seconds, of the age of TIME-WAIT sockets. The finest one for which there are few
+/// enough groups is used.
 const GRAINS: [u64; 5] = [1, 5, 15, 30, 61];
 
 fn grouped(state: &State, grain: u64) -> IndexMap<Key, usize> {
     let mut groups: IndexMap<Key, usize> = IndexMap::new();
     for one in &state.connections {
         let (kind, age) = match one.life {
-            Life::TimeWait(age) => (Kind::TimeWait, age / 1000 / grain * grain),
-            Life::FinWait2 => (Kind::Closing, 0),
-            Life::Held => (Kind::Held, 0),
-            Life::Bound => (Kind::Bound, 0),
+            ConnState::TimeWait(age) => (Kind::TimeWait, age / 1000 / grain * grain),
+            ConnState::FinWait2 => (Kind::Closing, 0),
+            ConnState::Held => (Kind::Held, 0),
+            ConnState::Bound => (Kind::Bound, 0),
         };
         let key = Key {
             ip: one.local.ip(),
@@ -67,7 +69,7 @@ fn grouped(state: &State, grain: u64) -> IndexMap<Key, usize> {
     groups
 }
 
-/// Puts groups beyond the limit together: of connections to other peers only the local ports matter.
+/// Merges groups beyond the limit. Only the local ports of connections to other peers matter.
 fn fold(groups: &mut IndexMap<Key, usize>, notes: &mut Notes) {
     if groups.len() <= MAX_GROUPS {
         return;
@@ -89,11 +91,11 @@ fn fold(groups: &mut IndexMap<Key, usize>, notes: &mut Notes) {
     let moved: usize = folded.values().take(FOLDED_GROUPS).sum();
     let small: usize = folded.values().skip(FOLDED_GROUPS).sum();
     notes.assumed(format!(
-        "{moved} connections to peers with few of them go to {FOLDED} instead: of them only the local port matters"
+        "{moved} connections to peers with few connections go to {FOLDED} instead: only their local port matters"
     ));
     if small > 0 {
         notes.left_out(format!(
-            "{small} connections of small groups: a scenario has at most {MAX_GROUPS} of them"
+            "{small} connections of small groups: a scenario has at most {MAX_GROUPS} groups"
         ));
     }
     for (key, count) in folded.into_iter().take(FOLDED_GROUPS) {
@@ -101,7 +103,7 @@ fn fold(groups: &mut IndexMap<Key, usize>, notes: &mut Notes) {
     }
 }
 
-/// Adds everything below `kernel:`.
+/// Writes everything below `kernel:`.
 pub(super) fn write(out: &mut String, state: &State, no_port: bool, notes: &mut Notes) {
     let few = |grain: &u64| grouped(state, *grain).len() <= MAX_GROUPS;
     let grain = GRAINS
@@ -111,23 +113,23 @@ pub(super) fn write(out: &mut String, state: &State, no_port: bool, notes: &mut 
     let mut groups = grouped(state, grain);
     fold(&mut groups, notes);
     let reason = if no_port {
-        "there are too many connections to name the port of each"
+        "there are too many connections for one step each"
     } else {
-        "a kernel without IP_BIND_ADDRESS_NO_PORT cannot be brought to choose one certain port in connect()"
+        "without IP_BIND_ADDRESS_NO_PORT, connect() cannot be made to choose a given port"
     };
     notes.assumed(format!(
-        "{reason}, so that there are as many of each kind as captured, on ports that the kernel chooses"
+        "{reason}: each kind has as many connections as captured, on ports that the kernel chooses"
     ));
     if state.aged && groups.keys().any(|key| key.kind == Kind::TimeWait) {
         notes.assumed(format!(
-            "ages of connections in TIME-WAIT are right to {grain} {}",
+            "ages of TIME-WAIT sockets are accurate to {grain} {}",
             if grain == 1 { "second" } else { "seconds" }
         ));
     }
     let first = state.addresses.first().copied();
     if groups.keys().any(|key| Some(key.ip) == first) {
         notes.assumed(
-            "whether bind() or connect() chose a port cannot be seen, so that both are tried for the first address of the host: the axis `bind`; sockets with another address are bound to it in either case",
+            "whether bind() or connect() chose a port cannot be seen, so both are tried for the first address of the host (axis `bind`); sockets with another address are bound to it in either case",
         );
     }
     let source = SocketAddr::new(state.source(), 0);
@@ -208,7 +210,7 @@ fn processes(out: &mut String, groups: &IndexMap<Key, usize>, first: Option<IpAd
         ));
         names.push(name);
     }
-    // The program comes when the youngest of them have been made, and no earlier than the ages say.
+    // The program starts once the newest connections exist, and no earlier than their ages require.
     let young = names.iter().zip(&ordered).filter(|(_, key)| key.age == 0);
     let young: Vec<&str> = young.map(|(name, _)| name.as_str()).collect();
     let when = if young.is_empty() {
@@ -219,7 +221,7 @@ fn processes(out: &mut String, groups: &IndexMap<Key, usize>, first: Option<IpAd
     out.push_str(&format!(
         "  new: {{ on: host, {when}, bind: \"${{new_bind}}\", connect: \"${{to}}\" }}\n"
     ));
-    // A host that holds fewer sockets than were captured is another one.
+    // Checks that the host holds as many sockets as were captured.
     out.push_str("expect:\n");
     for (name, key) in names.iter().zip(ordered) {
         let call = if key.peer.is_some() {
@@ -231,7 +233,7 @@ fn processes(out: &mut String, groups: &IndexMap<Key, usize>, first: Option<IpAd
     }
 }
 
-/// Closed connections first, the oldest ahead: their ports are taken when the others come.
+/// Closed connections first, the oldest ahead: their ports are in use before the others start.
 fn sorted(groups: &IndexMap<Key, usize>) -> Vec<&Key> {
     let mut keys: Vec<&Key> = groups.keys().collect();
     keys.sort_by_key(|key| (key.kind, std::cmp::Reverse(key.age)));

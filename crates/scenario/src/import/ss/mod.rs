@@ -1,11 +1,12 @@
-//! `ss -tan`, `netstat -tan` and `/proc/net/tcp` as a scenario: the host's ports as they are, and the question whether there is one left.
+//! `ss -tan`, `netstat -tan` and `/proc/net/tcp` as a scenario: the captured ports of the host, and
+//! the question whether a new program gets one.
 //!
 //! | step | module |
 //! |---|---|
 //! | the table to rows | `table` |
 //! | rows to listeners and connections that hold a port | `state` |
-//! | every port as it was, by steps | `exact` |
-//! | too many for that: groups of connections, as processes | `groups` |
+//! | every port as captured, by steps | `exact` |
+//! | too many ports for that: groups of connections, as processes | `groups` |
 
 mod exact;
 mod groups;
@@ -19,11 +20,11 @@ use crate::model::{KernelSelector, Sysctls};
 
 use state::State;
 
-/// The matrix axis that says who chose the ports.
+/// The matrix axis for the call that chose the ports.
 const AXIS: &str = "chosen_by_connect";
 
-/// Makes a scenario of the output of `ss -tan`, of `netstat -tan` or of `/proc/net/tcp`; with timers (`-o`) it knows how
-/// old each TIME-WAIT is.
+/// Converts the output of `ss -tan`, of `netstat -tan` or of `/proc/net/tcp`. With timers (`-o`),
+/// the age of each TIME-WAIT socket is known.
 ///
 /// # Errors
 ///
@@ -42,7 +43,7 @@ pub fn ss(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
     }
     let state = State::of(&rows, sysctls, &mut notes);
     let what = format!(
-        "This host as it was captured ({}, {} with a port of their own): does a new program get a port?",
+        "Does a new program get a port on this captured host ({}, {} with a port of their own)?",
         counted(state.listeners.len(), "listener"),
         counted(state.connections.len(), "socket")
     );
@@ -63,18 +64,18 @@ fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Why a text has no socket.
+/// Explains a text without a socket.
 fn no_rows(text: &str, notes: Notes) -> ImportError {
     match kind::of(text) {
         Some((what, help)) if ![kind::SS, kind::NETSTAT, kind::PROC].contains(&what) => {
             ImportError::new(format!("this is {what}, not a table of sockets"), help)
         }
         _ => {
-            let mut message = "there is no TCP socket in this text".to_owned();
+            let mut message = "no TCP socket in this text".to_owned();
             for note in notes.finish().iter().take(3) {
                 message.push_str(&format!("\n  {note}"));
             }
-            let help = "write it with `ss -tano`, whose addresses and ports are numbers";
+            let help = "capture it with `ss -tano`, which prints addresses and ports as numbers";
             ImportError::new(message, help)
         }
     }

@@ -1,4 +1,5 @@
-//! What the rows mean together: listeners, connections that hold a port of their own, addresses.
+//! The state of the host, derived from all rows: listeners, connections that hold a port of their
+//! own, addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,16 +12,17 @@ use crate::import::sysctl::{RANGE, range_of, reserves};
 use crate::model::Sysctls;
 use crate::value::PortRange;
 
-/// The range of a kernel from 4.2 on.
+/// The default ephemeral port range of kernels since 4.2.
 const DEFAULT_RANGE: PortRange = PortRange {
     low: 32768,
     high: 60999,
 };
 /// Length of TIME-WAIT in milliseconds.
 const TIME_WAIT: u64 = 60_000;
-/// Where peers beyond the limit of a scenario are put, a network kept for benchmarks.
+/// The address prefix of peers beyond the limit of a scenario: 198.18.0.0/15, reserved for
+/// benchmarks.
 const FOLDED: [u8; 2] = [198, 18];
-/// Connections of one local endpoint to folded peers.
+/// Most connections of one local endpoint to folded peers.
 const MAX_FOLDED: usize = 250;
 
 /// A connection that holds a port of its own.
@@ -28,34 +30,34 @@ const MAX_FOLDED: usize = 250;
 pub(super) struct Connection {
     pub(super) local: SocketAddr,
     pub(super) peer: SocketAddr,
-    pub(super) life: Life,
-    pub(super) choice: Choice,
+    pub(super) life: ConnState,
+    pub(super) choice: ChosenBy,
 }
 
-/// How far a connection is.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Life {
-    /// It is in TIME-WAIT; milliseconds since that began.
+pub(super) enum ConnState {
+    /// In TIME-WAIT, with the milliseconds since it began.
     TimeWait(u64),
-    /// Closed here, not there.
+    /// Closed here, not by the peer.
     FinWait2,
     Held,
     /// Bound only.
     Bound,
 }
 
-/// Who chose its port, as far as that can be told.
+/// The call that chose its port, as far as the table shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(super) enum ChosenBy {
     /// connect(): two connections from one address share the port.
     Connect,
     /// bind() with a number: the port is not in the range, or reserved.
     Bind,
-    /// Either.
+    /// Unknown.
     Open,
 }
 
-/// The host.
+/// The captured host.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) listeners: Vec<SocketAddr>,
@@ -63,9 +65,9 @@ pub(super) struct State {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) peers: Vec<IpAddr>,
     pub(super) range: PortRange,
-    /// The sysctls besides the range.
+    /// The sysctls except the ephemeral port range.
     pub(super) sysctls: Sysctls,
-    /// Ages of TIME-WAIT are known.
+    /// `true` if ages of TIME-WAIT sockets are known.
     pub(super) aged: bool,
 }
 
@@ -73,7 +75,7 @@ impl State {
     pub(super) fn of(rows: &[Row], mut sysctls: Sysctls, notes: &mut Notes) -> Self {
         let range = range_of(&sysctls).unwrap_or_else(|| {
             notes.assumed(format!(
-                "the range of local ports is {DEFAULT_RANGE}; give `--sysctl FILE` if it is not"
+                "the ephemeral port range is {DEFAULT_RANGE}; pass `--sysctl FILE` if it differs"
             ));
             DEFAULT_RANGE
         });
@@ -95,18 +97,19 @@ impl State {
         notes.assumed(if bound {
             "other sockets have no option set"
         } else {
-            "other sockets have no option set; a port that is bound and neither listens nor is connected is not shown (Linux 6.8 shows it with `ss -B`)"
+            "other sockets have no option set; sockets that are only bound are not shown (`ss -B` shows them on Linux 6.8)"
         });
         state
     }
 
-    /// Whether an address is one of the host.
+    /// Returns `true` for an address of the host.
     pub(super) fn is_here(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || self.addresses.contains(&ip)
     }
 
     fn find_addresses(&mut self, rows: &[Row], notes: &mut Notes) {
-        // The address that most connections come from is the one that the kernel chooses.
+        // The kernel chooses the first address of the host, so the most frequent one is listed
+        // first.
         let mut uses: IndexMap<IpAddr, usize> = IndexMap::new();
         for connection in &self.connections {
             *uses.entry(connection.local.ip()).or_default() += 1;
@@ -125,7 +128,7 @@ impl State {
         if self.addresses.is_empty() {
             let ip = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
             notes.assumed(format!(
-                "the host has the address {ip}; the capture does not show which one it has"
+                "the host has the address {ip}; the capture does not show its address"
             ));
             self.addresses.push(ip);
         }
@@ -134,7 +137,7 @@ impl State {
         let (mut dropped, mut moved) = (0_usize, 0_usize);
         let mut folded: IndexMap<SocketAddr, usize> = IndexMap::new();
         for mut connection in connections {
-            if connection.life == Life::Bound {
+            if connection.life == ConnState::Bound {
                 self.connections.push(connection);
                 continue;
             }
@@ -166,7 +169,7 @@ impl State {
         if moved > 0 {
             let [a, b] = FOLDED;
             notes.assumed(format!(
-                "{moved} connections to peers beyond the first {} go to {a}.{b}.0.0/24: of them only the local port matters",
+                "{moved} connections to peers beyond the first {} go to {a}.{b}.0.0/24: only their local port matters",
                 peers.len()
             ));
             peers.extend(
@@ -195,17 +198,17 @@ impl State {
             .all(|row| row.state != table::State::TimeWait || row.left.is_some());
         if !self.aged {
             notes.assumed(
-                "connections in TIME-WAIT have just been closed; `ss -tano` would show since when",
+                "connections in TIME-WAIT were closed just now; `ss -tano` shows their age",
             );
         }
     }
 
-    /// Steps that [`exact`](super::exact) needs.
+    /// The number of steps that [`exact`](super::exact) needs.
     pub(super) fn steps(&self) -> usize {
         let of = |connection: &Connection| match connection.life {
-            Life::Bound => 2,
-            Life::Held => 5,
-            Life::TimeWait(_) | Life::FinWait2 => 8,
+            ConnState::Bound => 2,
+            ConnState::Held => 5,
+            ConnState::TimeWait(_) | ConnState::FinWait2 => 8,
         };
         self.connections
             .iter()
@@ -214,11 +217,12 @@ impl State {
             .saturating_add(3 * self.servers().len() + 16)
     }
 
-    /// Endpoints that connections go to and that are no listener of the host; whether one of their connections ends.
+    /// Destinations that are not listeners of the host. The value is `true` if one of their
+    /// connections ends.
     pub(super) fn servers(&self) -> IndexMap<SocketAddr, bool> {
         let mut servers = IndexMap::new();
         for connection in self.connected() {
-            let ends = matches!(connection.life, Life::TimeWait(_));
+            let ends = matches!(connection.life, ConnState::TimeWait(_));
             if ends || !listens(&self.listeners, connection.peer) {
                 *servers.entry(connection.peer).or_default() |= ends;
             }
@@ -228,11 +232,12 @@ impl State {
 
     /// The connections, without sockets that are only bound.
     pub(super) fn connected(&self) -> impl Iterator<Item = &Connection> {
-        let connected = |one: &&Connection| one.life != Life::Bound;
+        let connected = |one: &&Connection| one.life != ConnState::Bound;
         self.connections.iter().filter(connected)
     }
 
-    /// The destinations that a new program is asked about: the one that most connections go to, and a new one.
+    /// The destinations that a new program is asked about: the most frequent one, and an unused
+    /// one.
     pub(super) fn destinations(&self) -> Vec<SocketAddr> {
         let mut uses: IndexMap<SocketAddr, usize> = IndexMap::new();
         for connection in self.connected() {
@@ -257,7 +262,7 @@ impl State {
         self.source().is_ipv6()
     }
 
-    /// An endpoint that nobody is connected to, of a network that is kept for documentation.
+    /// An endpoint without connections, in a network reserved for documentation.
     pub(super) fn new_destination(&self) -> SocketAddr {
         let taken: IndexSet<IpAddr> = self
             .connections
@@ -278,7 +283,7 @@ impl State {
         SocketAddr::new(free.unwrap_or_else(|| candidate(1)), 443)
     }
 
-    /// The sysctls, with a range in front, as they stand in a scenario.
+    /// The sysctls with the ephemeral port range in front, as written in a scenario.
     pub(super) fn sysctl_text(&self) -> String {
         let mut text = format!("{{ {RANGE}: {}", self.range);
         for (name, value) in &self.sysctls {
@@ -289,7 +294,7 @@ impl State {
     }
 }
 
-/// Whether a connection to an endpoint reaches one of some listeners.
+/// Returns `true` if a connection to an endpoint reaches one of some listeners.
 pub(super) fn listens(listeners: &[SocketAddr], to: SocketAddr) -> bool {
     listeners.iter().any(|at| {
         let wildcard = at.ip().is_unspecified() && (at.is_ipv6() || to.is_ipv4());
@@ -297,15 +302,15 @@ pub(super) fn listens(listeners: &[SocketAddr], to: SocketAddr) -> bool {
     })
 }
 
-/// Listeners, each port as few times as it takes: several sockets of one group count as one, and so does one that
-/// another would overlap, because a scenario's listeners do not share.
+/// The listeners of the host. Several sockets of one reuseport group, and listeners that overlap
+/// another one, count as one, because a scenario's listeners do not share ports.
 fn listeners(rows: &[Row], notes: &mut Notes) -> Vec<SocketAddr> {
     let mut all: Vec<SocketAddr> = Vec::new();
     let mut listening: Vec<&Row> = rows
         .iter()
         .filter(|row| row.state == table::State::Listen)
         .collect();
-    // Wildcards first: they are what a connection reaches in the end.
+    // Wildcards first: they accept connections to every address.
     listening.sort_by_key(|row| {
         (
             row.local.port(),
@@ -320,7 +325,10 @@ fn listeners(rows: &[Row], notes: &mut Notes) -> Vec<SocketAddr> {
             at.port() == row.local.port() && (at.ip() == row.local.ip() || wild)
         });
         if overlaps {
-            notes.count("listeners on a port of which another one is there already (SO_REUSEPORT or IPV6_V6ONLY)", row.line);
+            notes.count(
+                "further listeners on the same port (SO_REUSEPORT or IPV6_V6ONLY)",
+                row.line,
+            );
         } else if all.len() < MAX_IMPORTED_ADDRESSES {
             all.push(row.local);
         } else {
@@ -330,8 +338,8 @@ fn listeners(rows: &[Row], notes: &mut Notes) -> Vec<SocketAddr> {
     all
 }
 
-/// Local endpoints of connections that listeners accepted which the table does not show: outside the range of local
-/// ports, and with several peers or one whose port is of the range.
+/// Local endpoints of accepted connections whose listener the table does not show: outside the
+/// ephemeral port range, and with several peers or one whose port is in the range.
 fn unseen_listeners(
     rows: &[Row],
     listeners: &[SocketAddr],
@@ -374,14 +382,14 @@ fn connections(
         };
         if row.peer.is_some() && listens(listeners, row.local) {
             notes.count(
-                "connections that listeners accepted, which take no port of their own",
+                "accepted connections, which hold no port of their own",
                 row.line,
             );
             continue;
         }
         if accepted.contains(&row.local) {
             notes.count(
-                "connections on ports outside the range of local ports, taken for those of listeners that are not shown (`ss -tan` shows them)",
+                "connections on ports outside the ephemeral port range, assumed to be accepted by listeners that are not shown (`ss -tan` shows them)",
                 row.line,
             );
             continue;
@@ -392,18 +400,18 @@ fn connections(
         *owners.entry(row.local).or_default() += 1;
         let life = match row.state {
             table::State::TimeWait => {
-                Life::TimeWait(row.left.map_or(0, |left| TIME_WAIT.saturating_sub(left)))
+                ConnState::TimeWait(row.left.map_or(0, |left| TIME_WAIT.saturating_sub(left)))
             }
-            table::State::FinWait2 if row.left.is_some() => Life::FinWait2,
-            table::State::Bound => Life::Bound,
-            _ => Life::Held,
+            table::State::FinWait2 if row.left.is_some() => ConnState::FinWait2,
+            table::State::Bound => ConnState::Bound,
+            _ => ConnState::Held,
         };
         let local = row.local;
         // The option leaves the choice of the port to connect().
         let choice = if row.no_port {
-            Choice::Connect
+            ChosenBy::Connect
         } else {
-            Choice::Open
+            ChosenBy::Open
         };
         all.push(Connection {
             local,
@@ -418,27 +426,27 @@ fn connections(
             .is_some_and(|count| *count > 1);
         let chosen = choosable(connection.local.port());
         connection.choice = match (chosen, shared, connection.life) {
-            (_, _, Life::Bound) | (false, false, _) => Choice::Bind,
-            (_, true, _) => Choice::Connect,
+            (_, _, ConnState::Bound) | (false, false, _) => ChosenBy::Bind,
+            (_, true, _) => ChosenBy::Connect,
             (true, false, _) => connection.choice,
         };
     }
     if !outside.is_empty() {
         let named: Vec<String> = outside.iter().take(5).map(u16::to_string).collect();
         notes.assumed(format!(
-            "{} local {} outside the range {range} ({}{}), so that a program bound them by number, or the range is another one: give `--sysctl FILE` of the host",
+            "{} local {} outside the range {range} ({}{}), so a program bound them by number, or the range differs: pass `--sysctl FILE` of the host",
             outside.len(),
             if outside.len() == 1 { "port is" } else { "ports are" },
             named.join(", "),
             if outside.len() > named.len() { ", ..." } else { "" },
         ));
     }
-    // The oldest first, so that all of them can be of their age in the end.
+    // The oldest first, so that all of them reach their age at the end.
     all.sort_by_key(|connection| match connection.life {
-        Life::TimeWait(age) => (0, u64::MAX - age),
-        Life::FinWait2 => (1, 0),
-        Life::Held => (2, 0),
-        Life::Bound => (3, 0),
+        ConnState::TimeWait(age) => (0, u64::MAX - age),
+        ConnState::FinWait2 => (1, 0),
+        ConnState::Held => (2, 0),
+        ConnState::Bound => (3, 0),
     });
     all
 }

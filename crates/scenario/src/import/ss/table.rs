@@ -1,46 +1,46 @@
-//! The tables of sockets: `ss -tan`, with or without `-o`, `-e`, `-p`, `-i`, `-B` and `--inet-sockopt`; `netstat -tan`;
-//! `/proc/net/tcp` and `/proc/net/tcp6`.
+//! Socket tables: `ss -tan`, with or without `-o`, `-e`, `-p`, `-i`, `-B` and `--inet-sockopt`;
+//! `netstat -tan`; `/proc/net/tcp` and `/proc/net/tcp6`.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::import::notes::Notes;
 
-/// A row.
+/// A row of a socket table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) line: usize,
     pub(crate) state: State,
     pub(crate) local: SocketAddr,
-    /// The other end; none for a listener and for a socket that is only bound.
+    /// The peer; `None` for a listener and for a socket that is only bound.
     pub(crate) peer: Option<SocketAddr>,
-    /// Milliseconds that a TIME-WAIT still has, when the table has timers.
+    /// The remaining milliseconds of a TIME-WAIT socket, if the table has timers.
     pub(crate) left: Option<u64>,
-    /// Whether the socket has `IP_BIND_ADDRESS_NO_PORT`, which `--inet-sockopt` shows.
+    /// `true` if the socket has `IP_BIND_ADDRESS_NO_PORT`, which `--inet-sockopt` shows.
     pub(crate) no_port: bool,
 }
 
-/// What a state means for the port.
+/// TCP states by their effect on the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Listen,
     /// Bound, neither listening nor connected.
     Bound,
-    /// A connection that holds its port, whichever of its ends is closed.
+    /// A connection that holds its port; either end may be closed.
     Held,
     /// FIN-WAIT-2 of a socket that its program has closed.
     FinWait2,
     TimeWait,
 }
 
-/// Reads a table.
+/// Parses a table.
 pub(crate) fn rows(lines: &[(usize, &str)], notes: &mut Notes) -> Vec<Row> {
     let mut all = Vec::new();
     for (n, line) in joined(lines) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let read = match words.as_slice() {
             [] => continue,
-            // A heading, or what was typed.
+            // A heading, or the command line.
             [first, ..] if first.starts_with(['#', '$']) => continue,
             words if is_proc(words) => proc(words),
             _ if is_heading(&line) => continue,
@@ -59,7 +59,8 @@ fn is_heading(line: &str) -> bool {
     line.contains("Recv-Q") || line.contains("local_address") || line.starts_with("Active Internet")
 }
 
-/// Lines with those that continue them: what `-i` and `--inet-sockopt` print, and what a narrow terminal wraps.
+/// Joins lines with their continuations: the output of `-i` and `--inet-sockopt`, and lines wrapped
+/// by a narrow terminal.
 fn joined<'a>(lines: &[(usize, &'a str)]) -> Vec<(usize, Cow<'a, str>)> {
     let mut all: Vec<(usize, Cow<'a, str>)> = Vec::new();
     for (n, line) in lines {
@@ -67,7 +68,7 @@ fn joined<'a>(lines: &[(usize, &'a str)]) -> Vec<(usize, Cow<'a, str>)> {
         match all.last_mut() {
             Some((_, last)) if more && !is_heading(last) => {
                 let last = last.to_mut();
-                // The first of them has what matters; `-i` prints hundreds of words.
+                // The first continuation has the relevant fields; `-i` prints hundreds of words.
                 if last.len() < 4096 {
                     last.push(' ');
                     last.push_str(line);
@@ -79,7 +80,7 @@ fn joined<'a>(lines: &[(usize, &'a str)]) -> Vec<(usize, Cow<'a, str>)> {
     all
 }
 
-/// Whether a line that begins with a space begins a row all the same.
+/// Returns `true` if a line that begins with a space is a row of its own.
 fn starts_anew(line: &str) -> bool {
     let words: Vec<&str> = line.split_whitespace().take(5).collect();
     is_proc(&words) || words.first().is_some_and(|word| state(word).is_some())
@@ -93,13 +94,13 @@ enum Read {
 
 const HALF_OPEN: &str = "half-open connections (SYN-RECV), which hold no port of their own";
 
-/// A state by its name in ss and netstat; as an error, why it does not matter.
+/// Parses a state name of ss and netstat. The error is the reason for ignoring the row.
 fn state(word: &str) -> Option<Result<State, &'static str>> {
     Some(Ok(match word {
         "LISTEN" => State::Listen,
         "ESTAB" | "ESTABLISHED" | "CLOSE-WAIT" | "CLOSE_WAIT" | "FIN-WAIT-1" | "FIN_WAIT1"
         | "LAST-ACK" | "LAST_ACK" | "CLOSING" | "SYN-SENT" | "SYN_SENT" => State::Held,
-        // With a timer of its own it is no socket any more, but holds the port all the same.
+        // With a timer of its own it is an `inet_timewait_sock`, which holds the port as well.
         "FIN-WAIT-2" | "FIN_WAIT2" => State::FinWait2,
         "TIME-WAIT" | "TIME_WAIT" => State::TimeWait,
         "UNCONN" => State::Bound,
@@ -108,16 +109,16 @@ fn state(word: &str) -> Option<Result<State, &'static str>> {
     }))
 }
 
-/// A row of ss or netstat.
+/// Parses a row of ss or netstat.
 fn table(words: &[&str], line: &str, n: usize, notes: &mut Notes) -> Read {
     let words = match words.first() {
-        // Without `-t`, the first column names the protocol; netstat always has it.
+        // ss prints the protocol in the first column without `-t`; netstat always does.
         Some(&("tcp" | "tcp6")) => words.get(1..).unwrap_or_default(),
         Some(
             &("udp" | "udp6" | "u_str" | "u_dgr" | "u_seq" | "nl" | "raw" | "p_raw" | "p_dgr"
             | "icmp6" | "v_str" | "mptcp" | "sctp" | "tipc" | "xdp" | "unix" | "???"),
         ) => {
-            return Read::Skip("sockets of another kind than TCP");
+            return Read::Skip("sockets other than TCP");
         }
         _ => words,
     };
@@ -126,7 +127,8 @@ fn table(words: &[&str], line: &str, n: usize, notes: &mut Notes) -> Read {
         [state, received, sent, local, peer, rest @ ..] if number(received) && number(sent) => {
             (Some(*state), *local, *peer, rest)
         }
-        // netstat has the state behind the addresses, and a filter of ss leaves it out.
+        // netstat prints the state after the addresses, and ss omits the column when its filter
+        // names a state.
         [received, sent, local, peer, rest @ ..] if number(received) && number(sent) => {
             match rest.split_first() {
                 Some((state, rest)) if !state.contains([':', '(']) => {
@@ -148,11 +150,11 @@ fn table(words: &[&str], line: &str, n: usize, notes: &mut Notes) -> Read {
     let state = match (named, named.and_then(state)) {
         (_, Some(Ok(state))) => state,
         (_, Some(Err(what))) => return Read::Skip(what),
-        // netstat translates its states, and a filter of ss leaves them out.
+        // netstat translates its states, and ss omits them when its filter names one.
         (Some(word), None) if word.contains(':') || word == "UNKNOWN" => return Read::Odd,
         (None, None) if left.is_some() => State::TimeWait,
         (_, None) => {
-            notes.count("states that are not shown or not in English, taken for LISTEN without a peer and for ESTABLISHED with one", n);
+            notes.count("states that are not shown or not in English, assumed to be LISTEN without a peer and ESTABLISHED with one", n);
             if peer.port() == 0 {
                 State::Listen
             } else {
@@ -193,7 +195,7 @@ fn row(
     })
 }
 
-/// Whether words are a row of `/proc/net/tcp`: `0: 0100007F:0050 00000000:0000 0A`
+/// Returns `true` for a row of `/proc/net/tcp`: `0: 0100007F:0050 00000000:0000 0A`
 fn is_proc(words: &[&str]) -> bool {
     let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
     let [number, local, _, state, ..] = words else {
@@ -223,7 +225,7 @@ fn proc(words: &[&str]) -> Read {
         "07" => State::Bound,
         _ => return Read::Odd,
     };
-    // Timer 3 is the one of TIME-WAIT; it counts in hundredths of a second.
+    // Timer 3 is the TIME-WAIT timer, in hundredths of a second.
     let left = rest
         .get(1)
         .and_then(|timer| timer.strip_prefix("03:"))
@@ -232,7 +234,8 @@ fn proc(words: &[&str]) -> Read {
     row(state, local, peer, left, false)
 }
 
-/// `0100007F:0050`: words of four bytes, each in the order of the machine, which is taken for little-endian.
+/// Parses `0100007F:0050`: groups of four bytes in the byte order of the machine, assumed to be
+/// little-endian.
 fn proc_address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -252,7 +255,8 @@ fn proc_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// `192.168.0.4:3000`, `[::1]:80`, `*:80`, `127.0.0.1%lo:53`, `0.0.0.0:*`, `:::80`; mapped addresses become IPv4.
+/// Parses `192.168.0.4:3000`, `[::1]:80`, `*:80`, `127.0.0.1%lo:53`, `0.0.0.0:*`, `:::80`. Mapped
+/// addresses become IPv4.
 fn address(text: &str) -> Result<SocketAddr, Read> {
     let (ip, port) = text.rsplit_once(':').ok_or(Read::Odd)?;
     let port = match port.parse() {
@@ -277,7 +281,7 @@ fn address(text: &str) -> Result<SocketAddr, Read> {
     Ok(SocketAddr::new(ip, port))
 }
 
-/// `timer:(timewait,59sec,0)`
+/// Parses `timer:(timewait,59sec,0)`.
 fn timer(word: &str) -> Option<u64> {
     let inner = word.strip_prefix("timer:(timewait,")?;
     let mut text = inner.split([',', ')']).next()?;
@@ -292,7 +296,7 @@ fn timer(word: &str) -> Option<u64> {
     text.is_empty().then_some(millis)
 }
 
-/// `timewait (12.34/0/0)`
+/// Parses `timewait (12.34/0/0)`.
 fn netstat_timer(words: &[&str]) -> Option<u64> {
     let at = words.iter().position(|word| *word == "timewait")?;
     let seconds = words.get(at + 1)?.strip_prefix('(')?.split('/').next()?;

@@ -4,28 +4,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fourtuple_syscall::{OptId, OptValue, PortRange, Shape, ShortName, SockOpt};
 
-use super::words::{self, Kind, constant};
+use super::constants::{self, Kind, constant};
 use crate::value::Family;
 
-/// A file descriptor, which `-y` and `-yy` decorate: `3<TCP:[127.0.0.1:5000]>`.
+/// Parses a file descriptor, which `-y` and `-yy` annotate: `3<TCP:[127.0.0.1:5000]>`.
 pub(super) fn fd(text: &str) -> Option<u32> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at_checked(digits)?;
     (rest.is_empty() || rest.starts_with('<')).then(|| number.parse().ok())?
 }
 
-/// What `-y` and `-yy` print behind a descriptor.
+/// The annotation of a descriptor by `-y` and `-yy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decoration {
-    /// Nothing, or nothing that says what it is.
+    /// No annotation, or one that does not identify the file.
     None,
-    /// A TCP socket, with its local address and its peer where they are printed.
+    /// A TCP socket, with its local address and its peer if they are printed.
     Tcp(Family, Option<SocketAddr>, Option<SocketAddr>),
     /// A file, or a socket of another kind.
     Other,
 }
 
-/// Reads the decoration of a descriptor.
+/// Parses the annotation of a descriptor.
 pub(super) fn decoration(text: &str) -> Decoration {
     let inside = text
         .split_once('<')
@@ -47,7 +47,6 @@ pub(super) fn decoration(text: &str) -> Decoration {
     Decoration::Tcp(family, local, peer)
 }
 
-/// A socket address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     Inet(SocketAddr),
@@ -59,8 +58,9 @@ pub(super) enum Address {
     Other,
 }
 
-/// `{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}` in any of the writings of strace and of
-/// `perf trace`; none for `NULL` and what is not printed as an address, such as the pointer of a call that failed.
+/// Parses `{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}` in any format
+/// of strace and of `perf trace`. Returns `None` for `NULL` and for anything that is not an
+/// address, such as the pointer that strace prints for a failed call.
 pub(super) fn address(text: &str) -> Option<Address> {
     let family = ["sa_family=", "sin_family=", "sin6_family=", "family: "]
         .iter()
@@ -78,7 +78,7 @@ pub(super) fn address(text: &str) -> Option<Address> {
             if ip.is_unicast_link_local() {
                 return Some(Address::Scoped);
             }
-            // On the wire, a mapped address is an IPv4 one; the socket keeps its own family.
+            // Packets to a mapped address are IPv4; the socket keeps its own family.
             Some(Address::Inet(SocketAddr::new(IpAddr::V6(ip), port(text)?)))
         }
         "AF_UNSPEC" => Some(Address::Unspec),
@@ -86,19 +86,19 @@ pub(super) fn address(text: &str) -> Option<Address> {
     }
 }
 
-/// An IP address behind one of some marks, in quotes or bare.
+/// Parses an IP address after one of some prefixes, quoted or not.
 fn printed<T: std::str::FromStr>(text: &str, marks: &[&str]) -> Option<T> {
     let rest = marks.iter().find_map(|mark| after(text, mark))?;
-    let word = match words::string(rest) {
+    let word = match constants::string(rest) {
         Some(bytes) => String::from_utf8(bytes).ok()?,
         None => rest.split([',', '}', ' ']).next()?.to_owned(),
     };
     word.parse().ok()
 }
 
-/// A field that `-X raw` prints as bytes.
+/// Parses a field that `-X raw` prints as bytes.
 fn bytes<const N: usize>(text: &str, mark: &str) -> Option<[u8; N]> {
-    words::string(after(text, mark)?)?.try_into().ok()
+    constants::string(after(text, mark)?)?.try_into().ok()
 }
 
 fn port(text: &str) -> Option<u16> {
@@ -106,7 +106,7 @@ fn port(text: &str) -> Option<u16> {
         return rest.split(')').next()?.trim().parse().ok();
     }
     if let Some(rest) = after(text, "_port=") {
-        let bytes: [u8; 2] = words::string(rest)?.try_into().ok()?;
+        let bytes: [u8; 2] = constants::string(rest)?.try_into().ok()?;
         return Some(u16::from_be_bytes(bytes));
     }
     after(text, "port: ")?
@@ -120,26 +120,26 @@ fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     text.split_once(mark).map(|(_, rest)| rest)
 }
 
-/// The family of a socket address and the type of a socket: `SOCK_STREAM|SOCK_CLOEXEC`.
+/// Returns `true` for the type of a stream socket: `SOCK_STREAM|SOCK_CLOEXEC`.
 pub(super) fn is_stream(text: &str) -> bool {
     text.split('|').any(|part| {
-        // With `-X raw`, flags are numbers as well; none of them is 1.
+        // With `-X raw`, flags are numbers too; none of them is 1.
         constant(Kind::Type, part) == "SOCK_STREAM"
     })
 }
 
-/// Whether flags contain one by its name or its number.
+/// Returns `true` if flags contain one, by name or number.
 pub(super) fn has_flag(text: &str, name: &str, number: u64) -> bool {
-    let same = |part: &str| match words::integer(part.trim()) {
+    let same = |part: &str| match constants::integer(part.trim()) {
         Some(bits) => bits & number != 0,
         None => part.contains(name),
     };
     text.split('|').any(same)
 }
 
-/// The value in `[1]`.
+/// Parses the value in `[1]`.
 pub(super) fn number(text: &str) -> Option<i64> {
-    // Without brackets it is a pointer, whose target strace could not read.
+    // Without brackets it is a pointer whose target strace could not read.
     let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?.trim();
     match inner.strip_prefix("0x") {
         Some(hex) => i64::from_str_radix(hex, 16).ok(),
@@ -150,18 +150,18 @@ pub(super) fn number(text: &str) -> Option<i64> {
 /// A setsockopt call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Setting {
-    /// It decides about ports.
+    /// An option that affects ports.
     Option(SockOpt),
-    /// It does not, or is not known to; by its name.
+    /// Any other option, by name.
     Other(String),
-    /// It ought to decide about ports, but its value cannot be read.
+    /// An option that affects ports, with an unreadable value.
     Unclear,
 }
 
-/// The option of `setsockopt(fd, level, name, value, len)`.
+/// Parses the option of `setsockopt(fd, level, name, value, len)`.
 pub(super) fn setting(level: &str, name: &str, value: &str) -> Setting {
     let level = constant(Kind::Level, level);
-    let name = words::options_of(level).map_or(name, |kind| constant(kind, name));
+    let name = constants::options_of(level).map_or(name, |kind| constant(kind, name));
     let (level, name) = of_table(level, name);
     let Some(id) = OptId::from_c_name(level, name).filter(|id| id.info().modelled) else {
         let word = name.chars().take(40);
@@ -169,7 +169,7 @@ pub(super) fn setting(level: &str, name: &str, value: &str) -> Setting {
         return Setting::Other(word.collect());
     };
     let value = match id {
-        // Its value is a pointer to a program, which strace does not show.
+        // Its value is a pointer to a BPF program, which strace does not show.
         OptId::AttachReuseportBpf => Some(OptValue::Flag(true)),
         _ => match id.info().shape {
             Shape::Flag => number(value).map(|number| OptValue::Flag(number != 0)),
@@ -183,7 +183,7 @@ pub(super) fn setting(level: &str, name: &str, value: &str) -> Setting {
     made.map_or(Setting::Unclear, Setting::Option)
 }
 
-/// The row of the table for an option: the IPv6 spelling of an IPv4 option sets the same flag.
+/// The table row of an option: the IPv6 spelling of an IPv4 option sets the same flag.
 fn of_table<'a>(level: &'a str, name: &'a str) -> (&'a str, &'a str) {
     match (level, name) {
         ("SOL_IPV6", "IPV6_FREEBIND") => ("SOL_IP", "IP_FREEBIND"),
@@ -192,7 +192,7 @@ fn of_table<'a>(level: &'a str, name: &'a str) -> (&'a str, &'a str) {
     }
 }
 
-/// `{l_onoff=1, l_linger=0}`
+/// Parses `{l_onoff=1, l_linger=0}`.
 fn linger(value: &str) -> Option<Option<u32>> {
     let field = |mark: &str| {
         let text = after(value, mark)?.split([',', '}']).next()?;
@@ -207,17 +207,18 @@ fn linger(value: &str) -> Option<Option<u32>> {
     }
 }
 
-/// `"lo"` or `"lo\0"`
+/// Parses `"lo"` or `"lo\0"`.
 fn device(value: &str) -> Option<ShortName> {
-    let bytes = words::string(value)?;
+    let bytes = constants::string(value)?;
     let name = bytes.split(|b| *b == 0).next()?;
     let fits = name.iter().all(|b| b.is_ascii_graphic() && *b != b'$');
     ShortName::new(std::str::from_utf8(name).ok()?).filter(|_| fits)
 }
 
-/// The high port in the upper half of the word, the low one in the lower.
+/// Parses `IP_LOCAL_PORT_RANGE`: the high port in the upper half of the word, the low one in the
+/// lower.
 fn slice(value: &str) -> Option<PortRange> {
-    // As int it may be printed as a negative number.
+    // As an int it may be printed as a negative number.
     let word = number(value)? as u64 & 0xffff_ffff;
     let (high, low) = (
         u16::try_from(word >> 16).ok()?,

@@ -1,4 +1,4 @@
-//! The calls of a log: halves joined, in the order in which they had their effect.
+//! The calls of a log: halves joined, in the order in which they took effect.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use super::time::Clock;
 use crate::import::notes::Notes;
 use crate::import::{MAX_CAPTURE_LINES, MAX_LINE_BYTES};
 
-/// A system call and what it returned.
+/// A system call and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call<'a> {
-    /// The line on which it had its effect.
+    /// The line on which it took effect.
     pub(super) line: usize,
     /// The line on which it returned, if the log splits it.
     pub(super) until: Option<usize>,
@@ -21,13 +21,13 @@ pub(super) struct Call<'a> {
     pub(super) program: Option<&'a str>,
     pub(super) time: Option<u64>,
     pub(super) name: &'a str,
-    /// The arguments as they are printed.
+    /// The arguments as printed.
     text: Cow<'a, str>,
-    pub(super) result: Answer,
+    pub(super) result: CallResult,
 }
 
 impl Call<'_> {
-    /// The arguments, without the names that `perf trace` gives them.
+    /// The arguments, without the names that `perf trace` adds.
     pub(super) fn args(&self) -> Vec<String> {
         let mut args = split(&self.text);
         for arg in &mut args {
@@ -41,56 +41,57 @@ impl Call<'_> {
     }
 }
 
-/// What a call returned.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// A number, not negative.
+pub(super) enum CallResult {
+    /// A non-negative number.
     Value(u64),
     /// An errno by its name.
     Errno(String),
     /// `?`: it did not return.
     Unknown,
-    /// `? ERESTARTSYS`: a signal interrupted it, and it goes on.
+    /// `? ERESTARTSYS`: interrupted by a signal, and restarted.
     Interrupted,
-    /// An answer that strace made up (`-e inject`): the call was not made.
+    /// A result injected by strace (`-e inject`): the call was not made.
     Injected,
 }
 
-/// Something that happened.
+/// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Happening<'a> {
+pub(super) enum LogEntry<'a> {
     Call(Call<'a>),
-    /// A task ended.
+    /// The end of a task.
     Exit(u32),
 }
 
-/// Calls that wait for somebody else have their effect when they return; all others when they are made.
+/// Returns `true` for calls that wait for another party. They take effect when they return; all
+/// others when they are made.
 fn waits(name: &str) -> bool {
     name.starts_with("accept") || name.starts_with("recv") || name == "read"
 }
 
-/// A call that has begun.
-struct Begun<'a> {
+/// A call that has not returned yet.
+struct PendingCall<'a> {
     line: usize,
     time: Option<u64>,
     text: &'a str,
-    /// Its place among what happened, which is kept free until it returns.
+    /// The index among the entries that is reserved for it.
     place: usize,
 }
 
-/// Reads lines into what happened.
+/// Parses lines into entries.
 struct Lines<'a, 'n> {
-    all: Vec<Option<Happening<'a>>>,
-    begun: IndexMap<u32, Begun<'a>>,
+    all: Vec<Option<LogEntry<'a>>>,
+    begun: IndexMap<u32, PendingCall<'a>>,
     clock: Clock,
     notes: &'n mut Notes,
 }
 
-/// Stamped lines that are looked at to know the style of the stamps.
+/// The number of stamped lines that are examined to detect the style of the stamps.
 const STAMPS: usize = 5_000;
 
-/// Everything that happened, in order.
-pub(super) fn calls<'a>(log: &'a str, notes: &mut Notes) -> Vec<Happening<'a>> {
+/// Parses a log into its entries, in order.
+pub(super) fn calls<'a>(log: &'a str, notes: &mut Notes) -> Vec<LogEntry<'a>> {
     let stamps = log.lines().filter_map(|text| line(text).time);
     let mut lines = Lines {
         all: Vec::new(),
@@ -127,10 +128,10 @@ impl<'a> Lines<'a, '_> {
             Body::Nothing => {}
             Body::Exit => {
                 self.begun.swap_remove(&read.pid);
-                self.all.push(Some(Happening::Exit(read.pid)));
+                self.all.push(Some(LogEntry::Exit(read.pid)));
             }
             Body::Call(text) => match call(text) {
-                Some((name, args, result)) => self.all.push(Some(Happening::Call(Call {
+                Some((name, args, result)) => self.all.push(Some(LogEntry::Call(Call {
                     line: n,
                     until: None,
                     pid: read.pid,
@@ -145,7 +146,7 @@ impl<'a> Lines<'a, '_> {
             Body::Unfinished(text) => {
                 let place = self.all.len();
                 self.all.push(None);
-                let begun = Begun {
+                let begun = PendingCall {
                     line: n,
                     time,
                     text,
@@ -166,7 +167,7 @@ impl<'a> Lines<'a, '_> {
         rest: &'a str,
     ) {
         let Some(start) = self.begun.swap_remove(&read.pid) else {
-            let what = format!("ends of {} calls whose beginning is missing", word(name));
+            let what = format!("returns of {} calls without their beginning", word(name));
             self.notes.count(what, n);
             return;
         };
@@ -176,7 +177,7 @@ impl<'a> Lines<'a, '_> {
             return;
         };
         let late = waits(name);
-        let made = Happening::Call(Call {
+        let made = LogEntry::Call(Call {
             line: if late { n } else { start.line },
             until: Some(n).filter(|_| !late),
             pid: read.pid,
@@ -193,7 +194,7 @@ impl<'a> Lines<'a, '_> {
         }
     }
 
-    fn finish(self) -> Vec<Happening<'a>> {
+    fn finish(self) -> Vec<LogEntry<'a>> {
         for (_, start) in self.begun {
             let name = name_of(start.text).unwrap_or("unknown");
             let what = format!(
@@ -202,13 +203,13 @@ impl<'a> Lines<'a, '_> {
             );
             self.notes.count(what, start.line);
         }
-        let mut all: Vec<Happening<'a>> = self.all.into_iter().flatten().collect();
+        let mut all: Vec<LogEntry<'a>> = self.all.into_iter().flatten().collect();
         let mut next = None;
-        for happening in all.iter_mut().rev() {
-            let Happening::Call(call) = happening else {
+        for entry in all.iter_mut().rev() {
+            let LogEntry::Call(call) = entry else {
                 continue;
             };
-            // Its line shows when it was made; it returned when the next line came, or before.
+            // It was made on its own line, and returned before the next line at the latest.
             if waits(call.name) && next.is_some() {
                 call.time = next;
             }
@@ -218,7 +219,7 @@ impl<'a> Lines<'a, '_> {
     }
 }
 
-/// A name out of a log as it may stand in a note.
+/// A name of the log for a note.
 fn word(name: &str) -> String {
     name.chars()
         .take(24)
@@ -232,10 +233,11 @@ fn name_of(text: &str) -> Option<&str> {
     fits.then_some(name)
 }
 
-/// `name(args) = result`
-fn call(text: &str) -> Option<(&str, &str, Answer)> {
+/// Parses `name(args) = result`.
+fn call(text: &str) -> Option<(&str, &str, CallResult)> {
     let name = name_of(text)?;
-    // The last `=` behind a closing parenthesis; an explanation such as `(Connection refused)` comes after it.
+    // The result follows the last `=` after a closing parenthesis. Explanations such as
+    // `(Connection refused)` come after it.
     let (before, result) = text
         .match_indices('=')
         .rev()
@@ -245,43 +247,43 @@ fn call(text: &str) -> Option<(&str, &str, Answer)> {
     Some((name, args, answer(result)?))
 }
 
-fn answer(text: &str) -> Option<Answer> {
+fn answer(text: &str) -> Option<CallResult> {
     let mut words = text.split_whitespace();
     let first = words.next()?;
     if text.contains("(INJECTED)") {
-        return Some(Answer::Injected);
+        return Some(CallResult::Injected);
     }
     if first == "?" {
         let restarts = words
             .next()
             .is_some_and(|name| name.starts_with("ERESTART"));
         return Some(if restarts {
-            Answer::Interrupted
+            CallResult::Interrupted
         } else {
-            Answer::Unknown
+            CallResult::Unknown
         });
     }
     if first == "-1" {
         let name = words.next()?;
-        // An old strace does not know the names of the kernel's own codes, from ERESTARTSYS on.
+        // Old versions of strace do not know the kernel's internal codes, from ERESTARTSYS on.
         if matches!(name, "512" | "513" | "514" | "516") {
-            return Some(Answer::Interrupted);
+            return Some(CallResult::Interrupted);
         }
         let fits = name.starts_with('E')
             && name
                 .bytes()
                 .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        return fits.then(|| Answer::Errno(name.to_owned()));
+        return fits.then(|| CallResult::Errno(name.to_owned()));
     }
     if let Some(hex) = first.strip_prefix("0x") {
-        return u64::from_str_radix(hex, 16).ok().map(Answer::Value);
+        return u64::from_str_radix(hex, 16).ok().map(CallResult::Value);
     }
-    // `3<TCP:[127.0.0.1:5000]>` with -y
+    // `-y` prints `3<TCP:[127.0.0.1:5000]>`.
     let digits = first.bytes().take_while(u8::is_ascii_digit).count();
-    first.get(..digits)?.parse().ok().map(Answer::Value)
+    first.get(..digits)?.parse().ok().map(CallResult::Value)
 }
 
-/// Arguments, cut at the commas that are not inside of anything.
+/// Splits arguments at the commas outside of quotes and brackets.
 fn split(text: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut part = String::new();
@@ -331,18 +333,21 @@ mod tests {
             call(r#"connect(3, {x="a) = 5"}, 16)   = -1 ECONNREFUSED (Connection refused)"#)
                 .expect("a call");
         assert_eq!((name, split(args).len()), ("connect", 3));
-        assert_eq!(result, Answer::Errno("ECONNREFUSED".to_owned()));
+        assert_eq!(result, CallResult::Errno("ECONNREFUSED".to_owned()));
         let result = |text| call(text).expect("a call").2;
-        assert_eq!(result("socket(AF_INET) = 3<TCP:[5]>"), Answer::Value(3));
+        assert_eq!(result("socket(AF_INET) = 3<TCP:[5]>"), CallResult::Value(3));
         assert_eq!(
             result("connect(3) = -1 EADDRNOTAVAIL (Nein) (INJECTED)"),
-            Answer::Injected
+            CallResult::Injected
         );
         assert_eq!(
             result("connect(3) = ? ERESTARTSYS (To be)"),
-            Answer::Interrupted
+            CallResult::Interrupted
         );
-        assert_eq!(result("connect(3) = -1 512 (Unknown)"), Answer::Interrupted);
+        assert_eq!(
+            result("connect(3) = -1 512 (Unknown)"),
+            CallResult::Interrupted
+        );
         assert_eq!(call("nonsense"), None);
     }
 
@@ -355,8 +360,8 @@ mod tests {
         let found: Vec<usize> = calls(log, &mut Notes::default())
             .into_iter()
             .map(|one| match one {
-                Happening::Call(call) => call.line,
-                Happening::Exit(_) => 0,
+                LogEntry::Call(call) => call.line,
+                LogEntry::Exit(_) => 0,
             })
             .collect();
         assert_eq!(found, [2, 3]);

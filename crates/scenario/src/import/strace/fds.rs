@@ -1,44 +1,45 @@
-//! Descriptor tables: which descriptor of which task is which socket.
+//! File descriptor tables: maps the descriptors of each task to sockets.
 //!
-//! A log with `-e trace=network,close` does not show how tasks were made. A task that comes out of nowhere is taken
-//! for a thread: it shares the descriptors of the first one. Where the log shows `clone` or `fork`, they are followed.
-//! Where descriptors contradict this, the reader learns which task is a process of its own, and starts again.
+//! A log with `-e trace=network,close` does not show how tasks were created. A task that appears
+//! without a `clone` or `fork` is treated as a thread: it shares the descriptors of the first task.
+//! If the descriptors contradict this, the reader records which task is a process of its own,
+//! and starts again.
 
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-/// What a descriptor stands for.
+/// The file behind a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fd {
-    /// A TCP socket, by its number.
+    /// A TCP socket, by its index.
     Tcp(usize),
     /// A socket of another kind.
     Other,
 }
 
-/// What a contradiction shows about a task whose beginning the log does not show.
+/// A conclusion from a contradiction, about a task whose creation the log does not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Learned {
-    /// It has descriptors of its own.
+pub(super) enum Conclusion {
+    /// The task has a descriptor table of its own.
     Process(u32),
-    /// It shares the descriptors of the first task.
+    /// The task shares the descriptor table of the first task.
     Thread(u32),
 }
 
-/// What is known of tasks whose beginning the log does not show.
+/// The conclusions about tasks whose creation the log does not show.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Knowledge {
+pub(super) struct Conclusions {
     processes: BTreeSet<u32>,
     threads: BTreeSet<u32>,
 }
 
-impl Knowledge {
-    /// Adds what was learned; false if it was known, or contradicts what was.
-    pub(super) fn learn(&mut self, learned: Learned) -> bool {
+impl Conclusions {
+    /// Adds a conclusion. Returns `false` if it is known, or contradicts an earlier one.
+    pub(super) fn learn(&mut self, learned: Conclusion) -> bool {
         match learned {
-            Learned::Process(pid) => !self.threads.contains(&pid) && self.processes.insert(pid),
-            Learned::Thread(pid) => {
+            Conclusion::Process(pid) => !self.threads.contains(&pid) && self.processes.insert(pid),
+            Conclusion::Thread(pid) => {
                 self.processes.remove(&pid);
                 self.threads.insert(pid)
             }
@@ -50,39 +51,38 @@ impl Knowledge {
     }
 }
 
-/// What became of looking a descriptor up.
+/// The result of a descriptor lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Unknown,
     Open(Fd),
-    /// A socket that another process closed: this one has it still.
+    /// A socket that another process closed: this process still has it open.
     Revived(usize),
 }
 
 #[derive(Clone, Debug, Default)]
 struct Table {
-    /// Descriptors, each with the task that opened it.
+    /// Open descriptors, each with the task that opened it.
     open: IndexMap<u32, (Fd, u32)>,
     /// Closed descriptors: the task, the socket.
     closed: IndexMap<u32, (u32, usize)>,
-    /// Tasks that use the table and have not ended.
+    /// Running tasks that use the table.
     tasks: BTreeSet<u32>,
-    /// The table of the parent, when the log does not show the fork.
+    /// The table of the parent, if the log does not show the fork.
     parent: Option<usize>,
 }
 
-/// All tables.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
     of: IndexMap<u32, usize>,
     tables: Vec<Table>,
-    /// How many descriptors each socket has, over all tables.
+    /// The number of descriptors of each socket, over all tables.
     held: IndexMap<usize, usize>,
-    known: Knowledge,
+    known: Conclusions,
 }
 
 impl Tables {
-    pub(super) fn new(known: Knowledge) -> Self {
+    pub(super) fn new(known: Conclusions) -> Self {
         Self {
             known,
             ..Self::default()
@@ -121,7 +121,7 @@ impl Tables {
         self.tables.len() - 1
     }
 
-    /// Which of two tasks came later.
+    /// The later one of two tasks.
     fn later(&self, one: u32, other: u32) -> u32 {
         let place = |pid| self.of.get_index_of(&pid);
         if place(one) > place(other) {
@@ -131,15 +131,15 @@ impl Tables {
         }
     }
 
-    /// The task that has descriptors of its own if two tasks contradict each other.
-    fn contradiction(&self, one: u32, other: u32) -> Option<Learned> {
+    /// The conclusion from a contradiction between two tasks: one of them has a table of its own.
+    fn contradiction(&self, one: u32, other: u32) -> Option<Conclusion> {
         let later = self.later(one, other);
         let open = one != other && self.known.may_be_process(later);
-        open.then_some(Learned::Process(later))
+        open.then_some(Conclusion::Process(later))
     }
 
-    /// What a descriptor stands for.
-    pub(super) fn get(&mut self, pid: u32, fd: u32) -> Result<Found, Learned> {
+    /// Looks a descriptor up.
+    pub(super) fn get(&mut self, pid: u32, fd: u32) -> Result<Found, Conclusion> {
         let place = self.place(pid);
         let table = &self.tables[place];
         if let Some((found, _)) = table.open.get(&fd) {
@@ -159,22 +159,24 @@ impl Tables {
         }
         let parent = table.parent.and_then(|parent| self.tables.get(parent));
         if parent.is_some_and(|parent| parent.open.contains_key(&fd)) {
-            return Err(Learned::Thread(pid));
+            return Err(Conclusion::Thread(pid));
         }
         Ok(Found::Unknown)
     }
 
-    /// That a descriptor cannot be what the table says it is, because of another task that opened it.
-    pub(super) fn is_wrong(&mut self, pid: u32, fd: u32) -> Option<Learned> {
+    /// Concludes that a descriptor differs from its entry in the table, because another task opened
+    /// it.
+    pub(super) fn is_wrong(&mut self, pid: u32, fd: u32) -> Option<Conclusion> {
         let place = self.place(pid);
         let (_, by) = self.tables[place].open.get(&fd).copied()?;
         self.contradiction(pid, by)
     }
 
-    /// Gives a descriptor a meaning. If it had one, that socket is returned when it has no other descriptor.
-    pub(super) fn put(&mut self, pid: u32, fd: u32, what: Fd) -> Result<Option<usize>, Learned> {
+    /// Sets the file of a descriptor. Returns the socket it referred to before, if it has no other
+    /// descriptor.
+    pub(super) fn put(&mut self, pid: u32, fd: u32, what: Fd) -> Result<Option<usize>, Conclusion> {
         let place = self.place(pid);
-        // A number that another task has open is given again: it is not open here.
+        // The kernel reused a number that another task has open: it is not open in this table.
         if let Some(learned) = self.is_wrong(pid, fd) {
             return Err(learned);
         }
@@ -196,7 +198,7 @@ impl Tables {
         (*held == 0).then_some(socket)
     }
 
-    /// Closes a descriptor; the socket if this ends it.
+    /// Closes a descriptor. Returns the socket if this was its last one.
     pub(super) fn close(&mut self, pid: u32, fd: u32) -> Option<usize> {
         let place = self.place(pid);
         let table = &mut self.tables[place];
@@ -207,7 +209,7 @@ impl Tables {
         self.dropped(Some(former))
     }
 
-    /// A new task, which the log shows: it shares the table of its parent, or has a copy.
+    /// Adds a task whose creation the log shows: it shares the table of its parent, or has a copy.
     pub(super) fn fork(&mut self, parent: u32, child: u32, shared: bool) {
         let place = self.place(parent);
         let place = if shared {
@@ -215,14 +217,14 @@ impl Tables {
             place
         } else {
             let place = self.copy(place, child);
-            // What the parent has closed by now the child never had.
+            // The child never had descriptors that the parent has closed.
             self.tables[place].closed.clear();
             place
         };
         self.of.insert(child, place);
     }
 
-    /// A task ends; the sockets that this closes.
+    /// Ends a task. Returns the sockets that this closes.
     pub(super) fn exit(&mut self, pid: u32) -> Vec<usize> {
         let Some(place) = self.of.get(&pid).copied() else {
             return Vec::new();
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn threads_share_and_processes_copy() {
-        let mut tables = Tables::new(Knowledge::default());
+        let mut tables = Tables::new(Conclusions::default());
         tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
         tables.fork(1, 2, true);
         tables.fork(1, 3, false);
@@ -256,13 +258,13 @@ mod tests {
 
     #[test]
     fn a_descriptor_that_is_used_after_another_task_closed_it_was_never_shared() {
-        let mut tables = Tables::new(Knowledge::default());
+        let mut tables = Tables::new(Conclusions::default());
         tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
         assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
         assert_eq!(tables.close(2, 3), Some(0));
-        assert_eq!(tables.get(1, 3), Err(Learned::Process(2)));
-        let mut known = Knowledge::default();
-        assert!(known.learn(Learned::Process(2)));
+        assert_eq!(tables.get(1, 3), Err(Conclusion::Process(2)));
+        let mut known = Conclusions::default();
+        assert!(known.learn(Conclusion::Process(2)));
         let mut again = Tables::new(known);
         again.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
         assert_eq!(again.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
@@ -273,8 +275,8 @@ mod tests {
 
     #[test]
     fn a_child_keeps_what_its_parent_closed_before_the_child_is_seen() {
-        let mut known = Knowledge::default();
-        known.learn(Learned::Process(2));
+        let mut known = Conclusions::default();
+        known.learn(Conclusion::Process(2));
         let mut tables = Tables::new(known);
         tables.put(1, 4, Fd::Tcp(0)).expect("no contradiction");
         assert_eq!(tables.close(1, 4), Some(0));
@@ -284,25 +286,25 @@ mod tests {
 
     #[test]
     fn a_task_that_uses_what_the_first_one_opened_later_is_a_thread() {
-        let mut known = Knowledge::default();
-        known.learn(Learned::Process(2));
+        let mut known = Conclusions::default();
+        known.learn(Conclusion::Process(2));
         let mut tables = Tables::new(known);
         tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
         assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
         tables.put(1, 4, Fd::Tcp(1)).expect("no contradiction");
-        assert_eq!(tables.get(2, 4), Err(Learned::Thread(2)));
+        assert_eq!(tables.get(2, 4), Err(Conclusion::Thread(2)));
     }
 
     #[test]
     fn a_number_that_is_given_twice_belongs_to_two_tables() {
-        let mut tables = Tables::new(Knowledge::default());
+        let mut tables = Tables::new(Conclusions::default());
         tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
-        assert_eq!(tables.put(2, 3, Fd::Tcp(1)), Err(Learned::Process(2)));
+        assert_eq!(tables.put(2, 3, Fd::Tcp(1)), Err(Conclusion::Process(2)));
     }
 
     #[test]
     fn the_end_of_the_last_task_closes_everything() {
-        let mut tables = Tables::new(Knowledge::default());
+        let mut tables = Tables::new(Conclusions::default());
         tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
         tables.fork(1, 2, true);
         assert_eq!(tables.exit(1), Vec::<usize>::new());

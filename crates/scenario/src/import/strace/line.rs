@@ -1,10 +1,10 @@
-//! One line of a log of strace or of `perf trace`.
+//! Parsing of one line of an strace log or of `perf trace`.
 
-/// A line taken apart as far as its shape goes.
+/// A line split into its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     pub(super) pid: u32,
-    /// The name of the program, as `-Y` and `perf trace` print it.
+    /// The name of the program, as printed by `-Y` and `perf trace`.
     pub(super) program: Option<&'a str>,
     pub(super) time: Option<Stamp>,
     pub(super) body: Body<'a>,
@@ -15,28 +15,28 @@ pub(super) struct Line<'a> {
 pub(super) enum Stamp {
     /// `12:34:56.5`: since midnight.
     Clock(u64),
-    /// `2024-01-01T12:34:56.5`: since some day.
+    /// `2024-01-01T12:34:56.5`: since a fixed day.
     Date(u64),
-    /// `1700000000.5` since the epoch, or `0.5` since the line before.
+    /// `1700000000.5` since the epoch, or `0.5` since the previous line.
     Seconds(u64),
 }
 
-/// What a line says.
+/// The contents of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Body<'a> {
     /// `name(args) = result`
     Call(&'a str),
-    /// `name(args <unfinished ...>`, without the mark.
+    /// `name(args <unfinished ...>`, without the marker.
     Unfinished(&'a str),
     /// `<... name resumed>rest`: the name and the rest.
     Resumed(&'a str, &'a str),
     /// `+++ exited with 0 +++`, `+++ killed by SIGKILL +++`
     Exit,
-    /// A signal, a message of strace itself, a line of a stack trace, an empty line.
+    /// A signal, a message of strace, a line of a stack trace, an empty line.
     Nothing,
 }
 
-/// Takes a line apart.
+/// Parses a line.
 pub(super) fn line(text: &str) -> Line<'_> {
     let text = text.trim();
     if let Some(line) = perf(text) {
@@ -73,7 +73,7 @@ fn body(text: &str) -> Body<'_> {
     }
 }
 
-/// `    12.748 ( 0.105 ms): curl/1559 connect(...) = 0`, with the time in milliseconds.
+/// Parses `    12.748 ( 0.105 ms): curl/1559 connect(...) = 0`, with the time in milliseconds.
 fn perf(text: &str) -> Option<Line<'_>> {
     let (first, rest) = text.split_once(" (")?;
     let time = match first.trim() {
@@ -113,7 +113,7 @@ fn perf(text: &str) -> Option<Line<'_>> {
     })
 }
 
-/// `[pid 123]` as on a terminal, or `123` as in a file, each perhaps with `<program>`.
+/// Parses `[pid 123]` as on a terminal, or `123` as in a file, with an optional `<program>`.
 fn pid(text: &str) -> (u32, Option<&str>, &str) {
     if let Some(rest) = text.strip_prefix("[pid") {
         let end = rest.find("] ").or_else(|| rest.find(']'));
@@ -127,7 +127,7 @@ fn pid(text: &str) -> (u32, Option<&str>, &str) {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let cut = match text.as_bytes().get(digits) {
         Some(b'<') => text.find("> ").map(|at| at + 1),
-        // A pid is followed by something else; a count of seconds has a dot, and a clock has colons.
+        // A space follows a pid, a dot a number of seconds, a colon a clock.
         Some(b' ' | b'\t') => Some(digits),
         _ => None,
     };
@@ -138,7 +138,7 @@ fn pid(text: &str) -> (u32, Option<&str>, &str) {
     }
 }
 
-/// `123` or `123<program>`
+/// Parses `123` or `123<program>`.
 fn task(text: &str) -> Option<(u32, Option<&str>)> {
     match text.split_once('<') {
         Some((pid, program)) => Some((pid.parse().ok()?, program.strip_suffix('>'))),
@@ -146,7 +146,8 @@ fn task(text: &str) -> Option<(u32, Option<&str>)> {
     }
 }
 
-/// What follows the groups that `-r`, `-n` and `-i` print before the call: `(+ 0.000253)`, `[  41]`, `[00007f84467287c0]`.
+/// Skips the groups that `-r`, `-n` and `-i` print before the call: `(+ 0.000253)`, `[  41]`,
+/// `[00007f84467287c0]`.
 fn after_groups(mut text: &str) -> &str {
     loop {
         let inside = |start, end| {
@@ -205,14 +206,14 @@ fn stamp(text: &str) -> Option<Stamp> {
     })
 }
 
-/// Days of `2024-01-31` since the first of March of the year 0.
+/// Converts `2024-01-31` to days since 1 March of the year 0.
 fn days(text: &str) -> Option<u64> {
     let mut parts = text.split('-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     if !(1..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    // The year begins in March, so that the day of a leap year comes last.
+    // The year begins in March, so that the leap day is its last one.
     let year = year - u64::from(month < 3);
     let months = (month + 9) % 12;
     Some(year * 365 + year / 4 - year / 100 + year / 400 + (months * 153 + 2) / 5 + day)

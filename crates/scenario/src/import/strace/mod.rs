@@ -1,33 +1,33 @@
 //! `strace -f -ttt -e trace=network,close` as a scenario.
 //!
-//! The way of a log, which is also a map of the code:
+//! The stages of an import, which are also a map of the code:
 //!
 //! | step | module |
 //! |---|---|
 //! | a line to its parts | `line` |
 //! | time stamps of all styles on one axis | `time` |
-//! | lines to calls, halves joined, in the order in which they had their effect | `calls` |
-//! | constants and strings in one writing | `words` |
+//! | lines to calls, halves joined, in the order in which they took effect | `calls` |
+//! | constants and strings in one spelling | `constants` |
 //! | arguments to addresses and options | `args` |
 //! | descriptors to sockets | `fds` |
-//! | calls to events on sockets | `story` |
+//! | calls to events on sockets | `history` |
 //! | the part of a long log that is kept | `window` |
-//! | what is not in the log: hosts, addresses, servers, clients | `world` |
+//! | facts that the log does not show: hosts, addresses, servers, clients | `environment` |
 //! | events to steps | `steps` |
-//! | a log of one pattern to processes | `repeat` |
+//! | a regular log to processes | `repeat` |
 
 mod args;
-mod before;
 mod calls;
+mod constants;
+mod environment;
 mod fds;
+mod history;
 mod line;
+mod prior_sockets;
 mod repeat;
 mod steps;
-mod story;
 mod time;
 mod window;
-mod words;
-mod world;
 
 use super::checked::{Assumptions, Holder};
 use super::kind;
@@ -35,9 +35,9 @@ use super::notes::{Note, Notes};
 use super::{ImportError, Imported, Settings, finish, sysctl};
 use crate::model::{Body, KernelSelector, Network, Scenario, Sysctls};
 
-use story::Story;
+use history::History;
 
-/// Makes a scenario of the output of `strace -f -ttt -e trace=network,close`.
+/// Converts the output of `strace -f -ttt -e trace=network,close`.
 ///
 /// # Errors
 ///
@@ -47,22 +47,22 @@ pub fn strace(log: &str, settings: &Settings) -> Result<Imported, ImportError> {
     log.scenario(&log.assumptions())
 }
 
-/// An strace log that has been read, from which scenarios with different assumptions can be made.
+/// A parsed strace log, from which scenarios with different assumptions can be generated.
 #[derive(Clone, Debug)]
 pub struct Log {
-    story: Story,
+    history: History,
     sysctls: Option<Sysctls>,
     kernel: Vec<String>,
-    /// What other programs held when the log begins.
+    /// Ports that other programs hold when the log begins.
     before: Vec<Holder>,
 }
 
 impl Log {
-    /// Reads a log.
+    /// Parses a log.
     ///
     /// # Errors
     ///
-    /// A log without a socket call that decides about a port, and captures over the limits.
+    /// A log without a socket call that affects ports, and captures over the limits.
     pub fn read(log: &str, settings: &Settings) -> Result<Self, ImportError> {
         super::check_size(log)?;
         let mut notes = Notes::default();
@@ -71,24 +71,24 @@ impl Log {
             None => None,
         };
         let calls = calls::calls(log, &mut notes);
-        let mut story = story::read(&calls, || notes.clone());
-        if !story.events.iter().any(|event| event.act.asks()) {
-            return Err(no_calls(log, &story.notes));
+        let mut history = history::read(&calls, || notes.clone());
+        if !history.events.iter().any(|event| event.act.asks()) {
+            return Err(no_calls(log, &history.notes));
         }
-        window::cut(&mut story);
+        window::cut(&mut history);
         let before = match &settings.before {
-            Some(text) => before::holders(text, sysctls.as_ref(), &mut story.notes)?,
+            Some(text) => prior_sockets::holders(text, sysctls.as_ref(), &mut history.notes)?,
             None => Vec::new(),
         };
         Ok(Self {
-            story,
+            history,
             sysctls,
             kernel: settings.kernel.clone(),
             before,
         })
     }
 
-    /// What is assumed before anything is tried: the sockets that were there when the log begins, if they are known.
+    /// The initial assumptions: the sockets that existed when the log begins, if they are known.
     #[must_use]
     pub fn assumptions(&self) -> Assumptions {
         Assumptions {
@@ -97,22 +97,28 @@ impl Log {
         }
     }
 
-    /// Makes a scenario of the log.
+    /// Generates the scenario of the log.
     ///
     /// # Errors
     ///
-    /// A scenario that would be over the limits of the format.
+    /// A scenario over the limits of the format.
     pub fn scenario(&self, assumptions: &Assumptions) -> Result<Imported, ImportError> {
-        let mut story = self.story.clone();
-        story.reorder(&assumptions.late);
-        let (sockets, tasks) = (story.socks.len(), story.tasks.len());
-        let world = world::World::of(&mut story, self.sysctls.clone(), assumptions);
-        let regular = repeat::processes(&story, &world, assumptions);
+        let mut history = self.history.clone();
+        history.reorder(&assumptions.late);
+        let (sockets, tasks) = (history.socks.len(), history.tasks.len());
+        let environment =
+            environment::Environment::of(&mut history, self.sysctls.clone(), assumptions);
+        let regular = repeat::processes(&history, &environment, assumptions);
         let (hosts, program, expect, recorded) = match regular {
-            Some(made) => (world.hosts(false), made.program, made.expect, made.recorded),
+            Some(made) => (
+                environment.hosts(false),
+                made.program,
+                made.expect,
+                made.recorded,
+            ),
             None => {
-                let (program, recorded) = steps::steps(&mut story, &world, assumptions);
-                (world.hosts(true), program, Vec::new(), recorded)
+                let (program, recorded) = steps::steps(&mut history, &environment, assumptions);
+                (environment.hosts(true), program, Vec::new(), recorded)
             }
         };
         let body = Body {
@@ -129,34 +135,34 @@ impl Log {
             plural(tasks, "task"),
         );
         let scenario = Scenario::new(about, KernelSelector::of(&self.kernel), body);
-        assumed(&mut story, assumptions, self.before.len());
+        assumed(&mut history, assumptions, self.before.len());
         let title = "Made by `fourtuple import strace`.";
-        let mut made = finish(scenario.to_yaml(), story.notes, title)?;
+        let mut made = finish(scenario.to_yaml(), history.notes, title)?;
         made.recorded = recorded;
-        made.range = world.range();
+        made.range = environment.range();
         Ok(made)
     }
 }
 
-/// Says what a caller assumed.
-fn assumed(story: &mut Story, assumptions: &Assumptions, known: usize) {
-    let notes = &mut story.notes;
+/// Notes the assumptions of a caller.
+fn assumed(history: &mut History, assumptions: &Assumptions, known: usize) {
+    let notes = &mut history.notes;
     if assumptions.outsiders_close_first {
-        notes.assumed("sockets outside the log close their connections first: the recorded answers do not fit otherwise. Record `read,readv,recvfrom,recvmsg` as well to know");
+        notes.assumed("sockets outside the log close their connections first: otherwise the model does not reproduce the recorded answers. Record `read,readv,recvfrom,recvmsg` to be certain");
     }
     if assumptions.known_ports {
         notes.assumed("bind() to port 0 gets the port that the log shows later");
     }
     for line in &assumptions.late {
         notes.assumed(format!(
-            "the call that begins on line {line} has its effect after the calls that overlap it: the recorded answers do not fit otherwise"
+            "the call that begins on line {line} takes effect after the calls that overlap it: otherwise the model does not reproduce the recorded answers"
         ));
     }
     for holder in assumptions.holders.iter().skip(known) {
         notes.assumed(match holder {
             Holder::Port(at) => format!("a program outside the log listens on {at}"),
             Holder::Range { to, count, bound, .. } => format!(
-                "programs outside the log held {count} {} of the range of local ports when it begins{}, on ports that {} chose",
+                "programs outside the log held {count} {} of the ephemeral port range when it begins{}, on ports that {} chose",
                 plural(*count as usize, "port"),
                 to.map_or_else(String::new, |to| format!(", with connections to {to}")),
                 if *bound { "bind()" } else { "connect()" },
@@ -173,7 +179,7 @@ fn plural(count: usize, word: &str) -> String {
     }
 }
 
-/// Why a text has no call that asks for a port.
+/// Explains a text without a call that asks for a port.
 fn no_calls(log: &str, notes: &Notes) -> ImportError {
     let wanted = "record it with `strace -f -ttt -e trace=network,close -o LOG PROGRAM`";
     if let Some((what, help)) = kind::of(log)

@@ -1,7 +1,8 @@
-//! A log in which the same few things are done again and again, as processes of the declarative form.
+//! A log of repeated operations as processes of the declarative form.
 //!
-//! This is for logs of the kind in which ports run out: runs of sockets that are made, bound and connected alike,
-//! held to the end. Anything else stays in steps, which say exactly what was recorded.
+//! This applies to typical logs of port exhaustion: runs of sockets that are created, bound and
+//! connected in the same way and stay open to the end. All other logs become steps, which reproduce
+//! every call.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,19 +10,19 @@ use std::net::SocketAddr;
 use fourtuple_syscall::SockOpt;
 use indexmap::IndexMap;
 
+use super::environment::{Environment, HERE};
+use super::history::{Act, Event, History};
 use super::steps::PAUSE_MICROS;
-use super::story::{Act, Event, Story};
-use super::world::{HERE, World};
-use crate::import::checked::{Assumptions, Holder, Place, Recorded};
+use crate::import::checked::{Assumptions, AttemptRef, Holder, Recorded};
 use crate::model::{Check, ExpectBlock, Expected, Options, Process, Program};
 use crate::value::{Answer, Op};
 
-/// Runs of sockets that may be told as one process each.
+/// Most runs of sockets, each of which becomes a process.
 const MAX_RUNS: usize = 6;
-/// Sockets that a run has on average, or the steps are as short.
+/// Fewest sockets of a run on average; below it the steps are as short.
 const LEAST_PER_RUN: usize = 2;
 
-/// What one socket did.
+/// The calls of one socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Pattern {
     task: usize,
@@ -44,9 +45,9 @@ pub(super) struct Regular {
     pub(super) recorded: Vec<Recorded>,
 }
 
-/// Whether the log is so regular that it can be told as processes, whatever surrounds it.
-pub(super) fn is_regular(story: &Story) -> bool {
-    !paused(&story.events) && runs(story).is_some_and(|runs| is_short(&runs))
+/// Returns `true` if the log is regular enough for processes, regardless of its environment.
+pub(super) fn is_regular(history: &History) -> bool {
+    !paused(&history.events) && runs(history).is_some_and(|runs| is_short(&runs))
 }
 
 fn is_short(runs: &[Run]) -> bool {
@@ -54,26 +55,26 @@ fn is_short(runs: &[Run]) -> bool {
     runs.len() <= MAX_RUNS && sockets >= runs.len() * LEAST_PER_RUN && sockets >= 4
 }
 
-/// The processes, with what is expected of them; none if the log is not that regular.
+/// Returns the processes with their expectations; `None` if the log is not regular.
 pub(super) fn processes(
-    story: &Story,
-    world: &World,
+    history: &History,
+    environment: &Environment,
     assumptions: &Assumptions,
 ) -> Option<Regular> {
-    if paused(&story.events)
+    if paused(&history.events)
         || assumptions.known_ports
-        || world.servers.values().any(|server| server.stepwise)
+        || environment.servers.values().any(|server| server.stepwise)
     {
         return None;
     }
-    let runs = runs(story)?;
+    let runs = runs(history)?;
     if !is_short(&runs) {
         return None;
     }
     let mut processes: IndexMap<String, Process> = IndexMap::new();
     for holder in &assumptions.holders {
         let name = format!("before{}", processes.len() + 1);
-        processes.insert(name, held(holder, world));
+        processes.insert(name, held(holder, environment));
     }
     let mut checks = Vec::new();
     let mut recorded = Vec::new();
@@ -112,7 +113,7 @@ pub(super) fn processes(
                     at,
                     bound: bind.filter(|_| op == Op::Connect),
                     answers: vec![*answer],
-                    place: Place::OfProcess(name.clone(), n),
+                    place: AttemptRef::OfProcess(name.clone(), n),
                 });
             }
             if !counts.is_empty() {
@@ -142,7 +143,7 @@ pub(super) fn processes(
 }
 
 /// A process outside the log that holds ports from the start.
-fn held(holder: &Holder, world: &World) -> Process {
+fn held(holder: &Holder, environment: &Environment) -> Process {
     let mut process = Process::new(HERE);
     match holder {
         Holder::Port(at) => process.listen = vec![*at],
@@ -152,7 +153,7 @@ fn held(holder: &Holder, world: &World) -> Process {
             count,
             bound,
         } => {
-            let from = from.or_else(|| world.bound_from(*to, *bound));
+            let from = from.or_else(|| environment.bound_from(*to, *bound));
             if from.is_some() && !bound {
                 process.options.set(SockOpt::BindAddressNoPort(true));
             }
@@ -164,7 +165,8 @@ fn held(holder: &Holder, world: &World) -> Process {
     process
 }
 
-/// Whether time passes between calls, which processes that start after each other would leave out.
+/// Returns `true` if time passes between calls, which processes started with `after` would not
+/// reproduce.
 fn paused(events: &[Event]) -> bool {
     let times: Vec<u64> = events.iter().filter_map(|event| event.time).collect();
     times
@@ -172,15 +174,15 @@ fn paused(events: &[Event]) -> bool {
         .any(|pair| pair[1].saturating_sub(pair[0]) >= PAUSE_MICROS)
 }
 
-/// Sockets in the order in which they were made, alike ones together; none if a socket does anything else, or two
-/// sockets are worked on in turn.
-fn runs(story: &Story) -> Option<Vec<Run>> {
+/// Groups sockets, in order of creation, into runs with equal calls. Returns `None` if a socket
+/// makes any other call, or calls of two sockets are interleaved.
+fn runs(history: &History) -> Option<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     let mut current: Option<(usize, Vec<&Event>)> = None;
     let mut failed: BTreeSet<usize> = BTreeSet::new();
-    for event in &story.events {
+    for event in &history.events {
         match &mut current {
-            // A socket that got no port holds nothing, whenever it is closed.
+            // A socket without a port holds nothing, so its close does not matter.
             _ if event.act == Act::Close && failed.contains(&event.sock) => {}
             Some((sock, events)) if *sock == event.sock => events.push(event),
             _ => {
@@ -188,7 +190,7 @@ fn runs(story: &Story) -> Option<Vec<Run>> {
                     return None;
                 }
                 if let Some((_, events)) = current.replace((event.sock, vec![event])) {
-                    add(&mut runs, story, &events)?;
+                    add(&mut runs, history, &events)?;
                 }
             }
         }
@@ -196,20 +198,20 @@ fn runs(story: &Story) -> Option<Vec<Run>> {
             && event.answer.is_some_and(|answer| !answer.is_ok())
         {
             // A bound socket whose connect failed still holds its port.
-            if story.socks[event.sock].bound.is_none() {
+            if history.socks[event.sock].bound.is_none() {
                 failed.insert(event.sock);
             }
         }
     }
     let (_, events) = current?;
-    add(&mut runs, story, &events)?;
+    add(&mut runs, history, &events)?;
     Some(runs)
 }
 
-fn add(runs: &mut Vec<Run>, story: &Story, events: &[&Event]) -> Option<()> {
+fn add(runs: &mut Vec<Run>, history: &History, events: &[&Event]) -> Option<()> {
     let first = events.first()?;
     let mut pattern = Pattern {
-        task: story.socks.get(first.sock)?.task,
+        task: history.socks.get(first.sock)?.task,
         ..Pattern::default()
     };
     type Met = Option<(usize, Answer)>;
@@ -223,11 +225,11 @@ fn add(runs: &mut Vec<Run>, story: &Story, events: &[&Event]) -> Option<()> {
             {
                 pattern.options.set(*option);
             }
-            // A port of the socket's own is not the same for two of them.
+            // A port chosen for one socket is not that of another.
             Act::Bind(at)
                 if pattern.bind.is_none()
                     && pattern.connect.is_none()
-                    && story.port_of(event.sock, *at, false).port() == 0 =>
+                    && history.port_of(event.sock, *at, false).port() == 0 =>
             {
                 pattern.bind = Some(*at);
                 bound = Some((event.line, event.answer?));
@@ -239,7 +241,8 @@ fn add(runs: &mut Vec<Run>, story: &Story, events: &[&Event]) -> Option<()> {
             _ => return None,
         }
     }
-    // A bind that failed keeps the program from connecting, so that such a socket goes with the run before it.
+    // After a failed bind the program does not connect, so such a socket belongs to the run before
+    // it.
     let fits = |run: &&mut Run| {
         let same = run.pattern.task == pattern.task
             && run.pattern.options == pattern.options

@@ -6,10 +6,10 @@ use std::time::Duration;
 use fourtuple_syscall::SockOpt;
 use indexmap::IndexMap;
 
-use super::story::{Act, Event, Story};
-use super::world::{HERE, THERE, World, canonical};
+use super::environment::{Environment, HERE, THERE, canonical};
+use super::history::{Act, Event, History};
 use crate::import::MAX_IMPORTED_STEPS;
-use crate::import::checked::{Assumptions, Holder, MAX_HELD_STEPS, Place, Recorded};
+use crate::import::checked::{Assumptions, AttemptRef, Holder, MAX_HELD_STEPS, Recorded};
 use crate::model::{
     AcceptStep, BindStep, ConnectStep, ListenStep, OnSocketStep, Options, Program, SetStep,
     ShutdownStep, SleepStep, SocketStep, Step,
@@ -17,16 +17,17 @@ use crate::model::{
 use crate::span::Spanned;
 use crate::value::{Address, Answer, Family, Op};
 
-/// Pauses below this are the time that the calls themselves took.
+/// Shortest pause that becomes a `sleep`, in microseconds. Shorter ones are the duration of the
+/// calls themselves.
 pub(super) const PAUSE_MICROS: u64 = 20_000;
 /// Longest pause, a day.
 const LONGEST_MICROS: u64 = 86_400_000_000;
-/// User of processes that were refused a port below 1024.
+/// The user id of processes that were refused a port below 1024.
 const UNPRIVILEGED: u32 = 1000;
 
-/// Steps with those of sockets outside the log.
+/// Most steps, including those of sockets outside the log.
 const MAX_WRITTEN_STEPS: usize = MAX_IMPORTED_STEPS + 3 * MAX_HELD_STEPS as usize;
-/// The answers of a connect that found a port and was then under way.
+/// The results of a connect() that found a port and then failed or stayed in progress.
 const FOUND_PORT: &[&str] = &[
     "ok",
     "ECONNREFUSED",
@@ -35,14 +36,14 @@ const FOUND_PORT: &[&str] = &[
     "ECONNRESET",
 ];
 
-/// The steps of a story, and where they make the recorded calls.
+/// Generates the steps, and the attempts that make the recorded calls.
 pub(super) fn steps(
-    story: &mut Story,
-    world: &World,
+    history: &mut History,
+    environment: &Environment,
     assumptions: &Assumptions,
 ) -> (Program, Vec<Recorded>) {
     let mut writer = Writer {
-        world,
+        environment,
         assumptions,
         steps: Vec::new(),
         attempts: 0,
@@ -50,16 +51,17 @@ pub(super) fn steps(
         far: IndexMap::new(),
         far_count: 0,
         servers: IndexMap::new(),
-        unprivileged: unprivileged(story),
+        unprivileged: unprivileged(history),
         outcome_unknown: 0,
     };
     writer.holders();
-    let events = std::mem::take(&mut story.events);
+    let events = std::mem::take(&mut history.events);
     let mut last: Option<u64> = None;
     for event in &events {
-        // The window of a long log is shorter; this is for sockets outside the log that need more steps than expected.
+        // The window of a long log is shorter. This limits sockets outside the log that need more
+        // steps than estimated.
         if writer.steps.len() >= MAX_WRITTEN_STEPS {
-            story.notes.left_out(format!(
+            history.notes.left_out(format!(
                 "everything from line {} on: a scenario of more than {MAX_WRITTEN_STEPS} steps would be too large",
                 event.line
             ));
@@ -68,17 +70,18 @@ pub(super) fn steps(
         if let (Some(last), Some(now)) = (last, event.time) {
             writer.pause(now.saturating_sub(last));
         }
-        // A connect that timed out takes its time in the model as well, so that only the rest is a pause.
+        // A connect that times out takes its time in the model too, so that only the remainder is a
+        // pause.
         let waits = event
             .answer
             .is_some_and(|answer| answer.as_str() == "ETIMEDOUT");
         last = if waits { None } else { event.time.or(last) };
-        writer.event(story, event);
+        writer.event(history, event);
     }
     if writer.outcome_unknown > 0 {
         let count = writer.outcome_unknown;
-        story.notes.assumed(format!(
-            "{count} connects whose outcome the log does not tell may end in any way"
+        history.notes.assumed(format!(
+            "{count} connects whose outcome the log does not show may end in any way"
         ));
     }
     let steps = writer.steps.into_iter().map(Spanned::from).collect();
@@ -86,32 +89,32 @@ pub(super) fn steps(
 }
 
 /// Tasks that were refused a port for lack of privileges.
-fn unprivileged(story: &Story) -> Vec<usize> {
+fn unprivileged(history: &History) -> Vec<usize> {
     let refused = |event: &&Event| {
         matches!(event.act, Act::Bind(_))
             && event
                 .answer
                 .is_some_and(|answer| answer.as_str() == "EACCES")
     };
-    story
+    history
         .events
         .iter()
         .filter(refused)
-        .map(|event| story.socks[event.sock].task)
+        .map(|event| history.socks[event.sock].task)
         .collect()
 }
 
 struct Writer<'a> {
-    world: &'a World,
+    environment: &'a Environment,
     assumptions: &'a Assumptions,
     steps: Vec<Step>,
-    /// Attempts that the steps make so far.
+    /// The number of attempts of the steps so far.
     attempts: usize,
     recorded: Vec<Recorded>,
-    /// The other end of a recorded socket, when the steps make it.
+    /// The peer of a recorded socket, if steps create it.
     far: IndexMap<usize, String>,
     far_count: usize,
-    /// Servers outside the log that are open, with the name of their socket.
+    /// Open servers outside the log, with the names of their sockets.
     servers: IndexMap<SocketAddr, String>,
     unprivileged: Vec<usize>,
     outcome_unknown: usize,
@@ -128,8 +131,8 @@ impl Writer<'_> {
         self.steps.push(step);
     }
 
-    /// Notes that the next step makes a recorded call.
-    fn record(&mut self, story: &Story, event: &Event, answers: &[Answer]) {
+    /// Records that the next step makes a recorded call.
+    fn record(&mut self, history: &History, event: &Event, answers: &[Answer]) {
         let (op, at) = match &event.act {
             Act::Set(_) => (Op::Set, None),
             Act::Bind(at) => (Op::Bind, Some(*at)),
@@ -147,13 +150,13 @@ impl Writer<'_> {
             until: event.until,
             op,
             at,
-            bound: story.socks[event.sock].bound,
+            bound: history.socks[event.sock].bound,
             answers: answers.to_vec(),
-            place: Place::Attempt(self.attempts),
+            place: AttemptRef::Index(self.attempts),
         });
     }
 
-    /// Sockets outside the log that hold ports from the start.
+    /// Opens the sockets outside the log that hold ports from the start.
     fn holders(&mut self) {
         let mut count = 0;
         for holder in &self.assumptions.holders {
@@ -173,11 +176,15 @@ impl Writer<'_> {
                 } => {
                     let server = to.map(canonical);
                     if let Some(at) = server
-                        && self.world.servers.get(&at).is_some_and(|one| one.stepwise)
+                        && self
+                            .environment
+                            .servers
+                            .get(&at)
+                            .is_some_and(|one| one.stepwise)
                     {
                         self.open_server(at);
                     }
-                    let from = from.or_else(|| self.world.bound_from(*to, *bound));
+                    let from = from.or_else(|| self.environment.bound_from(*to, *bound));
                     for _ in 0..(*many).min(MAX_HELD_STEPS) {
                         count += 1;
                         self.holder(format!("held{count}"), from, *to, *bound);
@@ -212,8 +219,8 @@ impl Writer<'_> {
         }
     }
 
-    fn event(&mut self, story: &Story, event: &Event) {
-        let sock = &story.socks[event.sock];
+    fn event(&mut self, history: &History, event: &Event) {
+        let sock = &history.socks[event.sock];
         let name = name(event.sock);
         let mut expect: Vec<Answer> = event.answer.into_iter().collect();
         if expect.is_empty() && event.started {
@@ -221,13 +228,13 @@ impl Writer<'_> {
             expect = names.filter_map(|name| Answer::from_name(name)).collect();
         }
         if !matches!(event.act, Act::Connect(_) | Act::Accepted(_)) {
-            self.record(story, event, &expect);
+            self.record(history, event, &expect);
         }
         match &event.act {
             Act::Socket => self.push(Step::Socket(SocketStep {
                 socket: name,
                 family: sock.family,
-                by: story.tasks.get(sock.task).cloned().unwrap_or_default(),
+                by: history.tasks.get(sock.task).cloned().unwrap_or_default(),
                 uid: if self.unprivileged.contains(&sock.task) {
                     UNPRIVILEGED
                 } else {
@@ -248,12 +255,12 @@ impl Writer<'_> {
                 }));
             }
             Act::Bind(at) => {
-                let at = story.port_of(event.sock, *at, self.assumptions.known_ports);
+                let at = history.port_of(event.sock, *at, self.assumptions.known_ports);
                 self.push(bind(name, at, expect));
             }
             Act::Listen(backlog) => self.push(listen(name, *backlog, expect)),
-            Act::Connect(to) => self.connect(story, event, *to, expect),
-            Act::Accepted(peer) => self.accepted(story, event, *peer, expect),
+            Act::Connect(to) => self.connect(history, event, *to, expect),
+            Act::Accepted(peer) => self.accepted(history, event, *peer, expect),
             Act::Shutdown(how) => {
                 self.push(Step::Shutdown(ShutdownStep {
                     shutdown: name,
@@ -302,9 +309,9 @@ impl Writer<'_> {
         }
     }
 
-    /// A socket of somebody who is not in the log.
+    /// Opens a socket outside the log.
     fn outsider(&mut self, socket: &str, at: SocketAddr, options: Options) {
-        let here = self.world.is_here(at.ip());
+        let here = self.environment.is_here(at.ip());
         self.push(Step::Socket(SocketStep {
             socket: socket.to_owned(),
             family: if at.is_ipv6() {
@@ -322,10 +329,10 @@ impl Writer<'_> {
         }));
     }
 
-    fn connect(&mut self, story: &Story, event: &Event, to: SocketAddr, expect: Vec<Answer>) {
+    fn connect(&mut self, history: &History, event: &Event, to: SocketAddr, expect: Vec<Answer>) {
         let at = canonical(to);
         let stepwise = self
-            .world
+            .environment
             .servers
             .get(&at)
             .is_some_and(|server| server.stepwise);
@@ -341,10 +348,10 @@ impl Writer<'_> {
                 _ => self.open_server(at),
             }
         }
-        self.record(story, event, &expect);
+        self.record(history, event, &expect);
         self.push(connect(name(event.sock), to, expect));
-        let connected =
-            (answer == Some("ok") || event.started) && story.socks[event.sock].other_end.is_none();
+        let connected = (answer == Some("ok") || event.started)
+            && history.socks[event.sock].other_end.is_none();
         if let Some(server) = self.servers.get(&at).filter(|_| connected).cloned() {
             let far = self.new_far(event.sock);
             self.push(accept(server, far, Vec::new()));
@@ -372,31 +379,31 @@ impl Writer<'_> {
 
     fn accepted(
         &mut self,
-        story: &Story,
+        history: &History,
         event: &Event,
         peer: Option<SocketAddr>,
         expect: Vec<Answer>,
     ) {
-        let sock = &story.socks[event.sock];
+        let sock = &history.socks[event.sock];
         let Some(listener) = sock.accepted_from else {
             return;
         };
         if sock.other_end.is_none() {
-            self.outside_client(story, event.sock, listener, peer);
+            self.outside_client(history, event.sock, listener, peer);
         }
-        self.record(story, event, &expect);
+        self.record(history, event, &expect);
         self.push(accept(name(listener), name(event.sock), expect));
     }
 
-    /// Somebody who is not in the log connects to a recorded listener.
+    /// Connects a client outside the log to a recorded listener.
     fn outside_client(
         &mut self,
-        story: &Story,
+        history: &History,
         sock: usize,
         listener: usize,
         peer: Option<SocketAddr>,
     ) {
-        let listener = &story.socks[listener];
+        let listener = &history.socks[listener];
         let bound = listener.bound.or(listener.local);
         let own = bound
             .map(|at| at.ip().to_canonical())
@@ -407,13 +414,14 @@ impl Writer<'_> {
             (None, Some(own)) => own.is_ipv6(),
             (None, None) => false,
         };
-        let local = peer.is_none_or(|peer| self.world.is_here(peer.ip()));
+        let local = peer.is_none_or(|peer| self.environment.is_here(peer.ip()));
         let ip = own.or_else(|| {
-            // To the wildcard: from the same address, or to the one that others know.
+            // The listener is bound to the wildcard: connects to the same address, or to the one
+            // that other hosts use.
             if local {
                 peer.map(|peer| peer.ip())
             } else {
-                self.world.address_here(v6)
+                self.environment.address_here(v6)
             }
         });
         let port = listener.local.or(bound).map_or(0, |at| at.port());
@@ -421,7 +429,7 @@ impl Writer<'_> {
         let far = self.new_far(sock);
         self.outsider(&far, peer.unwrap_or(to), Options::default());
         if let Some(peer) = peer.filter(|peer| peer.port() != 0) {
-            // The same port may be a connection's that has been closed.
+            // A closed connection may still hold the same port.
             self.push(Step::Set(SetStep {
                 set: far.clone(),
                 options: one(SockOpt::ReuseAddr(true)),

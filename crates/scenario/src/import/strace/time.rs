@@ -3,10 +3,11 @@
 use super::line::Stamp;
 
 const DAY: u64 = 86_400_000_000;
-/// Seconds that cannot be since the epoch: `-r` prints the time since the line before.
+/// Stamps below this, in microseconds, are not times since the epoch: `-r` prints the time since
+/// the previous line.
 const SHORT: u64 = 100_000_000 * 1_000_000;
 
-/// Microseconds of a log's lines, from some beginning on.
+/// Converts time stamps to microseconds since an arbitrary origin.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clock {
     relative: bool,
@@ -15,7 +16,8 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// The clock of a log, by its stamps. They are relative if they begin at zero, or are short and step back.
+    /// Detects the style of the stamps. They are relative if they begin at zero, or are small and
+    /// not monotonic.
     pub(super) fn of(stamps: impl Iterator<Item = Stamp>) -> Self {
         let mut last = None;
         for stamp in stamps {
@@ -43,7 +45,8 @@ impl Clock {
             Stamp::Seconds(now) | Stamp::Date(now) => now,
             Stamp::Clock(time) => {
                 let now = time.saturating_add(self.days);
-                // Lines of several tasks may stand a little out of order; half a day back is midnight.
+                // Lines of several tasks may be slightly out of order; a step back by half a day is
+                // midnight.
                 if now.saturating_add(DAY / 2) < self.last {
                     self.days = self.days.saturating_add(DAY);
                 }

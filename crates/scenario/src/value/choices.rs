@@ -1,11 +1,11 @@
-//! Values that are one of a few words, or a number with a unit.
+//! Enumerations, and numbers with a unit.
 
 use std::fmt;
 use std::time::Duration;
 
 use fourtuple_syscall::{Family, Shape, Shutdown};
 
-use super::{Bad, Word, format_duration};
+use super::{Invalid, Word, format_duration};
 use crate::suggest::nearest;
 
 macro_rules! words {
@@ -17,10 +17,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every value.
+            /// All values.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The word, as it is written in a scenario.
+            /// The name of the value in a scenario.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
@@ -37,20 +37,20 @@ macro_rules! words {
         impl Word for $name {
             const EXPECTED: &'static str = $expected;
 
-            fn parse(text: &str) -> Result<Self, Bad> {
+            fn parse(text: &str) -> Result<Self, Invalid> {
                 one_of(text, Self::ALL, Self::as_str)
             }
         }
     };
 }
 
-/// Reads a value out of a list of words.
-fn one_of<T: Copy>(text: &str, all: &[T], word: fn(T) -> &'static str) -> Result<T, Bad> {
+/// Looks a value up by its name.
+fn one_of<T: Copy>(text: &str, all: &[T], word: fn(T) -> &'static str) -> Result<T, Invalid> {
     let found = all.iter().copied().find(|one| word(*one) == text);
     found.ok_or_else(|| {
         let names = all.iter().map(|one| word(*one));
-        nearest(text, names).map_or_else(Bad::default, |name| {
-            Bad::help(format!("did you mean `{name}`?"))
+        nearest(text, names).map_or_else(Invalid::default, |name| {
+            Invalid::help(format!("did you mean `{name}`?"))
         })
     })
 }
@@ -58,7 +58,7 @@ fn one_of<T: Copy>(text: &str, all: &[T], word: fn(T) -> &'static str) -> Result
 impl Word for Family {
     const EXPECTED: &'static str = "`inet` or `inet6`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         one_of(text, Self::ALL, Self::as_str)
     }
 }
@@ -66,41 +66,41 @@ impl Word for Family {
 impl Word for Shutdown {
     const EXPECTED: &'static str = "`read`, `write` or `both`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         one_of(text, Self::ALL, Self::as_str)
     }
 }
 
 words! {
-    /// What is on or off.
+    /// A setting that is on or off.
     Switch, "`on` or `off`" {
-        /// On.
+        /// Enabled.
         On "on",
-        /// Off.
+        /// Disabled.
         Off "off",
     }
 }
 
 words! {
-    /// Who ends the connections of a process once they have been held.
+    /// The end that closes the connections of a process after `hold`.
     Close, "`client`, `server`, `both` or `reset`" {
         /// The process closes first, and TIME-WAIT stays on its side.
         Client "client",
         /// The listener closes first, and TIME-WAIT stays on its side.
         Server "server",
-        /// Both close in the same instant.
+        /// Both close at the same instant.
         Both "both",
-        /// The process resets the connection; no TIME-WAIT is left.
+        /// The process resets the connection, which leaves no TIME-WAIT socket.
         Reset "reset",
     }
 }
 
-/// How long connections are held.
+/// The time for which connections are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// To the end of the run.
+    /// Until the end of the run.
     Forever,
-    /// This long after the connect.
+    /// This duration after the connect.
     For(Duration),
 }
 
@@ -116,7 +116,7 @@ impl fmt::Display for Hold {
 impl Word for Hold {
     const EXPECTED: &'static str = "a duration such as `60s`, or `forever`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         match text {
             "forever" => Ok(Self::Forever),
             _ => Duration::parse(text).map(Self::For),
@@ -124,30 +124,30 @@ impl Word for Hold {
     }
 }
 
-/// The value of `SO_LINGER`: seconds, none for off.
+/// The value of `SO_LINGER` in seconds; `None` for off.
 pub(crate) struct Linger(pub(crate) Option<u32>);
 
 impl Word for Linger {
     const EXPECTED: &'static str = Shape::Linger.expected();
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         match text {
             "off" => Ok(Self(None)),
             "reset" => Ok(Self(Some(0))),
             _ => match text.parse() {
                 Ok(seconds) => Ok(Self(Some(seconds))),
-                Err(_) => Err(Bad::default()),
+                Err(_) => Err(Invalid::default()),
             },
         }
     }
 }
 
-/// How long a packet is under way: a fixed time, or drawn between two bounds.
+/// The one-way delay of a packet: fixed, or drawn from a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Latency {
-    /// The shortest time.
+    /// The shortest delay.
     pub min: Duration,
-    /// The longest time; equal to `min` when it is fixed.
+    /// The longest delay; equal to `min` if it is fixed.
     pub max: Duration,
 }
 
@@ -164,29 +164,29 @@ impl fmt::Display for Latency {
 impl Word for Latency {
     const EXPECTED: &'static str = "a duration such as `5ms`, or a range such as `1ms..20ms`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         let (min, max) = text.split_once("..").unwrap_or((text, text));
         let made = Self {
             min: Duration::parse(min)?,
             max: Duration::parse(max)?,
         };
         if made.min > made.max {
-            return Err(Bad::message(format!("the range {made} is reversed"))
+            return Err(Invalid::message(format!("the range {made} is reversed"))
                 .and_help(format!("write `{max}..{min}`")));
         }
         Ok(made)
     }
 }
 
-/// The share of packets that is lost, in millionths, so that equal scenarios compare equal.
+/// The fraction of packets that is lost, in millionths: an integer, so that it can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Loss {
-    /// Lost packets out of a million.
+    /// Lost packets per million.
     pub per_million: u32,
 }
 
 impl Loss {
-    /// The share as a number from 0 to 1.
+    /// The probability from 0 to 1.
     pub fn probability(self) -> f64 {
         f64::from(self.per_million) / 1_000_000.0
     }
@@ -194,7 +194,8 @@ impl Loss {
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Written with integers, because a rounded fraction would not read back as the same share.
+        // Formatted with integers, because a rounded fraction would not parse back to the same
+        // value.
         let text = format!(
             "{}.{:04}",
             self.per_million / 10_000,
@@ -205,25 +206,25 @@ impl fmt::Display for Loss {
 }
 
 impl Word for Loss {
-    const EXPECTED: &'static str = "a share such as `1%` or `0.01`";
+    const EXPECTED: &'static str = "a fraction such as `1%` or `0.01`";
 
-    fn parse(text: &str) -> Result<Self, Bad> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
         let (number, whole) = match text.strip_suffix('%') {
             Some(number) => (number, 100.0),
             None => (text, 1.0),
         };
         let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        let value: f64 = number.parse().map_err(|_| Bad::default())?;
+        let value: f64 = number.parse().map_err(|_| Invalid::default())?;
         if !plain || !(0.0..=whole).contains(&value) {
-            return Err(Bad::message(format!(
-                "{} is no share of the packets",
+            return Err(Invalid::message(format!(
+                "invalid fraction of packets {}",
                 crate::diagnostic::quoted(text)
             ))
             .and_help("use a number from `0%` to `100%`, or from 0 to 1"));
         }
         let per_million = (value / whole * 1_000_000.0).round();
         Ok(Self {
-            // In range because the value was checked above.
+            // Cannot truncate: the value was checked above.
             per_million: per_million as u32,
         })
     }

@@ -1,13 +1,13 @@
-//! Words of strace and `perf trace` for constants and strings, in one writing.
+//! Names of constants, and strings, as printed by strace and `perf trace`.
 
 /// The name of a constant that is printed as a number (`-X raw`), a name, or both (`-X verbose`).
 ///
-/// Numbers that the table does not have stay numbers.
+/// Numbers that are not in the table stay numbers.
 pub(super) fn constant(kind: Kind, text: &str) -> &str {
     let text = text.trim();
     if let Some((number, rest)) = text.split_once("/*") {
         let name = rest.trim_end().trim_end_matches("*/").trim();
-        // strace does not know the name of this number.
+        // strace prints `?` for a number that it does not know.
         if !name.contains('?') {
             return name;
         }
@@ -16,7 +16,7 @@ pub(super) fn constant(kind: Kind, text: &str) -> &str {
     named(kind, text)
 }
 
-/// What a constant is one of.
+/// The group of a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Family,
@@ -60,7 +60,7 @@ const NAMES: &[(Kind, u64, &str)] = &[
     (Kind::TcpOption, 19, "TCP_REPAIR"),
 ];
 
-/// The same words without their prefix, as `perf trace` prints them.
+/// Names without their prefix, as `perf trace` prints them.
 const BARE: &[(&str, &str)] = &[
     ("INET", "AF_INET"),
     ("INET6", "AF_INET6"),
@@ -98,7 +98,7 @@ pub(super) fn options_of(level: &str) -> Option<Kind> {
     }
 }
 
-/// A number, decimal or hexadecimal.
+/// Parses a number, decimal or hexadecimal.
 pub(super) fn integer(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
@@ -106,7 +106,7 @@ pub(super) fn integer(text: &str) -> Option<u64> {
     }
 }
 
-/// The bytes of a quoted string, with its escapes (`-xx` writes every byte as one).
+/// Parses the bytes of a quoted string with its escapes (`-xx` escapes every byte).
 pub(super) fn string(text: &str) -> Option<Vec<u8>> {
     let mut chars = text.trim_start().strip_prefix('"')?.chars().peekable();
     let mut bytes = Vec::new();
@@ -145,7 +145,7 @@ pub(super) fn string(text: &str) -> Option<Vec<u8>> {
     None
 }
 
-/// The name of an errno that is printed as a number, for the answers of connect().
+/// The name of an errno that is printed as a number, for the results of connect().
 pub(super) fn errno(text: &str) -> &str {
     match text {
         "98" => "EADDRINUSE",

@@ -1,4 +1,4 @@
-//! What the recorded programs did with TCP sockets: calls turned into events on sockets.
+//! The history of the recorded TCP sockets: calls converted to events on sockets.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -7,32 +7,31 @@ use fourtuple_syscall::SockOpt;
 use indexmap::IndexMap;
 
 use super::args;
-use super::calls::Happening;
-use super::fds::{Knowledge, Learned};
+use super::calls::LogEntry;
+use super::fds::{Conclusion, Conclusions};
 use crate::import::notes::Notes;
-use crate::value::{Answer, Family, How};
+use crate::value::{Answer, Family, Shutdown};
 use reader::Reader;
 
 mod reader;
 
-/// How often a log is read again because a close turned out not to end its socket.
+/// Most times that a log is read again because a close turned out not to end its socket.
 const MAX_READINGS: usize = 200;
 
-/// A TCP socket of the log.
 #[derive(Clone, Debug)]
 pub(super) struct Sock {
-    /// The recorded task that made it, counted from 0 in the order of appearance.
+    /// The recorded task that created it, counted from 0 in order of appearance.
     pub(super) task: usize,
     pub(super) family: Family,
-    /// The listener that it was accepted from.
+    /// The listener that accepted it.
     pub(super) accepted_from: Option<usize>,
     pub(super) bound: Option<SocketAddr>,
-    /// Its own address, if the program asked for it.
+    /// Its local address, if the program asked for it.
     pub(super) local: Option<SocketAddr>,
     pub(super) listening: bool,
     /// The recorded socket at the other end.
     pub(super) other_end: Option<usize>,
-    /// Where it is connected to, or about to be.
+    /// The destination of its connection, established or not.
     destination: Option<SocketAddr>,
     /// The event of a connect whose outcome is not known yet.
     open_connect: Option<usize>,
@@ -41,22 +40,22 @@ pub(super) struct Sock {
     closed: bool,
 }
 
-/// Something that happened to a socket.
+/// An event of a socket.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
     pub(super) line: usize,
     pub(super) time: Option<u64>,
     pub(super) sock: usize,
     pub(super) act: Act,
-    /// What was answered; none if that is not known, or means nothing.
+    /// The result; `None` if it is unknown or irrelevant.
     pub(super) answer: Option<Answer>,
     /// The line on which the call returned, if the log splits it.
     pub(super) until: Option<usize>,
-    /// A connect that was under way when it returned: it had found a port.
+    /// `true` for a connect that returned while in progress: it had found a port.
     pub(super) started: bool,
 }
 
-/// What happened.
+/// The kind of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Socket,
@@ -64,19 +63,19 @@ pub(super) enum Act {
     Bind(SocketAddr),
     Listen(u32),
     Connect(SocketAddr),
-    /// The socket was accepted; its peer if the log says it.
+    /// The socket was accepted, with its peer if the log shows it.
     Accepted(Option<SocketAddr>),
-    Shutdown(How),
+    Shutdown(Shutdown),
     Disconnect,
     Close,
-    /// The program saw that the other end closed.
+    /// The program saw an end of file.
     PeerClosed,
-    /// The program saw that the other end sent a reset.
+    /// The program saw a reset.
     PeerReset,
 }
 
 impl Act {
-    /// Whether the call asks the kernel for a port, or for a connection on one.
+    /// Returns `true` if the call asks the kernel for a port, or for a connection on one.
     pub(super) fn asks(&self) -> bool {
         matches!(
             self,
@@ -85,20 +84,18 @@ impl Act {
     }
 }
 
-/// The log as events.
 #[derive(Clone, Debug)]
-pub(super) struct Story {
+pub(super) struct History {
     pub(super) socks: Vec<Sock>,
     pub(super) events: Vec<Event>,
-    /// Names of the recorded tasks.
     pub(super) tasks: Vec<String>,
-    /// Ports that calls of the log name: bind() to a number, and connect().
+    /// Ports named in calls of the log: bind() to a number, and connect().
     pub(super) named: BTreeSet<u16>,
     pub(super) notes: Notes,
 }
 
-impl Story {
-    /// Moves calls, by the line on which they begin, to the place where they return.
+impl History {
+    /// Moves calls, by the line on which they begin, to the position where they return.
     pub(super) fn reorder(&mut self, late: &BTreeSet<usize>) {
         for line in late {
             let place = self.events.iter().position(|event| event.line == *line);
@@ -113,8 +110,8 @@ impl Story {
         }
     }
 
-    /// The address of a bind. Port 0 becomes the port that the log shows where other calls of the log name it, and
-    /// everywhere if `always`.
+    /// The address of a bind. Port 0 becomes the port that the log shows if other calls of the log
+    /// name it, or if `always` is set.
     pub(super) fn port_of(&self, sock: usize, at: SocketAddr, always: bool) -> SocketAddr {
         match self.socks[sock].local {
             Some(local) if at.port() == 0 && (always || self.named.contains(&local.port())) => {
@@ -125,46 +122,46 @@ impl Story {
     }
 }
 
-/// Happenings that all readings of a log may look at together.
+/// Most entries that all readings of a log may process in total.
 const MAX_WORK: usize = 40_000_000;
 
-/// Reads the calls, as often as it takes to know which tasks have descriptors of their own.
-pub(super) fn read(happenings: &[Happening<'_>], make_notes: impl Fn() -> Notes) -> Story {
-    let mut known = Knowledge::default();
-    let readings = (MAX_WORK / happenings.len().max(1)).clamp(2, MAX_READINGS);
+/// Reads the calls, repeatedly until it is known which tasks have descriptors of their own.
+pub(super) fn read(entries: &[LogEntry<'_>], make_notes: impl Fn() -> Notes) -> History {
+    let mut known = Conclusions::default();
+    let readings = (MAX_WORK / entries.len().max(1)).clamp(2, MAX_READINGS);
     for _ in 0..readings {
         let mut reader = Reader::new(known.clone(), make_notes());
-        match reader.all(happenings) {
-            Ok(()) => return reader.story(),
+        match reader.all(entries) {
+            Ok(()) => return reader.history(),
             Err(learned) => {
                 if !known.learn(learned) {
                     break;
                 }
-                for pid in like(happenings, learned) {
-                    known.learn(Learned::Process(pid));
+                for pid in like(entries, learned) {
+                    known.learn(Conclusion::Process(pid));
                 }
             }
         }
     }
     let mut notes = make_notes();
     notes.assumed(
-        "tasks share their descriptors, although some seem not to; record clone, clone3, fork and vfork as well",
+        "tasks share their descriptors, although the calls contradict it; record clone, clone3, fork and vfork too",
     );
     let mut reader = Reader::new(known, notes);
     reader.tolerant = true;
-    let _ = reader.all(happenings);
-    reader.story()
+    let _ = reader.all(entries);
+    reader.history()
 }
 
-/// Tasks whose first call closes the same descriptor as that of a task which turned out to be a process: the children
-/// of a server that forks for each connection.
-fn like(happenings: &[Happening<'_>], learned: Learned) -> Vec<u32> {
-    let Learned::Process(pid) = learned else {
+/// Tasks whose first call closes the same descriptor as that of a task which turned out to be a
+/// process: the children of a server that forks for each connection.
+fn like(entries: &[LogEntry<'_>], learned: Conclusion) -> Vec<u32> {
+    let Conclusion::Process(pid) = learned else {
         return Vec::new();
     };
     let mut first: IndexMap<u32, Option<u32>> = IndexMap::new();
-    for happening in happenings {
-        if let Happening::Call(call) = happening
+    for entry in entries {
+        if let LogEntry::Call(call) = entry
             && !first.contains_key(&call.pid)
         {
             let fd = (call.name == "close").then(|| call.args());

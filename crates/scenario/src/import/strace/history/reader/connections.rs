@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use super::super::{Act, Sock};
 use super::{Outcome, Reader, family_of};
 use crate::import::strace::args::{self, Address, Decoration};
-use crate::import::strace::calls::{Answer as Result, Call};
+use crate::import::strace::calls::{Call, CallResult};
 use crate::import::strace::fds::Fd;
 use crate::value::Answer;
 
 impl Reader {
-    /// The outcome of a connect that was under way.
+    /// Sets the outcome of a connect that was in progress.
     pub(super) fn connected(&mut self, sock: usize, answer: Option<Answer>) {
         let Some(event) = self.socks[sock].open_connect.take() else {
             return;
@@ -26,7 +26,7 @@ impl Reader {
         }
     }
 
-    /// Whether a send opens its connection (`MSG_FASTOPEN`).
+    /// Returns `true` if a send opens its connection (`MSG_FASTOPEN`).
     pub(super) fn opens_fast(&self) -> bool {
         self.args
             .iter()
@@ -68,8 +68,8 @@ impl Reader {
         };
         let answer = self.answer(call);
         let word = answer.map_or("", Answer::as_str);
-        // A socket that is connected, or about to be, has one destination: this is another socket, whose socket() the
-        // log does not show.
+        // A connected or connecting socket has one destination. Another destination means another
+        // socket, whose socket() the log does not show.
         let known = self.socks[sock].destination;
         if known.is_some_and(|known| known != to || self.socks[sock].open_connect.is_none())
             && matches!(word, "ok" | "EINPROGRESS")
@@ -80,7 +80,7 @@ impl Reader {
             }
         }
         if self.socks[sock].open_connect.is_some() {
-            // Asking again how it went.
+            // A repeated connect() reports the outcome of the first.
             match word {
                 "ok" | "EISCONN" => self.connected(sock, Some(Answer::OK)),
                 "EALREADY" | "EINPROGRESS" | "EINTR" => {}
@@ -99,7 +99,7 @@ impl Reader {
             self.socks[sock].open_connect = Some(event);
             self.events[event].started = true;
             self.notes.assumed(
-                "connect() of non-blocking sockets waits for its outcome; what the program asked for later (SO_ERROR, another connect) is expected of it",
+                "connect() of non-blocking sockets waits for its outcome, which the program read later (SO_ERROR, another connect())",
             );
         }
         if under_way || word == "ok" {
@@ -109,7 +109,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Puts a connection into the queue of the recorded listener that it goes to, if there is one.
+    /// Queues a connection at the recorded listener that it reaches, if there is one.
     pub(super) fn queue_at_listener(&mut self, sock: usize, to: SocketAddr) {
         let canonical = to.ip().to_canonical();
         let fits = |one: &Sock| {
@@ -126,8 +126,8 @@ impl Reader {
     }
 
     pub(super) fn accept(&mut self, call: &Call<'_>) -> Outcome<()> {
-        let Result::Value(fd) = &call.result else {
-            if let Result::Errno(errno) = &call.result
+        let CallResult::Value(fd) = &call.result else {
+            if let CallResult::Errno(errno) = &call.result
                 && matches!(errno.as_str(), "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM")
             {
                 let errno = errno.clone();
@@ -158,7 +158,7 @@ impl Reader {
         };
         let family = self.socks[listener].family;
         let sock = self.made(call, family, Some(listener));
-        // A recorded client whose own port is known goes before the others.
+        // A recorded client with a known local port takes precedence.
         let fits = |client: &usize| match (peer, self.socks[*client].local) {
             (Some(peer), Some(local)) => peer.port() == local.port(),
             (Some(peer), None) => self.socks[*client]
@@ -179,7 +179,8 @@ impl Reader {
         self.opened(call.pid, fd, Fd::Tcp(sock), call.line)
     }
 
-    /// The listener that a call accepts from. One that was opened before the log begins is known by what `-yy` prints.
+    /// The listener of an accept call. One that was opened before the log begins is identified by
+    /// the annotation of `-yy`.
     pub(super) fn listener(&mut self, call: &Call<'_>) -> Outcome<Option<usize>> {
         let found = self.fd(call)?;
         if let Some(Fd::Tcp(sock)) = found
@@ -188,7 +189,7 @@ impl Reader {
             && let Some(fd) = args::fd(self.arg(0))
             && let Some(learned) = self.tables.is_wrong(call.pid, fd)
         {
-            // Another task has opened something else under this number.
+            // Another task has opened another file under this number.
             return Err(learned);
         }
         match (found, args::decoration(self.arg(0))) {

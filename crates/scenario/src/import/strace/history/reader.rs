@@ -1,4 +1,4 @@
-//! One reading of a log: calls become events on sockets.
+//! One pass over a log: calls become events on sockets.
 
 mod connections;
 mod sockets;
@@ -9,40 +9,42 @@ use std::net::SocketAddr;
 use indexmap::IndexMap;
 
 use super::super::args::{self, Address, Decoration};
-use super::super::calls::{Answer as Result, Call, Happening};
-use super::super::fds::{Fd, Found, Knowledge, Learned, Tables};
-use super::{Act, Event, Sock, Story};
+use super::super::calls::{Call, CallResult, LogEntry};
+use super::super::fds::{Conclusion, Conclusions, Fd, Found, Tables};
+use super::{Act, Event, History, Sock};
 use crate::import::notes::Notes;
 use crate::value::{Answer, Family};
 
-/// The state of a reading.
+/// The state of a pass.
 pub(super) struct Reader {
     tables: Tables,
-    /// The call that is being read.
+    /// The arguments of the current call.
     args: Vec<String>,
-    /// Refusals of socket() and accept() that have nothing to do with ports: how often, and the first line.
+    /// Refusals of socket() and accept() for reasons other than ports: the count, and the first
+    /// line.
     limits: IndexMap<(String, String), (usize, usize)>,
-    /// Whether the log has socket() and close() at all.
+    /// `true` if the log contains socket().
     opens: bool,
+    /// `true` if the log contains close().
     closes: bool,
     socks: Vec<Sock>,
     events: Vec<Event>,
     tasks: IndexMap<u32, usize>,
     names: IndexMap<u32, String>,
     notes: Notes,
-    /// Take contradictions for unknown descriptors.
+    /// Treats contradictions as unknown descriptors.
     pub(super) tolerant: bool,
-    /// The log shows how tasks came to be.
+    /// `true` if the log shows the creation of tasks.
     forks_shown: bool,
     time: Option<u64>,
-    /// Where the call returned that is being read.
+    /// The line on which the current call returned.
     until: Option<usize>,
 }
 
-pub(super) type Outcome<T> = std::result::Result<T, Learned>;
+pub(super) type Outcome<T> = std::result::Result<T, Conclusion>;
 
 impl Reader {
-    pub(super) fn new(known: Knowledge, notes: Notes) -> Self {
+    pub(super) fn new(known: Conclusions, notes: Notes) -> Self {
         Self {
             tables: Tables::new(known),
             args: Vec::new(),
@@ -61,17 +63,17 @@ impl Reader {
         }
     }
 
-    pub(super) fn story(mut self) -> Story {
+    pub(super) fn history(mut self) -> History {
         if self.tasks.len() > 1 && !self.forks_shown {
             self.notes.assumed(
-                "tasks whose beginning the log does not show share their descriptors, unless the calls contradict it; record clone, clone3, fork and vfork as well to know",
+                "tasks whose beginning the log does not show share their descriptors, unless the calls contradict it; record clone, clone3, fork and vfork to be certain",
             );
         }
         self.name_limits();
         if !self.opens && !self.socks.is_empty() {
             let also = if self.closes { "" } else { " and no close()" };
             self.notes.assumed(format!(
-                "the log has no socket(){also}: a connect to another destination is one of a new socket, without options. Record it with `-e trace=network,close`"
+                "the log has no socket(){also}: a connect() to another destination is assumed to be by a new socket without options. Record with `-e trace=network,close`"
             ));
         }
         let tasks = self.tasks.keys().enumerate().map(|(n, pid)| {
@@ -82,7 +84,7 @@ impl Reader {
             Act::Bind(at) | Act::Connect(at) => Some(at.port()),
             _ => None,
         });
-        Story {
+        History {
             named: named.filter(|port| *port != 0).collect(),
             tasks: tasks.collect(),
             socks: self.socks,
@@ -91,15 +93,15 @@ impl Reader {
         }
     }
 
-    pub(super) fn all(&mut self, happenings: &[Happening<'_>]) -> Outcome<()> {
-        for happening in happenings {
-            match happening {
-                Happening::Exit(pid) => {
+    pub(super) fn all(&mut self, entries: &[LogEntry<'_>]) -> Outcome<()> {
+        for entry in entries {
+            match entry {
+                LogEntry::Exit(pid) => {
                     for sock in self.tables.exit(*pid) {
                         self.ended(sock, 0);
                     }
                 }
-                Happening::Call(call) => {
+                LogEntry::Call(call) => {
                     self.time = call.time.or(self.time);
                     self.until = call.until;
                     self.args = call.args();
@@ -115,12 +117,12 @@ impl Reader {
         Ok(())
     }
 
-    /// An argument of the call that is being read.
+    /// An argument of the current call.
     fn arg(&self, n: usize) -> &str {
         self.args.get(n).map_or("", String::as_str)
     }
 
-    /// The socket address among the arguments of the call that is being read.
+    /// The socket address among the arguments of the current call.
     fn address(&mut self, n: usize, line: usize) -> Option<Address> {
         let address = args::address(self.arg(n));
         if address == Some(Address::Scoped) {
@@ -154,14 +156,14 @@ impl Reader {
                 {
                     self.socks[sock].local = Some(local);
                 }
-                // A descriptor that outlived its socket contradicts the log: it is as good as unknown.
+                // A descriptor of a closed socket contradicts the log and is treated as unknown.
                 Some(Fd::Tcp(sock)).filter(|_| !self.socks[sock].closed)
             }
             other => other,
         })
     }
 
-    /// Takes back that a socket was closed: a process has it that was forked before.
+    /// Reverts the close of a socket: a process forked before it still has the socket open.
     fn revive(&mut self, sock: usize) {
         self.socks[sock].closed = false;
         let close = |event: &Event| event.sock == sock && event.act == Act::Close;
@@ -175,7 +177,7 @@ impl Reader {
         }
     }
 
-    /// The TCP socket that a call is about, if it is one that is known.
+    /// The TCP socket of a call, if it is known.
     fn tcp(&mut self, call: &Call<'_>) -> Outcome<Option<usize>> {
         Ok(match self.fd(call)? {
             Some(Fd::Tcp(sock)) => Some(sock),
@@ -183,7 +185,8 @@ impl Reader {
         })
     }
 
-    /// Like [`tcp`](Self::tcp), but a descriptor that was opened before the log begins becomes a socket.
+    /// Like [`tcp`](Self::tcp), but a descriptor that was opened before the log begins becomes a
+    /// socket.
     fn tcp_or_new(&mut self, call: &Call<'_>, family: Family) -> Outcome<Option<usize>> {
         match self.fd(call)? {
             Some(Fd::Tcp(sock)) => Ok(Some(sock)),
@@ -192,10 +195,11 @@ impl Reader {
         }
     }
 
-    /// A socket that was opened before the log begins, or in a call that the log does not show.
+    /// Adds a socket that was opened before the log begins, or by a call that the log does not
+    /// show.
     fn new_socket(&mut self, call: &Call<'_>, family: Family) -> Outcome<Option<usize>> {
         let Some(fd) = args::fd(self.arg(0)) else {
-            // Programs pass what a failed socket() returned.
+            // Programs pass on the result of a failed socket().
             if !self.arg(0).starts_with("-1") && !self.arg(0).starts_with("0xffffffff") {
                 self.notes.odd(call.line, call.name);
             }
@@ -271,8 +275,8 @@ impl Reader {
 
     fn answer(&mut self, call: &Call<'_>) -> Option<Answer> {
         match &call.result {
-            Result::Value(_) => Some(Answer::OK),
-            Result::Errno(name) => {
+            CallResult::Value(_) => Some(Answer::OK),
+            CallResult::Errno(name) => {
                 let answer = Answer::from_name(name);
                 if answer.is_none() {
                     self.notes
@@ -280,22 +284,22 @@ impl Reader {
                 }
                 answer
             }
-            Result::Interrupted if call.name == "connect" => Answer::from_name("EINTR"),
-            Result::Unknown | Result::Interrupted | Result::Injected => None,
+            CallResult::Interrupted if call.name == "connect" => Answer::from_name("EINTR"),
+            CallResult::Unknown | CallResult::Interrupted | CallResult::Injected => None,
         }
     }
 
     fn call(&mut self, call: &Call<'_>) -> Outcome<()> {
-        if call.result == Result::Injected {
-            let what = "calls whose answer strace made up (INJECTED), so that they were not made";
+        if call.result == CallResult::Injected {
+            let what = "calls with injected results (INJECTED), which were not made";
             self.notes.count(what, call.line);
             return Ok(());
         }
-        let goes_on = call.name == "connect" && call.result == Result::Interrupted;
-        let open = matches!(call.result, Result::Unknown | Result::Interrupted);
+        let goes_on = call.name == "connect" && call.result == CallResult::Interrupted;
+        let open = matches!(call.result, CallResult::Unknown | CallResult::Interrupted);
         if open && call.name != "close" && !goes_on {
             self.notes.count(
-                "calls that were interrupted, or that the end of their process cut short",
+                "calls that a signal or the end of their process interrupted",
                 call.line,
             );
             return Ok(());
@@ -325,9 +329,9 @@ impl Reader {
             "close" => {
                 self.closes = true;
                 if let Some(fd) = args::fd(self.arg(0))
-                    && matches!(call.result, Result::Value(_))
+                    && matches!(call.result, CallResult::Value(_))
                 {
-                    // A process may close what another one has closed already.
+                    // A process may close a socket that another one has closed already.
                     if let Ok(Found::Revived(sock)) = self.tables.get(call.pid, fd) {
                         self.revive(sock);
                     }
@@ -339,7 +343,7 @@ impl Reader {
             "dup" | "dup2" | "dup3" | "fcntl" | "fcntl64" => self.dup(call)?,
             "clone" | "clone3" | "fork" | "vfork" => {
                 self.forks_shown = true;
-                if let Result::Value(child) = &call.result
+                if let CallResult::Value(child) = &call.result
                     && let Ok(child) = u32::try_from(*child)
                 {
                     let shared = self.args.iter().any(|arg| arg.contains("CLONE_FILES"));
@@ -355,7 +359,7 @@ impl Reader {
     }
 }
 
-/// A word out of the log as it may stand in a note.
+/// A name of the log for a note.
 fn name(text: &str) -> String {
     text.chars()
         .take(40)

@@ -1,19 +1,19 @@
-//! Calls about one socket.
+//! Calls on one socket.
 
 use super::super::Act;
 use super::{Outcome, Reader, family_of, name};
 use crate::import::strace::args::{self, Address, Setting};
-use crate::import::strace::calls::{Answer as Result, Call};
+use crate::import::strace::calls::{Call, CallResult};
+use crate::import::strace::constants::{self, Kind, constant};
 use crate::import::strace::fds::Fd;
-use crate::import::strace::words::{self, Kind, constant};
-use crate::value::{Answer, Family, How};
+use crate::value::{Answer, Family, Shutdown};
 
 impl Reader {
     pub(super) fn socket(&mut self, call: &Call<'_>) -> Outcome<()> {
         self.opens = true;
         let fd = match &call.result {
-            Result::Value(fd) => *fd,
-            Result::Errno(errno) => {
+            CallResult::Value(fd) => *fd,
+            CallResult::Errno(errno) => {
                 let errno = errno.clone();
                 self.limit(call, &errno);
                 return Ok(());
@@ -37,7 +37,7 @@ impl Reader {
                     (family, _) => name(family),
                 };
                 self.notes
-                    .count(format!("sockets of another kind ({kind})"), call.line);
+                    .count(format!("sockets other than TCP ({kind})"), call.line);
                 return self.opened(call.pid, fd, Fd::Other, call.line);
             }
         };
@@ -59,7 +59,7 @@ impl Reader {
         } else {
             Family::Inet
         };
-        // Other sockets have such options as well, so that only a socket that is known counts.
+        // Sockets of other kinds have such options too, so only those of known TCP sockets count.
         let Some(sock) = self.tcp(call)? else {
             if known && self.fd(call)?.is_none() && self.tcp_or_new(call, family)?.is_some() {
                 return self.setsockopt(call);
@@ -72,7 +72,7 @@ impl Reader {
                 self.event(call.line, sock, Act::Set(option), answer);
             }
             Setting::Other(option) => self.notes.count(
-                format!("settings of {option}, which ports do not depend on"),
+                format!("settings of {option}, which does not affect ports"),
                 call.line,
             ),
             Setting::Unclear => self.notes.odd(call.line, &text),
@@ -82,14 +82,14 @@ impl Reader {
 
     pub(super) fn getsockopt(&mut self, call: &Call<'_>) -> Outcome<()> {
         let option = constant(Kind::SocketOption, self.arg(2));
-        if option != "SO_ERROR" || !matches!(call.result, Result::Value(_)) {
+        if option != "SO_ERROR" || !matches!(call.result, CallResult::Value(_)) {
             return Ok(());
         }
         let value = self.arg(3).trim_matches(['[', ']']);
         let answer = if value == "0" {
             Some(Answer::OK)
         } else {
-            Answer::from_name(words::errno(value))
+            Answer::from_name(constants::errno(value))
         };
         if let Some(sock) = self.tcp(call)? {
             self.connected(sock, answer);
@@ -123,7 +123,7 @@ impl Reader {
         let Some(sock) = self.tcp(call)? else {
             return Ok(());
         };
-        let backlog = words::integer(self.arg(1)).and_then(|n| u32::try_from(n).ok());
+        let backlog = constants::integer(self.arg(1)).and_then(|n| u32::try_from(n).ok());
         let backlog = backlog.unwrap_or(128);
         let answer = self.answer(call);
         if answer.is_some_and(Answer::is_ok) {
@@ -138,11 +138,11 @@ impl Reader {
             return Ok(());
         };
         let how = match self.arg(1) {
-            "SHUT_RD" | "0" | "0 /* SHUT_RD */" | "0 /* receive */" => How::Read,
-            "SHUT_WR" | "0x1" | "0x1 /* SHUT_WR */" | "1" => How::Write,
-            _ => How::Both,
+            "SHUT_RD" | "0" | "0 /* SHUT_RD */" | "0 /* receive */" => Shutdown::Read,
+            "SHUT_WR" | "0x1" | "0x1 /* SHUT_WR */" | "1" => Shutdown::Write,
+            _ => Shutdown::Both,
         };
-        if matches!(call.result, Result::Value(_)) {
+        if matches!(call.result, CallResult::Value(_)) {
             self.event(call.line, sock, Act::Shutdown(how), None);
         }
         Ok(())
@@ -164,41 +164,41 @@ impl Reader {
         let Some(sock) = self.tcp(call)? else {
             return Ok(());
         };
-        if matches!(call.result, Result::Value(_)) {
+        if matches!(call.result, CallResult::Value(_)) {
             self.connected(sock, Some(Answer::OK));
         }
         Ok(())
     }
 
-    /// Bytes that moved, or did not: they tell how a connection is.
+    /// Evaluates a transfer: its result shows the state of the connection.
     pub(super) fn moved(&mut self, call: &Call<'_>, received: bool) -> Outcome<()> {
         let Some(sock) = self.tcp(call)? else {
             return Ok(());
         };
         match &call.result {
-            Result::Value(0) if received => {
+            CallResult::Value(0) if received => {
                 self.connected(sock, Some(Answer::OK));
                 self.event(call.line, sock, Act::PeerClosed, None);
             }
-            Result::Value(_) => self.connected(sock, Some(Answer::OK)),
-            Result::Errno(name) if name == "ECONNRESET" => {
+            CallResult::Value(_) => self.connected(sock, Some(Answer::OK)),
+            CallResult::Errno(name) if name == "ECONNRESET" => {
                 self.event(call.line, sock, Act::PeerReset, None);
             }
-            Result::Errno(name) if name == "EADDRNOTAVAIL" => {
+            CallResult::Errno(name) if name == "EADDRNOTAVAIL" => {
                 self.notes
                     .odd(call.line, &format!("{} answered {name}", call.name));
             }
             _ => {}
         }
-        self.notes.assumed("no bytes are under way when a connection is closed; the transfers of the log are left out");
+        self.notes.assumed("no bytes are in flight when a connection is closed; the transfers of the log are left out");
         Ok(())
     }
 
     pub(super) fn dup(&mut self, call: &Call<'_>) -> Outcome<()> {
         let is_dup = !call.name.starts_with("fcntl")
             || self.arg(1).starts_with("F_DUPFD")
-            || matches!(words::integer(self.arg(1)), Some(0 | 1030));
-        if let Result::Value(fd) = &call.result
+            || matches!(constants::integer(self.arg(1)), Some(0 | 1030));
+        if let CallResult::Value(fd) = &call.result
             && is_dup
             && let Ok(fd) = u32::try_from(*fd)
             && let Some(what) = self.fd(call)?
@@ -210,9 +210,9 @@ impl Reader {
     }
 
     pub(super) fn execve(&mut self, call: &Call<'_>) {
-        let path = words::string(self.arg(0)).unwrap_or_default();
+        let path = constants::string(self.arg(0)).unwrap_or_default();
         let path = String::from_utf8_lossy(&path);
-        if call.result == Result::Value(0) {
+        if call.result == CallResult::Value(0) {
             self.is_program(call.pid, path.rsplit('/').next().unwrap_or_default());
         }
     }
@@ -228,7 +228,7 @@ impl Reader {
         }
     }
 
-    /// Names the limits that sockets ran into.
+    /// Notes the limits that sockets ran into.
     pub(super) fn name_limits(&mut self) {
         for ((call, errno), (count, line)) in std::mem::take(&mut self.limits) {
             let limit = match errno.as_str() {
@@ -240,7 +240,7 @@ impl Reader {
                 _ => "the process may not make such a socket",
             };
             self.notes.other(format!(
-                "{call}() answered {errno} {count} {}, first on line {line}: {limit}. Ports have no part in it",
+                "{call}() answered {errno} {count} {}, first on line {line}: {limit}. The cause is not a lack of ports",
                 if count == 1 { "time" } else { "times" }
             ));
         }

@@ -1,4 +1,4 @@
-//! The sockets that were there before a log begins, as another tool shows them.
+//! The sockets that existed before a log begins, as shown by another tool.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,12 +12,12 @@ use crate::import::sysctl::range_of;
 use crate::import::{ImportError, kind, lines};
 use crate::model::Sysctls;
 
-/// Listeners that are made.
+/// Most listeners that are created.
 const MAX_LISTENERS: usize = 200;
-/// Destinations of connections.
+/// Most destinations of connections.
 const MAX_GROUPS: usize = 50;
 
-/// Holders of the ports that a table shows. Only ports of the range of local ports and listeners matter.
+/// Derives the holders of ports from a socket table. Only ephemeral ports and listeners matter.
 pub(super) fn holders(
     text: &str,
     sysctls: Option<&Sysctls>,
@@ -26,10 +26,10 @@ pub(super) fn holders(
     let mut own = Notes::default();
     let rows = table::rows(&lines(text, &mut own), &mut own);
     if rows.is_empty() {
-        let what = kind::of(text).map_or("nothing that is known", |(what, _)| what);
+        let what = kind::of(text).map_or("an unknown kind of text", |(what, _)| what);
         return Err(ImportError::new(
-            format!("the sockets before the log cannot be read: this is {what}"),
-            "write them with `ss -tan` before the recording begins",
+            format!("failed to read the sockets before the log: this is {what}"),
+            "capture them with `ss -tan` before the recording begins",
         ));
     }
     let range = sysctls.and_then(range_of);
@@ -60,7 +60,7 @@ pub(super) fn holders(
     }
     let held: u32 = groups.values().sum();
     notes.assumed(format!(
-        "when the log begins, other programs have {} {} and hold {held} {} of the range of local ports on ports that connect() chose, as the table of sockets before it shows",
+        "when the log begins, other programs have {} {} and hold {held} {} of the ephemeral port range, chosen by connect(), according to the socket table",
         listeners.len(),
         plural(listeners.len(), "listener"),
         plural(held as usize, "port"),

@@ -1,11 +1,11 @@
-//! What surrounds the recorded programs: their host's addresses, the servers they connect to, and who connects to
-//! them. A log shows all of this only indirectly.
+//! The environment of the recorded programs: their host's addresses, the servers they connect to,
+//! and their clients. A log shows all of this only indirectly.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::story::{Act, Sock, Story};
+use super::history::{Act, History, Sock};
 use crate::import::MAX_IMPORTED_ADDRESSES;
 use crate::import::checked::{Assumptions, Holder};
 use crate::import::sysctl::{RANGE, range_of};
@@ -14,32 +14,31 @@ use crate::value::{Answer, PortRange};
 
 /// The host of the recorded programs.
 pub(super) const HERE: &str = "host";
-/// First port of the range of local ports that kernels start with.
+/// First port of the kernel's default ephemeral port range.
 const DEFAULT_LOW: u16 = 32768;
-/// Where everybody else is.
+/// The host of all peers.
 pub(super) const THERE: &str = "peers";
 
-/// A server that is not in the log.
+/// A server outside the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Server {
-    /// Somebody answered there.
+    /// `true` if it accepted a connection.
     pub(super) listens: bool,
-    /// It has to be made with steps: it comes and goes, or its closes matter.
+    /// `true` if steps must create it: it does not listen all the time, or its closes matter.
     pub(super) stepwise: bool,
 }
 
-/// The surroundings.
 #[derive(Clone, Debug)]
-pub(super) struct World {
+pub(super) struct Environment {
     here: IndexSet<IpAddr>,
     there: IndexSet<IpAddr>,
     sysctls: Sysctls,
     pub(super) servers: IndexMap<SocketAddr, Server>,
-    /// Whether anything is on the other host.
+    /// `true` if anything runs on the other host.
     pub(super) two_hosts: bool,
 }
 
-/// An address as packets have it: IPv4 where an IPv6 socket uses a mapped address, loopback for the wildcard.
+/// An address as packets carry it: IPv4 for a mapped address, loopback for the wildcard.
 pub(super) fn canonical(at: SocketAddr) -> SocketAddr {
     let ip = match at.ip().to_canonical() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -49,13 +48,13 @@ pub(super) fn canonical(at: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, at.port())
 }
 
-/// Whether the address can be one of a host.
+/// Returns `true` for an address that a host may have.
 fn proper(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || broadcast)
 }
 
-/// Errnos that mean that packets did not arrive.
+/// Returns `true` for errnos that mean that packets did not arrive.
 fn lost(answer: Option<Answer>) -> bool {
     answer.is_some_and(|answer| {
         matches!(
@@ -65,40 +64,40 @@ fn lost(answer: Option<Answer>) -> bool {
     })
 }
 
-impl World {
-    /// Finds out what there must have been. Expectations that no model can meet are taken out of the story.
+impl Environment {
+    /// Derives the environment. Removes expectations that no model can meet from the events.
     pub(super) fn of(
-        story: &mut Story,
+        history: &mut History,
         sysctls: Option<Sysctls>,
         assumptions: &Assumptions,
     ) -> Self {
-        let mut world = Self {
-            here: own_addresses(story),
+        let mut environment = Self {
+            here: own_addresses(history),
             there: IndexSet::new(),
             sysctls: sysctls.clone().unwrap_or_default(),
             servers: IndexMap::new(),
             two_hosts: false,
         };
-        world.look_at_holders(assumptions);
-        world.look_at_peers(story);
-        world.look_at_closes(story);
-        world.addresses_of_here(story);
-        unmeetable(story);
+        environment.look_at_holders(assumptions);
+        environment.look_at_peers(history);
+        environment.look_at_closes(history);
+        environment.addresses_of_here(history);
+        unmeetable(history);
         match assumptions.width {
-            Some(width) => world.narrow(story, width),
-            None if sysctls.is_none() => world.guess_range(story),
+            Some(width) => environment.narrow(history, width),
+            None if sysctls.is_none() => environment.guess_range(history),
             None => {}
         }
-        world.two_hosts = !world.there.is_empty();
-        world
+        environment.two_hosts = !environment.there.is_empty();
+        environment
     }
 
-    /// Whether an address is one of the recorded host.
+    /// Returns `true` for an address of the recorded host.
     pub(super) fn is_here(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || self.here.contains(&ip)
     }
 
-    /// Destinations of sockets outside the log, and the addresses that they come from.
+    /// Adds the destinations of sockets outside the log, and their local addresses.
     fn look_at_holders(&mut self, assumptions: &Assumptions) {
         for holder in &assumptions.holders {
             let Holder::Range { from, to, .. } = holder else {
@@ -115,13 +114,13 @@ impl World {
         }
     }
 
-    fn look_at_peers(&mut self, story: &mut Story) {
-        let Story {
+    fn look_at_peers(&mut self, history: &mut History) {
+        let History {
             socks,
             events,
             notes,
             ..
-        } = story;
+        } = history;
         events.retain(|event| {
             let at = match &event.act {
                 Act::Connect(to) => Some(canonical(*to)),
@@ -178,11 +177,12 @@ impl World {
         }
     }
 
-    /// Servers whose connections end within the log take part in steps, because it matters who closes first.
-    fn look_at_closes(&mut self, story: &mut Story) {
+    /// Marks servers whose connections end within the log: steps create them, because it matters
+    /// which end closes first.
+    fn look_at_closes(&mut self, history: &mut History) {
         let mut to: IndexMap<usize, SocketAddr> = IndexMap::new();
         let mut closes = false;
-        for event in &story.events {
+        for event in &history.events {
             match &event.act {
                 Act::Connect(at) if event.answer.is_none_or(Answer::is_ok) => {
                     to.insert(event.sock, canonical(*at));
@@ -199,14 +199,14 @@ impl World {
             }
         }
         if closes {
-            story.notes.assumed(
-                "a server outside the log closes when it sees that the client has, unless the client read an end of file or a reset before",
+            history.notes.assumed(
+                "a server outside the log closes after its client, unless the client read an end of file or a reset before",
             );
         }
     }
 
-    /// A host needs an address of each family in which it reaches others.
-    fn addresses_of_here(&mut self, story: &mut Story) {
+    /// Gives the host an address of each family in which it connects.
+    fn addresses_of_here(&mut self, history: &mut History) {
         let reaches = |v6: bool| self.there.iter().any(|ip| ip.is_ipv6() == v6);
         let has = |v6: bool| self.here.iter().any(|ip| ip.is_ipv6() == v6);
         let mut invented: Vec<IpAddr> = Vec::new();
@@ -217,21 +217,21 @@ impl World {
             invented.push(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)));
         }
         for ip in invented {
-            story.notes.assumed(format!(
-                "the host has the address {ip}; the log does not show which one it has"
+            history.notes.assumed(format!(
+                "the host has the address {ip}; the log does not show its address"
             ));
             self.here.insert(ip);
         }
     }
 
-    /// When the log shows that ports ran out, the range must have been as small as what was seen of it.
-    fn guess_range(&mut self, story: &mut Story) {
-        let Story {
+    /// Narrows the range to the observed ports if the log shows that ports ran out.
+    fn guess_range(&mut self, history: &mut History) {
+        let History {
             socks,
             events,
             notes,
             ..
-        } = story;
+        } = history;
         let chose = |sock: usize| socks[sock].bound.is_none_or(|at| at.port() == 0);
         let ran_out =
             events.iter().find(
@@ -242,7 +242,7 @@ impl World {
                 },
             );
         let Some(ran_out) = ran_out else {
-            notes.assumed("the range of local ports is the kernel's default; give `--sysctl FILE` if it is not");
+            notes.assumed("the ephemeral port range is the kernel's default; pass `--sysctl FILE` if it differs");
             return;
         };
         let seen: Vec<u16> = socks
@@ -254,40 +254,41 @@ impl World {
         match (seen.iter().min(), seen.iter().max()) {
             (Some(low), Some(high)) => {
                 notes.assumed(format!(
-                    "the range of local ports is {low}-{high}, the ports that the log shows, because on line {} no port was left; give `--sysctl FILE` if it is not",
+                    "the ephemeral port range is {low}-{high}, the ports that the log shows, because on line {} no port was left; pass `--sysctl FILE` if it differs",
                     ran_out.line
                 ));
                 let range = PortRange::new(*low, *high);
                 self.sysctls.insert(RANGE.to_owned(), format!("{} {}", range.low, range.high));
             }
             _ => notes.assumed(format!(
-                "the range of local ports is the kernel's default, which cannot be: on line {} no port was left; give `--sysctl FILE`",
+                "the ephemeral port range is the kernel's default, which contradicts line {}, where no port was left; pass `--sysctl FILE`",
                 ran_out.line
             )),
         }
     }
 
-    /// The range of local ports, if it is known.
+    /// The ephemeral port range, if it is known.
     pub(super) fn range(&self) -> Option<PortRange> {
         range_of(&self.sysctls)
     }
 
-    /// Makes the range of local ports as wide as it can be if the recorded answers are to hold.
-    fn narrow(&mut self, story: &mut Story, width: u16) {
+    /// Sets the ephemeral port range to `width` ports, the widest with which the recorded answers
+    /// hold.
+    fn narrow(&mut self, history: &mut History, width: u16) {
         let known = self.range();
         let low = known.map_or(DEFAULT_LOW, |range| range.low);
         let high = low.saturating_add(width.saturating_sub(1));
-        story.notes.assumed(match known {
+        history.notes.assumed(match known {
             Some(known) => format!(
-                "the other ports of the range {known} were taken when the log begins: the range of the scenario is {low}-{high}, so that changes of it cannot be tried here"
+                "the other ports of the range {known} were in use when the log begins: the scenario's range is {low}-{high}, so it cannot be used to try other ranges"
             ),
-            None => format!("the range of local ports is {low}-{high}; give `--sysctl FILE` with the range of the host"),
+            None => format!("the ephemeral port range is {low}-{high}; pass `--sysctl FILE` with the range of the host"),
         });
         let range = format!("{low} {high}");
         self.sysctls.insert(RANGE.to_owned(), range);
     }
 
-    /// The hosts of the scenario. With steps, some servers are made by steps.
+    /// The hosts of the scenario. With steps, some servers are created by steps.
     pub(super) fn hosts(&self, stepwise: bool) -> IndexMap<String, Host> {
         let listening = |here: bool| {
             let fits = |(at, server): &(&SocketAddr, &Server)| {
@@ -323,7 +324,8 @@ impl World {
         hosts
     }
 
-    /// The address that sockets outside the log bind before they connect to `to`; none if they do not bind.
+    /// The address that sockets outside the log bind before they connect to `to`; `None` if they do
+    /// not bind.
     pub(super) fn bound_from(&self, to: Option<SocketAddr>, bound: bool) -> Option<IpAddr> {
         if !bound {
             return None;
@@ -335,18 +337,18 @@ impl World {
         }
     }
 
-    /// The first address of the host of a family, for those who connect to a wildcard.
+    /// The first address of a family on the host, for clients of a wildcard listener.
     pub(super) fn address_here(&self, v6: bool) -> Option<IpAddr> {
         self.here.iter().copied().find(|ip| ip.is_ipv6() == v6)
     }
 }
 
-/// Addresses of the recorded host: first those that the kernel chose for sockets that were not bound, because the
-/// first one is what it chooses.
-fn own_addresses(story: &mut Story) -> IndexSet<IpAddr> {
+/// Addresses of the recorded host. Those that the kernel chose for unbound sockets come first,
+/// because it chooses the first one.
+fn own_addresses(history: &mut History) -> IndexSet<IpAddr> {
     let mut chosen: Vec<IpAddr> = Vec::new();
     let mut asked: Vec<IpAddr> = Vec::new();
-    for sock in &story.socks {
+    for sock in &history.socks {
         let specific = sock
             .bound
             .filter(|at| !at.ip().to_canonical().is_unspecified());
@@ -362,14 +364,14 @@ fn own_addresses(story: &mut Story) -> IndexSet<IpAddr> {
         .filter(|ip| proper(*ip))
         .collect();
     if all.len() > MAX_IMPORTED_ADDRESSES {
-        story.notes.left_out(format!(
+        history.notes.left_out(format!(
             "addresses of the host beyond the first {MAX_IMPORTED_ADDRESSES}"
         ));
     }
     all.into_iter().take(MAX_IMPORTED_ADDRESSES).collect()
 }
 
-/// Whether a connect to an address reaches a recorded listener.
+/// Returns `true` if a connect to an address reaches a recorded listener.
 fn reaches(listener: &Sock, to: SocketAddr) -> bool {
     listener.bound.is_some_and(|bound| {
         let own = bound.ip().to_canonical();
@@ -381,9 +383,9 @@ fn reaches(listener: &Sock, to: SocketAddr) -> bool {
     })
 }
 
-/// Answers that depend on routes, devices and firewalls, of which a scenario knows nothing.
-fn unmeetable(story: &mut Story) {
-    let Story { events, notes, .. } = story;
+/// Removes answers that depend on routes, devices and firewalls, which scenarios do not contain.
+fn unmeetable(history: &mut History) {
+    let History { events, notes, .. } = history;
     events.retain_mut(|event| {
         let Act::Connect(_) = event.act else {
             return true;
@@ -396,10 +398,9 @@ fn unmeetable(story: &mut Story) {
                 event.answer = None;
                 true
             }
-            // The route and the firewall come before the port.
+            // The kernel checks route and firewall before it chooses a port.
             Some("ENETUNREACH" | "ENETDOWN") => {
-                let what =
-                    "connects that found no route (ENETUNREACH, ENETDOWN), and hence took no port";
+                let what = "connects without a route (ENETUNREACH, ENETDOWN), which took no port";
                 notes.count(what, event.line);
                 false
             }
