@@ -55,7 +55,10 @@ impl Budget {
     /// The same for verbs that run each case on the model, so many times, and keep one outcome.
     pub(crate) fn check_model(self, selected: &[Selected], times: u64) -> Result<(), Failure> {
         let need = |one: &Selected| {
-            let cases = one.cases.iter().map(|case| Model.need(case).times(times));
+            let cases = one
+                .cases
+                .iter()
+                .map(|case| budget::run(Model::NAME, case).times(times));
             cases.fold(Need::default(), Need::and)
         };
         let needs: Vec<Need> = selected.iter().map(need).collect();

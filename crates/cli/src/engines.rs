@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use fourtuple_harness::{Engine, Model};
+use fourtuple_harness::{Engine, External, Model};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::RunError;
 use fourtuple_linux::engine::{self, KernelEngine};
@@ -15,6 +15,31 @@ use crate::select::Folded;
 
 /// The engines that run unless others are asked for: those that need nothing but this program and must agree.
 const DEFAULT: [&str; 2] = ["model", "turmoil"];
+
+/// An engine that was made.
+pub(crate) enum Made {
+    /// It runs within this process.
+    Own(Box<dyn Engine>),
+    /// It does not.
+    External(Box<dyn External>),
+}
+
+impl Made {
+    /// The engine.
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        match self {
+            Made::Own(engine) => &**engine,
+            Made::External(engine) => &**engine,
+        }
+    }
+
+    fn external(&self) -> Option<&dyn External> {
+        match self {
+            Made::Own(_) => None,
+            Made::External(engine) => Some(&**engine),
+        }
+    }
+}
 
 /// The engines of a verb.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,7 +58,7 @@ impl EngineArgs {
     }
 
     /// The engines, each once.
-    pub(crate) fn make(&self) -> Result<Vec<Box<dyn Engine>>, Failure> {
+    pub(crate) fn make(&self) -> Result<Vec<Made>, Failure> {
         match self.names.as_slice() {
             [] => by_name(&DEFAULT.map(str::to_owned), &self.real),
             names => by_name(names, &self.real),
@@ -69,17 +94,24 @@ impl WaitArgs {
 type Maker = (
     &'static str,
     &'static str,
-    fn(&RealArgs) -> Result<Box<dyn Engine>, Failure>,
+    fn(&RealArgs) -> Result<Made, Failure>,
 );
 
 /// Every engine. The model comes first: it is what the others are compared with.
 fn all() -> Vec<Maker> {
     vec![
-        (Model::NAME, Model.about(), |_| Ok(Box::new(Model))),
-        (Turmoil.name(), Turmoil.about(), |_| Ok(Box::new(Turmoil))),
-        (Stock.name(), Stock.about(), |_| Ok(Box::new(Stock))),
+        (Model::NAME, Model.about(), |_| {
+            Ok(Made::Own(Box::new(Model)))
+        }),
+        (Turmoil.name(), Turmoil.about(), |_| {
+            Ok(Made::Own(Box::new(Turmoil)))
+        }),
+        (Stock.name(), Stock.about(), |_| {
+            Ok(Made::Own(Box::new(Stock)))
+        }),
         (engine::LINUX.name, engine::LINUX.about, |real| {
-            Ok(Box::new(real_kernel("host", None, real.wait.limit())?))
+            let kernel = real_kernel("host", None, real.wait.limit())?;
+            Ok(Made::External(Box::new(kernel)))
         }),
         (engine::VM.name, engine::VM.about, |real| {
             let Some(image) = &real.kernel_image else {
@@ -88,7 +120,8 @@ fn all() -> Vec<Maker> {
                         .to_owned(),
                 ));
             };
-            Ok(Box::new(real_kernel(image, None, real.wait.limit())?))
+            let kernel = real_kernel(image, None, real.wait.limit())?;
+            Ok(Made::External(Box::new(kernel)))
         }),
     ]
 }
@@ -111,7 +144,7 @@ pub(crate) fn real_kernel(
 }
 
 /// The engines with these names, each once.
-fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Box<dyn Engine>>, Failure> {
+fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Made>, Failure> {
     let engines = all();
     let known = |name: &str| engines.iter().any(|one| one.0 == name) || command(name).is_some();
     if let Some(name) = names.iter().find(|name| !known(name)) {
@@ -122,14 +155,15 @@ fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Box<dyn Engine>>, Fa
         }
         return Err(Failure::Told(message));
     }
-    let mut made: Vec<Box<dyn Engine>> = engines
+    let mut made: Vec<Made> = engines
         .into_iter()
         .filter(|one| names.iter().any(|name| one.0 == name))
         .map(|(_, _, make)| make(real))
         .collect::<Result<_, _>>()?;
     let mut commands = names.iter().filter_map(|name| command(name));
     if let Some(command) = commands.next() {
-        made.push(Box::new(external(command, real.wait.limit())?));
+        let engine = external(command, real.wait.limit())?;
+        made.push(Made::External(Box::new(engine)));
     }
     if let Some(second) = commands.next() {
         return Err(Failure::Told(format!(
@@ -153,34 +187,25 @@ fn external(command: &str, limit: Duration) -> Result<Exec, Failure> {
     })
 }
 
-/// Tells the engines to which many cases at once are cheaper what they will be asked for.
-pub(crate) fn prepare(engines: &[Box<dyn Engine>], folded: &[Folded]) {
-    if !engines.iter().any(|engine| engine.wants_many()) {
-        return;
-    }
-    let cases: Vec<_> = folded
-        .iter()
-        .flat_map(|one| &one.cases)
+/// Prepares external engines for all cases at once.
+pub(crate) fn prepare(engines: &[Made], folded: &[Folded]) {
+    let cases = folded.iter().flat_map(|one| &one.cases);
+    let cases: Vec<_> = cases
         .map(|(case, profile, _)| (&**case, &**profile))
         .collect();
-    for engine in engines.iter().filter(|engine| engine.wants_many()) {
+    for engine in engines.iter().filter_map(Made::external) {
         engine.prepare(&cases);
     }
 }
 
 /// Fails where the run of an engine broke off; what has been found out until then is written first.
-pub(crate) fn all_came_to_an_end(
-    out: &mut Output,
-    engines: &[Box<dyn Engine>],
-) -> Result<(), Failure> {
-    for engine in engines {
-        came_to_an_end(out, engine.as_ref())?;
-    }
-    Ok(())
+pub(crate) fn all_came_to_an_end(out: &mut Output, engines: &[Made]) -> Result<(), Failure> {
+    let mut engines = engines.iter().filter_map(Made::external);
+    engines.try_for_each(|engine| came_to_an_end(out, engine))
 }
 
 /// The same for one engine.
-pub(crate) fn came_to_an_end(out: &mut Output, engine: &dyn Engine) -> Result<(), Failure> {
+pub(crate) fn came_to_an_end(out: &mut Output, engine: &dyn External) -> Result<(), Failure> {
     let Some(why) = engine.broken() else {
         return Ok(());
     };

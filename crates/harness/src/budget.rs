@@ -25,19 +25,146 @@ const SMALLEST: Rate = Rate {
 
 /// The cost of one call while an engine runs: sockets on both ends, and packets under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+struct Rate {
     /// Bytes that are held until the run is over.
-    pub bytes: u64,
+    bytes: u64,
     /// Nanoseconds of a processor.
-    pub nanos: u64,
+    nanos: u64,
 }
 
-impl Rate {
-    /// The model's.
-    pub const MODEL: Rate = Rate {
-        bytes: 700,
-        nanos: 5_000,
+/// The cost of an engine.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    engine: &'static str,
+    rate: Rate,
+    network: Network,
+    /// It runs again for kernels that differ.
+    per_kernel: bool,
+    /// It does not run cases with more connections at once.
+    connections: u64,
+}
+
+/// The network of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    /// Packets take no time.
+    None,
+    /// turmoil's, whose ticks take time where packets do.
+    Ticks,
+    /// turmoil's, whose ticks always take time.
+    AlwaysTicks,
+}
+
+/// turmoil's own sockets run no cases with more connections: turmoil looks through all sockets of a host for each port that it
+/// gives. This many take it a second, and twice as many four.
+pub const STOCK_CONNECTIONS: u64 = 30_000;
+
+/// The costs of the engines. One that is not here costs as much as the first.
+const COSTS: &[Cost] = &[
+    Cost {
+        engine: "model",
+        rate: Rate {
+            bytes: 700,
+            nanos: 5_000,
+        },
+        network: Network::None,
+        per_kernel: true,
+        connections: u64::MAX,
+    },
+    Cost {
+        engine: "turmoil",
+        // Streams with their tasks and buffers on both hosts, and every packet on its way through turmoil.
+        rate: Rate {
+            bytes: 3_500,
+            nanos: 60_000,
+        },
+        network: Network::Ticks,
+        per_kernel: true,
+        connections: u64::MAX,
+    },
+    Cost {
+        engine: "stock",
+        // turmoil's streams with their buffers on both hosts, and its search for a port, which grows with the sockets.
+        rate: Rate {
+            bytes: 6_000,
+            nanos: 60_000,
+        },
+        network: Network::AlwaysTicks,
+        per_kernel: false,
+        connections: STOCK_CONNECTIONS,
+    },
+];
+
+/// The longest virtual time of a run on turmoil, in case a program goes round in circles for ever.
+pub const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// The ticks that pass until everything that has arrived has reached the sockets, the tasks of processes, and those that wait for
+/// them.
+const TICKS: Duration = Duration::from_millis(10);
+
+/// The cost of a tick for each host, in nanoseconds: turmoil enters the runtime of every one.
+const TICK_OF_A_HOST: u64 = 3_000;
+
+/// The time after an event on turmoil's network until nothing is under way: a packet, and the answer of turmoil's own TCP to it.
+#[must_use]
+pub fn settled(case: &Case) -> Duration {
+    case.network.latency.unwrap_or_default().max * 2 + TICKS
+}
+
+/// Nanoseconds that the ticks of a run on turmoil take at most.
+fn ticking(case: &Case) -> u64 {
+    // A lost packet is sent again after a while without ticks, and each time that has to settle.
+    let tries = if case.network.loss.per_million > 0 {
+        2
+    } else {
+        1
     };
+    let ticks = settled(case).as_millis().try_into().unwrap_or(u64::MAX);
+    let ticks = moments(case).saturating_mul(tries).saturating_mul(ticks);
+    let most = LONGEST.as_millis().try_into().unwrap_or(u64::MAX);
+    ticks
+        .min(most)
+        .saturating_mul(case.hosts.len() as u64)
+        .saturating_mul(TICK_OF_A_HOST)
+}
+
+fn cost(engine: &str) -> Cost {
+    let found = COSTS.iter().find(|cost| cost.engine == engine);
+    *found.unwrap_or(&COSTS[0])
+}
+
+/// The most that running a case on an engine takes, by the case's counts.
+#[must_use]
+pub fn run(engine: &str, case: &Case) -> Need {
+    let cost = cost(engine);
+    if cost.connections < u64::MAX && connections(case) > cost.connections {
+        // It says that it does not run it, which costs nothing.
+        return Need {
+            runs: 1,
+            ..Need::default()
+        };
+    }
+    let mut need = Need::of(case, cost.rate);
+    if cost.network != Network::None {
+        need.working = need.working.saturating_add(sent(case));
+    }
+    if cost.network == Network::AlwaysTicks
+        || cost.network == Network::Ticks && !case.network.is_ideal()
+    {
+        need.nanos = need.nanos.saturating_add(ticking(case));
+    }
+    need
+}
+
+/// An upper bound of the connections that a case has open at once.
+#[must_use]
+pub fn connections(case: &Case) -> u64 {
+    let processes = case.program.processes().into_iter().flatten();
+    let of = |process: &Process| match process.connect.is_empty() && process.bind.is_empty() {
+        true => 0,
+        false => u64::from(process.count) * u64::from(process.connections),
+    };
+    processes.map(|(_, process)| of(process)).sum()
 }
 
 /// An upper bound on the cost of running something.
@@ -57,8 +184,7 @@ pub struct Need {
 
 impl Need {
     /// One run of a case on an engine with this rate.
-    #[must_use]
-    pub fn of(case: &Case, rate: Rate) -> Need {
+    fn of(case: &Case, rate: Rate) -> Need {
         let calls = calls(case);
         let kept = match &*case.program {
             Program::Steps(_) => KEPT_STEP,
@@ -123,8 +249,8 @@ pub fn scenario(folded: &[Folded], engines: &[&dyn Engine]) -> Need {
         let again = !point.is_empty();
         point.push(());
         for engine in engines {
-            let mut one = engine.need(case);
-            if again && !engine.asks_kernel() {
+            let mut one = run(engine.name(), case);
+            if again && !cost(engine.name()).per_kernel {
                 // An engine that knows nothing of kernels is not asked again.
                 (one.working, one.nanos) = (0, 0);
             }
@@ -135,8 +261,7 @@ pub fn scenario(folded: &[Folded], engines: &[&dyn Engine]) -> Need {
 }
 
 /// Most calls that a case makes. Where an option is refused, setting it is a call as well.
-#[must_use]
-pub fn calls(case: &Case) -> u64 {
+fn calls(case: &Case) -> u64 {
     match &*case.program {
         Program::Steps(steps) => steps.len() as u64,
         Program::Processes(processes) => {
@@ -156,10 +281,9 @@ pub fn calls(case: &Case) -> u64 {
     }
 }
 
-/// Most moments at which something begins to happen: instances of a process act together, one
-/// connection after the other. An engine with a network lets it settle after each.
-#[must_use]
-pub fn moments(case: &Case) -> u64 {
+/// Most moments at which something begins to happen: instances of a process act together, one connection after the
+/// other. An engine with a network lets it settle after each.
+fn moments(case: &Case) -> u64 {
     let faults = case.network.faults.len() as u64;
     let acts = match &*case.program {
         Program::Steps(steps) => steps.len() as u64,
@@ -176,8 +300,7 @@ pub fn moments(case: &Case) -> u64 {
 }
 
 /// Bytes that a case sends, which an engine with a network may have to hold all at once.
-#[must_use]
-pub fn sent(case: &Case) -> u64 {
+fn sent(case: &Case) -> u64 {
     let steps = case.program.steps().unwrap_or_default();
     let lengths = steps.iter().map(|step| match &step.value {
         Step::Send(send) => u64::from(send.len),

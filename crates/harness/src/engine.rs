@@ -1,67 +1,41 @@
-//! Backends that execute test cases.
+//! The engines that run scenarios.
 
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
-use crate::alike::{self, OnKernel};
-use crate::budget::{Need, Rate};
+use crate::alike::OnKernel;
 use crate::report::RunReport;
 
-/// Something that runs one case of a scenario and says what every socket call returned.
+/// A backend that executes one case of a scenario and records the outcome of every socket call.
 ///
-/// An engine keeps nothing between runs: the same case, profile and seed give the same report,
-/// whatever ran before.
+/// An engine keeps nothing between runs: the same case, profile and seed give the same report, whatever ran before. The
+/// [runner](crate::runner) decides which runs are made; [budget](crate::budget) has the costs of every engine.
 pub trait Engine: Send + Sync {
     /// The name on the command line and in outcomes, for example `model`.
     fn name(&self) -> &'static str;
 
-    /// One line on what it runs.
+    /// One line about the engine.
     fn about(&self) -> &'static str;
 
-    /// Returns the relation of this engine's results to those of others on this case.
+    /// The relation of this engine's outcomes to those of others on this case.
     fn standing(&self, case: &Case) -> Standing;
 
-    /// Returns whether many cases at once are cheaper than one by one; such an engine is to be told
-    /// by [`Engine::prepare`].
-    fn wants_many(&self) -> bool {
-        false
-    }
-
-    /// Gets ready for cases that will be run.
-    fn prepare(&self, _cases: &[(&Case, &Profile)]) {}
-
-    /// Returns whether the outcome depends on the kernel. An engine that knows nothing of kernels
-    /// runs once for all of them.
-    fn asks_kernel(&self) -> bool {
-        true
-    }
-
-    /// Bounds the cost of running this case by its counts. An engine that does not override this
-    /// costs as much as the model.
-    fn need(&self, case: &Case) -> Need {
-        Need::of(case, Rate::MODEL)
-    }
-
-    /// Runs a case on a kernel.
+    /// Runs a case on a kernel. The report's [`asked`](RunReport::asked) says which behaviours of the kernel the outcome
+    /// depends on: the run stands for all kernels that are equal in these.
     ///
     /// # Errors
-    /// When the engine is unable to run this case at all. What it merely leaves out, it says in the
-    /// report's notes.
+    /// When the engine is unable to run this case at all. Smaller omissions go to the report's notes.
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot>;
+}
 
-    /// Runs one case on several kernels: their answers, in their order.
-    fn run_on(&self, cases: &[OnKernel<'_>]) -> Vec<Result<RunReport, Cannot>> {
-        alike::share(cases, self.asks_kernel(), |n| {
-            let (case, profile) = cases[n];
-            self.run(case, profile)
-        })
-    }
+/// An engine outside of this process, such as a virtual machine: it may break off, and many cases at once may be cheaper than
+/// one by one.
+pub trait External: Engine {
+    /// Gets ready for cases that will be run.
+    fn prepare(&self, _cases: &[OnKernel<'_>]) {}
 
-    /// Why a run broke off, if one has: what its engine then did not run says nothing about the
-    /// scenarios.
-    fn broken(&self) -> Option<String> {
-        None
-    }
+    /// The reason why it broke off, if it did: cases that it then did not run say nothing about the scenarios.
+    fn broken(&self) -> Option<String>;
 }
 
 /// The relation of an engine's results to those of others.

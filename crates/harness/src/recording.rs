@@ -1,14 +1,15 @@
 //! The calls of an interpreter as attempts of an outcome.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fourtuple_kernel::{Endpoint, Refusal};
 use fourtuple_program::{CallId, CallLog, Caller, Nanos, Plan};
-use fourtuple_scenario::{Case, Op};
+use fourtuple_scenario::{Case, Op, Step};
 use fourtuple_syscall::{Outcome, Returned, SockOpt, Syscall};
 
-use crate::attempt::{Answer, Args};
+use crate::attempt::{Answer, Args, Name};
 use crate::attempts::Attempts;
 use crate::recorder::{self, Recorder, Seen, Slot, SocketId, Who};
 
@@ -18,6 +19,7 @@ pub struct Recording {
     plan: Arc<Plan>,
     recorder: Recorder,
     processes: Vec<Recorded>,
+    steps: Vec<Option<RecordedStep>>,
 }
 
 /// What the attempts of a process have in common.
@@ -26,6 +28,17 @@ struct Recorded {
     who: Who,
     /// The arguments of the calls that set its options.
     options: Vec<(SockOpt, Args)>,
+}
+
+/// A step that is an attempt.
+#[derive(Clone, Debug)]
+struct RecordedStep {
+    host: Name,
+    process: Name,
+    socket: Name,
+    op: Op,
+    /// Its arguments, but for an address.
+    args: Args,
 }
 
 impl Recording {
@@ -50,6 +63,49 @@ impl Recording {
             plan: Arc::clone(plan),
             recorder,
             processes,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Attempts of the steps of a case.
+    #[must_use]
+    pub fn of_steps(case: &Case) -> Self {
+        let steps = case.program.steps().unwrap_or_default();
+        // A socket keeps its owner when it is closed, for calls that come too late.
+        let mut owners: BTreeMap<&str, (Name, Name)> = BTreeMap::new();
+        let mut recorded = Vec::with_capacity(steps.len());
+        for step in steps {
+            let (Some(socket), Some(op)) = (step.socket(), step.op()) else {
+                recorded.push(None);
+                continue;
+            };
+            if let Step::Socket(made) = &step.value {
+                let owner = (made.on.as_str().into(), made.by.as_str().into());
+                owners.insert(socket, owner);
+            }
+            let owner = owners.get(socket).cloned().unwrap_or_else(|| {
+                let host = case.hosts.keys().next().map_or("", String::as_str);
+                (host.into(), "main".into())
+            });
+            if let Step::Accept(accept) = &step.value
+                && let Some(child) = &accept.accepted
+            {
+                owners.insert(child, owner.clone());
+            }
+            let (host, process) = owner;
+            recorded.push(Some(RecordedStep {
+                host,
+                process,
+                socket: socket.into(),
+                op,
+                args: args(step),
+            }));
+        }
+        Recording {
+            plan: Arc::default(),
+            recorder: Recorder::with_capacity(steps.len()),
+            processes: Vec::new(),
+            steps: recorded,
         }
     }
 
@@ -61,13 +117,14 @@ impl Recording {
 
     /// The attempt that a call is; none for calls that outcomes do not show.
     fn slot(&mut self, at: Nanos, caller: Caller, call: &Syscall<()>) -> Option<Slot> {
-        let Caller::Instance {
-            process,
-            instance,
-            socket,
-        } = caller
-        else {
-            return None;
+        let (process, instance, socket) = match caller {
+            Caller::Instance {
+                process,
+                instance,
+                socket,
+            } => (process, instance, socket),
+            Caller::Step(step) => return self.step(at, step, call),
+            Caller::Server => return None,
         };
         let recorded = &self.processes[process.0 as usize];
         let (op, args) = match *call {
@@ -90,6 +147,18 @@ impl Recording {
         Some(self.recorder.call(at, caller, op, args))
     }
 
+    fn step(&mut self, at: Nanos, step: u32, call: &Syscall<()>) -> Option<Slot> {
+        let step = self.steps.get(step as usize)?.as_ref()?;
+        let args = match *call {
+            Syscall::Bind { addr, .. } => Args::At(addr.into()),
+            Syscall::Connect { addr, .. } => Args::To(addr.into()),
+            _ => step.args.clone(),
+        };
+        let (host, process) = (step.host.clone(), step.process.clone());
+        let caller = self.recorder.caller(host, process, step.socket.clone());
+        Some(self.recorder.call(at, caller, step.op, args))
+    }
+
     fn answer(&mut self, slot: Slot, outcome: &Outcome, reason: Option<Refusal>) {
         match outcome {
             Outcome::Ok(returned) => self.recorder.ok(slot, seen(returned)),
@@ -109,7 +178,7 @@ impl CallLog<Refusal> for Recording {
     ) {
         // Making a socket and setting an option only shows where it fails.
         let quiet = matches!(call, Syscall::Socket { .. } | Syscall::Set { .. });
-        if quiet && outcome.is_ok() {
+        if quiet && matches!(outcome, Outcome::Ok(_) | Outcome::Unsupported(_)) {
             return;
         }
         if let Some(slot) = self.slot(at, caller, call) {
@@ -126,6 +195,27 @@ impl CallLog<Refusal> for Recording {
         if id.0 != u32::MAX {
             self.answer(Slot(id.0 as usize), outcome, reason);
         }
+    }
+}
+
+/// The arguments of a step, without an address: its port may be a variable.
+fn args(step: &Step) -> Args {
+    match step {
+        Step::Socket(socket) => Args::Family(socket.family),
+        Step::Set(set) => {
+            let names: Vec<&str> = set.options.iter().map(|one| one.name()).collect();
+            let values = set.options.iter().map(|one| one.value().to_string());
+            let values: Vec<String> = values.collect();
+            Args::Option(names.join(",").into(), values.join(",").into())
+        }
+        Step::Listen(listen) => Args::Backlog(listen.backlog),
+        Step::Accept(accept) => match &accept.accepted {
+            Some(name) => Args::As(name.as_str().into()),
+            None => Args::None,
+        },
+        Step::Send(transfer) | Step::Recv(transfer) => Args::Len(transfer.len),
+        Step::Shutdown(shutdown) => Args::How(shutdown.how),
+        _ => Args::None,
     }
 }
 

@@ -4,6 +4,7 @@
 use fourtuple_harness::{
     Cannot, Engine, Model, RunReport, ScenarioReport, Standing, kernels, runner,
 };
+use fourtuple_kernel::Asked;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::{Case, expand, parse};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,15 +12,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// An engine that answers as the model, without its notes, with a standing of its own.
 struct Other {
     standing: fn(&Case) -> Standing,
-    asks_kernel: bool,
+    asked: Asked,
     runs: AtomicUsize,
 }
 
 impl Other {
-    fn new(standing: fn(&Case) -> Standing, asks_kernel: bool) -> Self {
+    fn new(standing: fn(&Case) -> Standing, asked: Asked) -> Self {
         Other {
             standing,
-            asks_kernel,
+            asked,
             runs: AtomicUsize::new(0),
         }
     }
@@ -38,20 +39,13 @@ impl Engine for Other {
         (self.standing)(case)
     }
 
-    fn asks_kernel(&self) -> bool {
-        self.asks_kernel
-    }
-
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         self.runs.fetch_add(1, Ordering::Relaxed);
         let report = Model.run(case, profile)?;
-        Ok(RunReport::new(
-            case,
-            profile,
-            self.name(),
-            report.attempts.as_ref().clone(),
-            Vec::new(),
-        ))
+        let attempts = report.attempts.as_ref().clone();
+        let mut report = RunReport::new(case, profile, self.name(), attempts, Vec::new());
+        report.asked = self.asked;
+        Ok(report)
     }
 }
 
@@ -85,7 +79,7 @@ fn with_network(case: &Case) -> Standing {
 
 #[test]
 fn the_model_is_the_reference_unless_there_is_a_network() {
-    let other = Other::new(with_network, true);
+    let other = Other::new(with_network, Asked::ALL);
     let engines: [&dyn Engine; 2] = [&Model, &other];
     for (network, reference, compared) in [("", "model", "other"), (FAULTS, "other", "model")] {
         let report = run("linux-6.18", network, &engines);
@@ -112,9 +106,9 @@ fn nobody_is_judged_who_leaves_the_network_out() {
 }
 
 #[test]
-fn an_engine_that_asks_no_kernel_runs_once_for_all() {
-    for (asks_kernel, runs) in [(true, 2), (false, 1)] {
-        let other = Other::new(|_| Standing::Contrast, asks_kernel);
+fn an_engine_without_a_kernel_runs_once_for_all() {
+    for (asked, runs) in [(Asked::ALL, 2), (Asked::default(), 1)] {
+        let other = Other::new(|_| Standing::Contrast, asked);
         let engines: [&dyn Engine; 2] = [&Model, &other];
         let report = run("[rhel-6.5, linux-6.18]", "", &engines);
         assert_eq!(other.runs.load(Ordering::Relaxed), runs);

@@ -13,7 +13,9 @@ use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
 use crate::shrink::shrink;
 use crate::target::Target;
-use fourtuple_harness::{Cannot, Disallowed, Engine, Followed, Model, RunReport, Standing};
+use fourtuple_harness::{
+    Cannot, Disallowed, Engine, External, Followed, Model, RunReport, Standing,
+};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use std::collections::BTreeMap;
@@ -211,10 +213,6 @@ impl KernelEngine {
 }
 
 impl Engine for KernelEngine {
-    fn broken(&self) -> Option<String> {
-        lock(&self.broken).clone()
-    }
-
     fn name(&self) -> &'static str {
         match self.on.kind().virtual_time {
             true => VM.name,
@@ -231,18 +229,6 @@ impl Engine for KernelEngine {
 
     fn standing(&self, _case: &Case) -> Standing {
         Standing::MustBeAllowed
-    }
-
-    fn wants_many(&self) -> bool {
-        true
-    }
-
-    fn prepare(&self, cases: &[(&Case, &Profile)]) {
-        let results = self.run_all(cases);
-        let mut ready = lock(&self.ready);
-        for ((case, profile), result) in cases.iter().zip(results) {
-            ready.insert(key(case, profile), result);
-        }
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
@@ -265,6 +251,20 @@ impl Engine for KernelEngine {
         report.kernel = profile.name.as_str().into();
         report.followed = Some(Box::new(followed));
         Ok(report)
+    }
+}
+
+impl External for KernelEngine {
+    fn prepare(&self, cases: &[(&Case, &Profile)]) {
+        let results = self.run_all(cases);
+        let mut ready = lock(&self.ready);
+        for ((case, profile), result) in cases.iter().zip(results) {
+            ready.insert(key(case, profile), result);
+        }
+    }
+
+    fn broken(&self) -> Option<String> {
+        lock(&self.broken).clone()
     }
 }
 

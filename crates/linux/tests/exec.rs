@@ -1,7 +1,7 @@
 //! External engines: the adapters in `adapters/`, and programs that violate the protocol.
 #![cfg(target_os = "linux")]
 
-use fourtuple_harness::{Cannot, Engine, RunReport, kernels};
+use fourtuple_harness::{Cannot, Engine, External, RunReport, kernels};
 use fourtuple_linux::exec::{Exec, PATIENCE};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -18,13 +18,7 @@ pub trait SocketApi {
     ///
     /// # Errors
     /// The outcome of a call that made none.
-    fn socket(
-        &mut self,
-        at: HostId,
-        family: Family,
-        kind: Kind,
-        uid: u32,
-    ) -> Result<Self::Socket, Outcome>;
+    fn socket(&mut self, new: &NewSocket) -> Result<Self::Socket, Outcome>;
 
     /// Makes a call on a socket. Only `connect` may be pending. After a success of `bind`, `listen`
     /// and `connect` the outcome has the addresses.
@@ -33,11 +27,20 @@ pub trait SocketApi {
     /// The outcome of a `connect` that was pending.
     fn poll_connect(&mut self, socket: Self::Socket) -> Poll<Outcome>;
 
-    /// Accepts a connection on behalf of root, if one waits.
-    fn accept(&mut self, listener: Self::Socket) -> Option<Accepted<Self::Socket>>;
+    /// Accepts a connection on behalf of root.
+    ///
+    /// # Errors
+    /// The outcome of a call that accepted none: [`Outcome::WouldBlock`] if none waits.
+    fn accept(&mut self, listener: Self::Socket) -> Result<Accepted<Self::Socket>, Outcome>;
+
+    /// Writes a sysctl. Reports a refusal in the engine's own way: programs make no such call.
+    fn sysctl(&mut self, at: HostId, key: &str, value: &str);
 
     /// Closes a socket.
-    fn close(&mut self, socket: Self::Socket);
+    fn close(&mut self, socket: Self::Socket) {
+        // It cannot fail but where the host is gone, and the socket with it.
+        let _ = self.call(socket, &Syscall::Close { sock: () });
+    }
 
     /// Closes both ends of a connection in one instant: each has sent its FIN before the other's
     /// arrives.
@@ -46,10 +49,32 @@ pub trait SocketApi {
         self.close(server);
     }
 
+    /// `true` if a failure ends the program that made the call, as a panic does.
+    fn is_fatal(&self, _failure: &Outcome) -> bool {
+        false
+    }
+
     /// The reason of the last failure; asked once.
     fn reason(&mut self) -> Option<Self::Reason> {
         None
     }
+}
+
+/// A socket that is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewSocket {
+    /// The host.
+    pub at: HostId,
+    /// The process that makes it; none in the step form.
+    pub process: Option<ProcessId>,
+    /// The address family.
+    pub family: Family,
+    /// The type.
+    pub kind: Kind,
+    /// The user that owns it.
+    pub uid: u32,
+    /// The program calls `listen` on it later: some engines have no socket that may still listen or connect.
+    pub listens: bool,
 }
 
 /// A socket that was accepted, with its ends as it sees them.
@@ -112,6 +137,8 @@ pub enum Caller {
     },
     /// A host, for its listeners and all accepted sockets.
     Server,
+    /// A step, counted from 0.
+    Step(u32),
 }
 
 /// A socket of an instance.

@@ -16,8 +16,10 @@
 //! [`run`] drives an interpreter on an engine that answers at once or in virtual time. Engines with a scheduler of
 //! their own call [`Interpreter::step`] themselves.
 //!
-//! The crate only needs `alloc`: the guest program of virtual machines is compiled with rustc
-//! alone.
+//! A scenario of steps is a [`StepPlan`], whose order is fixed. [`StepInterpreter`] makes its steps on the same
+//! [`SocketApi`]; [`run_steps`] drives it.
+//!
+//! The crate needs `alloc` and nothing else: the guest program of virtual machines compiles it with rustc alone.
 #![no_std]
 
 extern crate alloc;
@@ -27,11 +29,36 @@ mod drive;
 mod interpreter;
 mod plan;
 mod queue;
+mod steps;
 
-pub use api::{Accepted, CallId, CallLog, Caller, Clock, Role, SocketApi};
+pub use api::{Accepted, CallId, CallLog, Caller, Clock, NewSocket, Role, SocketApi};
 pub use drive::run;
 pub use interpreter::{Interpreter, Move, Place, Stage, Upcoming};
 pub use plan::{AcceptedFate, Close, HostId, Plan, Process, ProcessId, Target};
+pub use steps::{PortName, Progress, SockName, Step, StepInterpreter, StepPlan, run_steps};
 
 /// Nanoseconds of virtual time since the start of the run.
 pub type Nanos = u64;
+
+/// The files of this crate, by their paths below `src`. The guest program of virtual machines is compiled from them, by rustc
+/// alone.
+pub const SOURCES: &[(&str, &str)] = &[
+    ("api.rs", include_str!("api.rs")),
+    ("drive.rs", include_str!("drive.rs")),
+    ("interpreter/calls.rs", include_str!("interpreter/calls.rs")),
+    (
+        "interpreter/closing.rs",
+        include_str!("interpreter/closing.rs"),
+    ),
+    ("interpreter/hosts.rs", include_str!("interpreter/hosts.rs")),
+    ("interpreter/mod.rs", include_str!("interpreter/mod.rs")),
+    (
+        "interpreter/places.rs",
+        include_str!("interpreter/places.rs"),
+    ),
+    ("lib.rs", include_str!("lib.rs")),
+    ("plan.rs", include_str!("plan.rs")),
+    ("queue.rs", include_str!("queue.rs")),
+    ("steps/interpreter.rs", include_str!("steps/interpreter.rs")),
+    ("steps/mod.rs", include_str!("steps/mod.rs")),
+];

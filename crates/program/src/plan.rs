@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use fourtuple_syscall::{Family, Kind, SockOpt};
+use fourtuple_syscall::{Kind, SockOpt};
 
 use crate::{Nanos, Role};
 
@@ -155,20 +155,8 @@ impl Process {
         list.get(index as usize).copied()
     }
 
-    /// The family of a socket with these addresses: IPv6 if at least one of them is written as
-    /// IPv6, including mapped addresses.
-    pub(crate) fn family(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {
-        let is_v6 = |addr: Option<SocketAddr>| addr.is_some_and(|addr| addr.is_ipv6());
-        if is_v6(bind) || is_v6(connect) {
-            Family::Inet6
-        } else {
-            Family::Inet
-        }
-    }
-
-    /// The number of a socket in the process, counted from 1. It does not depend on the order in
-    /// which instances run: the first instance has the first numbers, its listeners before its
-    /// connections, then the second, and so on.
+    /// The number of a socket in the process, counted from 1. It does not depend on the order in which instances run: the first
+    /// instance has the first numbers, its listeners before its connections, then the second, and so on.
     #[must_use]
     pub fn number_of(&self, instance: u32, socket: Role) -> u32 {
         let listeners = u32::try_from(self.listen.len()).unwrap_or(u32::MAX);
@@ -183,16 +171,6 @@ impl Process {
         each.saturating_mul(instance)
             .saturating_add(own)
             .saturating_add(1)
-    }
-}
-
-/// The address in the form for sockets of this family: IPv4 addresses are mapped for IPv6 sockets.
-pub(crate) fn in_family(family: Family, addr: SocketAddr) -> SocketAddr {
-    match (family, addr) {
-        (Family::Inet6, SocketAddr::V4(four)) => {
-            SocketAddr::new(four.ip().to_ipv6_mapped().into(), four.port())
-        }
-        _ => addr,
     }
 }
 

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use fourtuple_program::{
     Accepted, AcceptedFate, CallId, CallLog, Caller, Clock, Close, HostId, Interpreter, Nanos,
-    Plan, Process, ProcessId, Role, SocketApi, Target, run,
+    NewSocket, Plan, Process, ProcessId, Role, SocketApi, Target, run,
 };
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, Returned, SockOpt, Syscall};
 
@@ -53,9 +53,9 @@ impl SocketApi for Net {
     type Socket = u32;
     type Reason = ();
 
-    fn socket(&mut self, _: HostId, family: Family, _: Kind, _: u32) -> Result<u32, Outcome> {
+    fn socket(&mut self, new: &NewSocket) -> Result<u32, Outcome> {
         self.sockets += 1;
-        self.families.push(family);
+        self.families.push(new.family);
         Ok(self.sockets)
     }
 
@@ -85,16 +85,18 @@ impl SocketApi for Net {
         }
     }
 
-    fn accept(&mut self, listener: u32) -> Option<Accepted<u32>> {
-        let place = self.backlog.iter().position(|one| one.0 == listener)?;
-        let (_, local, peer) = self.backlog.remove(place);
+    fn accept(&mut self, listener: u32) -> Result<Accepted<u32>, Outcome> {
+        let place = self.backlog.iter().position(|one| one.0 == listener);
+        let (_, local, peer) = self.backlog.remove(place.ok_or(Outcome::WouldBlock)?);
         self.sockets += 1;
-        Some(Accepted {
+        Ok(Accepted {
             socket: self.sockets,
             local,
             peer: Some(peer),
         })
     }
+
+    fn sysctl(&mut self, _: HostId, _: &str, _: &str) {}
 
     fn close(&mut self, socket: u32) {
         self.listeners.retain(|_, listener| *listener != socket);
@@ -126,6 +128,7 @@ impl Log {
     fn line(&self, at: Nanos, caller: Caller, call: &Syscall<()>) -> String {
         let who = match caller {
             Caller::Server => "server".to_owned(),
+            Caller::Step(step) => format!("step {step}"),
             Caller::Instance {
                 process,
                 instance,

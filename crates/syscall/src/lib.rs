@@ -20,3 +20,14 @@ pub use option::{Level, OptId, OptInfo, SockOpt};
 pub use syscall::{Op, Outcome, Returned, Syscall};
 pub use value::{Encoded, OptValue, OptionError, PortRange, Shape, ShortName};
 pub use words::{Family, Kind, Shutdown};
+
+/// The files of this crate, by their paths below `src`. The guest program of virtual machines is compiled from them, by rustc
+/// alone.
+pub const SOURCES: &[(&str, &str)] = &[
+    ("errno.rs", include_str!("errno.rs")),
+    ("lib.rs", include_str!("lib.rs")),
+    ("option.rs", include_str!("option.rs")),
+    ("syscall.rs", include_str!("syscall.rs")),
+    ("value.rs", include_str!("value.rs")),
+    ("words.rs", include_str!("words.rs")),
+];

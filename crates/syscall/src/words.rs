@@ -1,7 +1,7 @@
 //! Arguments that are one of a few words.
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 /// Declares an enum whose variants are written as one word each.
 macro_rules! words {
@@ -59,6 +59,29 @@ impl Family {
         }
     }
 
+    /// The family of a socket that binds and connects to these addresses: IPv6 as soon as one of them is written as one, mapped
+    /// addresses among them.
+    #[must_use]
+    pub fn for_ends(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {
+        let is_v6 = |addr: Option<SocketAddr>| addr.is_some_and(|addr| addr.is_ipv6());
+        if is_v6(bind) || is_v6(connect) {
+            Family::Inet6
+        } else {
+            Family::Inet
+        }
+    }
+
+    /// An address as a socket of this family takes it: to IPv6 sockets, IPv4 addresses are mapped ones.
+    #[must_use]
+    pub fn map(self, addr: SocketAddr) -> SocketAddr {
+        match (self, addr) {
+            (Family::Inet6, SocketAddr::V4(four)) => {
+                SocketAddr::new(four.ip().to_ipv6_mapped().into(), four.port())
+            }
+            _ => addr,
+        }
+    }
+
     /// The family of an address.
     #[must_use]
     pub const fn of(ip: IpAddr) -> Family {
@@ -96,5 +119,21 @@ impl Shutdown {
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ipv6_address_makes_an_ipv6_socket() {
+        let v4: SocketAddr = ([127, 0, 0, 1], 80).into();
+        let v6: SocketAddr = ([0; 8], 0).into();
+        assert_eq!(Family::for_ends(None, Some(v4)), Family::Inet);
+        assert_eq!(Family::for_ends(Some(v6), Some(v4)), Family::Inet6);
+        assert_eq!(Family::for_ends(None, None), Family::Inet);
+        assert_eq!(Family::Inet.map(v4), v4);
+        assert!(Family::Inet6.map(v4).is_ipv6());
     }
 }

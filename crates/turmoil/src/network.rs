@@ -22,7 +22,7 @@ pub(crate) struct Network {
     shared: Mutex<Shared>,
     boots: AtomicU64,
     /// The clock of all kernels.
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
 }
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Network {
                 idle: Vec::new(),
             }),
             boots: AtomicU64::new(0),
-            clock: Clock::new(),
+            clock: Arc::new(Clock::new()),
         })
     }
 

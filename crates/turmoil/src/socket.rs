@@ -4,9 +4,7 @@
 //! say: connecting twice, binding after a failed connect, dissolving a connection, half a close.
 
 use crate::host::{Direction, Kept, Kernel, State, current};
-use fourtuple_kernel::{
-    Endpoint, Errno, Family, NsId, Refusal, Shutdown, SockId, SockOpt, State as Tcp,
-};
+use fourtuple_kernel::{Errno, Family, NsId, Refusal, Shutdown, SockId, SockOpt, State as Tcp};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -67,17 +65,6 @@ impl Socket {
         let kernel = current()?;
         let ns = kernel.enter(|s| s.namespaces[0].0);
         Self::on(&kernel, ns, family, uid)
-    }
-
-    /// The same in one of several network namespaces of the machine.
-    pub(crate) fn in_namespace(index: usize, family: Family, uid: u32) -> io::Result<Self> {
-        let kernel = current()?;
-        let ns = kernel.enter(|s| s.namespaces[index].0);
-        Self::on(&kernel, ns, family, uid)
-    }
-
-    pub(crate) fn is_up(&self) -> bool {
-        self.kernel.enter(|s| s.up)
     }
 
     fn on(kernel: &Arc<Kernel>, ns: NsId, family: Family, uid: u32) -> io::Result<Self> {
@@ -166,47 +153,27 @@ impl Socket {
     /// # Errors
     /// `EAGAIN` if nobody waits to be accepted, `EINVAL` unless the socket listens.
     pub fn try_accept(&self) -> io::Result<(Socket, SocketAddr)> {
-        self.try_accept_as(self.uid())
+        let (id, peer) = self.call(|s| s.accept(self.id, s.uid(self.id)))?;
+        Ok((self.on_same(id), peer.into()))
     }
 
-    pub(crate) fn try_accept_as(&self, uid: u32) -> io::Result<(Socket, SocketAddr)> {
-        let (id, peer) = self.call(|s| s.accept(self.id, uid))?;
-        Ok((
-            Socket {
-                kernel: Arc::clone(&self.kernel),
-                id,
-            },
-            peer.into(),
-        ))
-    }
-
-    pub(crate) async fn accept_as(&self, uid: u32) -> io::Result<(Socket, SocketAddr)> {
-        poll_fn(|cx| self.poll_accept_as(uid, cx)).await
+    /// A socket of the same kernel.
+    fn on_same(&self, id: SockId) -> Socket {
+        Socket {
+            kernel: Arc::clone(&self.kernel),
+            id,
+        }
     }
 
     /// Waits for a connection to accept.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
-        self.poll_accept_as(self.uid(), cx)
-    }
-
-    fn poll_accept_as(
-        &self,
-        uid: u32,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<(Socket, SocketAddr)>> {
         let accepted = self.kernel.enter(|s| match up(s) {
-            Ok(s) => s.poll_accept(self.id, uid, cx),
+            Ok(s) => s.poll_accept(self.id, s.uid(self.id), cx),
             Err(errno) => Poll::Ready(Err(errno)),
         });
-        accepted.map(|r| {
-            let (id, peer) = r.map_err(io_error)?;
-            Ok((
-                Socket {
-                    kernel: Arc::clone(&self.kernel),
-                    id,
-                },
-                peer.into(),
-            ))
+        accepted.map(|accepted| {
+            let (id, peer) = accepted.map_err(io_error)?;
+            Ok((self.on_same(id), peer.into()))
         })
     }
 
@@ -285,24 +252,6 @@ impl Socket {
     #[must_use]
     pub fn take_refusal(&self) -> Option<Refusal> {
         self.kernel.enter(|s| s.refusal.take())
-    }
-
-    pub(crate) fn uid(&self) -> u32 {
-        self.kernel
-            .enter(|s| s.open.get(&self.id).map_or(0, |o| o.uid))
-    }
-
-    pub(crate) fn ends(&self) -> (Endpoint, Option<Endpoint>) {
-        self.kernel.enter(|s| {
-            (
-                s.machine.local_addr(self.id),
-                s.machine.peer_addr(self.id).ok(),
-            )
-        })
-    }
-
-    pub(crate) fn connect_result(&self) -> Option<Result<(), Errno>> {
-        self.kernel.enter(|s| s.connect_result(self.id))
     }
 
     pub(crate) fn kept<R>(&self, f: impl FnOnce(&mut Kept) -> R) -> io::Result<R> {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use fourtuple_harness::{Engine, RunReport, runner, text};
+use fourtuple_harness::{Engine, External, RunReport, runner, text};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::engine::KernelEngine;
 use serde::Serialize;

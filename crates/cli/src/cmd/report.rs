@@ -7,7 +7,7 @@ use fourtuple_harness::html::{self, About, Entry};
 use fourtuple_harness::{Assessment, Engine, runner};
 
 use crate::clean;
-use crate::engines::{self, EngineArgs};
+use crate::engines::{self, EngineArgs, Made};
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
@@ -51,7 +51,7 @@ impl Args {
             files::refuse_inputs(path, selected.iter().map(|one| one.scenario.file.as_str()))?;
         }
         self.shard.keep(&mut selected);
-        let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
+        let asked: Vec<&dyn Engine> = engines.iter().map(Made::engine).collect();
         let folded = select::fold(selected);
         self.overrides.budget.check(&folded, &asked)?;
         engines::prepare(&engines, &folded);

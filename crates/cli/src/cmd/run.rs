@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use fourtuple_harness::text::{self, Text};
 use fourtuple_harness::{Assessment, Engine, Need, ScenarioReport, ScenarioVerdict, json, runner};
 
-use crate::engines::{self, EngineArgs};
+use crate::engines::{self, EngineArgs, Made};
 use crate::in_order::{Plan, in_order};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
@@ -89,7 +89,7 @@ impl Args {
         let is_part = seal.is_some();
         self.shard.keep(&mut selected);
         let folded = select::fold(selected);
-        let asked: Vec<&dyn Engine> = engines.iter().map(AsRef::as_ref).collect();
+        let asked: Vec<&dyn Engine> = engines.iter().map(Made::engine).collect();
         let budget = self.overrides.budget;
         let needs = budget.check(&folded, &asked)?;
         let needs: Vec<u64> = needs.into_iter().map(Need::memory).collect();

@@ -1,13 +1,16 @@
 //! Connections on the model, counted.
 
-use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Endpoint, Errno, SockOpt, Time, WorldSock};
-use fourtuple_scenario::{Case, Close, PortRange};
+use std::net::SocketAddr;
 use std::task::Poll;
+
+use fourtuple_kernel::profile::Profile;
+use fourtuple_kernel::{Endpoint, Time, WorldSock};
+use fourtuple_program::{Clock, HostId, NewSocket, SocketApi};
+use fourtuple_scenario::{Case, Close, PortRange};
+use fourtuple_syscall::{Errno, Family, Kind, Outcome, SockOpt, Syscall};
 
 use super::noting::{Noting, Walk, looked_at};
 use super::{Cost, FILLS, Rate, Style};
-use crate::call;
 use crate::engine::Cannot;
 use crate::model::net::Net;
 
@@ -80,80 +83,90 @@ impl<'a> Bench<'a> {
 
     /// One connection.
     fn connect(&mut self, to: Endpoint) -> Result<Pair, Errno> {
+        let to = SocketAddr::from(to);
         let at = match self.style.bind.len() {
             0 => None,
-            len => Some(Endpoint::from(self.style.bind[self.turn % len])),
+            len => Some(self.style.bind[self.turn % len]),
         };
-        let family = call::family(at.map(Into::into), Some(to.into()));
-        let world = &mut self.net.world;
-        let client = world.socket(self.net.hosts[self.host].ns, family, self.style.uid);
+        let family = Family::for_ends(at, Some(to));
+        let client = self.net.socket(&NewSocket {
+            at: HostId(self.host as u32),
+            process: None,
+            family,
+            kind: Kind::Stream,
+            uid: self.style.uid,
+            listens: false,
+        });
+        let client = client.map_err(errno)?;
         for option in self.style.options.iter() {
             // A kernel without the option refuses it, and programs go on.
-            let _ = world.set_option(client, option);
+            let _ = self.net.call(client, &Syscall::Set { sock: (), option });
         }
-        let bound = at.map_or(Ok(()), |at| world.bind(client, at));
-        let mut answer = match bound {
-            Ok(()) => world.connect(client, to),
-            Err(errno) => Poll::Ready(Err(errno)),
-        };
-        while answer == Poll::Pending {
-            let Some(next) = world.next_event() else {
-                break;
-            };
-            world.advance(next);
-            answer = world.connect_result(client);
-        }
-        match answer {
-            Poll::Ready(Ok(())) => {
+        match self.connect_from(client, at.map(|at| family.map(at)), family.map(to)) {
+            Ok(()) => {
                 self.turn += 1;
                 Ok(Pair {
                     client,
                     server: self.accept(to),
                 })
             }
-            Poll::Ready(Err(errno)) => {
-                self.net.world.close(client);
+            Err(errno) => {
+                self.net.close(client);
                 Err(errno)
-            }
-            Poll::Pending => {
-                self.net.world.close(client);
-                Err(Errno::ETIMEDOUT)
             }
         }
     }
 
-    fn accept(&mut self, to: Endpoint) -> Option<WorldSock> {
-        let at = self.net.reached(self.host, to.ip)?;
-        let listeners = self
-            .net
-            .listeners
-            .iter()
-            .filter(|(on, _, port)| *on == at && *port == to.port);
+    /// Binds a socket if it has an address to bind to, and connects it.
+    fn connect_from(
+        &mut self,
+        client: WorldSock,
+        at: Option<SocketAddr>,
+        to: SocketAddr,
+    ) -> Result<(), Errno> {
+        let bind = at.map(|addr| Syscall::Bind { sock: (), addr });
+        let connect = Syscall::Connect { sock: (), addr: to };
+        for call in bind.into_iter().chain([connect]) {
+            let mut answer = self.net.call(client, &call);
+            while answer.is_pending() {
+                let next = self.net.next_event().ok_or(Errno::ETIMEDOUT)?;
+                self.net.advance(next);
+                answer = self.net.poll_connect(client);
+            }
+            match answer {
+                Poll::Ready(Outcome::Ok(_)) | Poll::Pending => {}
+                Poll::Ready(failed) => return Err(errno(failed)),
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, to: SocketAddr) -> Option<WorldSock> {
+        let at = self.net.reached(self.host, to.ip().into())?;
+        let listeners = self.net.listeners.iter();
+        let listeners = listeners.filter(|(on, _, port)| *on == at && *port == to.port());
         let listeners: Vec<WorldSock> = listeners.map(|(_, socket, _)| *socket).collect();
-        listeners
-            .into_iter()
-            .find_map(|listener| match self.net.world.accept(listener, 0) {
-                Poll::Ready(Ok(child)) => Some(child),
-                _ => None,
-            })
+        let mut listeners = listeners.into_iter();
+        listeners.find_map(|listener| Some(self.net.accept(listener).ok()?.socket))
     }
 
     fn close(&mut self, pair: &Pair, how: Close) {
         match (how, pair.server) {
             (Close::Server, Some(server)) => {
-                self.net.world.close(server);
-                self.net.world.close(pair.client);
+                self.net.close(server);
+                self.net.close(pair.client);
             }
-            (Close::Both, Some(server)) => self.net.close_both(pair.client, server),
+            (Close::Both, Some(server)) => self.net.close_pair(pair.client, server),
             (how, server) => {
                 if how == Close::Reset {
+                    let option = SockOpt::RESET;
                     // The option cannot fail: every kernel has it.
-                    let _ = self.net.world.set_option(pair.client, SockOpt::RESET);
+                    let _ = self
+                        .net
+                        .call(pair.client, &Syscall::Set { sock: (), option });
                 }
-                self.net.world.close(pair.client);
-                if let Some(server) = server {
-                    self.net.world.close(server);
-                }
+                self.net.close(pair.client);
+                server.into_iter().for_each(|server| self.net.close(server));
             }
         }
     }
@@ -301,6 +314,14 @@ impl<'a> Bench<'a> {
             }
         }
         Ok(costs)
+    }
+}
+
+/// The errno of a failure.
+fn errno(outcome: Outcome) -> Errno {
+    match outcome {
+        Outcome::Err(errno) => errno,
+        _ => Errno::ENOSYS,
     }
 }
 

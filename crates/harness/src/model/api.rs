@@ -2,9 +2,9 @@
 
 use std::task::Poll;
 
-use fourtuple_kernel::{Chooser, Endpoint, Errno, Refusal, World, WorldSock};
-use fourtuple_program::{Accepted, Clock, HostId, Nanos, SocketApi};
-use fourtuple_syscall::{Family, Kind, Outcome, Returned, Syscall};
+use fourtuple_kernel::{Chooser, Errno, Refusal, SockAddr, World, WorldSock};
+use fourtuple_program::{Accepted, Clock, HostId, Nanos, NewSocket, SocketApi};
+use fourtuple_syscall::{Kind, Outcome, Returned, Syscall};
 
 use super::net::Net;
 
@@ -56,17 +56,11 @@ impl<C: Chooser> SocketApi for Net<C> {
     type Socket = WorldSock;
     type Reason = Refusal;
 
-    fn socket(
-        &mut self,
-        at: HostId,
-        family: Family,
-        kind: Kind,
-        uid: u32,
-    ) -> Result<WorldSock, Outcome> {
-        match kind {
+    fn socket(&mut self, new: &NewSocket) -> Result<WorldSock, Outcome> {
+        match new.kind {
             Kind::Stream => {
-                let ns = self.hosts[at.0 as usize].ns;
-                Ok(self.world.socket(ns, family, uid))
+                let ns = self.hosts[new.at.0 as usize].ns;
+                Ok(self.world.socket(ns, new.family, new.uid))
             }
             Kind::Datagram => Err(Outcome::Unsupported("the kernel model has no UDP")),
         }
@@ -80,7 +74,7 @@ impl<C: Chooser> SocketApi for Net<C> {
             }
             Syscall::Set { option, .. } => world.set_option(s, option).into(),
             Syscall::Bind { addr, .. } => {
-                let bound = world.bind(s, Endpoint::from(addr));
+                let bound = world.bind(s, SockAddr::from(addr));
                 with(bound, || self.local(s))
             }
             Syscall::Listen { backlog, .. } => {
@@ -89,7 +83,7 @@ impl<C: Chooser> SocketApi for Net<C> {
                 with(listens, || self.local(s))
             }
             Syscall::Connect { addr, .. } => {
-                let answer = world.connect(s, Endpoint::from(addr));
+                let answer = world.connect(s, SockAddr::from(addr));
                 return self.connected(s, answer);
             }
             Syscall::Send { len, .. } => moved(world.send(s, len)),
@@ -116,23 +110,27 @@ impl<C: Chooser> SocketApi for Net<C> {
         self.connected(s, answer)
     }
 
-    fn accept(&mut self, listener: WorldSock) -> Option<Accepted<WorldSock>> {
-        let Poll::Ready(Ok(socket)) = self.world.accept(listener, 0) else {
-            return None;
+    fn accept(&mut self, listener: WorldSock) -> Result<Accepted<WorldSock>, Outcome> {
+        let socket = match self.world.accept(listener, 0) {
+            Poll::Pending => return Err(Outcome::WouldBlock),
+            Poll::Ready(accepted) => accepted.map_err(Outcome::Err)?,
         };
-        Some(Accepted {
+        Ok(Accepted {
             socket,
             local: self.world.local_addr(socket).into(),
             peer: self.world.peer_addr(socket).ok().map(Into::into),
         })
     }
 
-    fn close(&mut self, socket: WorldSock) {
-        self.world.close(socket);
+    fn sysctl(&mut self, at: HostId, key: &str, value: &str) {
+        self.write_sysctl(at.0 as usize, key, value);
     }
 
     fn close_pair(&mut self, client: WorldSock, server: WorldSock) {
-        self.close_both(client, server);
+        // Within one namespace packets arrive at once, so that the client's is first there. Only the second call carries the
+        // packets of both.
+        self.world.machine_mut(client.machine).close(client.sock);
+        self.world.close(server);
     }
 
     fn reason(&mut self) -> Option<Refusal> {

@@ -5,21 +5,22 @@
 //!
 //! - `net`: hosts become namespaces of a [`World`]
 //! - `api`: the model as the interpreter of `fourtuple-program` sees it
-//! - `processes`: the declarative form
-//! - `steps`: the step form, one call after the other
 
 mod api;
 pub(crate) mod net;
-mod processes;
-mod steps;
+
+use std::sync::Arc;
 
 use fourtuple_kernel::journal::Journal;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Chooser, Seeded, World};
+use fourtuple_program::{HostId, Interpreter, run, run_steps};
 use fourtuple_scenario::{Case, Program};
 
 use crate::attempts::Attempts;
+use crate::compile;
 use crate::engine::{Cannot, Engine, Standing};
+use crate::recording::Recording;
 use crate::report::RunReport;
 use crate::strip::Watch;
 
@@ -79,11 +80,31 @@ impl Model {
         Ok((attempts, notes(net.notes, case)))
     }
 
-    fn play<C: Chooser>(net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
-        match &*case.program {
-            Program::Processes(_) => processes::play(net, case),
-            Program::Steps(steps) => steps::run(net, steps),
-        }
+    /// Runs the program of a case to its end.
+    fn play<C: Chooser>(mut net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
+        net.happened(false);
+        let recording = match &*case.program {
+            Program::Processes(_) => {
+                let plan = Arc::new(compile::plan(case)?);
+                let mut interpreter = Interpreter::new(&plan);
+                for (host, socket, port) in &net.listeners {
+                    interpreter.add_listener(HostId(*host as u32), *port, *socket);
+                }
+                let mut recording = Recording::new(case, &plan);
+                let turn_over = |net: &mut net::Net<C>| net.happened(false);
+                run(&plan, &mut interpreter, &mut net, &mut recording, turn_over);
+                recording
+            }
+            Program::Steps(_) => {
+                let plan = compile::steps(case)?;
+                let mut recording = Recording::of_steps(case);
+                let over = |net: &mut net::Net<C>| net.happened(false);
+                run_steps(&plan, &mut net, &mut recording, over);
+                recording
+            }
+        };
+        net.happened(true);
+        Ok((recording.finish(), net))
     }
 
     /// Runs a case and takes down its calls, from those that set the hosts up to the last. The network is left out.

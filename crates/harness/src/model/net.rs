@@ -113,7 +113,7 @@ impl<C: Chooser> Net<C> {
                     .set_time_wait(ns, u64::try_from(time_wait.as_nanos()).unwrap_or(u64::MAX));
             }
             for (key, value) in host.settings() {
-                net.sysctl(index, key, value);
+                net.write_sysctl(index, key, value);
             }
         }
         for (index, host) in case.hosts.values().enumerate() {
@@ -131,7 +131,7 @@ impl<C: Chooser> Net<C> {
     }
 
     /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see it.
-    pub(crate) fn sysctl(&mut self, host: usize, key: &str, value: &str) {
+    pub(crate) fn write_sysctl(&mut self, host: usize, key: &str, value: &str) {
         let HostNs { name, ns } = &self.hosts[host];
         if sysctl_has_no_effect(key) {
             call::note_unmodelled(&mut self.notes, name, key);
@@ -177,14 +177,6 @@ impl<C: Chooser> Net<C> {
         } else {
             self.by_address.get(&ip).copied()
         }
-    }
-
-    /// Closes both ends in one instant: each has sent its FIN before the other's arrives. Within one namespace packets
-    /// arrive at once, so that `a` is first there.
-    pub(crate) fn close_both(&mut self, a: WorldSock, b: WorldSock) {
-        self.world.machine_mut(a.machine).close(a.sock);
-        // Only this call carries the packets of both.
-        self.world.close(b);
     }
 
     /// Something has happened: whoever watches may look. `last` is when nothing more will.

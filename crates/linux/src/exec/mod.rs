@@ -11,7 +11,7 @@ use crate::release::profile_of;
 use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
 use crate::{call_text, engine};
-use fourtuple_harness::{Cannot, Disallowed, Engine, Followed, RunReport, Standing};
+use fourtuple_harness::{Cannot, Disallowed, Engine, External, Followed, RunReport, Standing};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::Case;
 use session::{Clock, Failure, Hello, Session};
@@ -153,13 +153,6 @@ impl Engine for Exec {
         Standing::MustBeAllowed
     }
 
-    fn broken(&self) -> Option<String> {
-        self.broken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let script = self.script(case, profile)?;
         let answered = self.execute(&script)?;
@@ -172,5 +165,14 @@ impl Engine for Exec {
         report.kernel = profile.name.as_str().into();
         report.followed = Some(Box::new(followed));
         Ok(report)
+    }
+}
+
+impl External for Exec {
+    fn broken(&self) -> Option<String> {
+        self.broken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

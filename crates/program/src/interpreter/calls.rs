@@ -3,12 +3,11 @@
 use core::net::SocketAddr;
 use core::task::Poll;
 
-use fourtuple_syscall::{Family, Kind, Outcome, Syscall};
+use fourtuple_syscall::{Errno, Family, Kind, Outcome, Syscall};
 
 use super::{Calling, Instance, Listener, Move, Opened, Served, Server, Stage, Turn};
 use crate::api::at_once;
-use crate::plan::in_family;
-use crate::{CallLog, Caller, HostId, Process, ProcessId, Role, SocketApi, Target};
+use crate::{CallLog, Caller, HostId, NewSocket, Process, ProcessId, Role, SocketApi, Target};
 
 impl<S, A, L> Turn<'_, S, A, L>
 where
@@ -42,7 +41,23 @@ where
     /// program.
     fn socket(&mut self, caller: Caller, process: &Process, family: Family) -> Option<S> {
         let (kind, uid) = (process.kind, process.uid);
-        let made = self.api.socket(process.host, family, kind, uid);
+        let made = self.api.socket(&NewSocket {
+            at: process.host,
+            process: match caller {
+                Caller::Instance { process, .. } => Some(process),
+                Caller::Server | Caller::Step(_) => None,
+            },
+            family,
+            kind,
+            uid,
+            listens: matches!(
+                caller,
+                Caller::Instance {
+                    socket: Role::Listener(_),
+                    ..
+                }
+            ),
+        });
         let call = Syscall::Socket {
             sock: (),
             family,
@@ -80,12 +95,16 @@ where
         let addr = process.listen[listener as usize];
         let caller = self.it.caller(n, Role::Listener(listener));
         let mut next = Stage::Open(listener + 1);
-        if let Some(socket) = self.socket(caller, process, Process::family(Some(addr), None)) {
+        if let Some(socket) = self.socket(caller, process, Family::for_ends(Some(addr), None)) {
             let bind = Syscall::Bind { sock: (), addr };
-            if self.call(caller, socket, &bind).is_ok() {
+            let outcome = self.call(caller, socket, &bind);
+            if outcome.is_ok() {
                 next = Stage::Listen(listener, socket);
             } else {
                 self.close(caller, socket);
+                if self.api.is_fatal(&outcome) {
+                    return self.it.finished(self.plan, n);
+                }
             }
         }
         self.it.instances[n as usize].stage = next;
@@ -139,10 +158,10 @@ where
         instance.stage = Stage::Next;
         let at = process.bind_of(index, connection);
         let to = process.connect_of(index, connection);
-        let family = Process::family(at, to.map(|to| to.addr));
-        let at = at.map(|at| in_family(family, at));
+        let family = Family::for_ends(at, to.map(|to| to.addr));
+        let at = at.map(|at| family.map(at));
         let to = to.map(|to| Target {
-            addr: in_family(family, to.addr),
+            addr: family.map(to.addr),
             ..to
         });
         let role = self.it.role_of(self.plan, n, connection);
@@ -152,7 +171,9 @@ where
         };
         if let Some(addr) = at {
             let bind = Syscall::Bind { sock: (), addr };
-            if !self.call(caller, socket, &bind).is_ok() {
+            let outcome = self.call(caller, socket, &bind);
+            // Without a call that the engine does not have, the program goes on.
+            if !matches!(outcome, Outcome::Ok(_) | Outcome::Unsupported(_)) {
                 self.close(caller, socket);
                 return self.it.go_on(self.plan, n);
             }
@@ -270,7 +291,13 @@ where
         for place in 0..listeners {
             let Listener { socket, of } = self.it.listeners[&at][place];
             let caller = of.map_or(Caller::Server, |(caller, _)| caller);
-            while let Some(child) = self.api.accept(socket) {
+            loop {
+                let child = match self.api.accept(socket) {
+                    Ok(child) => child,
+                    // That one has been reset already; others may wait behind it.
+                    Err(Outcome::Err(Errno::ECONNABORTED)) => continue,
+                    Err(_) => break,
+                };
                 let call = Syscall::Accept {
                     sock: (),
                     new: (),
@@ -321,7 +348,12 @@ where
                 };
                 self.hold(n, role, socket, server);
             }
-            _ => self.close(self.it.caller(n, role), socket),
+            failure => {
+                self.close(self.it.caller(n, role), socket);
+                if failure.is_some_and(|failure| self.api.is_fatal(&failure)) {
+                    return self.it.finished(self.plan, n);
+                }
+            }
         }
         self.it.go_on(self.plan, n);
     }

@@ -269,7 +269,13 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
     }
 
-    /// True while a connect is pending.
+    /// `true` while an instance has attempts to make. Closes may be left when none has.
+    #[must_use]
+    pub fn has_attempts(&self) -> bool {
+        self.busy.iter().any(|busy| *busy > 0)
+    }
+
+    /// `true` while a connect has no answer.
     #[must_use]
     pub fn is_calling(&self) -> bool {
         self.called.is_some() || !self.calling.is_empty()

@@ -2,21 +2,11 @@
 //! which nothing happens.
 
 use crate::clock::{Clock, Idle};
-use fourtuple_harness::budget;
+use fourtuple_harness::budget::{LONGEST, settled};
 use fourtuple_scenario::{Case, Fault, FaultKind};
 use std::net::IpAddr;
 use std::time::Duration;
 use turmoil::Sim;
-
-/// The longest virtual time that a run takes, in case somebody goes round in circles for ever.
-pub(super) const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
-
-/// How many ticks pass until everybody has been told of something that has arrived: the sockets,
-/// the task of a process, whoever waits for that.
-const TICKS: Duration = Duration::from_millis(10);
-
-/// What a tick costs for each host, in nanoseconds: turmoil enters the runtime of every one.
-const TICK_OF_A_HOST: u64 = 3_000;
 
 /// Time after the last fault in which hosts that it has started get to work.
 const AFTERMATH: Duration = Duration::from_millis(2);
@@ -25,30 +15,6 @@ const AFTERMATH: Duration = Duration::from_millis(2);
 pub(super) fn aftermath(case: &Case) -> Option<Duration> {
     let last = case.network.faults.iter().map(|fault| fault.at).max();
     last.map(|at| at + AFTERMATH)
-}
-
-/// After something has happened, the time until nothing is under way: a packet, and the answer of turmoil's own TCP to it.
-fn settled(case: &Case) -> Duration {
-    case.network.latency.unwrap_or_default().max * 2 + TICKS
-}
-
-/// Nanoseconds that the ticks of a run take at most.
-pub(super) fn ticking(case: &Case) -> u64 {
-    // A lost packet is sent again after a while in which nobody ticks, and each time that has to settle.
-    let tries = if case.network.loss.per_million > 0 {
-        2
-    } else {
-        1
-    };
-    let ticks = settled(case).as_millis().try_into().unwrap_or(u64::MAX);
-    let ticks = budget::moments(case)
-        .saturating_mul(tries)
-        .saturating_mul(ticks);
-    let most = LONGEST.as_millis().try_into().unwrap_or(u64::MAX);
-    ticks
-        .min(most)
-        .saturating_mul(case.hosts.len() as u64)
-        .saturating_mul(TICK_OF_A_HOST)
 }
 
 /// Runs a simulation until its clients are done, or nothing can happen any more. `step` makes one

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 /// A turn, or anything else that is given once.
@@ -13,10 +12,6 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    pub(super) fn new() -> Rc<Self> {
-        Rc::default()
-    }
-
     pub(super) fn give(&self) {
         self.given.set(true);
         if let Some(waker) = self.waker.take() {

@@ -3,6 +3,8 @@
 mod drive;
 mod grant;
 mod linux;
+mod notes;
+mod processes;
 mod stock;
 
 pub use linux::Turmoil;

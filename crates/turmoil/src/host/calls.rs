@@ -216,6 +216,11 @@ impl State {
         }
     }
 
+    /// The user that owns a socket.
+    pub(crate) fn uid(&self, id: SockId) -> u32 {
+        self.open.get(&id).map_or(0, |open| open.uid)
+    }
+
     /// Writes as much of `bytes` as the window takes.
     pub(crate) fn send(&mut self, id: SockId, bytes: &[u8]) -> Answer<usize> {
         let key = self.key(id);

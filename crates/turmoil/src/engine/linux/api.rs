@@ -1,12 +1,16 @@
 //! The kernels of a simulation as the interpreter sees them.
 
+use crate::engine::notes::Notes;
+use crate::engine::processes::HostApi;
 use crate::host::{Kernel, State};
 use crate::network::Network;
 use fourtuple_harness::Name;
+use fourtuple_harness::compile::BACKLOG;
 use fourtuple_kernel::{Endpoint, Errno, Refusal, SockId};
-use fourtuple_program::{Accepted, HostId, SocketApi};
-use fourtuple_syscall::{Family, Kind, Outcome, Returned, Syscall};
+use fourtuple_program::{Accepted, HostId, NewSocket, SocketApi};
+use fourtuple_syscall::{Family, Kind, Outcome, Returned, SockOpt, Syscall};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -21,6 +25,7 @@ pub(super) struct Handle {
 /// A host, as calls need it.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
+    pub(super) name: Name,
     pub(super) machine: Name,
     pub(super) namespace: usize,
 }
@@ -29,16 +34,18 @@ pub(super) struct Place {
 pub(super) struct Api {
     network: Arc<Network>,
     hosts: Vec<Place>,
+    notes: Rc<Notes>,
     /// The task to be woken when a connect is answered or a connection can be accepted, on a network that takes time.
     pub(super) waker: Option<Waker>,
     reason: Option<Refusal>,
 }
 
 impl Api {
-    pub(super) fn new(network: Arc<Network>, hosts: Vec<Place>) -> Self {
+    pub(super) fn new(network: Arc<Network>, hosts: Vec<Place>, notes: Rc<Notes>) -> Self {
         Api {
             network,
             hosts,
+            notes,
             waker: None,
             reason: None,
         }
@@ -71,8 +78,8 @@ impl Api {
     }
 }
 
-/// The answer of a machine that has crashed.
-const DOWN: Outcome = Outcome::Err(Errno::ENODEV);
+/// The answer of a machine that has crashed: its sockets are gone.
+const DOWN: Outcome = Outcome::Err(Errno::EBADF);
 
 fn local(s: &State, id: SockId) -> Returned {
     Returned {
@@ -88,10 +95,11 @@ fn ends(s: &State, id: SockId) -> Returned {
     }
 }
 
-fn outcome(result: Result<Returned, Outcome>) -> Outcome {
-    match result {
-        Ok(returned) => Outcome::Ok(returned),
-        Err(outcome) => outcome,
+/// The outcome of a failure: that of a call which would have to wait.
+fn blocked(failed: Outcome) -> Outcome {
+    match failed {
+        Outcome::Err(Errno::EAGAIN) => Outcome::WouldBlock,
+        failed => failed,
     }
 }
 
@@ -102,31 +110,61 @@ fn moved(bytes: usize) -> Returned {
     }
 }
 
+impl HostApi for Api {
+    fn enter(&mut self, _: &[HostId], waker: &Waker) {
+        self.waker = Some(waker.clone());
+    }
+
+    fn listen(&mut self, host: HostId, addr: SocketAddr) -> Result<Handle, Outcome> {
+        let socket = self.socket(&NewSocket {
+            at: host,
+            process: None,
+            family: Family::of(addr.ip()),
+            kind: Kind::Stream,
+            uid: 0,
+            listens: true,
+        })?;
+        let calls = [
+            Syscall::Set {
+                sock: (),
+                option: SockOpt::ReuseAddr(true),
+            },
+            Syscall::Bind { sock: (), addr },
+            Syscall::Listen {
+                sock: (),
+                backlog: BACKLOG as i32,
+            },
+        ];
+        for call in calls {
+            match self.call(socket, &call) {
+                Poll::Ready(Outcome::Ok(_)) | Poll::Pending => {}
+                Poll::Ready(failed) => return Err(failed),
+            }
+        }
+        Ok(socket)
+    }
+}
+
 impl SocketApi for Api {
     type Socket = Handle;
     type Reason = Refusal;
 
-    fn socket(
-        &mut self,
-        at: HostId,
-        family: Family,
-        kind: Kind,
-        uid: u32,
-    ) -> Result<Handle, Outcome> {
-        if kind != Kind::Stream {
+    fn socket(&mut self, new: &NewSocket) -> Result<Handle, Outcome> {
+        if new.kind != Kind::Stream {
             return Err(Outcome::Unsupported("the kernel model has no UDP"));
         }
-        let namespace = self.hosts[at.0 as usize].namespace;
-        let kernel = self.kernel(at).ok_or(DOWN)?;
+        let namespace = self.hosts[new.at.0 as usize].namespace;
+        let kernel = self.kernel(new.at).ok_or(DOWN)?;
         let made = kernel.enter(|s| {
             if !s.up {
                 return Err(DOWN);
             }
             let ns = s.namespaces[namespace].0;
-            s.socket(ns, family, uid).map_err(Outcome::Err)
+            let made = s.socket(ns, new.family, new.uid);
+            made.map_err(Outcome::Err)
         });
         Ok(Handle {
-            host: at,
+            host: new.at,
             boot: kernel.boot,
             id: made?,
         })
@@ -157,10 +195,10 @@ impl SocketApi for Api {
                 ..Returned::default()
             }),
         });
-        match outcome(result) {
-            Outcome::Err(Errno::EINPROGRESS) => Poll::Pending,
-            Outcome::Err(Errno::EAGAIN) => Poll::Ready(Outcome::WouldBlock),
-            outcome => Poll::Ready(outcome),
+        match result {
+            Ok(returned) => Poll::Ready(Outcome::Ok(returned)),
+            Err(Outcome::Err(Errno::EINPROGRESS)) => Poll::Pending,
+            Err(failed) => Poll::Ready(blocked(failed)),
         }
     }
 
@@ -183,41 +221,43 @@ impl SocketApi for Api {
         }
     }
 
-    fn accept(&mut self, listener: Handle) -> Option<Accepted<Handle>> {
+    fn accept(&mut self, listener: Handle) -> Result<Accepted<Handle>, Outcome> {
         let waker = self.waker.clone();
-        loop {
-            let accepted = self.on(listener, |s, id| {
-                let answer = match &waker {
-                    None => Poll::Ready(s.accept(id, 0)),
-                    Some(waker) => s.poll_accept(id, 0, &mut Context::from_waker(waker)),
-                };
-                match answer {
-                    Poll::Pending => Err(Errno::EAGAIN),
-                    Poll::Ready(answer) => {
-                        answer.map(|(child, peer)| (child, s.machine.local_addr(child), peer))
-                    }
-                }
-            });
-            let (id, local, peer): (SockId, Endpoint, Endpoint) = match accepted {
-                Ok(accepted) => accepted,
-                // That one has been reset already; others may wait behind it.
-                Err(Outcome::Err(Errno::ECONNABORTED)) => continue,
-                Err(_) => return None,
+        let accepted = self.on(listener, |s, id| {
+            let answer = match &waker {
+                None => Poll::Ready(s.accept(id, 0)),
+                Some(waker) => s.poll_accept(id, 0, &mut Context::from_waker(waker)),
             };
-            return Some(Accepted {
-                socket: Handle { id, ..listener },
-                local: SocketAddr::from(local),
-                peer: Some(peer.into()),
-            });
-        }
+            match answer {
+                Poll::Pending => Err(Errno::EAGAIN),
+                Poll::Ready(answer) => {
+                    answer.map(|(child, peer)| (child, s.machine.local_addr(child), peer))
+                }
+            }
+        });
+        let (id, local, peer): (SockId, Endpoint, Endpoint) = accepted.map_err(blocked)?;
+        Ok(Accepted {
+            socket: Handle { id, ..listener },
+            local: SocketAddr::from(local),
+            peer: Some(peer.into()),
+        })
     }
 
-    fn close(&mut self, socket: Handle) {
-        // A machine that has crashed has closed its sockets already.
-        let _ = self.on(socket, |s, id| {
-            s.close(id);
-            Ok(())
+    fn sysctl(&mut self, at: HostId, key: &str, value: &str) {
+        let place = &self.hosts[at.0 as usize];
+        self.notes.unmodelled(&place.name, key);
+        let Some(kernel) = self.kernel(at) else {
+            return;
+        };
+        let written = kernel.enter(|s| {
+            let ns = s.namespaces[place.namespace].0;
+            let written = s.machine.sysctl(ns, key, value);
+            s.machine.take_refusal();
+            written
         });
+        if let Err(errno) = written {
+            self.notes.refused(&place.name, key, value, errno);
+        }
     }
 
     fn reason(&mut self) -> Option<Refusal> {

@@ -1,9 +1,9 @@
 //! The `turmoil` engine: hosts are turmoil hosts with this crate's kernels.
 //!
 //! - [`scene`]: the hosts of a run, and what is to be said of it
-//! - [`driver`]: the declarative form; [`api`]: the kernels as its interpreter sees them
-//! - [`steps`]: the step form
-//! - [`pace`]: how time passes
+//! - [`api`]: the kernels as interpreters see them
+//! - [`ideal`]: the declarative form on a network that takes no time; [`steps`]: the step form
+//! - [`pace`]: the passage of time
 //!
 //! On an ideal network packets take no time, and a scenario's outcome must be the model's, to the
 //! port. turmoil cannot move a packet in less than a tick, so there the engine stops the
@@ -12,15 +12,16 @@
 //! machine makes its own calls.
 
 mod api;
-mod driver;
+mod ideal;
 mod pace;
 mod scene;
 mod steps;
 
-use super::drive::{LONGEST, drive, ticking};
+use super::drive::drive;
 use crate::{BuildLinux, Linux};
-use fourtuple_harness::{Attempts, Cannot, Engine, Need, Rate, RunReport, Standing, budget};
-use fourtuple_kernel::profile::{FlagSet, Profile};
+use fourtuple_harness::budget::LONGEST;
+use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing};
+use fourtuple_kernel::profile::{Asked, Profile};
 use fourtuple_scenario::Case;
 use scene::Scene;
 use std::sync::Arc;
@@ -28,12 +29,6 @@ use std::time::SystemTime;
 
 /// A datagram queue that a burst of handshakes does not overflow.
 const QUEUE: usize = 65_536;
-
-/// Streams with their tasks and buffers on both hosts, and every packet on its way through turmoil.
-const RATE: Rate = Rate {
-    bytes: 3_500,
-    nanos: 60_000,
-};
 
 /// Scenarios as async code on turmoil hosts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,15 +54,6 @@ impl Engine for Turmoil {
         } else {
             Standing::Reference
         }
-    }
-
-    fn need(&self, case: &Case) -> Need {
-        let mut need = Need::of(case, RATE);
-        need.working = need.working.saturating_add(budget::sent(case));
-        if !case.network.is_ideal() {
-            need.nanos = need.nanos.saturating_add(ticking(case));
-        }
-        need
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {

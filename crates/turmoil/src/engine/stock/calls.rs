@@ -1,7 +1,6 @@
 //! turmoil's calls, with Linux's words for what they answer.
 
-use fourtuple_harness::Answer;
-use fourtuple_kernel::Errno;
+use fourtuple_syscall::{Errno, Outcome};
 use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -61,28 +60,26 @@ pub(super) enum Failed {
 }
 
 impl Failed {
-    /// The answer as attempts show it.
-    pub(super) fn answer(&self) -> Answer {
+    /// The outcome of the call.
+    pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Failed::Panic(_) => Answer::Foreign("PANIC".into()),
-            Failed::Error(error) => {
-                let errno = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => Errno::ECONNREFUSED,
-                    io::ErrorKind::ConnectionReset => Errno::ECONNRESET,
-                    io::ErrorKind::AddrInUse => Errno::EADDRINUSE,
-                    io::ErrorKind::AddrNotAvailable => Errno::EADDRNOTAVAIL,
-                    io::ErrorKind::BrokenPipe => Errno::EPIPE,
-                    io::ErrorKind::NotConnected => Errno::ENOTCONN,
-                    io::ErrorKind::WouldBlock => Errno::EAGAIN,
-                    _ => return Answer::Foreign(error.kind().to_string().into()),
-                };
-                Answer::Errno(errno)
-            }
+            Failed::Panic(_) => PANIC,
+            Failed::Error(error) => Outcome::Err(match error.kind() {
+                io::ErrorKind::ConnectionRefused => Errno::ECONNREFUSED,
+                io::ErrorKind::ConnectionReset => Errno::ECONNRESET,
+                io::ErrorKind::AddrInUse => Errno::EADDRINUSE,
+                io::ErrorKind::AddrNotAvailable => Errno::EADDRNOTAVAIL,
+                io::ErrorKind::BrokenPipe => Errno::EPIPE,
+                io::ErrorKind::NotConnected => Errno::ENOTCONN,
+                io::ErrorKind::WouldBlock => return Outcome::WouldBlock,
+                _ => return Outcome::Unsupported("ERROR"),
+            }),
         }
     }
 }
 
-/// The answer to what turmoil cannot say.
-pub(super) fn inexpressible() -> Answer {
-    Answer::Foreign("INEXPRESSIBLE".into())
-}
+/// The outcome of a call that panics.
+pub(super) const PANIC: Outcome = Outcome::Unsupported("PANIC");
+
+/// The outcome of a call that turmoil does not have.
+pub(super) const INEXPRESSIBLE: Outcome = Outcome::Unsupported("INEXPRESSIBLE");

@@ -1,26 +1,34 @@
 //! The `stock` engine: the scenario on turmoil's own sockets, as far as they can say it. It shows
 //! what a plain turmoil test would have told you.
 //!
-//! - [`stage`]: the hosts and what all tasks share
+//! - [`stage`]: the hosts
+//! - [`api`]: turmoil's sockets as interpreters see them
 //! - [`calls`]: turmoil's calls with Linux's words for their answers, panics included
-//! - [`processes`]: the declarative form; [`steps`]: the step form
+//! - [`steps`]: the step form
 //!
 //! What turmoil cannot say is answered `INEXPRESSIBLE`, and the program goes on as a turmoil test
 //! would without it: no `bind` before `connect`, no socket options, one address per host, one range
 //! of ports for all hosts.
 
+mod api;
 mod calls;
-mod processes;
 mod stage;
 mod steps;
 
-use super::drive::{drive, ticking};
-use fourtuple_harness::call::Numbering;
-use fourtuple_harness::{Attempts, Cannot, Engine, Need, Rate, RunReport, Standing, budget};
+use super::drive::drive;
+use super::processes::Processes;
+use api::Api;
+use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing, budget};
+use fourtuple_kernel::Asked;
 use fourtuple_kernel::profile::Profile;
-use fourtuple_scenario::Case;
+use fourtuple_program::HostId;
+use fourtuple_scenario::{Case, Program};
 use stage::Stage;
+use std::cell::Cell;
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use steps::Steps;
 
 /// turmoil's own sockets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,76 +52,43 @@ impl Engine for Stock {
         Standing::Contrast
     }
 
-    fn asks_kernel(&self) -> bool {
-        false
-    }
-
-    fn need(&self, case: &Case) -> Need {
-        if connections(case) > CONNECTIONS {
-            // It says that it cannot, which costs nothing.
-            return Need {
-                runs: 1,
-                ..Need::default()
-            };
-        }
-        let mut need = Need::of(case, RATE);
-        need.working = need.working.saturating_add(budget::sent(case));
-        need.nanos = need.nanos.saturating_add(ticking(case));
-        need
-    }
-
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let (attempts, notes) = simulate(case)?;
-        Ok(RunReport::new(case, profile, Self::NAME, attempts, notes))
+        let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
+        // It knows nothing of kernels: one run stands for all.
+        report.asked = Asked::default();
+        Ok(report)
     }
-}
-
-/// turmoil's streams with their buffers on both hosts, and its search for a port, which grows with the sockets.
-const RATE: Rate = Rate {
-    bytes: 6_000,
-    nanos: 60_000,
-};
-
-/// turmoil looks through all sockets of a host for each port that it gives. This many connections
-/// take it a second, and twice as many four.
-const CONNECTIONS: u64 = 30_000;
-
-/// An upper bound of the connections that a case has open at once.
-fn connections(case: &Case) -> u64 {
-    let processes = case
-        .program
-        .processes()
-        .into_iter()
-        .flat_map(|p| p.values());
-    processes
-        .map(|p| u64::from(p.count) * u64::from(Numbering::of(p).connections()))
-        .sum()
 }
 
 fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
-    let connections = connections(case);
-    if connections > CONNECTIONS {
+    let connections = budget::connections(case);
+    if connections > budget::STOCK_CONNECTIONS {
         return Err(Cannot::new(format!(
             "turmoil's search for a port is too slow for {connections} connections"
         )));
     }
     let (builder, notes) = stage::builder(case)?;
     let mut sim = builder.build();
-    let stage = Stage::new(case, notes, &mut sim)?;
-    for (name, host) in &*case.hosts {
+    let stage = Stage::new(case, notes, &mut sim);
+    let program = Rc::new(Driver::new(case, &stage)?);
+    for (id, (name, host)) in (0..).map(HostId).zip(&*case.hosts) {
         let at = sim.lookup(name.as_str());
-        let (stage, listen) = (Rc::clone(&stage), host.listen.clone());
-        let name = name.clone();
+        let (stage, program) = (Rc::clone(&stage), Rc::clone(&program));
+        let (name, listen) = (name.clone(), host.listen.clone());
+        let booted = Cell::new(false);
         sim.host(at, move || {
-            processes::host(Rc::clone(&stage), name.clone(), listen.clone())
+            let opened = (stage.clone(), program.clone(), name.clone(), listen.clone());
+            work(id, opened, booted.replace(true))
         });
     }
-    let conducted = Rc::clone(&stage);
-    let steps = case.program.steps().map(<[_]>::to_vec);
+    let (conducted, starts) = (Rc::clone(&program), Rc::clone(&stage));
     sim.client("conductor", async move {
-        match steps {
-            Some(steps) => steps::run(&conducted, &steps).await,
-            None => processes::run(&conducted).await,
+        // It runs last in turmoil's first tick.
+        starts.start();
+        match &*conducted {
+            Driver::Processes(processes) => processes.watch().await,
+            Driver::Steps(steps) => steps.conduct().await,
         }
         Ok(())
     });
@@ -138,10 +113,68 @@ fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
     // none, turmoil panics when one is dropped.
     drop(sim);
     if let Err(early) = ended {
-        stage.note(early);
+        stage.notes.add(early);
     }
     match stage.failed() {
         Some(cannot) => Err(cannot),
-        None => Ok(stage.finish()),
+        None => Ok((program.attempts(), stage.notes.take())),
     }
+}
+
+/// The program of a scenario.
+enum Driver {
+    Processes(Processes<Api>),
+    Steps(Steps),
+}
+
+impl Driver {
+    fn new(case: &Case, stage: &Rc<Stage>) -> Result<Self, Cannot> {
+        Ok(match &*case.program {
+            Program::Processes(_) => {
+                let api = Api::new(Rc::clone(stage));
+                Driver::Processes(Processes::new(case, Arc::clone(&stage.clock), api)?)
+            }
+            Program::Steps(_) => Driver::Steps(Steps::new(case, stage)?),
+        })
+    }
+
+    fn attempts(&self) -> Attempts {
+        match self {
+            Driver::Processes(processes) => processes.attempts(),
+            Driver::Steps(steps) => steps.attempts(),
+        }
+    }
+}
+
+/// What runs on a host. `again`: not for the first time.
+async fn work(
+    host: HostId,
+    (stage, program, name, listen): (Rc<Stage>, Rc<Driver>, String, Vec<SocketAddr>),
+    again: bool,
+) -> turmoil::Result {
+    let mut places = Vec::new();
+    for at in listen {
+        let place = stage.listen_at(at);
+        // One listener serves all addresses that the scenario listens on with this port.
+        if places.contains(&place) {
+            continue;
+        }
+        places.push(place);
+        let opened = match &*program {
+            Driver::Processes(processes) => processes.listen(host, at),
+            Driver::Steps(steps) => steps.listen(host, at),
+        };
+        if let Err(outcome) = opened {
+            stage.fail(Cannot::new(format!(
+                "host {name} cannot listen on {at}: {outcome}"
+            )));
+            return Err("no listener".into());
+        }
+    }
+    stage.started().await;
+    match &*program {
+        Driver::Processes(processes) => processes.run_on(&[host], again).await,
+        Driver::Steps(steps) => steps.work(host).await,
+    }
+    Ok(())
 }

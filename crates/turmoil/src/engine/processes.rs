@@ -1,18 +1,16 @@
-//! The declarative form on a simulation's kernels.
+//! The declarative form on a simulation, on any kind of sockets.
 //!
-//! On an ideal network, moves are made in the interpreter's order, as on the model: everything that one has sent arrives
-//! before the next, and the driver sets the kernels' clocks. On any other network, time is turmoil's and each
-//! machine makes the moves of its own hosts when they are due.
+//! Each machine makes the moves of its own hosts when they are due, and time is turmoil's. The `turmoil` engine makes them
+//! in the interpreter's order instead where packets take no time (`linux::ideal`).
 
-use super::api::{Api, Handle};
-use super::pace::Pace;
-use crate::engine::drive::aftermath;
-use fourtuple_harness::compile::{self, BACKLOG};
+use super::drive::aftermath;
+use crate::clock::Clock;
 use fourtuple_harness::recording::Recording;
-use fourtuple_harness::{Attempts, Cannot};
+use fourtuple_harness::{Attempts, Cannot, compile};
+use fourtuple_kernel::Refusal;
 use fourtuple_program::{HostId, Interpreter, Nanos, Plan, SocketApi};
 use fourtuple_scenario::Case;
-use fourtuple_syscall::{Family, Kind, Outcome, SockOpt, Syscall};
+use fourtuple_syscall::Outcome;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -20,25 +18,38 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+/// The sockets of a simulation.
+pub(super) trait HostApi: SocketApi<Reason = Refusal> {
+    /// The calls that follow are made by the task of these hosts, which is woken when a connect is answered or a connection can
+    /// be accepted.
+    fn enter(&mut self, hosts: &[HostId], waker: &Waker);
+
+    /// Opens a listener of the scenario itself.
+    fn listen(&mut self, host: HostId, addr: SocketAddr) -> Result<Self::Socket, Outcome>;
+
+    /// The software of these hosts is gone, and so are its sockets.
+    fn crash(&mut self, _hosts: &[HostId]) {}
+}
+
 /// See the module's documentation.
-pub(super) struct Driver {
-    pace: Pace,
+pub(super) struct Processes<A: HostApi> {
+    clock: Arc<Clock>,
     plan: Arc<Plan>,
     /// Until when the scenario's faults may give somebody something to do.
     aftermath: Option<Duration>,
-    run: RefCell<Run>,
+    run: RefCell<Run<A>>,
 }
 
 /// What changes while the processes run.
-struct Run {
-    interpreter: Interpreter<Handle>,
-    api: Api,
-    recording: Recording,
-    /// The task that waits for the end, and those of machines, on a network that takes time.
+pub(super) struct Run<A: HostApi> {
+    pub(super) interpreter: Interpreter<A::Socket>,
+    pub(super) api: A,
+    pub(super) recording: Recording,
+    /// The task that waits for the end, and those of machines.
     wakers: Vec<Waker>,
 }
 
-impl Run {
+impl<A: HostApi> Run<A> {
     /// Wakes whoever waits for something that others do.
     fn wake(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
@@ -51,15 +62,15 @@ impl Run {
     }
 }
 
-impl Driver {
-    pub(super) fn new(case: &Case, pace: Pace, api: Api) -> Result<Self, Cannot> {
+impl<A: HostApi> Processes<A> {
+    pub(super) fn new(case: &Case, clock: Arc<Clock>, api: A) -> Result<Self, Cannot> {
         let plan = Arc::new(compile::plan(case)?);
         let mut interpreter = Interpreter::new(&plan);
-        if !pace.is_ideal() {
+        if !clock.is_set() {
             interpreter.accept_on_arrival();
         }
-        Ok(Driver {
-            pace,
+        Ok(Processes {
+            clock,
             aftermath: aftermath(case),
             run: RefCell::new(Run {
                 interpreter,
@@ -76,33 +87,14 @@ impl Driver {
         self.run.borrow().recording.clone().finish()
     }
 
-    fn now(&self) -> Nanos {
-        u64::try_from(self.pace.now().as_nanos()).unwrap_or(u64::MAX)
+    pub(super) fn now(&self) -> Nanos {
+        u64::try_from(self.clock.elapsed().unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Opens a listener of the scenario itself.
     pub(super) fn listen(&self, host: HostId, addr: SocketAddr) -> Result<(), Outcome> {
         let mut run = self.run.borrow_mut();
-        let socket = run
-            .api
-            .socket(host, Family::of(addr.ip()), Kind::Stream, 0)?;
-        let calls = [
-            Syscall::Set {
-                sock: (),
-                option: SockOpt::ReuseAddr(true),
-            },
-            Syscall::Bind { sock: (), addr },
-            Syscall::Listen {
-                sock: (),
-                backlog: BACKLOG as i32,
-            },
-        ];
-        for call in calls {
-            match run.api.call(socket, &call) {
-                Poll::Ready(Outcome::Ok(_)) | Poll::Pending => {}
-                Poll::Ready(failed) => return Err(failed),
-            }
-        }
+        let socket = run.api.listen(host, addr)?;
         run.interpreter.add_listener(host, addr.port(), socket);
         Ok(())
     }
@@ -122,66 +114,15 @@ impl Driver {
                 }
             });
         }
-        if self.pace.is_ideal() {
+        if self.clock.is_set() {
             // The calls are made in one order, by whoever conducts.
             std::future::pending::<()>().await;
         }
         self.drive(hosts).await;
     }
 
-    /// Runs the processes on an ideal network to their end.
-    pub(super) async fn conduct(&self) {
-        loop {
-            let made = self.make_next();
-            self.pace.settle().await;
-            if made {
-                self.with_run(|run, plan| {
-                    run.interpreter
-                        .settled(plan, &mut run.api, &mut run.recording);
-                });
-                continue;
-            }
-            let (answered, next, calling) = self.with_run(|run, plan| {
-                let it = &mut run.interpreter;
-                let answered = it.is_calling() && it.poll(plan, &mut run.api, &mut run.recording);
-                (answered, it.next_due(), it.is_calling())
-            });
-            if answered {
-                continue;
-            }
-            // Timers only matter ahead of the next move, or to those who wait for an answer.
-            let timer = if calling {
-                self.pace.next_event()
-            } else {
-                None
-            };
-            let next = next.map(Duration::from_nanos);
-            match (next, timer) {
-                (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
-                    self.pace.advance(at).await;
-                }
-                (_, Some(timer)) => self.pace.advance(timer).await,
-                _ => return,
-            }
-        }
-    }
-
-    fn with_run<R>(&self, call: impl FnOnce(&mut Run, &Plan) -> R) -> R {
+    pub(super) fn with_run<R>(&self, call: impl FnOnce(&mut Run<A>, &Plan) -> R) -> R {
         call(&mut self.run.borrow_mut(), &self.plan)
-    }
-
-    /// Makes the next move, if one is due.
-    fn make_next(&self) -> bool {
-        let now = self.now();
-        self.with_run(|run, plan| {
-            run.interpreter.set_now(now);
-            let Some(next) = run.interpreter.next_move() else {
-                return false;
-            };
-            run.interpreter
-                .step(plan, next, &mut run.api, &mut run.recording);
-            true
-        })
     }
 
     /// Makes the moves of a machine's hosts when they are due, for ever, on a network that takes time.
@@ -200,7 +141,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = woken => {}
-                () = self.pace.clock().sleep_until(next) => {}
+                () = self.clock.sleep_until(next) => {}
             }
         }
     }
@@ -208,7 +149,7 @@ impl Driver {
     /// Makes every move of these hosts that is due. Answers with the time of the next.
     fn make_due(&self, hosts: &[HostId], cx: &Context<'_>) -> Option<Nanos> {
         // What is made now is not at work before turmoil's next step.
-        self.pace.clock().touch();
+        self.clock.touch();
         let now = self.now();
         let mut run = self.run.borrow_mut();
         let Run {
@@ -218,7 +159,7 @@ impl Driver {
             ..
         } = &mut *run;
         it.set_now(now);
-        api.waker = Some(cx.waker().clone());
+        api.enter(hosts, cx.waker());
         let mut made = false;
         loop {
             it.accept_on(&self.plan, hosts, api, log);
@@ -242,7 +183,7 @@ impl Driver {
     /// Waits until nothing is left to do on a network that takes time.
     pub(super) async fn watch(&self) {
         loop {
-            self.pace.clock().touch();
+            self.clock.touch();
             let over = self.with_run(|run, _| {
                 !run.interpreter.is_calling() && run.interpreter.next_due().is_none()
             });
@@ -262,25 +203,26 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = woken => {}
-                () = self.pace.clock().sleep_until(aftermath) => {}
+                () = self.clock.sleep_until(aftermath) => {}
             }
         }
     }
 }
 
 /// Tells that the programs of a machine are gone when its software ends.
-struct Power<'a> {
-    driver: &'a Driver,
+struct Power<'a, A: HostApi> {
+    driver: &'a Processes<A>,
     hosts: &'a [HostId],
 }
 
-impl Drop for Power<'_> {
+impl<A: HostApi> Drop for Power<'_, A> {
     fn drop(&mut self) {
         // Not while a panic unwinds through a move.
         if let Ok(mut run) = self.driver.run.try_borrow_mut() {
             for host in self.hosts {
                 run.interpreter.crash(&self.driver.plan, *host);
             }
+            run.api.crash(self.hosts);
             run.wake();
         }
     }

@@ -1,10 +1,14 @@
 //! Cases as plans: every name is resolved, and nothing is left to say to the interpreter.
 
+mod steps;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use fourtuple_kernel::Ip;
-use fourtuple_program::{AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, Target};
+use fourtuple_program::{
+    AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, StepPlan, Target,
+};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Case, Hold};
 use fourtuple_syscall::Kind;
@@ -26,13 +30,28 @@ pub fn plan(case: &Case) -> Result<Plan, Cannot> {
     Ok(Plan::new(all.collect::<Result<_, _>>()?))
 }
 
+/// The plan of a case in the step form. Hosts and steps have the numbers of their places in the case.
+///
+/// # Errors
+/// When the case is in the declarative form, or mentions a host that it does not have.
+pub fn steps(case: &Case) -> Result<StepPlan, Cannot> {
+    let of_case = case.program.steps();
+    let of_case = of_case.ok_or_else(|| Cannot::new("processes have no fixed order of steps"))?;
+    steps::plan(case, of_case)
+}
+
+/// The place of the host with a name.
+fn host(case: &Case, name: &str) -> Result<usize, Cannot> {
+    let found = case.hosts.get_index_of(name);
+    found.ok_or_else(|| Cannot::new(format!("no host is called {name}")))
+}
+
 fn process(
     case: &Case,
     processes: &IndexMap<String, scenario::Process>,
     one: &scenario::Process,
 ) -> Result<Process, Cannot> {
-    let host = case.hosts.get_index_of(one.on.as_str());
-    let host = host.ok_or_else(|| Cannot::new(format!("no host is called {}", one.on)))?;
+    let host = host(case, &one.on)?;
     let after = one.after.iter().map(|name| {
         let found = processes.get_index_of(name.as_str());
         let found = found.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
