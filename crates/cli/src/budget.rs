@@ -1,4 +1,5 @@
-//! Memory and time that a command may be expected to take: what would take more is refused before it starts.
+//! Limits of memory and CPU time: a command that is expected to exceed them is refused before it
+//! starts.
 
 use std::time::Duration;
 
@@ -8,30 +9,32 @@ use fourtuple_scenario::Scenario;
 use crate::output::Failure;
 use crate::select::{Folded, Selected};
 
-/// About how many changes of a scenario `remedies` and `lint` try.
+/// Approximate number of variants of a scenario that `remedies` and `lint` try.
 pub(crate) const TRIED: u64 = 64;
 
-/// How much a command may be expected to take.
+/// The limits of a command.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Budget {
-    /// Most memory, in MiB, that a scenario may be expected to need. One that needs more is refused before anything runs.
+    /// Maximum memory in MiB that a scenario may be expected to need. One that needs more is
+    /// refused before anything runs.
     #[arg(long, value_name = "MIB", default_value_t = 8192)]
     max_memory: u64,
-    /// Most seconds of a processor that all of it may be expected to take. What takes more is refused before anything runs.
+    /// Maximum CPU time in seconds that the whole run may be expected to take. More is refused
+    /// before anything runs.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     max_time: u64,
 }
 
 impl Budget {
-    /// Bytes that may be needed.
+    /// The limit of memory in bytes.
     pub(crate) fn memory(self) -> u64 {
         self.max_memory.saturating_mul(1 << 20)
     }
 
-    /// What each scenario needs on some engines.
+    /// Estimates the needs of each scenario on the same engines.
     ///
     /// # Errors
-    /// One needs more memory, or all of them more time, than they may.
+    /// A scenario is expected to exceed the limit of memory, or all of them that of CPU time.
     pub(crate) fn check(
         self,
         folded: &[Folded],
@@ -40,7 +43,7 @@ impl Budget {
         self.check_each(folded, |_| engines)
     }
 
-    /// The same where each scenario, by its number, has engines of its own.
+    /// As [`Self::check`], with the engines of each scenario by its number.
     pub(crate) fn check_each<'a>(
         self,
         folded: &[Folded],
@@ -52,7 +55,8 @@ impl Budget {
         Ok(needs)
     }
 
-    /// The same for verbs that run each case on the model, so many times, and keep one outcome.
+    /// As [`Self::check`] for verbs that run each case on the model `times` times, and keep one
+    /// outcome.
     pub(crate) fn check_model(self, selected: &[Selected], times: u64) -> Result<(), Failure> {
         let need = |one: &Selected| {
             let cases = one
@@ -73,7 +77,7 @@ impl Budget {
         for (scenario, need) in scenarios.clone().zip(needs) {
             if need.memory() > self.memory() {
                 return Err(Failure::Told(format!(
-                    "error: {}: {} may need {} MiB of memory, and the limit is {} MiB\n  = help: ask for fewer engines, kernels, points of the matrix or connections, or allow it with `--max-memory {}`",
+                    "error: {}: {} may need {} MiB of memory, and the limit is {} MiB\n  = help: use fewer engines, kernels, points of the matrix or connections, or raise the limit: `--max-memory {}`",
                     scenario.file,
                     counts(need),
                     mib(need.memory()),
@@ -85,15 +89,15 @@ impl Budget {
         let all = needs.iter().copied().fold(Need::default(), Need::and);
         if all.time() > Duration::from_secs(self.max_time) {
             let seconds = all.nanos.div_ceil(1_000_000_000);
-            // The one that takes most is the one to look at.
+            // Names the scenario that takes the most time.
             let most = scenarios.zip(needs).max_by_key(|(_, need)| need.nanos);
             let most = most.map_or("", |(scenario, _)| scenario.file.as_str());
             let files = match needs.len() {
                 1 => String::new(),
-                n => format!("{n} scenarios, of which this one takes most: "),
+                n => format!("{n} scenarios, of which this one takes the most time: "),
             };
             return Err(Failure::Told(format!(
-                "error: {most}: {files}{} may take {seconds} s of a processor, and the limit is {} s\n  = help: ask for fewer engines, kernels, points of the matrix or connections, or allow it with `--max-time {seconds}`",
+                "error: {most}: {files}{} may take {seconds} s of CPU time, and the limit is {} s\n  = help: use fewer engines, kernels, points of the matrix or connections, or raise the limit: `--max-time {seconds}`",
                 counts(&all),
                 self.max_time,
             )));
@@ -102,7 +106,7 @@ impl Budget {
     }
 }
 
-/// What there is so much of.
+/// Formats the numbers of runs and calls.
 fn counts(need: &Need) -> String {
     let s = |n: u64| if n == 1 { "" } else { "s" };
     let Need { runs, calls, .. } = need;

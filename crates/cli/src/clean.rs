@@ -1,8 +1,8 @@
-//! The one place where text that may quote input is made safe to print.
+//! Makes text that may quote input safe to print.
 //!
-//! Input is data: a control character in it must not reach a terminal, nor may a line of it be a command to a build
-//! server. Each such character is replaced by its escape, `\u001b`, which is readable in prose and has the same
-//! meaning in a JSON string.
+//! Input is data: a control character in it must not reach a terminal, nor may one of its lines be
+//! a command to a CI runner. Each such character is replaced by its escape, `\\u001b`, which is
+//! readable in prose and has the same meaning in a JSON string.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use fourtuple_scenario::is_control;
 
-/// Text without control characters, apart from tabs and ends of lines.
+/// Text without control characters except tabs and line breaks.
 pub(crate) fn text(text: &str) -> Cow<'_, str> {
     unbracketed(replaced(text, |c| {
         is_control(c) && !matches!(c, '\n' | '\t')
@@ -31,7 +31,7 @@ fn replaced(text: &str, is_bad: impl Fn(char) -> bool) -> Cow<'_, str> {
         if is_bad(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                // Text takes everything.
+                // Writing to a string cannot fail.
                 let _ = write!(out, "\\u{unit:04x}");
             }
         } else {
@@ -41,7 +41,7 @@ fn replaced(text: &str, is_bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The commands that GitHub's runner obeys when a line of output begins with one.
+/// The commands that GitHub's runner executes at the start of a line of output.
 const COMMANDS: [&str; 15] = [
     "error",
     "warning",
@@ -60,7 +60,7 @@ const COMMANDS: [&str; 15] = [
     "remove-matcher",
 ];
 
-/// A line that GitHub's runner does not take for a command of this program.
+/// A line that GitHub's runner does not execute as a command.
 fn defused(line: Cow<'_, str>) -> Cow<'_, str> {
     let begun = line.trim_start();
     let command = begun.strip_prefix("::").is_some_and(|rest| {
@@ -74,7 +74,7 @@ fn defused(line: Cow<'_, str>) -> Cow<'_, str> {
     unbracketed(line)
 }
 
-/// Text without the form of commands that runners obey wherever it stands: `##[error]`.
+/// Text without `##[error]`, a form of command that runners execute anywhere in a line.
 fn unbracketed(text: Cow<'_, str>) -> Cow<'_, str> {
     match text.contains("##[") {
         true => Cow::Owned(text.replace("##[", "#\\u0023[")),
@@ -82,13 +82,14 @@ fn unbracketed(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// A writer whose text is made safe. What it is given at a time ends between two characters, as `write!` and
-/// serialisers do it.
+/// A writer that makes text safe. Each write must end on a character boundary, as those of `write!`
+/// and serialisers do.
 pub(crate) struct Clean<W>(pub(crate) W);
 
 impl<W: Write> Write for Clean<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Most output is long and plain. These bytes begin each control character; 0xc2, 0xd8, 0xe2 and 0xef others as well.
+        // A quick check, as most output is plain: these bytes begin each control character, though
+        // 0xc2, 0xd8, 0xe2 and 0xef also begin others.
         let is_suspicious =
             |byte: &u8| matches!(byte, 0..=8 | 11..=31 | b'#' | 0x7f | 0xc2 | 0xd8 | 0xe2 | 0xef);
         match std::str::from_utf8(bytes) {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_no_command_to_a_build_server() {
+    fn line_is_not_a_command_to_a_ci_runner() {
         for (command, defused) in [
             ("::error::x", "\\u003a:error::x"),
             ("  ::Set-Env name=a::b", "  \\u003a:Set-Env name=a::b"),

@@ -1,13 +1,13 @@
-//! The scenarios of the corpus, to start from.
+//! The scenarios of the corpus, as templates.
 
 use fourtuple_scenario::nearest_few;
 
 use crate::output::Failure;
 
-/// Name and text of every scenario, by name.
+/// Name and text of every scenario, sorted by name.
 const CORPUS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/corpus.rs"));
 
-/// The text of a scenario, without the line that tells editors where the schema is.
+/// The text of a scenario, without the comment with the schema's path.
 pub(crate) fn find(name: &str) -> Result<&'static str, Failure> {
     let asked = name.trim_start_matches("scenarios/");
     let asked = asked.trim_end_matches(".yaml").trim_end_matches('/');
@@ -17,7 +17,8 @@ pub(crate) fn find(name: &str) -> Result<&'static str, Failure> {
     }
 }
 
-/// A scenario without its first line, if that is about the schema: where the schema is depends on where the file is.
+/// A scenario without its first line if that has the schema's path, which depends on the location
+/// of the file.
 fn body(text: &str) -> &str {
     match text.split_once('\n') {
         Some((first, rest)) if first.starts_with("# yaml-language-server:") => rest,
@@ -64,5 +65,5 @@ fn unknown(asked: &str) -> String {
     } else {
         format!("did you mean {}?", distinct.join(", or "))
     };
-    format!("error: there is no scenario `{asked}` to start from\n  = help: {help}")
+    format!("error: unknown scenario `{asked}`\n  = help: {help}")
 }

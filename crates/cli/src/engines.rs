@@ -1,4 +1,4 @@
-//! The engines there are.
+//! The engines.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use fourtuple_turmoil::engine::{Stock, Turmoil};
 use crate::output::{Failure, Output};
 use crate::select::Folded;
 
-/// The engines that run unless others are asked for: those that need nothing but this program and must agree.
+/// The default engines: those that need nothing but this program and must agree.
 const DEFAULT: [&str; 2] = ["model", "turmoil"];
 
-/// An engine that was made.
+/// A configured engine.
 pub(crate) enum Made {
-    /// It runs within this process.
+    /// Runs within this process.
     Own(Box<dyn Engine>),
-    /// It does not.
+    /// Runs elsewhere, such as on a real kernel.
     External(Box<dyn External>),
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct EngineArgs {
 }
 
 impl EngineArgs {
-    /// The engines that were asked for by name.
+    /// The engines that were selected by name.
     pub(crate) fn named(&self) -> &[String] {
         &self.names
     }
@@ -76,10 +76,11 @@ struct RealArgs {
     wait: WaitArgs,
 }
 
-/// How long the real clock is waited for.
+/// Limit of the real clock.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WaitArgs {
-    /// Seconds that a scenario may take on the running kernel, whose clock is the real one. What takes longer is left out.
+    /// Maximum real time in seconds that a scenario may take on the running kernel; longer ones are
+    /// skipped.
     #[arg(long, value_name = "SECONDS", default_value_t = engine::MAX_WAIT.as_secs())]
     pub(crate) max_wait: u64,
 }
@@ -90,14 +91,14 @@ impl WaitArgs {
     }
 }
 
-/// An engine's name, one line on it, and what makes one.
+/// An engine's name, its description, and its constructor.
 type Maker = (
     &'static str,
     &'static str,
     fn(&RealArgs) -> Result<Made, Failure>,
 );
 
-/// Every engine. The model comes first: it is what the others are compared with.
+/// Every engine. The model comes first: the others are compared with it.
 fn all() -> Vec<Maker> {
     vec![
         (Model::NAME, Model.about(), |_| {
@@ -116,7 +117,7 @@ fn all() -> Vec<Maker> {
         (engine::VM.name, engine::VM.about, |real| {
             let Some(image) = &real.kernel_image else {
                 return Err(Failure::Told(
-                    "error: the vm engine needs a kernel\n  = help: --kernel-image IMAGE, a bzImage or a name such as debian:6.1"
+                    "error: the vm engine needs a kernel image\n  = help: add `--kernel-image IMAGE`, a bzImage or a name such as debian:6.1"
                         .to_owned(),
                 ));
             };
@@ -126,7 +127,8 @@ fn all() -> Vec<Maker> {
     ]
 }
 
-/// A real kernel to run scenarios on: `host`, or an image. It is followed with `profile`, or with its own.
+/// A real kernel to run scenarios on: `host`, or an image. Its answers are checked with `profile`,
+/// or with its own.
 pub(crate) fn real_kernel(
     name: &str,
     profile: Option<Profile>,
@@ -135,7 +137,7 @@ pub(crate) fn real_kernel(
     KernelEngine::named(name, profile, limit).map_err(|e| {
         let help = match e {
             RunError::NoProfile(_) => {
-                "\n  = help: `fourtuple certify --profile NAME` follows it with a profile of your choice"
+                "\n  = help: `fourtuple certify --profile NAME` checks it with a profile of your choice"
             }
             _ => "",
         };
@@ -148,7 +150,7 @@ fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Made>, Failure> {
     let engines = all();
     let known = |name: &str| engines.iter().any(|one| one.0 == name) || command(name).is_some();
     if let Some(name) = names.iter().find(|name| !known(name)) {
-        let mut message = format!("error: there is no engine `{name}`");
+        let mut message = format!("error: unknown engine `{name}`");
         let about = engines.iter().map(|(name, about, _)| (*name, *about));
         for (name, about) in about.chain([(exec::NAME, exec::ABOUT)]) {
             message.push_str(&format!("\n  = help: {name}: {about}"));
@@ -167,7 +169,7 @@ fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Made>, Failure> {
     }
     if let Some(second) = commands.next() {
         return Err(Failure::Told(format!(
-            "error: a second external engine `{second}`\n  = help: run the command once for each of them"
+            "error: more than one external engine: `{second}`\n  = help: run the command once for each of them"
         )));
     }
     Ok(made)
@@ -182,7 +184,7 @@ fn command(name: &str) -> Option<&str> {
 fn external(command: &str, limit: Duration) -> Result<Exec, Failure> {
     Exec::new(command, limit, exec::PATIENCE).map_err(|e| {
         Failure::Told(format!(
-            "error: failed to use `{command}` as an engine: {e}\n  = help: docs/exec-engine.md says what such a program writes and reads"
+            "error: failed to use `{command}` as an engine: {e}\n  = help: docs/exec-engine.md describes the protocol"
         ))
     })
 }
@@ -198,14 +200,17 @@ pub(crate) fn prepare(engines: &[Made], folded: &[Folded]) {
     }
 }
 
-/// Fails where the run of an engine broke off; what has been found out until then is written first.
-pub(crate) fn all_came_to_an_end(out: &mut Output, engines: &[Made]) -> Result<(), Failure> {
+/// Fails if the run of an engine broke off; the results until then are written first.
+pub(crate) fn check_engines_completed(out: &mut Output, engines: &[Made]) -> Result<(), Failure> {
     let mut engines = engines.iter().filter_map(Made::external);
-    engines.try_for_each(|engine| came_to_an_end(out, engine))
+    engines.try_for_each(|engine| check_engine_completed(out, engine))
 }
 
-/// The same for one engine.
-pub(crate) fn came_to_an_end(out: &mut Output, engine: &dyn External) -> Result<(), Failure> {
+/// As [`check_engines_completed`] for one engine.
+pub(crate) fn check_engine_completed(
+    out: &mut Output,
+    engine: &dyn External,
+) -> Result<(), Failure> {
     let Some(why) = engine.broken() else {
         return Ok(());
     };

@@ -1,27 +1,28 @@
-//! Files that verbs write: whole or not at all.
+//! Files that verbs write: completely or not at all.
 //!
-//! The text goes to a file that has no name yet, which then takes the place of the one that is meant. Whatever ends
-//! the command in between, a full disk, a signal, a crash, the old file or none is there, never half a new one, and
-//! nothing beside it. Where a file cannot be without a name, it has a hidden one beside the one that is meant.
+//! The text is written to an unnamed file, which then replaces the old one. However the command
+//! ends in between (full disk, signal, crash), either the old file remains or none, never half of a
+//! new one, and no temporary file. On file systems without unnamed files a hidden temporary file in
+//! the same directory is used.
 
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::output::Failure;
 
-/// What becomes of a file that is there already.
+/// The handling of an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It stays as it is, and nothing is written.
+    /// Keeps it and fails.
     Keep,
-    /// The new one takes its place; behind a link, that of the file which the link points to.
+    /// Replaces it; for a symbolic link, the file that it points to.
     Replace,
-    /// The new one takes its place if it is a file itself. For names that a verb chooses in a directory: a link there could
-    /// point to any file of the user's.
+    /// Replaces it if it is a regular file. For names that a verb chooses in a directory, where a
+    /// link could point to any file of the user.
     ReplaceFile,
 }
 
-/// Fails when a path to write to is one of the files that were read.
+/// Fails if a path to write to is one of the files that were read.
 pub(crate) fn refuse_inputs<'a>(
     path: &Path,
     inputs: impl IntoIterator<Item = &'a str>,
@@ -37,16 +38,16 @@ pub(crate) fn refuse_inputs<'a>(
     match inputs.into_iter().find(same) {
         None => Ok(()),
         Some(input) => Err(Failure::Told(format!(
-            "error: {} cannot be written: the scenario {input} is read from it\n  = help: name another file",
+            "error: failed to write {}: it is the scenario {input}, which is read\n  = help: name another file",
             path.display()
         ))),
     }
 }
 
-/// Writes a file and the directories that lead to it.
+/// Writes a file and creates its parent directories.
 ///
 /// # Errors
-/// A sentence that names the file and what is wrong.
+/// A sentence with the file and the reason.
 pub(crate) fn write(
     path: &Path,
     text: impl AsRef<[u8]>,
@@ -54,13 +55,13 @@ pub(crate) fn write(
 ) -> Result<(), Failure> {
     try_write(path, text.as_ref(), existing).map_err(|error| {
         let reason = match (error.kind(), error.raw_os_error()) {
-            (io::ErrorKind::AlreadyExists, _) => "it is there already".to_owned(),
-            // Made by this module.
+            (io::ErrorKind::AlreadyExists, _) => "it already exists".to_owned(),
+            // An error of this module.
             (io::ErrorKind::Other, None) => error.to_string(),
             (kind, _) => kind.to_string(),
         };
         Failure::Told(format!(
-            "error: {} cannot be written: {reason}",
+            "error: failed to write {}: {reason}",
             path.display()
         ))
     })
@@ -74,7 +75,7 @@ fn try_write(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
             _ => replace(path, text, existing),
         };
     }
-    // A device or a pipe is written to; putting a file in its place is not what was asked for.
+    // Devices and pipes are written to, not replaced.
     if let Ok(kind) = path.metadata()
         && !kind.is_file()
         && !kind.is_dir()
@@ -85,26 +86,26 @@ fn try_write(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
             .open(path)?
             .write_all(text);
     }
-    // Behind a link, the file that it points to.
+    // For a symbolic link, the file that it points to.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     replace(path, text, existing)
 }
 
-/// Puts a file in its place, which is not behind a link.
+/// Replaces a file that is not a symbolic link.
 fn replace(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     std::fs::create_dir_all(directory)?;
-    // The new file may be read and written by those who may the old one.
+    // The new file gets the permissions of the old one.
     let kept = path.metadata().ok().map(|kind| kind.permissions());
     let fill = |file: &mut std::fs::File| -> io::Result<()> {
         file.write_all(text)?;
         if let Some(permissions) = &kept {
             file.set_permissions(permissions.clone())?;
         }
-        // Without this the name could reach the disk before the text does.
+        // Without a sync the name could reach the disk before the text.
         file.sync_all()
     };
     #[cfg(target_os = "linux")]
@@ -119,7 +120,7 @@ fn replace(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
     #[cfg(unix)]
     let usual = {
         use std::os::unix::fs::PermissionsExt as _;
-        // What the process's mask leaves of it.
+        // Restricted by the process's umask.
         std::fs::Permissions::from_mode(0o666)
     };
     #[cfg(unix)]
@@ -133,7 +134,7 @@ fn replace(path: &Path, text: &[u8], existing: Existing) -> io::Result<()> {
     Ok(())
 }
 
-/// Files without a name, of which nothing is left when the command ends before they get one.
+/// Unnamed files, which vanish if the command ends before they are linked.
 #[cfg(target_os = "linux")]
 mod unnamed {
     use super::Existing;
@@ -145,17 +146,17 @@ mod unnamed {
     use std::os::fd::AsRawFd as _;
     use std::path::Path;
 
-    /// A new one, where the file system has such files.
+    /// Makes an unnamed file, if the file system supports it.
     pub(super) fn file(directory: &Path) -> Option<File> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        // What the process's mask leaves of it.
+        // Restricted by the process's umask.
         let mode = Mode::from_raw_mode(0o666);
         rustix::fs::open(directory, flags, mode)
             .ok()
             .map(File::from)
     }
 
-    /// Gives it the name that is meant. No, where it cannot be given one, such as without `/proc`.
+    /// Links the file to its path. Returns `false` if that is impossible, such as without `/proc`.
     pub(super) fn name(
         file: &File,
         directory: &Path,
@@ -170,8 +171,9 @@ mod unnamed {
             (Err(Errno::EXIST), Existing::Keep) => return Err(Errno::EXIST.into()),
             (Err(_), _) => return Ok(false),
         }
-        // A name cannot be given that is taken, but a file that has one can take another's place. Commands that write to one
-        // directory take turns with that; the lock ends with its holder, whatever ends it.
+        // linkat() cannot replace an existing name, but rename() can: the file gets a hidden name
+        // first. A lock on the directory serialises commands; the kernel releases it when its
+        // holder ends.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let turn = rustix::fs::open(directory, flags, Mode::empty())?;
         let lock = || rustix::fs::flock(&turn, FlockOperation::LockExclusive);
@@ -181,7 +183,7 @@ mod unnamed {
         let mut hash = DefaultHasher::new();
         path.file_name().hash(&mut hash);
         let hidden = directory.join(format!(".fourtuple-{:016x}.tmp", hash.finish()));
-        // Left by a command that was killed between the next two calls.
+        // Left behind by a command that was killed between the next two calls.
         let _ = std::fs::remove_file(&hidden);
         link(&hidden)?;
         std::fs::rename(&hidden, path).inspect_err(|_| {

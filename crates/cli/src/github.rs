@@ -24,7 +24,7 @@ pub(crate) fn write(out: &mut Output, remarks: &[Remark]) -> io::Result<()> {
     Ok(())
 }
 
-/// Text as the runner wants it in a message.
+/// Escapes text for a message.
 fn escaped(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")

@@ -1,4 +1,4 @@
-//! Work on several threads whose results come in one order.
+//! Ordered parallel map with a memory budget.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -10,15 +10,16 @@ use crate::output::Failure;
 use crate::progress::Progress;
 use crate::room::Room;
 
-/// How so many pieces of work are done.
+/// The parameters of a parallel map.
 pub(crate) struct Plan<'a> {
-    /// How many at a time; as many as there are processors if left out.
+    /// Number of jobs that run at a time; the number of CPUs by default.
     pub(crate) jobs: Option<usize>,
-    /// Bytes that each of them needs, and where they come from.
+    /// The bytes that each job needs.
     pub(crate) needs: &'a [u64],
     pub(crate) room: &'a Room,
-    /// Whether a result takes nearly nothing of what its work needed. Then large pieces of work go first, so that none of them is
-    /// left for the end; otherwise all go in order, so that what is waited for is never behind what waits.
+    /// True if a result needs almost no memory compared to its job. Large jobs then start first, so
+    /// that none of them is left for the end. Otherwise jobs start in order: a job that waits for
+    /// memory must not precede one whose result is due first, to avoid a deadlock.
     pub(crate) small: bool,
 }
 
@@ -32,7 +33,8 @@ impl Plan<'_> {
     }
 }
 
-/// Does pieces of work, as many at a time as there is room for, and hands their results over in the order of their numbers.
+/// Runs jobs in parallel, as far as the memory budget allows, and passes their results to `each` in
+/// the order of their numbers.
 pub(crate) fn in_order<T: Send>(
     plan: &Plan<'_>,
     progress: &Progress,
@@ -61,7 +63,7 @@ pub(crate) fn in_order<T: Send>(
                 let _guard = Leaving { room, stop };
                 loop {
                     let number = {
-                        // Room is taken in the order in which work begins.
+                        // Memory is acquired in the order in which jobs start.
                         let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
                         let Some(&number) = next.next() else { return };
                         room.take(needs[number]);
@@ -86,7 +88,7 @@ pub(crate) fn in_order<T: Send>(
         }
         drop(sender);
         if threads == 0 {
-            // The system gives no thread at all: this one does the work.
+            // No thread could be started: the jobs run on this one.
             return (0..total).try_for_each(|number| {
                 progress.at(number, name(number));
                 let result = work(number);
@@ -122,7 +124,7 @@ pub(crate) fn in_order<T: Send>(
     })
 }
 
-/// Lets the others go on when a thread panics: what it had room for is never given back.
+/// Unblocks the other threads if one panics, as its memory is never released.
 struct Leaving<'a> {
     room: &'a Room,
     stop: &'a AtomicBool,
@@ -141,7 +143,8 @@ impl Drop for Leaving<'_> {
 mod tests {
     use super::*;
 
-    /// The numbers of the work in the order in which it begins, and the results in the order in which they come.
+    /// The numbers of the jobs in the order in which they start, and the results in the order in
+    /// which they arrive.
     fn done(needs: &[u64], small: bool, jobs: usize) -> (Vec<usize>, Vec<usize>) {
         let room = Room::new(10);
         let plan = Plan {
@@ -153,7 +156,7 @@ mod tests {
         let begun = Mutex::new(Vec::new());
         let mut came = Vec::new();
         let work = |number| {
-            begun.lock().expect("nobody panics").push(number);
+            begun.lock().expect("no thread panics").push(number);
             number
         };
         let each = |number| {
@@ -162,11 +165,11 @@ mod tests {
         };
         let ended = in_order(&plan, &Progress::new(), |n| n.to_string(), work, each);
         assert!(ended.is_ok());
-        (begun.into_inner().expect("nobody panics"), came)
+        (begun.into_inner().expect("no thread panics"), came)
     }
 
     #[test]
-    fn results_come_in_order_whatever_begins_first() {
+    fn results_come_in_order_whichever_job_starts_first() {
         let needs = [1, 9, 3, 9, 11, 0];
         let numbers: Vec<usize> = (0..needs.len()).collect();
         assert_eq!(done(&needs, false, 1), (numbers.clone(), numbers.clone()));
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_more_begins_once_a_result_cannot_be_told() {
+    fn no_job_starts_after_a_result_failed_to_be_written() {
         let room = Room::new(10);
         let plan = Plan {
             jobs: Some(2),
@@ -191,7 +194,7 @@ mod tests {
             small: false,
         };
         let begun = Mutex::new(0);
-        let work = |_| *begun.lock().expect("nobody panics") += 1;
+        let work = |_| *begun.lock().expect("no thread panics") += 1;
         let ended = in_order(
             &plan,
             &Progress::new(),
@@ -200,6 +203,6 @@ mod tests {
             |()| Err(Failure::Closed),
         );
         assert!(matches!(ended, Err(Failure::Closed)));
-        assert!(begun.into_inner().expect("nobody panics") <= 4);
+        assert!(begun.into_inner().expect("no thread panics") <= 4);
     }
 }

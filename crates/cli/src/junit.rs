@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::output::Output;
 
-/// The report as it grows.
+/// The report under construction.
 pub(crate) struct Suites {
     report: Report,
 }
@@ -19,11 +19,11 @@ impl Suites {
         }
     }
 
-    /// Adds a scenario. No times: they would make equal runs differ.
+    /// Adds a scenario. Times are omitted, as they would make equal runs differ.
     pub(crate) fn add(&mut self, scenario: &ScenarioReport) {
         let mut suite = TestSuite::new(&*scenario.name);
         let assessment = Assessment::of(scenario);
-        // Without an expectation a run is neither right nor wrong.
+        // Without an expectation a run neither passes nor fails.
         let neutral = (assessment.verdict == ScenarioVerdict::NothingExpected)
             .then(|| format!("nothing is expected: {}", assessment.counts()));
         for case in &scenario.cases {
@@ -53,7 +53,7 @@ impl Suites {
     }
 
     pub(crate) fn write(self, out: &mut Output) -> io::Result<()> {
-        // The serialiser hides what kind of error its output gave.
+        // The serialiser hides the kind of its output's error.
         let mut text = Vec::new();
         self.report.serialize(&mut text).map_err(io::Error::other)?;
         out.write_all(&text)

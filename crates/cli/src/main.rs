@@ -1,16 +1,17 @@
-//! The `fourtuple` command: scenarios in, answers out.
+//! The `fourtuple` command.
 //!
 //! - [`cmd`]: one file for each verb
 //! - [`select`]: scenario files to cases
 //! - [`corpus`]: the scenarios to start from
-//! - [`engines`]: the engines there are
-//! - [`files`]: files that verbs write, whole or not at all
+//! - [`engines`]: the engines
+//! - [`files`]: files that verbs write, completely or not at all
 //! - [`snapshot_file`]: snapshots in the format of insta
 //! - [`shard`]: a part of a sweep, for several machines
-//! - [`output`]: where answers and messages go; [`clean`]: what of input is not to reach a terminal
-//! - [`totals`]: sums over scenarios, and the exit status that follows from them
-//! - [`progress`]: a line about long work
-//! - [`junit`]: results for build servers; [`remark`]: problems at lines of files, as [`github`] annotations or [`sarif`]
+//! - [`output`]: standard output and error; [`clean`]: removes control characters of input
+//! - [`totals`]: sums over scenarios, and the exit status
+//! - [`progress`]: a progress line for long work
+//! - [`junit`]: results for CI servers; [`remark`]: problems at lines of files, as [`github`]
+//!   annotations or [`sarif`]
 
 mod budget;
 mod certificate;
@@ -42,30 +43,31 @@ use fourtuple_kernel::profile;
 use crate::cmd::Verb;
 use crate::output::{Color, Failure, Output, Verdict};
 
-/// Asks what Linux kernels do with TCP local ports: which port, which errno, and why.
+/// Predicts TCP local ports on Linux kernels: which port, which errno, and why.
 ///
-/// A scenario is a YAML file that says which programs bind and connect, on which hosts, with which settings, on which
-/// kernels. Try `fourtuple new first.yaml` and then `fourtuple run first.yaml`.
+/// A scenario is a YAML file with programs that bind and connect, their hosts, sysctls and kernels.
+/// Try `fourtuple new first.yaml` and then `fourtuple run first.yaml`.
 #[derive(Debug, Parser)]
 #[command(name = "fourtuple", version = version(), propagate_version = true, after_help = AFTER)]
 struct Cli {
-    /// When to use colours. NO_COLOR, CLICOLOR and CLICOLOR_FORCE are obeyed as usual.
+    /// When to use colours; NO_COLOR, CLICOLOR and CLICOLOR_FORCE are respected.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
     color: Color,
     #[command(subcommand)]
     verb: Verb,
 }
 
-const AFTER: &str = "Exit status: 0 if all that was expected came true and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the invocation is wrong, the machine ran out of something, or nothing ran.";
+const AFTER: &str = "Exit status: 0 if all expectations are met and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the arguments are invalid, the machine lacks a resource, or nothing ran.";
 
-/// The version, the commit where the build names it (`FOURTUPLE_COMMIT`, see `tools/dist`), and the newest kernel.
+/// The version, the commit if the build sets `FOURTUPLE_COMMIT` (see `tools/dist`), and the newest
+/// kernel.
 fn version() -> &'static str {
     let names = profile::names();
     let newest = names.iter().rfind(|name| name.starts_with("linux-"));
     let commit =
         option_env!("FOURTUPLE_COMMIT").map_or(String::new(), |commit| format!("{commit}, "));
     let newest = newest.map_or("", String::as_str);
-    // The parser keeps it for as long as the process runs.
+    // The argument parser needs a static string.
     format!(
         "{} ({commit}kernels up to {newest})",
         env!("CARGO_PKG_VERSION")
@@ -73,7 +75,7 @@ fn version() -> &'static str {
     .leak()
 }
 
-/// A machine without memory is a failure like others.
+/// Out of memory is an error like others.
 #[global_allocator]
 static ALLOCATOR: fourtuple_linux::Allocator = fourtuple_linux::Allocator;
 
@@ -106,7 +108,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The colours that a command line asks for which is not read to its end, such as one that asks for help.
+/// The colours that a command line asks for if it is not parsed to its end, as with `--help`.
 fn color_of() -> Color {
     let mut before = String::new();
     for argument in std::env::args_os() {

@@ -1,4 +1,5 @@
-//! Results go to standard output, everything else to standard error. Whatever is written is made safe by [`clean`].
+//! Results go to standard output, everything else to standard error. All of it passes through
+//! [`clean`].
 
 use std::fmt;
 use std::io::{self, BufWriter, StderrLock, StdoutLock, Write};
@@ -9,21 +10,21 @@ use fourtuple_scenario::{Diagnostic, Errors};
 
 use crate::clean::{self, Clean};
 
-/// What a command found out.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// All as expected; exit status 0.
+    /// Everything is as expected; exit status 0.
     Good,
     /// Something is not as expected; exit status 1.
     Bad,
 }
 
-/// Why a command could not do its work.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// stdout was closed (EPIPE), as `head` does: not an error.
     Closed,
-    /// The input, the call or the system is wrong; exit status 2.
+    /// Invalid input or arguments, or an error of the system; exit status 2.
     Told(String),
 }
 
@@ -31,7 +32,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::Closed,
-            kind => Failure::Told(format!("error: the output cannot be written: {kind}")),
+            kind => Failure::Told(format!("error: failed to write the output: {kind}")),
         }
     }
 }
@@ -42,10 +43,10 @@ impl From<Errors> for Failure {
     }
 }
 
-/// When output is in colour.
+/// The use of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless `NO_COLOR` or `CLICOLOR=0` is set; elsewhere if `CLICOLOR_FORCE` is.
+    /// On a terminal, unless `NO_COLOR` or `CLICOLOR=0` is set; otherwise if `CLICOLOR_FORCE` is.
     #[default]
     Auto,
     /// Always.
@@ -55,7 +56,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Makes it hold for both outputs.
+    /// Sets the choice for both outputs.
     pub(crate) fn set(self) {
         let choice = match self {
             Color::Auto => ColorChoice::Auto,
@@ -76,7 +77,7 @@ impl Output {
     pub(crate) fn stdout() -> Self {
         let to = io::stdout().lock();
         let colours = AutoStream::choice(&to) != ColorChoice::Never;
-        // Without colours there is nothing to leave out, as input's escape sequences are gone by then.
+        // Without colours there is nothing to strip: escape sequences of input are gone by then.
         let to = match colours {
             true => AutoStream::always(to),
             false => AutoStream::always_ansi(to),
@@ -129,13 +130,13 @@ impl Output {
         self.own("\n")
     }
 
-    /// Writes a command to GitHub's runner, whose parts the caller has escaped.
+    /// Writes a command to GitHub's runner; the caller has escaped its parts.
     pub(crate) fn annotation(&mut self, line: &str) -> io::Result<()> {
         self.own(&clean::text(line))?;
         self.own("\n")
     }
 
-    /// Writes help, which is this program's own text.
+    /// Writes help, which contains no input.
     pub(crate) fn help(&mut self, help: &clap::builder::StyledStr) -> io::Result<()> {
         match self.colours {
             true => write!(self.to.0, "{}", help.ansi()),
@@ -152,7 +153,7 @@ impl Output {
         }
     }
 
-    /// Writes text of this program's own.
+    /// Writes text that contains no input.
     fn own(&mut self, text: &str) -> io::Result<()> {
         self.to.0.write_all(text.as_bytes())
     }

@@ -1,4 +1,4 @@
-//! A line on the terminal about work that takes more than a second.
+//! A progress line on the terminal for work that takes more than a second.
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -9,21 +9,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::clean;
 
-/// Work that takes less is not worth a line.
+/// Delay before the line appears.
 const PATIENCE: Duration = Duration::from_secs(1);
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// Shown on standard error if that is a terminal, and only when the work has taken a second. It goes away when it is
-/// dropped.
+/// A progress line on standard error if that is a terminal, shown after [`PATIENCE`] and removed on
+/// drop.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Closing it tells the thread that the work was done before anybody grew impatient.
+    /// Closed on drop, which ends the thread before the line appears.
     waiting: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Progress {
-    /// About work of unknown size.
+    /// The progress of work of unknown size.
     pub(crate) fn new() -> Self {
         Self::with(ProgressBar::with_draw_target(
             None,
@@ -31,7 +31,7 @@ impl Progress {
         ))
     }
 
-    /// About so many pieces of work.
+    /// The progress of `total` jobs.
     pub(crate) fn of(total: usize) -> Self {
         let total = u64::try_from(total).ok();
         Self::with(ProgressBar::with_draw_target(
@@ -66,25 +66,25 @@ impl Progress {
         Progress {
             bar,
             waiting: Some(waiting),
-            // Where the system has no thread to give, there is no line.
+            // Without a thread there is no line.
             thread: Builder::new().spawn(show).ok(),
         }
     }
 
-    /// Says what is being done.
+    /// Shows the current job.
     pub(crate) fn show(&self, words: impl Into<String>) {
         self.bar
             .set_message(clean::line(&words.into()).into_owned());
     }
 
-    /// Says how far the work is, and what is being done now.
+    /// Shows the number of finished jobs, and the current one.
     pub(crate) fn at(&self, done: usize, words: impl Into<String>) {
         self.bar
             .set_position(u64::try_from(done).unwrap_or(u64::MAX));
         self.show(words);
     }
 
-    /// Takes the line away while something else is written, which may go to the same terminal.
+    /// Hides the line while other text is written, possibly to the same terminal.
     pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
     }
@@ -94,7 +94,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         drop(self.waiting.take());
         if let Some(thread) = self.thread.take() {
-            // The thread cannot panic; if it did, the line is all that is lost.
+            // The thread cannot panic; if it did, only the line would be lost.
             let _ = thread.join();
         }
         self.bar.finish_and_clear();

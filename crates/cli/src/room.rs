@@ -1,8 +1,8 @@
-//! Room for what runs at the same time: scenarios wait until those before them have left enough of it.
+//! Memory semaphore: jobs wait until earlier ones have released enough memory.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// So many bytes, taken and given back.
+/// A number of bytes to acquire and release.
 #[derive(Debug)]
 pub(crate) struct Room {
     most: u64,
@@ -13,7 +13,7 @@ pub(crate) struct Room {
 #[derive(Debug, Default)]
 struct State {
     taken: u64,
-    /// Nobody waits any more.
+    /// No thread has to wait any more.
     open: bool,
 }
 
@@ -26,7 +26,8 @@ impl Room {
         }
     }
 
-    /// Waits until there is room for so many bytes and takes them. What is alone always has room.
+    /// Waits until the bytes are available and acquires them. A job that runs alone is always
+    /// admitted.
     pub(crate) fn take(&self, bytes: u64) {
         let mut state = self.lock();
         while !state.open && state.taken > 0 && state.taken.saturating_add(bytes) > self.most {
@@ -38,14 +39,14 @@ impl Room {
         state.taken = state.taken.saturating_add(bytes);
     }
 
-    /// Gives back what was taken.
+    /// Releases bytes.
     pub(crate) fn give(&self, bytes: u64) {
         let mut state = self.lock();
         state.taken = state.taken.saturating_sub(bytes);
         self.changed.notify_all();
     }
 
-    /// Lets everybody in from now on: nothing will be given back any more.
+    /// Admits every thread from now on, because bytes will not be released any more.
     pub(crate) fn open(&self) {
         self.lock().open = true;
         self.changed.notify_all();
@@ -62,7 +63,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
-    fn no_more_is_taken_than_there_is_and_what_is_alone_gets_in() {
+    fn limit_holds_and_a_single_job_is_always_admitted() {
         let room = Room::new(10);
         let (taken, most) = (AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
@@ -84,11 +85,11 @@ mod tests {
     }
 
     #[test]
-    fn an_open_room_keeps_nobody_waiting() {
+    fn open_semaphore_admits_every_thread() {
         let room = Room::new(1);
         room.take(1);
         std::thread::scope(|scope| {
-            // Nor those who come after it was opened, and find what others have taken meanwhile.
+            // Including threads that arrive later and find the bytes acquired by others.
             for _ in 0..3 {
                 scope.spawn(|| room.take(1));
             }

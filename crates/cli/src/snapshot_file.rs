@@ -1,4 +1,5 @@
-//! Snapshot files in insta's format, so that `cargo insta review` and `fourtuple test` read the same ones.
+//! Snapshot files in insta's format, so that `cargo insta review` and `fourtuple test` use the same
+//! ones.
 
 use std::path::PathBuf;
 
@@ -44,7 +45,8 @@ impl SnapshotFile {
         Ok(SnapshotFile { path, kept })
     }
 
-    /// Compares the kept text with an outcome. Empty lines at either end do not count, as in insta.
+    /// Compares the stored text with an outcome. Empty lines at either end are ignored, as in
+    /// insta.
     pub(crate) fn compare(&self, outcome: &str) -> Comparison {
         match &self.kept {
             None => Comparison::New,
@@ -53,7 +55,7 @@ impl SnapshotFile {
         }
     }
 
-    /// Writes an outcome in the place of the kept text. The header stays.
+    /// Replaces the stored text by an outcome. The header is kept.
     pub(crate) fn accept(&self, outcome: &str, input: &str) -> Result<(), Failure> {
         let header = match &self.kept {
             Some((header, _)) => header.clone(),
@@ -64,7 +66,7 @@ impl SnapshotFile {
     }
 }
 
-/// The header's lines and the text behind it.
+/// The header's lines and the text after it.
 fn split(file: &str) -> (String, String) {
     file.strip_prefix("---\n")
         .and_then(|rest| rest.split_once("\n---\n"))
@@ -78,7 +80,7 @@ fn trimmed(text: &str) -> &str {
     text.trim_start_matches(['\r', '\n']).trim_end()
 }
 
-/// The lines that differ, with a few around them: `-` for kept lines, `+` for new ones.
+/// A unified diff: `-` for stored lines, `+` for new ones.
 fn diff(kept: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(kept, new);
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! The sums over all scenarios of a run, and the exit status that follows from them.
+//! Sums over all scenarios of a run, and the resulting exit status.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use fourtuple_harness::{Assessment, EngineRun, ScenarioReport, ScenarioVerdict};
 
 use crate::output::{Failure, Verdict};
 
-/// Reasons for left-out cases that the summary lists.
+/// Maximum number of reasons for omitted cases in the summary.
 const REASONS: usize = 5;
 
 /// Sums over scenarios.
@@ -24,10 +24,10 @@ pub(crate) struct Totals {
     /// Calls of the scenarios that expect nothing.
     ok: usize,
     refused: usize,
-    /// Scenarios in which engines differ that must not.
+    /// Scenarios in which engines that must agree differ.
     differing: usize,
     compared: bool,
-    /// Runs of each engine that was asked for.
+    /// Number of runs of each selected engine.
     by_engine: BTreeMap<&'static str, usize>,
     left_out: Vec<LeftOut>,
     /// The first scenario whose refused calls are worth an explanation.
@@ -35,7 +35,7 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// Those of one scenario.
+    /// The sums of one scenario.
     pub(crate) fn of(report: &ScenarioReport, assessment: &Assessment) -> Self {
         let mut totals = Totals {
             scenarios: 1,
@@ -135,7 +135,7 @@ impl Totals {
         )
     }
 
-    /// The summary for people: the cases that were left out, the verdict, and the next step.
+    /// The summary for people: omitted cases, the verdict, and the next step.
     pub(crate) fn summary(&self) -> Text {
         let mut out = Text::default();
         for one in self.left_out.iter().take(REASONS) {
@@ -147,7 +147,7 @@ impl Totals {
             out.labelled((None, ""), Some(Style::Faint), &line);
         }
         if let Some(more) = self.left_out.len().checked_sub(REASONS + 1) {
-            let line = format!("and more, for {} other reasons\n", more + 1);
+            let line = format!("and more for {} other reasons\n", more + 1);
             out.styled(Style::Faint, &line);
         }
         let style = match self {
@@ -163,17 +163,17 @@ impl Totals {
         out.push("\n");
         if let Some(file) = &self.unexplained {
             out.push(&format!(
-                "help: fourtuple explain {0}   (why)\nhelp: fourtuple remedies {0}   (what would help)\n",
+                "help: fourtuple explain {0}   (why)\nhelp: fourtuple remedies {0}   (possible fixes)\n",
                 quoted(file)
             ));
         }
         out
     }
 
-    /// The verdict for the exit status. `named` are the engines that were asked for by name.
+    /// The verdict for the exit status. `named` are the engines selected by name.
     ///
     /// # Errors
-    /// When nothing ran, or nothing on an engine that was asked for by name.
+    /// Nothing ran, or nothing on an engine selected by name.
     pub(crate) fn verdict(&self, named: &[String]) -> Result<Verdict, Failure> {
         let idle = |name: &str| {
             let reasons = self.left_out.iter().find(|one| one.engine == name);
@@ -196,7 +196,7 @@ impl Totals {
     }
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 fn quoted(path: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     match path.chars().all(is_plain) {

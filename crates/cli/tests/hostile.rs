@@ -114,7 +114,7 @@ fn a_verb_does_not_write_over_its_input() {
     for output in [file, "./x.yaml", "../hostile-input/x.yaml"] {
         let said = fourtuple(&directory, &["report", file, "-o", output]);
         assert_eq!(said.status, 2, "{output}");
-        assert!(said.err.contains("is read from it"), "{}", said.err);
+        assert!(said.err.contains("which is read"), "{}", said.err);
     }
     let after = std::fs::read_to_string(directory.join(file)).expect("text");
     assert_eq!(before, after);

@@ -172,7 +172,7 @@ fn a_log_comes_from_a_pipe_and_a_file_is_not_overwritten() {
         ],
     );
     assert_eq!(said.status, 2);
-    assert!(said.err.contains("it is there already"), "{}", said.err);
+    assert!(said.err.contains("it already exists"), "{}", said.err);
     assert_eq!(
         fs::read_to_string(directory.join("mine.yaml")).expect("text"),
         "mine"

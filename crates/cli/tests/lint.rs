@@ -61,7 +61,7 @@ warning[stale-advice]: net.ipv4.tcp_tw_recycle is stale advice
     let said = fourtuple(&dir, &["lint", "clean.yaml"]);
     assert_eq!(
         (said.status, said.out.as_str()),
-        (0, "1 scenario: nothing to say\n")
+        (0, "1 scenario: no findings\n")
     );
 }
 

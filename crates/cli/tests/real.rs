@@ -165,7 +165,7 @@ fn engines_without_a_kernel_say_what_is_missing() {
     assert_eq!((said.status, said.out.as_str()), (2, ""));
     assert_eq!(
         said.err,
-        "error: the vm engine needs a kernel\n  = help: --kernel-image IMAGE, a bzImage or a name such as debian:6.1\n"
+        "error: the vm engine needs a kernel image\n  = help: add `--kernel-image IMAGE`, a bzImage or a name such as debian:6.1\n"
     );
     let said = fourtuple(&root(), &["certify", file, "--on", "no-such-image"]);
     assert_eq!(said.status, 2);

@@ -249,7 +249,7 @@ fn a_page_that_cannot_be_written_is_told() {
         ],
     );
     assert_eq!(said.status, 2);
-    assert!(said.err.contains("cannot be written"), "{}", said.err);
+    assert!(said.err.contains("failed to write"), "{}", said.err);
 }
 
 #[test]

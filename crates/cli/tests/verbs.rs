@@ -206,7 +206,7 @@ fn a_new_scenario_runs_as_it_is() {
     assert_eq!(again.status, 2);
     assert_eq!(
         again.err,
-        "error: mine/first.yaml cannot be written: it is there already\n"
+        "error: failed to write mine/first.yaml: it already exists\n"
     );
 }
 

@@ -69,7 +69,10 @@ fn a_full_disk_is_told() {
     ] {
         let said = fourtuple(&root(), arguments);
         assert_eq!(said.status, 2, "{said:?}");
-        assert!(said.err.starts_with("error: /dev/full"), "{said:?}");
+        assert!(
+            said.err.starts_with("error: failed to write /dev/full"),
+            "{said:?}"
+        );
         assert_eq!(said.err.lines().count(), 1, "{said:?}");
     }
     // Standard output on a full disk.
@@ -103,7 +106,7 @@ fn a_full_disk_is_told() {
         assert_eq!(output.status.code(), Some(2), "{verb:?}");
         let err = String::from_utf8_lossy(&output.stderr);
         assert!(
-            err.contains("cannot be written") && !err.contains("panicked"),
+            err.contains("failed to write") && !err.contains("panicked"),
             "{verb:?}: {err}"
         );
     }
@@ -143,8 +146,7 @@ fn a_disk_that_is_full_half_way_keeps_what_was_there() {
     };
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(
-        err.starts_with("error: ")
-            && err.ends_with("report.html cannot be written: no storage space\n"),
+        err.starts_with("error: ") && err.ends_with("report.html: no storage space\n"),
         "{err}"
     );
     let out = String::from_utf8_lossy(&output.stdout);
@@ -178,7 +180,7 @@ fn a_directory_that_may_not_be_written_to_is_told_and_left_alone() {
     }
     assert_eq!(output.status.code(), Some(2), "{err}");
     let expected = format!(
-        "error: {} cannot be written: permission denied\n",
+        "error: failed to write {}: permission denied\n",
         page.display()
     );
     assert_eq!(err, expected);
@@ -193,7 +195,7 @@ fn a_file_that_must_not_be_replaced_is_left_alone() {
     assert_eq!(said.status, 2);
     assert_eq!(
         said.err,
-        "error: mine.yaml cannot be written: it is there already\n"
+        "error: failed to write mine.yaml: it already exists\n"
     );
     assert_eq!(names(&directory), ["mine.yaml"]);
     let text = std::fs::read_to_string(directory.join("mine.yaml")).expect("text");

@@ -1,4 +1,5 @@
-//! `fourtuple certify` for scenarios: each runs on a real kernel, and the model follows it.
+//! `fourtuple certify` for scenarios: runs each on a real kernel and checks that the model allows
+//! its answers.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,70 +17,70 @@ use crate::files::{self, Existing};
 use crate::output::{Failure, Output};
 use crate::select::Selected;
 
-/// What came of scenarios on kernels.
+/// The results of scenarios on kernels.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Found {
     format: u32,
     kernels: Vec<OnKernel>,
 }
 
-/// What came of them on one kernel.
+/// The results on one kernel.
 #[derive(Debug, Serialize)]
 struct OnKernel {
-    /// What uname calls it.
+    /// The release that uname reports.
     release: String,
     /// `host` or `vm`.
     how: &'static str,
-    /// The name it was asked for by.
+    /// The name by which it was selected.
     on: String,
     profile: String,
     scenarios: Vec<Row>,
 }
 
-/// What came of one scenario.
+/// The results of one scenario.
 #[derive(Debug, Default, Serialize)]
 struct Row {
     scenario: String,
-    /// What its file was like, see [`fourtuple_scenario::digest`].
+    /// Digest of its file, see [`fourtuple_scenario::digest`].
     digest: String,
-    /// Points of its matrix that ran.
+    /// Number of cases that ran.
     cases: u64,
     calls: u64,
     disallowed: u64,
-    /// Why it did not run, or not all of it.
+    /// The reason why it did not run, or not all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<String>,
 }
 
 impl Found {
-    /// Whether any answer is not allowed.
+    /// True if an answer is not allowed.
     pub(super) fn bad(&self) -> bool {
         let mut rows = self.kernels.iter().flat_map(|kernel| &kernel.scenarios);
         rows.any(|row| row.disallowed > 0)
     }
 
-    /// How many cases ran.
+    /// The number of cases that ran.
     pub(super) fn ran(&self) -> u64 {
         let rows = self.kernels.iter().flat_map(|kernel| &kernel.scenarios);
         rows.map(|row| row.cases).sum()
     }
 
-    /// Writes it as JSON.
+    /// Writes the results as JSON.
     pub(super) fn write(&self, file: &Path) -> Result<(), Failure> {
-        let told =
+        let failed =
             |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
-        let mut text = serde_json::to_string_pretty(self).map_err(|e| told(&e))?;
+        let mut text = serde_json::to_string_pretty(self).map_err(|e| failed(&e))?;
         text.push('\n');
         files::write(file, text, Existing::Replace)
     }
 }
 
-/// How kernels are followed.
+/// The parameters of the conformance check.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// With this profile instead of their own.
+    /// The profile, instead of the kernel's own.
     pub(super) profile: Option<Profile>,
-    /// How long a scenario may take by the real clock.
+    /// Limit of the real time of a scenario.
     pub(super) limit: Duration,
 }
 
@@ -99,7 +100,7 @@ pub(super) fn on(
         let real = engines::real_kernel(name, following.profile.clone(), following.limit)?;
         let one = on_kernel(out, name, &real, selected)?;
         tell(out, &one)?;
-        engines::came_to_an_end(out, &real)?;
+        engines::check_engine_completed(out, &real)?;
         let mut certificate = Certificate::new(&one.release, one.how);
         for row in &one.scenarios {
             certificate.scenarios += row.cases;
@@ -176,7 +177,7 @@ fn digest(file: &str) -> Result<String, Failure> {
     Ok(fourtuple_scenario::digest(&text))
 }
 
-/// Adds a case that ran, and tells an answer that is not allowed.
+/// Adds a case that ran, and prints an answer that is not allowed.
 fn add(out: &mut Output, row: &mut Row, report: &RunReport) -> Result<(), Failure> {
     let Some(followed) = &report.followed else {
         return Ok(());
@@ -203,7 +204,7 @@ fn add(out: &mut Output, row: &mut Row, report: &RunReport) -> Result<(), Failur
     Ok(())
 }
 
-/// The table of one kernel.
+/// Prints the table of one kernel.
 fn tell(out: &mut Output, one: &OnKernel) -> Result<(), Failure> {
     let mut cells = vec![
         ["scenario", "cases", "calls", "disallowed", ""]

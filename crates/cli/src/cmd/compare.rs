@@ -1,4 +1,4 @@
-//! `fourtuple compare`: one scenario on several kernels, those that behave alike together.
+//! `fourtuple compare`: one scenario on several kernels, grouped by outcome.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,12 @@ use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
 
-/// Compares kernels on a scenario: groups of kernels with the same answers, and the behaviours that set them apart.
+/// Compares the outcomes of a scenario across kernels.
+///
+/// Kernels with the same outcome form a group; the behaviours that set the groups apart are named.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple compare scenarios/rhel-6.5/connect-after-bind.yaml --kernel all\n\nExit status: 0, or 2 if the scenario or the call is wrong."
+    after_help = "Example: fourtuple compare scenarios/rhel-6.5/connect-after-bind.yaml --kernel all\n\nExit status: 0, or 2 if the scenario or the arguments are invalid."
 )]
 pub(crate) struct Args {
     /// The scenario file.

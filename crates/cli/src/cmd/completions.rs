@@ -1,4 +1,4 @@
-//! `fourtuple completions`: what a shell needs to complete the command.
+//! `fourtuple completions`: completion scripts for shells.
 
 use std::io::Write as _;
 
@@ -8,10 +8,10 @@ use clap_complete_nushell::Nushell;
 
 use crate::output::{Failure, Output, Verdict};
 
-/// Prints a script that makes a shell complete the command.
+/// Prints a completion script for a shell.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple completions bash > ~/.local/share/bash-completion/completions/fourtuple\n\nExit status: 0, or 2 if the call is wrong."
+    after_help = "Example: fourtuple completions bash > ~/.local/share/bash-completion/completions/fourtuple\n\nExit status: 0, or 2 if the arguments are invalid."
 )]
 pub(crate) struct Args {
     /// The shell.

@@ -9,10 +9,12 @@ use crate::progress::Progress;
 use crate::reproduced;
 use crate::select::{self, Overrides};
 
-/// Explains the outcome of a scenario on a kernel: what happened, which rule refused which call, and what the kernel looked at.
+/// Explains the outcome of a scenario on one kernel.
+///
+/// Shows the calls, the rules that refused them, and the state that the kernel examined.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple explain scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18\n\nExit status: 0, or 2 if the scenario or the call is wrong."
+    after_help = "Example: fourtuple explain scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18\n\nExit status: 0, or 2 if the scenario or the arguments are invalid."
 )]
 pub(crate) struct Args {
     /// The scenario file.
@@ -25,7 +27,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
-        // One kernel is explained, the first that is asked for; every point of the matrix is.
+        // Explains one kernel, the first selected one, at every point of the matrix.
         let first = selected.cases.first().map(|case| case.kernel.clone());
         selected
             .cases

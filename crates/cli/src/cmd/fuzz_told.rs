@@ -1,4 +1,4 @@
-//! How `fourtuple fuzz` tells what came of a program.
+//! Report formatting for `fourtuple fuzz`.
 
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{Campaign, End, Tally};
@@ -10,20 +10,20 @@ use crate::output::Failure;
 
 /// An answer that is not allowed, with the shortest scenario that shows it.
 pub(super) struct Told {
-    /// The answer in the program as it was made.
+    /// The answer in the original program.
     found: Counterexample,
     /// The name of the profile.
     profile: String,
-    /// Whether the scenario is of a shorter program, which the kernel answered so again.
+    /// True if the scenario is from a shrunk program, to which the kernel gave the answer again.
     shortened: bool,
-    /// Whether a shorter program was looked for in vain.
+    /// True if shrinking failed: the kernel did not give the answer again.
     once: bool,
-    /// The scenario, which expects what the kernel answered.
+    /// The scenario, which expects the kernel's answer.
     pub(super) scenario: String,
 }
 
 impl Told {
-    /// Looks for a shorter program, unless it is to be told whole.
+    /// Shrinks the program, unless `whole` is set.
     pub(super) fn new(
         campaign: &Campaign,
         profile: &Profile,
@@ -56,7 +56,7 @@ impl Told {
         })
     }
 
-    /// In words, and the scenario.
+    /// The finding as text, with the scenario.
     pub(super) fn text(&self) -> String {
         let found = &self.found;
         let mut text = format!(
@@ -69,7 +69,7 @@ impl Told {
         );
         if self.once {
             text.push_str(
-                "the kernel did not answer so again; this is the program up to that step\n",
+                "the kernel did not repeat the answer; this is the program up to that step\n",
             );
         }
         for line in self.scenario.lines() {
@@ -81,7 +81,7 @@ impl Told {
     }
 }
 
-/// What came of a program, as a line of JSON that does not depend on the other programs.
+/// The outcome of a program as a line of JSON, independent of the other programs.
 pub(super) fn line(
     campaign: &Campaign,
     profile: &Profile,

@@ -1,4 +1,4 @@
-//! `fourtuple kernels`: the kernels there are, and what each of them does.
+//! `fourtuple kernels`: lists the kernels and shows their behaviours.
 
 use std::io::Write as _;
 
@@ -10,13 +10,13 @@ use crate::certificate::{self, Certificates, UNCHECKED};
 use crate::output::{Failure, Output, Verdict};
 use crate::select;
 
-/// Lists the kernels whose ports are modelled, or shows the behaviours of one.
+/// Lists kernels, or shows the behaviours of one.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple kernels rhel-6.5\n\nExit status: 0, or 2 if the call is wrong."
+    after_help = "Example: fourtuple kernels rhel-6.5\n\nExit status: 0, or 2 if the arguments are invalid."
 )]
 pub(crate) struct Args {
-    /// The kernel to show; without it all are listed.
+    /// The kernel to show [default: list all].
     name: Option<String>,
 }
 
@@ -31,10 +31,10 @@ impl Args {
     }
 }
 
-/// Looks a kernel up.
+/// Looks up a kernel.
 pub(crate) fn find(name: &str) -> Result<Profile, Failure> {
     let name = select::kernel(&kernels::names(), name)?;
-    // The name has just been looked up.
+    // Cannot fail: the name was just looked up.
     profile::find(&name).ok_or_else(|| Failure::Told(format!("error: unknown kernel `{name}`")))
 }
 
@@ -118,7 +118,7 @@ fn show(profile: &Profile) -> String {
     out
 }
 
-/// The first mainline kernel that had a behaviour as this profile has it.
+/// The first mainline kernel with the same value of a behaviour.
 fn since(mainline: &[Profile], profile: &Profile, behaviour: &str) -> String {
     let same = |other: &Profile| {
         !profile

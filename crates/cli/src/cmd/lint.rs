@@ -1,4 +1,4 @@
-//! `fourtuple lint`: what scenarios set in vain, and what will surprise on a real host.
+//! `fourtuple lint`: settings that have no effect, and likely surprises.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -14,11 +14,12 @@ use crate::remark::{self, Remark};
 use crate::sarif::Log;
 use crate::select::{self, Overrides};
 
-/// Looks for settings that do nothing, that a kernel does not have, or that will surprise: with the line and a way out.
+/// Finds settings without effect, and likely surprises.
 ///
-/// "Does nothing" is tried, not guessed: the scenario is run on every kernel that it names, with the setting and without
-/// it. A finding that is meant to be there is allowed by a comment, on its line or on the one above it:
-/// `# lint: allow does-nothing`; for the whole file: `# lint: allow-file does-nothing`.
+/// Reports each with its line and a fix. "No effect" is tested, not guessed: the scenario runs on
+/// every kernel that it names, with and without the setting. A comment on the line of a finding, or
+/// on the line above, allows it: `# lint: allow does-nothing`; for the whole file: `# lint:
+/// allow-file does-nothing`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = after_help())]
 pub(crate) struct Args {
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
-    /// How to write the findings.
+    /// Format of the findings.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -39,7 +40,7 @@ fn after_help() -> String {
     }
     text.push_str(
         "\nExample: fourtuple lint scenarios\n\n\
-         Exit status: 0 if there is nothing to say, 1 if there is, 2 if a scenario or the call is wrong.",
+         Exit status: 0 without findings, 1 with findings, 2 if a scenario or the arguments are invalid.",
     );
     text
 }
@@ -77,7 +78,7 @@ impl Args {
         }
         let s = |n: usize| if n == 1 { "" } else { "s" };
         let summary = match found.len() {
-            0 => format!("{total} scenario{}: nothing to say", s(total)),
+            0 => format!("{total} scenario{}: no findings", s(total)),
             n => format!(
                 "{n} finding{} in {scenarios} of {total} scenario{}",
                 s(n),

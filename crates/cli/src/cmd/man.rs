@@ -1,4 +1,4 @@
-//! `fourtuple man`: the manual pages, made of what `--help` says, so that they never differ from it.
+//! `fourtuple man`: manual pages, generated from the text of `--help`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use clap_mangen::Man;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 
-/// Writes manual pages: one for the command and one for each verb.
+/// Writes manual pages for the command and its verbs.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple man ~/.local/share/man/man1 && man fourtuple-run\n\nExit status: 0, or 2 if the call is wrong."
+    after_help = "Example: fourtuple man ~/.local/share/man/man1 && man fourtuple-run\n\nExit status: 0, or 2 if the arguments are invalid."
 )]
 pub(crate) struct Args {
-    /// The directory to write to, made if it is missing; without it the page of the command goes to standard output.
+    /// The directory to write to, created if missing [default: print the page of the command].
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ impl Args {
 
 /// Writes the page of a command, then those of its verbs.
 fn write(command: &clap::Command, directory: &Path, out: &mut Output) -> Result<(), Failure> {
-    // A built command calls its verbs `fourtuple-run`.
+    // The display name of a verb of a built command is `fourtuple-run`.
     let name = command.get_display_name().unwrap_or(command.get_name());
     let path = directory.join(format!("{name}.1"));
     files::write(&path, page(command)?, Existing::ReplaceFile)?;
@@ -48,7 +48,7 @@ fn write(command: &clap::Command, directory: &Path, out: &mut Output) -> Result<
 fn page(command: &clap::Command) -> Result<Vec<u8>, Failure> {
     let name = command.get_display_name().unwrap_or(command.get_name());
     let mut page = Vec::new();
-    // Without a date: the page depends on nothing but the program.
+    // No date: the page only depends on the program.
     let man = Man::new(command.clone()).title(name).date("");
     man.render(&mut page)?;
     Ok(page)

@@ -8,19 +8,19 @@ use crate::corpus;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 
-/// Writes a new scenario that runs as it is: a short one with a comment on each setting, or one of the corpus.
+/// Writes a new scenario from a template or the corpus.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: fourtuple new scenarios/mine/first.yaml && fourtuple run scenarios/mine\n         \
                   fourtuple new mine.yaml --from timewait/who-closes-first\n         \
-                  fourtuple new --from timewait    (says which scenarios that topic has)\n\nExit status: 0, or 2 if the call is wrong or the file is there already."
+                  fourtuple new --from timewait    (lists the scenarios of the topic)\n\nExit status: 0, or 2 if the arguments are invalid or the file exists."
 )]
 pub(crate) struct Args {
-    /// The file to write; an ending is added if it has none. A file that is there already is left alone. With `--from`
-    /// it may be left out: then it is the scenario's own name, here.
+    /// The file to write; `.yaml` is added if it has no extension. An existing file is not
+    /// overwritten. With `--from` the default is the scenario's own name in the current directory.
     #[arg(required_unless_present = "from")]
     name: Option<PathBuf>,
-    /// The scenario of the corpus to start from.
+    /// The scenario of the corpus to copy.
     #[arg(long, value_name = "TOPIC/NAME")]
     from: Option<String>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 const TEMPLATE: &str = include_str!("new.yaml");
 /// The file that editors read the format from.
 const SCHEMA: &str = "scenario.schema.json";
-/// How far above a scenario the schema is looked for.
+/// Number of parent directories that are searched for the schema.
 const LEVELS: usize = 4;
 
 impl Args {
@@ -60,7 +60,7 @@ impl Args {
     }
 }
 
-/// Fails for a path that does not name a file of the user's.
+/// Refuses a path that cannot be a new file.
 fn refuse(path: &Path) -> Result<(), Failure> {
     let ends_in_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let kind = path.metadata().ok();
@@ -75,13 +75,14 @@ fn refuse(path: &Path) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::Told(format!(
-        "error: {} cannot be written: {reason}\n  = help: name a file, such as `{}`",
+        "error: failed to write {}: {reason}\n  = help: name a file, such as `{}`",
         path.display(),
         path.with_file_name("first.yaml").display()
     )))
 }
 
-/// The line that tells editors where the schema is, if there is one in a directory above the file.
+/// The comment with the schema's path for editors, if a parent directory of the file contains the
+/// schema.
 fn modeline(path: &Path) -> String {
     let directory = path.parent().unwrap_or(Path::new(""));
     let up = |level: usize| format!("{}{SCHEMA}", "../".repeat(level));
@@ -93,7 +94,7 @@ fn modeline(path: &Path) -> String {
         })
 }
 
-/// A path below a directory that need not exist yet, so that `..` cannot be left to the system.
+/// A path relative to a directory that may not exist yet, so `..` is resolved here.
 fn plain(directory: &Path, below: &str) -> PathBuf {
     let mut path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     for part in below.split('/') {

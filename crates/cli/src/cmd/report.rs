@@ -82,7 +82,7 @@ impl Args {
                 writeln!(out, "{}", path.display())?;
             }
         }
-        engines::all_came_to_an_end(out, &engines)?;
+        engines::check_engines_completed(out, &engines)?;
         verdict
     }
 

@@ -126,7 +126,7 @@ impl Args {
         if let (Format::JsonLines, Some(seal)) = (self.format, seal) {
             seal.write(out)?;
         }
-        engines::all_came_to_an_end(out, &engines)?;
+        engines::check_engines_completed(out, &engines)?;
         let verdict = totals.verdict(self.engines.named());
         if verdict.is_err() {
             out.flush()?;

@@ -7,7 +7,7 @@ use crate::output::{Failure, Output, Verdict};
 /// Prints the JSON Schema of scenario files, for editors.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple schema > scenarios/scenario.schema.json\n\nExit status: 0, or 2 if the call is wrong."
+    after_help = "Example: fourtuple schema > scenarios/scenario.schema.json\n\nExit status: 0, or 2 if the arguments are invalid."
 )]
 pub(crate) struct Args {}
 

@@ -20,10 +20,11 @@ use crate::snapshot_file::{Comparison, SnapshotFile};
 const SCENARIOS: &str = "scenarios";
 const SNAPSHOTS: &str = "snapshots";
 
-/// Runs a suite of scenarios and compares the outcomes with its snapshots.
+/// Compares a suite of scenarios with its snapshots.
 ///
-/// A suite is a folder with scenarios, below `scenarios` if there is such a folder, and their snapshots below
-/// `snapshots`. The files are those of `cargo insta`, so a Rust project can use either.
+/// A suite is a folder with scenarios, below `scenarios` if there is such a folder, and their
+/// snapshots below `snapshots`. The files are those of `cargo insta`, so a Rust project can use
+/// either.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: fourtuple test . --accept, once; fourtuple test . in every build after that\n\nExit status: 0 if all outcomes match, 1 if one differs, is new, or is not as expected, 2 if a scenario or the invocation is wrong."
@@ -41,7 +42,7 @@ pub(crate) struct Args {
     /// Show each difference on the terminal and ask whether to accept it.
     #[arg(long, conflicts_with_all = ["check", "accept"])]
     review: bool,
-    /// How to write the result.
+    /// Format of the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     #[command(flatten)]
@@ -90,7 +91,7 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         if self.review && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return Err(Failure::Told(
-                "error: `--review` asks on a terminal, and this is none\n  = help: `--check` shows the differences, `--accept` writes them"
+                "error: `--review` needs a terminal\n  = help: `--check` shows the differences, `--accept` writes them"
                     .to_owned(),
             ));
         }
@@ -108,7 +109,7 @@ impl Args {
         };
         let mut selected = select::all(&[folder], &overrides)?;
         for one in &mut selected {
-            // Snapshots are the same wherever the suite lies.
+            // Snapshots do not depend on the location of the suite.
             one.scenario.file = below(&self.dir, Path::new(&one.scenario.file));
             for case in &mut one.cases {
                 case.file.clone_from(&one.scenario.file);
