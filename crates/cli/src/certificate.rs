@@ -1,4 +1,5 @@
-//! Which real kernels or recordings each profile was checked against. The file is written by `certify` only.
+//! The real kernels and recordings that each profile was checked against. Only `certify` writes the
+//! file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +11,7 @@ use crate::files::{self, Existing};
 use crate::output::Failure;
 use crate::shard::{Parts, Seal};
 
-/// What this program was built with.
+/// The certificates that this program was built with.
 const BUILT_IN: &str = include_str!("../data/certificates.json");
 
 /// The outcome of checking one profile against one kernel.
@@ -22,10 +23,10 @@ pub(crate) struct Certificate {
     pub(crate) how: String,
     /// Programs that ran.
     pub(crate) programs: u64,
-    /// Cases of scenarios that ran, where it was scenarios.
+    /// Cases of scenarios that ran, if the check used scenarios.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) scenarios: u64,
-    /// Calls that were judged.
+    /// Calls that were checked.
     pub(crate) calls: u64,
     /// Answers that the profile does not allow.
     pub(crate) disallowed: u64,
@@ -52,9 +53,9 @@ impl Certificate {
     }
 }
 
-/// Profiles that the line on certificates tells one by one.
+/// Number of profiles up to which the line on certificates lists them one by one.
 const ONE_BY_ONE: usize = 2;
-/// Names of unchecked profiles in that line.
+/// Maximum number of unchecked profiles in that line.
 const NAMES: usize = 4;
 
 /// One line on the real kernels that the profiles of some kernels were checked against, and with how many calls.
@@ -103,7 +104,7 @@ pub(crate) fn line<'a>(kernels: impl IntoIterator<Item = &'a str>) -> String {
     format!("checked: {words}")
 }
 
-/// What is known from real kernels about one profile.
+/// The checks of one profile against real kernels.
 struct Check<'a> {
     profile: &'a str,
     kernels: Vec<&'a str>,
@@ -146,10 +147,10 @@ impl<'a> Check<'a> {
     }
 }
 
-/// A profile without a certificate, in words.
+/// Description of a profile without a certificate.
 pub(crate) const UNCHECKED: &str = "from source only, never checked against a real kernel";
 
-/// A number with commas between thousands.
+/// Formats a number with thousands separators.
 pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -163,12 +164,12 @@ pub(crate) fn grouped(n: u64) -> String {
 }
 
 impl Certificate {
-    /// What was asked, in which way, and whether by scenarios or by programs.
+    /// Identifies a check: the kernel, the way it ran, and scenarios or programs.
     fn key(&self) -> (&str, &str, bool) {
         (&self.how, &self.kernel, self.scenarios > 0)
     }
 
-    /// What ran, in words.
+    /// Describes what ran.
     pub(crate) fn ran(&self) -> String {
         match self.scenarios {
             0 => format!("{} programs", self.programs),
@@ -192,12 +193,12 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Those that this program was built with.
+    /// The certificates that this program was built with.
     pub(crate) fn built_in() -> Self {
         serde_json::from_str(BUILT_IN).unwrap_or_default()
     }
 
-    /// Of a profile under any of its names.
+    /// The certificates of a profile under any of its names.
     pub(crate) fn of<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = &'a Certificate> {
         names
             .iter()
@@ -205,7 +206,7 @@ impl Certificates {
             .flatten()
     }
 
-    /// Those of a file; none if it does not exist.
+    /// Reads a file; a missing file has no certificates.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
         let told =
             |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
@@ -268,7 +269,7 @@ impl Certificates {
         missing
     }
 
-    /// Replaces what is known from the same kernel by the same way.
+    /// Replaces the certificate of the same kernel and way.
     pub(crate) fn put(&mut self, profile: &str, certificate: Certificate) {
         let list = self.by_profile.entry(profile.to_owned()).or_default();
         list.retain(|c| c.key() != certificate.key());
@@ -284,7 +285,7 @@ impl Certificates {
         Ok(text)
     }
 
-    /// Writes the whole file at once.
+    /// Writes the file.
     pub(crate) fn write(&self, file: &Path) -> Result<(), Failure> {
         files::write(file, self.to_text()?, Existing::Replace)
     }

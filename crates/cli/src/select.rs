@@ -1,4 +1,4 @@
-//! Scenario files to cases.
+//! Loads scenario files and expands them to cases.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::certificate;
 use crate::output::{Failure, complain};
 
-/// Options that change what a scenario says, and how much it may take.
+/// Options that override settings of a scenario, and limits.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Overrides {
     /// Kernels to run on instead of the scenario's own: names, ranges such as linux-4.2..linux-6.1, all, a release as
@@ -36,7 +36,7 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
-    /// The line on how far its kernels' profiles were checked.
+    /// The line about the checks of its kernels' profiles.
     pub(crate) fn certificate(&self) -> String {
         certificate::line(kernels_of(self.cases.iter()))
     }
@@ -53,7 +53,7 @@ pub(crate) fn sweep_item(case: &Case) -> String {
     format!("{} {:?} {}", case.kernel, case.axes, case.seed)
 }
 
-/// The kernels of some cases, those of single hosts too.
+/// The kernels of some cases, including those of single hosts.
 pub(crate) fn kernels_of<'a>(cases: impl Iterator<Item = &'a Case>) -> Vec<&'a str> {
     let mut kernels: Vec<&str> = Vec::new();
     for case in cases {
@@ -67,7 +67,7 @@ pub(crate) fn kernels_of<'a>(cases: impl Iterator<Item = &'a Case>) -> Vec<&'a s
     kernels
 }
 
-/// The cases that have to run.
+/// The distinct cases to run.
 pub(crate) fn fold(selected: Vec<Selected>) -> Vec<Folded> {
     threads::map(threads::cpus(), selected, |one| Folded {
         cases: runner::fold(&one.scenario, one.cases),
@@ -75,20 +75,21 @@ pub(crate) fn fold(selected: Vec<Selected>) -> Vec<Folded> {
     })
 }
 
-/// The line on how far the profiles of some scenarios' kernels were checked.
+/// The line about the checks of the profiles of several scenarios.
 pub(crate) fn certificate(folded: &[Folded]) -> String {
     let cases = folded.iter().flat_map(|one| &one.cases);
     certificate::line(kernels_of(cases.map(|(case, _, _)| &**case)))
 }
 
-/// A scenario with the cases of it that have to run.
+/// A scenario with its distinct cases to run.
 #[derive(Debug)]
 pub(crate) struct Folded {
     pub(crate) scenario: Scenario,
     pub(crate) cases: Vec<runner::Folded>,
 }
 
-/// Reads all scenarios under some paths. What is wrong with any of them is told together, before anything runs.
+/// Reads all scenarios below some paths. Errors from all files are collected and reported before
+/// any run.
 pub(crate) fn all(paths: &[PathBuf], overrides: &Overrides) -> Result<Vec<Selected>, Failure> {
     let names = fourtuple_harness::kernels::names();
     let overrides = &overrides.resolved()?;
@@ -121,7 +122,7 @@ pub(crate) fn one(file: &Path, overrides: &Overrides) -> Result<Selected, Failur
 fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selected, Errors> {
     let mut scenario = load(file)?;
     if !overrides.kernel.is_empty() {
-        // The scenario's own kernels are checked even if others are asked for.
+        // The scenario's own kernels are validated even if others are selected.
         expandable(&scenario, names)?;
         scenario.kernel = KernelSelector::of(&overrides.kernel);
     }
@@ -143,7 +144,7 @@ fn read(file: &Path, names: &KernelNames, overrides: &Overrides) -> Result<Selec
 }
 
 impl Overrides {
-    /// The same with kernels by their profiles' names.
+    /// Resolves kernels to the names of their profiles.
     fn resolved(&self) -> Result<Self, Failure> {
         Ok(Overrides {
             kernel: kernels(&self.kernel)?,
@@ -152,8 +153,9 @@ impl Overrides {
     }
 }
 
-/// The kernels of a command line by their profiles' names; a note on standard error says which release stands for which
-/// profile. They have no place in a file to point at, so that they are looked up here.
+/// Resolves the kernels of a command line to the names of their profiles; a note on standard error
+/// reports the profile of a release. They are looked up here because they have no position in a
+/// file to point at.
 pub(crate) fn kernels(asked: &[String]) -> Result<Vec<String>, Failure> {
     let names = fourtuple_harness::kernels::names();
     let mut found = Vec::with_capacity(asked.len());
@@ -170,7 +172,7 @@ pub(crate) fn kernels(asked: &[String]) -> Result<Vec<String>, Failure> {
     Ok(found)
 }
 
-/// One kernel by its profile's name.
+/// Resolves one kernel to the name of its profile.
 pub(crate) fn kernel(names: &KernelNames, asked: &str) -> Result<String, Failure> {
     if names.contains(asked) {
         return Ok(asked.to_owned());
@@ -184,7 +186,7 @@ pub(crate) fn kernel(names: &KernelNames, asked: &str) -> Result<String, Failure
             complain(&format!("note: {release} has the profile {name}"));
             return Ok(name.clone());
         }
-        // Scenarios know few stable releases by name; the end of the branch is the nearest.
+        // Few stable releases have names; the end of the branch is the nearest.
         let branch = profile
             .name
             .rsplit_once('.')

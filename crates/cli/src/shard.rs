@@ -18,7 +18,7 @@ pub(crate) struct Shard {
     of: usize,
 }
 
-/// Everything in one part.
+/// The default is everything in one part.
 impl Default for Shard {
     fn default() -> Self {
         Shard { part: 1, of: 1 }
@@ -64,8 +64,8 @@ struct Scheduler {
     total: &'static str,
 }
 
-/// Kubernetes and GNU parallel do not say how many tasks there are: the job sets `FOURTUPLE_SHARDS`. GitHub says it to
-/// the workflow only, which passes it on (see `deploy/`).
+/// Kubernetes and GNU parallel do not provide the number of tasks: the job sets `FOURTUPLE_SHARDS`.
+/// GitHub provides it to the workflow only, which passes it on (see `deploy/`).
 const SCHEDULERS: [Scheduler; 5] = [
     Scheduler {
         name: "a Slurm array",
@@ -131,7 +131,7 @@ impl Shard {
         }
     }
 
-    /// Which of so many things belong to this part.
+    /// The range of this part among `count` things.
     pub(crate) fn range(self, count: usize) -> Range<usize> {
         // 128 bits, because the product of two sizes may not fit into one.
         let edge = |part: usize| (count as u128 * part as u128 / self.of as u128) as usize;
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_part_is_refused() {
+    fn invalid_parts_are_refused() {
         for text in [
             "",
             "1",

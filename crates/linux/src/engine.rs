@@ -1,8 +1,8 @@
 //! The engines that have a real kernel: `linux`, the running one, and `vm`, an image in a virtual machine.
 //!
-//! A real kernel's ports hang on a secret of its own. Its outcomes are therefore not compared with the model's: the model follows,
-//! with the profile of that very kernel, and every answer must be one that the profile allows. A case for kernels that behave
-//! otherwise is not run.
+//! A real kernel's ports depend on a per-boot secret, so its outcomes are not compared with the
+//! model's. Instead the model checks, with the profile of that kernel, that every answer is one
+//! that the profile allows. Cases for kernels with another profile are skipped.
 
 use crate::call_text;
 use crate::error::RunError;
@@ -22,30 +22,31 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a scenario may wait on the running kernel, unless it is said otherwise: its clock is the real one.
+/// Default limit of the real time that a scenario may take on the running kernel.
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
-/// The most calls of a scenario that are followed. The model keeps every state that explains what it has seen, and each call costs as
-/// much as there are sockets.
+/// Maximum number of calls of a scenario whose answers are checked. The model keeps every state
+/// that is consistent with the answers, and the cost of a call grows with the number of sockets.
 const MOST_CALLS: usize = 4_000;
-/// How much longer a connect is waited for than the whole scenario takes by the model.
+/// Time that a connect may wait beyond the duration of the whole scenario on the model.
 const UNFORESEEN: Duration = Duration::from_secs(1);
-/// A program that takes longer on a real clock is reported as it is: shrinking runs it hundreds of times.
+/// Programs that take longer on a real clock are reported without shrinking, which runs them
+/// hundreds of times.
 const SLOW: Duration = Duration::from_millis(200);
-/// How long a connect is waited for where waiting takes no time. Kernels give up after two minutes.
+/// Time that a connect may wait on a virtual clock. Kernels give up after two minutes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A real kernel that runs scenarios.
+/// A real kernel as an engine for scenarios.
 pub struct KernelEngine {
     on: Target,
     profile: Profile,
     max_wait: Duration,
-    /// What has been run ahead, by [`key`].
+    /// Results of cases that ran in advance, by [`key`].
     ready: Mutex<BTreeMap<String, Result<Ran, Cannot>>>,
-    /// The first run that broke off, which is nobody's fault but this program's or the machine's.
+    /// The first failure of the infrastructure, if any.
     broken: Mutex<Option<String>>,
 }
 
-/// A case that has run and been followed.
+/// A case that has run, with the result of its check.
 #[derive(Clone, Debug)]
 struct Ran {
     answered: Answered,
@@ -53,11 +54,12 @@ struct Ran {
 }
 
 impl KernelEngine {
-    /// `host`, or an image as [`crate::Image::named`] takes it; `max_wait` is how long a scenario may wait on `host`. The kernel is
-    /// believed to have `profile`, or without one the profile that its release stands for.
+    /// Opens `host`, or an image by its name (see [`crate::Image::named`]). `max_wait` limits the
+    /// time that a scenario may wait on `host`. The answers are checked with `profile`, by default
+    /// the profile of the kernel's release.
     ///
     /// # Errors
-    /// Where the kernel cannot be used, or has no profile, in one line.
+    /// One line: the kernel cannot be used, or has no profile.
     pub fn named(
         name: &str,
         profile: Option<Profile>,
@@ -86,7 +88,7 @@ impl KernelEngine {
         &self.on
     }
 
-    /// What is left of an error: the reason why a case has not run.
+    /// The reason why a case did not run, in one line.
     fn cannot(&self, e: &RunError) -> Cannot {
         let line = one_line(e);
         if e.breaks_off() {
@@ -95,7 +97,7 @@ impl KernelEngine {
         Cannot::new(line)
     }
 
-    /// The case as its guest runs it.
+    /// Translates a case for the guest.
     fn script(&self, case: &Case, profile: &Profile) -> Result<Script, Cannot> {
         if profile.behaviours != self.profile.behaviours {
             return Err(Cannot::new(format!(
@@ -109,12 +111,13 @@ impl KernelEngine {
             return Script::of(case, PATIENCE);
         }
         let needed = within(case, profile, Some(self.max_wait))?;
-        // An answer that the model does not foresee is not waited for much longer than those that it does.
+        // A connect that the model does not expect to wait is given up soon after the expected
+        // ones.
         let script = Script::of(case, self.max_wait.min(needed + UNFORESEEN))?;
         Ok(script.ending_within(self.max_wait + UNFORESEEN))
     }
 
-    /// Runs cases and follows them.
+    /// Runs cases and checks their answers.
     fn run_all(&self, cases: &[(&Case, &Profile)]) -> Vec<Result<Ran, Cannot>> {
         let mut results: Vec<Option<Result<Ran, Cannot>>> = cases.iter().map(|_| None).collect();
         let mut scripts: Vec<(usize, Script)> = Vec::new();
@@ -137,7 +140,7 @@ impl KernelEngine {
             },
         );
         let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // A release does not say how many ticks a second its kernel has; a host may.
+        // The release does not contain CONFIG_HZ; a host of the scenario may.
         let mut behaviours = self.profile.behaviours;
         let hosts = cases.iter().flat_map(|(case, _)| case.hosts.values());
         behaviours.hz = hosts
@@ -151,7 +154,7 @@ impl KernelEngine {
             }
             let place = scripts[n].0;
             results[place] = Some(match answered {
-                Ok(answered) => self.follow(answered, &mut judge),
+                Ok(answered) => self.check(answered, &mut judge),
                 Err(e) => Err(self.cannot(&e)),
             });
         }
@@ -165,7 +168,7 @@ impl KernelEngine {
             .collect()
     }
 
-    fn follow(&self, answered: Answered, judge: &mut Judge) -> Result<Ran, Cannot> {
+    fn check(&self, answered: Answered, judge: &mut Judge) -> Result<Ran, Cannot> {
         if let Some(why) = &answered.not_listening {
             return Err(Cannot::new(why.clone()));
         }
@@ -182,7 +185,7 @@ impl KernelEngine {
         Ok(Ran { answered, followed })
     }
 
-    /// What is wrong, with the smallest scenario that the kernel shows it with.
+    /// The disallowed answer, with the smallest scenario that shows it.
     fn disallowed(&self, answered: &Answered, found: &Counterexample) -> Disallowed {
         let call = call_text::describe(&answered.program.steps[found.step].call);
         let n = answered.owners.get(found.step).copied().unwrap_or(0);
@@ -191,7 +194,7 @@ impl KernelEngine {
             true => shrink(&self.on, self.profile.behaviours, &answered.program, found),
             false => Ok(None),
         };
-        // A kernel that does not do it again has still done it.
+        // Without a repetition the original program is reported.
         let (program, found) = match shrunk {
             Ok(Some(shrunk)) => (shrunk.program, shrunk.found),
             _ => (answered.program.clone(), found.clone()),
@@ -268,28 +271,28 @@ impl External for KernelEngine {
     }
 }
 
-/// What an engine is called and what it is, before there is one.
+/// The name and description of an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// Its name.
     pub name: &'static str,
-    /// One line on what it runs.
+    /// One line that describes it.
     pub about: &'static str,
 }
 
 /// The running kernel.
 pub const LINUX: Kind = Kind {
     name: "linux",
-    about: "the running kernel, in network namespaces of its own; the model follows its answers",
+    about: "the running kernel, in network namespaces of its own; the model checks its answers",
 };
 
 /// A kernel image.
 pub const VM: Kind = Kind {
     name: "vm",
-    about: "a kernel image in a virtual machine with a virtual clock; the model follows its answers",
+    about: "a kernel image in a virtual machine with a virtual clock; the model checks its answers",
 };
 
-/// What tells a case from all others of one call of the program.
+/// Identifies a case within one run of the command.
 fn key(case: &Case, profile: &Profile) -> String {
     format!(
         "{}\n{}\n{:?}\n{}",
@@ -297,7 +300,8 @@ fn key(case: &Case, profile: &Profile) -> String {
     )
 }
 
-/// Refuses a case that makes too many calls to follow, or waits longer than the real clock may. Returns how long it waits by the model.
+/// Refuses a case with too many calls to check, or that waits longer than the limit of the real
+/// clock. Returns the time that it waits on the model.
 pub(crate) fn within(
     case: &Case,
     profile: &Profile,

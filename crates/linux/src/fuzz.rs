@@ -224,7 +224,8 @@ pub fn flip(
     flips
 }
 
-/// Which behaviours each program's answers can hang on. Where programs see what others left behind, that is all.
+/// The flags that each program's answers may depend on: all of them on kernels that keep state
+/// between programs.
 pub fn asked(right: &Behaviours, programs: &[Program]) -> Vec<FlagSet> {
     let of = |program: &Program| {
         let mut judge = Judge::new(*right);

@@ -39,7 +39,8 @@ pub struct Counterexample {
     pub allowed: Vec<String>,
 }
 
-/// A step that cannot be followed because it is not complete, not known to the model, or has too many explanations.
+/// The step at which a check stopped: it has no answer, the model does not know it, or too many
+/// states are consistent with the answers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not checked: step {} of `{program}`: {what}", step + 1)]
 pub struct NotFollowed {
@@ -49,7 +50,7 @@ pub struct NotFollowed {
     pub step: usize,
     /// The reason.
     pub what: String,
-    /// Whether it is the number of explanations alone: another run of the program may well be followed.
+    /// True if there are only too many states: another run of the program may be checkable.
     pub too_many: bool,
 }
 
@@ -69,7 +70,7 @@ impl Judge {
         }
     }
 
-    /// The same, and where the searches of connect() start is checked as well: for programs that nothing ran beside.
+    /// Checks the start of connect()'s port selections as well, for programs that ran alone.
     #[must_use]
     pub fn checking_starts(self) -> Judge {
         Judge {
@@ -79,44 +80,46 @@ impl Judge {
         }
     }
 
-    /// The same, but at most so many states of the kernel are kept: a program with more explanations may count as not followed.
+    /// Like [`Judge::new`], but keeps at most `states` model states: a program with more may not be
+    /// checkable.
     pub fn keeping_at_most(behaviours: Behaviours, states: usize) -> Judge {
         let booted = Checker::new(behaviours).keeping_at_most(states);
         Judge::with(behaviours, booted)
     }
 
-    /// The same, but a program that is followed from the start counts as not followed once its calls were tried on so many states.
+    /// Like [`Judge::new`], but gives up a program once its calls were tried on `tried` states.
     pub(crate) fn giving_up_after(behaviours: Behaviours, tried: u64) -> Judge {
         let booted = Checker::new(behaviours).giving_up_after(tried);
         Judge::with(behaviours, booted)
     }
 
-    /// How many calls have been judged.
+    /// Number of calls checked so far.
     pub fn calls(&self) -> u64 {
         self.calls
     }
 
-    /// The most states of the kernel that explained all answers at once, a measure of what cannot be seen from outside.
+    /// The most model states that were consistent with all answers at once: a measure of what
+    /// cannot be observed from outside.
     pub fn most_states(&self) -> usize {
         self.most.max(self.checker.most_states())
     }
 
-    /// Which behaviours have been looked at since a program was followed from the start: a profile that differs in none of them allows
-    /// the same answers.
+    /// The flags observed since a program was checked from the start: a profile that differs in
+    /// none of them allows the same answers.
     pub fn asked(&self) -> FlagSet {
         self.checker.observed_flags()
     }
 
-    /// How many times a call was tried on a state since then, a measure of the work.
+    /// Number of calls tried on a state since then: a measure of the work.
     pub(crate) fn tried(&self) -> u64 {
         self.checker.tried()
     }
 
-    /// Follows one program that has answers. After a counterexample the rest of the program is left out, and the state goes on as
-    /// it was before that call.
+    /// Checks the answers of one program. After a counterexample the rest of the program is
+    /// skipped, and the state remains as before that call.
     ///
     /// # Errors
-    /// A step that cannot be followed.
+    /// The step at which the check stopped.
     pub fn program(&mut self, program: &Program) -> Result<Option<Counterexample>, NotFollowed> {
         if !has_history(&self.behaviours) {
             self.most = self.most_states();
@@ -139,7 +142,8 @@ impl Judge {
             if !begun {
                 begun = true;
                 for op in beginning(program) {
-                    // The runner has made sure that the kernel took every setting; a key that the model does not know changes no port.
+                    // The runner has checked that the kernel accepted every sysctl; those that the
+                    // model does not know have no effect on ports.
                     let _ = self.checker.step(at, &op, &Observation::OK);
                 }
             }
@@ -179,7 +183,7 @@ fn mentions(program: &Program) -> Mentions {
     let mut names = Names::of(program);
     let mut mentions = Mentions::default();
     for step in &program.steps {
-        // What cannot be read is reported when it is its turn.
+        // Errors are reported at their own step.
         if let Ok(op) = names.op(step)
             && let Ok(seen) = seen(step, &op)
         {
@@ -189,7 +193,7 @@ fn mentions(program: &Program) -> Mentions {
     mentions
 }
 
-/// Answers in words, automatic ports summed up.
+/// Describes answers, summarising ephemeral ports.
 fn all_words(answers: &BTreeSet<Observation>) -> Vec<String> {
     let mut ports: Vec<u16> = Vec::new();
     let mut all = Vec::new();
@@ -204,7 +208,7 @@ fn all_words(answers: &BTreeSet<Observation>) -> Vec<String> {
         [port] => all.push(format!("ok, port {port}")),
         [first, .., last] => all.push(format!("ok, {} ports from {first} to {last}", ports.len())),
     }
-    // A connect over the full range.
+    // A connect over the full range has thousands.
     let more = all.len().saturating_sub(16);
     all.truncate(16);
     if more > 0 {
@@ -213,7 +217,7 @@ fn all_words(answers: &BTreeSet<Observation>) -> Vec<String> {
     all
 }
 
-/// An answer in words: `ok, port 40001`, `EADDRINUSE`, `still waiting`.
+/// Describes an answer: `ok, port 40001`, `EADDRINUSE`, `still waiting`.
 fn words(seen: &Observation) -> String {
     let mut text = match seen.end {
         End::Ok => "ok".to_owned(),
@@ -229,7 +233,7 @@ fn words(seen: &Observation) -> String {
     text
 }
 
-/// The answer in the model's terms.
+/// Translates an answer for the model.
 fn seen(step: &Step, op: &Op) -> Result<Observation, String> {
     let answer = step.answer.as_ref().ok_or("it has no answer")?;
     let end = match answer.result {

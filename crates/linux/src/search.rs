@@ -1,5 +1,5 @@
-//! Looks for short programs that tell two profiles apart, among very many on the model alone. What it does not find is not there, as
-//! far as that many programs can say.
+//! Searches for short programs that distinguish two profiles, by running very many on the model. A
+//! search without a result is evidence, not proof, that there is none.
 
 use crate::generate::Kind;
 use crate::judge::Judge;
@@ -13,52 +13,54 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A search that chooses among more ports makes a program not worth following: each answer that does not tell its port can be explained by
-/// all of them.
+/// Maximum number of ports from which a kernel may choose one: with more, each answer without a
+/// port is consistent with all of them, and the check becomes slow.
 const FEW_PORTS: u32 = 64;
-/// What takes more than this to follow, in calls that are tried on a state of the model, counts as not noticed.
+/// Limit of the work of a check, in calls tried on a state of the model. A program that exceeds it
+/// counts as no detection.
 const MOST_TRIED: u64 = 4_000;
 
-/// What to look for.
+/// The parameters of a search.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// Who answers.
+    /// The profile that gives the answers.
     pub right: Behaviours,
-    /// Who is to be told apart from that one.
+    /// The profiles to distinguish from it.
     pub wrong: Vec<Behaviours>,
-    /// The most steps of a program, the settings of its hosts among them.
+    /// Maximum number of steps of a program, including the sysctls of its hosts.
     pub steps: usize,
-    /// How many programs.
+    /// Number of programs.
     pub count: u64,
     /// The seed of the programs.
     pub seed: u64,
-    /// Half of the programs are these with steps left out and some changed.
+    /// Half of the programs are variants of these, with steps removed and changed.
     pub near: Vec<Program>,
-    /// What the programs may do.
+    /// The kind of programs.
     pub kind: Kind,
 }
 
-/// What came of a search.
+/// The result of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Programs that were played; the others made no sense, or chose among too many ports.
+    /// Number of programs that ran; the others were invalid, or chose from too many ports.
     pub played: u64,
-    /// What was found about each wrong profile.
+    /// The result for each wrong profile.
     pub found: Vec<Searched>,
 }
 
-/// What was found about one wrong profile.
+/// The result for one wrong profile.
 #[derive(Clone, Debug, Default)]
 pub struct Searched {
-    /// Programs whose answers may hang on what is wrong with it, because that was looked at.
+    /// Number of programs that observed the wrong behaviour, so that their answers may depend on
+    /// it.
     pub looked: u64,
-    /// Programs with an answer that it does not allow.
+    /// Number of programs with an answer that it does not allow.
     pub noticed: u64,
-    /// The first of the shortest among those, by their numbers.
+    /// The shortest of those, with its number; the first one if there are several.
     pub shortest: Option<(u64, Program)>,
 }
 
-/// Plays many programs, on all processors. The result does not hang on how many there are.
+/// Runs many programs on all CPUs. The result does not depend on the number of CPUs.
 pub fn search(search: &Search) -> Outcome {
     let next = AtomicU64::new(0);
     let empty = Outcome {
@@ -103,7 +105,8 @@ pub fn search(search: &Search) -> Outcome {
 }
 
 impl Search {
-    /// Whether a program can be played and is followed soon; then what it shows is noted.
+    /// Runs one program and records its result. Returns `false` if it cannot run, or if its check
+    /// would be slow.
     fn one(&self, number: u64, program: &Program, found: &mut [Searched]) -> bool {
         let Some(score) = Score::of(program) else {
             return false;
@@ -151,7 +154,7 @@ impl Searched {
     }
 }
 
-/// A few calls on a few sockets, on one host or on two.
+/// A random program with a few calls on a few sockets, on one host or two.
 fn anything(palette: &Palette, steps: usize, dice: &mut Dice) -> Option<Program> {
     let hosts = match dice.percent(80) {
         true => Vec::new(),
@@ -168,7 +171,7 @@ fn anything(palette: &Palette, steps: usize, dice: &mut Dice) -> Option<Program>
     palette.fill(&mut program, steps, dice)
 }
 
-/// A program with steps left out until it is short enough, and some of the others changed.
+/// A variant of a program: steps are removed until it is short enough, and some others changed.
 fn less(palette: &Palette, program: &Program, steps: usize, dice: &mut Dice) -> Option<Program> {
     let mut program = program.clone();
     while length(&program) > steps && program.steps.len() > 1 {

@@ -8,14 +8,14 @@ macro_rules! verbs {
     ($($module:ident $variant:ident,)*) => {
         $(mod $module;)*
 
-        /// What to do.
+        /// A verb of the command.
         #[derive(Debug, Subcommand)]
         pub(crate) enum Verb {
             $(#[allow(missing_docs)] $variant($module::Args),)*
         }
 
         impl Verb {
-            /// Does it.
+            /// Runs the verb.
             pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
                 match self {
                     $(Verb::$variant(args) => args.run(out),)*
@@ -25,7 +25,7 @@ macro_rules! verbs {
     };
 }
 
-/// A form of a table that can be pasted elsewhere.
+/// An export format of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Export {
     /// A table in Markdown.
@@ -34,7 +34,7 @@ pub(crate) enum Export {
 
 /// `certify` for scenarios.
 mod certify_scenarios;
-/// How `fuzz` tells what it has found.
+/// Report formatting for `fuzz`.
 mod fuzz_told;
 
 // The order of `fourtuple --help`.

@@ -1,4 +1,4 @@
-//! `fourtuple report`: scenarios and their outcomes as one page.
+//! `fourtuple report`: scenarios and their outcomes as one HTML page.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -15,18 +15,19 @@ use crate::select::{self, Overrides};
 use crate::shard::Shard;
 use crate::totals::Totals;
 
-/// Writes one HTML file about scenarios: what happened on which kernel and why, the ports over time, and fixes.
+/// Writes an HTML report of scenarios and their outcomes.
 ///
-/// The file needs nothing else and no network. It can be read on a phone, in the dark, on paper and without pictures.
+/// The page shows what happened on each kernel and why, the ports over time, and fixes. It is one
+/// self-contained file, readable on phones, in dark mode and on paper.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple report scenarios/rhel-6.5 -o report.html\n\nExit status: 0 if all that was expected came true and the engines agree, 1 if not, 2 if a scenario or the invocation is wrong or nothing ran. The page is written in any case but the last."
+    after_help = "Example: fourtuple report scenarios/rhel-6.5 -o report.html\n\nExit status: 0 if all expectations are met and the engines agree, 1 if not, 2 if a scenario or the arguments are invalid, or nothing ran. The page is written unless the status is 2."
 )]
 pub(crate) struct Args {
     /// Scenario files, or directories of them.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Where to write the page, in place of what was there; standard output if left out.
+    /// The file to write, replacing an existing one [default: standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Show only one part of the scenarios, such as the second of five, or `auto` on a scheduler. Each part is a page of its own.
@@ -86,7 +87,7 @@ impl Args {
         verdict
     }
 
-    /// The command that makes the same page.
+    /// The command that produces the same page.
     fn command(&self) -> String {
         let mut command = "fourtuple report".to_owned();
         for path in &self.paths {

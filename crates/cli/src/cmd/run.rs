@@ -1,4 +1,4 @@
-//! `fourtuple run`: runs scenarios and says what happened.
+//! `fourtuple run`: runs scenarios and reports their outcomes.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -17,12 +17,12 @@ use crate::shard::Shard;
 use crate::totals::Totals;
 use crate::{github, junit, remark, sarif};
 
-/// Runs scenarios on engines and says what happened, why, and whether it was expected.
+/// Runs scenarios and reports their outcomes.
 ///
-/// One scenario is shown in full. Of several, those are that are not as expected, and the sums of all.
+/// A single scenario is shown in full; of several, those that are not as expected, and totals.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18\n\nExit status: 0 if all that was expected came true and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the invocation is wrong, the machine ran out of something, or nothing ran."
+    after_help = "Example: fourtuple run scenarios/rhel-6.5 --kernel rhel-6.5,linux-6.18\n\nExit status: 0 if all expectations are met and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the arguments are invalid, the machine lacks a resource, or nothing ran."
 )]
 pub(crate) struct Args {
     /// Scenario files, or directories of them.
@@ -32,16 +32,16 @@ pub(crate) struct Args {
     engines: EngineArgs,
     #[command(flatten)]
     overrides: Overrides,
-    /// How to write the outcome.
+    /// Format of the outcome.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Show every scenario, also those that are as expected.
+    /// Show every scenario, including those that are as expected.
     #[arg(short, long)]
     verbose: bool,
-    /// Show the verdict alone.
+    /// Show only the verdict.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// How many scenarios to run at a time; as many as there are processors if left out. The output is the same.
+    /// Scenarios to run at a time [default: number of CPUs]. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Run only one part of the scenarios, such as the second of five, or `auto` on a scheduler. `fourtuple merge` joins
@@ -135,7 +135,7 @@ impl Args {
     }
 }
 
-/// What came of a scenario.
+/// The outcome of a scenario.
 struct Ran {
     totals: Totals,
     outcome: Outcome,
@@ -144,7 +144,7 @@ struct Ran {
 enum Outcome {
     /// Not to be shown.
     Hidden,
-    /// In words: much less than the report.
+    /// Formatted text, much smaller than the report.
     Text(Text),
     Report(ScenarioReport),
 }
@@ -166,7 +166,7 @@ impl Ran {
     }
 }
 
-/// The outcome in one of its formats.
+/// Writes outcomes in one of the formats.
 enum Writer {
     Text { quiet: bool },
     Json(json::Document),

@@ -1,4 +1,4 @@
-//! Where a generated program runs: its hosts, addresses, range of ports and sysctls.
+//! The environment of a generated program: its hosts, addresses, port range and sysctls.
 
 use super::Kind;
 use crate::program::{Call, HostSpec};
