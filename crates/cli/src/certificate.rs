@@ -58,7 +58,8 @@ const ONE_BY_ONE: usize = 2;
 /// Maximum number of unchecked profiles in that line.
 const NAMES: usize = 4;
 
-/// One line on the real kernels that the profiles of some kernels were checked against, and with how many calls.
+/// One line on the real kernels that the profiles of some kernels were checked against, and with
+/// how many calls.
 pub(crate) fn line<'a>(kernels: impl IntoIterator<Item = &'a str>) -> String {
     let mut profiles: Vec<Profile> = Vec::new();
     for profile in kernels.into_iter().filter_map(profile::find) {
@@ -229,7 +230,8 @@ impl Certificates {
         }
     }
 
-    /// The certificates that a verb adds to: those of a file, or none for a part of a sweep, whose file is its own.
+    /// The certificates that a verb adds to: those of a file, or none for a part of a sweep, whose
+    /// file is its own.
     pub(crate) fn to_extend(file: &Path, seal: Option<&Seal>) -> Result<Self, Failure> {
         match seal {
             None => Self::read(file),
@@ -262,7 +264,8 @@ impl Certificates {
         Ok(())
     }
 
-    /// The missing parts in words. Without a gap the certificates are those of a whole sweep from here on.
+    /// The missing parts in words. Without a gap the certificates are those of a whole sweep from
+    /// here on.
     pub(crate) fn missing(&mut self) -> Option<String> {
         let missing = self.parts.as_ref().and_then(Parts::missing);
         self.parts.take_if(|_| missing.is_none());

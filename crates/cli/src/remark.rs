@@ -1,10 +1,11 @@
-//! The remarks on scenarios that build servers show beside the files: an error at the line of an expectation that is not
-//! met, a note where calls were refused and nothing is expected, a warning where a lint rule has found something.
+//! Remarks on scenarios for CI servers, which show them next to the files: an error at the line of
+//! an unmet expectation, a note if calls were refused and nothing is expected, a warning for a
+//! finding of a lint rule.
 
 use fourtuple_harness::lint::Finding;
 use fourtuple_harness::{Assessment, ScenarioReport, ScenarioVerdict, text};
 
-/// How bad it is.
+/// The severity of a remark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Error,

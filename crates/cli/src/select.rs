@@ -14,8 +14,8 @@ use crate::output::{Failure, complain};
 /// Options that override settings of a scenario, and limits.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Overrides {
-    /// Kernels to run on instead of the scenario's own: names, ranges such as linux-4.2..linux-6.1, all, a release as
-    /// `uname -r` prints it, or host for the running kernel.
+    /// Kernels to run on instead of the scenario's own: names, ranges such as linux-4.2..linux-6.1,
+    /// all, a release as `uname -r` prints it, or host for the running kernel.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) kernel: Vec<String>,
     /// Seed of everything that is random, instead of the scenario's own.

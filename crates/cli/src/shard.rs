@@ -1,7 +1,9 @@
-//! A part of a sweep, for several machines: `--shard 2/5`, or `--shard auto` on a scheduler that numbers its tasks.
+//! A part of a sweep, for several machines: `--shard 2/5`, or `--shard auto` on a scheduler that
+//! numbers its tasks.
 //!
-//! The parts are neighbours, so that the lines of all of them, one part after the other, are the lines of the whole. In
-//! json-lines a part ends with a line of its own, a [`Seal`], by which `merge` knows which parts of which sweep it has.
+//! Each part is a contiguous range, so that the concatenated lines of all parts are the lines of
+//! the whole. In json-lines a part ends with a [`Seal`], a line from which `merge` knows the part
+//! and its sweep.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -100,7 +102,8 @@ const SCHEDULERS: [Scheduler; 5] = [
 ];
 
 impl Shard {
-    /// The part that a scheduler's variables name. The first scheduler of the table that numbers this task decides.
+    /// The part that a scheduler's variables name. The first scheduler of the table that numbers
+    /// this task decides.
     fn of_scheduler(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let number = |name: &str| -> Result<usize, String> {
             let value = variable(name).ok_or_else(|| format!("`{name}` is not set"))?;
@@ -138,7 +141,8 @@ impl Shard {
         edge(self.part - 1)..edge(self.part)
     }
 
-    /// The seal of this part of a sweep; none if the part is the whole. `items` describe all that the sweep consists of.
+    /// The seal of this part of a sweep; none if the part is the whole. `items` describe all that
+    /// the sweep consists of.
     pub(crate) fn seal(self, verb: &str, items: impl IntoIterator<Item = String>) -> Option<Seal> {
         let mut text = verb.to_owned();
         for item in items {
@@ -213,11 +217,11 @@ pub(crate) struct Parts {
     there: BTreeSet<usize>,
 }
 
-/// The missing parts that are named one by one.
+/// Maximum number of missing parts that are listed one by one.
 const NAMED: usize = 20;
 
 impl Parts {
-    /// The parts that one seal stands for.
+    /// The part of one seal.
     pub(crate) fn one(seal: &Seal) -> Self {
         Parts {
             of: seal.of,
@@ -226,7 +230,7 @@ impl Parts {
         }
     }
 
-    /// Whether a seal belongs to the same sweep.
+    /// True if a seal belongs to the same sweep.
     pub(crate) fn is_of(&self, seal: &Seal) -> bool {
         self.there.is_empty() || (self.of == seal.of && self.sweep == seal.sweep)
     }

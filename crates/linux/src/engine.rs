@@ -1,4 +1,5 @@
-//! The engines that have a real kernel: `linux`, the running one, and `vm`, an image in a virtual machine.
+//! The engines that have a real kernel: `linux`, the running one, and `vm`, an image in a virtual
+//! machine.
 //!
 //! A real kernel's ports depend on a per-boot secret, so its outcomes are not compared with the
 //! model's. Instead the model checks, with the profile of that kernel, that every answer is one

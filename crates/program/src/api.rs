@@ -73,7 +73,8 @@ pub struct NewSocket {
     pub kind: Kind,
     /// The user that owns it.
     pub uid: u32,
-    /// The program calls `listen` on it later: some engines have no socket that may still listen or connect.
+    /// The program calls `listen` on it later: some engines have no socket that may still listen or
+    /// connect.
     pub listens: bool,
 }
 

@@ -13,13 +13,14 @@
 //!              └──── answers, time ──────┴──► CallLog
 //! ```
 //!
-//! [`run`] drives an interpreter on an engine that answers at once or in virtual time. Engines with a scheduler of
-//! their own call [`Interpreter::step`] themselves.
+//! [`run`] drives an interpreter on an engine that answers at once or in virtual time. Engines with
+//! a scheduler of their own call [`Interpreter::step`] themselves.
 //!
-//! A scenario of steps is a [`StepPlan`], whose order is fixed. [`StepInterpreter`] makes its steps on the same
-//! [`SocketApi`]; [`run_steps`] drives it.
+//! A scenario of steps is a [`StepPlan`], whose order is fixed. [`StepInterpreter`] makes its steps
+//! on the same [`SocketApi`]; [`run_steps`] drives it.
 //!
-//! The crate needs `alloc` and nothing else: the guest program of virtual machines compiles it with rustc alone.
+//! The crate needs `alloc` and nothing else: the guest program of virtual machines compiles it with
+//! rustc alone.
 #![no_std]
 
 extern crate alloc;
@@ -40,8 +41,8 @@ pub use steps::{PortName, Progress, SockName, Step, StepInterpreter, StepPlan, r
 /// Nanoseconds of virtual time since the start of the run.
 pub type Nanos = u64;
 
-/// The files of this crate, by their paths below `src`. The guest program of virtual machines is compiled from them, by rustc
-/// alone.
+/// The files of this crate, by their paths below `src`. The guest program of virtual machines is
+/// compiled from them, by rustc alone.
 pub const SOURCES: &[(&str, &str)] = &[
     ("api.rs", include_str!("api.rs")),
     ("drive.rs", include_str!("drive.rs")),

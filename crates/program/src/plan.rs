@@ -155,8 +155,9 @@ impl Process {
         list.get(index as usize).copied()
     }
 
-    /// The number of a socket in the process, counted from 1. It does not depend on the order in which instances run: the first
-    /// instance has the first numbers, its listeners before its connections, then the second, and so on.
+    /// The number of a socket in the process, counted from 1. It does not depend on the order in
+    /// which instances run: the first instance has the first numbers, its listeners before its
+    /// connections, then the second, and so on.
     #[must_use]
     pub fn number_of(&self, instance: u32, socket: Role) -> u32 {
         let listeners = u32::try_from(self.listen.len()).unwrap_or(u32::MAX);

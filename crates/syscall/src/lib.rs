@@ -21,8 +21,8 @@ pub use syscall::{Op, Outcome, Returned, Syscall};
 pub use value::{Encoded, OptValue, OptionError, PortRange, Shape, ShortName};
 pub use words::{Family, Kind, Shutdown};
 
-/// The files of this crate, by their paths below `src`. The guest program of virtual machines is compiled from them, by rustc
-/// alone.
+/// The files of this crate, by their paths below `src`. The guest program of virtual machines is
+/// compiled from them, by rustc alone.
 pub const SOURCES: &[(&str, &str)] = &[
     ("errno.rs", include_str!("errno.rs")),
     ("lib.rs", include_str!("lib.rs")),

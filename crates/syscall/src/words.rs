@@ -59,8 +59,8 @@ impl Family {
         }
     }
 
-    /// The family of a socket that binds and connects to these addresses: IPv6 as soon as one of them is written as one, mapped
-    /// addresses among them.
+    /// The family of a socket that binds and connects to these addresses: IPv6 as soon as one of
+    /// them is written as one, mapped addresses among them.
     #[must_use]
     pub fn for_ends(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {
         let is_v6 = |addr: Option<SocketAddr>| addr.is_some_and(|addr| addr.is_ipv6());
@@ -71,7 +71,8 @@ impl Family {
         }
     }
 
-    /// An address as a socket of this family takes it: to IPv6 sockets, IPv4 addresses are mapped ones.
+    /// An address as a socket of this family takes it: to IPv6 sockets, IPv4 addresses are mapped
+    /// ones.
     #[must_use]
     pub fn map(self, addr: SocketAddr) -> SocketAddr {
         match (self, addr) {

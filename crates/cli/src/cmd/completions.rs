@@ -46,7 +46,8 @@ impl Args {
     }
 }
 
-/// The script for a shell. The generators panic on an output that fails, so that it is made in memory.
+/// The script for a shell. The generators panic on an output that fails, so that it is made in
+/// memory.
 fn script(shell: impl Generator) -> Vec<u8> {
     let mut script = Vec::new();
     generate(shell, &mut crate::Cli::command(), "fourtuple", &mut script);

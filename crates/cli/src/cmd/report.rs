@@ -30,7 +30,8 @@ pub(crate) struct Args {
     /// The file to write, replacing an existing one [default: standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Show only one part of the scenarios, such as the second of five, or `auto` on a scheduler. Each part is a page of its own.
+    /// Show only one part of the scenarios, such as the second of five, or `auto` on a scheduler.
+    /// Each part is a page of its own.
     #[arg(
         long,
         value_name = "K/N",

@@ -44,8 +44,8 @@ pub(crate) struct Args {
     /// Scenarios to run at a time [default: number of CPUs]. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Run only one part of the scenarios, such as the second of five, or `auto` on a scheduler. `fourtuple merge` joins
-    /// the parts.
+    /// Run only one part of the scenarios, such as the second of five, or `auto` on a scheduler.
+    /// `fourtuple merge` joins the parts.
     #[arg(
         long,
         value_name = "K/N",

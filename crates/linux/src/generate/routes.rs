@@ -1,4 +1,5 @@
-//! Destinations without a route, devices, families that are switched off, and how the search for a port steps.
+//! Destinations without a route, devices, disabled address families, and the step of the ephemeral
+//! port selection.
 
 use super::Maker;
 use crate::program::{Call, OptionValue};
@@ -12,7 +13,7 @@ const NOWHERE: [IpAddr; 3] = [
 ];
 
 impl Maker {
-    /// Sockets of IPv6 that are bound to mapped and to native addresses, or to none, and connect to both.
+    /// IPv6 sockets, bound to mapped or native addresses or unbound, that connect to both.
     pub(super) fn mapped_connects(&mut self) {
         let host = self.any_host();
         let mapped = IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
@@ -33,7 +34,8 @@ impl Maker {
         }
     }
 
-    /// A socket that is bound to `lo` connects to where that device does not lead. Nothing else of the program has its 4-tuple.
+    /// A socket bound to `lo` connects to an address that is not reachable through it. No other
+    /// socket of the program has its 4-tuple.
     pub(super) fn by_the_wrong_device(&mut self) {
         let host = self.any_host();
         let to = self.dice.pick(&NOWHERE);

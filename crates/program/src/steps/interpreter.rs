@@ -25,7 +25,8 @@ pub enum Progress {
     Over,
     /// The step is over when this time has passed.
     Sleep(Nanos),
-    /// A connect has no answer yet, and waits for it until this time: the present if its socket does not block.
+    /// A connect has no answer yet, and waits for it until this time: the present if its socket
+    /// does not block.
     Connecting(Nanos),
     /// There are no more steps.
     End,
@@ -73,7 +74,8 @@ impl<S: Copy + Eq> StepInterpreter<S> {
         Self::default()
     }
 
-    /// The host whose program makes the next step; none if the step makes no call, or its socket is not there.
+    /// The host whose program makes the next step; none if the step makes no call, or its socket is
+    /// not there.
     #[must_use]
     pub fn host(&self, plan: &StepPlan) -> Option<HostId> {
         let sock = match plan.steps().get(self.next)? {
@@ -305,7 +307,8 @@ impl<S: Copy + Eq> StepInterpreter<S> {
     }
 }
 
-/// Makes every step, on an engine that answers at once or in virtual time. `over` is called after each of them.
+/// Makes every step, on an engine that answers at once or in virtual time. `over` is called after
+/// each of them.
 pub fn run_steps<A, L>(plan: &StepPlan, engine: &mut A, log: &mut L, mut over: impl FnMut(&mut A))
 where
     A: SocketApi + Clock,

@@ -1,7 +1,8 @@
 //! The step form: one order of calls, which is the file's.
 //!
-//! A step begins when the one before it is over. Nothing happens in between but what the kernels do by themselves, so `accept`,
-//! `send` and `recv` have nothing to wait for: they are answered at once. Only `connect` waits.
+//! A step begins when the one before it is over. Nothing happens in between but what the kernels do
+//! by themselves, so `accept`, `send` and `recv` have nothing to wait for: they are answered at
+//! once. Only `connect` waits.
 
 mod interpreter;
 
