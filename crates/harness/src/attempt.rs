@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use fourtuple_kernel::{Endpoint, Errno, Ip};
-use fourtuple_scenario::{Family, How, Op};
+use fourtuple_scenario::{Family, Op, Shutdown};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::attempts::{Mark, Pools, Row};
@@ -290,7 +290,7 @@ pub enum Args {
     /// `send`, `recv`: how many bytes.
     Len(u32),
     /// `shutdown`: which half.
-    How(How),
+    How(Shutdown),
 }
 
 impl Args {

@@ -4,7 +4,7 @@ use fourtuple_harness::{
     Answer, Args, Attempt, Attempts, Caller, Recorder, Seen, SocketId, SocketName,
 };
 use fourtuple_kernel::{Endpoint, Errno, Refusal, Rule};
-use fourtuple_scenario::{Family, How, Op};
+use fourtuple_scenario::{Family, Op, Shutdown};
 
 /// Of everything that is noted, the kinds that there are.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ fn all() -> Vec<Noted> {
         (Op::Accept, Args::None, ok(Seen::default())),
         (Op::Send, Args::Len(0), ok(seen(None, None, Some(0)))),
         (Op::Recv, Args::Len(7), ok(seen(None, None, Some(u32::MAX)))),
-        (Op::Shutdown, Args::How(How::Both), ok(Seen::default())),
+        (Op::Shutdown, Args::How(Shutdown::Both), ok(Seen::default())),
         (Op::Close, Args::None, ok(Seen::default())),
         (
             Op::Getpeername,

@@ -71,7 +71,7 @@ pub use span::{Span, Spanned};
 pub use suggest::nearest_few;
 pub use value::{
     Address, Answer, Close, ERRNO_NAMES, Family, Hold, Latency, Loss, Op, PortRange, PortRef,
-    Shutdown as How, Switch, format_duration,
+    Shutdown, Switch, format_duration,
 };
 
 /// Parses a scenario. `file` is the path shown in errors, and determines the scenario's name.

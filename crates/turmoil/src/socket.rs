@@ -1,7 +1,8 @@
-//! A TCP socket as Linux has it: one file descriptor, all system calls, in any order.
+//! A Linux TCP socket: one file descriptor, all system calls, in any order.
 //!
-//! [`net`](crate::net) puts tokio's shapes around it. Use it directly for what tokio's types cannot
-//! say: connecting twice, binding after a failed connect, dissolving a connection, half a close.
+//! [`net`](crate::net) wraps it in tokio's API. Use it directly for sequences that tokio's types do
+//! not support: connecting twice, binding after a failed connect, dissolving a connection, a half
+//! close.
 
 use crate::host::{Direction, Kept, Kernel, State, current};
 use fourtuple_kernel::{Errno, Family, NsId, Refusal, Shutdown, SockId, SockOpt, State as Tcp};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// The `io::Error` of an errno, as the standard library would make it of a failed call.
+/// The `io::Error` that the standard library makes of an errno.
 pub(crate) fn io_error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno.number())
 }
@@ -49,17 +50,20 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
-    /// `socket(family, SOCK_STREAM, 0)` on the host that the calling task runs on, by root.
+    /// `socket(family, SOCK_STREAM, 0)` on the host of the calling task, as root.
     ///
     /// # Errors
+    ///
     /// If the host has no Linux ports.
     pub fn new(family: Family) -> io::Result<Self> {
         Self::with_uid(family, 0)
     }
 
-    /// The same by a process with another uid, which `SO_REUSEPORT` and privileged ports look at.
+    /// Like [`new`](Self::new), by a process with another uid, which `SO_REUSEPORT` and privileged
+    /// ports depend on.
     ///
     /// # Errors
+    ///
     /// If the host has no Linux ports.
     pub fn with_uid(family: Family, uid: u32) -> io::Result<Self> {
         let kernel = current()?;
@@ -83,9 +87,10 @@ impl Socket {
             .map_err(io_error)
     }
 
-    /// `setsockopt` of an option that decides about ports.
+    /// `setsockopt` of an option that affects ports.
     ///
     /// # Errors
+    ///
     /// `ENOPROTOOPT` if this kernel does not know the option, and others as on Linux.
     pub fn set(&self, option: SockOpt) -> io::Result<()> {
         self.call(|s| {
@@ -106,7 +111,8 @@ impl Socket {
     /// `bind()`.
     ///
     /// # Errors
-    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EINVAL`, `EACCES`, as the kernel decides.
+    ///
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EINVAL`, `EACCES`, as on Linux.
     pub fn bind(&self, at: SocketAddr) -> io::Result<()> {
         self.call(|s| s.bind(self.id, at.into()))
     }
@@ -119,15 +125,16 @@ impl Socket {
         self.call(|s| s.listen(self.id, backlog))
     }
 
-    /// `connect()` on a non-blocking socket: `EINPROGRESS` means that the SYN is out.
+    /// `connect()` on a non-blocking socket: `EINPROGRESS` means that the SYN was sent.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` when no local port is left, and others as on Linux.
+    ///
+    /// `EADDRNOTAVAIL` if no local port is left, and others as on Linux.
     pub fn start_connect(&self, to: SocketAddr) -> io::Result<()> {
         self.call(|s| s.connect(self.id, to.into()))
     }
 
-    /// Waits for a connect that has been started.
+    /// Waits for a connect in progress.
     pub fn poll_connect(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.kernel.enter(|s| match up(s) {
             Ok(s) => s.poll_connect(self.id, cx).map_err(io_error),
@@ -151,7 +158,8 @@ impl Socket {
     /// `accept()` on a non-blocking socket.
     ///
     /// # Errors
-    /// `EAGAIN` if nobody waits to be accepted, `EINVAL` unless the socket listens.
+    ///
+    /// `EAGAIN` if no connection is waiting, `EINVAL` unless the socket listens.
     pub fn try_accept(&self) -> io::Result<(Socket, SocketAddr)> {
         let (id, peer) = self.call(|s| s.accept(self.id, s.uid(self.id)))?;
         Ok((self.on_same(id), peer.into()))
@@ -180,7 +188,9 @@ impl Socket {
     /// `accept()`.
     ///
     /// # Errors
-    /// `EINVAL` unless the socket listens, `ECONNABORTED` if the other end has reset it already.
+    ///
+    /// `EINVAL` unless the socket listens, `ECONNABORTED` if the peer has reset the connection
+    /// already.
     pub async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
@@ -188,7 +198,8 @@ impl Socket {
     /// `send()` on a non-blocking socket.
     ///
     /// # Errors
-    /// `EAGAIN` if there is no room, `EPIPE`, `ECONNRESET`.
+    ///
+    /// `EAGAIN` if the window is full, `EPIPE`, `ECONNRESET`.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.call(|s| s.send(self.id, bytes))
     }
@@ -217,11 +228,12 @@ impl Socket {
         self.call(|s| s.shutdown(self.id, how))
     }
 
-    /// `connect()` to an address of family `AF_UNSPEC`: the connection is dissolved, and the socket
+    /// `connect()` to an address of family `AF_UNSPEC`: dissolves the connection, and the socket
     /// can be used again.
     ///
     /// # Errors
-    /// None that a program would see.
+    ///
+    /// None.
     pub fn disconnect(&self) -> io::Result<()> {
         self.call(|s| s.disconnect(self.id))
     }
@@ -248,7 +260,7 @@ impl Socket {
         self.kernel.enter(|s| s.machine.state(self.id))
     }
 
-    /// Why the last call on this host failed, as the port model explains it.
+    /// Takes the port model's explanation of the last failed call on this host.
     #[must_use]
     pub fn take_refusal(&self) -> Option<Refusal> {
         self.kernel.enter(|s| s.refusal.take())
@@ -281,7 +293,7 @@ impl Socket {
         })
     }
 
-    /// Runs a non-blocking call until it does not say `EAGAIN`.
+    /// Polls a non-blocking call until it does not return `EAGAIN`.
     pub(crate) fn poll_io<T>(
         &self,
         direction: Direction,
@@ -302,7 +314,7 @@ impl Socket {
     }
 }
 
-/// A crashed host's sockets answer nothing useful to anybody who still has them.
+/// The state of a running host. Sockets of a crashed one fail.
 fn up(state: &mut State) -> Result<&mut State, Errno> {
     if state.up {
         Ok(state)

@@ -1,9 +1,9 @@
-//! Wakers: random programs of tasks that connect, accept, read and write, on streams and on their halves, and that are cancelled at
-//! any time.
+//! Wakers: random programs of tasks that connect, accept, read and write, on streams and on their
+//! halves, and that are cancelled at any time.
 //!
-//! Every operation is polled for other reasons as well, by timers beside it in a `select`. The kernel model decides whether it is
-//! ready then. An operation that had to wait and is ready now must have been woken: otherwise a program without such
-//! timers would wait for ever.
+//! Every operation is polled for other reasons as well, by timers beside it in a `select`. The
+//! kernel model decides whether it is ready then. An operation that had to wait and is ready now
+//! must have been woken: otherwise a program without such timers would wait for ever.
 
 use fourtuple_turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use fourtuple_turmoil::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ use turmoil::Builder;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Programs that are run. Each is a seed.
+/// Number of programs. Each one is a seed.
 const PROGRAMS: u64 = 100;
 
 /// The longest time that an operation waits.
@@ -68,7 +68,7 @@ struct Log {
     complete: Cell<u32>,
 }
 
-/// A waker that notes its call.
+/// A waker that records its call.
 struct Flag {
     woken: AtomicBool,
     task: Mutex<Waker>,
@@ -103,7 +103,7 @@ impl<F: Future> Future for Audited<'_, F> {
             .operation
             .as_mut()
             .poll(&mut Context::from_waker(&waker));
-        // A timer of the kernel that is due may fire within the poll, and wake its task then.
+        // A kernel timer that is due may fire within the poll, and wake its task then.
         let woken = self.flag.woken.load(Ordering::Relaxed);
         if answer.is_pending() {
             self.waited = true;
@@ -118,7 +118,8 @@ impl<F: Future> Future for Audited<'_, F> {
     }
 }
 
-/// Awaits an operation, polled every millisecond besides. None if it was cancelled after a random time.
+/// Awaits an operation, and polls it every millisecond too. Returns `None` if it was cancelled
+/// after a random time.
 async fn audited<F: Future>(
     name: &'static str,
     random: &mut Random,
@@ -154,12 +155,12 @@ async fn audited<F: Future>(
     None
 }
 
-/// The byte at a place of a stream.
+/// The expected byte at an offset of a stream.
 fn byte(at: usize) -> u8 {
     (at % 251) as u8
 }
 
-/// Writes as long as it likes, and ends in one of the ways in which programs do.
+/// Writes a random amount, then ends in one of the ways in which programs do.
 async fn write(mut half: OwnedWriteHalf, mut random: Random, log: Rc<Log>) {
     let mut sent = 0;
     for _ in 0..random.below(12) {
@@ -183,7 +184,7 @@ async fn write(mut half: OwnedWriteHalf, mut random: Random, log: Rc<Log>) {
     }
 }
 
-/// Reads to the end, or stops before.
+/// Reads to the end, or stops early.
 async fn read(mut half: OwnedReadHalf, mut random: Random, log: Rc<Log>) {
     let mut received = 0;
     let mut buffer = vec![0; 1 + random.below(20_000) as usize];
@@ -192,7 +193,7 @@ async fn read(mut half: OwnedReadHalf, mut random: Random, log: Rc<Log>) {
     } else {
         1_000
     };
-    // A peer may neither write nor close.
+    // The peer may neither write nor close.
     let mut patience = 5;
     for _ in 0..stops {
         let read = audited("read", &mut random, &log, half.read(&mut buffer)).await;
@@ -303,7 +304,7 @@ fn operations_that_become_ready_are_woken() {
         cancelled += log.cancelled.get();
         complete += log.complete.get();
     }
-    // The programs do wait, are cancelled, and come to an end.
+    // Asserts that operations wait, are cancelled and complete.
     assert!(woken > 2_000, "{woken} operations waited");
     assert!(cancelled > 500, "{cancelled} operations were cancelled");
     assert!(complete > 100, "{complete} streams were read to the end");

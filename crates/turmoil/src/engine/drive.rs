@@ -1,5 +1,5 @@
-//! What turns the crank: turmoil's steps, the faults of the scenario, and the time in between in
-//! which nothing happens.
+//! The driver loop of a simulation: turmoil's steps, the faults of the scenario, and the skipping
+//! of idle time.
 
 use crate::clock::{Clock, Idle};
 use fourtuple_harness::budget::{LONGEST, settled};
@@ -8,17 +8,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 use turmoil::Sim;
 
-/// Time after the last fault in which hosts that it has started get to work.
+/// The time after the last fault in which restarted hosts become active.
 const AFTERMATH: Duration = Duration::from_millis(2);
 
-/// Until when there is something left to do because of the scenario's faults.
+/// The time until which the scenario's faults may cause activity.
 pub(super) fn aftermath(case: &Case) -> Option<Duration> {
     let last = case.network.faults.iter().map(|fault| fault.at).max();
     last.map(|at| at + AFTERMATH)
 }
 
-/// Runs a simulation until its clients are done, or nothing can happen any more. `step` makes one
-/// step of turmoil; its error is why the simulation ended early. `host` knows the hosts of faults.
+/// Runs a simulation until its clients are done or no further activity is possible. `step` makes
+/// one step of turmoil; an error is the reason for an early end. `host` looks up the hosts of
+/// faults.
 pub(super) fn drive(
     sim: &mut Sim<'_>,
     clock: &Clock,
@@ -55,7 +56,7 @@ fn happen(sim: &mut Sim<'_>, fault: &Fault, host: &impl Fn(&str) -> IpAddr) {
     if let [a, b] = hosts[..]
         && a == b
     {
-        // Two hosts on one machine have no network between them.
+        // There is no network between two hosts on one machine.
         return;
     }
     match fault.kind {

@@ -1,17 +1,17 @@
-//! Two engines for scenarios: `turmoil` on this crate's sockets, and `stock` on turmoil's own.
+//! Two engines for scenarios: `turmoil` uses this crate's sockets, `stock` turmoil's own.
 
 mod drive;
-mod grant;
 mod linux;
 mod notes;
 mod processes;
+mod signal;
 mod stock;
 
 pub use linux::Turmoil;
 pub use stock::Stock;
 
-/// The text of a simulation's error without the number of the task in it: tokio counts tasks over the whole process,
-/// so the number says how much else has run, not what happened.
+/// Removes the task number from the text of a simulation's error: tokio counts the tasks of the
+/// whole process, so the number depends on other runs.
 pub(crate) fn without_task_number(text: &str) -> String {
     let Some((before, after)) = text.split_once("task ") else {
         return text.to_owned();

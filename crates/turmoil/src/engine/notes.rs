@@ -1,4 +1,4 @@
-//! Remarks on a run, each of them once.
+//! Notes about a run, each of them once.
 
 use fourtuple_harness::call::note_unmodelled;
 use fourtuple_kernel::{Errno, sysctl_has_no_effect};
@@ -29,7 +29,7 @@ impl Notes {
         }
     }
 
-    /// Notes a sysctl that a kernel refuses.
+    /// Notes a sysctl that a kernel rejects.
     pub(super) fn refused(&self, host: &str, key: &str, value: &str, errno: Errno) {
         self.add(format!(
             "{host}: sysctl {key} = {value} is refused with {errno}"

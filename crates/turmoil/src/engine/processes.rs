@@ -1,7 +1,8 @@
-//! The declarative form on a simulation, on any kind of sockets.
+//! The declarative form on a simulation, with any kind of sockets.
 //!
-//! Each machine makes the moves of its own hosts when they are due, and time is turmoil's. The `turmoil` engine makes them
-//! in the interpreter's order instead where packets take no time (`linux::ideal`).
+//! Each machine makes the moves of its own hosts when they are due, and time is turmoil's. On an
+//! ideal network, the `turmoil` engine makes them in the interpreter's order instead
+//! (`linux::ideal`).
 
 use super::drive::aftermath;
 use crate::clock::Clock;
@@ -20,14 +21,14 @@ use std::time::Duration;
 
 /// The sockets of a simulation.
 pub(super) trait HostApi: SocketApi<Reason = Refusal> {
-    /// The calls that follow are made by the task of these hosts, which is woken when a connect is answered or a connection can
-    /// be accepted.
+    /// Sets the calling task: the following calls are made by the task of these hosts, which is
+    /// woken when a connect completes or a connection can be accepted.
     fn enter(&mut self, hosts: &[HostId], waker: &Waker);
 
     /// Opens a listener of the scenario itself.
     fn listen(&mut self, host: HostId, addr: SocketAddr) -> Result<Self::Socket, Outcome>;
 
-    /// The software of these hosts is gone, and so are its sockets.
+    /// Drops the sockets of these hosts after their software has ended.
     fn crash(&mut self, _hosts: &[HostId]) {}
 }
 
@@ -35,22 +36,22 @@ pub(super) trait HostApi: SocketApi<Reason = Refusal> {
 pub(super) struct Processes<A: HostApi> {
     clock: Arc<Clock>,
     plan: Arc<Plan>,
-    /// Until when the scenario's faults may give somebody something to do.
+    /// The time until which the scenario's faults may cause activity.
     aftermath: Option<Duration>,
     run: RefCell<Run<A>>,
 }
 
-/// What changes while the processes run.
+/// The mutable state of a run.
 pub(super) struct Run<A: HostApi> {
     pub(super) interpreter: Interpreter<A::Socket>,
     pub(super) api: A,
     pub(super) recording: Recording,
-    /// The task that waits for the end, and those of machines.
+    /// Wakers of the task that waits for the end, and of the machines' tasks.
     wakers: Vec<Waker>,
 }
 
 impl<A: HostApi> Run<A> {
-    /// Wakes whoever waits for something that others do.
+    /// Wakes all tasks that wait for progress of other tasks.
     fn wake(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
     }
@@ -99,7 +100,8 @@ impl<A: HostApi> Processes<A> {
         Ok(())
     }
 
-    /// Runs the programs of these hosts, of a machine that has just booted. `again`: not for the first time.
+    /// Runs the programs of these hosts on a machine that has just booted. `again` is `true` after
+    /// the first boot.
     pub(super) async fn run_on(&self, hosts: &[HostId], again: bool) {
         let _power = Power {
             driver: self,
@@ -115,7 +117,7 @@ impl<A: HostApi> Processes<A> {
             });
         }
         if self.clock.is_set() {
-            // The calls are made in one order, by whoever conducts.
+            // The task that runs `run_all` makes the calls, in one order.
             std::future::pending::<()>().await;
         }
         self.drive(hosts).await;
@@ -125,7 +127,7 @@ impl<A: HostApi> Processes<A> {
         call(&mut self.run.borrow_mut(), &self.plan)
     }
 
-    /// Makes the moves of a machine's hosts when they are due, for ever, on a network that takes time.
+    /// Makes the moves of a machine's hosts when they are due, forever, on a network with latency.
     async fn drive(&self, hosts: &[HostId]) {
         loop {
             let next = poll_fn(|cx| Poll::Ready(self.make_due(hosts, cx))).await;
@@ -146,9 +148,9 @@ impl<A: HostApi> Processes<A> {
         }
     }
 
-    /// Makes every move of these hosts that is due. Answers with the time of the next.
+    /// Makes every move of these hosts that is due. Returns the time of the next one.
     fn make_due(&self, hosts: &[HostId], cx: &Context<'_>) -> Option<Nanos> {
-        // What is made now is not at work before turmoil's next step.
+        // New calls take effect in turmoil's next step, so they count as activity now.
         self.clock.touch();
         let now = self.now();
         let mut run = self.run.borrow_mut();
@@ -173,14 +175,14 @@ impl<A: HostApi> Processes<A> {
         }
         let next = it.next_due_on(&self.plan, hosts);
         if made {
-            // A process of another machine may have waited for this, and so may the end.
+            // A process of another machine, or the end of the run, may have waited for this.
             run.wake();
         }
         run.wait(cx.waker());
         next
     }
 
-    /// Waits until nothing is left to do on a network that takes time.
+    /// Waits until no move is left, on a network with latency.
     pub(super) async fn watch(&self) {
         loop {
             self.clock.touch();
@@ -209,7 +211,7 @@ impl<A: HostApi> Processes<A> {
     }
 }
 
-/// Tells that the programs of a machine are gone when its software ends.
+/// Reports the end of a machine's programs when its software is cancelled.
 struct Power<'a, A: HostApi> {
     driver: &'a Processes<A>,
     hosts: &'a [HostId],
@@ -217,7 +219,7 @@ struct Power<'a, A: HostApi> {
 
 impl<A: HostApi> Drop for Power<'_, A> {
     fn drop(&mut self) {
-        // Not while a panic unwinds through a move.
+        // The state is borrowed while a panic unwinds through a move.
         if let Ok(mut run) = self.driver.run.try_borrow_mut() {
             for host in self.hosts {
                 run.interpreter.crash(&self.driver.plan, *host);

@@ -221,7 +221,7 @@ impl State {
         self.open.get(&id).map_or(0, |open| open.uid)
     }
 
-    /// Writes as much of `bytes` as the window takes.
+    /// Sends as many of the `bytes` as fit into the window.
     pub(crate) fn send(&mut self, id: SockId, bytes: &[u8]) -> Answer<usize> {
         let key = self.key(id);
         let window = self.window(id);

@@ -1,4 +1,4 @@
-//! The kernels of a simulation as the interpreter sees them.
+//! The interpreter's access to the kernels of a simulation.
 
 use crate::engine::notes::Notes;
 use crate::engine::processes::HostApi;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// A socket of a machine. It means nothing once that has booted again.
+/// A socket of a machine, invalid after the machine's next boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handle {
     host: HostId,
@@ -22,7 +22,7 @@ pub(super) struct Handle {
     id: SockId,
 }
 
-/// A host, as calls need it.
+/// The namespace of a host, as calls use it.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) name: Name,
@@ -35,7 +35,7 @@ pub(super) struct Api {
     network: Arc<Network>,
     hosts: Vec<Place>,
     notes: Rc<Notes>,
-    /// The task to be woken when a connect is answered or a connection can be accepted, on a network that takes time.
+    /// Woken when a connect completes or a connection can be accepted, on a network with latency.
     pub(super) waker: Option<Waker>,
     reason: Option<Refusal>,
 }
@@ -55,7 +55,7 @@ impl Api {
         self.network.kernel(&self.hosts[host.0 as usize].machine)
     }
 
-    /// Makes a call on the kernel that a socket is of.
+    /// Makes a call on the kernel of a socket.
     fn on<R>(
         &mut self,
         socket: Handle,
@@ -78,7 +78,7 @@ impl Api {
     }
 }
 
-/// The answer of a machine that has crashed: its sockets are gone.
+/// The outcome of calls on a crashed machine, which has no sockets.
 const DOWN: Outcome = Outcome::Err(Errno::EBADF);
 
 fn local(s: &State, id: SockId) -> Returned {
@@ -95,7 +95,7 @@ fn ends(s: &State, id: SockId) -> Returned {
     }
 }
 
-/// The outcome of a failure: that of a call which would have to wait.
+/// Converts a failure to the outcome of a non-blocking call.
 fn blocked(failed: Outcome) -> Outcome {
     match failed {
         Outcome::Err(Errno::EAGAIN) => Outcome::WouldBlock,

@@ -1,5 +1,6 @@
-//! The declarative form on an ideal network: moves are made in the interpreter's order, as on the model. Everything that one
-//! has sent arrives before the next, and the engine sets the kernels' clocks.
+//! The declarative form on an ideal network: moves are made in the interpreter's order, as on the
+//! model. The packets of a move arrive before the next one, and the engine sets the kernels'
+//! clocks.
 
 use super::api::Api;
 use super::pace::Pace;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 impl Processes<Api> {
     /// Runs the processes to their end.
-    pub(super) async fn conduct(&self, pace: &Pace) {
+    pub(super) async fn run_all(&self, pace: &Pace) {
         loop {
             let made = self.make_next();
             pace.settle().await;
@@ -27,7 +28,7 @@ impl Processes<Api> {
             if answered {
                 continue;
             }
-            // Timers only matter ahead of the next move, or to those who wait for an answer.
+            // Timers only matter if they fire before the next move, or if a call is waiting.
             let timer = if calling { pace.next_event() } else { None };
             let next = next.map(Duration::from_nanos);
             match (next, timer) {

@@ -1,20 +1,20 @@
 //! The `turmoil` engine: hosts are turmoil hosts with this crate's kernels.
 //!
-//! - [`scene`]: the hosts of a run, and what is to be said of it
-//! - [`api`]: the kernels as interpreters see them
-//! - [`ideal`]: the declarative form on a network that takes no time; [`steps`]: the step form
+//! - [`simulation`]: the hosts of a run, and the notes about it
+//! - [`api`]: the interpreter's access to the kernels
+//! - [`ideal`]: the declarative form on an ideal network; [`steps`]: the step form
 //! - [`pace`]: the passage of time
 //!
-//! On an ideal network packets take no time, and a scenario's outcome must be the model's, to the
-//! port. turmoil cannot move a packet in less than a tick, so there the engine stops the
-//! kernels' clocks while packets are under way, makes one call at a time in the model's order,
-//! and lets time pass when everybody waits. With latency, loss or faults the clock is turmoil's, and each
-//! machine makes its own calls.
+//! On an ideal network packets take no time, and the outcome must be the model's, to the port.
+//! turmoil needs at least a tick to move a packet, so the engine stops the kernels' clocks while
+//! packets are in flight, makes one call at a time in the model's order, and lets time pass while
+//! all processes wait. With latency, loss or faults the clock is turmoil's, and each machine makes
+//! its own calls.
 
 mod api;
 mod ideal;
 mod pace;
-mod scene;
+mod simulation;
 mod steps;
 
 use super::drive::drive;
@@ -23,14 +23,14 @@ use fourtuple_harness::budget::LONGEST;
 use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing};
 use fourtuple_kernel::profile::{Asked, Profile};
 use fourtuple_scenario::Case;
-use scene::Scene;
+use simulation::Simulation;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// A datagram queue that a burst of handshakes does not overflow.
+/// Size of a datagram queue that a burst of handshakes does not overflow.
 const QUEUE: usize = 65_536;
 
-/// Scenarios as async code on turmoil hosts.
+/// Runs scenarios as async code on turmoil hosts with Linux ports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Turmoil;
 
@@ -64,7 +64,7 @@ impl Engine for Turmoil {
     }
 }
 
-/// turmoil's builder, set up so that nothing depends on the machine or the day.
+/// turmoil's builder, configured to be independent of the machine and the date.
 pub(in crate::engine) fn builder(case: &Case) -> turmoil::Builder {
     let mut builder = turmoil::Builder::new();
     let latency = case.network.latency.unwrap_or_default();
@@ -82,16 +82,16 @@ pub(in crate::engine) fn builder(case: &Case) -> turmoil::Builder {
     builder
 }
 
-/// The attempts, what is to be said, and the behaviours of kernels that all of it hangs on.
+/// The attempts, the notes, and the behaviour flags that the run observed.
 type Simulated = (Attempts, Vec<String>, FlagSet);
 
 fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, Cannot> {
     let mut sim =
         builder(case).build_linux(Linux::with_behaviours(&profile.name, profile.behaviours));
-    let scene = Scene::new(case, profile, &mut sim)?;
-    note_left_out(case, &scene);
+    let simulation = Simulation::new(case, profile, &mut sim)?;
+    note_left_out(case, &simulation);
     let network = Arc::clone(sim.network());
-    let host = |name: &str| scene.turmoil_host(name);
+    let host = |name: &str| simulation.turmoil_host(name);
     let ended = drive(sim.raw(), &network.clock, case, host, |sim| {
         sim.step().map_err(|error| {
             let error = super::without_task_number(&error.to_string());
@@ -99,23 +99,23 @@ fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, Cannot> {
         })
     });
     drop(sim);
-    if let Some(cannot) = scene.failed() {
+    if let Some(cannot) = simulation.failed() {
         return Err(cannot);
     }
     if let Err(early) = ended {
-        scene.note(early);
+        simulation.note(early);
     }
-    let (attempts, notes) = scene.finish();
+    let (attempts, notes) = simulation.finish();
     Ok((attempts, notes, network.asked()))
 }
 
-/// Notes the faults between hosts that have no network between them.
-fn note_left_out(case: &Case, scene: &Scene) {
+/// Notes the faults between hosts of one machine, which are not simulated.
+fn note_left_out(case: &Case, simulation: &Simulation) {
     for fault in &case.network.faults {
         if let [a, b] = fault.kind.hosts()[..]
-            && scene.turmoil_host(a) == scene.turmoil_host(b)
+            && simulation.turmoil_host(a) == simulation.turmoil_host(b)
         {
-            scene.note(format!(
+            simulation.note(format!(
                 "{} of {a} and {b} is left out: they are one machine",
                 fault.kind.as_str()
             ));

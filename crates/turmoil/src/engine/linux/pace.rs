@@ -1,7 +1,7 @@
-//! How time passes.
+//! The passage of time.
 //!
-//! On an ideal network packets take no time: the engine sets the kernels' clocks, and lets time pass when nothing is under
-//! way. On any other network the clock is turmoil's.
+//! On an ideal network packets take no time: the engine sets the kernels' clocks, and lets time
+//! pass when no packet is in flight. On any other network the clock is turmoil's.
 
 use crate::clock::Clock;
 use crate::network::Network;
@@ -33,17 +33,17 @@ impl Pace {
         &self.network.clock
     }
 
-    /// The time of the kernels since the start.
+    /// The kernels' time since the start.
     pub(super) fn now(&self) -> Duration {
         self.network.clock.elapsed().unwrap_or_default()
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until no packet is in flight.
     pub(super) async fn settle(&self) {
         self.network.idle().await;
     }
 
-    /// When the next timer of any kernel fires.
+    /// The time of the next timer of any kernel.
     pub(super) fn next_event(&self) -> Option<Duration> {
         let kernels = self.network.kernels();
         let next = kernels
@@ -55,7 +55,7 @@ impl Pace {
 
     /// Lets time pass on all kernels, one timer after the other.
     pub(super) async fn advance(&self, to: Duration) {
-        // Timers of the present moment have fired already.
+        // Timers of the current instant have fired already.
         while to > self.now() {
             match self.next_event().filter(|&timer| timer < to) {
                 Some(timer) => self.jump(timer.max(self.now())).await,
@@ -65,8 +65,8 @@ impl Pace {
         self.jump(to.max(self.now())).await;
     }
 
-    /// Sets the kernels' clocks. turmoil's clock stands still meanwhile: it counts the ticks that
-    /// packets need, and a minute of TIME-WAIT would be sixty thousand ticks in which nothing happens.
+    /// Sets the kernels' clocks. turmoil's clock does not move: it counts the ticks that packets
+    /// need, and a minute of TIME-WAIT would be sixty thousand idle ticks.
     async fn jump(&self, to: Duration) {
         self.network.clock.set(to);
         for kernel in self.network.kernels() {

@@ -18,12 +18,12 @@ use std::time::Duration;
 pub(super) struct Steps {
     pace: Pace,
     plan: StepPlan,
-    /// Time after a step in which everything that it has sent arrives, on a network that takes time.
+    /// Time after a step in which its packets arrive, on a network with latency.
     settled: Duration,
     run: RefCell<Run>,
 }
 
-/// What changes while the steps are made.
+/// The mutable state of a run.
 struct Run {
     interpreter: StepInterpreter<Handle>,
     api: Api,
@@ -60,7 +60,7 @@ impl Steps {
     }
 
     /// Makes every step.
-    pub(super) async fn conduct(&self) {
+    pub(super) async fn run_all(&self) {
         loop {
             match self.step() {
                 Progress::Over => {}
@@ -109,7 +109,7 @@ impl Steps {
         }
     }
 
-    /// Waits for the answer of a connect on an ideal network, where only timers take time.
+    /// Waits for a connect to complete on an ideal network, where only timers take time.
     async fn answer_by_timers(&self, until: Duration) {
         self.pace.settle().await;
         while !self.poll() {
@@ -120,7 +120,7 @@ impl Steps {
         }
     }
 
-    /// Waits for the answer of a connect on a network that takes time.
+    /// Waits for a connect to complete on a network with latency.
     async fn answer_in_time(&self, until: Duration) {
         let answered = poll_fn(|cx| {
             self.run.borrow_mut().api.waker = Some(cx.waker().clone());

@@ -1,10 +1,11 @@
-//! turmoil's own sockets as interpreters see them.
+//! The interpreter's access to turmoil's own sockets.
 //!
-//! They work on their own host only, and must be dropped there: [`HostApi::enter`] says whose task makes the calls that follow.
-//! A socket that the task of another host closes waits until its own does something.
+//! They work on their own host only, and must be dropped there: [`HostApi::enter`] sets the host
+//! whose task makes the following calls. A socket closed by the task of another host is dropped
+//! when its own host's task runs next.
 
 use super::calls::{Failed, INEXPRESSIBLE, PANIC, call, quietly};
-use super::stage::Stage;
+use super::simulation::Simulation;
 use crate::clock::Clock;
 use crate::engine::processes::HostApi;
 use fourtuple_kernel::Refusal;
@@ -21,23 +22,23 @@ use std::time::Duration;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
-/// A socket, by its number.
+/// A socket, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handle(usize);
 
 type Calling<T> = Pin<Box<dyn Future<Output = Result<T, Failed>>>>;
 
-/// What turmoil has of a socket.
+/// The turmoil object behind a socket.
 enum Socket {
-    /// Nothing: there is no socket before it listens or connects.
+    /// None: turmoil has no socket before it listens or connects.
     Fresh {
         listens: bool,
     },
     Listener {
         listener: Rc<TcpListener>,
-        /// The address as the program has it.
+        /// The address in the scenario.
         bound: SocketAddr,
-        /// An accept that waits.
+        /// A pending accept.
         accepting: Option<Calling<(TcpStream, SocketAddr)>>,
     },
     Connecting(Calling<TcpStream>),
@@ -47,24 +48,25 @@ enum Socket {
 
 /// See the module's documentation.
 pub(super) struct Api {
-    stage: Rc<Stage>,
+    simulation: Rc<Simulation>,
     clock: Arc<Clock>,
     sockets: Vec<(HostId, Socket)>,
-    /// The host whose task makes calls, and what wakes it.
+    /// The host whose task makes calls, with its waker.
     here: Option<(HostId, Waker)>,
     wakers: BTreeMap<HostId, Waker>,
     /// Sockets to be dropped by their hosts.
     leaving: Vec<(HostId, Socket)>,
-    /// Hosts without a free port: when turmoil said so, how much had been closed by then, and its words.
+    /// For each host without a free port: the time, the number of closed sockets at that time, and
+    /// turmoil's message.
     exhausted: BTreeMap<HostId, (Option<Duration>, u64, String)>,
     closes: u64,
 }
 
 impl Api {
-    pub(super) fn new(stage: Rc<Stage>) -> Self {
+    pub(super) fn new(simulation: Rc<Simulation>) -> Self {
         Api {
-            clock: Arc::clone(&stage.clock),
-            stage,
+            clock: Arc::clone(&simulation.clock),
+            simulation,
             sockets: Vec::new(),
             here: None,
             wakers: BTreeMap::new(),
@@ -84,7 +86,7 @@ impl Api {
         here.map_or_else(|| Waker::noop().clone(), |(_, waker)| waker.clone())
     }
 
-    /// The calls that follow are made by no host.
+    /// Ends the calls of the current host.
     pub(super) fn leave(&mut self) {
         self.here = None;
     }
@@ -102,7 +104,7 @@ impl Api {
         self.here.as_ref().is_some_and(|(here, _)| *here == host)
     }
 
-    /// Drops what closed sockets of a host have left.
+    /// Drops the closed sockets of a host.
     fn drop_leaving(&mut self, host: HostId) {
         let leaving = std::mem::take(&mut self.leaving).into_iter();
         let (mine, others): (Vec<_>, Vec<_>) = leaving.partition(|(of, _)| *of == host);
@@ -113,19 +115,19 @@ impl Api {
     fn failed(&self, failed: &Failed) -> Outcome {
         if let Failed::Panic(text) = failed {
             let note = format!("turmoil panics, which ends the task: {text}");
-            self.stage.notes.add(note);
+            self.simulation.notes.add(note);
         }
         failed.outcome()
     }
 
     fn missing(&self, note: &str) -> Outcome {
-        self.stage.notes.add(note.to_owned());
+        self.simulation.notes.add(note.to_owned());
         INEXPRESSIBLE
     }
 
-    /// `bind` and `listen`, which are one call on turmoil. It is answered at once.
+    /// `bind` and `listen`, which are one call on turmoil. It completes immediately.
     fn bind(&mut self, s: Handle, addr: SocketAddr) -> Outcome {
-        let place = self.stage.listen_at(addr);
+        let place = self.simulation.listen_at(addr);
         let mut binding = pin!(call(TcpListener::bind(place)));
         let mut cx = Context::from_waker(Waker::noop());
         match binding.as_mut().poll(&mut cx) {
@@ -144,8 +146,8 @@ impl Api {
         }
     }
 
-    /// turmoil looks through all sockets for every port before it says that there is none, so it is asked once only as long
-    /// as nothing can have changed.
+    /// Connects. turmoil scans all sockets for every port before it reports that none is left, so
+    /// that result is reused until a socket is closed or time passes.
     fn connect(&mut self, s: Handle, addr: SocketAddr) -> Poll<Outcome> {
         let host = self.sockets[s.0].0;
         let state = (self.clock.elapsed(), self.closes);
@@ -154,7 +156,7 @@ impl Api {
         {
             return Poll::Ready(self.failed(&Failed::Panic(text.clone())));
         }
-        let place = self.stage.place(addr);
+        let place = self.simulation.place(addr);
         let calling = Box::pin(call(TcpStream::connect(place)));
         self.sockets[s.0].1 = Socket::Connecting(calling);
         self.poll_connect(s)
@@ -162,15 +164,15 @@ impl Api {
 
     fn ends(&self, stream: &TcpStream) -> Returned {
         Returned {
-            local: stream.local_addr().ok().map(|at| self.stage.shown(at)),
-            peer: stream.peer_addr().ok().map(|at| self.stage.shown(at)),
+            local: stream.local_addr().ok().map(|at| self.simulation.shown(at)),
+            peer: stream.peer_addr().ok().map(|at| self.simulation.shown(at)),
             bytes: None,
         }
     }
 
     /// A call on a stream.
     fn on_stream(&mut self, s: Handle, call: &Syscall<()>) -> Outcome {
-        // It may have been connected since.
+        // It may have connected in the meantime.
         let _ = self.poll_connect(s);
         let waker = self.waker();
         let mut cx = Context::from_waker(&waker);
@@ -226,7 +228,7 @@ impl Api {
     }
 }
 
-/// Success of a call that returns an address of its own.
+/// A success with a local address.
 fn local(addr: SocketAddr) -> Outcome {
     Outcome::Ok(Returned {
         local: Some(addr),
@@ -303,7 +305,7 @@ impl SocketApi for Api {
             }
             (Syscall::Listen { .. }, Socket::Listener { bound, .. }) => local(*bound),
             (Syscall::Listen { .. }, Socket::Fresh { .. }) => {
-                self.bind(s, SocketAddr::new(self.stage.any(), 0))
+                self.bind(s, SocketAddr::new(self.simulation.any(), 0))
             }
             (Syscall::Connect { addr, .. }, Socket::Fresh { .. }) => return self.connect(s, addr),
             (Syscall::Connect { .. }, _) => self.missing("turmoil's streams cannot connect again"),
@@ -374,13 +376,15 @@ impl SocketApi for Api {
         let ends = self.ends(&stream);
         Ok(Accepted {
             socket: self.add(host, Socket::Stream(stream)),
-            local: ends.local.unwrap_or(SocketAddr::new(self.stage.any(), 0)),
+            local: ends
+                .local
+                .unwrap_or(SocketAddr::new(self.simulation.any(), 0)),
             peer: ends.peer,
         })
     }
 
     fn sysctl(&mut self, _: HostId, key: &str, _: &str) {
-        self.stage.notes.add(format!("turmoil has no {key}"));
+        self.simulation.notes.add(format!("turmoil has no {key}"));
     }
 
     fn is_fatal(&self, outcome: &Outcome) -> bool {

@@ -1,4 +1,4 @@
-//! turmoil's calls, with Linux's words for what they answer.
+//! turmoil's calls, with their errors as errnos.
 
 use fourtuple_syscall::{Errno, Outcome};
 use std::any::Any;
@@ -11,11 +11,11 @@ use std::sync::Once;
 use std::task::Poll;
 
 thread_local! {
-    /// Panics of this thread are expected, and caught.
+    /// `true` while panics of this thread are expected, and caught.
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs something that may panic, without a word on standard error. The error is the panic's text.
+/// Runs a closure that may panic, without output on standard error. The error is the panic's text.
 pub(super) fn quietly<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -50,12 +50,11 @@ pub(super) async fn call<T>(future: impl Future<Output = io::Result<T>>) -> Resu
     .await
 }
 
-/// How a call of turmoil failed.
+/// The failure of a call of turmoil.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// With an error.
     Error(io::Error),
-    /// With a panic, which would have ended the calling task.
+    /// A panic, which would have ended the calling task.
     Panic(String),
 }
 
@@ -81,5 +80,5 @@ impl Failed {
 /// The outcome of a call that panics.
 pub(super) const PANIC: Outcome = Outcome::Unsupported("PANIC");
 
-/// The outcome of a call that turmoil does not have.
+/// The outcome of a call that turmoil does not support.
 pub(super) const INEXPRESSIBLE: Outcome = Outcome::Unsupported("INEXPRESSIBLE");

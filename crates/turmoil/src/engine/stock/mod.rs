@@ -1,18 +1,18 @@
-//! The `stock` engine: the scenario on turmoil's own sockets, as far as they can say it. It shows
-//! what a plain turmoil test would have told you.
+//! The `stock` engine: the scenario on turmoil's own sockets, as far as they support it. It shows
+//! the result of a plain turmoil test.
 //!
-//! - [`stage`]: the hosts
-//! - [`api`]: turmoil's sockets as interpreters see them
-//! - [`calls`]: turmoil's calls with Linux's words for their answers, panics included
+//! - [`simulation`]: the hosts
+//! - [`api`]: the interpreter's access to turmoil's sockets
+//! - [`calls`]: turmoil's calls with their errors as errnos, panics included
 //! - [`steps`]: the step form
 //!
-//! What turmoil cannot say is answered `INEXPRESSIBLE`, and the program goes on as a turmoil test
-//! would without it: no `bind` before `connect`, no socket options, one address per host, one range
-//! of ports for all hosts.
+//! Unsupported calls have the result `INEXPRESSIBLE`, and the program continues as a turmoil test
+//! would without them: there is no `bind` before `connect`, there are no socket options, each host
+//! has one address, and all hosts share one port range.
 
 mod api;
 mod calls;
-mod stage;
+mod simulation;
 mod steps;
 
 use super::drive::drive;
@@ -23,14 +23,14 @@ use fourtuple_kernel::Asked;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_program::HostId;
 use fourtuple_scenario::{Case, Program};
-use stage::Stage;
+use simulation::Simulation;
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use steps::Steps;
 
-/// turmoil's own sockets.
+/// Runs scenarios on turmoil's own sockets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stock;
 
@@ -45,7 +45,7 @@ impl Engine for Stock {
     }
 
     fn about(&self) -> &'static str {
-        "turmoil's own sockets, as far as they can say it: what a plain turmoil test would tell"
+        "turmoil's own sockets: the result of a plain turmoil test"
     }
 
     fn standing(&self, _: &Case) -> Standing {
@@ -55,7 +55,7 @@ impl Engine for Stock {
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let (attempts, notes) = simulate(case)?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
-        // It knows nothing of kernels: one run stands for all.
+        // The run does not depend on the kernel, so it is valid for all kernels.
         report.asked = Asked::default();
         Ok(report)
     }
@@ -65,37 +65,42 @@ fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
     let connections = budget::connections(case);
     if connections > budget::STOCK_CONNECTIONS {
         return Err(Cannot::new(format!(
-            "turmoil's search for a port is too slow for {connections} connections"
+            "turmoil's port selection is too slow for {connections} connections"
         )));
     }
-    let (builder, notes) = stage::builder(case)?;
+    let (builder, notes) = simulation::builder(case)?;
     let mut sim = builder.build();
-    let stage = Stage::new(case, notes, &mut sim);
-    let program = Rc::new(Driver::new(case, &stage)?);
+    let simulation = Simulation::new(case, notes, &mut sim);
+    let program = Rc::new(Driver::new(case, &simulation)?);
     for (id, (name, host)) in (0..).map(HostId).zip(&*case.hosts) {
         let at = sim.lookup(name.as_str());
-        let (stage, program) = (Rc::clone(&stage), Rc::clone(&program));
+        let (simulation, program) = (Rc::clone(&simulation), Rc::clone(&program));
         let (name, listen) = (name.clone(), host.listen.clone());
         let booted = Cell::new(false);
         sim.host(at, move || {
-            let opened = (stage.clone(), program.clone(), name.clone(), listen.clone());
+            let opened = (
+                simulation.clone(),
+                program.clone(),
+                name.clone(),
+                listen.clone(),
+            );
             work(id, opened, booted.replace(true))
         });
     }
-    let (conducted, starts) = (Rc::clone(&program), Rc::clone(&stage));
+    let (running, starts) = (Rc::clone(&program), Rc::clone(&simulation));
     sim.client("conductor", async move {
-        // It runs last in turmoil's first tick.
+        // This client runs last in turmoil's first tick.
         starts.start();
-        match &*conducted {
+        match &*running {
             Driver::Processes(processes) => processes.watch().await,
-            Driver::Steps(steps) => steps.conduct().await,
+            Driver::Steps(steps) => steps.run_all().await,
         }
         Ok(())
     });
-    let hosts = |name: &str| stage.turmoil_host(name);
+    let hosts = |name: &str| simulation.turmoil_host(name);
     let ended = drive(
         &mut sim,
-        &stage.clock,
+        &simulation.clock,
         case,
         hosts,
         |sim| match calls::quietly(|| sim.step()) {
@@ -109,15 +114,15 @@ fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
             )),
         },
     );
-    // Sockets that only the stage still has go with it, after turmoil: on the wrong host, or on
-    // none, turmoil panics when one is dropped.
+    // Sockets that only `simulation` still owns are dropped with it, after `sim`: turmoil panics if
+    // one is dropped on another host, or outside of all hosts.
     drop(sim);
     if let Err(early) = ended {
-        stage.notes.add(early);
+        simulation.notes.add(early);
     }
-    match stage.failed() {
+    match simulation.failed() {
         Some(cannot) => Err(cannot),
-        None => Ok((program.attempts(), stage.notes.take())),
+        None => Ok((program.attempts(), simulation.notes.take())),
     }
 }
 
@@ -128,13 +133,13 @@ enum Driver {
 }
 
 impl Driver {
-    fn new(case: &Case, stage: &Rc<Stage>) -> Result<Self, Cannot> {
+    fn new(case: &Case, simulation: &Rc<Simulation>) -> Result<Self, Cannot> {
         Ok(match &*case.program {
             Program::Processes(_) => {
-                let api = Api::new(Rc::clone(stage));
-                Driver::Processes(Processes::new(case, Arc::clone(&stage.clock), api)?)
+                let api = Api::new(Rc::clone(simulation));
+                Driver::Processes(Processes::new(case, Arc::clone(&simulation.clock), api)?)
             }
-            Program::Steps(_) => Driver::Steps(Steps::new(case, stage)?),
+            Program::Steps(_) => Driver::Steps(Steps::new(case, simulation)?),
         })
     }
 
@@ -146,16 +151,16 @@ impl Driver {
     }
 }
 
-/// What runs on a host. `again`: not for the first time.
+/// The software of a host. `again` is `true` after the first boot.
 async fn work(
     host: HostId,
-    (stage, program, name, listen): (Rc<Stage>, Rc<Driver>, String, Vec<SocketAddr>),
+    (simulation, program, name, listen): (Rc<Simulation>, Rc<Driver>, String, Vec<SocketAddr>),
     again: bool,
 ) -> turmoil::Result {
     let mut places = Vec::new();
     for at in listen {
-        let place = stage.listen_at(at);
-        // One listener serves all addresses that the scenario listens on with this port.
+        let place = simulation.listen_at(at);
+        // One listener serves all the scenario's listen addresses with this port.
         if places.contains(&place) {
             continue;
         }
@@ -165,13 +170,13 @@ async fn work(
             Driver::Steps(steps) => steps.listen(host, at),
         };
         if let Err(outcome) = opened {
-            stage.fail(Cannot::new(format!(
+            simulation.fail(Cannot::new(format!(
                 "host {name} cannot listen on {at}: {outcome}"
             )));
             return Err("no listener".into());
         }
     }
-    stage.started().await;
+    simulation.started().await;
     match &*program {
         Driver::Processes(processes) => processes.run_on(&[host], again).await,
         Driver::Steps(steps) => steps.work(host).await,

@@ -1,9 +1,9 @@
-//! The step form on turmoil's own sockets: one call after the other, each by the task of its socket's host.
+//! The step form on turmoil's own sockets: sequential calls, each by the task of its socket's host.
 
 use super::api::{Api, Handle};
-use super::stage::Stage;
-use crate::engine::grant::Grant;
+use super::simulation::Simulation;
 use crate::engine::processes::HostApi;
+use crate::engine::signal::Signal;
 use fourtuple_harness::recording::Recording;
 use fourtuple_harness::{Attempts, Cannot, compile};
 use fourtuple_program::{HostId, Progress, SocketApi, StepInterpreter, StepPlan};
@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// The time that a step has for its answer.
+/// The time limit of a step.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The time between two steps, in which packets arrive.
@@ -24,42 +24,42 @@ const SETTLED: Duration = Duration::from_millis(3);
 
 /// See the module's documentation.
 pub(super) struct Steps {
-    stage: Rc<Stage>,
+    simulation: Rc<Simulation>,
     plan: StepPlan,
     run: RefCell<Run>,
-    /// Given when the step is made, and when its connect is answered.
-    done: Grant,
+    /// Signals that the step was made, and that its connect has completed.
+    done: Signal,
 }
 
-/// What changes while the steps are made.
+/// The mutable state of a run.
 struct Run {
     interpreter: StepInterpreter<Handle>,
     api: Api,
     recording: Recording,
-    /// Listeners of the scenario itself, which accept everything.
+    /// Listeners of the scenario itself, which accept every connection.
     listeners: Vec<(HostId, Handle)>,
     /// The host that makes the next step.
     turn: Option<HostId>,
-    /// The host whose connect has no answer.
+    /// The host of the pending connect.
     connecting: Option<HostId>,
     progress: Progress,
 }
 
 impl Steps {
-    pub(super) fn new(case: &Case, stage: &Rc<Stage>) -> Result<Self, Cannot> {
+    pub(super) fn new(case: &Case, simulation: &Rc<Simulation>) -> Result<Self, Cannot> {
         Ok(Steps {
-            stage: Rc::clone(stage),
+            simulation: Rc::clone(simulation),
             plan: compile::steps(case)?,
             run: RefCell::new(Run {
                 interpreter: StepInterpreter::new(),
-                api: Api::new(Rc::clone(stage)),
+                api: Api::new(Rc::clone(simulation)),
                 recording: Recording::of_steps(case),
                 listeners: Vec::new(),
                 turn: None,
                 connecting: None,
                 progress: Progress::Over,
             }),
-            done: Grant::default(),
+            done: Signal::default(),
         })
     }
 
@@ -76,7 +76,7 @@ impl Steps {
         Ok(())
     }
 
-    /// Makes the calls of a host, for ever.
+    /// Makes the calls of a host, forever.
     pub(super) async fn work(&self, host: HostId) {
         let _power = Power { steps: self, host };
         poll_fn(|cx| {
@@ -87,7 +87,7 @@ impl Steps {
     }
 
     fn serve(&self, host: HostId, waker: &Waker) {
-        self.stage.clock.touch();
+        self.simulation.clock.touch();
         let run = &mut *self.run.borrow_mut();
         run.api.enter(&[host], waker);
         for (_, listener) in run.listeners.iter().filter(|(at, _)| *at == host) {
@@ -95,37 +95,37 @@ impl Steps {
         }
         if run.turn.take_if(|turn| *turn == host).is_some() {
             self.step(run);
-            self.done.give();
+            self.done.notify();
         }
         if run.connecting == Some(host) && run.interpreter.poll(&mut run.api, &mut run.recording) {
             run.connecting = None;
-            self.done.give();
+            self.done.notify();
         }
     }
 
     fn step(&self, run: &mut Run) {
-        let now = self.stage.now().as_nanos();
+        let now = self.simulation.now().as_nanos();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         let (api, log) = (&mut run.api, &mut run.recording);
         run.progress = run.interpreter.step(&self.plan, now, api, log);
     }
 
     /// Makes every step.
-    pub(super) async fn conduct(&self) {
+    pub(super) async fn run_all(&self) {
         // The scenario's own listeners open in turmoil's first tick.
-        self.stage.pause(Duration::from_millis(1)).await;
+        self.simulation.pause(Duration::from_millis(1)).await;
         loop {
             match self.next().await {
                 Progress::Over => {}
-                Progress::Sleep(time) => self.stage.pause(Duration::from_nanos(time)).await,
+                Progress::Sleep(time) => self.simulation.pause(Duration::from_nanos(time)).await,
                 Progress::Connecting(_) => self.answer().await,
                 Progress::End => return,
             }
-            self.stage.pause(SETTLED).await;
+            self.simulation.pause(SETTLED).await;
         }
     }
 
-    /// Makes the next step, on the host of its socket if that is up.
+    /// Makes the next step, on the host of its socket, if it is up.
     async fn next(&self) -> Progress {
         let host = {
             let run = &mut *self.run.borrow_mut();
@@ -133,7 +133,7 @@ impl Steps {
             run.turn.inspect(|host| run.api.wake(*host))
         };
         let made = match host {
-            Some(_) => self.stage.within(PATIENCE, self.done.taken()).await,
+            Some(_) => self.simulation.within(PATIENCE, self.done.notified()).await,
             None => None,
         };
         let run = &mut *self.run.borrow_mut();
@@ -148,19 +148,19 @@ impl Steps {
         run.progress
     }
 
-    /// Waits for the answer of a connect.
+    /// Waits for a connect to complete.
     async fn answer(&self) {
         if let Some(host) = self.run.borrow().connecting {
             self.run.borrow().api.wake(host);
         }
         if self
-            .stage
-            .within(PATIENCE, self.done.taken())
+            .simulation
+            .within(PATIENCE, self.done.notified())
             .await
             .is_none()
         {
             let note = "turmoil's connect returns only when the server accepts";
-            self.stage.notes.add(note.to_owned());
+            self.simulation.notes.add(note.to_owned());
             let run = &mut *self.run.borrow_mut();
             run.connecting = None;
             run.interpreter.give_up(&mut run.recording);

@@ -1,27 +1,27 @@
-//! Something that is given once, by one task to another.
+//! A wakeup between two tasks.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-/// A turn, or anything else that is given once.
+/// A permit that one task sets and another waits for and consumes.
 #[derive(Debug, Default)]
-pub(super) struct Grant {
-    given: Cell<bool>,
+pub(super) struct Signal {
+    is_set: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
-impl Grant {
-    pub(super) fn give(&self) {
-        self.given.set(true);
+impl Signal {
+    pub(super) fn notify(&self) {
+        self.is_set.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
-    pub(super) async fn taken(&self) {
+    pub(super) async fn notified(&self) {
         poll_fn(|cx| {
-            if self.given.replace(false) {
+            if self.is_set.replace(false) {
                 return Poll::Ready(());
             }
             *self.waker.borrow_mut() = Some(cx.waker().clone());

@@ -1,4 +1,4 @@
-//! The hosts of a run on turmoil's own sockets, and what there is to say about it.
+//! The hosts of a run on turmoil's own sockets, and the notes about it.
 
 use crate::clock::Clock;
 use crate::engine::linux;
@@ -17,13 +17,13 @@ use turmoil::{IpVersion, Sim};
 /// A host of the scenario.
 struct HostInfo {
     name: String,
-    /// turmoil's only address of it.
+    /// Its only address in turmoil.
     turmoil: IpAddr,
     addresses: Vec<IpAddr>,
 }
 
 /// See the module's documentation.
-pub(super) struct Stage {
+pub(super) struct Simulation {
     hosts: Vec<HostInfo>,
     pub(super) notes: Notes,
     failed: RefCell<Option<Cannot>>,
@@ -63,7 +63,7 @@ fn addresses(case: &Case) -> Vec<IpAddr> {
     all
 }
 
-/// turmoil's builder for a case, with notes on what it cannot be told.
+/// turmoil's builder for a case, with notes on unsupported settings.
 pub(super) fn builder(case: &Case) -> Result<(turmoil::Builder, Vec<String>), Cannot> {
     let mut builder = linux::builder(case);
     let mut notes = Vec::new();
@@ -113,14 +113,14 @@ pub(super) fn builder(case: &Case) -> Result<(turmoil::Builder, Vec<String>), Ca
     Ok((builder, notes))
 }
 
-impl Stage {
+impl Simulation {
     pub(super) fn new(case: &Case, notes: Vec<String>, sim: &mut Sim<'_>) -> Rc<Self> {
         let hosts = case.hosts.iter().map(|(name, host)| HostInfo {
             name: name.clone(),
             turmoil: sim.lookup(name.as_str()),
             addresses: host.addresses.clone(),
         });
-        Rc::new(Stage {
+        Rc::new(Simulation {
             hosts: hosts.collect(),
             notes: Notes::from(notes),
             failed: RefCell::default(),
@@ -136,13 +136,13 @@ impl Stage {
         found.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |host| host.turmoil)
     }
 
-    /// All hosts have opened their listeners: programs may begin.
+    /// Starts the programs, after all hosts have opened their listeners.
     pub(super) fn start(&self) {
         self.started.set(true);
         self.start.notify_waiters();
     }
 
-    /// Waits until programs may begin.
+    /// Waits for the start of the programs.
     pub(super) async fn started(&self) {
         let start = self.start.notified();
         if !self.started.get() {
@@ -160,7 +160,7 @@ impl Stage {
         self.clock.sleep_until(Some(self.now() + time)).await;
     }
 
-    /// Waits for something, but no longer than a time.
+    /// Waits for a future, at most for a time.
     pub(super) async fn within<R>(
         &self,
         time: Duration,
@@ -173,7 +173,7 @@ impl Stage {
         }
     }
 
-    /// Where turmoil finds an address of the scenario. One that no host has stays as it is.
+    /// Converts an address of the scenario to turmoil's. An address without a host is unchanged.
     pub(super) fn place(&self, at: SocketAddr) -> SocketAddr {
         let host = self.hosts.iter().find(|h| h.addresses.contains(&at.ip()));
         host.map_or(at, |h| SocketAddr::new(h.turmoil, at.port()))
@@ -188,7 +188,7 @@ impl Stage {
         }
     }
 
-    /// Where a listener goes: turmoil listens on all addresses, or on loopback.
+    /// The address of a listener in turmoil: the wildcard, or loopback.
     pub(super) fn listen_at(&self, at: SocketAddr) -> SocketAddr {
         if at.ip().is_loopback() || at.ip().is_unspecified() {
             return at;
@@ -198,7 +198,7 @@ impl Stage {
         SocketAddr::new(self.any(), at.port())
     }
 
-    /// A turmoil address as the scenario has it: the first address of the host.
+    /// Converts a turmoil address to the scenario's: the first address of the host.
     pub(super) fn shown(&self, at: SocketAddr) -> SocketAddr {
         let host = self.hosts.iter().find(|h| h.turmoil == at.ip());
         let ip = host.and_then(|h| h.addresses.first().copied());

@@ -1,4 +1,4 @@
-//! What the tasks of one run share, and the hosts on which they run.
+//! The state that the tasks of one run share, and the hosts on which they run.
 
 use super::api::{Api, Place};
 use super::pace::Pace;
@@ -47,7 +47,7 @@ enum Driver {
 }
 
 /// See the module's documentation.
-pub(super) struct Scene {
+pub(super) struct Simulation {
     hosts: Vec<HostInfo>,
     network: Arc<Network>,
     pace: Pace,
@@ -59,8 +59,8 @@ pub(super) struct Scene {
     unmodelled: Vec<(String, String)>,
 }
 
-impl Scene {
-    /// Registers the scenario's hosts with the simulation, and the client that conducts them.
+impl Simulation {
+    /// Registers the scenario's hosts with the simulation, and the client that runs the program.
     pub(super) fn new(
         case: &Case,
         profile: &Profile,
@@ -76,9 +76,7 @@ impl Scene {
                 Some(kernel) => {
                     let found = profile::find(&kernel.value);
                     found
-                        .ok_or_else(|| {
-                            Cannot::new(format!("no kernel is called {}", kernel.value))
-                        })?
+                        .ok_or_else(|| Cannot::new(format!("unknown kernel {}", kernel.value)))?
                         .behaviours
                 }
             };
@@ -122,7 +120,7 @@ impl Scene {
             }
             Program::Steps(_) => Driver::Steps(Steps::new(case, pace.clone(), api)?),
         };
-        let scene = Rc::new(Scene {
+        let simulation = Rc::new(Simulation {
             network: Arc::clone(sim.network()),
             pace,
             driver,
@@ -134,27 +132,31 @@ impl Scene {
         });
         for (name, turmoil, linuxes) in machines {
             let board = sim.board(name.to_string(), turmoil, linuxes);
-            let scene = Rc::clone(&scene);
+            let simulation = Rc::clone(&simulation);
             sim.raw().host(turmoil, move || {
-                boot(Arc::clone(&board), machine(Rc::clone(&scene), name.clone()))
+                boot(
+                    Arc::clone(&board),
+                    machine(Rc::clone(&simulation), name.clone()),
+                )
             });
         }
-        let conducted = Rc::clone(&scene);
+        let running = Rc::clone(&simulation);
         sim.raw().client("conductor", async move {
-            conducted.booted();
-            match &conducted.driver {
-                Driver::Steps(steps) => steps.conduct().await,
-                Driver::Processes(driver) if conducted.pace.is_ideal() => {
-                    driver.conduct(&conducted.pace).await;
+            running.booted();
+            match &running.driver {
+                Driver::Steps(steps) => steps.run_all().await,
+                Driver::Processes(driver) if running.pace.is_ideal() => {
+                    driver.run_all(&running.pace).await;
                 }
                 Driver::Processes(driver) => driver.watch().await,
             }
             Ok(())
         });
-        Ok(scene)
+        Ok(simulation)
     }
 
-    /// All machines have booted for the first time.
+    /// Marks the first boot of all machines as complete. Notes sysctls that kernels reject, or that
+    /// do not affect ports.
     fn booted(&self) {
         self.booted.set(true);
         for (host, key) in &self.unmodelled {
@@ -184,7 +186,7 @@ impl Scene {
         found.map_or_else(|| IpAddr::from([0, 0, 0, 0]), |h| h.turmoil)
     }
 
-    /// Says something about the run, once.
+    /// Adds a note about the run, once.
     pub(super) fn note(&self, note: String) {
         self.notes.add(note);
     }
@@ -197,7 +199,7 @@ impl Scene {
         self.failed.borrow_mut().take()
     }
 
-    /// The outcome.
+    /// Returns the attempts and the notes.
     pub(super) fn finish(&self) -> (Attempts, Vec<String>) {
         let attempts = match &self.driver {
             Driver::Processes(driver) => driver.attempts(),
@@ -207,35 +209,35 @@ impl Scene {
     }
 }
 
-/// What runs on a machine.
-async fn machine(scene: Rc<Scene>, machine: Name) -> turmoil::Result {
-    let hosts: Vec<usize> = (0..scene.hosts.len())
-        .filter(|&h| scene.hosts[h].machine == machine)
+/// The software of a machine.
+async fn machine(simulation: Rc<Simulation>, machine: Name) -> turmoil::Result {
+    let hosts: Vec<usize> = (0..simulation.hosts.len())
+        .filter(|&h| simulation.hosts[h].machine == machine)
         .collect();
     for &host in &hosts {
-        for &at in &scene.hosts[host].listen {
-            if let Err(cannot) = listen(&scene, host, at) {
-                scene.fail(cannot.clone());
+        for &at in &simulation.hosts[host].listen {
+            if let Err(cannot) = listen(&simulation, host, at) {
+                simulation.fail(cannot.clone());
                 return Err(cannot.into());
             }
         }
     }
-    if let Driver::Processes(driver) = &scene.driver {
+    if let Driver::Processes(driver) = &simulation.driver {
         let hosts: Vec<HostId> = hosts.iter().map(|host| HostId(*host as u32)).collect();
-        driver.run_on(&hosts, scene.booted.get()).await;
+        driver.run_on(&hosts, simulation.booted.get()).await;
     }
     std::future::pending().await
 }
 
-/// Opens a listener of the scenario itself: it makes no attempt, so it must not fail.
-fn listen(scene: &Scene, host: usize, at: SocketAddr) -> Result<(), Cannot> {
+/// Opens a listener of the scenario itself. It is not an attempt, so a failure is an error.
+fn listen(simulation: &Simulation, host: usize, at: SocketAddr) -> Result<(), Cannot> {
     let id = HostId(host as u32);
-    let opened = match &scene.driver {
+    let opened = match &simulation.driver {
         Driver::Processes(driver) => driver.listen(id, at),
         Driver::Steps(steps) => steps.listen(id, at),
     };
     opened.map_err(|outcome| {
-        let (name, at) = (&scene.hosts[host].name, Endpoint::from(at));
+        let (name, at) = (&simulation.hosts[host].name, Endpoint::from(at));
         Cannot::new(format!("host {name} cannot listen on {at}: {outcome}"))
     })
 }
