@@ -157,7 +157,7 @@ impl<C: Chooser> Machine<C> {
             );
         }
         let sock = &mut self.socks[i];
-        sock.unanswered |= stray;
+        sock.strays = stray;
         sock.daddr = to.ip;
         sock.dport = to.port;
         sock.state = State::SynSent;
@@ -204,8 +204,7 @@ impl<C: Chooser> Machine<C> {
             let path = &["sys_connect", "inet_stream_connect", "tcp_v4_connect"];
             return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
         }
-        let sock = &mut self.socks[i];
-        sock.unanswered = false;
+        let sock = &self.socks[i];
         if to.ip.is_any() {
             to.ip = match sock.rcv_saddr.is_any() {
                 true => Ip::LOOPBACK4,

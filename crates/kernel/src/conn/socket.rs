@@ -155,6 +155,8 @@ pub(crate) struct Sock {
     pub(crate) mapped_ops: bool,
     /// Its segments get no answer: a native destination with a mapped source.
     pub(crate) unanswered: bool,
+    /// Its segments leave by `lo`, and no host there has the destination.
+    pub(crate) strays: bool,
     /// An acknowledgement of the peer's FIN is still to be sent.
     pub(crate) ack_pending: bool,
 }
@@ -206,6 +208,7 @@ impl Sock {
             timestamps: false,
             mapped_ops: false,
             unanswered: false,
+            strays: false,
             ack_pending: false,
         }
     }

@@ -40,7 +40,7 @@ impl<C: Chooser> Machine<C> {
     /// Sends a segment of a socket. What is sent also acknowledges a FIN that was waiting for it.
     pub(crate) fn send(&mut self, i: u32, kind: SegKind) {
         let sock = &mut self.socks[i];
-        if sock.unanswered {
+        if sock.unanswered || sock.strays {
             return;
         }
         let pending = std::mem::take(&mut sock.ack_pending);

@@ -3,7 +3,7 @@
 //! named.
 
 use crate::support::bench::end;
-use crate::support::{Bench, NOTAVAIL, WAITING, kernel, ok};
+use crate::support::{Bench, NOTAVAIL, USE, WAITING, kernel, ok};
 use fourtuple_kernel::reason::Rule;
 use fourtuple_kernel::{Errno, ShortName, SockOpt, State};
 use rstest::rstest;
@@ -22,6 +22,23 @@ fn without_an_ipv6_address_no_ipv6_destination_is_reached(#[case] bind: Option<&
     }
     assert_eq!(k.connect(s, "[fd00::1]:80"), Err(Errno::ENETUNREACH));
     assert_eq!(k.refusal().map(|r| r.rule), Some(Rule::ConnectUnreachable));
+}
+
+/// The SYN is lost on `lo`, but the socket has the address and a port all the same.
+#[rstest]
+fn address_of_a_socket_whose_syn_is_lost_on_lo(
+    #[values("linux-3.10", "linux-5.15", "linux-6.18")] name: &str,
+    #[values(false, true)] inet6: bool,
+) {
+    let mut k = Bench::far(name);
+    let s = if inet6 { k.tcp6() } else { k.tcp() };
+    k.set(s, SockOpt::BindToDevice(ShortName::LO));
+    assert_eq!(k.connect(s, "[::ffff:10.0.7.7]:80"), WAITING);
+    let port = k.w.local_addr(s).port;
+    let other = k.tcp();
+    assert_eq!(k.bind(other, k.a1, port), USE);
+    let elsewhere = k.tcp();
+    assert_eq!(k.bind(elsewhere, k.a2, port), ok(port));
 }
 
 #[test]
