@@ -1,17 +1,22 @@
 //! What an outcome shows besides refusals for want of a port: connections that go wrong without an error, and errors
 //! that have nothing to do with ports, each with the check to run on a real host.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Errno, Ip, Rule};
-use fourtuple_scenario::{Case, Op};
+use fourtuple_kernel::{Errno, Ip, Rule, Seeded};
+use fourtuple_scenario::{Case, Hold, Op};
 use serde::Serialize;
 
 use crate::attempt::{Answer, Args, Attempt};
 use crate::attempts::Attempts;
+use crate::model::Model;
+use crate::phase;
 use crate::remedies::edit;
 use crate::remedies::situation::is_self_connect;
+use crate::text::seconds;
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,7 +53,57 @@ pub fn of(case: &Case, profile: &Profile, attempts: &Attempts) -> Vec<Finding> {
         }
     }
     found.extend(slow(case, profile));
+    found.extend(time_wait_phase(case, profile));
     found
+}
+
+/// A call whose answer depends on when the timer wheel comes by: it is made at about the end of a TIME-WAIT.
+fn time_wait_phase(case: &Case, profile: &Profile) -> Option<Finding> {
+    let (from, to) = phase::window(case, profile)?;
+    let mut phases = phase::phases(case, profile).into_iter();
+    let count = phases.len();
+    let run = |phase| {
+        let chooser = |machine: &str| Seeded::new(case.seed, machine).with_tick_phase(phase);
+        Model::simulate(case, profile, chooser).map(|(attempts, _)| attempts)
+    };
+    if count < 2 {
+        return None;
+    }
+    let first = run(phases.next()?).ok()?;
+    let mut differing: BTreeMap<usize, usize> = BTreeMap::new();
+    for phase in phases {
+        let other = run(phase).ok()?;
+        let differs = |(a, b): (Attempt<'_>, Attempt<'_>)| a.result() != b.result();
+        // What comes after the first call that differs follows from it.
+        if let Some(n) = first.iter().zip(&other).position(differs) {
+            *differing.entry(n).or_default() += 1;
+        }
+    }
+    let (n, differing) = differing.into_iter().next()?;
+    let attempt = first.iter().nth(n)?;
+    let refused = if attempt.result().is_ok() {
+        differing
+    } else {
+        count - differing
+    };
+    let (from, to) = (seconds(nanos(from)), seconds(nanos(to)));
+    Some(Finding {
+        kind: "time-wait-phase",
+        program: attempt.process().to_string(),
+        text: format!(
+            "A TIME-WAIT of this kernel ends {from} to {to} after the close, when the timer wheel next comes by: {} by {} at {} is refused at {refused} of {count} phases of the wheel.",
+            attempt.op(),
+            attempt.process(),
+            seconds(attempt.at_ns()),
+        ),
+        check: format!(
+            "Wait longer than {to}, or do not depend on the end of TIME-WAIT (SO_REUSEADDR on both sides, another port)."
+        ),
+    })
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn itself(attempt: Attempt<'_>) -> Option<Finding> {
@@ -135,6 +190,11 @@ fn error(case: &Case, attempt: Attempt<'_>) -> Option<Finding> {
             format!("{ip} is a link-local address without a scope."),
             format!("Not a shortage of ports. Check: `ip -6 addr show scope link`; write the interface, as in {ip}%eth0 (sin6_scope_id)."),
         ),
+        (_, Errno::EADDRNOTAVAIL, Some(Rule::AddressTentative)) => finding(
+            "tentative",
+            format!("An IPv6 address of {} is still in duplicate address detection.", attempt.host()),
+            "Not a shortage of ports. Check: `ip -6 addr show tentative`; start after network-online, wait for the address, or use IP_FREEBIND or `nodad`.".to_owned(),
+        ),
         (Op::Bind, Errno::EADDRNOTAVAIL, Some(Rule::BindNotLocal)) => finding(
             "address-not-local",
             format!("{program} binds {ip}, which {} does not have.", attempt.host()),
@@ -164,8 +224,30 @@ fn error(case: &Case, attempt: Attempt<'_>) -> Option<Finding> {
                 "Check: `ss -ltn6` shows `*:PORT` for such a socket.".to_owned(),
             )
         }
+        (Op::Bind | Op::Listen, Errno::EADDRINUSE, Some(Rule::BindConflict)) => {
+            let owner = live_listener(case, attempt, at)?;
+            finding(
+                "still-listens",
+                format!("{owner} still listens on port {}.", at.port()),
+                "Check: `ss -ltnp`. Stop it first (in a scenario: `hold` on a process that only listens), or give both SO_REUSEPORT; with SO_REUSEADDR alone, two sockets never listen on one port.".to_owned(),
+            )
+        }
         _ => None,
     }
+}
+
+/// Another process of the same host that listens on a port to the end of the run.
+fn live_listener<'a>(case: &'a Case, attempt: Attempt<'_>, at: SocketAddr) -> Option<&'a str> {
+    let mut processes = case.program.processes()?.iter();
+    let (name, _) = processes.find(|(name, one)| {
+        let same =
+            |listen: &SocketAddr| listen.port() == at.port() && listen.is_ipv4() == at.is_ipv4();
+        *one.on == **attempt.host()
+            && **name != **attempt.process()
+            && one.hold == Hold::Forever
+            && one.listen.iter().any(same)
+    })?;
+    Some(name)
 }
 
 /// Returns whether some program binds the IPv6 wildcard on a port.
@@ -193,7 +275,7 @@ fn slow(case: &Case, profile: &Profile) -> Option<Finding> {
             load.ports / 2,
             20 + load.ports / 2 * SLOW_NS / 1000,
         ),
-        check: load.help(profile),
+        check: load.help(),
     })
 }
 
@@ -212,17 +294,14 @@ struct Load {
 }
 
 impl Load {
-    fn help(&self, profile: &Profile) -> String {
+    fn help(&self) -> String {
         let more = "More destinations or source addresses (each has the whole range), reused connections, or a wider range keep it short";
-        if profile.behaviours.local_port_range_option && !self.slices {
-            let steps = if profile.behaviours.local_port_range_step_one {
-                "; IP_LOCAL_PORT_RANGE makes connect() try every port, not only those of one parity"
-            } else {
-                ""
-            };
-            return format!("{more}{steps}.");
+        if self.slices {
+            return format!("{more}.");
         }
-        format!("{more}.")
+        format!(
+            "{more}; from Linux 6.8 on, IP_LOCAL_PORT_RANGE makes connect() try one port after the other, not first those of one parity."
+        )
     }
 }
 
@@ -230,10 +309,7 @@ fn busiest(case: &Case, profile: &Profile) -> Option<Load> {
     let processes = case.program.processes()?;
     let mut loads: Vec<Load> = Vec::new();
     for (name, process) in processes {
-        if process.connect.is_empty()
-            || !process.bind.is_empty()
-            || process.hold != fourtuple_scenario::Hold::Forever
-        {
+        if process.connect.is_empty() || !process.bind.is_empty() || process.hold != Hold::Forever {
             continue;
         }
         let each = process.total_connections() / process.connect.len() as u64;

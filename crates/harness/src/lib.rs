@@ -44,6 +44,7 @@ pub mod json;
 pub mod kernels;
 pub mod lint;
 pub mod model;
+mod phase;
 pub mod recorder;
 pub mod recording;
 pub mod remedies;

@@ -275,3 +275,68 @@ fn equal_ports_and_instances_are_explored_once() {
         Often::Never
     );
 }
+
+fn written(yaml: &str) -> Case {
+    let scenario = parse("written.yaml", yaml).expect("it reads");
+    expand(&scenario, &kernels::names())
+        .expect("the kernel exists")
+        .remove(0)
+}
+
+#[test]
+fn searches_go_on_from_where_the_last_one_ended() {
+    // A global hint moves on by two for each search: one port after the other of a parity. Cells of newer kernels move on by
+    // two to sixteen, so that a port comes every other time at most.
+    for (kernel, least, most) in [("linux-4.18", 6, 6), ("linux-6.18", 0, 30)] {
+        let case = written(&format!(
+            r#"
+about: A program tries a local port to which nobody listens
+kernel: {kernel}
+hosts: {{ h: {{ sysctl: {{ net.ipv4.ip_local_port_range: 40000-40019 }} }} }}
+processes: {{ loop: {{ connections: 60, every: 100ms, connect: "127.0.0.1:40006", hold: 1ms, close: reset }} }}
+"#
+        ));
+        let all = explored(&case, BUDGET);
+        assert!(matches!(
+            all.coverage,
+            Coverage::Exhaustive {
+                symmetric: false,
+                ..
+            }
+        ));
+        let itself = class(&all, "loop", Op::Connect, "ok");
+        assert!(
+            least <= itself.fewest && itself.most <= most,
+            "{kernel}: {itself:?}"
+        );
+        if least == most {
+            assert_eq!(itself.fewest, least);
+        }
+        assert_witnesses(&case, &all);
+    }
+}
+
+#[test]
+fn the_phase_of_the_time_wait_timer_is_a_choice() {
+    for (after, often) in [
+        ("59s", Often::Never),
+        ("61s", Often::Sometimes),
+        ("63s", Often::Always),
+    ] {
+        let case = written(&format!(
+            r#"
+about: A server binds again when its TIME-WAIT has just ended
+kernel: linux-6.18
+hosts: {{ h: {{ addresses: [10.0.0.3], sysctl: {{ net.ipv4.ip_local_port_range: 40000-40003 }} }} }}
+processes:
+  old: {{ listen: "10.0.0.3:9000", hold: 1s }}
+  user: {{ connect: "10.0.0.3:9000", hold: 0s, close: server }}
+  new: {{ start: {after}, listen: "10.0.0.3:9000" }}
+"#
+        ));
+        let all = explored(&case, BUDGET);
+        assert!(matches!(all.coverage, Coverage::Exhaustive { .. }));
+        assert_eq!(class(&all, "new", Op::Bind, "ok").often, often, "{after}");
+        assert_witnesses(&case, &all);
+    }
+}

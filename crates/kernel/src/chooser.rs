@@ -98,6 +98,11 @@ pub trait Chooser: Clone {
     fn slack(&self) -> u64 {
         0
     }
+    /// The nanoseconds that passed on the kernel's clock before the scenario began, as far as they
+    /// move the grid on which TIME-WAIT timers fire.
+    fn tick_phase(&self) -> u64 {
+        0
+    }
     /// Picks one of `n` listeners of a reuseport group.
     fn pick_listener(&mut self, n: u32) -> u32;
 }
@@ -121,6 +126,7 @@ pub struct Seeded {
     hash_key: (u64, u64),
     /// The port hash that was asked for last: bursts go to one destination.
     last_hash: Option<(PortHashInput, u64)>,
+    tick_phase: u64,
 }
 
 impl Seeded {
@@ -147,7 +153,14 @@ impl Seeded {
             cell_key: keys.next_u64(),
             hash_key: (keys.next_u64(), keys.next_u64()),
             last_hash: None,
+            tick_phase: 0,
         }
+    }
+
+    /// The same streams with another [`Chooser::tick_phase`].
+    #[must_use]
+    pub fn with_tick_phase(self, tick_phase: u64) -> Self {
+        Seeded { tick_phase, ..self }
     }
 }
 
@@ -209,6 +222,10 @@ impl Chooser for Seeded {
 
     fn uncertain(&mut self, nominal: bool) -> bool {
         nominal
+    }
+
+    fn tick_phase(&self) -> u64 {
+        self.tick_phase
     }
 
     fn pick_listener(&mut self, n: u32) -> u32 {

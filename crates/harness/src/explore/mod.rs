@@ -1,8 +1,9 @@
 //! Everything that can come of a scenario: every order of its calls and every choice of a port.
 //!
 //! `run` shows one course of events. Whether a test that passes once passes always is another question; this is the
-//! answer. At each instant any process may make the next call, and each search for a port may start anywhere. States from
-//! which the same can come are kept once, so that small scenarios are searched to the end; larger ones are sampled with a
+//! answer. At each instant any process may make the next call, the searches of bind() start anywhere, and those of connect()
+//! towards a destination go on from where the first one happened to start, and a TIME-WAIT ends when the timer wheel next
+//! comes by. States from which the same can come are kept once, so that small scenarios are searched to the end; larger ones are sampled with a
 //! seed. Every outcome has a witness, a course of events that leads to it and can be repeated.
 //!
 //! - `sim`: the processes, one call at a time; `tape`: chance, written down
@@ -77,6 +78,10 @@ pub enum Coverage {
 pub struct Course {
     /// The moves, each with the answers of chance during it; a scenario whose order is fixed has one without a move.
     pub(crate) moves: Vec<(Option<Move>, Vec<u32>)>,
+    /// Every search may start anywhere.
+    pub(crate) free_searches: bool,
+    /// The phase of the timer wheel at the start.
+    pub(crate) phase: u64,
 }
 
 /// One way in which the scenario can come out, as far as answers are concerned.
@@ -309,4 +314,16 @@ fn named(explored: &sim::Explored<'_>, counts: &sim::Counts) -> Vec<Count> {
     let mut counts: Vec<Count> = counts.collect();
     counts.sort();
     counts
+}
+
+/// One number out of many; equal lists give equal numbers on every machine.
+fn mix(parts: &[u64]) -> u64 {
+    let mut h = 0x9e37_79b9_7f4a_7c15_u64 ^ parts.len() as u64;
+    for part in parts {
+        h = (h ^ part).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        h ^= h >> 32;
+        h = h.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        h ^= h >> 29;
+    }
+    h
 }

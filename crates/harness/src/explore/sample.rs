@@ -7,6 +7,7 @@ use super::sim::{Explored, State};
 use super::tape::{Split, Tape};
 use super::{Budget, Count, Course, Found, named};
 use crate::engine::Cannot;
+use crate::phase::phases;
 use crate::threads;
 
 /// Runs between two looks at the progress.
@@ -19,38 +20,48 @@ pub(super) fn run(
     budget: Budget,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Found, Cannot> {
-    let (plan, start) = State::start(case, profile)?;
+    let phases = phases(case, profile);
+    let starts = phases
+        .iter()
+        .map(|phase| Ok((*phase, State::start(case, profile, *phase)?)))
+        .collect::<Result<Vec<_>, Cannot>>()?;
     let mut found = Found::new();
     let runs: Vec<u64> = (0..budget.samples as u64).collect();
     let each = 1.0 / runs.len().max(1) as f64;
     for batch in runs.chunks(BATCH) {
         progress(usize::try_from(batch[0]).unwrap_or(usize::MAX));
-        for (counts, course) in several(&plan, &start, case.seed, batch, budget.threads) {
+        for (counts, course) in several(&starts, case.seed, batch, budget.threads) {
             found.entry(counts).or_insert((0.0, course)).0 += each;
         }
     }
     Ok(found)
 }
 
+/// A phase of the timer wheel, and the state before the first call.
+type Start<'a> = (u64, (Explored<'a>, State));
+
 fn several(
-    plan: &Explored<'_>,
-    start: &State,
+    starts: &[Start<'_>],
     seed: u64,
     runs: &[u64],
     threads: usize,
 ) -> Vec<(Vec<Count>, Course)> {
     let share = runs.len().div_ceil(threads.max(1)).max(1);
     let parts = threads::map(threads, runs.chunks(share).collect(), |part: &[u64]| {
-        let part = part.iter().map(|run| one(plan, start, seed, *run));
+        let part = part.iter().map(|run| one(starts, seed, *run));
         part.collect::<Vec<_>>()
     });
     parts.into_iter().flatten().collect()
 }
 
-fn one(plan: &Explored<'_>, start: &State, seed: u64, run: u64) -> (Vec<Count>, Course) {
+fn one(starts: &[Start<'_>], seed: u64, run: u64) -> (Vec<Count>, Course) {
     let mut order = Split::new(seed, run);
+    let (phase, (plan, start)) = &starts[run as usize % starts.len()];
     let mut state = start.clone();
-    let mut course = Course::default();
+    let mut course = Course {
+        phase: *phase,
+        ..Course::default()
+    };
     loop {
         let enabled = state.enabled();
         if enabled.is_empty() {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::Profile;
 use fourtuple_program::Move;
-use fourtuple_scenario::Case;
+use fourtuple_scenario::{Case, Process};
 
 use super::sim::{Explored, State};
 use super::symmetry::Symmetry;
 use super::tape::{self, Tape};
 use super::{Budget, Count, Course, Coverage, Found, named};
 use crate::engine::Cannot;
+use crate::phase::phases;
 use crate::remedies::edit;
 use crate::threads;
 
@@ -49,7 +50,9 @@ const KEPT: usize = 1024;
 const WIDEST: usize = 1024;
 
 /// States that are explored one by one, so that shares are exact, before equal ports and instances stand for one another.
-const EXACT: usize = 5_000;
+const EXACT: usize = 1_000;
+/// Steps of one instance that a search may make for each state of its budget: what bounds its time.
+const STEPS_PER_STATE: u64 = 2_000;
 /// Instances times ports up to which that is tried at all; each of them is a way on from every state.
 const FEW: u64 = 128;
 
@@ -60,7 +63,45 @@ pub(super) fn run(
     budget: Budget,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<(Found, Coverage)>, Cannot> {
+    let phases = phases(case, profile);
+    let (mut all, mut sum, mut alike) = (Found::new(), 0, false);
+    for phase in &phases {
+        let budget = Budget {
+            states: budget.states - sum,
+            ..budget
+        };
+        let mut before = |states| progress(sum + states);
+        let one = from_phase(case, profile, budget, *phase, &mut before)?;
+        let Some((found, states, symmetric)) = one else {
+            return Ok(None);
+        };
+        for (counts, (share, course)) in found {
+            let entry = all.entry(counts).or_insert((0.0, course));
+            entry.0 += share / phases.len() as f64;
+        }
+        sum += states;
+        alike |= symmetric;
+    }
+    let coverage = Coverage::Exhaustive {
+        states: sum,
+        symmetric: alike,
+    };
+    Ok(Some((all, coverage)))
+}
+
+/// Everything that can happen from one phase of the timer wheel on, with the number of states, and `true` if equal ports and
+/// instances stood for one another.
+fn from_phase(
+    case: &Case,
+    profile: &Profile,
+    budget: Budget,
+    phase: u64,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Option<(Found, usize, bool)>, Cannot> {
     let symmetry = Symmetry::of(case, profile);
+    if places(case) > budget.states as u64 {
+        return Ok(None);
+    }
     let (tried, exact) = match symmetry {
         Some(_) => (ways(case, profile) <= FEW, budget.states.min(EXACT)),
         None => (true, budget.states),
@@ -69,24 +110,34 @@ pub(super) fn run(
         states: exact,
         ..budget
     };
-    if tried && let Some((found, states)) = search(case, profile, limits, None, progress)? {
-        let coverage = Coverage::Exhaustive {
-            states,
-            symmetric: false,
-        };
-        return Ok(Some((found, coverage)));
+    if tried && let Some((found, states)) = search((case, profile, phase), limits, None, progress)?
+    {
+        return Ok(Some((found, states, false)));
     }
     let Some(symmetry) = symmetry else {
         return Ok(None);
     };
-    let found = search(case, profile, budget, Some(&symmetry), progress)?;
-    Ok(found.map(|(found, states)| {
-        let coverage = Coverage::Exhaustive {
-            states,
-            symmetric: true,
-        };
-        (found, coverage)
-    }))
+    let found = search((case, profile, phase), budget, Some(&symmetry), progress)?;
+    Ok(found.map(|(found, states)| (found, states, true)))
+}
+
+/// The number of ways in which instances can be spread over the calls of their processes: equal ones stand for one another,
+/// and a scenario has at least as many states.
+fn places(case: &Case) -> u64 {
+    let processes = case.program.processes();
+    let of_one = |process: &Process| {
+        let calls = u64::from(!process.bind.is_empty()) + u64::from(!process.connect.is_empty());
+        let calls = calls * u64::from(process.connections) * u64::from(process.repeat);
+        let calls = calls + process.listen.len() as u64;
+        // Combinations with repetition; the product stays whole at each step.
+        (1..=calls.min(64)).fold(1u64, |all, n| {
+            all.saturating_mul(u64::from(process.count) + n) / n
+        })
+    };
+    processes
+        .into_iter()
+        .flat_map(indexmap::IndexMap::values)
+        .fold(1, |all, process| all.saturating_mul(of_one(process)))
 }
 
 /// Instances times ports: about how many ways lead on from one state.
@@ -106,19 +157,23 @@ fn ways(case: &Case, profile: &Profile) -> u64 {
 }
 
 fn search(
-    case: &Case,
-    profile: &Profile,
+    (case, profile, phase): (&Case, &Profile, u64),
     budget: Budget,
     symmetry: Option<&Symmetry>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<(Found, usize)>, Cannot> {
-    let (plan, start) = State::start(case, profile)?;
+    let (plan, mut start) = State::start(case, profile, phase)?;
+    if symmetry.is_some() {
+        start.free_searches();
+    }
     let mut steps = vec![Step {
         parent: 0,
         action: None,
         answers: Vec::new(),
     }];
     let mut found = Found::new();
+    let instances = start.instances();
+    let mut work = 0u64;
     let mut level = vec![Open {
         state: Some(start.clone()),
         step: 0,
@@ -144,11 +199,24 @@ fn search(
                     After::End(counts) => {
                         let entry = found.entry(counts);
                         entry
-                            .or_insert_with(|| (0.0, course(&steps, parent.step)))
+                            .or_insert_with(|| {
+                                let course = Course {
+                                    moves: moves(&steps, parent.step),
+                                    free_searches: symmetry.is_some(),
+                                    phase,
+                                };
+                                (0.0, course)
+                            })
                             .0 += parent.weight;
                         continue;
                     }
-                    After::Next(children) => children,
+                    After::Next(children, ways) => {
+                        work += ways * instances;
+                        if work > budget.states as u64 * STEPS_PER_STATE {
+                            return Ok(None);
+                        }
+                        children
+                    }
                 };
                 for child in children {
                     let weight = parent.weight * child.weight;
@@ -184,8 +252,8 @@ fn search(
 enum After {
     /// Nothing: these are the counts at the end.
     End(Vec<Count>),
-    /// One of these.
-    Next(Vec<Child>),
+    /// One of these, and how many ways were tried.
+    Next(Vec<Child>, u64),
     /// So much that it is not worth listing.
     TooWide,
 }
@@ -229,6 +297,7 @@ impl From<'_> {
         }
         let all: u32 = enabled.iter().map(|(_, count)| *count).sum();
         let mut found: Vec<Child> = Vec::new();
+        let mut tried = 0;
         let mut known: BTreeMap<u64, usize> = BTreeMap::new();
         for (action, count) in enabled {
             let each = f64::from(count) / f64::from(all);
@@ -262,8 +331,9 @@ impl From<'_> {
                 }
                 given = tape::following(&made);
             }
+            tried += ways as u64;
         }
-        After::Next(found)
+        After::Next(found, tried)
     }
 
     /// The next actions, each with the number of actions that it stands for.
@@ -288,7 +358,7 @@ impl From<'_> {
     /// A state from the beginning.
     fn again(self, step: u32) -> State {
         let mut state = self.start.clone();
-        for (action, answers) in course(self.steps, step).moves {
+        for (action, answers) in moves(self.steps, step) {
             state.listen_to(&Tape::of(answers));
             if let Some(action) = action {
                 state.perform(self.plan, action);
@@ -298,7 +368,7 @@ impl From<'_> {
     }
 }
 
-fn course(steps: &[Step], mut at: u32) -> Course {
+fn moves(steps: &[Step], mut at: u32) -> Vec<(Option<Move>, Vec<u32>)> {
     let mut moves = Vec::new();
     while at != 0 {
         let step = &steps[at as usize];
@@ -306,7 +376,7 @@ fn course(steps: &[Step], mut at: u32) -> Course {
         at = step.parent;
     }
     moves.reverse();
-    Course { moves }
+    moves
 }
 
 #[cfg(test)]
@@ -350,7 +420,7 @@ processes:
                     continue;
                 };
                 let explored = |symmetry| {
-                    let found = search(&case, &profile, budget, symmetry, &mut |_| {});
+                    let found = search((&case, &profile, 0), budget, symmetry, &mut |_| {});
                     found.expect("it runs").expect("it is small enough")
                 };
                 let (exact, all) = explored(None);

@@ -11,6 +11,7 @@ use fourtuple_program::{
 use fourtuple_scenario::{Case, Op};
 use fourtuple_syscall::{Outcome, Syscall};
 
+use super::mix;
 use super::symmetry::Symmetry;
 use super::tape::Tape;
 use crate::attempt::{Answer, Name};
@@ -106,8 +107,10 @@ impl State {
     pub(super) fn start<'a>(
         case: &'a Case,
         profile: &Profile,
+        phase: u64,
     ) -> Result<(Explored<'a>, State), Cannot> {
-        let tape = Tape::default();
+        let mut tape = Tape::default();
+        tape.set_phase(phase);
         let net = Net::new(case, profile, &mut |_| tape.clone())?;
         let plan = Arc::new(compile::plan(case)?);
         let mut interpreter = Interpreter::new(&plan);
@@ -155,8 +158,22 @@ impl State {
     pub(super) fn listen_to(&mut self, tape: &Tape) {
         for host in 0..self.net.hosts.len() {
             let machine = self.net.hosts[host].ns.machine;
-            *self.net.world.machine_mut(machine).chooser_mut() = tape.clone();
+            let chooser = self.net.world.machine_mut(machine).chooser_mut();
+            chooser.listen_to(tape);
         }
+    }
+
+    /// Lets every connect() search start anywhere from now on, whatever came before.
+    pub(super) fn free_searches(&mut self) {
+        for machine in self.machines() {
+            let chooser = self.net.world.machine_mut(machine).chooser_mut();
+            chooser.free_searches();
+        }
+    }
+
+    /// The number of instances.
+    pub(super) fn instances(&self) -> u64 {
+        self.interpreter.places().count() as u64
     }
 
     /// The moves that can be made next: instances first, each by its number, then closes as they came. Empty at the end.
@@ -234,7 +251,12 @@ impl State {
                 .iter()
                 .map(|one| (one.socket.machine == machine).then_some(one.socket.sock));
             let ours: Vec<Option<SockId>> = ours.collect();
-            parts.push(self.net.world.machine(machine).digest(&ours));
+            let machine = self.net.world.machine(machine);
+            parts.push(machine.digest(&ours));
+            let starts = machine
+                .chooser()
+                .next_starts(|hash| machine.search_base(hash));
+            parts.extend(starts);
         }
         self.add_counts(&mut parts);
         mix(&parts)
@@ -458,16 +480,4 @@ fn kind(what: Move) -> u64 {
         Move::CloseListener(_) => 4,
         Move::CloseAccepted(_) => 5,
     }
-}
-
-/// One number out of many; equal lists give equal numbers on every machine.
-fn mix(parts: &[u64]) -> u64 {
-    let mut h = 0x9e37_79b9_7f4a_7c15_u64 ^ parts.len() as u64;
-    for part in parts {
-        h = (h ^ part).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        h ^= h >> 32;
-        h = h.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-        h ^= h >> 29;
-    }
-    h
 }

@@ -8,6 +8,7 @@ use super::{Budget, Count, Course, Coverage, Found, Progress};
 use crate::attempts::Attempts;
 use crate::engine::Cannot;
 use crate::model::Model;
+use crate::phase::phases;
 use crate::tally::tally;
 
 /// All choices if they are few enough, otherwise seeded ones.
@@ -28,7 +29,7 @@ pub(super) fn run(
             progress(Progress::States(runs));
         }
         let tape = Tape::of(now);
-        let attempts = simulate(case, profile, &tape)?;
+        let attempts = simulate(case, profile, tape.clone())?;
         let made = tape.made();
         add(&mut found, &attempts, tape::likelihood(&made), &made);
         given = tape::following(&made);
@@ -56,7 +57,7 @@ fn sample(
             progress(Progress::Runs(run));
         }
         let tape = Tape::random(Split::new(case.seed, run as u64));
-        let attempts = simulate(case, profile, &tape)?;
+        let attempts = simulate(case, profile, tape.clone())?;
         add(&mut found, &attempts, each, &tape.made());
     }
     Ok((
@@ -69,7 +70,8 @@ fn sample(
 }
 
 /// One run with the chance of a tape.
-pub(super) fn simulate(case: &Case, profile: &Profile, tape: &Tape) -> Result<Attempts, Cannot> {
+pub(super) fn simulate(case: &Case, profile: &Profile, mut tape: Tape) -> Result<Attempts, Cannot> {
+    tape.draw_phase(&phases(case, profile));
     let (attempts, _) = Model::simulate(case, profile, |_| tape.clone())?;
     Ok(attempts)
 }
@@ -78,6 +80,7 @@ fn add(found: &mut Found, attempts: &Attempts, weight: f64, made: &[(u32, u32)])
     let answers = made.iter().map(|(answer, _)| *answer).collect();
     let course = Course {
         moves: vec![(None, answers)],
+        ..Course::default()
     };
     found.entry(counts(attempts)).or_insert((0.0, course)).0 += weight;
 }

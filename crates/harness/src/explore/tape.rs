@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fourtuple_kernel::Chooser;
 use fourtuple_kernel::chooser::PortHashInput;
 
+use super::mix;
+
 /// What was asked, and what was answered.
 #[derive(Clone, Debug, Default)]
 struct Answers {
@@ -20,6 +22,40 @@ struct Answers {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tape {
     answers: Arc<Mutex<Answers>>,
+    searches: Searches,
+    tick_phase: u64,
+}
+
+/// The keyed hashes that one machine has used so far: they stay as they are, so that only the first search towards a
+/// destination starts anywhere. Destinations have cells of their own; that two share one (1 in 256, or in 65,536) is left out.
+#[derive(Clone, Debug, Default)]
+struct Searches {
+    /// Every search may start anywhere, whatever came before.
+    free: bool,
+    inputs: Vec<PortHashInput>,
+    /// The input that was asked for last, by its place.
+    last: usize,
+    known: Vec<Known>,
+}
+
+/// The part of a hash that decides where searches over one range start.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    input: usize,
+    ports: u32,
+    even: bool,
+    hash: u32,
+}
+
+impl Known {
+    /// The number of starts after which they come again.
+    fn period(self) -> u32 {
+        if self.even && !self.ports.is_multiple_of(2) {
+            2 * self.ports
+        } else {
+            self.ports
+        }
+    }
 }
 
 impl Tape {
@@ -31,6 +67,7 @@ impl Tape {
         };
         Tape {
             answers: Arc::new(Mutex::new(answers)),
+            ..Tape::default()
         }
     }
 
@@ -42,7 +79,53 @@ impl Tape {
         };
         Tape {
             answers: Arc::new(Mutex::new(answers)),
+            ..Tape::default()
         }
+    }
+
+    /// Starts at one of these phases of the timer wheel.
+    pub(super) fn draw_phase(&mut self, phases: &[u64]) {
+        if phases.len() > 1 {
+            let place = self.choose(u32::try_from(phases.len()).unwrap_or(u32::MAX));
+            self.tick_phase = phases.get(place as usize).copied().unwrap_or(0);
+        }
+    }
+
+    /// Starts at this phase of the timer wheel.
+    pub(super) fn set_phase(&mut self, phase: u64) {
+        self.tick_phase = phase;
+    }
+
+    /// Lets every search start anywhere, as if kernels did not go on from where the last one ended.
+    pub(super) fn free_searches(&mut self) {
+        self.searches.free = true;
+    }
+
+    /// Goes on with the answers of another tape; hashes that were used stay as they are.
+    pub(super) fn listen_to(&mut self, other: &Tape) {
+        self.answers = Arc::clone(&other.answers);
+    }
+
+    /// Where the next searches of a machine start; `base` is what the kernel adds to a hash.
+    pub(super) fn next_starts(&self, base: impl Fn(u64) -> u32) -> Vec<u64> {
+        let starts = self.searches.known.iter().map(|known| {
+            let at = base(known.input as u64).wrapping_add(known.hash) % known.period();
+            let to = &self.searches.inputs[known.input];
+            let (saddr, daddr) = (to.saddr.bits(), to.daddr.bits());
+            mix(&[
+                saddr as u64,
+                (saddr >> 64) as u64,
+                daddr as u64,
+                (daddr >> 64) as u64,
+                u64::from(to.dport),
+                to.epoch,
+                u64::from(known.period()),
+                u64::from(at),
+            ])
+        });
+        let mut starts: Vec<u64> = starts.collect();
+        starts.sort_unstable();
+        starts
     }
 
     /// Every answer so far, with the number of possible ones.
@@ -52,6 +135,23 @@ impl Tape {
 
     fn with<T>(&self, read: impl FnOnce(&mut Answers) -> T) -> T {
         read(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Any start of a search over `n` ports.
+    fn any_start(&self, n: u32, even: bool) -> u32 {
+        if !even {
+            return self.choose(n);
+        }
+        if n.is_multiple_of(2) {
+            return self.choose(n / 2) * 2;
+        }
+        // An even number modulo an odd one can be anything.
+        let start = self.choose(n);
+        if start.is_multiple_of(2) {
+            start
+        } else {
+            start + n
+        }
     }
 
     fn choose(&self, of: u32) -> u32 {
@@ -111,7 +211,8 @@ impl Split {
     }
 }
 
-/// Every start of a search is possible; timers are exact, as in `run`.
+/// Every hash is possible, so that a first search may start anywhere, and every phase of the timer wheel; other times are exact,
+/// as in `run`.
 impl Chooser for Tape {
     fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
         if parity {
@@ -126,32 +227,59 @@ impl Chooser for Tape {
         0
     }
 
-    fn port_hash(&mut self, _input: PortHashInput) -> u64 {
-        0
+    fn port_hash(&mut self, input: PortHashInput) -> u64 {
+        let searches = &mut self.searches;
+        if searches.free {
+            return 0;
+        }
+        // Hashes that take the time in are not used again.
+        if searches
+            .inputs
+            .first()
+            .is_some_and(|one| one.epoch != input.epoch)
+        {
+            searches.inputs.clear();
+            searches.known.clear();
+        }
+        let place = searches.inputs.iter().position(|one| *one == input);
+        searches.last = place.unwrap_or_else(|| {
+            searches.inputs.push(input);
+            searches.inputs.len() - 1
+        });
+        searches.last as u64
     }
 
-    fn connect_start(&mut self, _base: u32, n: u32, even: bool) -> u32 {
-        if !even {
-            return self.choose(n);
+    fn connect_start(&mut self, base: u32, n: u32, even: bool) -> u32 {
+        if self.searches.free {
+            return self.any_start(n, even);
         }
-        if n.is_multiple_of(2) {
-            return self.choose(n / 2) * 2;
+        let input = self.searches.last;
+        let of_search = |known: &&Known| (known.input, known.ports, known.even) == (input, n, even);
+        if let Some(known) = self.searches.known.iter().find(of_search) {
+            return base.wrapping_add(known.hash);
         }
-        // An even number modulo an odd one can be anything.
-        let start = self.choose(n);
-        if start.is_multiple_of(2) {
-            start
-        } else {
-            start + n
-        }
+        let start = self.any_start(n, even);
+        self.searches.known.push(Known {
+            input,
+            ports: n,
+            even,
+            hash: start.wrapping_sub(base),
+        });
+        start
     }
 
     fn perturb_cell(&mut self, _index: u32) -> u32 {
         0
     }
 
-    fn perturb_step(&mut self, _n: u32) -> u32 {
-        0
+    fn perturb_step(&mut self, n: u32) -> u32 {
+        // One or two ports are tried from the same start whatever the step.
+        let moves = |known: &Known| known.input == self.searches.last && known.ports > 2;
+        if self.searches.known.iter().any(moves) {
+            self.choose(n)
+        } else {
+            0
+        }
     }
 
     fn step_factor(&mut self, _most: u32) -> u32 {
@@ -173,6 +301,10 @@ impl Chooser for Tape {
 
     fn uncertain(&mut self, nominal: bool) -> bool {
         nominal
+    }
+
+    fn tick_phase(&self) -> u64 {
+        self.tick_phase
     }
 
     fn pick_listener(&mut self, n: u32) -> u32 {

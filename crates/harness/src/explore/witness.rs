@@ -31,12 +31,15 @@ pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Repla
             .moves
             .first()
             .map(|(_, answers)| answers.clone());
-        let attempts = steps::simulate(case, profile, &Tape::of(answers.unwrap_or_default()))?;
+        let attempts = steps::simulate(case, profile, Tape::of(answers.unwrap_or_default()))?;
         let same = steps::counts(&attempts) == outcome.counts;
         return Ok(Replay { attempts, same });
     }
-    let (plan, state) = State::start(case, profile)?;
+    let (plan, state) = State::start(case, profile, outcome.course.phase)?;
     let mut state = state.with_recording(&plan);
+    if outcome.course.free_searches {
+        state.free_searches();
+    }
     for (action, answers) in &outcome.course.moves {
         let action = action.filter(|action| state.enabled().contains(action));
         let Some(action) = action else {

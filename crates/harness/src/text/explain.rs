@@ -179,7 +179,10 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
     labelled(out, "", &kind.title());
     path(out, &why.path, true);
     paragraph(out, &format!("Decided by the rule {}.", why.rule));
-    if kind.first.op() == Op::Connect {
+    // Routing comes before the port.
+    let has_routed =
+        |function: &&str| !function.starts_with("ip_route") && !function.starts_with("ip6_dst");
+    if kind.first.op() == Op::Connect && why.path.last().is_none_or(has_routed) {
         paragraph(
             out,
             match kind.held {

@@ -32,6 +32,7 @@ pub fn reason(why: &Why) -> String {
         Rule::ConnectReserved => {
             return format!("{ports} {are} reserved by ip_local_reserved_ports");
         }
+        Rule::AddressTentative => "the address is still in duplicate address detection",
         Rule::BindNotLocal => "this host does not have the address",
         Rule::BindPrivileged => "the port is for privileged programs only",
         Rule::BindAlreadyBound => "the socket has a port already",

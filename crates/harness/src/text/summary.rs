@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use fourtuple_kernel::Rule;
+use fourtuple_kernel::{Rule, profile};
 
 use super::{Style, Text, plain};
 use crate::agreement::Agreement;
 use crate::attempt::Name;
 use crate::attempts::Attempts;
+use crate::findings;
 use crate::followed::Followed;
 use crate::group::Group;
 use crate::kernels::Order;
@@ -30,6 +31,12 @@ pub fn summary(report: &ScenarioReport) -> Text {
             continue;
         };
         results(&mut out, &reference.attempts);
+        let case = &group.cases[0].case;
+        if let Some(profile) = profile::find(&case.kernel) {
+            for finding in findings::of(case, &profile, &reference.attempts) {
+                out.labelled((None, "    note: "), None, &finding.to_string());
+            }
+        }
     }
     for (engines, line) in engine_lines(report) {
         let mut compared = report.cases.iter().flat_map(|case| &case.agreement);

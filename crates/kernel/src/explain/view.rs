@@ -98,7 +98,12 @@ impl<C: Chooser> Machine<C> {
         if self.has_wheel() {
             tw.since.after(tw.timeout)
         } else {
-            own_timer_fires(self.b.peek(), tw.since, tw.timeout)
+            own_timer_fires(
+                self.b.peek(),
+                tw.since,
+                tw.timeout,
+                self.chooser.tick_phase(),
+            )
         }
     }
 

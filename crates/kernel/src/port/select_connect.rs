@@ -231,6 +231,20 @@ impl<C: Chooser> Machine<C> {
     }
 }
 
+/// The cell of a table of 256: the top of a second hash of the same value.
+fn cell_of_256(hash: u64) -> u32 {
+    (hash as u32).wrapping_mul(0x61c8_8647) >> 24
+}
+
+impl<C: Chooser> Machine<C> {
+    /// The number from which a connect() search with this port hash would start now, before
+    /// [`Chooser::connect_start`]. A cell that no search has used yet counts as 0.
+    #[must_use]
+    pub fn search_base(&self, hash: u64) -> u32 {
+        self.ports.base(&self.b, hash)
+    }
+}
+
 impl Ports {
     /// The start of a search: keyed hash plus hint or cell.
     fn start<C: Chooser>(
@@ -256,8 +270,7 @@ impl Ports {
         let (cell, base) = match rules.perturb() {
             Perturb::Hint => (None, self.hint.wrapping_add(hash as u32)),
             Perturb::Cells256 => {
-                // The cell is chosen by the top of a second hash of the same value.
-                let cell = (hash as u32).wrapping_mul(0x61c8_8647) >> 24;
+                let cell = cell_of_256(hash);
                 (
                     Some(cell),
                     self.cell(chooser, cell).wrapping_add(hash as u32),
@@ -290,6 +303,16 @@ impl Ports {
         match rules.perturb() {
             Perturb::Hint => self.hint,
             _ => self.cells.get(&0).copied().unwrap_or(0),
+        }
+    }
+
+    /// What the kernel adds to a hash for the next search with it.
+    fn base(&self, rules: &TrackedBehaviours, hash: u64) -> u32 {
+        let cell = |index: u32| self.cells.get(&index).copied().unwrap_or(0);
+        match rules.perturb() {
+            Perturb::Hint => self.hint.wrapping_add(hash as u32),
+            Perturb::Cells256 => cell(cell_of_256(hash)).wrapping_add(hash as u32),
+            Perturb::Cells65536 => cell((hash & 0xffff) as u32).wrapping_add((hash >> 32) as u32),
         }
     }
 
