@@ -110,6 +110,12 @@ impl<C: Chooser> Machine<C> {
         self.b.observed_flags()
     }
 
+    /// The chooser.
+    #[must_use]
+    pub fn chooser(&self) -> &C {
+        &self.chooser
+    }
+
     /// The chooser, for callers that steer it.
     pub fn chooser_mut(&mut self) -> &mut C {
         &mut self.chooser
@@ -198,6 +204,12 @@ impl<C: Chooser> Machine<C> {
     pub fn set_time_wait(&mut self, ns: NsId, nanos: u64) {
         self.nss[usize::from(ns.0)].time_wait = nanos;
         self.tw.wheel.period = nanos / 8;
+    }
+
+    /// Makes the IPv6 addresses of a namespace tentative until then: bind() refuses them, and
+    /// connect() has no source address.
+    pub fn set_tentative(&mut self, ns: NsId, until: Time) {
+        self.nss[usize::from(ns.0)].tentative_until = until;
     }
 
     /// Crashes and restarts a host: all sockets, buckets and TIME-WAIT sockets of its namespace are

@@ -12,6 +12,7 @@ use crate::port::destinations::Destinations;
 use crate::port::set::{PortMap, PortSet};
 use crate::slab::Slab;
 use crate::sysctl::Values;
+use crate::time::Time;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct Namespace {
     pub(crate) tw_count: u32,
     /// Length of TIME-WAIT in nanoseconds; the kernel's is 60 s.
     pub(crate) time_wait: u64,
+    /// Until then duplicate address detection goes on for the IPv6 addresses.
+    pub(crate) tentative_until: Time,
 }
 
 impl Namespace {
@@ -61,6 +64,7 @@ impl Namespace {
             requests: Requests::default(),
             tw_count: 0,
             time_wait: 60 * crate::time::SEC,
+            tentative_until: Time(0),
         }
     }
 
@@ -68,6 +72,12 @@ impl Namespace {
     /// unless IPv6 is switched off.
     pub(crate) fn is_local(&self, ip: Ip) -> bool {
         (ip.is_loopback() || self.addresses.contains(&ip)) && (ip.is_v4() || !self.ipv6_is_off(ip))
+    }
+
+    /// Returns `true` if an IPv6 address is in duplicate address detection, and not yet usable
+    /// (`ipv6_chk_addr`, `IFA_F_TENTATIVE`).
+    pub(crate) fn is_tentative(&self, ip: Ip, now: Time) -> bool {
+        now < self.tentative_until && !ip.is_v4() && self.addresses.contains(&ip)
     }
 
     /// Returns `true` if `disable_ipv6` has taken an IPv6 address, and the routes to it, away.

@@ -3,7 +3,7 @@
 
 mod support;
 
-use fourtuple_kernel::{Errno, PortRange, Rule, SockAddr, SockOpt};
+use fourtuple_kernel::{Errno, PortRange, Rule, SockAddr, SockOpt, Time};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::task::Poll;
@@ -192,6 +192,13 @@ cases! {
         k.with("net.ipv6.conf.lo.disable_ipv6", "1");
         let s = k.tcp6();
         k.connect(s, "[::1]:53")
+    };
+    address_tentative: AddressTentative, "linux-6.18", EADDRNOTAVAIL, |k| {
+        let (ip, until) = ("fd00::9".parse::<std::net::IpAddr>().expect("an address"), Time(9));
+        k.w.add_address(k.ns, ip.into());
+        k.w.set_tentative(k.ns, until);
+        let s = k.tcp6();
+        port_of(k.w.bind(s, "[fd00::9]:53".parse::<SocketAddr>().expect("an address")))
     };
     option_unknown: OptionUnknown, "linux-2.6.32", ENOPROTOOPT, |k| {
         let s = k.tcp();

@@ -13,7 +13,7 @@ use crate::sys;
 use crate::wire::*;
 use queue::{Kind, Task};
 pub use tables::Tables;
-use tables::{Accepted, Instance, Listener, Process};
+use tables::{Accepted, Ending, Instance, Listener, Process};
 
 /// Times that the other side of a new connection is asked for its socket, with a pause of a millisecond before each but the first.
 const PATIENCE: u32 = 20;
@@ -125,6 +125,8 @@ impl Play<'_, '_, '_> {
             match kind {
                 Kind::Begin => {
                     self.open_listeners(of);
+                    self.inherit(of);
+                    self.listens(of);
                     self.next(of);
                 }
                 Kind::Connect => {
@@ -136,6 +138,8 @@ impl Play<'_, '_, '_> {
                 Kind::Release => self.release(of),
                 Kind::CloseClient => self.close_client(of),
                 Kind::CloseServer => self.close_server(of),
+                Kind::CloseListener => self.close_listener(of),
+                Kind::CloseAccepted => self.end_accepted(of),
             }
         }
     }
@@ -256,8 +260,124 @@ impl Play<'_, '_, '_> {
                 place: process.place,
                 slot,
                 port,
+                instance,
+                shared_by: 0,
             });
+            self.share(instance, &process, self.tables.listener_count as u32 - 1);
         }
+    }
+
+    /// An instance starts with the listeners of the process that it inherits from, those that are still open.
+    fn inherit(&mut self, instance: u32) {
+        let process = self.process_of(instance);
+        if process.inherit == INHERITS_NONE {
+            return;
+        }
+        for n in 0..self.tables.listener_count {
+            let Listener {
+                who,
+                shared_by,
+                instance: opener,
+                ..
+            } = self.tables.listeners[n];
+            let of = self.tables.instances[opener as usize].process;
+            if who.0 == WHO_LISTENER && of == process.inherit && shared_by > 0 {
+                self.share(instance, &process, n as u32);
+            }
+        }
+    }
+
+    /// An instance has a listener, which it closes when its time is over.
+    fn share(&mut self, instance: u32, process: &Process, listener: u32) {
+        self.tables.listeners[listener as usize].shared_by += 1;
+        if process.hold == HOLD_FOREVER || process.makes_connections() {
+            return;
+        }
+        let ending = Ending { listener, instance };
+        let Some(number) = self.tables.add_ending(ending) else {
+            return;
+        };
+        self.tables.instances[instance as usize].open += 1;
+        let at = self.now.saturating_add(process.hold);
+        self.push(at, Kind::CloseListener, number);
+    }
+
+    /// An instance has opened its listeners: processes that are forked start.
+    fn listens(&mut self, instance: u32) {
+        let of = self.tables.instances[instance as usize].process;
+        let opening = &mut self.tables.processes[of as usize].opening;
+        *opening = opening.saturating_sub(1);
+        if *opening > 0 {
+            return;
+        }
+        for heir in 0..self.tables.process_count {
+            let process = self.tables.processes[heir];
+            if process.forked && process.inherit == of {
+                self.release_waiter(heir);
+            }
+        }
+    }
+
+    /// An instance closes a listener, which ends once none has it any more.
+    fn close_listener(&mut self, ending: u32) {
+        let Ending { listener, instance } = self.tables.endings[ending as usize];
+        let state = &mut self.tables.listeners[listener as usize];
+        state.shared_by = state.shared_by.saturating_sub(1);
+        if state.shared_by == 0 {
+            let Listener {
+                who: (who, process, index, number),
+                slot,
+                instance: opener,
+                ..
+            } = *state;
+            let who = Who {
+                who,
+                process,
+                instance: index,
+                number,
+            };
+            let process = self.process_of(opener);
+            self.close(who, &process, slot);
+            for number in 0..self.tables.accepted_count {
+                let accepted = self.tables.accepted[number as usize];
+                let ends = process.accepted != ACCEPTED_KEEP && accepted.open;
+                if ends && accepted.listener == listener {
+                    self.push(self.now, Kind::CloseAccepted, number);
+                }
+            }
+        }
+        self.closed(instance);
+    }
+
+    /// Closes a socket whose listener was closed.
+    fn end_accepted(&mut self, number: u32) {
+        let accepted = self.tables.accepted[number as usize];
+        if !accepted.open {
+            return;
+        }
+        let opener = self.tables.listeners[accepted.listener as usize].instance;
+        if self.process_of(opener).accepted == ACCEPTED_RESET {
+            let who = Who {
+                who: WHO_ACCEPTED,
+                number,
+                ..NOBODY
+            };
+            self.set_reset(who, accepted.place, self.accepted_slot(number));
+        }
+        self.close_accepted(number);
+    }
+
+    /// Makes the next close of a socket a reset.
+    fn set_reset(&mut self, who: Who, place: (u8, u16), slot: u16) {
+        let (on, seconds) = (1i32.to_le_bytes(), 0i32.to_le_bytes());
+        let (level, option) = (1i32.to_le_bytes(), 13i32.to_le_bytes());
+        let o = Build::new(slot)
+            .push(&level)
+            .push(&option)
+            .push(&8u16.to_le_bytes())
+            .push(&on)
+            .push(&seconds);
+        self.call(who, place, OP_SET, DETAIL_RESET, &o);
     }
 
     /// The slot of a connection of the whole program.
@@ -334,9 +454,9 @@ impl Play<'_, '_, '_> {
             let mut listens = false;
             for n in 0..self.tables.listener_count {
                 let listener = self.tables.listeners[n];
-                if listener.place.0 == host && listener.port == port {
+                if listener.place.0 == host && listener.port == port && listener.shared_by > 0 {
                     listens = true;
-                    self.drain(&listener);
+                    self.drain(n as u32, &listener);
                 }
             }
             if !listens || self.tables.accepted_count > before {
@@ -345,7 +465,7 @@ impl Play<'_, '_, '_> {
         }
     }
 
-    fn drain(&mut self, listener: &Listener) {
+    fn drain(&mut self, place: u32, listener: &Listener) {
         loop {
             let number = self.tables.accepted_count;
             if number as usize >= MAX_CONNECTIONS {
@@ -372,6 +492,7 @@ impl Play<'_, '_, '_> {
                 peer: record.addr().plain(),
                 place: listener.place,
                 port: listener.port,
+                listener: place,
                 open: true,
             };
             self.tables.accepted_count += 1;
@@ -424,15 +545,7 @@ impl Play<'_, '_, '_> {
             }
             (CLOSE_RESET, _) => {
                 let who = self.who(WHO_CONNECTION, connection.instance, connection.own);
-                let (on, seconds) = (1i32.to_le_bytes(), 0i32.to_le_bytes());
-                let (level, option) = (1i32.to_le_bytes(), 13i32.to_le_bytes());
-                let o = Build::new(self.client_slot(number))
-                    .push(&level)
-                    .push(&option)
-                    .push(&8u16.to_le_bytes())
-                    .push(&on)
-                    .push(&seconds);
-                self.call(who, process.place, OP_SET, DETAIL_RESET, &o);
+                self.set_reset(who, process.place, self.client_slot(number));
             }
             _ => {}
         }
@@ -496,8 +609,11 @@ impl Play<'_, '_, '_> {
     /// Lets an instance run until it has to wait, or has made all its attempts.
     fn next(&mut self, instance: u32) {
         let process = self.process_of(instance);
-        let idle = process.connect.count == 0 && process.bind.count == 0;
-        let connections = if idle { 0 } else { process.connections };
+        let connections = if process.makes_connections() {
+            process.connections
+        } else {
+            0
+        };
         loop {
             let state = &mut self.tables.instances[instance as usize];
             if state.connection < connections {
@@ -514,6 +630,9 @@ impl Play<'_, '_, '_> {
                 if self.connect_waits(instance) {
                     return;
                 }
+            } else if connections == 0 && state.open > 0 {
+                state.draining = true;
+                return;
             } else if connections == 0 || state.round + 1 >= process.repeat {
                 self.finished(instance);
                 return;
@@ -541,12 +660,17 @@ impl Play<'_, '_, '_> {
             let mut names = Operands(&self.operands[after as usize..]);
             let n = names.u16();
             if (0..n).any(|_| names.u16() as usize == of) {
-                let waiter_state = &mut self.tables.processes[waiter];
-                waiter_state.waits_for -= 1;
-                if waiter_state.waits_for == 0 {
-                    self.begin(waiter, self.now);
-                }
+                self.release_waiter(waiter);
             }
+        }
+    }
+
+    /// One of the processes that this one waits for has come so far.
+    fn release_waiter(&mut self, waiter: usize) {
+        let state = &mut self.tables.processes[waiter];
+        state.waits_for -= 1;
+        if state.waits_for == 0 {
+            self.begin(waiter, self.now);
         }
     }
 }

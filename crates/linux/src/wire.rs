@@ -123,7 +123,7 @@ pub(crate) const OP_ROUTE: u8 = 21;
 /// `u8 host`, `u16 slot`, `u16 port`; `u16 n` processes, each
 ///
 /// - `u8 host`, `u16 process`, `u32 uid`, `u32 count`, `u64 start`, `u32 connections`, `u32 repeat`, `u64 every`, `u64 hold`,
-///   `u8 close` (times in nanoseconds)
+///   `u8 close`, `u8 accepted`, `u16` number of the process that it inherits from (times in nanoseconds)
 /// - `u16 n` and as many `u16` numbers of processes that it comes after
 /// - `u16 n` and as many addresses to bind; to listen on
 /// - `u16 n` and as many `u8 host` (255: none) and addresses to connect to
@@ -144,6 +144,14 @@ pub(crate) const CLOSE_SERVER: u8 = 1;
 pub(crate) const CLOSE_BOTH: u8 = 2;
 /// `close`: with a reset by the side that connected.
 pub(crate) const CLOSE_RESET: u8 = 3;
+/// `accepted`: the connections of a listener that is closed stay open.
+pub(crate) const ACCEPTED_KEEP: u8 = 0;
+/// `accepted`: they are closed after it.
+pub(crate) const ACCEPTED_CLOSE: u8 = 1;
+/// `accepted`: they are reset after it.
+pub(crate) const ACCEPTED_RESET: u8 = 2;
+/// The process that inherits from none.
+pub(crate) const INHERITS_NONE: u16 = u16::MAX;
 /// `detail` of the option that makes a close a reset.
 pub(crate) const DETAIL_RESET: u8 = 255;
 /// `who`: no caller; time has passed.

@@ -91,8 +91,11 @@ pub struct Process {
     pub listen: Vec<SocketAddr>,
     /// The backlog of the listeners.
     pub backlog: i32,
-    /// The time for which the listeners are open; `None` for ever.
+    /// The time for which the listeners are open, its own and inherited ones; `None` for ever.
     pub listen_for: Option<Nanos>,
+    /// The process whose listeners its instances share, as after fork(). Without a start of its own it starts when they
+    /// listen.
+    pub inherit: Option<ProcessId>,
     /// The fate of the connections that the listeners have accepted.
     pub accepted: AcceptedFate,
 }
@@ -119,8 +122,14 @@ impl Process {
             listen: Vec::new(),
             backlog: 4096,
             listen_for: None,
+            inherit: None,
             accepted: AcceptedFate::Keep,
         }
+    }
+
+    /// Returns `true` if the process starts when the one that it inherits from listens.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.inherit.is_some() && self.start == 0 && self.after.is_empty()
     }
 
     /// Connections of one round of one instance; 0 for a process that only listens.
@@ -181,6 +190,8 @@ pub struct Plan {
     processes: Vec<Process>,
     /// For each process, those that wait for it.
     then: Vec<Vec<ProcessId>>,
+    /// For each process, those that start when it listens.
+    forks: Vec<Vec<ProcessId>>,
     /// The first instance of each process.
     first: Vec<u32>,
     closes: bool,
@@ -191,11 +202,17 @@ impl Plan {
     #[must_use]
     pub fn new(processes: Vec<Process>) -> Self {
         let mut then: Vec<Vec<ProcessId>> = processes.iter().map(|_| Vec::new()).collect();
+        let mut forks = then.clone();
         let mut first = Vec::with_capacity(processes.len());
         let mut instances = 0u32;
         for (waiter, process) in (0..).zip(&processes) {
             first.push(instances);
             instances = instances.saturating_add(process.count);
+            if let (true, Some(parent)) = (process.is_forked(), process.inherit)
+                && let Some(list) = forks.get_mut(parent.index())
+            {
+                list.push(ProcessId(waiter));
+            }
             for awaited in &process.after {
                 if let Some(list) = then.get_mut(awaited.index()) {
                     list.push(ProcessId(waiter));
@@ -207,6 +224,7 @@ impl Plan {
             closes: processes.iter().any(closes),
             processes,
             then,
+            forks,
             first,
         }
     }
@@ -226,6 +244,11 @@ impl Plan {
     /// The processes that wait for this one.
     pub(crate) fn then(&self, id: ProcessId) -> &[ProcessId] {
         &self.then[id.index()]
+    }
+
+    /// The processes that start when this one listens.
+    pub(crate) fn forks(&self, id: ProcessId) -> &[ProcessId] {
+        &self.forks[id.index()]
     }
 
     /// The numbers of a process's instances.

@@ -370,3 +370,29 @@ fn a_listener_that_is_closed_takes_along_what_it_has_accepted() {
         );
     }
 }
+
+#[test]
+fn a_listener_is_closed_when_none_shares_it_any_more() {
+    for (child, free_at) in [(3, 9), (20, 20)] {
+        let server = Process {
+            listen: vec![addr("10.0.1.1:8080")],
+            listen_for: Some(9),
+            ..Process::new(API)
+        };
+        let heir = Process {
+            inherit: Some(ProcessId(0)),
+            listen_for: Some(child),
+            ..Process::new(API)
+        };
+        let next = Process {
+            after: vec![ProcessId(0), ProcessId(1)],
+            listen: vec![addr("10.0.1.1:8081")],
+            ..Process::new(API)
+        };
+        let got = calls(&mut Net::default(), vec![server, heir, next]);
+        let closed = format!("{free_at} p0.1l close ok");
+        assert_eq!(got.iter().filter(|one| one.contains("close")).count(), 1);
+        assert!(got.contains(&closed), "{got:?}");
+        assert!(got.contains(&format!("{free_at} p2.1l bind ok")), "{got:?}");
+    }
+}

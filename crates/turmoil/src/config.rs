@@ -32,6 +32,7 @@ pub struct Linux {
     pub(crate) own_address: bool,
     pub(crate) seed: u64,
     pub(crate) time_wait: Option<Duration>,
+    pub(crate) tentative: Duration,
     pub(crate) window: u32,
 }
 
@@ -66,6 +67,7 @@ impl Linux {
             own_address: true,
             seed: 1,
             time_wait: None,
+            tentative: Duration::ZERO,
             window: WINDOW,
         }
     }

@@ -10,7 +10,7 @@ use fourtuple_program::{
     AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, StepPlan, Target,
 };
 use fourtuple_scenario as scenario;
-use fourtuple_scenario::{Case, Hold};
+use fourtuple_scenario::{Accepted, Case, Hold};
 use fourtuple_syscall::Kind;
 use indexmap::IndexMap;
 
@@ -52,11 +52,12 @@ fn process(
     one: &scenario::Process,
 ) -> Result<Process, Cannot> {
     let host = host(case, &one.on)?;
-    let after = one.after.iter().map(|name| {
-        let found = processes.get_index_of(name.as_str());
+    let place_of = |name: &str| {
+        let found = processes.get_index_of(name);
         let found = found.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
-        Ok(ProcessId(number(found)))
-    });
+        Ok::<_, Cannot>(ProcessId(number(found)))
+    };
+    let after = one.after.iter().map(|name| place_of(name));
     let connect = one.connect.iter().map(|addr| Target {
         addr: *addr,
         host: reached(case, host, addr.ip()),
@@ -86,8 +87,16 @@ fn process(
         repeat: one.repeat,
         listen: one.listen.clone(),
         backlog: BACKLOG as i32,
-        listen_for: None,
-        accepted: AcceptedFate::Keep,
+        listen_for: match one.hold {
+            Hold::For(time) if one.only_listens() => Some(nanos(time)),
+            _ => None,
+        },
+        inherit: one.inherit.as_deref().map(place_of).transpose()?,
+        accepted: match one.accepted {
+            Accepted::Keep => AcceptedFate::Keep,
+            Accepted::Close => AcceptedFate::Close,
+            Accepted::Reset => AcceptedFate::Reset,
+        },
     })
 }
 

@@ -169,6 +169,10 @@ impl<C: Chooser> Machine<C> {
         let privileged = at.port != 0 && sock.uid != 0 && at.port < first_free();
         let busy = sock.state != State::Close || sock.num != 0;
         let foreign = !self.may_bind(sock, n, at.ip);
+        let not_local = match n.is_tentative(at.ip, self.clock) {
+            true => Rule::AddressTentative,
+            false => Rule::BindNotLocal,
+        };
         // inet_bind() checks the address before the port, inet6_bind() after it.
         if !inet6 && foreign {
             return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path);
@@ -189,7 +193,7 @@ impl<C: Chooser> Machine<C> {
             self.bind_scope(i, wanted.scope, path)?;
         }
         if foreign {
-            return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path);
+            return self.refuse(Errno::EADDRNOTAVAIL, not_local, path);
         }
         Ok(at)
     }
@@ -219,7 +223,7 @@ impl<C: Chooser> Machine<C> {
 
     /// Returns `true` if the address is local or something allows to bind it all the same.
     fn may_bind(&self, sock: &Sock, n: &Namespace, ip: Ip) -> bool {
-        if ip.is_any() || n.is_local(ip) {
+        if ip.is_any() || n.is_local(ip) && !n.is_tentative(ip, self.clock) {
             return true;
         }
         if ip.is_v4() {

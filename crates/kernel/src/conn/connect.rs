@@ -20,6 +20,15 @@ use std::task::Poll;
 /// Interface index of `lo`.
 const LOOPBACK_DEVICE: u16 = 1;
 
+/// The way to the routing table, for an address of each family.
+fn route_path(to: Ip) -> &'static [&'static str] {
+    if to.is_v4() {
+        &["sys_connect", "tcp_v4_connect", "ip_route_connect"]
+    } else {
+        &["sys_connect", "tcp_v6_connect", "ip6_dst_lookup_flow"]
+    }
+}
+
 impl<C: Chooser> Machine<C> {
     /// The range that ephemeral ports of a socket come from.
     pub(crate) fn port_range(&self, s: SockId) -> (u16, u16) {
@@ -123,8 +132,8 @@ impl<C: Chooser> Machine<C> {
 
     fn connect_to(&mut self, i: u32, to: Endpoint) -> Result<(), Errno> {
         if to.ip.is_multicast() || to.ip.is_broadcast() {
-            let path = &["sys_connect", "tcp_v4_connect", "ip_route_connect"];
-            return self.refuse(Errno::ENETUNREACH, Rule::ConnectUnreachable, path);
+            let errno = Errno::ENETUNREACH;
+            return self.refuse(errno, Rule::ConnectUnreachable, route_path(to.ip));
         }
         let stray = self.misses_device(i, to.ip)?;
         let sock = &self.socks[i];
@@ -142,19 +151,15 @@ impl<C: Chooser> Machine<C> {
             return self.refuse(
                 self.b.foreign_source().errno(),
                 Rule::ConnectUnreachable,
-                &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
+                route_path(to.ip),
             );
         } else if stray {
             // The route needs nothing but the device.
         } else if let Err(errno) = self.ns(ns).route(to.ip) {
-            return self.refuse_route(errno);
+            return self.refuse_route(errno, to.ip);
         } else if old.is_v4() && old.is_loopback() && !self.ns(ns).is_local(to.ip) {
             // Nothing leaves the machine from 127.0.0.0/8 (`__mkroute_output`).
-            return self.refuse(
-                Errno::EINVAL,
-                Rule::ConnectUnreachable,
-                &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
-            );
+            return self.refuse(Errno::EINVAL, Rule::ConnectUnreachable, route_path(to.ip));
         }
         let sock = &mut self.socks[i];
         sock.strays = stray;
@@ -246,7 +251,7 @@ impl<C: Chooser> Machine<C> {
                 self.bind_to_device(i, wanted.scope);
             }
             if self.socks[i].dev != ETHERNET {
-                return self.refuse_route(Errno::ENETUNREACH);
+                return self.refuse_route(Errno::ENETUNREACH, to.ip);
             }
         }
         let sock = &self.socks[i];
@@ -261,7 +266,7 @@ impl<C: Chooser> Machine<C> {
         if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
             // The route is looked up first (`ip6_dst_lookup_tail`).
             if let Err(errno) = self.ns(sock.ns).route(to.ip) {
-                return self.refuse_route(errno);
+                return self.refuse_route(errno, to.ip);
             }
             return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
         }
@@ -306,21 +311,21 @@ impl<C: Chooser> Machine<C> {
             });
         }
         match (n.route(to), n.primary(to)) {
+            (Ok(()), Some(ip)) if n.is_tentative(ip, self.clock) => {
+                let errno = Errno::EADDRNOTAVAIL;
+                self.refuse(errno, Rule::AddressTentative, route_path(to))
+            }
             (Ok(()), Some(ip)) => Ok(ip),
-            (route, _) => self.refuse_route(route.err().unwrap_or(Errno::ENETUNREACH)),
+            (route, _) => self.refuse_route(route.err().unwrap_or(Errno::ENETUNREACH), to),
         }
     }
 
-    fn refuse_route<T>(&mut self, errno: Errno) -> Result<T, Errno> {
+    fn refuse_route<T>(&mut self, errno: Errno, to: Ip) -> Result<T, Errno> {
         let rule = match errno {
             Errno::EADDRNOTAVAIL => Rule::Ipv6Off,
             _ => Rule::ConnectUnreachable,
         };
-        self.refuse(
-            errno,
-            rule,
-            &["sys_connect", "tcp_v4_connect", "ip_route_connect"],
-        )
+        self.refuse(errno, rule, route_path(to))
     }
 
     /// Ends a connect() that failed before the SYN.

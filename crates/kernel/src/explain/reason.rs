@@ -48,6 +48,7 @@ rules! {
     LinkLocalWithoutScope = "address.link-local-without-scope", "A link-local IPv6 address needs the interface that it is on, as in [fe80::1%eth0]:53, and neither the address nor SO_BINDTODEVICE names one.";
     ShortAddress = "address.ipv4-on-ipv6", "The socket is AF_INET6 and the address a sockaddr_in, which is too short for it; an IPv4 address is written ::ffff:A.B.C.D there.";
     Ipv6Off = "address.ipv6-off", "IPv6 is switched off by disable_ipv6: there is no IPv6 address, not even ::1.";
+    AddressTentative = "address.tentative", "The IPv6 address is in duplicate address detection: it is there and cannot be used yet.";
     BindPrivileged = "bind.privileged-port", "The port is below the first unprivileged one and the process has no CAP_NET_BIND_SERVICE.";
     BindAlreadyBound = "bind.already-bound", "The socket already holds a port or is not closed.";
     BindMappedV6Only = "bind.mapped-on-v6only", "A v4-mapped address cannot be bound on a socket that is IPv6 only.";

@@ -126,6 +126,8 @@ functions! {
     "tcp_v6_connect", "connect() up to the port, AF_INET6", "all",
         "conn/connect.rs" => "destination",
         [ConnectUnreachable, ConnectFamily, LinkLocalWithoutScope, ShortAddress];
+    "ipv6_chk_addr", "addresses in duplicate address detection", "all",
+        "namespace.rs" => "is_tentative", [AddressTentative];
     "addrconf_disable_ipv6", "disable_ipv6", "all",
         "conn/connect.rs" => "refuse_route", [Ipv6Off];
     "__inet_hash_connect", "ephemeral port selection of connect()", "all",

@@ -239,6 +239,11 @@ impl<C: Chooser> World<C> {
         r
     }
 
+    /// [`Machine::set_tentative`]
+    pub fn set_tentative(&mut self, ns: WorldNs, until: Time) {
+        self.machines[ns.machine.0].set_tentative(ns.ns, until);
+    }
+
     /// [`Machine::set_time_wait`]
     pub fn set_time_wait(&mut self, ns: WorldNs, nanos: u64) {
         self.machines[ns.machine.0].set_time_wait(ns.ns, nanos);

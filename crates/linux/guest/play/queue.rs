@@ -1,6 +1,6 @@
 //! The queue of tasks: a heap ordered by time and, within one instant, by who came first.
 
-use crate::wire::MAX_CONNECTIONS;
+use crate::wire::{MAX_CONNECTIONS, MAX_LISTENERS};
 
 /// What is to happen.
 #[derive(Clone, Copy)]
@@ -17,6 +17,10 @@ pub enum Kind {
     CloseClient,
     /// The server sees that the client closed.
     CloseServer,
+    /// An instance closes a listener that it has.
+    CloseListener,
+    /// A socket is closed because its listener was.
+    CloseAccepted,
 }
 
 /// Something to do at a point in virtual time.
@@ -24,7 +28,7 @@ pub enum Kind {
 pub struct Task {
     pub at: u64,
     pub kind: Kind,
-    /// The instance, or the connection.
+    /// The instance, the connection, the place among the ends of listeners, or the number of an accepted socket.
     pub of: u32,
 }
 
@@ -49,8 +53,8 @@ impl Entry {
     }
 }
 
-/// An instance and a connection have at most one task each.
-const CAPACITY: usize = 2 * MAX_CONNECTIONS;
+/// An instance, a connection, a listener that an instance has and an accepted socket have at most one task each.
+const CAPACITY: usize = 3 * MAX_CONNECTIONS + MAX_LISTENERS;
 
 pub struct Queue {
     entries: [Entry; CAPACITY],

@@ -41,6 +41,14 @@ pub struct Process {
     pub every: u64,
     pub hold: u64,
     pub close: u8,
+    /// The fate of what its listeners have accepted, once they are closed.
+    pub accepted: u8,
+    /// The process whose listeners it shares.
+    pub inherit: u16,
+    /// Whether it starts when that one listens.
+    pub forked: bool,
+    /// Instances that have not opened all their listeners.
+    pub opening: u32,
     /// Where the list of those that it waits for is.
     pub after: u32,
     pub bind: List,
@@ -68,6 +76,10 @@ impl Process {
         every: 0,
         hold: 0,
         close: 0,
+        accepted: 0,
+        inherit: INHERITS_NONE,
+        forked: false,
+        opening: 0,
         after: 0,
         bind: List::NONE,
         listen: List::NONE,
@@ -78,6 +90,12 @@ impl Process {
         busy: 0,
         waits_for: 0,
     };
+}
+
+impl Process {
+    pub fn makes_connections(&self) -> bool {
+        self.connect.count > 0 || self.bind.count > 0
+    }
 }
 
 /// One of the `count` instances of a process.
@@ -119,6 +137,17 @@ pub struct Listener {
     pub place: (u8, u16),
     pub slot: u16,
     pub port: u16,
+    /// The instance that has opened it.
+    pub instance: u32,
+    /// How many instances have it; none for one that is closed.
+    pub shared_by: u32,
+}
+
+/// The end of a listener, as far as one of the instances that share it is concerned.
+#[derive(Clone, Copy)]
+pub struct Ending {
+    pub listener: u32,
+    pub instance: u32,
 }
 
 /// A socket that was accepted.
@@ -128,6 +157,8 @@ pub struct Accepted {
     pub place: (u8, u16),
     /// The port of its listener.
     pub port: u16,
+    /// The place of its listener.
+    pub listener: u32,
     pub open: bool,
 }
 
@@ -149,6 +180,8 @@ pub struct Tables {
     pub connections: [Connection; MAX_CONNECTIONS],
     pub listeners: [Listener; LISTENERS],
     pub listener_count: usize,
+    pub endings: [Ending; MAX_LISTENERS],
+    pub ending_count: usize,
     pub accepted: [Accepted; MAX_CONNECTIONS],
     pub accepted_count: u32,
     pub queue: Queue,
@@ -185,12 +218,20 @@ impl Tables {
             place: (0, 0),
             slot: 0,
             port: 0,
+            instance: 0,
+            shared_by: 0,
         }; LISTENERS],
         listener_count: 0,
+        endings: [Ending {
+            listener: 0,
+            instance: 0,
+        }; MAX_LISTENERS],
+        ending_count: 0,
         accepted: [Accepted {
             peer: NO_ADDR,
             place: (0, 0),
             port: 0,
+            listener: 0,
             open: false,
         }; MAX_CONNECTIONS],
         accepted_count: 0,
@@ -202,6 +243,7 @@ impl Tables {
     pub fn clear(&mut self) {
         self.process_count = 0;
         self.listener_count = 0;
+        self.ending_count = 0;
         self.accepted_count = 0;
         self.listener_slots = 0;
         self.busy = 0;
@@ -218,6 +260,8 @@ impl Tables {
                 place: (host, 0),
                 slot,
                 port,
+                instance: 0,
+                shared_by: 1,
             });
         }
         let (mut instances, mut connections) = (0u32, 0u32);
@@ -233,11 +277,16 @@ impl Tables {
                 every: o.u64(),
                 hold: o.u64(),
                 close: o.u8(),
+                accepted: o.u8(),
+                inherit: o.u16(),
                 ..Process::NONE
             };
             p.after = (total - o.0.len()) as u32;
             p.waits_for = o.u16();
             o.bytes(2 * p.waits_for as usize);
+            p.forked = p.inherit != INHERITS_NONE && p.start == 0 && p.waits_for == 0;
+            p.waits_for += u16::from(p.forked);
+            p.opening = p.count;
             p.bind = list(o, total, 0);
             p.listen = list(o, total, 0);
             p.connect = list(o, total, 1);
@@ -285,6 +334,14 @@ impl Tables {
             *place = listener;
             self.listener_count += 1;
         }
+    }
+
+    /// The place of a new end of a listener; none when there are too many.
+    pub fn add_ending(&mut self, ending: Ending) -> Option<u32> {
+        let number = self.ending_count;
+        *self.endings.get_mut(number)? = ending;
+        self.ending_count += 1;
+        Some(number as u32)
     }
 }
 

@@ -211,6 +211,11 @@ fn possible(case: &Case) -> Result<(), Cannot> {
     {
         return Err(Cannot::new("its hosts have different kernels"));
     }
+    if case.hosts.values().any(|host| !host.tentative.is_zero()) {
+        return Err(Cannot::new(
+            "the length of duplicate address detection cannot be set there",
+        ));
+    }
     if case.hosts.len() > MAX_HOSTS {
         return Err(Cannot::new(format!("it has more than {MAX_HOSTS} hosts")));
     }

@@ -10,7 +10,7 @@ use fourtuple_harness::attempt::Args;
 use fourtuple_harness::call::{self, Numbering};
 use fourtuple_harness::{Caller, Cannot, Recorder, Seen, SocketId};
 use fourtuple_scenario as scenario;
-use fourtuple_scenario::{Case, Close, Hold, Op};
+use fourtuple_scenario::{Accepted, Case, Close, Hold, Op};
 use indexmap::IndexMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -43,6 +43,8 @@ struct Playing {
     options: Vec<(String, OptionValue)>,
     /// Places of the processes that it comes after.
     after: Vec<usize>,
+    /// The place of the process that it inherits from.
+    inherit: Option<usize>,
     /// The host that each address to connect to belongs to.
     reached: Vec<Option<usize>>,
 }
@@ -61,10 +63,11 @@ impl Play {
                 .hosts
                 .get_index_of(process.on.as_str())
                 .ok_or_else(|| Cannot::new(format!("no host is called {}", process.on)))?;
-            let after = process.after.iter().map(|name| {
-                let found = processes.get_index_of(name.as_str());
+            let place_of = |name: &str| {
+                let found = processes.get_index_of(name);
                 found.ok_or_else(|| Cannot::new(format!("no process is called {name}")))
-            });
+            };
+            let after = process.after.iter().map(|name| place_of(name));
             let owner = |ip: IpAddr| {
                 let has = |host: &scenario::Host| host.addresses.contains(&ip);
                 let other = !ip.is_loopback() && !ip.is_unspecified();
@@ -72,12 +75,20 @@ impl Play {
             };
             instances += u64::from(process.count);
             connections += process.total_connections();
+            let parent = process
+                .inherit
+                .as_deref()
+                .and_then(|name| processes.get(name));
             listeners += u64::from(process.count) * process.listen.len() as u64;
+            listeners += parent.map_or(0, |parent| {
+                u64::from(process.count) * u64::from(parent.count) * parent.listen.len() as u64
+            });
             all.push(Playing {
                 name: name.clone(),
                 host,
                 options: options::of(&process.options, case.hosts.len())?,
                 after: after.collect::<Result<_, _>>()?,
+                inherit: process.inherit.as_deref().map(place_of).transpose()?,
                 reached: process
                     .connect
                     .iter()
@@ -180,6 +191,13 @@ impl Playing {
             Close::Both => CLOSE_BOTH,
             Close::Reset => CLOSE_RESET,
         });
+        o.push(match process.accepted {
+            Accepted::Keep => ACCEPTED_KEEP,
+            Accepted::Close => ACCEPTED_CLOSE,
+            Accepted::Reset => ACCEPTED_RESET,
+        });
+        let parent = self.inherit.map_or(INHERITS_NONE, |place| place as u16);
+        o.extend(parent.to_le_bytes());
         count(o, self.after.len())?;
         for after in &self.after {
             o.extend((*after as u16).to_le_bytes());

@@ -5,7 +5,7 @@ use core::task::Poll;
 
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, Syscall};
 
-use super::{Calling, Instance, Listener, Move, Opened, Served, Server, Stage, Turn};
+use super::{Calling, Ending, Instance, Listener, Move, Opened, Served, Server, Stage, Turn};
 use crate::api::at_once;
 use crate::{CallLog, Caller, HostId, NewSocket, Process, ProcessId, Role, SocketApi, Target};
 
@@ -84,6 +84,7 @@ where
             }
             Stage::Listen(listener, socket) => self.listen(n, process, listener, socket),
             Stage::Connect(socket, to) => self.connect(n, socket, to),
+            Stage::Open(0) if process.inherit.is_some() => self.inherit(n, process),
             Stage::Open(_) if process.per_round() == 0 => self.it.go_on(self.plan, n),
             Stage::Open(_) | Stage::Next => self.begin_connection(n, process),
             Stage::Held | Stage::Calling(_) | Stage::Draining | Stage::Done => {}
@@ -141,11 +142,39 @@ where
             socket,
             at,
             accepted: alloc::vec::Vec::new(),
+            shared_by: 0,
         });
-        if let Some(time) = process.listen_for {
-            let at = self.it.now().saturating_add(time);
-            self.it.queue.push(at, Move::CloseListener(number));
+        self.share(n, process, number);
+    }
+
+    /// An instance starts with the listeners of the process that it inherits from, those that are still open.
+    fn inherit(&mut self, n: u32, process: &Process) {
+        for number in 0..self.it.opened.len() {
+            let opened = &self.it.opened[number];
+            let of = self.it.instances[opened.instance as usize].process;
+            if process.inherit == Some(of) && opened.shared_by > 0 {
+                self.share(n, process, number as u32);
+            }
         }
+        self.it.go_on(self.plan, n);
+    }
+
+    /// An instance has a listener, which it closes when its time is over.
+    fn share(&mut self, n: u32, process: &Process, opened: u32) {
+        self.it.opened[opened as usize].shared_by += 1;
+        let Some(time) = process.listen_for else {
+            return;
+        };
+        if process.per_round() == 0 {
+            self.it.instances[n as usize].open += 1;
+        }
+        let ending = u32::try_from(self.it.endings.len()).unwrap_or(u32::MAX);
+        self.it.endings.push(Ending {
+            opened,
+            instance: n,
+        });
+        let at = self.it.now().saturating_add(time);
+        self.it.queue.push(at, Move::CloseListener(ending));
     }
 
     /// Begins the next connection of an instance: up to its first call that others may notice.

@@ -2,7 +2,7 @@
 
 use fourtuple_syscall::{Outcome, SockOpt, Syscall};
 
-use super::{Held, Move, Served, Server, Stage, Turn};
+use super::{Ending, Held, Move, Served, Server, Stage, Turn};
 use crate::{AcceptedFate, CallLog, Caller, Close, Role, SocketApi};
 
 /// `SO_LINGER` that makes the next close a reset.
@@ -137,9 +137,26 @@ where
         }
     }
 
-    /// Closes a listener, and then the connections that it accepted, in their order, if the process
-    /// says so.
-    pub(super) fn close_listener(&mut self, number: u32) {
+    /// Closes a listener for one of the instances that have it; it ends when none has it any more.
+    pub(super) fn close_listener(&mut self, ending: u32) {
+        let Ending {
+            opened: number,
+            instance,
+        } = self.it.endings[ending as usize];
+        let shared_by = &mut self.it.opened[number as usize].shared_by;
+        *shared_by = shared_by.saturating_sub(1);
+        if *shared_by == 0 {
+            self.end_listener(number);
+        }
+        let process = self.it.instances[instance as usize].process;
+        if self.plan.process(process).per_round() == 0 {
+            self.closed(instance);
+        }
+    }
+
+    /// Closes the socket of a listener, and then the connections that it accepted, in their order, if
+    /// the process says so.
+    fn end_listener(&mut self, number: u32) {
         let opened = self.it.opened[number as usize].clone();
         if let Some(listeners) = self.it.listeners.get_mut(&opened.at) {
             listeners.retain(|one| one.of.is_none_or(|(_, of)| of != number));

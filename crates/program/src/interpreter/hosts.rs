@@ -75,7 +75,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         let instance = match one {
             Move::Go(n) | Move::Answered(n) => Some(n),
             Move::Release(n) | Move::CloseClient(n) | Move::CloseServer(n) => held(n),
-            Move::CloseListener(n) => Some(opened(n)),
+            Move::CloseListener(n) => Some(self.endings[n as usize].instance),
             Move::CloseAccepted(n) => {
                 let served = self.accepted[n as usize].as_ref();
                 served.and_then(|served| served.of).map(opened)
@@ -106,9 +106,14 @@ impl<S: Copy + Eq> Interpreter<S> {
                 let held = self.held.get(*n as usize);
                 held.is_some_and(|held| held.as_ref().is_some_and(|one| stays(&one.instance)))
             }
-            Move::CloseListener(n) => stays(&self.opened[*n as usize].instance),
+            Move::CloseListener(n) => stays(&self.endings[*n as usize].instance),
             Move::CloseAccepted(_) => true,
         });
+        for opened in &mut self.opened {
+            if !stays(&opened.instance) {
+                opened.shared_by = 0;
+            }
+        }
         for (place, held) in (0..).zip(&mut self.held) {
             if held.as_ref().is_some_and(|one| !stays(&one.instance)) {
                 *held = None;

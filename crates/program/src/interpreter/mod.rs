@@ -40,7 +40,7 @@ pub enum Move {
     CloseClient(u32),
     /// The server sees that the client closed.
     CloseServer(u32),
-    /// A listener has been open long enough.
+    /// An instance closes a listener that it has, its own or one that it shares.
     CloseListener(u32),
     /// A socket is closed because its listener was.
     CloseAccepted(u32),
@@ -79,7 +79,8 @@ struct Instance<S> {
     connection: u32,
     /// The start time of its last connection.
     last: Nanos,
-    /// Connections of the current round that are not closed yet.
+    /// Connections of the current round that are not closed yet; for an instance without connections, listeners that it will
+    /// close.
     open: u32,
     /// The connect that it waits for, or whose result it handles next.
     calling: Option<Calling>,
@@ -141,6 +142,15 @@ struct Opened<S> {
     socket: S,
     at: (HostId, u16),
     accepted: Vec<u32>,
+    /// The instances that have it.
+    shared_by: u32,
+}
+
+/// The end of a listener, as far as one of the instances that share it is concerned.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    opened: u32,
+    instance: u32,
 }
 
 /// The state of a plan's processes during a run.
@@ -169,6 +179,9 @@ pub struct Interpreter<S> {
     free: Vec<u32>,
     listeners: BTreeMap<(HostId, u16), Vec<Listener<S>>>,
     opened: Vec<Opened<S>>,
+    endings: Vec<Ending>,
+    /// For each process, its instances that have not opened all their listeners.
+    opening: Vec<u32>,
     /// Accepted sockets that may still be closed, by number.
     accepted: Vec<Option<Served<S>>>,
     /// Accepted sockets that were not matched to a connection yet, by their addresses.
@@ -208,7 +221,10 @@ impl<S: Copy + Eq> Interpreter<S> {
             after_turn: None,
             instances,
             busy: processes.clone().map(|one| one.count).collect(),
-            waits_for: processes.map(|one| one.after.len() as u32).collect(),
+            opening: processes.clone().map(|one| one.count).collect(),
+            waits_for: processes
+                .map(|one| one.after.len() as u32 + u32::from(one.is_forked()))
+                .collect(),
             called: None,
             calling: Vec::new(),
             down: Vec::new(),
@@ -217,6 +233,7 @@ impl<S: Copy + Eq> Interpreter<S> {
             free: Vec::new(),
             listeners: BTreeMap::new(),
             opened: Vec::new(),
+            endings: Vec::new(),
             accepted: Vec::new(),
             unclaimed: BTreeMap::new(),
         };
@@ -337,7 +354,7 @@ impl<S: Copy + Eq> Interpreter<S> {
             Move::Release(held) => turn.release(held),
             Move::CloseClient(held) => turn.close_client(held),
             Move::CloseServer(held) => turn.close_server(held),
-            Move::CloseListener(listener) => turn.close_listener(listener),
+            Move::CloseListener(ending) => turn.close_listener(ending),
             Move::CloseAccepted(accepted) => turn.close_accepted(accepted),
         }
         if self.turn.is_none()
@@ -388,7 +405,12 @@ impl<S: Copy + Eq> Interpreter<S> {
         if *busy > 0 {
             return;
         }
-        for &waiter in plan.then(process) {
+        self.release_waiters(plan, plan.then(process));
+    }
+
+    /// One of the processes that these wait for has come so far.
+    fn release_waiters(&mut self, plan: &Plan, waiters: &[ProcessId]) {
+        for &waiter in waiters {
             let waits_for = &mut self.waits_for[waiter.index()];
             if *waits_for == 0 {
                 continue;
@@ -397,6 +419,15 @@ impl<S: Copy + Eq> Interpreter<S> {
             if *waits_for == 0 {
                 self.begin(plan, waiter, self.now());
             }
+        }
+    }
+
+    /// An instance has opened its listeners: processes that are forked start.
+    fn listens(&mut self, plan: &Plan, process: ProcessId) {
+        let opening = &mut self.opening[process.index()];
+        *opening = opening.saturating_sub(1);
+        if *opening == 0 {
+            self.release_waiters(plan, plan.forks(process));
         }
     }
 
@@ -409,6 +440,8 @@ impl<S: Copy + Eq> Interpreter<S> {
             match one.stage {
                 Stage::Open(listener) if listener as usize >= process.listen.len() => {
                     one.stage = Stage::Next;
+                    let process = one.process;
+                    self.listens(plan, process);
                 }
                 Stage::Open(_) | Stage::Listen(..) | Stage::Connect(..) => {
                     self.turn = Some(n);
@@ -426,6 +459,10 @@ impl<S: Copy + Eq> Interpreter<S> {
                     } else {
                         self.turn = Some(n);
                     }
+                    return;
+                }
+                Stage::Next if process.per_round() == 0 && one.open > 0 => {
+                    one.stage = Stage::Draining;
                     return;
                 }
                 Stage::Next if process.per_round() == 0 || one.round + 1 >= process.repeat => {
@@ -457,6 +494,7 @@ impl<S: Copy + Eq> Interpreter<S> {
                 let process = plan.process(instance.process);
                 instance.stage == Stage::Open(0)
                     && process.listen.is_empty()
+                    && process.inherit.is_none()
                     && process.per_round() == 0
             }
             _ => false,

@@ -79,9 +79,10 @@ impl<S: Copy + Eq> Interpreter<S> {
                     server.map(|one| one.socket),
                 )
             }
-            Move::CloseListener(opened) => {
-                let opened = &self.opened[opened as usize];
-                (Some(opened.instance), Some(opened.socket), None)
+            Move::CloseListener(ending) => {
+                let ending = self.endings[ending as usize];
+                let opened = &self.opened[ending.opened as usize];
+                (Some(ending.instance), Some(opened.socket), None)
             }
             Move::CloseAccepted(number) => {
                 let socket = self.accepted[number as usize].as_ref()?.socket;

@@ -24,6 +24,7 @@ pub(crate) const SCENARIO: &[&str] = &[
 pub(crate) const HOST: &[&str] = &[
     "addresses",
     "ipv6",
+    "tentative",
     "sysctl",
     "listen",
     "kernel",
@@ -45,6 +46,8 @@ pub(crate) const PROCESS: &[&str] = &[
     "close",
     "repeat",
     "listen",
+    "accepted",
+    "inherit",
 ];
 /// The modelled socket options.
 pub(crate) const OPTIONS: [&str; SockOpt::MODELLED.len()] = {

@@ -1,6 +1,7 @@
 //! Decoding of `hosts`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
@@ -98,6 +99,9 @@ fn host(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Host> {
         sysctl: fields.take("sysctl", problems, sysctls).unwrap_or_default(),
         listen: listen.into_iter().map(|endpoint| endpoint.0).collect(),
         ipv6: fields.take("ipv6", problems, word::<Switch>),
+        tentative: fields
+            .take("tentative", problems, word::<Duration>)
+            .unwrap_or_default(),
         hz: fields.take("hz", problems, word::<Hz>).map(|hz| hz.0),
         kernel: fields.take("kernel", problems, spanned::<String>),
         machine: fields.take("machine", problems, name),
@@ -110,6 +114,14 @@ fn host(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Host> {
             format!("the host has `ipv6: off` and the IPv6 address {address}"),
             "IPv4 addresses",
             Some(format!("remove {address}, or `ipv6: off`")),
+        );
+    }
+    if !host.tentative.is_zero() && !host.addresses.iter().any(IpAddr::is_ipv6) {
+        problems.report(
+            fields.key_span("tentative").unwrap_or(at),
+            "`tentative` has no effect: the host has no IPv6 address",
+            "a host with an IPv6 address",
+            None,
         );
     }
     for (n, address) in host.listen.iter().enumerate() {

@@ -11,7 +11,7 @@ use crate::diagnostic::quoted;
 use crate::limits::{MAX_CONNECTIONS, MAX_PROCESSES};
 use crate::model::Process;
 use crate::span::{Span, Spanned};
-use crate::value::{Close, Count, Endpoint, Hold, Invalid, Ordinary, Word};
+use crate::value::{Accepted, Close, Count, Endpoint, Hold, Invalid, Ordinary, Word};
 use crate::yaml::{Node, Value};
 
 use super::Problems;
@@ -40,11 +40,12 @@ pub(crate) fn processes(
         return all;
     }
     let mut connections: u64 = 0;
+    let mut heirs = Vec::new();
     for (key, node) in entries {
         let Some(name) = map_name(key, problems) else {
             continue;
         };
-        let Some((process, after)) = process(node, key.span, hosts, problems) else {
+        let Some((process, waits)) = process(node, key.span, hosts, problems) else {
             order.insert(name.clone(), key.span, Vec::new());
             all.insert(name, Process::new(""));
             continue;
@@ -59,10 +60,16 @@ pub(crate) fn processes(
                 Some(format!("the limit for count × connections × repeat of all processes is {MAX_CONNECTIONS}")),
             );
         }
+        let mut after = waits.after;
+        if let Some(parent) = waits.inherit {
+            after.push(parent.clone());
+            heirs.push((name.clone(), parent));
+        }
         order.insert(name.clone(), key.span, after);
         all.insert(name, process);
     }
     order.check(problems);
+    inheritances(&all, &heirs, problems);
     all
 }
 
@@ -93,7 +100,7 @@ fn process(
     at: Span,
     hosts: &Hosts,
     problems: &mut Problems<'_>,
-) -> Option<(Process, Vec<Spanned<String>>)> {
+) -> Option<(Process, Waits)> {
     let fields = Fields::of(node, "a process", PROCESS, at, problems)?;
     let on = fields.take("on", problems, spanned::<String>);
     let unreadable = fields.node("on").is_some() && on.is_none();
@@ -106,6 +113,7 @@ fn process(
     let bind = fields
         .take("bind", problems, words::<Bind>)
         .unwrap_or_default();
+    let inherit = fields.take("inherit", problems, spanned::<String>);
     let count = |name: &str, problems: &mut _| {
         fields
             .take(name, problems, word::<Count>)
@@ -152,6 +160,10 @@ fn process(
         listen: fields
             .take("listen", problems, words::<SocketAddr>)
             .unwrap_or_default(),
+        accepted: fields
+            .take("accepted", problems, word::<Accepted>)
+            .unwrap_or(Accepted::Keep),
+        inherit: inherit.as_ref().map(|name| name.value.clone()),
     };
     let span = |name: &str| fields.node(name).map_or(at, |node| node.span);
     if bind.len() > 1 && bind.iter().any(|one| matches!(one, Bind::None)) {
@@ -164,8 +176,15 @@ fn process(
         );
     }
     combinations(&process, &fields, at, problems);
+    lifetimes(&process, &fields, problems);
     reach(&process, &fields, at, hosts, problems);
-    Some((process, after))
+    Some((process, Waits { after, inherit }))
+}
+
+/// The processes that one comes after, with their places in the file.
+struct Waits {
+    after: Vec<Spanned<String>>,
+    inherit: Option<Spanned<String>>,
 }
 
 /// Reports combinations of fields that are contradictory or have no effect.
@@ -188,7 +207,11 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
             .node(name)
             .is_none_or(|node| items(node).iter().all(none))
     };
-    if ["bind", "connect", "listen"].into_iter().all(idle) && !fields.has_unknown {
+    if ["bind", "connect", "listen", "inherit"]
+        .into_iter()
+        .all(idle)
+        && !fields.has_unknown
+    {
         let help = "add `connect:`, `bind:` or `listen:`".to_owned();
         problems.report(
             at,
@@ -226,6 +249,81 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
                     .to_owned(),
             ),
         );
+    }
+}
+
+/// Reports lifetimes of listeners that have no effect.
+fn lifetimes(process: &Process, fields: &Fields<'_>, problems: &mut Problems<'_>) {
+    let key = |name: &str| fields.key_span(name);
+    let listens = !process.listen.is_empty() || process.inherit.is_some();
+    if !fields.has_unknown && process.only_listens() && listens && process.hold != Hold::Forever {
+        for (name, help) in [
+            (
+                "close",
+                "`accepted:` says what happens to the connections that its listeners accepted",
+            ),
+            (
+                "repeat",
+                "a restart is a second process with `after:` or `start:`",
+            ),
+        ] {
+            if let Some(span) = key(name)
+                && (name == "close" || process.repeat > 1)
+            {
+                let message = format!("`{name}` never happens: this process makes no connections");
+                problems.report(
+                    span,
+                    message,
+                    "a process that connects",
+                    Some(help.to_owned()),
+                );
+            }
+        }
+    }
+    if let Some(span) = key("accepted")
+        && (process.hold == Hold::Forever || !process.only_listens() || process.listen.is_empty())
+    {
+        problems.report(
+            span,
+            "`accepted` never happens: these listeners are never closed",
+            "a process that only listens, with a `hold` that ends",
+            Some(
+                "move the listeners to a process of their own and add `hold:` with a time"
+                    .to_owned(),
+            ),
+        );
+    }
+    if let Some(span) = key("inherit")
+        && (!process.listen.is_empty() || !process.only_listens())
+    {
+        problems.report(
+            span,
+            "a process that inherits listeners has sockets of its own",
+            "`inherit` without `listen`, `bind` and `connect`",
+            Some("use another process for them".to_owned()),
+        );
+    }
+}
+
+/// Reports `inherit` of processes that have no listeners, or run on another host.
+fn inheritances(
+    all: &IndexMap<String, Process>,
+    heirs: &[(String, Spanned<String>)],
+    problems: &mut Problems<'_>,
+) {
+    for (name, parent) in heirs {
+        let (Some(heir), Some(of)) = (all.get(name), all.get(&parent.value)) else {
+            continue;
+        };
+        let (message, expected) = if of.listen.is_empty() {
+            ("has no listeners", "a process with `listen`")
+        } else if heir.on != of.on {
+            ("runs on another host", "a process of the same host")
+        } else {
+            continue;
+        };
+        let message = format!("`{}` {message}", parent.value);
+        problems.report(parent.span, message, expected, None);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::model::{
     Body, Check, ExpectBlock, Expected, Fault, FaultKind, Host, KernelSelector, Network, Options,
     Process, Program, Scenario, Sysctls,
 };
-use crate::value::{Close, Hold, Loss, format_duration};
+use crate::value::{Accepted, Close, Hold, Loss, format_duration};
 use crate::yaml::{Key, Node, write};
 
 use super::build::{Build, one_or_list};
@@ -102,6 +102,7 @@ fn host(host: &Host) -> Node {
         );
     }
     out.some("ipv6", host.ipv6);
+    out.time("tentative", host.tentative);
     if !host.sysctl.is_empty() {
         out.node("sysctl", sysctls(&host.sysctl));
     }
@@ -139,6 +140,8 @@ fn process(process: &Process, several_hosts: bool) -> Node {
     out.unless("close", process.close, Close::Client);
     out.unless("repeat", process.repeat, 1);
     out.one_or_many("listen", &process.listen);
+    out.unless("accepted", process.accepted, Accepted::Keep);
+    out.some("inherit", process.inherit.as_ref());
     out.map()
 }
 

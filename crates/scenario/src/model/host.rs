@@ -1,4 +1,5 @@
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -21,6 +22,10 @@ pub struct Host {
     /// IPv6 support: `off` sets `disable_ipv6` on all interfaces, which removes `::1` too.
     #[schemars(with = "Option<written::Switch>")]
     pub ipv6: Option<Switch>,
+    /// The time, from the start of the run, for which the host's IPv6 addresses are in duplicate
+    /// address detection and bind() refuses them [default: 0s].
+    #[schemars(with = "Option<written::Duration>")]
+    pub tentative: Duration,
     /// Sysctls by name. The ephemeral port range is written `40000-40003`.
     #[schemars(with = "Option<IndexMap<String, written::Scalar>>")]
     pub sysctl: Sysctls,

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 
 use super::Options;
 use crate::schema::written;
-use crate::value::{Close, Hold};
+use crate::value::{Accepted, Close, Hold};
 
 /// A program on a host that makes socket calls.
 ///
@@ -48,7 +48,8 @@ pub struct Process {
     /// The time between two connections of one instance [default: 0s].
     #[schemars(with = "Option<written::Duration>")]
     pub every: Duration,
-    /// The time for which each connection is held: a duration, or `forever` (the default).
+    /// The time for which each connection is held: a duration, or `forever` (the default). A process
+    /// without connections closes its listeners after this time.
     #[schemars(with = "Option<written::Hold>")]
     pub hold: Hold,
     /// The end that closes a connection after `hold`: `client` (the default), `server`, `both` or
@@ -62,6 +63,14 @@ pub struct Process {
     /// Addresses to listen on: ADDR:PORT or a list.
     #[schemars(with = "Option<written::OneOrMany<written::SocketAddr>>")]
     pub listen: Vec<SocketAddr>,
+    /// The fate of the connections that the listeners have accepted when `hold` closes the
+    /// listeners: `keep` (the default), `close` or `reset`.
+    #[schemars(with = "Option<written::Accepted>")]
+    pub accepted: Accepted,
+    /// The process whose listeners it shares, as after fork(): a listener is closed once every process
+    /// that has it has closed it. Without `start` or `after` it starts when they listen.
+    #[schemars(with = "Option<String>")]
+    pub inherit: Option<String>,
 }
 
 impl Process {
@@ -82,7 +91,14 @@ impl Process {
             close: Close::Client,
             repeat: 1,
             listen: Vec::new(),
+            accepted: Accepted::Keep,
+            inherit: None,
         }
+    }
+
+    /// Returns `true` for a process that makes no connections, whose `hold` is about its listeners.
+    pub fn only_listens(&self) -> bool {
+        self.connect.is_empty() && self.bind.is_empty()
     }
 
     /// The local address that a connection binds, if it does. Instances and connections are counted

@@ -68,7 +68,7 @@ macro_rules! choices {
     };
 }
 
-choices! { Family Shutdown Close Switch }
+choices! { Family Shutdown Close Accepted Switch }
 
 /// Defines schemas with a hand-written body.
 macro_rules! schemas {

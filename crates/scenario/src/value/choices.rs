@@ -72,6 +72,18 @@ impl Word for Shutdown {
 }
 
 words! {
+    /// The fate of accepted connections when their listener is closed.
+    Accepted, "`keep`, `close` or `reset`" {
+        /// They stay open.
+        Keep "keep",
+        /// They are closed after the listener, with a FIN.
+        Close "close",
+        /// They are closed after the listener, with a RST.
+        Reset "reset",
+    }
+}
+
+words! {
     /// A setting that is on or off.
     Switch, "`on` or `off`" {
         /// Enabled.

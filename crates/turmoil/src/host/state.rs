@@ -120,6 +120,8 @@ impl State {
                 machine.add_address(ns, Ip::from(*ip));
                 local.entry(Ip::from(*ip)).or_insert(ns);
             }
+            let tentative = space.linux.tentative.as_nanos();
+            machine.set_tentative(ns, Time(u64::try_from(tentative).unwrap_or(u64::MAX)));
             if let Some(length) = space.linux.time_wait {
                 machine.set_time_wait(ns, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
             }

@@ -86,6 +86,7 @@ impl Simulation {
                 .seed(case.seed)
                 .window(u32::MAX);
             linux.time_wait = case.time_wait;
+            linux.tentative = host.tentative;
             linux.sysctls = host
                 .settings()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
