@@ -6,11 +6,14 @@ use std::time::Duration;
 use fourtuple_harness::{Engine, Model, Need, budget};
 use fourtuple_scenario::Scenario;
 
-use crate::output::Failure;
+use crate::output::{Failure, complain};
 use crate::select::{Folded, Selected};
 
 /// Approximate number of variants of a scenario that `remedies` and `lint` try.
 pub(crate) const TRIED: u64 = 64;
+
+/// CPU time from which on a command states its estimate before it begins.
+const LONG: Duration = Duration::from_secs(10);
 
 /// The limits of a command.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -66,7 +69,16 @@ impl Budget {
             cases.fold(Need::default(), Need::and)
         };
         let needs: Vec<Need> = selected.iter().map(need).collect();
-        self.hold(selected.iter().map(|one| &one.scenario), &needs)
+        self.hold(selected.iter().map(|one| &one.scenario), &needs)?;
+        let all = needs.iter().copied().fold(Need::default(), Need::and);
+        if all.time() > LONG {
+            complain(&format!(
+                "note: {} may take {} s of CPU time; fewer kernels or points of the matrix take less",
+                counts(&all),
+                all.time().as_secs()
+            ));
+        }
+        Ok(())
     }
 
     fn hold<'a>(

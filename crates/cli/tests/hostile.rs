@@ -57,7 +57,7 @@ fn no_control_character_of_input_reaches_an_output() {
     }
     let name = "evil\u{1b}[31m\u{9b}2J.yaml";
     std::fs::copy(directory.join("runs.yaml"), directory.join(name)).expect("copied");
-    let verbs: [&[&str]; 16] = [
+    let verbs: [&[&str]; 23] = [
         &["run", "-v", "--format", "text"],
         &["run", "--format", "json"],
         &["run", "--format", "json-lines"],
@@ -66,14 +66,27 @@ fn no_control_character_of_input_reaches_an_output() {
         &["explain"],
         &["compare", "--kernel", "linux-3.10,linux-6.18"],
         &["remedies"],
+        &["remedies", "--all"],
         &["remedies", "--format", "json"],
+        &["remedies", "--export", "markdown"],
+        &[
+            "compare",
+            "--kernel",
+            "linux-3.10,linux-6.18",
+            "--export",
+            "markdown",
+        ],
         &["capacity"],
+        &["capacity", "--export", "markdown"],
         &["explore"],
+        &["explore", "--witness", "1"],
         &["explore", "--format", "json"],
         &["lint"],
         &["lint", "--format", "github"],
         &["report"],
         &["import", "strace"],
+        &["merge"],
+        &["certify", "--on", "linux-6.18"],
     ];
     for file in ["runs.yaml", "refused.yaml", name] {
         for verb in verbs {
@@ -90,6 +103,17 @@ fn no_control_character_of_input_reaches_an_output() {
             }
         }
     }
+    // A directory, whose snapshots are input from the second time on.
+    for more in [&["--check"][..], &["--accept"], &["--check"]] {
+        let arguments = [&["test", "."], more].concat();
+        let said = command(&directory, &arguments)
+            .env("CLICOLOR_FORCE", "1")
+            .output()
+            .expect("it runs");
+        assert_ne!(said.status.code(), Some(101), "{arguments:?}");
+        is_tame(&format!("{arguments:?}"), &said.stdout);
+        is_tame(&format!("{arguments:?}"), &said.stderr);
+    }
     // Arguments are input as well.
     for arguments in [
         &["run", "\u{1b}[31m"][..],
@@ -102,6 +126,40 @@ fn no_control_character_of_input_reaches_an_output() {
         let said = command(&directory, arguments).output().expect("it runs");
         assert_eq!(said.status.code(), Some(2), "{arguments:?}");
         is_tame(&format!("{arguments:?}"), &said.stderr);
+    }
+}
+
+/// Names of programs in captures, and a line that is none.
+const EVIL: &str = "\u{1b}[31mevil\u{9b}2J\u{202e}";
+
+#[test]
+fn no_control_character_of_a_capture_reaches_an_output() {
+    let directory = scratch("hostile-captures");
+    let ss = format!(
+        "State Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n\
+         LISTEN 0 128 10.0.0.3:80 0.0.0.0:* users:((\"{EVIL}\",pid=1,fd=3))\n\
+         ESTAB 0 0 10.0.0.3:40000 10.0.0.4:443 users:((\"{EVIL}\",pid=2,fd=3))\n\
+         ESTAB 0 0 {EVIL}:40001 10.0.0.4:443\n"
+    );
+    let strace = format!(
+        "[pid 1<{EVIL}>] socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3\n\
+         [pid 1<{EVIL}>] bind(3, {{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr(\"10.0.0.3\")}}, 16) = -1 EADDRINUSE (Address already in use)\n\
+         {EVIL} connect(3, {EVIL}) = 0\n"
+    );
+    for (name, text) in [("evil.ss", &ss), ("evil.strace", &strace)] {
+        std::fs::write(directory.join(name), text).expect("written");
+    }
+    for kind in ["ss", "strace", "netstat", "proc"] {
+        for file in ["evil.ss", "evil.strace"] {
+            let arguments = ["import", kind, file];
+            let said = command(&directory, &arguments)
+                .env("CLICOLOR_FORCE", "1")
+                .output()
+                .expect("it runs");
+            assert_ne!(said.status.code(), Some(101), "{arguments:?}");
+            is_tame(&format!("{arguments:?}"), &said.stdout);
+            is_tame(&format!("{arguments:?}"), &said.stderr);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Capacity: counted on the model, next to the formula.
 
-use fourtuple_harness::capacity::{Capacities, Capacity, measure, text};
+use fourtuple_harness::capacity::{Capacities, Capacity, Measured, measure, text};
 use fourtuple_harness::kernels;
 use fourtuple_kernel::profile;
 use fourtuple_scenario::{expand, parse};
@@ -22,7 +22,7 @@ processes:
         .expect("the kernel exists")
         .remove(0);
     let profile = profile::find(kernel).expect("the kernel exists");
-    measure(&case, &profile, &mut |_| {}).expect("it can be measured")
+    measure(&case, &profile, &mut Measured::default(), &mut |_| {}).expect("it can be measured")
 }
 
 fn only(all: &Capacities) -> &Capacity {
@@ -78,7 +78,8 @@ processes:
     let scenario = parse("capacity.yaml", yaml).expect("it reads");
     let cases = expand(&scenario, &kernels::names()).expect("the kernel exists");
     let profile = profile::find("linux-6.18").expect("the kernel exists");
-    let all = measure(&cases[0], &profile, &mut |_| {}).expect("it can be measured");
+    let all = measure(&cases[0], &profile, &mut Measured::default(), &mut |_| {})
+        .expect("it can be measured");
     let counted: Vec<(u32, u32)> = all
         .programs
         .iter()

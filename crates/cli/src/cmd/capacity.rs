@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fourtuple_harness::capacity::need::{self, Need};
-use fourtuple_harness::capacity::{self, Capacities};
+use fourtuple_harness::capacity::{self, Capacities, Measured};
 use fourtuple_kernel::profile;
 
 use crate::output::{Failure, Output, Verdict};
@@ -60,6 +60,7 @@ impl Args {
             return self.ranges(&need, &selected, out);
         }
         let mut all: Vec<Capacities> = Vec::new();
+        let mut known = Measured::default();
         {
             let progress = Progress::new();
             for case in &selected.cases {
@@ -68,7 +69,7 @@ impl Args {
                     continue;
                 };
                 let mut say = |what: &str| progress.show(format!("{}: {what}", case.kernel));
-                let measured = capacity::measure(case, &profile, &mut say);
+                let measured = capacity::measure(case, &profile, &mut known, &mut say);
                 all.push(measured.map_err(|cannot| {
                     Failure::Told(format!("error: this cannot be measured: {cannot}"))
                 })?);

@@ -1,5 +1,7 @@
 //! Connections on the model, counted.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::task::Poll;
 
@@ -33,6 +35,8 @@ pub(super) struct Bench<'a> {
     walk: Walk,
     /// Connections so far, for addresses that are taken in turn.
     turn: usize,
+    /// The listeners that a connection to each destination can reach.
+    serving: BTreeMap<SocketAddr, Vec<WorldSock>>,
 }
 
 /// A connection with its other end.
@@ -78,6 +82,7 @@ impl<'a> Bench<'a> {
             host,
             walk,
             turn: 0,
+            serving: BTreeMap::new(),
         })
     }
 
@@ -142,12 +147,23 @@ impl<'a> Bench<'a> {
     }
 
     fn accept(&mut self, to: SocketAddr) -> Option<WorldSock> {
-        let at = self.net.reached(self.host, to.ip().into())?;
-        let listeners = self.net.listeners.iter();
-        let listeners = listeners.filter(|(on, _, port)| *on == at && *port == to.port());
-        let listeners: Vec<WorldSock> = listeners.map(|(_, socket, _)| *socket).collect();
-        let mut listeners = listeners.into_iter();
-        listeners.find_map(|listener| Some(self.net.accept(listener).ok()?.socket))
+        let serving = match self.serving.entry(to) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let to = Endpoint::from(to);
+                let at = self.net.reached(self.host, to.ip)?;
+                let world = &self.net.world;
+                let serves = |socket: &WorldSock| {
+                    let ip = world.local_addr(*socket).ip;
+                    ip == to.ip || ip.is_any()
+                };
+                let all = self.net.listeners.iter();
+                let there = all.filter(|(on, _, port)| *on == at && *port == to.port);
+                place.insert(there.map(|(_, socket, _)| *socket).filter(serves).collect())
+            }
+        };
+        let mut serving = serving.iter();
+        serving.find_map(|listener| Some(self.net.accept(*listener).ok()?.socket))
     }
 
     fn close(&mut self, pair: &Pair, how: Close) {

@@ -27,7 +27,7 @@ pub const FILLS: [u32; 5] = [0, 50, 90, 99, 100];
 const NAMED: usize = 4;
 /// Connections to all destinations that are counted at most; with more destinations, some of them
 /// are left out.
-const COUNTED: u64 = 500_000;
+const COUNTED: u64 = 120_000;
 
 /// One way of connecting that a program of the scenario has.
 #[derive(Clone, Debug)]
@@ -39,6 +39,22 @@ struct Style {
     options: Options,
     connect: Vec<SocketAddr>,
     close: Close,
+}
+
+impl Style {
+    /// Returns `true` if another way of connecting has the same numbers: it differs at most in the destination.
+    fn is_like(&self, other: &Style) -> bool {
+        let local = |style: &Style| {
+            let first = style.connect.first();
+            first.map(|to| (to.is_ipv6(), to.ip().is_loopback()))
+        };
+        self.host == other.host
+            && self.bind == other.bind
+            && self.options == other.options
+            && self.close == other.close
+            && self.connect.len() == other.connect.len()
+            && local(self) == local(other)
+    }
 }
 
 /// The capacity of one program's way of connecting.
@@ -126,6 +142,32 @@ pub struct Capacities {
     pub programs: Vec<Capacity>,
 }
 
+/// What was measured, so that cases which differ in nothing that counts are measured once.
+#[derive(Debug, Default)]
+pub struct Measured(Vec<Known>);
+
+#[derive(Debug)]
+struct Known {
+    case: Case,
+    style: Style,
+    everywhere: Vec<SocketAddr>,
+    capacity: Capacity,
+}
+
+impl Measured {
+    fn find(&self, case: &Case, style: &Style, everywhere: &[SocketAddr]) -> Option<&Capacity> {
+        let same = |one: &&Known| {
+            one.case.kernel == case.kernel
+                && one.case.seed == case.seed
+                && one.case.time_wait == case.time_wait
+                && one.case.hosts == case.hosts
+                && one.everywhere == everywhere
+                && one.style.is_like(style)
+        };
+        self.0.iter().find(same).map(|one| &one.capacity)
+    }
+}
+
 /// Measures every way of connecting that a case has. `progress` hears what is being done.
 ///
 /// # Errors
@@ -133,6 +175,7 @@ pub struct Capacities {
 pub fn measure(
     case: &Case,
     profile: &Profile,
+    measured: &mut Measured,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Capacities, Cannot> {
     let styles = styles(case);
@@ -147,7 +190,20 @@ pub fn measure(
     }
     let mut programs = Vec::new();
     for style in &styles {
-        programs.push(of_style(case, profile, style, &everywhere, progress)?);
+        let capacity = match measured.find(case, style, &everywhere) {
+            Some(known) => Capacity {
+                program: style.program.clone(),
+                ..known.clone()
+            },
+            None => of_style(case, profile, style, &everywhere, progress)?,
+        };
+        measured.0.push(Known {
+            case: case.clone(),
+            style: style.clone(),
+            everywhere: everywhere.clone(),
+            capacity: capacity.clone(),
+        });
+        programs.push(capacity);
     }
     Ok(Capacities {
         scenario: case.scenario.clone(),
@@ -172,30 +228,14 @@ fn time_wait(case: &Case) -> f64 {
 /// numbers.
 fn styles(case: &Case) -> Vec<Style> {
     let mut found: Vec<(Style, usize)> = Vec::new();
-    let local = |style: &Style| {
-        style
-            .connect
-            .first()
-            .map(|to| (to.is_ipv6(), to.ip().is_loopback()))
-    };
-    let mut add = |style: Style| {
-        let like = |(one, _): &&mut (Style, usize)| {
-            one.host == style.host
-                && one.bind == style.bind
-                && one.options == style.options
-                && one.close == style.close
-                && one.connect.len() == style.connect.len()
-                && local(one) == local(&style)
-        };
-        match found.iter_mut().find(like) {
-            Some((one, more)) => {
-                *more += 1;
-                if *more < NAMED {
-                    one.program.push_str(&format!(", {}", style.program));
-                }
+    let mut add = |style: Style| match found.iter_mut().find(|(one, _)| one.is_like(&style)) {
+        Some((one, more)) => {
+            *more += 1;
+            if *more < NAMED {
+                one.program.push_str(&format!(", {}", style.program));
             }
-            None => found.push((style, 0)),
         }
+        None => found.push((style, 0)),
     };
     match &*case.program {
         Program::Processes(all) => {

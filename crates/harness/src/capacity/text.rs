@@ -108,7 +108,7 @@ pub fn report(all: &[Capacities]) -> String {
 }
 
 /// The counts and formulas of one program: name, count, formula and its text.
-fn counts(one: &Capacity) -> Vec<[String; 5]> {
+pub(crate) fn counts(one: &Capacity) -> Vec<[String; 5]> {
     let then = |held: &Held| {
         held.then
             .clone()

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::matrix::whole;
 use super::scrolled;
 use crate::remedies::sheet::{Row, Sheet, word};
 use crate::remedies::{Effect, Remedies};
@@ -30,7 +31,7 @@ fn table(sheet: &Sheet<'_>) -> Markup {
             thead {
                 tr {
                     th scope="col" { "fix" }
-                    @for column in &sheet.columns { th scope="col" { (column.title) } }
+                    @for column in &sheet.columns { th scope="col" { (whole(&column.title)) } }
                     th scope="col" { "who" } th scope="col" { "since" } th scope="col" { "cost" }
                 }
             }

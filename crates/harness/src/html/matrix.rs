@@ -105,7 +105,7 @@ pub(super) fn matrix(entries: &[Entry], order: &Order) -> Markup {
 }
 
 /// A list of names that breaks between them only.
-fn whole(names: &str) -> Markup {
+pub(super) fn whole(names: &str) -> Markup {
     html! {
         @for name in names.split_inclusive(", ") {
             span.whole { (name.trim_end()) } " "

@@ -5,6 +5,7 @@
 //! - `matrix`: scenarios by kernels
 //! - `section`: one scenario: verdict, results, engines, remedies
 //! - `axis`: time from left to right
+//! - `capacity`: how many connections each program can make, with a curve
 //! - `fixes`: its fixes, kernels side by side
 //! - `timeline`: its calls, as a picture
 //! - `ports`: its ports over time, as a picture
@@ -12,6 +13,7 @@
 //! Every picture has a name, a sentence that says what it shows, and a table with the same content.
 
 mod axis;
+mod capacity;
 mod fixes;
 mod matrix;
 mod ports;
@@ -22,6 +24,7 @@ mod timeline;
 use fourtuple_kernel::profile;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::capacity::{self as measuring, Capacities, Measured};
 use crate::group::Group;
 use crate::kernels::Order;
 use crate::remedies::{self, Remedies};
@@ -42,6 +45,8 @@ pub struct Entry {
     groups: Vec<Shown>,
     /// The fixes on the first and on the last kernel of each group.
     remedies: Vec<Remedies>,
+    /// How many connections each program can make, on the first kernel.
+    capacities: Option<Capacities>,
 }
 
 #[derive(Debug, Default)]
@@ -56,8 +61,12 @@ impl Entry {
         let groups = Group::all(&report);
         let remedies = groups.iter().flat_map(|group| fixes_of(&group.cases));
         let remedies = remedies.collect();
+        let capacities = groups
+            .first()
+            .and_then(|group| capacities_of(group.cases[0]));
         let groups = groups.iter().map(|group| Shown::of(&group.cases)).collect();
         Entry {
+            capacities,
             report,
             groups,
             remedies,
@@ -100,6 +109,16 @@ fn fixes_of(cases: &[&CaseReport]) -> Vec<Remedies> {
         .find(|last| last.case.axes == first.case.axes && last.case.kernel != first.case.kernel);
     let both = std::iter::once(&first).chain(last);
     both.filter_map(|case| examine(case)).collect()
+}
+
+fn capacities_of(case: &CaseReport) -> Option<Capacities> {
+    let calls = case.reference()?.attempts.len();
+    if calls > REMEDIED_CALLS {
+        return None;
+    }
+    let profile = profile::find(&case.case.kernel)?;
+    let mut measured = Measured::default();
+    measuring::measure(&case.case, &profile, &mut measured, &mut |_| {}).ok()
 }
 
 fn examine(case: &CaseReport) -> Option<Remedies> {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Entry, Shown, fixes, ports, scrolled, source, timeline};
+use super::{Entry, Shown, capacity, fixes, ports, scrolled, source, timeline};
 use crate::group::{self, Group};
 use crate::kernels::Order;
 use crate::remedies::Score;
@@ -37,6 +37,7 @@ pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
                 (answer(group, shown, &format!("{id}g{}", n + 1), order))
             }
             (fixes::fixes(&entry.remedies))
+            (capacity::capacity(entry.capacities.as_ref(), &id))
             @for case in report.cases.iter().filter(|case| case.reference().is_none()) {
                 h3 { (group::title(&[case], &report.cases, order)) }
                 (engines(&[case], order))

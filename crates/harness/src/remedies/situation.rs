@@ -236,7 +236,9 @@ impl Refusals {
             let rule = attempt.why().map(|why| why.rule);
             all.cause.get_or_insert(match (itself, rule, at) {
                 (true, ..) => Cause::ToItself,
-                (_, Some(Rule::BindNotLocal), _) => Cause::NotLocal,
+                (_, Some(Rule::BindNotLocal | Rule::AddressTentative | Rule::Ipv6Off), _) => {
+                    Cause::NotLocal
+                }
                 (_, _, Some(_)) => Cause::Held,
                 (_, Some(Rule::ConnectBoundTuple | Rule::ConnectBoundTimeWait), _) => Cause::Other,
                 _ => Cause::Shortage,

@@ -1,11 +1,11 @@
 //! The table of fixes, for people and for pull requests.
 
 use super::sheet::{Row, Sheet, word};
-use super::{Effect, Remedies, Remedy};
+use super::{Cause, Effect, Remedies, Remedy};
 use crate::text::{columns, labelled};
 
 /// Rows of fixes that are shown without `--all`.
-const SHOWN: usize = 8;
+const SHOWN: usize = 6;
 
 /// The fixes of one scenario on all kernels that were asked for: what works, what is often tried without effect, and
 /// with `all` everything else.
@@ -35,7 +35,9 @@ pub fn table(remedies: &[Remedies], all: bool) -> String {
 
 /// The columns, with the sockets that are refused there and why.
 fn heads(out: &mut String, sheet: &Sheet<'_>) {
-    out.push('\n');
+    if !sheet.columns.is_empty() {
+        out.push('\n');
+    }
     let mut rules: Vec<&str> = Vec::new();
     for column in &sheet.columns {
         let one = column.first;
@@ -108,7 +110,14 @@ fn works(out: &mut String, sheet: &Sheet<'_>, all: bool) {
     let rows: Vec<&Row<'_>> = sheet.working().collect();
     out.push('\n');
     if rows.is_empty() {
-        labelled(out, "  ", "No known fix works here, alone or in pairs.");
+        let about_ports = |cause| cause != Cause::NotLocal;
+        let mut columns = sheet.columns.iter();
+        let text = if columns.any(|column| about_ports(column.first.cause)) {
+            "No known fix works here, alone or in pairs."
+        } else {
+            "No port is missing, so that no fix for ports helps: see the note."
+        };
+        labelled(out, "  ", text);
         return;
     }
     let shown = if all {
@@ -132,8 +141,10 @@ fn works(out: &mut String, sheet: &Sheet<'_>, all: bool) {
     columns(out, 2, &table);
     for (n, row) in rows[..shown].iter().enumerate() {
         let one = row.best;
+        let exists = |cell: &Option<&Remedy>| cell.is_none_or(|one| one.effect != Effect::Absent);
         let since = match one.since.as_str() {
             "every kernel" | "-" => String::new(),
+            _ if !all && row.cells.iter().all(exists) => String::new(),
             since => format!(" Since {since}."),
         };
         let text = format!("{}.{since} Costs: {}.{}", one.change, one.cost, stale(one));
@@ -152,20 +163,77 @@ fn stale(one: &Remedy) -> String {
         .unwrap_or_default()
 }
 
-/// The rest: what is often tried with its reason, and the number of all others.
+/// The rest: what is often tried with its reason, and the number of all others; each with its reason with `all`.
 fn tried(out: &mut String, sheet: &Sheet<'_>, all: bool) {
     let rest: Vec<&Row<'_>> = sheet
         .rows
         .iter()
         .filter(|row| !row.best.effect.works())
         .collect();
-    let worth =
-        |row: &&&Row<'_>| all || row.best.often_tried && row.best.effect != Effect::DoesNotApply;
-    let shown: Vec<&&Row<'_>> = rest.iter().filter(worth).collect();
+    if all {
+        each(out, &rest);
+        return;
+    }
+    // Where no port is missing, there is nothing to say about what is tried for want of one.
+    let about_ports = |cause| cause != Cause::NotLocal;
+    let mut columns = sheet.columns.iter();
+    let about_ports = columns.any(|column| about_ports(column.first.cause));
+    let tried = |row: &&&Row<'_>| {
+        about_ports && row.best.often_tried && row.best.effect != Effect::DoesNotApply
+    };
+    let shown: Vec<String> = rest
+        .iter()
+        .filter(tried)
+        .map(|row| short(row.best))
+        .collect();
+    let hidden: Vec<&&Row<'_>> = rest.iter().filter(|row| !tried(row)).collect();
+    let mut text = String::new();
     if !shown.is_empty() {
+        text = format!("No fix: {}.", shown.join("; "));
+    }
+    if !hidden.is_empty() {
+        let count = |effect: Effect, words: &str| {
+            let with = hidden.iter().filter(|row| row.best.effect == effect);
+            let n = with.count();
+            (n > 0).then(|| format!("{n} {words}"))
+        };
+        let parts = [
+            count(Effect::ByLuck, "by luck only"),
+            count(Effect::HelpsPartly, "in part"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let parts = match parts.as_slice() {
+            [] => String::new(),
+            parts => format!(" ({})", parts.join(", ")),
+        };
+        let n = hidden.len();
+        text.push_str(&format!(
+            " {n} others do not help{parts}: --all lists them."
+        ));
+    }
+    out.push('\n');
+    labelled(out, "  ", text.trim_start());
+}
+
+/// A fix that is none, with its reason in a few words.
+fn short(one: &Remedy) -> String {
+    let by_luck = match one.effect {
+        Effect::Nothing | Effect::Absent => String::new(),
+        effect => format!("{}: ", effect.words()),
+    };
+    let why = one
+        .why
+        .as_deref()
+        .unwrap_or("the same sockets are refused as before");
+    format!("{} ({by_luck}{why})", one.name)
+}
+
+/// Every fix that is none, a paragraph each.
+fn each(out: &mut String, rest: &[&Row<'_>]) {
+    if !rest.is_empty() {
         out.push_str("\n  No fix\n");
     }
-    for row in &shown {
+    for row in rest {
         let one = row.best;
         let after = one
             .seeds
@@ -182,34 +250,6 @@ fn tried(out: &mut String, sheet: &Sheet<'_>, all: bool) {
             stale(one)
         );
         labelled(out, "  - ", &text);
-    }
-    let hidden: Vec<&&Row<'_>> = rest.iter().filter(|row| !worth(row)).collect();
-    let count = |effect: Effect| {
-        let with = hidden.iter().filter(|row| row.best.effect == effect);
-        with.count()
-    };
-    if !hidden.is_empty() {
-        let part = |effect: Effect, words: &str| {
-            let n = count(effect);
-            (n > 0).then(|| format!("{n} {words}"))
-        };
-        let parts: Vec<String> = [
-            part(Effect::ByLuck, "by luck only"),
-            part(Effect::HelpsPartly, "in part"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let parts = if parts.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", parts.join(", "))
-        };
-        let text = format!(
-            "{} others do not help{parts}: --all lists them.",
-            hidden.len()
-        );
-        labelled(out, "  ", &text);
     }
 }
 

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fourtuple_scenario::{
-    Address, BindStep, Case, Family, Hold, PortRange, PortRef, Program, SockOpt, Spanned, Step,
+    Address, BindStep, Case, Close, Family, Hold, PortRange, PortRef, Program, SockOpt, Spanned,
+    Step,
 };
 
 pub(super) use closing::{close, close_with_peer, closes};
@@ -407,6 +408,7 @@ pub(super) fn reuse_connections(case: &mut Case, processes: &[String]) -> u64 {
             .min(u32::try_from(process.connect.len()).unwrap_or(u32::MAX));
         process.repeat = 1;
         process.hold = Hold::Forever;
+        process.close = Close::Client;
         saved += before - process.total_connections();
     }
     saved
