@@ -23,6 +23,23 @@ pub struct Entry {
 }
 
 /// The calls of a world so far, its namespaces taken as the hosts of one kernel.
+///
+/// ```
+/// use fourtuple_kernel::conformance::Op;
+/// use fourtuple_kernel::{Family, Profile, Seeded, World};
+///
+/// let kernel: Profile = "debian-12".parse()?;
+/// let mut world: World = World::new();
+/// world.keep_journal();
+/// let machine = world.add_machine(kernel.behaviours, Seeded::new(1, "host"));
+/// let ns = world.add_namespace(machine);
+/// world.socket(ns, Family::Inet, 0);
+///
+/// let journal = world.journal().ok_or("no journal")?;
+/// let calls = journal.entries(World::<Seeded>::START);
+/// assert!(matches!(calls[1].op, Op::Socket { host: 0, sock: 0, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     hosts: Vec<(WorldNs, Vec<Ip>)>,

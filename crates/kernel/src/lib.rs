@@ -40,7 +40,7 @@
 //! kernel, and [`World`] joins several machines by an ideal network. [`profile`] names the kernels;
 //! no algorithm asks for a version number. [`conformance`] judges the answers of real kernels.
 
-pub mod addr;
+mod addr;
 mod bucket;
 pub mod chooser;
 mod clock;
