@@ -110,7 +110,10 @@ fn first_op(bytes: &[u8]) -> Option<(Op<'_>, &[u8])> {
 pub type Ports = [u16; MAX_STEPS];
 
 fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, out: &mut Output) {
-    let mut rest = frame;
+    let Some((&setup, mut rest)) = frame.split_first_chunk() else {
+        return;
+    };
+    let setup = u16::from_le_bytes(setup) as usize;
     let mut number = 0;
     while let Some((op, next)) = first_op(rest) {
         rest = next;
@@ -128,6 +131,10 @@ fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, 
         }
         number += 1;
         out.push(record.bytes());
+        // What waits for a host that is not there, such as for the other end of a link, would wait in full.
+        if number <= setup && record.result() != 0 {
+            return;
+        }
     }
 }
 

@@ -164,13 +164,18 @@ impl Builder {
     }
 
     pub(crate) fn finish(mut self) -> Result<Plan, String> {
-        if self.bytes.len() > MAX_FRAME {
+        let setup = u16::try_from(self.setup.len())
+            .map_err(|_| format!("{} operations to make the hosts", self.setup.len()))?
+            .to_le_bytes();
+        if self.bytes.len() > MAX_OPERATIONS {
             return Err(format!(
-                "{} bytes, more than the limit of {MAX_FRAME}",
+                "{} bytes, more than the limit of {MAX_OPERATIONS}",
                 self.bytes.len()
             ));
         }
-        let mut frame = (self.bytes.len() as u32).to_le_bytes().to_vec();
+        let length = setup.len() + self.bytes.len();
+        let mut frame = (length as u32).to_le_bytes().to_vec();
+        frame.extend(setup);
         frame.append(&mut self.bytes);
         Ok(Plan {
             frame,

@@ -3,12 +3,12 @@
 //! This file is compiled twice: as a module of this crate and as a module of the guest, which has neither `std` nor
 //! `alloc`. Only constants belong here.
 //!
-//! All integers are little-endian. Towards the guest goes one frame for each program, `u32 length` and then its
+//! All integers are little-endian. Towards the guest goes one frame for each program, `u32 length`, `u16 setup` and then its
 //! operations back to back: `u8 opcode`, `u8 host`, `u16 process`, `u16 length`, operands (texts are `u16 length` and bytes,
 //! NUL at the end). Process 0 is the one that made the host's namespace; any other number is a process of its own, started when
-//! it is first named.
+//! it is first named. The first `setup` operations make the hosts: the program ends with the first of them that fails.
 //!
-//! Back comes one frame for each program: `u32 length` and then one record for each operation, in order: `i16 result`,
+//! Back comes one frame for each program: `u32 length` and then one record for each operation that was done, in order: `i16 result`,
 //! `u64 microseconds`, `u8 family` (0, 4 or 6; then `u16 port` and 4 or 16 bytes of address), or `u8 FAMILY_LENGTH` and `u32` for
 //! calls that move data. `OP_PLAY` answers with as many entries as there are calls, see there.
 //!
@@ -21,10 +21,12 @@
 /// Opens every hello frame.
 pub(crate) const MAGIC: [u8; 4] = *b"4TPL";
 /// Changes whenever a frame's layout does.
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
 
 /// The largest frame that the guest takes, in bytes.
-pub(crate) const MAX_FRAME: usize = 8 << 20;
+pub(crate) const MAX_FRAME: usize = 2 + MAX_OPERATIONS;
+/// The most bytes of one program's operations.
+pub(crate) const MAX_OPERATIONS: usize = 8 << 20;
 /// Maximum number of operations of one program, which limits the guest's answer.
 pub(crate) const MAX_STEPS: usize = 100_000;
 /// Maximum number of socket names of one program.

@@ -8,6 +8,7 @@ use common::{
     HOSTS, HOSTS_RESULTS, HOSTS_STEPS, ONE_HOST, ONE_HOST_RESULTS, host, program, results,
 };
 use fourtuple_linux::{RunError, run_all};
+use std::time::{Duration, Instant};
 
 #[test]
 fn one_namespace() {
@@ -30,6 +31,24 @@ fn several_hosts() {
         Err(e @ RunError::Setup { .. }) => println!("skipped: {e}"),
         Err(e) => panic!("{e}"),
     }
+}
+
+#[test]
+fn a_program_ends_with_the_first_part_of_its_hosts_that_fails() {
+    let Some(mut host) = host() else { return };
+    let hosts = r#"[{"name":"a","sysctls":{"net.ipv4.no_such_setting":"1"}},{"name":"b"}]"#;
+    let asked = program(hosts, r#"{"op":"sleep","ms":600000}"#);
+    let start = Instant::now();
+    let failed = host.run(&asked).err();
+    assert!(
+        matches!(&failed, Some(RunError::Setup { what, .. }) if what.contains("no_such_setting")),
+        "{failed:?}"
+    );
+    // Far less than the sleep, which would be for nothing, and far more than a busy machine takes for the hosts.
+    assert!(start.elapsed() < Duration::from_secs(300));
+    // The guest is ready for the next one.
+    let asked = program("[]", r#"{"op":"socket","sock":"a"}"#);
+    assert_eq!(results(&host.run(&asked).expect("it runs")), ["ok"]);
 }
 
 #[test]
