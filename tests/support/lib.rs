@@ -2,6 +2,7 @@
 //! top of the repository, where `cargo insta review` finds them.
 
 pub mod certified;
+pub mod flaky;
 pub mod index;
 
 use std::path::{Path, PathBuf};
