@@ -261,6 +261,44 @@ fn stale_advice_is_named() {
 }
 
 #[test]
+fn step_widths_without_effect_are_found_by_the_size_of_the_range() {
+    let note = |range: &str, width: &str| {
+        let sysctl = format!(
+            "net.ipv4.ip_local_port_range: {range}\n      net.ipv4.ip_local_port_step_width: {width}"
+        );
+        let told = one(&client("linux-7.1", &sysctl, "count: 2"));
+        assert_eq!(told.rule, Rule::DoesNothing, "{range} {width}");
+        told.diagnostic.notes[0].clone()
+    };
+    let by_one = "every distance up to it would leave ports of this range out";
+    let order = "it changes the order in which connect() looks at ports";
+    // A pass visits 4 ports, so that only odd factors reach them all; or 5, or 6.
+    for (range, width, hint) in [
+        ("40000-40007", "1", by_one),
+        ("40000-40007", "2", by_one),
+        ("40000-40007", "3", order),
+        ("40000-40009", "2", order),
+        ("40000-40011", "4", by_one),
+        ("40000-40011", "5", order),
+    ] {
+        let note = note(range, width);
+        assert!(note.starts_with(hint), "{range} {width}: {note}");
+    }
+}
+
+#[test]
+fn multipath_tcp_is_written_as_a_process_that_binds() {
+    let told = one(&client(
+        "linux-6.18",
+        &with("net.mptcp.enabled: 1"),
+        "count: 5",
+    ));
+    assert_eq!(told.rule, Rule::DoesNothing);
+    let note = &told.diagnostic.notes[0];
+    assert!(note.contains("every subflow but the first binds"), "{note}");
+}
+
+#[test]
 fn findings_are_allowed_by_comments_and_comments_do_not_outlive_them() {
     for sysctl in [
         "# lint: allow does-nothing: that is the point\n      net.ipv4.tcp_tw_reuse: 1",

@@ -34,11 +34,10 @@ pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<
         }
         "net.ipv4.ip_local_reserved_ports" => "no search would have taken these ports",
         "net.ipv4.ip_local_port_range" => "no port of this host is chosen by the kernel",
-        "net.ipv4.ip_local_port_step_width" if value == "1" => {
-            "1 is the distance that candidates have without it"
-        }
-        "net.ipv4.ip_local_port_step_width" if value == "2" => {
-            "2 changes nothing where the range has a number of ports that 4 divides, as the default one has"
+        "net.ipv4.ip_local_port_step_width"
+            if steps_by_one(other("net.ipv4.ip_local_port_range"), value) =>
+        {
+            "every distance up to it would leave ports of this range out, other than 1, which is the distance without it"
         }
         "net.ipv4.ip_local_port_step_width" => {
             "it changes the order in which connect() looks at ports, and no search here meets a taken port that it could pass"
@@ -54,6 +53,25 @@ pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+/// Returns `true` if this value of `ip_local_port_step_width` leaves 1 as the only factor: all others up to it have a divisor
+/// in common with the number of ports that one pass over the range visits.
+fn steps_by_one(range: Option<&str>, most: &str) -> bool {
+    let ends = range.unwrap_or("32768-60999").split(['-', ' ', '\t']);
+    let mut ends = ends.filter_map(|end| end.parse::<u32>().ok());
+    let (Some(low), Some(high), Ok(most)) = (ends.next(), ends.next(), most.parse()) else {
+        return false;
+    };
+    let visited = (high.saturating_sub(low) + 1) / 2;
+    (2..=visited.min(most)).all(|factor| has_common_divisor(factor, visited))
+}
+
+fn has_common_divisor(mut a: u32, mut b: u32) -> bool {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a > 1
 }
 
 /// What is worth knowing about an option that did nothing.
