@@ -105,6 +105,16 @@ pub(crate) fn line<'a>(kernels: impl IntoIterator<Item = &'a str>) -> String {
     format!("checked: {words}")
 }
 
+/// The calls and the real kernels that a profile was checked with, in a few words.
+pub(crate) fn summary(profile: &Profile, all: &Certificates) -> String {
+    let check = Check::of(profile, all);
+    match check.kernels.len() {
+        0 => "from source only".to_owned(),
+        1 => format!("{} calls on 1 kernel", grouped(check.calls)),
+        n => format!("{} calls on {n} kernels", grouped(check.calls)),
+    }
+}
+
 /// The checks of one profile against real kernels.
 struct Check<'a> {
     profile: &'a str,

@@ -45,14 +45,7 @@ fn list() -> String {
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for profile in profile::all() {
         let names: Vec<&str> = profile.names.iter().map(String::as_str).collect();
-        let checked = match certificates
-            .of(&profile.names)
-            .map(|one| one.calls)
-            .sum::<u64>()
-        {
-            0 => "from source only".to_owned(),
-            calls => format!("{} calls", certificate::grouped(calls)),
-        };
+        let checked = certificate::summary(&profile, &certificates);
         rows.push(vec![profile.name.clone(), checked, order.compact(&names)]);
     }
     let mut out = String::new();
