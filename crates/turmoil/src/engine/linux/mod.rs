@@ -21,7 +21,7 @@ use super::drive::drive;
 use crate::{BuildLinux, Linux};
 use fourtuple_harness::budget::LONGEST;
 use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing};
-use fourtuple_kernel::profile::{Asked, Profile};
+use fourtuple_kernel::profile::{FlagSet, Profile};
 use fourtuple_scenario::Case;
 use simulation::Simulation;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use super::drive::drive;
 use super::processes::Processes;
 use api::Api;
 use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing, budget};
-use fourtuple_kernel::Asked;
+use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_program::HostId;
 use fourtuple_scenario::{Case, Program};
@@ -56,7 +56,7 @@ impl Engine for Stock {
         let (attempts, notes) = simulate(case)?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         // The run does not depend on the kernel, so it is valid for all kernels.
-        report.asked = Asked::default();
+        report.asked = FlagSet::default();
         Ok(report)
     }
 }
