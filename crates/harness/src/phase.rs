@@ -13,7 +13,7 @@ const TIME_WAIT: Duration = Duration::from_secs(60);
 /// The time within which a TIME-WAIT of a case ends, if its timer is late by chance: from, to.
 pub(crate) fn window(case: &Case, profile: &Profile) -> Option<(Duration, Duration)> {
     let length = case.time_wait.unwrap_or(TIME_WAIT);
-    let mut behaviours = profile.behaviours.clone();
+    let mut behaviours = profile.behaviours;
     if let Some(hz) = case.hosts.values().find_map(|host| host.hz) {
         behaviours.hz = hz;
     }
