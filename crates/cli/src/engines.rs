@@ -33,7 +33,8 @@ impl Made {
         }
     }
 
-    fn external(&self) -> Option<&dyn External> {
+    /// The engine, if it runs elsewhere.
+    pub(crate) fn external(&self) -> Option<&dyn External> {
         match self {
             Made::Own(_) => None,
             Made::External(engine) => Some(&**engine),
@@ -143,6 +144,17 @@ pub(crate) fn real_kernel(
         };
         Failure::Told(format!("error: {e}{help}"))
     })
+}
+
+/// Engines that run random scenarios: those with these names, where a connect waits at most so long on a real clock.
+pub(crate) fn for_fuzz(names: &[String], limit: Duration) -> Result<Vec<Made>, Failure> {
+    let real = RealArgs {
+        kernel_image: None,
+        wait: WaitArgs {
+            max_wait: limit.as_secs(),
+        },
+    };
+    by_name(names, &real)
 }
 
 /// The engines with these names, each once.

@@ -142,3 +142,30 @@ fn what_cannot_be_asked_is_told() {
         2
     );
 }
+
+#[test]
+fn engines_agree_on_random_scenarios() {
+    let args = |more: &[&'static str]| {
+        let mut all = vec!["fuzz", "--engines", "model,turmoil", "--seed", "7"];
+        all.extend(more);
+        all
+    };
+    let said = fourtuple(&root(), &args(&["--count", "60"]));
+    assert_eq!(said.status, 0, "{}{}", said.out, said.err);
+    assert!(
+        said.out.starts_with("60 scenarios of seed 7 from 0 on, "),
+        "{}",
+        said.out
+    );
+    assert!(said.out.ends_with(" on model, turmoil: 0 findings\n"));
+    assert_eq!(fourtuple(&root(), &args(&["--count", "60"])).out, said.out);
+}
+
+#[test]
+fn one_engine_alone_has_nothing_to_agree_with() {
+    let said = fourtuple(&root(), &["fuzz", "--engines", "model"]);
+    assert_eq!(said.status, 2);
+    assert!(said.err.contains("name several"), "{}", said.err);
+    let said = fourtuple(&root(), &["fuzz", "--count", "1"]);
+    assert_eq!(said.status, 2, "{}", said.err);
+}

@@ -17,7 +17,7 @@
 //! - [`lint`]: what a scenario sets in vain
 //! - [`budget`]: what a run will need, before it starts
 //! - [`strip`]: the ports of a host over time
-//! - [`dice`]: random numbers for generated programs and scenarios
+//! - [`fuzz`]: random scenarios on several engines; [`dice`]: random numbers for generated programs and scenarios
 //! - [`suite`]: the engines of a snapshot suite
 //! - [`threads`]: work on several threads
 //! - [`text`], [`json`], [`html`]: what people and programs read
@@ -38,6 +38,7 @@ pub mod expect;
 pub mod explore;
 pub mod findings;
 pub mod followed;
+pub mod fuzz;
 pub mod group;
 pub mod html;
 pub mod json;

@@ -10,6 +10,7 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, End, Findings};
 use fourtuple_linux::{RunError, Target, profile_of, trace};
 
+use super::fuzz_engines::Engines;
 use super::fuzz_told::{self, Told};
 use crate::certificate::{Certificate, Certificates};
 use crate::files::{self, Existing};
@@ -18,14 +19,22 @@ use crate::progress::Progress;
 use crate::shard::{Seal, Shard};
 
 /// Runs random socket programs on a real kernel; every answer must be one that the kernel's profile allows. An answer that is not is
-/// made into the shortest scenario that still shows it.
+/// made into the shortest scenario that still shows it. With `--engines`, runs random scenarios on several engines, which must agree.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     /// The kernel: `host` for the running one, a kernel image (bzImage), or a name such as `debian:6.1`.
-    #[arg(long, value_name = "host|IMAGE")]
-    on: String,
-    /// How many programs.
+    #[arg(long, value_name = "host|IMAGE", required_unless_present = "engines")]
+    on: Option<String>,
+    /// The engines that must agree on random scenarios, such as `model,turmoil` or `model,turmoil,linux`.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        conflicts_with_all = ["on", "kernel", "record", "certificate", "shard", "format", "jobs"]
+    )]
+    engines: Option<Vec<String>>,
+    /// How many programs, or scenarios.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     count: u32,
     /// The seed of the programs: the same seed and number give the same program.
@@ -75,14 +84,35 @@ enum Format {
 
 const AFTER: &str = "\
 Example: fourtuple fuzz --on host --count 2000 --seed 1 --save findings
+         fourtuple fuzz --engines model,turmoil --count 10000 --seed 7
          fourtuple fuzz --on debian:6.1 --seed 2 --record debian-12.jsonl
          fourtuple fuzz --on host --seed 1 --first 1234 --count 1    # program 1234 alone
          fourtuple fuzz --on host --count 100000 --shard 2/5 --format json-lines
 
-Exit status: 0 if every answer is allowed, 1 if not, 2 if the kernel cannot be used or the call is wrong.";
+Exit status: 0 if every answer is allowed and the engines agree, 1 if not, 2 if the kernel cannot be used or the call is wrong.";
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        match (&self.engines, &self.on) {
+            (None, Some(on)) => self.on_kernel(out, on),
+            (names, _) => {
+                if let Some(directory) = &self.save {
+                    fs::create_dir_all(directory).map_err(|e| cannot_write(directory, &e))?;
+                }
+                let engines = Engines {
+                    names: names.as_deref().unwrap_or_default(),
+                    seed: self.seed,
+                    first: self.first,
+                    count: self.count.into(),
+                    whole: self.whole,
+                    save: self.save.as_deref(),
+                };
+                engines.run(out)
+            }
+        }
+    }
+
+    fn on_kernel(&self, out: &mut Output, on: &str) -> Result<Verdict, Failure> {
         let given = self
             .kernel
             .as_deref()
@@ -106,7 +136,7 @@ impl Args {
         for directory in directories.into_iter().flatten() {
             fs::create_dir_all(directory).map_err(|e| cannot_write(directory, &e))?;
         }
-        let on = Target::named(&self.on, self.jobs.map(usize::from)).map_err(told)?;
+        let on = Target::named(on, self.jobs.map(usize::from)).map_err(told)?;
         let profile = match given {
             Some(profile) => profile,
             None => profile_of(on.release()).ok_or_else(|| {

@@ -34,6 +34,8 @@ pub(crate) enum Export {
 
 /// `certify` for scenarios.
 mod certify_scenarios;
+/// `fuzz` for scenarios on several engines.
+mod fuzz_engines;
 /// Report formatting for `fuzz`.
 mod fuzz_told;
 
