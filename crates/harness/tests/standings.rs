@@ -4,7 +4,7 @@
 use fourtuple_harness::{
     Cannot, Engine, Model, RunReport, ScenarioReport, Standing, kernels, runner,
 };
-use fourtuple_kernel::Asked;
+use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::{Case, expand, parse};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// An engine that answers as the model, without its notes, with a standing of its own.
 struct Other {
     standing: fn(&Case) -> Standing,
-    asked: Asked,
+    asked: FlagSet,
     runs: AtomicUsize,
 }
 
 impl Other {
-    fn new(standing: fn(&Case) -> Standing, asked: Asked) -> Self {
+    fn new(standing: fn(&Case) -> Standing, asked: FlagSet) -> Self {
         Other {
             standing,
             asked,
@@ -79,7 +79,7 @@ fn with_network(case: &Case) -> Standing {
 
 #[test]
 fn the_model_is_the_reference_unless_there_is_a_network() {
-    let other = Other::new(with_network, Asked::ALL);
+    let other = Other::new(with_network, FlagSet::ALL);
     let engines: [&dyn Engine; 2] = [&Model, &other];
     for (network, reference, compared) in [("", "model", "other"), (FAULTS, "other", "model")] {
         let report = run("linux-6.18", network, &engines);
@@ -107,7 +107,7 @@ fn nobody_is_judged_who_leaves_the_network_out() {
 
 #[test]
 fn an_engine_without_a_kernel_runs_once_for_all() {
-    for (asked, runs) in [(Asked::ALL, 2), (Asked::default(), 1)] {
+    for (asked, runs) in [(FlagSet::ALL, 2), (FlagSet::default(), 1)] {
         let other = Other::new(|_| Standing::Contrast, asked);
         let engines: [&dyn Engine; 2] = [&Model, &other];
         let report = run("[rhel-6.5, linux-6.18]", "", &engines);

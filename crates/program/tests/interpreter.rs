@@ -8,7 +8,7 @@ use fourtuple_program::{
     Accepted, AcceptedFate, CallId, CallLog, Caller, Clock, Close, HostId, Interpreter, Nanos,
     NewSocket, Plan, Process, ProcessId, Role, SocketApi, Target, run,
 };
-use fourtuple_syscall::{Errno, Family, Kind, Outcome, Returned, SockOpt, Syscall};
+use fourtuple_syscall::{Errno, Family, Outcome, Returned, SockOpt, Syscall};
 
 const APP: HostId = HostId(0);
 const API: HostId = HostId(1);

@@ -43,9 +43,10 @@ impl SocketApi for Engine {
 
     fn call(&mut self, socket: u32, call: &Syscall<()>) -> Poll<Outcome> {
         Poll::Ready(match *call {
-            Syscall::Set { option, .. } if option == SockOpt::ReuseAddr(true) => {
-                Outcome::Err(Errno::ENOPROTOOPT)
-            }
+            Syscall::Set {
+                option: SockOpt::ReuseAddr(true),
+                ..
+            } => Outcome::Err(Errno::ENOPROTOOPT),
             Syscall::Bind { .. } => local(socket),
             Syscall::Connect { addr, .. } if addr.port() < 3 => {
                 let time = if addr.port() == 1 {

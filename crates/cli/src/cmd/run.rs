@@ -84,7 +84,7 @@ impl Args {
         let engines = self.engines.make()?;
         let mut selected = select::all(&self.paths, &self.overrides)?;
         let sweep = selected.iter().map(Selected::sweep_item);
-        let engine_names = engines.iter().map(|engine| engine.name().to_owned());
+        let engine_names = engines.iter().map(|made| made.engine().name().to_owned());
         let seal = self.shard.seal("run", sweep.chain(engine_names));
         let is_part = seal.is_some();
         self.shard.keep(&mut selected);
