@@ -3,7 +3,8 @@
 
 mod support;
 
-use fourtuple_kernel::{Errno, PortRange, Rule, SockAddr, SockOpt, Time};
+use fourtuple_kernel::time::SEC;
+use fourtuple_kernel::{Errno, PortRange, Rule, SockAddr, SockOpt};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::task::Poll;
@@ -194,7 +195,8 @@ cases! {
         k.connect(s, "[::1]:53")
     };
     address_tentative: AddressTentative, "linux-6.18", EADDRNOTAVAIL, |k| {
-        let (ip, until) = ("fd00::9".parse::<std::net::IpAddr>().expect("an address"), Time(9));
+        let ip = "fd00::9".parse::<std::net::IpAddr>().expect("an address");
+        let until = k.w.now().after(SEC);
         k.w.add_address(k.ns, ip.into());
         k.w.set_tentative(k.ns, until);
         let s = k.tcp6();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Chooser, Endpoint, Family, FlagSet, Ip, MachineId, SockOpt, Time, World, WorldNs, WorldSock,
+    Chooser, Endpoint, Family, FlagSet, Ip, MachineId, SockOpt, World, WorldNs, WorldSock,
     sysctl_has_no_effect,
 };
 use fourtuple_scenario::Case;
@@ -109,7 +109,8 @@ impl<C: Chooser> Net<C> {
                 net.by_address.insert(Ip::from(*ip), index);
             }
             let tentative = u64::try_from(host.tentative.as_nanos()).unwrap_or(u64::MAX);
-            net.world.set_tentative(ns, Time(tentative));
+            let until = net.world.now().after(tentative);
+            net.world.set_tentative(ns, until);
             if let Some(time_wait) = case.time_wait {
                 net.world
                     .set_time_wait(ns, u64::try_from(time_wait.as_nanos()).unwrap_or(u64::MAX));

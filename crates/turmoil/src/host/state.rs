@@ -121,7 +121,8 @@ impl State {
                 local.entry(Ip::from(*ip)).or_insert(ns);
             }
             let tentative = space.linux.tentative.as_nanos();
-            machine.set_tentative(ns, Time(u64::try_from(tentative).unwrap_or(u64::MAX)));
+            let tentative = u64::try_from(tentative).unwrap_or(u64::MAX);
+            machine.set_tentative(ns, machine.now().after(tentative));
             if let Some(length) = space.linux.time_wait {
                 machine.set_time_wait(ns, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
             }
