@@ -8,10 +8,14 @@ use fourtuple_turmoil::engine::Turmoil;
 
 /// The attempts on both engines, which must be equal.
 fn attempts(what: &str) -> Vec<String> {
-    let text = format!("about: two engines\nkernel: linux-6.18\n{what}");
+    attempts_on("linux-6.18", what)
+}
+
+fn attempts_on(kernel: &str, what: &str) -> Vec<String> {
+    let text = format!("about: two engines\nkernel: {kernel}\n{what}");
     let scenario = parse("test.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
     let cases = expand(&scenario, &kernels::names()).unwrap_or_else(|errors| panic!("{errors}"));
-    let profile = profile::find("linux-6.18").expect("a kernel");
+    let profile = profile::find(kernel).expect("a kernel");
     let on = |engine: &dyn Engine| {
         let report = engine.run(&cases[0], &profile).expect("it can run");
         let line =
@@ -71,4 +75,16 @@ processes:
 ",
     );
     assert_eq!(second.len(), 7);
+}
+
+#[test]
+fn a_hosts_own_listener_has_the_family_of_its_address() {
+    // From 6.1 to 6.11 the addresses of the two families are not compared.
+    let mapped = r#"
+hosts: { app: { addresses: 10.0.0.1, listen: "[::ffff:10.0.0.1]:80" } }
+processes: { a: { listen: 10.0.0.1:80 } }
+"#;
+    let bind = |kernel| attempts_on(kernel, mapped).swap_remove(0);
+    assert_eq!(bind("linux-6.4"), "a.1 bind 10.0.0.1:80: ok 10.0.0.1:80");
+    assert_eq!(bind("linux-6.18"), "a.1 bind 10.0.0.1:80: EADDRINUSE");
 }

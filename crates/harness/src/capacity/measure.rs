@@ -66,7 +66,7 @@ impl<'a> Bench<'a> {
                 .iter()
                 .any(|(on, _, port)| *on == at && *port == to.port);
             if !served {
-                net.listen(at, *to)?;
+                net.listen(at, (*to).into())?;
             }
         }
         let kernel = net.world.machine(net.hosts[host].ns.machine).behaviours();

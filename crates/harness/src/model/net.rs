@@ -1,6 +1,7 @@
 //! The hosts of a scenario as namespaces of the kernel model.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
@@ -121,7 +122,7 @@ impl<C: Chooser> Net<C> {
         }
         for (index, host) in case.hosts.values().enumerate() {
             for at in &host.listen {
-                net.listen(index, (*at).into())?;
+                net.listen(index, *at)?;
             }
         }
         Ok(net)
@@ -149,21 +150,19 @@ impl<C: Chooser> Net<C> {
     }
 
     /// A listener of the scenario itself: it makes no attempt, so it must not fail.
-    pub(crate) fn listen(&mut self, host: usize, at: Endpoint) -> Result<(), Cannot> {
+    pub(crate) fn listen(&mut self, host: usize, at: SocketAddr) -> Result<(), Cannot> {
         let HostNs { name, ns } = &self.hosts[host];
-        let family = if at.ip.is_v4() {
-            Family::Inet
-        } else {
-            Family::Inet6
-        };
-        let socket = self.world.socket(*ns, family, 0);
+        let socket = self.world.socket(*ns, Family::of(at.ip()), 0);
         let world = &mut self.world;
         let made = world
             .set_option(socket, SockOpt::ReuseAddr(true))
             .and_then(|()| world.bind(socket, at))
             .and_then(|()| world.listen(socket, BACKLOG));
-        made.map_err(|errno| Cannot::new(format!("host {name} cannot listen on {at}: {errno}")))?;
-        self.listeners.push((host, socket, at.port));
+        made.map_err(|errno| {
+            let at = Endpoint::from(at);
+            Cannot::new(format!("host {name} cannot listen on {at}: {errno}"))
+        })?;
+        self.listeners.push((host, socket, at.port()));
         Ok(())
     }
 

@@ -12,7 +12,8 @@ impl Maker {
         match self.dice.below(38) {
             32 | 33 => self.mapped_connects(),
             34 => self.by_the_wrong_device(),
-            35 => self.without_a_route(),
+            // Between hosts the model has routes to everywhere.
+            35 if self.setting.hosts.is_empty() => self.without_a_route(),
             36 => self.without_ipv6(),
             37 => self.wide_steps(),
             30 => self.grouped(),
