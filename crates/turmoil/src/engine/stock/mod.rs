@@ -22,7 +22,7 @@ use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing, budget};
 use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_program::HostId;
-use fourtuple_scenario::{Case, Program};
+use fourtuple_scenario::{Case, Hold, Process, Program};
 use simulation::Simulation;
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -66,6 +66,15 @@ fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
     if connections > budget::STOCK_CONNECTIONS {
         return Err(Cannot::new(format!(
             "turmoil's port selection is too slow for {connections} connections"
+        )));
+    }
+    let mut processes = case.program.processes().into_iter().flatten();
+    let ends = |(_, one): &(&String, &Process)| {
+        one.inherit.is_some() || one.only_listens() && one.hold != Hold::Forever
+    };
+    if let Some((name, _)) = processes.find(ends) {
+        return Err(Cannot::new(format!(
+            "the listeners of {name} are closed or shared, which this engine leaves out"
         )));
     }
     let (builder, notes) = simulation::builder(case)?;
