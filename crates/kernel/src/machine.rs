@@ -336,6 +336,14 @@ impl<C: Chooser> Machine<C> {
         Ok(sock.remote())
     }
 
+    /// The remote end of a connection, also of one that has been reset since, as `accept()` reports
+    /// it (`inet_getname`).
+    #[must_use]
+    pub fn remote_addr(&self, s: SockId) -> Option<Endpoint> {
+        let sock = self.live(s).map(|i| &self.socks[i])?;
+        (sock.dport != 0).then(|| sock.remote())
+    }
+
     /// The TCP state; [`State::Close`] for a socket that is gone.
     #[must_use]
     pub fn state(&self, s: SockId) -> State {

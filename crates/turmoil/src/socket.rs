@@ -189,8 +189,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `EINVAL` unless the socket listens, `ECONNABORTED` if the peer has reset the connection
-    /// already.
+    /// `EINVAL` unless the socket listens.
     pub async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }

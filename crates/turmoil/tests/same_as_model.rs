@@ -88,3 +88,38 @@ processes: { a: { listen: 10.0.0.1:80 } }
     assert_eq!(bind("linux-6.4"), "a.1 bind 10.0.0.1:80: ok 10.0.0.1:80");
     assert_eq!(bind("linux-6.18"), "a.1 bind 10.0.0.1:80: EADDRINUSE");
 }
+
+#[test]
+fn a_hosts_own_listener_accepts_whatever_its_backlog_is() {
+    let got = attempts(
+        "
+hosts: { app: { addresses: 10.0.0.1, sysctl: { net.core.somaxconn: 1 }, listen: 10.0.0.1:80 } }
+steps:
+  - { connect: a, to: 10.0.0.1:80 }
+  - { connect: b, to: 10.0.0.1:80 }
+  - { connect: c, to: 10.0.0.1:80 }
+",
+    );
+    assert_eq!(got.len(), 3);
+    assert!(got.iter().all(|one| one.contains(": ok ")), "{got:?}");
+}
+
+#[test]
+fn a_connection_that_was_reset_is_accepted() {
+    for ends in ["close: c", "disconnect: c"] {
+        let got = attempts(&format!(
+            "
+hosts: {{ app: {{ addresses: 10.0.0.1 }} }}
+steps:
+  - {{ bind: l, at: 10.0.0.1:80 }}
+  - {{ listen: l }}
+  - {{ socket: c, options: {{ linger: reset }} }}
+  - {{ connect: c, to: 10.0.0.1:80 }}
+  - {{ {ends} }}
+  - {{ accept: l, as: child }}
+  - {{ recv: child }}
+"
+        ));
+        assert!(got[5].ends_with(": ok 10.0.0.1:80"), "{got:?}");
+    }
+}

@@ -98,7 +98,10 @@ impl Model {
             Program::Steps(_) => {
                 let plan = compile::steps(case)?;
                 let mut recording = Recording::of_steps(case);
-                let over = |net: &mut net::Net<C>| net.happened(false);
+                let over = |net: &mut net::Net<C>| {
+                    net.accept_all();
+                    net.happened(false);
+                };
                 run_steps(&plan, &mut net, &mut recording, over);
                 recording
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::task::Poll;
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
@@ -164,6 +165,13 @@ impl<C: Chooser> Net<C> {
         })?;
         self.listeners.push((host, socket, at.port()));
         Ok(())
+    }
+
+    /// Accepts every connection that waits at a listener of the scenario itself, and keeps it.
+    pub(super) fn accept_all(&mut self) {
+        for (_, listener, _) in &self.listeners {
+            while let Poll::Ready(Ok(_)) = self.world.accept(*listener, 0) {}
+        }
     }
 
     /// The host with a name.

@@ -198,7 +198,7 @@ impl<C: Chooser> Belief<C> {
                 Observation {
                     end: End::Ok,
                     port: None,
-                    name: Some(self.machine.remote_of(child)),
+                    name: self.machine.remote_addr(child),
                 }
             }
         }

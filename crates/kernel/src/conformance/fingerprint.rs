@@ -233,9 +233,4 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn is_hidden(&self, key: &str) -> bool {
         crate::sysctl::scope_of(&self.b, key) == Some(Scope::MachineHidden)
     }
-
-    /// The remote end of a connection, also of one that has been reset since.
-    pub(crate) fn remote_of(&self, s: SockId) -> Endpoint {
-        self.socks[s.index].remote()
-    }
 }

@@ -386,7 +386,7 @@ impl<C: Chooser> World<C> {
                 _ => None,
             };
             let seen = Observation {
-                name: child.map(|child| self.machines[machine.0].remote_of(child.sock)),
+                name: child.and_then(|child| self.machines[machine.0].remote_addr(child.sock)),
                 ..Observation::bare(end_of(&r))
             };
             let op = |journal: &mut Journal| Op::Accept {

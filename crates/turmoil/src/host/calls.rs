@@ -176,28 +176,20 @@ impl State {
         let listener = self.open.get(&id);
         let kept = listener.map(|l| l.kept.clone()).unwrap_or_default();
         let ns = listener.map_or(self.namespaces[0].0, |l| l.ns);
-        let Ok(peer) = self.machine.peer_addr(child) else {
-            // The peer has reset it already.
-            self.machine.close(child);
-            self.route();
-            return self.note(Err(Errno::ECONNABORTED), || format!("accept() on {local}"));
-        };
-        let key = Key {
+        let own = self.machine.local_addr(child);
+        let remote = self.machine.remote_addr(child).unwrap_or(own);
+        // A connection that the other end has reset is accepted as well, and carries nothing.
+        let alive = self.machine.peer_addr(child).is_ok();
+        let key = alive.then_some(Key {
             ns,
-            local: self.machine.local_addr(child),
-            remote: peer,
-        };
-        self.conns.accepted(key, child);
-        self.open.insert(
-            child,
-            Open {
-                ns,
-                uid,
-                key: Some(key),
-                kept,
-            },
-        );
-        Ok((child, peer))
+            local: own,
+            remote,
+        });
+        if let Some(key) = key {
+            self.conns.accepted(key, child);
+        }
+        self.open.insert(child, Open { ns, uid, key, kept });
+        Ok((child, remote))
     }
 
     pub(crate) fn poll_accept(

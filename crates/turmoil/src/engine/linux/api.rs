@@ -231,15 +231,19 @@ impl SocketApi for Api {
             match answer {
                 Poll::Pending => Err(Errno::EAGAIN),
                 Poll::Ready(answer) => {
-                    answer.map(|(child, peer)| (child, s.machine.local_addr(child), peer))
+                    answer.map(|(child, peer)| {
+                        // A connection that was reset has no peer any more.
+                        let peer = s.machine.peer_addr(child).is_ok().then_some(peer);
+                        (child, s.machine.local_addr(child), peer)
+                    })
                 }
             }
         });
-        let (id, local, peer): (SockId, Endpoint, Endpoint) = accepted.map_err(blocked)?;
+        let (id, local, peer): (SockId, Endpoint, Option<Endpoint>) = accepted.map_err(blocked)?;
         Ok(Accepted {
             socket: Handle { id, ..listener },
             local: SocketAddr::from(local),
-            peer: Some(peer.into()),
+            peer: peer.map(Into::into),
         })
     }
 

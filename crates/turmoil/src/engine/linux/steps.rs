@@ -5,7 +5,7 @@ use super::pace::Pace;
 use crate::engine::processes::HostApi as _;
 use fourtuple_harness::recording::Recording;
 use fourtuple_harness::{Attempts, Cannot, compile};
-use fourtuple_program::{HostId, Nanos, Progress, StepInterpreter, StepPlan};
+use fourtuple_program::{HostId, Nanos, Progress, SocketApi as _, StepInterpreter, StepPlan};
 use fourtuple_scenario::Case;
 use fourtuple_syscall::Outcome;
 use std::cell::RefCell;
@@ -28,6 +28,8 @@ struct Run {
     interpreter: StepInterpreter<Handle>,
     api: Api,
     recording: Recording,
+    /// Listeners of the scenario itself.
+    listeners: Vec<Handle>,
 }
 
 impl Steps {
@@ -41,6 +43,7 @@ impl Steps {
                 interpreter: StepInterpreter::new(),
                 api,
                 recording: Recording::of_steps(case),
+                listeners: Vec::new(),
             }),
         })
     }
@@ -52,7 +55,17 @@ impl Steps {
 
     /// Opens a listener of the scenario itself.
     pub(super) fn listen(&self, host: HostId, addr: SocketAddr) -> Result<(), Outcome> {
-        self.run.borrow_mut().api.listen(host, addr).map(|_| ())
+        let run = &mut *self.run.borrow_mut();
+        run.listeners.push(run.api.listen(host, addr)?);
+        Ok(())
+    }
+
+    /// Accepts every connection that waits at a listener of the scenario itself, and keeps it.
+    fn accept_all(&self) {
+        let run = &mut *self.run.borrow_mut();
+        for &listener in &run.listeners {
+            while run.api.accept(listener).is_ok() {}
+        }
     }
 
     fn now(&self) -> Nanos {
@@ -80,6 +93,7 @@ impl Steps {
             } else {
                 self.sleep(self.settled).await;
             }
+            self.accept_all();
         }
     }
 
