@@ -85,10 +85,10 @@ limits! {
             read(test, &processes(&format!("  p: {{ on: h, bind: {open}10.0.0.1:0{close} }}\n")), "nested")
         },
         values_of_a_file: "values in a file, YAML aliases followed" => |test, n| {
-            // Nobody can use so many: it is wrong in any case, but not for this.
+            // Too many for any scenario: it is wrong in any case, but not for this.
             const REST: u64 = 29;
             let text = processes("  p: { on: h, bind: 10.0.0.1:0, count: 1 }\n");
-            read(test, &format!("{text}source: [{}]\n", "a, ".repeat(usize_of(n - REST))), "aliases are followed")
+            read(test, &format!("{text}source: [{}]\n", "a, ".repeat(usize_of(n - REST))), "after expanding its aliases")
         },
         values_of_all_cases: "values over all cases of a scenario" => |test, n| {
             let points = 100;

@@ -297,13 +297,15 @@ processes: {{ loop: {{ connections: 60, every: 100ms, connect: "127.0.0.1:40006"
 "#
         ));
         let all = explored(&case, BUDGET);
-        assert!(matches!(
+        let exhaustive = matches!(
             all.coverage,
             Coverage::Exhaustive {
                 symmetric: false,
                 ..
             }
-        ));
+        );
+        // Cells of newer kernels have too many starts to explore them all.
+        assert_eq!(exhaustive, least == most, "{kernel}: {:?}", all.coverage);
         let itself = class(&all, "loop", Op::Connect, "ok");
         assert!(
             least <= itself.fewest && itself.most <= most,
@@ -330,7 +332,7 @@ kernel: linux-6.18
 hosts: {{ h: {{ addresses: [10.0.0.3], sysctl: {{ net.ipv4.ip_local_port_range: 40000-40003 }} }} }}
 processes:
   old: {{ listen: "10.0.0.3:9000", hold: 1s }}
-  user: {{ connect: "10.0.0.3:9000", hold: 0s, close: server }}
+  user: {{ start: 100ms, connect: "10.0.0.3:9000", hold: 0s, close: server }}
   new: {{ start: {after}, listen: "10.0.0.3:9000" }}
 "#
         ));
