@@ -1,4 +1,5 @@
-//! Runs that stand for several kernels: those that are equal in all behaviours that the run depends on.
+//! Runs that stand for several kernels: those that are equal in all behaviours that the run depends
+//! on.
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use crate::report::RunReport;
 /// A case on a kernel.
 pub type OnKernel<'a> = (&'a Case, &'a Profile);
 
-/// Runs one case on several kernels: the reports, in their order. A kernel for which an earlier run stands is not run.
+/// Runs one case on several kernels: the reports, in their order. A kernel for which an earlier run
+/// stands is not run.
 pub fn run_on(engine: &dyn Engine, cases: &[OnKernel<'_>]) -> Vec<Result<RunReport, Cannot>> {
     let mut made: Vec<Result<RunReport, Cannot>> = Vec::with_capacity(cases.len());
     // The outcomes that runs had, each once.
@@ -33,7 +35,7 @@ pub fn run_on(engine: &dyn Engine, cases: &[OnKernel<'_>]) -> Vec<Result<RunRepo
     made
 }
 
-/// What came out the same is kept once, whatever it hangs on.
+/// Deduplicates identical outcomes.
 fn kept_once(mut report: RunReport, known: &mut Vec<Arc<Attempts>>) -> RunReport {
     match known.iter().find(|one| **one == report.attempts) {
         Some(same) => report.attempts = Arc::clone(same),

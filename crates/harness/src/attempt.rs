@@ -1,7 +1,7 @@
 //! One socket call and its answer, in the words of the outcome format.
 //!
-//! A full-size scenario has tens of thousands of attempts, so they are packed: see [`crate::attempts`]. What is read of one of
-//! them is here.
+//! A full-size scenario has tens of thousands of attempts, so they are packed: see
+//! [`crate::attempts`]. What is read of one of them is here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::why::Why;
 /// A name out of the scenario, shared by everything that mentions it.
 pub type Name = Arc<str>;
 
-/// Whether two names are the same. Attempts of one run share theirs, which is quick to see.
+/// Returns whether two names are the same. Attempts of one run share theirs, which is quick to see.
 pub(crate) fn same_name(a: &Name, b: &Name) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
@@ -86,7 +86,7 @@ impl<'a> Attempt<'a> {
         &self.pools.call(self.row).1
     }
 
-    /// What it returned.
+    /// The result.
     #[must_use]
     pub fn result(self) -> &'a Answer {
         self.pools.result(self.row)
@@ -104,7 +104,7 @@ impl<'a> Attempt<'a> {
         self.pools.peer(self.row)
     }
 
-    /// How many bytes a `send` or `recv` moved.
+    /// Bytes that a `send` or `recv` moved.
     #[must_use]
     pub fn bytes(self) -> Option<u32> {
         self.pools.bytes(self.row)
@@ -116,12 +116,13 @@ impl<'a> Attempt<'a> {
         self.pools.why(self.row)
     }
 
-    /// What tells quickly that attempts of one outcome are alike.
+    /// A value that is equal for equivalent attempts of one outcome.
     pub(crate) fn mark(self) -> Mark {
         self.row.mark()
     }
 
-    /// Whether two engines made the same call and got the same answer. Times and reasons are not part of it.
+    /// Returns whether two engines made the same call and got the same answer. Times and reasons
+    /// are not part of it.
     #[must_use]
     pub fn same_as(self, other: Attempt<'_>) -> bool {
         self.same_call(other) && self.same_answer(other)
@@ -152,7 +153,7 @@ impl<'a> Attempt<'a> {
         words
     }
 
-    /// Whether two attempts are the same call.
+    /// Returns whether two attempts are the same call.
     #[must_use]
     pub fn same_call(self, other: Attempt<'_>) -> bool {
         self.op() == other.op()
@@ -163,7 +164,7 @@ impl<'a> Attempt<'a> {
             && self.args() == other.args()
     }
 
-    /// Whether two attempts were answered alike.
+    /// Returns whether two attempts were answered alike.
     #[must_use]
     pub fn same_answer(self, other: Attempt<'_>) -> bool {
         self.result() == other.result()
@@ -338,7 +339,7 @@ impl Serialize for Args {
     }
 }
 
-/// What a call returned.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {
     /// Success.
@@ -347,12 +348,12 @@ pub enum Answer {
     Errno(Errno),
     /// The call had not returned when the scenario, or the patience for this call, ended.
     Waiting,
-    /// What no kernel says: the words of an engine that is not Linux, such as `PANIC`.
+    /// A result that is not an errno, of an engine that is not Linux, such as `PANIC`.
     Foreign(Name),
 }
 
 impl Answer {
-    /// Whether the call succeeded.
+    /// Returns whether the call succeeded.
     #[must_use]
     pub const fn is_ok(&self) -> bool {
         matches!(self, Answer::Ok)

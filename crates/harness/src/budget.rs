@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::runner::{Folded, Points};
 
 /// Bytes that one call of a process takes as long as the outcome is kept: its row of 32, its part
-/// of what calls have in common, and what is told of it.
+/// of the values that calls share, and of the text about them.
 const KEPT: u64 = 100;
 /// The same for a step, which may have a name, arguments, an answer and a reason of its own.
 const KEPT_STEP: u64 = 1_200;
@@ -55,8 +55,8 @@ enum Network {
     AlwaysTicks,
 }
 
-/// turmoil's own sockets run no cases with more connections: turmoil looks through all sockets of a host for each port that it
-/// gives. This many take it a second, and twice as many four.
+/// turmoil's own sockets run no cases with more connections: turmoil looks through all sockets of a
+/// host for each port that it gives. This many take it a second, and twice as many four.
 pub const STOCK_CONNECTIONS: u64 = 30_000;
 
 /// The costs of the engines. One that is not here costs as much as the first.
@@ -73,7 +73,8 @@ const COSTS: &[Cost] = &[
     },
     Cost {
         engine: "turmoil",
-        // Streams with their tasks and buffers on both hosts, and every packet on its way through turmoil.
+        // Streams with their tasks and buffers on both hosts, and every packet on its way through
+        // turmoil.
         rate: Rate {
             bytes: 3_500,
             nanos: 60_000,
@@ -84,7 +85,8 @@ const COSTS: &[Cost] = &[
     },
     Cost {
         engine: "stock",
-        // turmoil's streams with their buffers on both hosts, and its search for a port, which grows with the sockets.
+        // turmoil's streams with their buffers on both hosts, and its search for a port, which
+        // grows with the sockets.
         rate: Rate {
             bytes: 6_000,
             nanos: 60_000,
@@ -98,14 +100,15 @@ const COSTS: &[Cost] = &[
 /// The longest virtual time of a run on turmoil, in case a program goes round in circles for ever.
 pub const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
 
-/// The ticks that pass until everything that has arrived has reached the sockets, the tasks of processes, and those that wait for
-/// them.
+/// The ticks that pass until everything that has arrived has reached the sockets, the tasks of
+/// processes, and those that wait for them.
 const TICKS: Duration = Duration::from_millis(10);
 
 /// The cost of a tick for each host, in nanoseconds: turmoil enters the runtime of every one.
 const TICK_OF_A_HOST: u64 = 3_000;
 
-/// The time after an event on turmoil's network until nothing is under way: a packet, and the answer of turmoil's own TCP to it.
+/// The time after an event on turmoil's network until nothing is under way: a packet, and the
+/// answer of turmoil's own TCP to it.
 #[must_use]
 pub fn settled(case: &Case) -> Duration {
     case.network.latency.unwrap_or_default().max * 2 + TICKS
@@ -174,7 +177,7 @@ pub struct Need {
     pub runs: u64,
     /// Socket calls over all runs.
     pub calls: u64,
-    /// Bytes of the outcomes, which are kept until the scenario is told.
+    /// Bytes of the outcomes, which are kept until the scenario is printed.
     pub kept: u64,
     /// Bytes that the largest run needs besides while it goes on.
     pub working: u64,
@@ -281,8 +284,8 @@ fn calls(case: &Case) -> u64 {
     }
 }
 
-/// Most moments at which something begins to happen: instances of a process act together, one connection after the
-/// other. An engine with a network lets it settle after each.
+/// Most moments at which something begins to happen: instances of a process act together, one
+/// connection after the other. An engine with a network lets it settle after each.
 fn moments(case: &Case) -> u64 {
     let faults = case.network.faults.len() as u64;
     let acts = match &*case.program {

@@ -1,12 +1,14 @@
 //! Families of sockets, and the names that sockets get.
 //!
-//! Engines that make the calls of the declarative form share these, so that their outcomes can be compared.
+//! Engines that make the calls of the declarative form share these, so that their outcomes can be
+//! compared.
 
 use std::net::SocketAddr;
 
 use fourtuple_scenario::{Family, Process};
 
-/// Notes a sysctl that the model takes without effect. Each host has one note, which lists all of them.
+/// Notes a sysctl that the model takes without effect. Each host has one note, which lists all of
+/// them.
 pub fn note_unmodelled(notes: &mut Vec<String>, host: &str, key: &str) {
     let start = format!("{host}: not modelled, no effect on ports: ");
     match notes.iter_mut().find(|note| note.starts_with(&start)) {
@@ -19,7 +21,8 @@ pub fn note_unmodelled(notes: &mut Vec<String>, host: &str, key: &str) {
     }
 }
 
-/// The family of a socket that binds and connects to these addresses: IPv6 as soon as one of them is.
+/// The family of a socket that binds and connects to these addresses: IPv6 as soon as one of them
+/// is.
 #[must_use]
 pub fn family(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {
     let is_v6 = |address: Option<SocketAddr>| address.is_some_and(|address| address.is_ipv6());
@@ -32,8 +35,8 @@ pub fn family(bind: Option<SocketAddr>, connect: Option<SocketAddr>) -> Family {
 
 /// The numbers that name the sockets of a process, `<process>.<k>`.
 ///
-/// They do not depend on the order in which instances run: instance 1 has the first numbers, its listeners before its
-/// connections, then instance 2, and so on.
+/// They do not depend on the order in which instances run: instance 1 has the first numbers, its
+/// listeners before its connections, then instance 2, and so on.
 #[derive(Clone, Copy, Debug)]
 pub struct Numbering {
     listeners: u32,

@@ -106,7 +106,7 @@ impl History {
     }
 }
 
-/// Walks from the oldest to the newest kernel of each family that was asked for, and tells where
+/// Walks from the oldest to the newest kernel of each family selected, and reports where
 /// the answers change. When no family was asked for twice, the walk goes from the oldest to the
 /// newest of all, along mainline.
 #[must_use]

@@ -15,7 +15,7 @@ const SHORT: usize = 40;
 pub(crate) enum All {
     /// In words: by name if the names are few, else `all kernels`.
     Told,
-    /// Not at all, because a title above has told it.
+    /// Not at all, because a title above has it.
     LeftOut,
 }
 

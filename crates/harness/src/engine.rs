@@ -8,8 +8,9 @@ use crate::report::RunReport;
 
 /// A backend that executes one case of a scenario and records the outcome of every socket call.
 ///
-/// An engine keeps nothing between runs: the same case, profile and seed give the same report, whatever ran before. The
-/// [runner](crate::runner) decides which runs are made; [budget](crate::budget) has the costs of every engine.
+/// An engine keeps nothing between runs: the same case, profile and seed give the same report,
+/// whatever ran before. The [runner](crate::runner) decides which runs are made;
+/// [budget](crate::budget) has the costs of every engine.
 pub trait Engine: Send + Sync {
     /// The name on the command line and in outcomes, for example `model`.
     fn name(&self) -> &'static str;
@@ -20,21 +21,23 @@ pub trait Engine: Send + Sync {
     /// The relation of this engine's outcomes to those of others on this case.
     fn standing(&self, case: &Case) -> Standing;
 
-    /// Runs a case on a kernel. The report's [`asked`](RunReport::asked) says which behaviours of the kernel the outcome
-    /// depends on: the run stands for all kernels that are equal in these.
+    /// Runs a case on a kernel. The report's [`asked`](RunReport::asked) says which behaviours of
+    /// the kernel the outcome depends on: the run stands for all kernels that are equal in these.
     ///
     /// # Errors
-    /// When the engine is unable to run this case at all. Smaller omissions go to the report's notes.
+    /// When the engine is unable to run this case at all. Smaller omissions go to the report's
+    /// notes.
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot>;
 }
 
-/// An engine outside of this process, such as a virtual machine: it may break off, and many cases at once may be cheaper than
-/// one by one.
+/// An engine outside of this process, such as a virtual machine: it may break off, and many cases
+/// at once may be cheaper than one by one.
 pub trait External: Engine {
     /// Gets ready for cases that will be run.
     fn prepare(&self, _cases: &[OnKernel<'_>]) {}
 
-    /// The reason why it broke off, if it did: cases that it then did not run say nothing about the scenarios.
+    /// The reason why it broke off, if it did: cases that it then did not run say nothing about the
+    /// scenarios.
     fn broken(&self) -> Option<String>;
 }
 

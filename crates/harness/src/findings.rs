@@ -1,5 +1,5 @@
-//! What an outcome shows besides refusals for want of a port: connections that go wrong without an error, and errors
-//! that have nothing to do with ports, each with the check to run on a real host.
+//! Findings besides refusals for want of a port: connections that go wrong without an
+//! error, and errors that have nothing to do with ports, each with the check to run on a real host.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -57,7 +57,8 @@ pub fn of(case: &Case, profile: &Profile, attempts: &Attempts) -> Vec<Finding> {
     found
 }
 
-/// A call whose answer depends on when the timer wheel comes by: it is made at about the end of a TIME-WAIT.
+/// A call whose answer depends on when the timer wheel comes by: it is made at about the end of a
+/// TIME-WAIT.
 fn time_wait_phase(case: &Case, profile: &Profile) -> Option<Finding> {
     let (from, to) = phase::window(case, profile)?;
     let mut phases = phase::phases(case, profile).into_iter();
@@ -260,7 +261,8 @@ fn dual_stack_owner(case: &Case, port: u16) -> bool {
         || case.hosts.values().any(|host| host.listen.iter().any(any))
 }
 
-/// Ephemeral port selection that is slow, because more than half of the range is in use towards one destination.
+/// Ephemeral port selection that is slow, because more than half of the range is in use towards one
+/// destination.
 fn slow(case: &Case, profile: &Profile) -> Option<Finding> {
     let load = busiest(case, profile)?;
     (load.held * 2 > u64::from(load.ports) && load.ports >= 1024).then(|| Finding {
@@ -279,7 +281,8 @@ fn slow(case: &Case, profile: &Profile) -> Option<Finding> {
     })
 }
 
-/// Time to look at one port in use, measured on Linux 6.18: 990 µs for a range of 28,000 ports that is nearly full.
+/// Time to look at one port in use, measured on Linux 6.18: 990 µs for a range of 28,000 ports that
+/// is nearly full.
 const SLOW_NS: u32 = 35;
 
 /// The destination with most connections at once from one host.

@@ -14,7 +14,7 @@
 //!   [`changes`]: from which release on
 //! - [`verdict`]: the result of a scenario in one word; [`findings`]: what an outcome shows besides refusals, with the
 //!   check to run
-//! - [`lint`]: what a scenario sets in vain
+//! - [`lint`]: settings of a scenario that have no effect
 //! - [`budget`]: what a run will need, before it starts
 //! - [`strip`]: the ports of a host over time
 //! - [`fuzz`]: random scenarios on several engines; [`dice`]: random numbers for generated programs and scenarios

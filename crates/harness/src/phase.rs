@@ -1,4 +1,5 @@
-//! The phase of the timer wheel: a TIME-WAIT ends when the wheel next comes by, which no scenario can say.
+//! The phase of the timer wheel: a TIME-WAIT ends when the wheel next comes by, which no scenario
+//! can say.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ pub(crate) fn window(case: &Case, profile: &Profile) -> Option<(Duration, Durati
     Some((length, length.saturating_add(Duration::from_nanos(grid))))
 }
 
-/// The phases in which a case can start, each as likely as the others: one if it ends before any TIME-WAIT does.
+/// The phases in which a case can start, each as likely as the others: one if it ends before any
+/// TIME-WAIT does.
 pub(crate) fn phases(case: &Case, profile: &Profile) -> Vec<u64> {
     match window(case, profile) {
         Some((from, to)) if longest(case) >= from => {

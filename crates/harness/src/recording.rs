@@ -22,7 +22,7 @@ pub struct Recording {
     steps: Vec<Option<RecordedStep>>,
 }
 
-/// What the attempts of a process have in common.
+/// The part that the attempts of a process share.
 #[derive(Clone, Debug)]
 struct Recorded {
     who: Who,
@@ -240,7 +240,7 @@ pub fn answer(outcome: &Outcome) -> Answer {
     }
 }
 
-/// How many calls the processes make, or as many as are made room for before they are made.
+/// The number of calls that the processes make, or the capacity reserved before they are made.
 fn room(plan: &Plan) -> usize {
     let of = |one: &fourtuple_program::Process| {
         let calls = 1 + u64::from(!one.bind.is_empty());

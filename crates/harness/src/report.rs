@@ -1,4 +1,4 @@
-//! What one engine said about one case: the outcome, with everything that names it.
+//! The report of one engine on one case: the outcome, with everything that names it.
 
 use std::sync::Arc;
 
@@ -12,17 +12,19 @@ use crate::attempts::Attempts;
 use crate::expect::{self, Unmet};
 use crate::followed::Followed;
 
-/// The outcome of one case on one kernel and one engine. Serialises to an entry of `runs` in the outcome format.
+/// The outcome of one case on one kernel and one engine. Serialises to an entry of `runs` in the
+/// outcome format.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunReport {
     /// The scenario's name: its path below `scenarios/`, without the ending.
     pub scenario: Name,
-    /// The scenario's file: its path from the `scenarios` directory on, so that outcomes are the same wherever the
-    /// command was called; as it was given if it is in no such directory.
+    /// The scenario's file: its path from the `scenarios` directory on, so that outcomes are the
+    /// same wherever the command was called; as it was given if it is in no such directory.
     pub file: Name,
     /// The kernel that was asked for.
     pub kernel: Name,
-    /// Other kernels that were asked for and behave the same in everything, so that this outcome is theirs too.
+    /// Other kernels that were asked for and behave the same in everything, so that this outcome is
+    /// theirs too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Name>,
     /// The engine.
@@ -37,13 +39,15 @@ pub struct RunReport {
     pub attempts: Arc<Attempts>,
     /// The expectations of the scenario that did not come true.
     pub expect_failed: Vec<Unmet>,
-    /// What the engine left out or has to say, one line each.
+    /// Parts that the engine left out, and remarks, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// What came of following the answers of a real kernel with the model; absent for engines that are none.
+    /// The conformance of a real kernel's answers with the model; absent for engines that
+    /// are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followed: Option<Box<Followed>>,
-    /// The behaviours of the kernel that everything above hangs on: kernels that are alike in these have the same outcome.
+    /// The observed behaviours, on which everything above depends: kernels that are equal in these
+    /// have the same outcome.
     #[serde(skip)]
     pub asked: FlagSet,
 }
@@ -69,7 +73,8 @@ fn below_scenarios(file: &str) -> &str {
 }
 
 impl RunReport {
-    /// The same outcome as that of another kernel's case `other`, with this case's expectations checked against it.
+    /// The same outcome as that of another kernel's case `other`, with this case's expectations
+    /// checked against it.
     #[must_use]
     pub(crate) fn on(&self, case: &Case, profile: &Profile, other: &Case) -> Self {
         if case.program.steps().is_none() && case.expect == other.expect {
@@ -86,7 +91,7 @@ impl RunReport {
         report
     }
 
-    /// Whether a real kernel gave an answer that its profile does not allow.
+    /// Returns whether a real kernel gave an answer that its profile does not allow.
     #[must_use]
     pub fn is_disallowed(&self) -> bool {
         self.followed.as_ref().is_some_and(|one| !one.allowed())

@@ -23,7 +23,7 @@ pub const SAMPLES: usize = 120;
 /// The use of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
-    /// Nobody has it.
+    /// No socket has it.
     Free,
     /// connect() chose it; other connections may share it.
     Connect,

@@ -1,4 +1,5 @@
-//! Attempts are packed; whoever reads them sees what was noted, and equal ones are equal however they came to be packed.
+//! Attempts are packed; a reader gets what was recorded, and equal ones are equal however
+//! they came to be packed.
 
 use fourtuple_harness::{
     Answer, Args, Attempt, Attempts, Caller, Recorder, Seen, SocketId, SocketName,

@@ -285,8 +285,8 @@ fn written(yaml: &str) -> Case {
 
 #[test]
 fn searches_go_on_from_where_the_last_one_ended() {
-    // A global hint moves on by two for each search: one port after the other of a parity. Cells of newer kernels move on by
-    // two to sixteen, so that a port comes every other time at most.
+    // A global hint moves on by two for each search: one port after the other of a parity. Cells of
+    // newer kernels move on by two to sixteen, so that a port comes every other time at most.
     for (kernel, least, most) in [("linux-4.18", 6, 6), ("linux-6.18", 0, 30)] {
         let case = written(&format!(
             r#"

@@ -1,5 +1,5 @@
-//! One run stands for all kernels that are alike in what it asked for: every kernel must say the same when it runs by
-//! itself.
+//! One run stands for all kernels that are alike in what it asked for: every kernel must say the
+//! same when it runs by itself.
 
 mod common;
 

@@ -43,8 +43,8 @@ struct Reply {
     why: Option<u32>,
 }
 
-/// An address in an answer. Mostly it is the one that the call names, so that answers are alike
-/// whoever is called.
+/// An address in an answer. Mostly it is the one that the call names, so that answers are equal
+/// for every destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum End {
     None,

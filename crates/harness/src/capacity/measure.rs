@@ -24,7 +24,8 @@ const RETRY: u64 = 100_000_000;
 const PATIENCE: u64 = 600_000_000_000;
 /// Times that a program runs out, after the first, before its rate is known.
 const ROUNDS: usize = 3;
-/// With more ports than this, once is enough: towards the end of each round a connect() walks through half of them.
+/// With more ports than this, once is enough: towards the end of each round a connect() walks
+/// through half of them.
 const MANY_PORTS: u32 = 4096;
 
 /// A fresh world with the scenario's hosts, and one program that connects.
@@ -187,12 +188,14 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Fills the range with connections to each of some destinations: how many there are, and the answer after that.
+    /// Fills the range with connections to each of some destinations: how many there are, and the
+    /// answer after that.
     pub(super) fn fill(mut self, to: &[Endpoint]) -> Result<(u32, Option<String>), Cannot> {
         let mut held = 0;
         let mut then = None;
         for to in to {
-            // An odd range refuses now and then although a port is left; a program would try once more.
+            // An odd range refuses now and then although a port is left; a program would try once
+            // more.
             let mut refused = 0;
             while refused < 2 && held < 4_000_000 {
                 match self.connect(*to) {
@@ -282,7 +285,7 @@ impl<'a> Bench<'a> {
         Ok(rate)
     }
 
-    /// How many ports a plain connect() looks at while more and more of the range is in use.
+    /// Counts the ports that a plain connect() looks at while more and more of the range is in use.
     pub(super) fn cost(
         mut self,
         to: Endpoint,

@@ -42,7 +42,8 @@ struct Style {
 }
 
 impl Style {
-    /// Returns `true` if another way of connecting has the same numbers: it differs at most in the destination.
+    /// Returns `true` if another way of connecting has the same numbers: it differs at most in the
+    /// destination.
     fn is_like(&self, other: &Style) -> bool {
         let local = |style: &Style| {
             let first = style.connect.first();
@@ -142,7 +143,7 @@ pub struct Capacities {
     pub programs: Vec<Capacity>,
 }
 
-/// What was measured, so that cases which differ in nothing that counts are measured once.
+/// Measured programs, so that cases that differ in nothing relevant are measured once.
 #[derive(Debug, Default)]
 pub struct Measured(Vec<Known>);
 
@@ -171,7 +172,7 @@ impl Measured {
 /// Measures every way of connecting that a case has. `progress` hears what is being done.
 ///
 /// # Errors
-/// When the case cannot be set up, or nobody in it connects.
+/// When the case cannot be set up, or no process in it connects.
 pub fn measure(
     case: &Case,
     profile: &Profile,

@@ -16,10 +16,12 @@ use indexmap::IndexMap;
 
 use crate::engine::Cannot;
 
-/// Backlog of the listeners of processes and of those that are there from the start; they accept at once.
+/// Backlog of the listeners of processes and of those that are there from the start; they accept at
+/// once.
 pub const BACKLOG: u32 = 4096;
 
-/// The plan of a case in the declarative form. Hosts and processes have the numbers of their places in the case.
+/// The plan of a case in the declarative form. Hosts and processes have the numbers of their places
+/// in the case.
 ///
 /// # Errors
 /// When the case is in the step form, or mentions a host or a process that it does not have.
@@ -30,7 +32,8 @@ pub fn plan(case: &Case) -> Result<Plan, Cannot> {
     Ok(Plan::new(all.collect::<Result<_, _>>()?))
 }
 
-/// The plan of a case in the step form. Hosts and steps have the numbers of their places in the case.
+/// The plan of a case in the step form. Hosts and steps have the numbers of their places in the
+/// case.
 ///
 /// # Errors
 /// When the case is in the declarative form, or mentions a host that it does not have.

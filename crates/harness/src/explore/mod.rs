@@ -1,10 +1,12 @@
 //! Everything that can come of a scenario: every order of its calls and every choice of a port.
 //!
-//! `run` shows one course of events. Whether a test that passes once passes always is another question; this is the
-//! answer. At each instant any process may make the next call, the searches of bind() start anywhere, and those of connect()
-//! towards a destination go on from where the first one happened to start, and a TIME-WAIT ends when the timer wheel next
-//! comes by. States from which the same can come are kept once, so that small scenarios are searched to the end; larger ones are sampled with a
-//! seed. Every outcome has a witness, a course of events that leads to it and can be repeated.
+//! `run` shows one course of events. Whether a test that passes once passes always is another
+//! question; this is the answer. At each instant any process may make the next call, the searches
+//! of bind() start anywhere, and those of connect() towards a destination go on from where the
+//! first one happened to start, and a TIME-WAIT ends when the timer wheel next comes by. States
+//! from which the same can come are kept once, so that small scenarios are searched to the end;
+//! larger ones are sampled with a seed. Every outcome has a witness, a course of events that leads
+//! to it and can be repeated.
 //!
 //! - `sim`: the processes, one call at a time; `tape`: chance, written down
 //! - `search`: all states, level by level; `symmetry`: those that stand for one another; `sample`: seeded runs; `steps`: scenarios whose order is fixed
@@ -32,7 +34,7 @@ use crate::engine::Cannot;
 
 pub use witness::{Replay, replay};
 
-/// How much work an exploration may be.
+/// The limit on an exploration's work.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Most states that are looked at before sampling takes over.
@@ -52,7 +54,7 @@ pub enum Progress {
     Runs(usize),
 }
 
-/// How the outcomes were found.
+/// The way the outcomes were found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Coverage {
@@ -66,9 +68,9 @@ pub enum Coverage {
     },
     /// Seeded runs, because there are too many states.
     Sampled {
-        /// How many runs.
+        /// The number of runs.
         runs: usize,
-        /// How many states were looked at before that was given up.
+        /// The number of states that were visited before that was given up.
         budget: usize,
     },
 }
@@ -76,7 +78,8 @@ pub enum Coverage {
 /// The course of events that leads to an outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Course {
-    /// The moves, each with the answers of chance during it; a scenario whose order is fixed has one without a move.
+    /// The moves, each with the answers of chance during it; a scenario whose order is fixed has
+    /// one without a move.
     pub(crate) moves: Vec<(Option<Move>, Vec<u32>)>,
     /// Every search may start anywhere.
     pub(crate) free_searches: bool,
@@ -87,11 +90,12 @@ pub struct Course {
 /// One way in which the scenario can come out, as far as answers are concerned.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// How likely it is, if all next calls and all port choices are equally likely; the share of the runs when sampled.
+    /// Its probability, if all next calls and all port choices are equally likely; the share of
+    /// the runs when sampled.
     pub share: f64,
-    /// How often each process got which answer from which call.
+    /// Counts of answers by process and call.
     pub counts: Vec<Count>,
-    /// How to come to it.
+    /// The way to reach it.
     #[serde(skip)]
     pub course: Course,
 }
@@ -111,7 +115,7 @@ impl Outcome {
     }
 }
 
-/// How often one process got one answer from one call.
+/// The count of one answer of one process to one call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Count {
     /// The process.
@@ -121,7 +125,7 @@ pub struct Count {
     pub op: Op,
     /// The answer.
     pub answer: Answer,
-    /// How often.
+    /// The count.
     pub times: u32,
 }
 
@@ -129,7 +133,7 @@ fn word<S: Serializer>(op: &Op, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(op.as_str())
 }
 
-/// How often an answer comes, over everything that can happen.
+/// The frequency of an answer over everything that can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Often {
@@ -151,7 +155,7 @@ pub struct Class {
     pub op: Op,
     /// The answer.
     pub answer: Answer,
-    /// How often it comes.
+    /// Its frequency.
     pub often: Often,
     /// The share of the courses in which at least one call gets it.
     pub share: f64,
@@ -161,7 +165,7 @@ pub struct Class {
     pub most: u32,
 }
 
-/// What can come of a case.
+/// The possible outcomes of a case.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exploration {
     /// The scenario.
@@ -172,9 +176,9 @@ pub struct Exploration {
     pub kernel: String,
     /// The point of the matrix, `name=value`.
     pub point: Vec<String>,
-    /// How the outcomes were found.
+    /// The way the outcomes were found.
     pub coverage: Coverage,
-    /// Whether the order of the calls is fixed, because the scenario has steps.
+    /// True if the order of the calls is fixed, because the scenario has steps.
     pub fixed_order: bool,
     /// The answers by kind of call.
     pub classes: Vec<Class>,
@@ -182,10 +186,12 @@ pub struct Exploration {
     pub outcomes: Vec<Outcome>,
 }
 
-/// What a search adds up: outcomes by their counts, each with its share and the first course that led there.
+/// The sums of a search: outcomes by their counts, each with its share and the first course that
+/// led there.
 type Found = BTreeMap<Vec<Count>, (f64, Course)>;
 
-/// Explores a case. `progress` is called with the number of states, and of runs once sampling has begun.
+/// Explores a case. `progress` is called with the number of states, and of runs once sampling has
+/// begun.
 ///
 /// # Errors
 /// When the case cannot be set up.
@@ -241,7 +247,8 @@ pub fn explore(
     })
 }
 
-/// Answers that a call is known to give when ports run out; they are named also when they never come.
+/// Answers that a call is known to give when ports run out; they are named also when they never
+/// come.
 fn expected(op: Op) -> &'static [Errno] {
     match op {
         Op::Bind | Op::Listen => &[Errno::EADDRINUSE],

@@ -15,7 +15,7 @@ use crate::phase::phases;
 use crate::remedies::edit;
 use crate::threads;
 
-/// How a state was come to.
+/// The way to a state.
 struct Step {
     parent: u32,
     action: Option<Move>,
@@ -28,11 +28,11 @@ struct Open {
     state: Option<State>,
     /// Its place among the steps.
     step: u32,
-    /// How likely it is to come here.
+    /// The probability of reaching this state.
     weight: f64,
 }
 
-/// What comes next after a state.
+/// A successor of a state.
 struct Child {
     state: State,
     digest: u64,
@@ -45,15 +45,17 @@ struct Child {
 const BATCH: usize = 32;
 /// States of one level that are kept; the others are made again from their course of events.
 const KEPT: usize = 1024;
-/// Most ways in which one call can go. A search over a full-size range has tens of thousands, and so has every call after
-/// it, which no budget covers.
+/// Most ways in which one call can go. A search over a full-size range has tens of thousands, and
+/// so has every call after it, which no budget covers.
 const WIDEST: usize = 1024;
 
-/// States that are explored one by one, so that shares are exact, before equal ports and instances stand for one another.
+/// States that are explored one by one, so that shares are exact, before equal ports and instances
+/// stand for one another.
 const EXACT: usize = 1_000;
 /// Steps of one instance that a search may make for each state of its budget: what bounds its time.
 const STEPS_PER_STATE: u64 = 2_000;
-/// Instances times ports up to which that is tried at all; each of them is a way on from every state.
+/// Instances times ports up to which that is tried at all; each of them is a way on from every
+/// state.
 const FEW: u64 = 128;
 
 /// Everything that can happen; nothing if there are more states than the budget has.
@@ -89,8 +91,8 @@ pub(super) fn run(
     Ok(Some((all, coverage)))
 }
 
-/// Everything that can happen from one phase of the timer wheel on, with the number of states, and `true` if equal ports and
-/// instances stood for one another.
+/// Everything that can happen from one phase of the timer wheel on, with the number of states, and
+/// `true` if equal ports and instances stood for one another.
 fn from_phase(
     case: &Case,
     profile: &Profile,
@@ -121,8 +123,8 @@ fn from_phase(
     Ok(found.map(|(found, states)| (found, states, true)))
 }
 
-/// The number of ways in which instances can be spread over the calls of their processes: equal ones stand for one another,
-/// and a scenario has at least as many states.
+/// The number of ways in which instances can be spread over the calls of their processes: equal
+/// ones stand for one another, and a scenario has at least as many states.
 fn places(case: &Case) -> u64 {
     let processes = case.program.processes();
     let of_one = |process: &Process| {
@@ -248,7 +250,7 @@ fn search(
     Ok(Some((found, steps.len())))
 }
 
-/// What comes after a state.
+/// The successors of a state.
 enum After {
     /// Nothing: these are the counts at the end.
     End(Vec<Count>),
@@ -258,7 +260,7 @@ enum After {
     TooWide,
 }
 
-/// Where states are made from.
+/// The input of states.
 #[derive(Clone, Copy)]
 struct From<'a> {
     plan: &'a Explored<'a>,
@@ -268,7 +270,7 @@ struct From<'a> {
 }
 
 impl From<'_> {
-    /// What comes after each of some states.
+    /// Returns the successors of each of some states.
     fn expand(self, batch: &[Open], threads: usize) -> Vec<After> {
         let threads = threads.clamp(1, batch.len().max(1));
         if threads == 1 {

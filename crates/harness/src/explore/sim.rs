@@ -1,4 +1,5 @@
-//! The processes of a scenario at any moment: at each instant any of the moves that can be made may be the next.
+//! The processes of a scenario at any moment: at each instant any of the moves that can be made may
+//! be the next.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use crate::engine::Cannot;
 use crate::model::net::Net;
 use crate::recording::{Recording, answer};
 
-/// How often each process got which answer from which call.
+/// Counts of answers by process and call.
 pub(super) type Counts = BTreeMap<(usize, Op, Answer), u32>;
 
-/// What never changes during a run.
+/// The constants of a run.
 pub(super) struct Explored<'a> {
     case: &'a Case,
     plan: Arc<Plan>,
@@ -145,7 +146,7 @@ impl State {
         self.log.recording
     }
 
-    /// How often each process got which answer. A connect without an answer is one that waits.
+    /// Counts of answers by process and call. A connect without an answer is one that waits.
     pub(super) fn counts(&self) -> Counts {
         let mut log = self.log.clone();
         for (_, process, _) in std::mem::take(&mut log.begun) {
@@ -154,7 +155,7 @@ impl State {
         log.counts
     }
 
-    /// Where chance comes from now on.
+    /// The source of choices from now on.
     pub(super) fn listen_to(&mut self, tape: &Tape) {
         for host in 0..self.net.hosts.len() {
             let machine = self.net.hosts[host].ns.machine;
@@ -176,7 +177,8 @@ impl State {
         self.interpreter.places().count() as u64
     }
 
-    /// The moves that can be made next: instances first, each by its number, then closes as they came. Empty at the end.
+    /// The moves that can be made next: instances first, each by its number, then closes as they
+    /// came. Empty at the end.
     pub(super) fn enabled(&self) -> Vec<Move> {
         let mut moves: Vec<Move> = self.interpreter.enabled().collect();
         moves.sort_by_key(|one| match one {
@@ -199,7 +201,8 @@ impl State {
         }
     }
 
-    /// Makes what nobody else notices; if there is nothing to choose from, time passes.
+    /// Makes the moves that no other process notices; if there is nothing to choose from, time
+    /// passes.
     fn settle(&mut self, explored: &Explored<'_>) {
         let plan = &explored.plan;
         loop {
@@ -231,8 +234,8 @@ impl State {
         }
     }
 
-    /// A digest that is equal for states from which the same can come. Instances of one process that stand at the same
-    /// place are interchangeable, and so are their sockets.
+    /// A digest that is equal for states from which the same can come. Instances of one process
+    /// that stand at the same place are interchangeable, and so are their sockets.
     pub(super) fn digest(&self, explored: &Explored<'_>) -> u64 {
         let upcoming: Vec<_> = self.interpreter.upcoming().collect();
         let places = self.places(explored, &upcoming);
@@ -262,8 +265,9 @@ impl State {
         mix(&parts)
     }
 
-    /// A digest as [`State::digest`] that is equal as well for states which differ only in interchangeable ports, and the
-    /// classes of equivalent moves: the first move of each, and how many there are.
+    /// A digest as [`State::digest`] that is equal as well for states which differ only in
+    /// interchangeable ports, and the classes of equivalent moves: the first move of each, and how
+    /// many there are.
     pub(super) fn symmetric(
         &self,
         explored: &Explored<'_>,
@@ -317,7 +321,8 @@ impl State {
         (mix(&parts), moves)
     }
 
-    /// The moves that can be made next, equivalent ones together: the first one, and how many there are.
+    /// The moves that can be made next, equivalent ones together: the first one, and how many there
+    /// are.
     fn classes_of_moves(
         &self,
         places: &[u64],
@@ -386,7 +391,8 @@ impl State {
             }
         }
         let place = |(n, one): (u32, Place<WorldSock>)| {
-            // An instance with several sockets of its own is told from its like, because they belong together.
+            // An instance with several sockets of its own is distinguished from equal ones, because
+            // they belong together.
             let several = holds.get(&n).is_some_and(|count| *count > 1);
             let several = if several { u64::from(n) + 1 } else { 0 };
             mix(&[explored.place(&one, self.net.now()), several])
@@ -429,7 +435,7 @@ impl State {
     }
 }
 
-/// A socket of a program, with what tells it from others.
+/// A socket of a program, with what distinguishes it from others.
 struct Named {
     label: u64,
     local: Endpoint,

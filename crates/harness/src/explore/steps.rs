@@ -85,7 +85,7 @@ fn add(found: &mut Found, attempts: &Attempts, weight: f64, made: &[(u32, u32)])
     found.entry(counts(attempts)).or_insert((0.0, course)).0 += weight;
 }
 
-/// How often each process got which answer from which call.
+/// Counts of answers by process and call.
 pub(super) fn counts(attempts: &Attempts) -> Vec<Count> {
     let mut counts: Vec<Count> = Vec::new();
     for tally in tally(attempts) {

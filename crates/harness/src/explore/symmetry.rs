@@ -1,7 +1,8 @@
 //! Ports and instances that stand for one another.
 //!
-//! A search looks at every usable port; which of several equally usable ones it takes changes nothing but the number.
-//! States that differ only in such numbers are explored once, and so are calls of instances in equal states.
+//! A search looks at every usable port; which of several equally usable ones it takes changes
+//! nothing but the number. States that differ only in such numbers are explored once, and so are
+//! calls of instances in equal states.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -25,8 +26,8 @@ pub(super) struct Symmetry {
 }
 
 impl Symmetry {
-    /// The symmetry of a case; none where a port's neighbours decide whether it can be chosen, or where the state cannot be
-    /// taken apart by port.
+    /// The symmetry of a case; none where a port's neighbours decide whether it can be chosen, or
+    /// where the state cannot be taken apart by port.
     pub(super) fn of(case: &Case, profile: &Profile) -> Option<Self> {
         let processes = case.program.processes()?;
         let b = &profile.behaviours;
@@ -75,7 +76,8 @@ impl Symmetry {
         if case.hosts.len() == 1 {
             by_address.extend([(Ip::LOOPBACK4, 0), (Ip::LOOPBACK6, 0)]);
         }
-        // Searches that may start anywhere reach a named port more often than those of a kernel, which go on from the last.
+        // Searches that may start anywhere reach a named port more often than those of a kernel,
+        // which go on from the last.
         let in_range = |at: &SocketAddr| match by_address.get(&Ip::from(at.ip())) {
             Some(host) => ranges[*host].contains(at.port()),
             None => ranges.iter().any(|range| range.contains(at.port())),

@@ -7,14 +7,14 @@ use fourtuple_kernel::chooser::PortHashInput;
 
 use super::mix;
 
-/// What was asked, and what was answered.
+/// The choices and their results.
 #[derive(Clone, Debug, Default)]
 struct Answers {
     /// Answers that are given first.
     given: Vec<u32>,
     /// Every answer so far, with the number of possible ones.
     made: Vec<(u32, u32)>,
-    /// Where further answers come from; without it they are 0, the first possibility.
+    /// The source of further answers; without it they are 0, the first possibility.
     random: Option<Split>,
 }
 
@@ -26,8 +26,9 @@ pub(super) struct Tape {
     tick_phase: u64,
 }
 
-/// The keyed hashes that one machine has used so far: they stay as they are, so that only the first search towards a
-/// destination starts anywhere. Destinations have cells of their own; that two share one (1 in 256, or in 65,536) is left out.
+/// The keyed hashes that one machine has used so far: they stay as they are, so that only the first
+/// search towards a destination starts anywhere. Destinations have cells of their own; that two
+/// share one (1 in 256, or in 65,536) is left out.
 #[derive(Clone, Debug, Default)]
 struct Searches {
     /// Every search may start anywhere, whatever came before.
@@ -106,7 +107,7 @@ impl Tape {
         self.answers = Arc::clone(&other.answers);
     }
 
-    /// Where the next searches of a machine start; `base` is what the kernel adds to a hash.
+    /// The starts of a machine's next searches; `base` is what the kernel adds to a hash.
     pub(super) fn next_starts(&self, base: impl Fn(u64) -> u32) -> Vec<u64> {
         let starts = self.searches.known.iter().map(|known| {
             let at = base(known.input as u64).wrapping_add(known.hash) % known.period();
@@ -168,8 +169,8 @@ impl Tape {
     }
 }
 
-/// The answers to give next, after these were given: the last one that has another possibility moves on. Nothing when all
-/// have been seen.
+/// The answers to give next, after these were given: the last one that has another possibility
+/// moves on. Nothing when all have been seen.
 pub(super) fn following(made: &[(u32, u32)]) -> Option<Vec<u32>> {
     let last = made.iter().rposition(|(answer, of)| answer + 1 < *of)?;
     let mut next: Vec<u32> = made[..=last].iter().map(|(answer, _)| *answer).collect();
@@ -177,7 +178,7 @@ pub(super) fn following(made: &[(u32, u32)]) -> Option<Vec<u32>> {
     Some(next)
 }
 
-/// How likely these answers are if all possibilities are equally likely.
+/// Returns the probability of these answers if all possibilities are equally likely.
 pub(super) fn likelihood(made: &[(u32, u32)]) -> f64 {
     made.iter()
         .map(|(_, of)| 1.0 / f64::from((*of).max(1)))
@@ -211,8 +212,8 @@ impl Split {
     }
 }
 
-/// Every hash is possible, so that a first search may start anywhere, and every phase of the timer wheel; other times are exact,
-/// as in `run`.
+/// Every hash is possible, so that a first search may start anywhere, and every phase of the timer
+/// wheel; other times are exact, as in `run`.
 impl Chooser for Tape {
     fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
         if parity {

@@ -1,4 +1,4 @@
-//! What is wrong with the answers of engines to generated scenarios.
+//! Checks of the answers of engines to generated scenarios.
 
 use super::{Shape, count, scenario};
 use crate::agreement::Agreement;
@@ -12,14 +12,15 @@ use fourtuple_scenario::{Scenario, expand, parse};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What no engine may do.
+/// A defect that no engine may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A generated scenario cannot be read back from its text.
     Unreadable,
     /// An engine panics.
     Panic,
-    /// An engine answers unlike the reference, or a real kernel gives an answer that its profile does not allow.
+    /// An engine answers unlike the reference, or a real kernel gives an answer that its profile
+    /// does not allow.
     Disagreement,
     /// An engine answers otherwise after other scenarios, or on another thread.
     Order,
@@ -72,16 +73,16 @@ pub struct Batch<'a> {
     pub seed: u64,
     /// Number of the first.
     pub first: u64,
-    /// How many.
+    /// The count.
     pub count: u64,
     /// Which scenarios the engines can run.
     pub shape: &'a Shape,
 }
 
-/// What came of a batch.
+/// The result of a batch.
 #[derive(Clone, Debug, Default)]
 pub struct Examined {
-    /// What was found, by number.
+    /// The findings, by number.
     pub findings: Vec<Finding>,
     /// Runs of engines.
     pub runs: u64,
@@ -98,8 +99,8 @@ struct Ready {
     cases: Vec<Folded>,
 }
 
-/// Makes the scenarios of a batch and runs them: each case of its own, in order, and then in a random order on two threads, with
-/// the cases of a scenario together.
+/// Makes the scenarios of a batch and runs them: each case of its own, in order, and then in a
+/// random order on two threads, with the cases of a scenario together.
 #[must_use]
 pub fn examine(batch: &Batch<'_>, engines: Engines<'_>) -> Examined {
     let mut examined = Examined::default();
@@ -188,7 +189,7 @@ fn shuffled(ready: &[Ready], engines: &[&dyn Engine], seed: u64) -> Vec<Caught<V
 }
 
 impl Examined {
-    /// Adds what came of another batch.
+    /// Adds the result of another batch.
     pub fn add(&mut self, other: Examined) {
         self.findings.extend(other.findings);
         self.runs += other.runs;
@@ -255,7 +256,7 @@ impl Examined {
 
 type Wrong = (Kind, Option<&'static str>, String);
 
-/// What is wrong with the runs of a case as they are.
+/// Finds what is wrong with the runs of a case as they are.
 fn wrong(report: &CaseReport) -> Option<Wrong> {
     let disagrees = |one: &&Agreement| one.fails();
     if let Some(one) = report.agreement.iter().find(disagrees) {

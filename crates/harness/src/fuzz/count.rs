@@ -3,10 +3,11 @@
 use crate::attempts::Attempts;
 use fourtuple_scenario::{Case, FaultKind, Op, Process, Program};
 
-/// Returns a sentence about the first number of attempts that does not follow from the file and from the answers before.
+/// Returns a sentence about the first number of attempts that does not follow from the file and
+/// from the answers before.
 ///
-/// Where the network loses packets or hosts crash, processes may not come to an end: only too many attempts are wrong then. A host
-/// that is bounced starts its processes anew.
+/// If the network loses packets or hosts crash, processes may not come to an end: only too many
+/// attempts are wrong then. A host that is bounced starts its processes anew.
 pub(super) fn wrong(case: &Case, attempts: &Attempts) -> Option<String> {
     match &*case.program {
         Program::Steps(steps) => {

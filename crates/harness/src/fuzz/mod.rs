@@ -1,8 +1,9 @@
 //! Random scenarios on several engines, whose answers must be the same.
 //!
-//! Scenario `number` of a seed depends on these two and on the [`Shape`] alone. [`examine`] runs a batch of them and reports
-//! what no engine may do: answer unlike the reference, answer otherwise in another order or on another thread, panic, or make
-//! another number of attempts than the file asks for. [`shrink`] looks for a smaller scenario with the same finding.
+//! Scenario `number` of a seed depends on these two and on the [`Shape`] alone. [`examine`] runs a
+//! batch of them and reports what no engine may do: answer unlike the reference, answer otherwise
+//! in another order or on another thread, panic, or make another number of attempts than the file
+//! asks for. [`shrink`] looks for a smaller scenario with the same finding.
 //!
 //! - `setting`: hosts, addresses, ports, sysctls
 //! - `processes`, `steps`: the two forms
@@ -32,7 +33,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Whether scenarios are for a kernel that cannot be chosen, and whose clock is the real one.
+    /// Returns whether scenarios are for a kernel that cannot be chosen, and whose clock is the
+    /// real one.
     fn is_real(&self) -> bool {
         self.kernel.is_some()
     }

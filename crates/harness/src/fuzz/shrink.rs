@@ -8,9 +8,11 @@ use std::time::Duration;
 /// A scenario apart from its name: its kernels and its body.
 type Parts = (Vec<String>, Body);
 
-/// Looks for a smaller scenario with a finding of the same kind, by the same engine, with at most `most` scenarios tried.
+/// Looks for a smaller scenario with a finding of the same kind, by the same engine, with at most
+/// `most` scenarios tried.
 ///
-/// Returns nothing if the finding does not come again when its scenario is run without the others of its batch.
+/// Returns nothing if the finding does not come again when its scenario is run without the others
+/// of its batch.
 #[must_use]
 pub fn shrink(found: &Finding, seed: u64, engines: Engines<'_>, most: usize) -> Option<Finding> {
     let mut tried = 0;

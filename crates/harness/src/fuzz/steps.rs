@@ -13,7 +13,7 @@ struct Socket {
     name: String,
     host: String,
     listens: bool,
-    /// Where it was bound, as it was asked for.
+    /// The address of its bind(), as it was requested.
     local: Option<Address>,
 }
 

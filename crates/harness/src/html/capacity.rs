@@ -1,4 +1,5 @@
-//! How many connections each program can make, and the work of a connect() as the range fills, as a curve.
+//! The connections that each program can make, and the work of a connect() as the range fills, as a
+//! curve.
 
 use maud::{Markup, html};
 

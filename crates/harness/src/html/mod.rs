@@ -45,7 +45,7 @@ pub struct Entry {
     groups: Vec<Shown>,
     /// The fixes on the first and on the last kernel of each group.
     remedies: Vec<Remedies>,
-    /// How many connections each program can make, on the first kernel.
+    /// The connections that each program can make, on the first kernel.
     capacities: Option<Capacities>,
 }
 

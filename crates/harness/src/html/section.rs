@@ -14,7 +14,7 @@ use crate::why::Why;
 
 /// Rows of the story in words.
 const STORY_ROWS: usize = 80;
-/// Different reasons told for one group.
+/// Different reasons listed for one group.
 const REASONS: usize = 4;
 
 /// The part of the page about one scenario.

@@ -9,7 +9,7 @@ use crate::attempts::Attempts;
 use crate::text::seconds;
 use fourtuple_scenario::Op;
 
-/// Calls that a picture shows; a longer run is told in words only.
+/// Calls that a picture shows; a longer run is described as text only.
 const MOST: usize = 160;
 const STEP: usize = 18;
 const LANE: usize = 30;

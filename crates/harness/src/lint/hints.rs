@@ -7,7 +7,7 @@ use fourtuple_scenario::{Case, OptId, Options, PortRef, Program, SockOpt, Step};
 use super::settings::Owner;
 use crate::remedies::exists::History;
 
-/// What is worth knowing about a sysctl that did nothing.
+/// A hint about a sysctl that had no effect.
 pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<String> {
     let other = |key: &str| {
         let host = case.hosts.get(host)?;
@@ -55,8 +55,9 @@ pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<
     Some(text.to_owned())
 }
 
-/// Returns `true` if this value of `ip_local_port_step_width` leaves 1 as the only factor: all others up to it have a divisor
-/// in common with the number of ports that one pass over the range visits.
+/// Returns `true` if this value of `ip_local_port_step_width` leaves 1 as the only factor: all
+/// others up to it have a divisor in common with the number of ports that one pass over the range
+/// visits.
 fn steps_by_one(range: Option<&str>, most: &str) -> bool {
     let ends = range.unwrap_or("32768-60999").split(['-', ' ', '\t']);
     let mut ends = ends.filter_map(|end| end.parse::<u32>().ok());
@@ -74,7 +75,7 @@ fn has_common_divisor(mut a: u32, mut b: u32) -> bool {
     a > 1
 }
 
-/// What is worth knowing about an option that did nothing.
+/// A hint about an option that had no effect.
 pub(super) fn option(case: &Case, owner: &Owner, option: SockOpt) -> Option<String> {
     let process = match (owner, &*case.program) {
         (Owner::Process(name), Program::Processes(all)) => all.get(name),

@@ -1,4 +1,4 @@
-//! Advice about a scenario that runs: what it sets in vain, and what will surprise on a real host.
+//! Advice about a scenario that runs: settings without effect, and likely surprises on a real host.
 //!
 //! Two kinds of rules. Some look at what is written: an odd number of ports, a listener inside the
 //! range of automatic ports, advice that has had its day. The others ask the model: each setting is
@@ -59,7 +59,7 @@ macro_rules! rules {
 rules! {
     /// a range with an odd number of ports, of which a search leaves one out
     OddRange "odd-range",
-    /// a listener inside the range of automatic ports, whose port somebody else may have when it
+    /// a listener inside the range of ephemeral ports, whose port another socket may have when it
     /// starts
     ListenerInRange "listener-in-range",
     /// a sysctl that a kernel of the scenario does not have

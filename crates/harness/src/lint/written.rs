@@ -1,4 +1,4 @@
-//! Rules about what is written, whatever comes of it.
+//! Rules about the text of a scenario, whatever its outcome.
 
 use std::net::SocketAddr;
 

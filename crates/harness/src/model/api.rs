@@ -127,8 +127,8 @@ impl<C: Chooser> SocketApi for Net<C> {
     }
 
     fn close_pair(&mut self, client: WorldSock, server: WorldSock) {
-        // Within one namespace packets arrive at once, so that the client's is first there. Only the second call carries the
-        // packets of both.
+        // Within one namespace packets arrive at once, so that the client's is first there. Only
+        // the second call carries the packets of both.
         self.world.machine_mut(client.machine).close(client.sock);
         self.world.close(server);
     }

@@ -1,7 +1,8 @@
-//! The `model` engine: the scenario on the kernel model, with virtual time and a network on which packets take no time.
+//! The `model` engine: the scenario on the kernel model, with virtual time and a network on which
+//! packets take no time.
 //!
-//! It is the reference for all others: a pure function of scenario, profile and seed. It has no network: where a
-//! scenario asks for one, its answers show what the network changes.
+//! It is the reference for all others: a pure function of scenario, profile and seed. It has no
+//! network: where a scenario asks for one, its answers show what the network changes.
 //!
 //! - `net`: hosts become namespaces of a [`World`]
 //! - `api`: the model as the interpreter of `fourtuple-program` sees it
@@ -32,7 +33,8 @@ impl Model {
     /// The name of the engine.
     pub const NAME: &'static str = "model";
 
-    /// Runs a case with a source of chance of the caller's own: `chooser` makes one for each machine from its name.
+    /// Runs a case with a source of chance of the caller's own: `chooser` makes one for each
+    /// machine from its name.
     ///
     /// # Errors
     /// When the case cannot be set up.
@@ -58,7 +60,7 @@ impl Model {
         ))
     }
 
-    /// Runs a case while somebody watches the hosts.
+    /// Runs a case with an observer of the hosts.
     pub(crate) fn watched<C: Chooser>(
         case: &Case,
         profile: &Profile,
@@ -110,7 +112,8 @@ impl Model {
         Ok((recording.finish(), net))
     }
 
-    /// Runs a case and takes down its calls, from those that set the hosts up to the last. The network is left out.
+    /// Runs a case and takes down its calls, from those that set the hosts up to the last. The
+    /// network is left out.
     ///
     /// # Errors
     /// When the case cannot be set up.
@@ -124,7 +127,7 @@ impl Model {
     }
 }
 
-/// What came of a case: its attempts, and the hosts at the end.
+/// The result of a case: its attempts, and the hosts at the end.
 type Played<C> = (Attempts, net::Net<C>);
 
 impl Engine for Model {
@@ -164,7 +167,7 @@ fn notes(mut notes: Vec<String>, case: &Case) -> Vec<String> {
     notes
 }
 
-/// What an engine without a network leaves out of a case.
+/// The parts of a case that an engine without a network leaves out.
 #[must_use]
 pub fn left_out(case: &Case) -> String {
     let network = &case.network;

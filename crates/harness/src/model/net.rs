@@ -17,7 +17,7 @@ use crate::compile::BACKLOG;
 use crate::engine::Cannot;
 use crate::strip::Watch;
 
-/// How the note about a sysctl that the kernel refuses begins; the errno follows.
+/// The beginning of the note about a sysctl that the kernel refuses; the errno follows.
 pub(crate) fn refusal(host: &str, key: &str, value: &str) -> String {
     format!("{host}: sysctl {key} = {value} is refused with ")
 }
@@ -40,7 +40,7 @@ pub(crate) struct Net<C: Chooser> {
     by_address: BTreeMap<Ip, usize>,
     pub(crate) listeners: Vec<(usize, WorldSock, u16)>,
     pub(crate) notes: Vec<String>,
-    /// Who is shown the hosts whenever something has happened.
+    /// The observer of the hosts after each event.
     pub(crate) watch: Option<Watch>,
 }
 
@@ -129,13 +129,14 @@ impl<C: Chooser> Net<C> {
         Ok(net)
     }
 
-    /// The behaviours of the case's kernel that everything until now hangs on.
+    /// The behaviours of the case's kernel that were observed so far.
     pub(crate) fn asked(&self) -> FlagSet {
         let machines = self.plain.iter().map(|id| self.world.observed_flags(*id));
         machines.fold(FlagSet::default(), FlagSet::union)
     }
 
-    /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see it.
+    /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see
+    /// it.
     pub(crate) fn write_sysctl(&mut self, host: usize, key: &str, value: &str) {
         let HostNs { name, ns } = &self.hosts[host];
         if sysctl_has_no_effect(key) {
@@ -189,7 +190,7 @@ impl<C: Chooser> Net<C> {
         }
     }
 
-    /// Something has happened: whoever watches may look. `last` is when nothing more will.
+    /// Notifies the observer of an event. `last` marks the end of the run.
     pub(crate) fn happened(&self, last: bool) {
         let Some(Ok(mut watch)) = self.watch.as_ref().map(|watch| watch.lock()) else {
             return;

@@ -7,8 +7,8 @@ use crate::text::{columns, labelled};
 /// Rows of fixes that are shown without `--all`.
 const SHOWN: usize = 6;
 
-/// The fixes of one scenario on all kernels that were asked for: what works, what is often tried without effect, and
-/// with `all` everything else.
+/// The fixes of one scenario on all kernels that were asked for: what works, what is often tried
+/// without effect, and with `all` everything else.
 #[must_use]
 pub fn table(remedies: &[Remedies], all: bool) -> String {
     let Some(first) = remedies.first() else {
@@ -163,7 +163,8 @@ fn stale(one: &Remedy) -> String {
         .unwrap_or_default()
 }
 
-/// The rest: what is often tried with its reason, and the number of all others; each with its reason with `all`.
+/// The rest: what is often tried with its reason, and the number of all others; each with its
+/// reason with `all`.
 fn tried(out: &mut String, sheet: &Sheet<'_>, all: bool) {
     let rest: Vec<&Row<'_>> = sheet
         .rows

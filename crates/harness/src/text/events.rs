@@ -206,7 +206,7 @@ impl Story {
         self.write_telling(out, limit, &mut Vec::new());
     }
 
-    /// The same after other stories: rules that were `told` there are only named.
+    /// The same after other stories: rules that were printed there are only named.
     pub fn write_telling(&self, out: &mut String, limit: usize, told: &mut Vec<Rule>) {
         let processes: std::collections::BTreeSet<&Name> =
             self.rows_in_order().map(|row| &row.process).collect();
@@ -348,7 +348,7 @@ fn close(blocks: &mut Vec<Block>, at: u64, rows: Vec<Row>, steps: bool) {
     });
 }
 
-/// Adds a reason; one that was told before is only named.
+/// Adds a reason; one that was printed before is only named.
 fn reason(out: &mut String, indent: usize, why: &Why, told: &mut Vec<Rule>) {
     let pad = " ".repeat(indent);
     let before = told.contains(&why.rule);

@@ -125,7 +125,7 @@ fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
             held.insert(key, local.port);
         }
     }
-    // A successful kind is told once for all processes.
+    // A successful kind is described once for all processes.
     let mut told: Vec<(Op, bool)> = Vec::new();
     kinds.retain(|kind| {
         let key = (kind.first.op(), kind.held.is_some());

@@ -284,7 +284,7 @@ fn engine_words(case: &CaseReport) -> Vec<EngineWords> {
 }
 
 /// Expectations that did not come true. They fail the test as well, but the snapshot says so to
-/// whoever reviews it.
+/// the reviewer.
 fn remarks(out: &mut String, cases: &[&CaseReport], order: &Order) {
     let mut lines: Vec<(String, Vec<&CaseReport>)> = Vec::new();
     for case in cases {

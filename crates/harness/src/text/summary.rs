@@ -61,8 +61,8 @@ fn unmet(out: &mut Text, report: &ScenarioReport) {
     }
 }
 
-/// A line for each process, `binders  bind 4 ok, connect 4 ok`, with the reasons of its refused calls below: in plain
-/// words, then in the kernel's.
+/// A line for each process, `binders bind 4 ok, connect 4 ok`, with the reasons of its refused
+/// calls below: in plain words, then in the kernel's.
 fn results(out: &mut Text, attempts: &Attempts) {
     let tallies = tally(attempts);
     let width = tallies
@@ -119,7 +119,7 @@ fn reasons(attempts: &Attempts) -> Vec<(&Name, &Why)> {
     found
 }
 
-/// How an engine compares with the model, in words.
+/// The agreement of an engine with the model, as text.
 #[must_use]
 pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunReport) -> String {
     let calls = one.attempts;
@@ -169,7 +169,7 @@ pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunRep
     words
 }
 
-/// What following a real kernel came to, in words.
+/// The conformance of a real kernel, as text.
 #[must_use]
 pub fn follows(followed: &Followed) -> String {
     let Followed {
@@ -207,8 +207,8 @@ fn first(one: &Agreement) -> String {
     )
 }
 
-/// The engines of all cases together, each line with the engines that it is about: those that agree in one line, the
-/// others one by one.
+/// The engines of all cases together, each line with the engines that it is about: those that agree
+/// in one line, the others one by one.
 fn engine_lines(report: &ScenarioReport) -> Vec<(Vec<&'static str>, String)> {
     let mut agree: Vec<&'static str> = Vec::new();
     let mut lines: Vec<(Vec<&'static str>, String)> = Vec::new();
@@ -249,7 +249,8 @@ fn engine_lines(report: &ScenarioReport) -> Vec<(Vec<&'static str>, String)> {
     lines
 }
 
-/// The lines of an engine that has a real kernel: what was followed, summed up over the cases, and which cases it has no kernel for.
+/// The lines of an engine that has a real kernel: what was followed, summed up over the cases, and
+/// which cases it has no kernel for.
 fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
     let runs = || {
         report
@@ -339,7 +340,7 @@ fn engine_of(run: &EngineRun) -> &'static str {
     }
 }
 
-/// What sets an engine apart on a case; nothing when there is nothing to say.
+/// The differences of an engine on a case; none if there is nothing to report.
 fn words(case: &CaseReport, engine: &str) -> Option<String> {
     let run = case.runs.iter().find(|run| engine_of(run) == engine)?;
     match run {
@@ -350,7 +351,8 @@ fn words(case: &CaseReport, engine: &str) -> Option<String> {
             if let Some(one) = one.filter(|one| !one.agrees) {
                 parts.push(agreement(one, case.reference(), report));
             }
-            // What an engine for contrast cannot do is in the snapshot; here it would hide what the others say.
+            // What an engine for contrast cannot do is in the snapshot; here it would hide what the
+            // others say.
             if one.is_none_or(|one| one.required) {
                 parts.extend(report.notes.iter().cloned());
             }

@@ -227,7 +227,8 @@ pub(super) fn own_addresses(
     };
     let same =
         |ip: &IpAddr| ip.is_ipv4() == like.is_ipv4() && ip.is_loopback() == like.is_loopback();
-    // The first address is what connect() without bind() uses, so that it is nobody's own.
+    // The first address is what connect() without bind() uses, so that no program has it for
+    // itself.
     let mut family = one.addresses.iter().copied().filter(same);
     let base = family.next().unwrap_or(like);
     let mut found: Vec<IpAddr> = family
