@@ -64,7 +64,7 @@ fn steps_by_one(range: Option<&str>, most: &str) -> bool {
     let (Some(low), Some(high), Ok(most)) = (ends.next(), ends.next(), most.parse()) else {
         return false;
     };
-    let visited = (high.saturating_sub(low) + 1) / 2;
+    let visited = high.saturating_sub(low).div_ceil(2);
     (2..=visited.min(most)).all(|factor| has_common_divisor(factor, visited))
 }
 

@@ -42,8 +42,8 @@ impl HostInfo {
 
 /// The program of a scenario.
 enum Driver {
-    Processes(Processes<Api>),
-    Steps(Steps),
+    Processes(Box<Processes<Api>>),
+    Steps(Box<Steps>),
 }
 
 /// See the module's documentation.
@@ -116,10 +116,12 @@ impl Simulation {
         let places = hosts.iter().map(HostInfo::place).collect();
         let api = Api::new(Arc::clone(sim.network()), places, Rc::clone(&notes));
         let driver = match &*case.program {
-            Program::Processes(_) => {
-                Driver::Processes(Processes::new(case, Arc::clone(&sim.network().clock), api)?)
-            }
-            Program::Steps(_) => Driver::Steps(Steps::new(case, pace.clone(), api)?),
+            Program::Processes(_) => Driver::Processes(Box::new(Processes::new(
+                case,
+                Arc::clone(&sim.network().clock),
+                api,
+            )?)),
+            Program::Steps(_) => Driver::Steps(Box::new(Steps::new(case, pace.clone(), api)?)),
         };
         let simulation = Rc::new(Simulation {
             network: Arc::clone(sim.network()),

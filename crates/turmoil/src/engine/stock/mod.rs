@@ -137,8 +137,8 @@ fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
 
 /// The program of a scenario.
 enum Driver {
-    Processes(Processes<Api>),
-    Steps(Steps),
+    Processes(Box<Processes<Api>>),
+    Steps(Box<Steps>),
 }
 
 impl Driver {
@@ -146,9 +146,13 @@ impl Driver {
         Ok(match &*case.program {
             Program::Processes(_) => {
                 let api = Api::new(Rc::clone(simulation));
-                Driver::Processes(Processes::new(case, Arc::clone(&simulation.clock), api)?)
+                Driver::Processes(Box::new(Processes::new(
+                    case,
+                    Arc::clone(&simulation.clock),
+                    api,
+                )?))
             }
-            Program::Steps(_) => Driver::Steps(Steps::new(case, simulation)?),
+            Program::Steps(_) => Driver::Steps(Box::new(Steps::new(case, simulation)?)),
         })
     }
 
