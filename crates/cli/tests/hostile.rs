@@ -106,13 +106,7 @@ fn no_control_character_of_input_reaches_an_output() {
     // A directory, whose snapshots are input from the second time on.
     for more in [&["--check"][..], &["--accept"], &["--check"]] {
         let arguments = [&["test", "."], more].concat();
-        let said = command(&directory, &arguments)
-            .env("CLICOLOR_FORCE", "1")
-            .output()
-            .expect("it runs");
-        assert_ne!(said.status.code(), Some(101), "{arguments:?}");
-        is_tame(&format!("{arguments:?}"), &said.stdout);
-        is_tame(&format!("{arguments:?}"), &said.stderr);
+        runs_tamely(&directory, &arguments);
     }
     // Arguments are input as well.
     for arguments in [
@@ -127,6 +121,17 @@ fn no_control_character_of_input_reaches_an_output() {
         assert_eq!(said.status.code(), Some(2), "{arguments:?}");
         is_tame(&format!("{arguments:?}"), &said.stderr);
     }
+}
+
+/// Runs the command with colours: no panic, and no control character of its input in an output.
+fn runs_tamely(directory: &Path, arguments: &[&str]) {
+    let said = command(directory, arguments)
+        .env("CLICOLOR_FORCE", "1")
+        .output()
+        .expect("it runs");
+    assert_ne!(said.status.code(), Some(101), "{arguments:?}");
+    is_tame(&format!("{arguments:?}"), &said.stdout);
+    is_tame(&format!("{arguments:?}"), &said.stderr);
 }
 
 /// Names of programs in captures, and a line that is none.
@@ -152,13 +157,7 @@ fn no_control_character_of_a_capture_reaches_an_output() {
     for kind in ["ss", "strace", "netstat", "proc"] {
         for file in ["evil.ss", "evil.strace"] {
             let arguments = ["import", kind, file];
-            let said = command(&directory, &arguments)
-                .env("CLICOLOR_FORCE", "1")
-                .output()
-                .expect("it runs");
-            assert_ne!(said.status.code(), Some(101), "{arguments:?}");
-            is_tame(&format!("{arguments:?}"), &said.stdout);
-            is_tame(&format!("{arguments:?}"), &said.stderr);
+            runs_tamely(&directory, &arguments);
         }
     }
 }
