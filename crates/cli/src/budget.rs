@@ -88,7 +88,7 @@ impl Budget {
     ) -> Result<(), Failure> {
         for (scenario, need) in scenarios.clone().zip(needs) {
             if need.memory() > self.memory() {
-                return Err(Failure::Told(format!(
+                return Err(Failure::Message(format!(
                     "error: {}: {} may need {} MiB of memory, and the limit is {} MiB\n  = help: use fewer engines, kernels, points of the matrix or connections, or raise the limit: `--max-memory {}`",
                     scenario.file,
                     counts(need),
@@ -108,7 +108,7 @@ impl Budget {
                 1 => String::new(),
                 n => format!("{n} scenarios, of which this one takes the most time: "),
             };
-            return Err(Failure::Told(format!(
+            return Err(Failure::Message(format!(
                 "error: {most}: {files}{} may take {seconds} s of CPU time, and the limit is {} s\n  = help: use fewer engines, kernels, points of the matrix or connections, or raise the limit: `--max-time {seconds}`",
                 counts(&all),
                 self.max_time,

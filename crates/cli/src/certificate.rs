@@ -220,7 +220,7 @@ impl Certificates {
     /// Reads a file; a missing file has no certificates.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
         let told =
-            |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
+            |e: &dyn std::fmt::Display| Failure::Message(format!("error: {}: {e}", file.display()));
         match std::fs::read_to_string(file) {
             Ok(text) => serde_json::from_str(&text).map_err(|e| told(&e)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -232,7 +232,7 @@ impl Certificates {
     pub(crate) fn existing(file: &Path) -> Result<Self, Failure> {
         match file.metadata() {
             Ok(_) => Self::read(file),
-            Err(error) => Err(Failure::Told(format!(
+            Err(error) => Err(Failure::Message(format!(
                 "error: {}: {}",
                 file.display(),
                 error.kind()
@@ -293,7 +293,7 @@ impl Certificates {
     /// The text of a file with them.
     pub(crate) fn to_text(&self) -> Result<String, Failure> {
         let text = serde_json::to_string_pretty(self);
-        let mut text = text.map_err(|e| Failure::Told(format!("error: certificates: {e}")))?;
+        let mut text = text.map_err(|e| Failure::Message(format!("error: certificates: {e}")))?;
         text.push('\n');
         Ok(text)
     }

@@ -13,7 +13,7 @@ pub(crate) fn find(name: &str) -> Result<&'static str, Failure> {
     let asked = asked.trim_end_matches(".yaml").trim_end_matches('/');
     match CORPUS.iter().find(|(one, _)| *one == asked) {
         Some((_, text)) => Ok(body(text)),
-        None => Err(Failure::Told(unknown(asked))),
+        None => Err(Failure::Message(unknown(asked))),
     }
 }
 

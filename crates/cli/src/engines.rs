@@ -117,7 +117,7 @@ fn all() -> Vec<Maker> {
         }),
         (engine::VM.name, engine::VM.about, |real| {
             let Some(image) = &real.kernel_image else {
-                return Err(Failure::Told(
+                return Err(Failure::Message(
                     "error: the vm engine needs a kernel image\n  = help: add `--kernel-image IMAGE`, a bzImage or a name such as debian:6.1"
                         .to_owned(),
                 ));
@@ -142,7 +142,7 @@ pub(crate) fn real_kernel(
             }
             _ => "",
         };
-        Failure::Told(format!("error: {e}{help}"))
+        Failure::Message(format!("error: {e}{help}"))
     })
 }
 
@@ -167,7 +167,7 @@ fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Made>, Failure> {
         for (name, about) in about.chain([(exec::NAME, exec::ABOUT)]) {
             message.push_str(&format!("\n  = help: {name}: {about}"));
         }
-        return Err(Failure::Told(message));
+        return Err(Failure::Message(message));
     }
     let mut made: Vec<Made> = engines
         .into_iter()
@@ -180,7 +180,7 @@ fn by_name(names: &[String], real: &RealArgs) -> Result<Vec<Made>, Failure> {
         made.push(Made::External(Box::new(engine)));
     }
     if let Some(second) = commands.next() {
-        return Err(Failure::Told(format!(
+        return Err(Failure::Message(format!(
             "error: more than one external engine: `{second}`\n  = help: run the command once for each of them"
         )));
     }
@@ -195,7 +195,7 @@ fn command(name: &str) -> Option<&str> {
 /// The external engine behind a command.
 fn external(command: &str, limit: Duration) -> Result<Exec, Failure> {
     Exec::new(command, limit, exec::PATIENCE).map_err(|e| {
-        Failure::Told(format!(
+        Failure::Message(format!(
             "error: failed to use `{command}` as an engine: {e}\n  = help: docs/exec-engine.md describes the protocol"
         ))
     })
@@ -227,5 +227,5 @@ pub(crate) fn check_engine_completed(
         return Ok(());
     };
     out.flush()?;
-    Err(Failure::Told(format!("error: a run broke off: {why}")))
+    Err(Failure::Message(format!("error: a run broke off: {why}")))
 }

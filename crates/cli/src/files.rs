@@ -37,7 +37,7 @@ pub(crate) fn refuse_inputs<'a>(
     };
     match inputs.into_iter().find(same) {
         None => Ok(()),
-        Some(input) => Err(Failure::Told(format!(
+        Some(input) => Err(Failure::Message(format!(
             "error: failed to write {}: it is the scenario {input}, which is read\n  = help: name another file",
             path.display()
         ))),
@@ -60,7 +60,7 @@ pub(crate) fn write(
             (io::ErrorKind::Other, None) => error.to_string(),
             (kind, _) => kind.to_string(),
         };
-        Failure::Told(format!(
+        Failure::Message(format!(
             "error: failed to write {}: {reason}",
             path.display()
         ))

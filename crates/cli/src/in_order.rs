@@ -102,7 +102,7 @@ pub(crate) fn in_order<T: Send>(
             match receiver.recv() {
                 Ok((number, result)) => early[number] = Some(result),
                 Err(mpsc::RecvError) => {
-                    return Err(Failure::Told(
+                    return Err(Failure::Message(
                         "error: a scenario ended without a result".to_owned(),
                     ));
                 }

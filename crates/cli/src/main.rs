@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     let mut out = Output::stdout();
     let done = match parsed {
         Ok(cli) => cli.verb.run(&mut out),
-        Err(error) if error.use_stderr() => Err(Failure::Told(error.render().to_string())),
+        Err(error) if error.use_stderr() => Err(Failure::Message(error.render().to_string())),
         Err(help) => match out.help(&help.render()) {
             Ok(()) => Ok(Verdict::Good),
             Err(error) => Err(error.into()),
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
     match done {
         Ok(Verdict::Good) | Err(Failure::Closed) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(1),
-        Err(Failure::Told(message)) => {
+        Err(Failure::Message(message)) => {
             output::complain(&message);
             ExitCode::from(2)
         }

@@ -25,21 +25,21 @@ pub(crate) enum Failure {
     /// stdout was closed (EPIPE), as `head` does: not an error.
     Closed,
     /// Invalid input or arguments, or an error of the system; exit status 2.
-    Told(String),
+    Message(String),
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::Closed,
-            kind => Failure::Told(format!("error: failed to write the output: {kind}")),
+            kind => Failure::Message(format!("error: failed to write the output: {kind}")),
         }
     }
 }
 
 impl From<Errors> for Failure {
     fn from(errors: Errors) -> Self {
-        Failure::Told(errors.to_string())
+        Failure::Message(errors.to_string())
     }
 }
 

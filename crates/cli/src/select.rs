@@ -203,7 +203,7 @@ pub(crate) fn kernel(names: &KernelNames, asked: &str) -> Result<String, Failure
         [] => "`fourtuple kernels` lists the names".to_owned(),
         near => format!("did you mean `{}`?", near.join("` or `")),
     };
-    Err(Failure::Told(match asked {
+    Err(Failure::Message(match asked {
         "host" => format!("error: the running kernel {release} has no profile\n  = help: {help}"),
         _ => format!("error: unknown kernel `{asked}`\n  = help: {help}"),
     }))
@@ -212,7 +212,7 @@ pub(crate) fn kernel(names: &KernelNames, asked: &str) -> Result<String, Failure
 /// The release of the running kernel.
 fn running() -> Result<String, Failure> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").map_err(|error| {
-        Failure::Told(format!(
+        Failure::Message(format!(
             "error: the release of the running kernel is unknown: {}",
             error.kind()
         ))

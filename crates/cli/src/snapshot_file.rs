@@ -36,7 +36,7 @@ impl SnapshotFile {
             Ok(text) => Some(split(&text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
-                return Err(Failure::Told(format!(
+                return Err(Failure::Message(format!(
                     "error: failed to read {}: {error}",
                     path.display()
                 )));

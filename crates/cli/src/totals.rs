@@ -183,7 +183,7 @@ impl Totals {
         let unused =
             engines.find(|(engine, _)| self.runs == 0 || named.iter().any(|name| name == *engine));
         if let Some((engine, _)) = unused {
-            return Err(Failure::Told(format!(
+            return Err(Failure::Message(format!(
                 "error: the engine `{engine}` ran nothing: {}",
                 idle(engine)
             )));

@@ -71,7 +71,7 @@ impl Args {
                 let mut say = |what: &str| progress.show(format!("{}: {what}", case.kernel));
                 let measured = capacity::measure(case, &profile, &mut known, &mut say);
                 all.push(measured.map_err(|cannot| {
-                    Failure::Told(format!("error: this cannot be measured: {cannot}"))
+                    Failure::Message(format!("error: this cannot be measured: {cannot}"))
                 })?);
             }
         }
@@ -103,7 +103,7 @@ impl Args {
             };
             let ranges = need::ranges(case, &profile, need);
             all.extend(ranges.map_err(|cannot| {
-                Failure::Told(format!("error: this cannot be measured: {cannot}"))
+                Failure::Message(format!("error: this cannot be measured: {cannot}"))
             })?);
         }
         match self.format {

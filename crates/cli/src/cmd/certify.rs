@@ -65,7 +65,7 @@ impl Args {
             (true, _) => Vec::new(),
             (false, false) => select::all(&self.paths, &self.overrides)?,
             (false, true) => {
-                return Err(Failure::Told(
+                return Err(Failure::Message(
                     "error: there is nothing to run\n  = help: name scenarios, such as `fourtuple certify scenarios --on host`"
                         .to_owned(),
                 ));
@@ -116,7 +116,7 @@ impl Args {
         }
         if nothing {
             out.flush()?;
-            return Err(Failure::Told(
+            return Err(Failure::Message(
                 "error: nothing ran\n  = help: the table says why each scenario was left out"
                     .to_owned(),
             ));
@@ -157,11 +157,11 @@ fn recording(
     not_checked: &mut u64,
 ) -> Result<bool, Failure> {
     let boots =
-        trace::read_file(Path::new(on)).map_err(|e| Failure::Told(format!("error: {e}")))?;
+        trace::read_file(Path::new(on)).map_err(|e| Failure::Message(format!("error: {e}")))?;
     let mut bad = false;
     for boot in &boots {
         let Some(header) = &boot.header else {
-            return Err(Failure::Told(format!(
+            return Err(Failure::Message(format!(
                 "error: {on}: the programs have no answers and no header line"
             )));
         };
@@ -185,7 +185,7 @@ fn recording(
                     bad = true;
                     continue;
                 }
-                judged => judged.map_err(|e| Failure::Told(format!("error: {on}: {e}")))?,
+                judged => judged.map_err(|e| Failure::Message(format!("error: {on}: {e}")))?,
             };
             row.programs += 1;
             if let Some(counterexample) = found {

@@ -68,7 +68,7 @@ impl Found {
     /// Writes the results as JSON.
     pub(super) fn write(&self, file: &Path) -> Result<(), Failure> {
         let failed =
-            |e: &dyn std::fmt::Display| Failure::Told(format!("error: {}: {e}", file.display()));
+            |e: &dyn std::fmt::Display| Failure::Message(format!("error: {}: {e}", file.display()));
         let mut text = serde_json::to_string_pretty(self).map_err(|e| failed(&e))?;
         text.push('\n');
         files::write(file, text, Existing::Replace)
@@ -173,7 +173,7 @@ fn on_kernel(
 
 fn digest(file: &str) -> Result<String, Failure> {
     let text =
-        std::fs::read_to_string(file).map_err(|e| Failure::Told(format!("error: {file}: {e}")))?;
+        std::fs::read_to_string(file).map_err(|e| Failure::Message(format!("error: {file}: {e}")))?;
     Ok(fourtuple_scenario::digest(&text))
 }
 

@@ -79,7 +79,7 @@ impl Args {
             threads: self.jobs.unwrap_or_else(processors).max(1),
         };
         let told = |cannot: fourtuple_harness::Cannot| {
-            Failure::Told(format!("error: this cannot be explored: {cannot}"))
+            Failure::Message(format!("error: this cannot be explored: {cannot}"))
         };
         let mut all: Vec<Exploration> = Vec::new();
         let mut witnesses: Vec<String> = Vec::new();
@@ -115,7 +115,7 @@ impl Args {
                     .and_then(|n| found.outcomes.get(n))
                     .ok_or_else(|| {
                         let count = found.outcomes.len();
-                        Failure::Told(format!(
+                        Failure::Message(format!(
                             "error: there is no outcome {n} on {}\n  = help: there are {count}",
                             case.kernel
                         ))

@@ -120,7 +120,7 @@ impl Args {
             .transpose()?;
         let part = self.shard.range(self.count as usize);
         if self.record.is_some() && part.len() > trace::MAX_PROGRAMS {
-            return Err(Failure::Told(format!(
+            return Err(Failure::Message(format!(
                 "error: {} programs are more than the limit of {} in a recording\n  = help: record fewer with `--count`, or parts of them \
                  with `--shard`",
                 part.len(),
@@ -140,7 +140,7 @@ impl Args {
         let profile = match given {
             Some(profile) => profile,
             None => profile_of(on.release()).ok_or_else(|| {
-                Failure::Told(format!(
+                Failure::Message(format!(
                     "error: no profile is known for {}\n  = help: name the one to check against with --kernel; `fourtuple kernels` \
                      lists them",
                     on.name()
@@ -240,7 +240,7 @@ impl Args {
         // A campaign in which nothing could be judged has not shown anything, unless it is a part without programs.
         if findings.calls == 0 && campaign.count > 0 {
             out.flush()?;
-            return Err(Failure::Told("error: no answer could be judged".to_owned()));
+            return Err(Failure::Message("error: no answer could be judged".to_owned()));
         }
         Ok(if all == 0 {
             Verdict::Good
@@ -328,12 +328,12 @@ fn too_large(size: u64) -> Option<String> {
 }
 
 pub(super) fn told(error: RunError) -> Failure {
-    Failure::Told(format!("error: {error}"))
+    Failure::Message(format!("error: {error}"))
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let kind = error.kind();
-    Failure::Told(format!(
+    Failure::Message(format!(
         "error: {} cannot be written: {kind}",
         path.display()
     ))

@@ -89,7 +89,7 @@ impl Engines<'_> {
     fn engines(&self) -> Result<Vec<Made>, Failure> {
         let engines = engines::for_fuzz(self.names, MAX_WAIT)?;
         match engines.len() {
-            0 | 1 => Err(Failure::Told(
+            0 | 1 => Err(Failure::Message(
                 "error: one engine has nothing to agree with\n  = help: name several, such as `--engines model,turmoil`"
                     .to_owned(),
             )),

@@ -102,7 +102,7 @@ impl Args {
         };
         let made = import(&text, &settings).map_err(|error| {
             let file = capture.file.display();
-            Failure::Told(format!(
+            Failure::Message(format!(
                 "error: {error}\n --> {file}\n  = help: {}",
                 error.help
             ))
@@ -155,7 +155,7 @@ fn have_no_port(kernels: &[String]) -> bool {
 /// Reads a capture.
 fn read(path: &Path) -> Result<String, Failure> {
     let told = |reason: String| {
-        Failure::Told(format!(
+        Failure::Message(format!(
             "error: {} cannot be read: {reason}",
             path.display()
         ))

@@ -35,7 +35,7 @@ impl Args {
 pub(crate) fn find(name: &str) -> Result<Profile, Failure> {
     let name = select::kernel(&kernels::names(), name)?;
     // Cannot fail: the name was just looked up.
-    profile::find(&name).ok_or_else(|| Failure::Told(format!("error: unknown kernel `{name}`")))
+    profile::find(&name).ok_or_else(|| Failure::Message(format!("error: unknown kernel `{name}`")))
 }
 
 fn list() -> String {

@@ -215,10 +215,10 @@ fn copy(file: &Path, place: &Place, whole: bool, out: &mut Output) -> io::Result
 fn unreadable(file: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Closed,
-        kind => Failure::Told(format!("error: failed to merge {}: {kind}", file.display())),
+        kind => Failure::Message(format!("error: failed to merge {}: {kind}", file.display())),
     }
 }
 
 fn wrong(file: &Path, problem: String) -> Failure {
-    Failure::Told(format!("error: {}: {problem}", file.display()))
+    Failure::Message(format!("error: {}: {problem}", file.display()))
 }

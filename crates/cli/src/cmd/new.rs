@@ -74,7 +74,7 @@ fn refuse(path: &Path) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::Told(format!(
+    Err(Failure::Message(format!(
         "error: failed to write {}: {reason}\n  = help: name a file, such as `{}`",
         path.display(),
         path.with_file_name("first.yaml").display()

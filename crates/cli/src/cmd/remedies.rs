@@ -87,7 +87,7 @@ impl Args {
                 let found = remedies::examine(case, &profile, &mut say);
                 unmet.push(reproduced::unmet(case));
                 all.push(found.map_err(|cannot| {
-                    Failure::Told(format!("error: the model cannot run this: {cannot}"))
+                    Failure::Message(format!("error: the model cannot run this: {cannot}"))
                 })?);
             }
         }

@@ -90,7 +90,7 @@ struct Counts {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         if self.review && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-            return Err(Failure::Told(
+            return Err(Failure::Message(
                 "error: `--review` needs a terminal\n  = help: `--check` shows the differences, `--accept` writes them"
                     .to_owned(),
             ));
@@ -227,7 +227,7 @@ impl Args {
         let name = below(&self.snapshots(), path);
         if self.accept {
             std::fs::remove_file(path).map_err(|error| {
-                Failure::Told(format!(
+                Failure::Message(format!(
                     "error: failed to remove {}: {error}",
                     path.display()
                 ))
@@ -308,7 +308,7 @@ fn snapshot_name(file: &str) -> String {
 fn orphans(snapshots: &Path, selected: &[select::Selected]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     collect(snapshots, &mut found).map_err(|error| {
-        Failure::Told(format!(
+        Failure::Message(format!(
             "error: failed to read {}: {error}",
             snapshots.display()
         ))
