@@ -8,7 +8,7 @@ use fourtuple_harness::threads;
 
 use crate::output::Failure;
 use crate::progress::Progress;
-use crate::room::Room;
+use crate::memory::MemoryBudget;
 
 /// The parameters of a parallel map.
 pub(crate) struct Plan<'a> {
@@ -16,7 +16,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) jobs: Option<usize>,
     /// The bytes that each job needs.
     pub(crate) needs: &'a [u64],
-    pub(crate) room: &'a Room,
+    pub(crate) memory: &'a MemoryBudget,
     /// True if a result needs almost no memory compared to its job. Large jobs then start first, so
     /// that none of them is left for the end. Otherwise jobs start in order: a job that waits for
     /// memory must not precede one whose result is due first, to avoid a deadlock.
@@ -51,7 +51,7 @@ pub(crate) fn in_order<T: Send>(
     let next = Mutex::new(order.iter());
     let stop = AtomicBool::new(false);
     let Plan {
-        room, needs, small, ..
+        memory, needs, small, ..
     } = plan;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel::<(usize, T)>();
@@ -60,13 +60,13 @@ pub(crate) fn in_order<T: Send>(
             let sender = sender.clone();
             let (work, next, stop) = (&work, &next, &stop);
             let worker = move || {
-                let _guard = Leaving { room, stop };
+                let _guard = Leaving { memory, stop };
                 loop {
                     let number = {
                         // Memory is acquired in the order in which jobs start.
                         let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
                         let Some(&number) = next.next() else { return };
-                        room.take(needs[number]);
+                        memory.take(needs[number]);
                         number
                     };
                     if stop.load(Ordering::Relaxed) {
@@ -74,7 +74,7 @@ pub(crate) fn in_order<T: Send>(
                     }
                     let result = work(number);
                     if *small {
-                        room.give(needs[number]);
+                        memory.give(needs[number]);
                     }
                     if sender.send((number, result)).is_err() {
                         return;
@@ -110,12 +110,12 @@ pub(crate) fn in_order<T: Send>(
             while let Some(result) = early.get_mut(done).and_then(Option::take) {
                 let written = progress.aside(|| each(result));
                 if !small {
-                    room.give(needs[done]);
+                    memory.give(needs[done]);
                 }
                 done += 1;
                 if let Err(failure) = written {
                     stop.store(true, Ordering::Relaxed);
-                    room.open();
+                    memory.open();
                     return Err(failure);
                 }
             }
@@ -126,7 +126,7 @@ pub(crate) fn in_order<T: Send>(
 
 /// Unblocks the other threads if one panics, as its memory is never released.
 struct Leaving<'a> {
-    room: &'a Room,
+    memory: &'a MemoryBudget,
     stop: &'a AtomicBool,
 }
 
@@ -134,7 +134,7 @@ impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.stop.store(true, Ordering::Relaxed);
-            self.room.open();
+            self.memory.open();
         }
     }
 }
@@ -146,11 +146,11 @@ mod tests {
     /// The numbers of the jobs in the order in which they start, and the results in the order in
     /// which they arrive.
     fn done(needs: &[u64], small: bool, jobs: usize) -> (Vec<usize>, Vec<usize>) {
-        let room = Room::new(10);
+        let memory = MemoryBudget::new(10);
         let plan = Plan {
             jobs: Some(jobs),
             needs,
-            room: &room,
+            memory: &memory,
             small,
         };
         let begun = Mutex::new(Vec::new());
@@ -186,11 +186,11 @@ mod tests {
 
     #[test]
     fn no_job_starts_after_a_result_failed_to_be_written() {
-        let room = Room::new(10);
+        let memory = MemoryBudget::new(10);
         let plan = Plan {
             jobs: Some(2),
             needs: &[9; 100],
-            room: &room,
+            memory: &memory,
             small: false,
         };
         let begun = Mutex::new(0);

@@ -27,7 +27,7 @@ mod output;
 mod progress;
 mod remark;
 mod reproduced;
-mod room;
+mod memory;
 mod sarif;
 mod select;
 mod shard;

@@ -11,7 +11,7 @@ use crate::engines::{self, EngineArgs, Made};
 use crate::in_order::{Plan, in_order};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::room::Room;
+use crate::memory::MemoryBudget;
 use crate::select::{self, Folded, Overrides, Selected};
 use crate::shard::Shard;
 use crate::totals::Totals;
@@ -104,7 +104,7 @@ impl Args {
         let plan = Plan {
             jobs: self.jobs,
             needs: &needs,
-            room: &Room::new(budget.memory()),
+            memory: &MemoryBudget::new(budget.memory()),
             small: self.format == Format::Text,
         };
         let ran = |n: usize| {

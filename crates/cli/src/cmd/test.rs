@@ -12,7 +12,7 @@ use crate::in_order::{Plan, in_order};
 use crate::junit::Suites;
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::room::Room;
+use crate::memory::MemoryBudget;
 use crate::select::{self, Folded, Overrides};
 use crate::shard::Shard;
 use crate::snapshot_file::{Comparison, SnapshotFile};
@@ -154,7 +154,7 @@ impl Args {
         let plan = Plan {
             jobs: self.jobs,
             needs: &needs,
-            room: &Room::new(self.budget.memory()),
+            memory: &MemoryBudget::new(self.budget.memory()),
             small: true,
         };
         let run = |n: usize| {

@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A number of bytes to acquire and release.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct MemoryBudget {
     most: u64,
     state: Mutex<State>,
     changed: Condvar,
@@ -17,9 +17,9 @@ struct State {
     open: bool,
 }
 
-impl Room {
+impl MemoryBudget {
     pub(crate) fn new(most: u64) -> Self {
-        Room {
+        MemoryBudget {
             most,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -59,41 +59,41 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use super::Room;
+    use super::MemoryBudget;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
     fn limit_holds_and_a_single_job_is_always_admitted() {
-        let room = Room::new(10);
+        let memory = MemoryBudget::new(10);
         let (taken, most) = (AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for bytes in (1..=6).cycle().take(200) {
-                        room.take(bytes);
+                        memory.take(bytes);
                         let now = taken.fetch_add(bytes, Ordering::SeqCst) + bytes;
                         most.fetch_max(now, Ordering::SeqCst);
                         taken.fetch_sub(bytes, Ordering::SeqCst);
-                        room.give(bytes);
+                        memory.give(bytes);
                     }
                 });
             }
         });
         assert!(most.into_inner() <= 10);
-        room.take(50);
-        room.give(50);
+        memory.take(50);
+        memory.give(50);
     }
 
     #[test]
     fn open_semaphore_admits_every_thread() {
-        let room = Room::new(1);
-        room.take(1);
+        let memory = MemoryBudget::new(1);
+        memory.take(1);
         std::thread::scope(|scope| {
             // Including threads that arrive later and find the bytes acquired by others.
             for _ in 0..3 {
-                scope.spawn(|| room.take(1));
+                scope.spawn(|| memory.take(1));
             }
-            room.open();
+            memory.open();
         });
     }
 }
