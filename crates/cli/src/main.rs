@@ -21,7 +21,7 @@ mod corpus;
 mod engines;
 mod files;
 mod github;
-mod in_order;
+mod ordered;
 mod junit;
 mod output;
 mod progress;

@@ -8,7 +8,7 @@ use fourtuple_harness::text::{self, Text};
 use fourtuple_harness::{Assessment, Engine, Need, ScenarioReport, ScenarioVerdict, json, runner};
 
 use crate::engines::{self, EngineArgs, Made};
-use crate::in_order::{Plan, in_order};
+use crate::ordered::{Plan, map_ordered};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::memory::MemoryBudget;
@@ -114,7 +114,7 @@ impl Args {
         };
         let name = |n: usize| folded[n].scenario.name.clone();
         let progress = Progress::of(folded.len());
-        in_order(&plan, &progress, name, ran, |ran| {
+        map_ordered(&plan, &progress, name, ran, |ran| {
             totals.add(ran.totals);
             writer.add(out, &ran.outcome)
         })?;

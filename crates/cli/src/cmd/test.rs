@@ -8,7 +8,7 @@ use fourtuple_harness::{Engine, Model, Need, ScenarioReport, runner, suite, text
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 use crate::budget::Budget;
-use crate::in_order::{Plan, in_order};
+use crate::ordered::{Plan, map_ordered};
 use crate::junit::Suites;
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
@@ -168,7 +168,7 @@ impl Args {
             }
         };
         let name = |n: usize| folded[n].scenario.name.clone();
-        in_order(&plan, &Progress::of(folded.len()), name, run, each)
+        map_ordered(&plan, &Progress::of(folded.len()), name, run, each)
     }
 
     /// Compares one outcome with its snapshot, and writes the snapshot where that is asked for.

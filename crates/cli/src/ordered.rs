@@ -35,7 +35,7 @@ impl Plan<'_> {
 
 /// Runs jobs in parallel, as far as the memory budget allows, and passes their results to `each` in
 /// the order of their numbers.
-pub(crate) fn in_order<T: Send>(
+pub(crate) fn map_ordered<T: Send>(
     plan: &Plan<'_>,
     progress: &Progress,
     name: impl Fn(usize) -> String,
@@ -163,7 +163,7 @@ mod tests {
             came.push(number);
             Ok(())
         };
-        let ended = in_order(&plan, &Progress::new(), |n| n.to_string(), work, each);
+        let ended = map_ordered(&plan, &Progress::new(), |n| n.to_string(), work, each);
         assert!(ended.is_ok());
         (begun.into_inner().expect("no thread panics"), came)
     }
@@ -195,7 +195,7 @@ mod tests {
         };
         let begun = Mutex::new(0);
         let work = |_| *begun.lock().expect("no thread panics") += 1;
-        let ended = in_order(
+        let ended = map_ordered(
             &plan,
             &Progress::new(),
             |_| String::new(),
