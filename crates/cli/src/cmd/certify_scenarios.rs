@@ -99,7 +99,7 @@ pub(super) fn on(
     for name in kernels {
         let real = engines::real_kernel(name, following.profile.clone(), following.limit)?;
         let one = on_kernel(out, name, &real, selected)?;
-        tell(out, &one)?;
+        print(out, &one)?;
         engines::check_engine_completed(out, &real)?;
         let mut certificate = Certificate::new(&one.release, one.how);
         for row in &one.scenarios {
@@ -205,7 +205,7 @@ fn add(out: &mut Output, row: &mut Row, report: &RunReport) -> Result<(), Failur
 }
 
 /// Prints the table of one kernel.
-fn tell(out: &mut Output, one: &OnKernel) -> Result<(), Failure> {
+fn print(out: &mut Output, one: &OnKernel) -> Result<(), Failure> {
     let mut cells = vec![
         ["scenario", "cases", "calls", "disallowed", ""]
             .map(str::to_owned)

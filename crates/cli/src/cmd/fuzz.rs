@@ -11,7 +11,7 @@ use fourtuple_linux::fuzz::{self, Campaign, End, Findings};
 use fourtuple_linux::{RunError, Target, profile_of, trace};
 
 use super::fuzz_engines::Engines;
-use super::fuzz_told::{self, Told};
+use super::fuzz_report::{self, FindingReport};
 use crate::certificate::{Certificate, Certificates};
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
@@ -127,7 +127,7 @@ impl Args {
                 trace::MAX_PROGRAMS
             )));
         }
-        // Better told now than after all programs have run.
+        // Fails now rather than after all programs have run.
         let directories = [
             self.record.as_deref().and_then(Path::parent),
             self.certificate.as_deref().and_then(Path::parent),
@@ -136,7 +136,7 @@ impl Args {
         for directory in directories.into_iter().flatten() {
             fs::create_dir_all(directory).map_err(|e| cannot_write(directory, &e))?;
         }
-        let on = Target::named(on, self.jobs.map(usize::from)).map_err(told)?;
+        let on = Target::named(on, self.jobs.map(usize::from)).map_err(failure)?;
         let profile = match given {
             Some(profile) => profile,
             None => profile_of(on.release()).ok_or_else(|| {
@@ -176,7 +176,7 @@ impl Args {
         let findings = {
             let progress = Progress::of(campaign.count);
             let say = |done| progress.at(done, "programs");
-            fuzz::run(&campaign, &say).map_err(told)?
+            fuzz::run(&campaign, &say).map_err(failure)?
         };
         if let Some(file) = &self.record {
             record(file, &campaign.on, &profile, &findings)?;
@@ -185,7 +185,7 @@ impl Args {
         if let Some(file) = &self.certificate {
             certify(file, &campaign.on, &profile, &findings, seal.as_ref())?;
         }
-        let verdict = self.tell(out, &campaign, &profile, &findings)?;
+        let verdict = self.print(out, &campaign, &profile, &findings)?;
         if let (Format::JsonLines, Some(seal)) = (self.format, seal) {
             seal.write(out)?;
         }
@@ -201,8 +201,8 @@ impl Args {
         self.shard.seal("fuzz", items)
     }
 
-    /// Shortens and tells the findings, and sums up.
-    fn tell(
+    /// Shrinks and prints the findings, then a summary.
+    fn print(
         &self,
         out: &mut Output,
         campaign: &Campaign,
@@ -213,23 +213,23 @@ impl Args {
         let progress = Progress::of(all);
         let mut done = 0;
         for tally in &findings.tallies {
-            let told = match &tally.end {
+            let finding = match &tally.end {
                 End::Disallowed(found) => {
                     progress.at(done, format!("shortening {}", found.0.program));
                     done += 1;
-                    let told = Told::new(campaign, profile, found, self.whole)?;
+                    let finding = FindingReport::new(campaign, profile, found, self.whole)?;
                     if let Some(directory) = &self.save {
                         let file = directory.join(format!("{}.yaml", found.0.program));
-                        files::write(&file, &told.scenario, Existing::ReplaceFile)?;
+                        files::write(&file, &finding.scenario, Existing::ReplaceFile)?;
                     }
-                    Some(told)
+                    Some(finding)
                 }
                 _ => None,
             };
-            let text = match (self.format, told) {
-                (Format::Text, Some(told)) => told.text(),
+            let text = match (self.format, finding) {
+                (Format::Text, Some(finding)) => finding.text(),
                 (Format::Text, None) => continue,
-                (Format::JsonLines, told) => fuzz_told::line(campaign, profile, tally, told),
+                (Format::JsonLines, finding) => fuzz_report::line(campaign, profile, tally, finding),
             };
             progress.aside(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
         }
@@ -327,7 +327,7 @@ fn too_large(size: u64) -> Option<String> {
     })
 }
 
-pub(super) fn told(error: RunError) -> Failure {
+pub(super) fn failure(error: RunError) -> Failure {
     Failure::Message(format!("error: {error}"))
 }
 
@@ -344,9 +344,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recording_that_cannot_be_read_again_is_told() {
+    fn a_recording_that_cannot_be_read_again_is_reported() {
         assert_eq!(too_large(trace::MAX_FILE_BYTES), None);
-        let words = too_large(trace::MAX_FILE_BYTES + 1).expect("it is told");
+        let words = too_large(trace::MAX_FILE_BYTES + 1).expect("a message");
         assert!(
             words.contains("268435456") && words.contains("--shard"),
             "{words}"

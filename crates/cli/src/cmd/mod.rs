@@ -37,7 +37,7 @@ mod certify_scenarios;
 /// `fuzz` for scenarios on several engines.
 mod fuzz_engines;
 /// Report formatting for `fuzz`.
-mod fuzz_told;
+mod fuzz_report;
 
 // The order of `fourtuple --help`.
 verbs! {

@@ -5,11 +5,11 @@ use fourtuple_linux::fuzz::{Campaign, End, Tally};
 use fourtuple_linux::judge::Counterexample;
 use fourtuple_linux::{Program, scenario_text, shrink};
 
-use super::fuzz::told;
+use super::fuzz::failure;
 use crate::output::Failure;
 
 /// An answer that is not allowed, with the shortest scenario that shows it.
-pub(super) struct Told {
+pub(super) struct FindingReport {
     /// The answer in the original program.
     found: Counterexample,
     /// The name of the profile.
@@ -22,18 +22,18 @@ pub(super) struct Told {
     pub(super) scenario: String,
 }
 
-impl Told {
+impl FindingReport {
     /// Shrinks the program, unless `whole` is set.
     pub(super) fn new(
         campaign: &Campaign,
         profile: &Profile,
         (program, found): &(Program, Counterexample),
         whole: bool,
-    ) -> Result<Told, Failure> {
+    ) -> Result<FindingReport, Failure> {
         let shrunk = if whole {
             None
         } else {
-            shrink(&campaign.on, campaign.behaviours, program, found).map_err(told)?
+            shrink(&campaign.on, campaign.behaviours, program, found).map_err(failure)?
         };
         let shortened = shrunk.is_some();
         let (program, last) = match &shrunk {
@@ -47,7 +47,7 @@ impl Told {
             profile.name,
             last.allowed.join(", or ")
         );
-        Ok(Told {
+        Ok(FindingReport {
             found: found.clone(),
             profile: profile.name.clone(),
             shortened,
@@ -86,7 +86,7 @@ pub(super) fn line(
     campaign: &Campaign,
     profile: &Profile,
     tally: &Tally,
-    told: Option<Told>,
+    finding: Option<FindingReport>,
 ) -> String {
     let number = campaign.first + tally.number as u64;
     let mut program = serde_json::json!({
@@ -103,12 +103,12 @@ pub(super) fn line(
     if let End::LeftOut(why) = &tally.end {
         program["why"] = why.as_str().into();
     }
-    if let Some(told) = told {
-        program["step"] = (told.found.step + 1).into();
-        program["seen"] = told.found.seen.into();
-        program["allowed"] = told.found.allowed.into();
-        program["shortened"] = told.shortened.into();
-        program["scenario"] = told.scenario.into();
+    if let Some(finding) = finding {
+        program["step"] = (finding.found.step + 1).into();
+        program["seen"] = finding.found.seen.into();
+        program["allowed"] = finding.found.allowed.into();
+        program["shortened"] = finding.shortened.into();
+        program["scenario"] = finding.scenario.into();
     }
     format!(
         "{}\n",
