@@ -40,7 +40,7 @@ fn what_is_written_runs_as_the_rows_say() {
 
 /// Sockets that got what they wanted, were refused for want of a port, and all, counted from a
 /// run's attempts: a socket counts by its last call of bind, listen and connect.
-fn score(run: &Value) -> (usize, usize, usize) {
+fn counts(run: &Value) -> (usize, usize, usize) {
     let mut last: BTreeMap<&str, &str> = BTreeMap::new();
     for attempt in run["attempts"].as_array().expect("attempts") {
         if ["bind", "listen", "connect"].contains(&text(&attempt["op"])) {
@@ -110,7 +110,7 @@ fn every_row_is_reproduced(name: &str, scenario: &str, kernels: &str) -> usize {
                 .unwrap_or_else(|| panic!("{file} did not run"));
             let number = |field: &str| row["after"][field].as_u64().expect("a number") as usize;
             assert_eq!(
-                score(run),
+                counts(run),
                 (number("ok"), number("refused"), number("total")),
                 "{file}"
             );

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fourtuple_harness::remedies::{
-    Cause, Effect, Remedies, Remedy, Score, examine, scenario_of, text,
+    Cause, Effect, Remedies, Remedy, SocketCounts, examine, scenario_of, text,
 };
 use fourtuple_harness::{Engine as _, Model, kernels};
 use fourtuple_kernel::profile;
@@ -50,7 +50,7 @@ fn assert_repeats(all: &Remedies) {
             let report = Model.run(&case, &profile).expect("the model runs it");
             assert_eq!(report.expect_failed, [], "{}:\n{yaml}", row.id);
             assert_eq!(
-                Some(Score::of(&report.attempts)),
+                Some(SocketCounts::of(&report.attempts)),
                 row.after,
                 "{}:\n{yaml}",
                 row.id

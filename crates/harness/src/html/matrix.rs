@@ -6,7 +6,7 @@ use super::{Entry, scrolled};
 use crate::attempt::Name;
 use crate::group::point;
 use crate::kernels::Order;
-use crate::remedies::Score;
+use crate::remedies::SocketCounts;
 use crate::runner::CaseReport;
 
 /// One row: a scenario at one point of its matrix.
@@ -19,7 +19,7 @@ struct Row<'a> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Cell {
-    score: Score,
+    counts: SocketCounts,
     failed: bool,
     kernel: Name,
 }
@@ -27,7 +27,7 @@ struct Cell {
 impl Cell {
     fn of(case: &CaseReport, kernel: &Name) -> Option<Self> {
         Some(Cell {
-            score: Score::of(&case.reference()?.attempts),
+            counts: SocketCounts::of(&case.reference()?.attempts),
             failed: case.failed(),
             kernel: kernel.clone(),
         })
@@ -35,11 +35,11 @@ impl Cell {
 
     /// Returns whether two cells show the same, whichever kernel they are of.
     fn is_like(&self, other: &Self) -> bool {
-        self.score == other.score && self.failed == other.failed
+        self.counts == other.counts && self.failed == other.failed
     }
 
     fn class(&self) -> &'static str {
-        match (self.score.ok, self.score.total) {
+        match (self.counts.ok, self.counts.total) {
             (ok, total) if ok == total => "all",
             (0, _) => "none",
             _ => "some",
@@ -85,7 +85,7 @@ pub(super) fn matrix(entries: &[Entry], order: &Order) -> Markup {
                         @for (_, at) in &columns {
                             @match &row.cells[*at] {
                                 Some(cell) => td class=(cell.class()) {
-                                    (cell.score.ok) " of " (cell.score.total)
+                                    (cell.counts.ok) " of " (cell.counts.total)
                                     @if cell.failed { br; strong.bad { "not as expected" } }
                                 },
                                 None => td.absent { "not asked" },

@@ -98,7 +98,7 @@ fn fixes_of(cases: &[&CaseReport]) -> Vec<Remedies> {
     let Some(reference) = cases[0].reference() else {
         return Vec::new();
     };
-    let refused = remedies::Score::of(&reference.attempts).refused > 0;
+    let refused = remedies::SocketCounts::of(&reference.attempts).refused > 0;
     if !refused || reference.attempts.len() > REMEDIED_CALLS {
         return Vec::new();
     }

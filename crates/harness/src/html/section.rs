@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{Entry, Shown, capacity, fixes, ports, scrolled, source, timeline};
 use crate::group::{self, Group};
 use crate::kernels::Order;
-use crate::remedies::Score;
+use crate::remedies::SocketCounts;
 use crate::runner::{CaseReport, EngineRun};
 use crate::tally::tally;
 use crate::text::summary;
@@ -52,15 +52,15 @@ fn answer(group: &Group<'_>, shown: &Shown, id: &str, order: &Order) -> Markup {
         return html! {};
     };
     let steps = first.case.program.steps().is_some();
-    let score = Score::of(&reference.attempts);
+    let counts = SocketCounts::of(&reference.attempts);
     let mut story = String::new();
     group.story.clone().write(&mut story, STORY_ROWS);
     html! {
         article aria-labelledby=(id) {
             h3 id=(id) { (group.title(order)) }
             p {
-                strong { (score.ok) " of " (score.total) " sockets" } " got what they asked for"
-                @if score.refused > 0 { "; " (score.refused) " found no port" }
+                strong { (counts.ok) " of " (counts.total) " sockets" } " got what they asked for"
+                @if counts.refused > 0 { "; " (counts.refused) " found no port" }
                 "."
             }
             (results(first))

@@ -6,7 +6,7 @@ use fourtuple_kernel::profile::{self, Profile, Regression};
 use fourtuple_scenario::{Case, Spanned};
 
 use super::lab::{Certainty, Seeds, refuses_setting, reseeded, seeds_for};
-use super::situation::{Cause, Score, Situation};
+use super::situation::{Cause, SocketCounts, Situation};
 use super::{Effect, Remedy, catalogue};
 use crate::attempts::Attempts;
 use crate::engine::Engine as _;
@@ -42,14 +42,14 @@ fn works(case: &Case, profile: &Profile, situation: &Situation) -> Option<(Arc<A
     let first = Model.run(case, profile).ok()?;
     let refuses = refuses_setting(&first.notes) || catalogue::unknown_option(&first.attempts);
     // A kernel that refuses a setting of the scenario runs another scenario.
-    if refuses || !Score::of(&first.attempts).fixes(situation.score) {
+    if refuses || !SocketCounts::of(&first.attempts).fixes(situation.counts) {
         return None;
     }
     let of = seeds_for(first.attempts.len());
     let good = (1..of)
         .filter(|n| {
             let report = Model.run(&reseeded(case, *n), profile);
-            report.is_ok_and(|report| Score::of(&report.attempts).refused == 0)
+            report.is_ok_and(|report| SocketCounts::of(&report.attempts).refused == 0)
         })
         .count();
     let good = u32::try_from(good).unwrap_or(u32::MAX) + 1;
@@ -98,7 +98,7 @@ pub(super) fn another(case: &Case, situation: &Situation, profile: &Profile) -> 
         case: None,
         attempts: Arc::default(),
     };
-    let few = situation.score.total as usize > SMALL;
+    let few = situation.counts.total as usize > SMALL;
     let newest = all.last().into_iter();
     let candidates: Vec<&Profile> = if few {
         newest
@@ -132,7 +132,7 @@ pub(super) fn another(case: &Case, situation: &Situation, profile: &Profile) -> 
             seeds: Some(seeds),
             change: format!("kernel: {}", other.name),
             since: other.name.clone(),
-            after: Some(Score::of(&attempts)),
+            after: Some(SocketCounts::of(&attempts)),
             case: Some(changed),
             attempts,
             ..remedy.clone()
@@ -142,7 +142,7 @@ pub(super) fn another(case: &Case, situation: &Situation, profile: &Profile) -> 
         }
         luck.get_or_insert(found);
     }
-    remedy.after = Some(situation.score);
+    remedy.after = Some(situation.counts);
     remedy.why = Some(why_none(&candidates, few, &by_regression));
     match luck {
         Some(found) => Remedy {

@@ -7,7 +7,7 @@ use fourtuple_scenario::Case;
 use serde::Serialize;
 
 use super::catalogue;
-use super::situation::{Cause, Score, Situation};
+use super::situation::{Cause, SocketCounts, Situation};
 use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine as _};
 use crate::explore::{self, Coverage};
@@ -63,7 +63,7 @@ pub(super) struct Trial {
     pub(super) case: Case,
     pub(super) attempts: Arc<Attempts>,
     pub(super) notes: Vec<String>,
-    pub(super) score: Score,
+    pub(super) counts: SocketCounts,
     /// Set when it works at the first seed.
     pub(super) certainty: Option<(Certainty, Seeds)>,
 }
@@ -72,7 +72,7 @@ impl Trial {
     fn rank(&self) -> (Option<std::cmp::Reverse<Certainty>>, u32, u32) {
         let seeds = self.certainty.map_or(0, |(_, seeds)| seeds.good);
         let certainty = self.certainty.map(|(one, _)| std::cmp::Reverse(one));
-        (certainty, seeds, self.score.ok)
+        (certainty, seeds, self.counts.ok)
     }
 
     pub(super) fn is_certain(&self) -> bool {
@@ -148,23 +148,23 @@ impl Lab<'_> {
         best.ok_or(reason)
     }
 
-    fn fixes(&self, score: Score, fewer: bool) -> bool {
-        let before = self.situation.score;
-        score.fixes(before) || fewer && score.fixes_with_fewer(before)
+    fn fixes(&self, counts: SocketCounts, fewer: bool) -> bool {
+        let before = self.situation.counts;
+        counts.fixes(before) || fewer && counts.fixes_with_fewer(before)
     }
 
     fn run(&self, variant: Variant, removes: &[Cause], fewer: bool) -> Result<Trial, Cannot> {
         let report = Model.run(&variant.case, self.profile)?;
-        let score = Score::of(&report.attempts);
+        let counts = SocketCounts::of(&report.attempts);
         let mut trial = Trial {
             words: variant.words,
             case: variant.case,
             attempts: report.attempts,
             notes: report.notes,
-            score,
+            counts,
             certainty: None,
         };
-        if self.fixes(score, fewer) && !trial.absent() {
+        if self.fixes(counts, fewer) && !trial.absent() {
             trial.certainty = Some(self.certainty(&trial, removes, fewer));
         }
         Ok(trial)
@@ -194,11 +194,11 @@ impl Lab<'_> {
         (certainty, seeds)
     }
 
-    /// At another seed the unchanged case has another score, so that only refusals count.
+    /// At another seed the unchanged case has other counts, so that only refusals count.
     fn fixes_alone(&self, attempts: &Attempts, fewer: bool) -> bool {
-        let score = Score::of(attempts);
-        score.refused == 0
-            && (fewer || score.ok + self.situation.score.to_itself >= self.situation.score.ok)
+        let counts = SocketCounts::of(attempts);
+        counts.refused == 0
+            && (fewer || counts.ok + self.situation.counts.to_itself >= self.situation.counts.ok)
     }
 
     /// Explores every order and every choice of a port, if they are few.

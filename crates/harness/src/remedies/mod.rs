@@ -39,7 +39,7 @@ use lab::{Certainty, Lab, Trial, Variant};
 use situation::Situation;
 
 pub use lab::Seeds;
-pub use situation::{Cause, Score};
+pub use situation::{Cause, SocketCounts};
 pub use written::scenario_of;
 
 /// Sockets up to which fixes are tried in pairs as well.
@@ -121,7 +121,7 @@ pub struct Remedy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
     /// The sockets with it.
-    pub after: Option<Score>,
+    pub after: Option<SocketCounts>,
     /// Its cost or risk.
     pub cost: String,
     /// Why it has no effect, when it has none.
@@ -153,7 +153,7 @@ pub struct Remedies {
     /// The point of the matrix, `name=value`.
     pub point: Vec<String>,
     /// The sockets without any change.
-    pub before: Score,
+    pub before: SocketCounts,
     /// The unchanged case at the seeds.
     pub unchanged: Seeds,
     /// The kind of problem.
@@ -193,7 +193,7 @@ impl Remedies {
 fn unchanged(case: &Case, profile: &Profile) -> Result<(Case, Arc<Attempts>, Seeds), Cannot> {
     let first = Model.run(case, profile)?.attempts;
     let of = lab::seeds_for(first.len());
-    let refused = |attempts: &Attempts| Score::of(attempts).refused > 0;
+    let refused = |attempts: &Attempts| SocketCounts::of(attempts).refused > 0;
     let mut good = u32::from(!refused(&first));
     let mut shown = (case.clone(), first);
     for n in 1..of {
@@ -229,7 +229,7 @@ pub fn examine(
     };
     let mut remedies: Vec<Remedy> = Vec::new();
     let mut regression = None;
-    if situation.score.refused > 0 {
+    if situation.counts.refused > 0 {
         remedies = bench.all(&case, progress);
         regression = kernel::regression(&case, &situation, profile);
     }
@@ -242,7 +242,7 @@ pub fn examine(
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect(),
-        before: situation.score,
+        before: situation.counts,
         unchanged: seeds,
         cause: situation.cause,
         victims: situation.refused(),
@@ -292,7 +292,7 @@ impl Examination<'_> {
         }
         let mut found: Vec<Remedy> = Vec::new();
         let alone = remedies.iter().any(|(one, _)| one.effect.works());
-        if !alone && self.lab.situation.score.total <= PAIRED {
+        if !alone && self.lab.situation.counts.total <= PAIRED {
             found = self.pairs(case, &remedies, progress);
         }
         let mut all: Vec<Remedy> = remedies.into_iter().map(|(one, _)| one).collect();
@@ -437,18 +437,18 @@ impl Examination<'_> {
                 return;
             }
         };
-        let before = self.lab.situation.score;
-        remedy.effect = match (trial.certainty, trial.score) {
+        let before = self.lab.situation.counts;
+        remedy.effect = match (trial.certainty, trial.counts) {
             _ if trial.absent() => Effect::Absent,
             (Some((certainty, _)), _) => certainty.into(),
-            (None, score) if score.better_than(before) => Effect::HelpsPartly,
-            (None, score) if score.ok < before.ok => Effect::Harms,
+            (None, counts) if counts.better_than(before) => Effect::HelpsPartly,
+            (None, counts) if counts.ok < before.ok => Effect::Harms,
             _ => Effect::Nothing,
         };
         remedy.seeds = trial.certainty.map(|(_, seeds)| seeds);
         remedy.why = self.why_not(&trial, entries, remedy.effect);
         remedy.change = trial.words;
-        remedy.after = Some(trial.score);
+        remedy.after = Some(trial.counts);
         remedy.case = Some(trial.case);
         remedy.attempts = trial.attempts;
     }
@@ -477,8 +477,8 @@ impl Examination<'_> {
         Some(match rule {
             Some(rule) => format!(
                 "{} of {} are still refused by {}",
-                trial.score.refused,
-                trial.score.total,
+                trial.counts.refused,
+                trial.counts.total,
                 rule.name()
             ),
             None => "other calls fail now".to_owned(),

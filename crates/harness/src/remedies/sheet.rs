@@ -54,7 +54,7 @@ pub fn word(cell: Option<&Remedy>) -> String {
         (Effect::Usually | Effect::ByLuck, None) => "?".to_owned(),
         (Effect::HelpsPartly, _) => one
             .after
-            .map_or_else(String::new, |score| format!("partly {score}")),
+            .map_or_else(String::new, |counts| format!("partly {counts}")),
         (Effect::Nothing, _) => "no effect".to_owned(),
         (Effect::Harms, _) => "worse".to_owned(),
         (Effect::Absent, _) => "absent".to_owned(),

@@ -19,7 +19,7 @@ use crate::why::Why;
 ///
 /// Calls are no measure, because most fixes change which calls there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Score {
+pub struct SocketCounts {
     /// Sockets that got what they wanted.
     pub ok: u32,
     /// Sockets without the port that they need: refused with `EADDRINUSE` or `EADDRNOTAVAIL`,
@@ -79,8 +79,8 @@ impl Fate {
     }
 }
 
-impl Score {
-    /// The score of an outcome.
+impl SocketCounts {
+    /// Counts the sockets of an outcome.
     #[must_use]
     pub fn of(attempts: &Attempts) -> Self {
         let mut fates: BTreeMap<(&str, u32), Fate> = BTreeMap::new();
@@ -92,39 +92,39 @@ impl Score {
                     .call(attempt);
             }
         }
-        let mut score = Score::default();
+        let mut counts = SocketCounts::default();
         for fate in fates.values() {
-            score.total += 1;
-            score.ok += u32::from(fate.ok);
-            score.refused += u32::from(fate.refused);
-            score.to_itself += u32::from(fate.to_itself);
+            counts.total += 1;
+            counts.ok += u32::from(fate.ok);
+            counts.refused += u32::from(fate.refused);
+            counts.to_itself += u32::from(fate.to_itself);
         }
-        score
+        counts
     }
 
     /// Returns whether every socket has its port, and nothing else broke on the way.
     ///
     /// A socket that is no longer connected to itself may be refused by the destination instead.
     #[must_use]
-    pub fn fixes(self, before: Score) -> bool {
+    pub fn fixes(self, before: SocketCounts) -> bool {
         self.refused == 0 && self.ok + before.to_itself >= before.ok + before.refused
     }
 
-    /// As [`Score::fixes`], for a change after which there are fewer sockets.
+    /// As [`SocketCounts::fixes`], for a change after which there are fewer sockets.
     #[must_use]
-    pub(super) fn fixes_with_fewer(self, before: Score) -> bool {
-        let others = |score: Score| score.total - score.ok - score.refused;
+    pub(super) fn fixes_with_fewer(self, before: SocketCounts) -> bool {
+        let others = |counts: SocketCounts| counts.total - counts.ok - counts.refused;
         self.refused == 0 && self.ok > 0 && others(self) <= others(before)
     }
 
     /// Returns whether more sockets get what they want.
     #[must_use]
-    pub fn better_than(self, before: Score) -> bool {
+    pub fn better_than(self, before: SocketCounts) -> bool {
         self.ok > before.ok
     }
 }
 
-impl std::fmt::Display for Score {
+impl std::fmt::Display for SocketCounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {}", self.ok, self.total)
     }
@@ -158,7 +158,7 @@ pub(super) struct Part {
 /// The parts that programs play in a run.
 #[derive(Clone, Debug)]
 pub(super) struct Situation {
-    pub(super) score: Score,
+    pub(super) counts: SocketCounts,
     pub(super) cause: Cause,
     /// Programs that connect and are refused.
     pub(super) victims: Vec<Part>,
@@ -319,7 +319,7 @@ impl Situation {
         fixed.sort_unstable();
         fixed.dedup();
         Situation {
-            score: Score::of(attempts),
+            counts: SocketCounts::of(attempts),
             cause: refusals.cause.unwrap_or(Cause::Other),
             victims: some(&|part| {
                 connects(part)

@@ -11,7 +11,7 @@ use crate::remedies::situation::{Cause, Situation};
 fn wider(case: &Case, situation: &Situation) -> Change {
     let PortRange { low, high } = situation.range;
     let size = situation.range.size();
-    let wanted = size.saturating_add(situation.score.refused);
+    let wanted = size.saturating_add(situation.counts.refused);
     // An even number of ports, because an odd one is lost to every search.
     let mut sizes = vec![wanted + wanted % 2, size * 2, size * 4, 28232, 64512];
     sizes.sort_unstable();
