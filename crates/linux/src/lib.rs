@@ -38,7 +38,7 @@ pub mod judge;
 mod memory;
 pub mod options;
 mod plan;
-pub mod play;
+pub mod simulate;
 mod program;
 mod release;
 mod scenario_text;

@@ -3,7 +3,7 @@
 
 use crate::generate::Kind;
 use crate::judge::Judge;
-use crate::play::Score;
+use crate::simulate::Translation;
 use crate::program::{Call, HostSpec, Program, Step};
 use crate::shrink::edit::Palette;
 use crate::shrink::length;
@@ -43,7 +43,7 @@ pub struct Search {
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Number of programs that ran; the others were invalid, or chose from too many ports.
-    pub played: u64,
+    pub simulated: u64,
     /// The result for each wrong profile.
     pub found: Vec<Searched>,
 }
@@ -64,7 +64,7 @@ pub struct Searched {
 pub fn search(search: &Search) -> Outcome {
     let next = AtomicU64::new(0);
     let empty = Outcome {
-        played: 0,
+        simulated: 0,
         found: vec![Searched::default(); search.wrong.len()],
     };
     let all = Mutex::new(empty.clone());
@@ -90,11 +90,11 @@ pub fn search(search: &Search) -> Outcome {
                 }
             };
             if let Some(program) = made {
-                own.played += u64::from(search.one(number, &program, &mut own.found));
+                own.simulated += u64::from(search.one(number, &program, &mut own.found));
             }
         }
         let mut all = all.lock().unwrap_or_else(|broken| broken.into_inner());
-        all.played += own.played;
+        all.simulated += own.simulated;
         for (sum, own) in all.found.iter_mut().zip(own.found) {
             sum.add(own);
         }
@@ -108,27 +108,27 @@ impl Search {
     /// Runs one program and records its result. Returns `false` if it cannot run, or if its check
     /// would be slow.
     fn one(&self, number: u64, program: &Program, found: &mut [Searched]) -> bool {
-        let Some(score) = Score::of(program) else {
+        let Some(translation) = Translation::of(program) else {
             return false;
         };
-        let Some(played) = score.play(self.right, number) else {
+        let Some(simulated) = translation.simulate(self.right, number) else {
             return false;
         };
-        if played.choice > FEW_PORTS {
+        if simulated.choice > FEW_PORTS {
             return false;
         }
         for (wrong, found) in self.wrong.iter().zip(found) {
-            if self.right.agrees_on(wrong, played.asked) {
+            if self.right.agrees_on(wrong, simulated.asked) {
                 continue;
             }
             found.looked += 1;
-            if score.gives(*wrong, number, &played.program) {
+            if translation.gives(*wrong, number, &simulated.program) {
                 continue;
             }
-            let judged = Judge::giving_up_after(*wrong, MOST_TRIED).program(&played.program);
+            let judged = Judge::giving_up_after(*wrong, MOST_TRIED).program(&simulated.program);
             if let Ok(Some(seen)) = judged {
                 found.noticed += 1;
-                let mut shown = played.program.clone();
+                let mut shown = simulated.program.clone();
                 shown.steps.truncate(seen.step + 1);
                 found.keep(number, shown);
             }

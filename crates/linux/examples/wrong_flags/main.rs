@@ -133,10 +133,10 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         });
     }
     look_farther(&on, &profile, &mut rows)?;
-    let played = look_for_short_ones(args, &on, &profile, &mut rows);
+    let simulated = look_for_short_ones(args, &on, &profile, &mut rows);
     // The search used the model alone.
     look_farther(&on, &profile, &mut rows)?;
-    let text = page::page(args, &on, &profile.name, &profile.behaviours, &rows, played);
+    let text = page::page(args, &on, &profile.name, &profile.behaviours, &rows, simulated);
     match &args.table {
         Some(file) => std::fs::write(file, text).map_err(|e| format!("{file}: {e}"))?,
         None => print!("{text}"),
@@ -180,7 +180,7 @@ fn look_for_short_ones(args: &Args, on: &Target, profile: &Profile, rows: &mut [
         }
         row.searched = Some(found);
     }
-    outcome.played
+    outcome.simulated
 }
 
 /// Runs long walks from programs that are not short, or lets the kernel confirm what the search

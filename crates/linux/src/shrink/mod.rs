@@ -13,7 +13,7 @@ mod walk;
 use crate::error::RunError;
 use crate::generate::Kind;
 use crate::judge::{Counterexample, Judge, MOST_TRIED};
-use crate::play::Score;
+use crate::simulate::Translation;
 use crate::program::{Call, Outcome, Program};
 use crate::target::Target;
 use fourtuple_kernel::{Behaviours, profile};
@@ -347,32 +347,32 @@ impl Asker<'_> {
         let Witness::Profile(right) = self.witness else {
             return (None, 0);
         };
-        let Some(score) = Score::of(program) else {
+        let Some(translation) = Translation::of(program) else {
             return (None, 0);
         };
         let mut seen = BTreeSet::new();
         let mut cost = 0;
         let shown = (0..tries as u64).find_map(|seed| {
-            let played = score.play(right, seed)?;
-            cost += played.program.steps.len() as u64;
+            let simulated = translation.simulate(right, seed)?;
+            cost += simulated.program.steps.len() as u64;
             // Most programs do not depend on random numbers, and the same answers have the same
             // verdict.
-            let ports = played.program.steps.iter().filter_map(|s| {
+            let ports = simulated.program.steps.iter().filter_map(|s| {
                 let answer = s.answer.as_ref()?;
                 Some((answer.port, answer.local, answer.peer))
             });
             if !seen.insert(ports.collect::<Vec<_>>())
-                || right.agrees_on(&self.behaviours, played.asked)
+                || right.agrees_on(&self.behaviours, simulated.asked)
             {
                 return None;
             }
             // Most programs do not show it, and answers that the wrong profile gives itself need no
             // check.
-            cost += played.program.steps.len() as u64;
-            if score.gives(self.behaviours, seed, &played.program) {
+            cost += simulated.program.steps.len() as u64;
+            if translation.gives(self.behaviours, seed, &simulated.program) {
                 return None;
             }
-            let (shown, tried) = self.judge(played.program);
+            let (shown, tried) = self.judge(simulated.program);
             cost += tried;
             shown
         });

@@ -9,7 +9,7 @@ use fourtuple_kernel::{Behaviours, FlagSet};
 
 /// A program with the answers of a profile.
 #[derive(Clone, Debug)]
-pub struct Played {
+pub struct SimulatedRun {
     /// The program.
     pub program: Program,
     /// The behaviour flags that the answers may depend on.
@@ -21,12 +21,12 @@ pub struct Played {
 
 /// Runs a program on a kernel of this profile that has just booted. The seed replaces the kernel's
 /// random numbers. Returns `None` if the model does not know a step.
-pub fn play(behaviours: Behaviours, seed: u64, program: &Program) -> Option<Played> {
-    Score::of(program)?.play(behaviours, seed)
+pub fn simulate(behaviours: Behaviours, seed: u64, program: &Program) -> Option<SimulatedRun> {
+    Translation::of(program)?.simulate(behaviours, seed)
 }
 
 /// A program translated for the model, to be run more than once.
-pub(crate) struct Score<'a> {
+pub(crate) struct Translation<'a> {
     program: &'a Program,
     beginning: Vec<Op>,
     steps: Vec<Part>,
@@ -45,9 +45,9 @@ struct Part {
     patience: u64,
 }
 
-impl Score<'_> {
+impl Translation<'_> {
     /// Translates a program. Returns `None` if the model does not know a step.
-    pub(crate) fn of(program: &Program) -> Option<Score<'_>> {
+    pub(crate) fn of(program: &Program) -> Option<Translation<'_>> {
         let mut names = Names::of(program);
         let mut beginning = beginning(program);
         beginning.retain(|op| !calls::is_unknown(op));
@@ -76,15 +76,15 @@ impl Score<'_> {
                 patience: patience(call),
             });
         }
-        Some(Score {
+        Some(Translation {
             program,
             beginning,
             steps,
         })
     }
 
-    /// Runs the program as [`play`] does.
-    pub(crate) fn play(&self, behaviours: Behaviours, seed: u64) -> Option<Played> {
+    /// Runs the program as [`simulate`] does.
+    pub(crate) fn simulate(&self, behaviours: Behaviours, seed: u64) -> Option<SimulatedRun> {
         let mut steps = Vec::with_capacity(self.steps.len());
         let mut take = |answer| {
             steps.push(Step {
@@ -93,15 +93,15 @@ impl Score<'_> {
             });
             true
         };
-        let player = self.run(behaviours, seed, &mut take)?;
-        Some(Played {
+        let kernel = self.run(behaviours, seed, &mut take)?;
+        Some(SimulatedRun {
             program: Program {
                 program: self.program.program.clone(),
                 hosts: self.program.hosts.clone(),
                 steps,
             },
-            asked: player.observed_flags(),
-            choice: player.choice(),
+            asked: kernel.observed_flags(),
+            choice: kernel.choice(),
         })
     }
 
@@ -126,11 +126,11 @@ impl Score<'_> {
         seed: u64,
         take: &mut dyn FnMut(Answer) -> bool,
     ) -> Option<SimulatedKernel> {
-        let mut player = SimulatedKernel::new(behaviours, seed);
+        let mut kernel = SimulatedKernel::new(behaviours, seed);
         let mut there: Vec<bool> = Vec::new();
         for op in &self.beginning {
             // As on a real kernel, a rejected sysctl ends the program.
-            if player.step(op, 0).end != End::Ok {
+            if kernel.step(op, 0).end != End::Ok {
                 return None;
             }
         }
@@ -142,7 +142,7 @@ impl Score<'_> {
             }
             let missing = !part.needs.is_none_or(is_there);
             let seen = match &part.op {
-                Some(op) if !missing => player.step(op, part.patience),
+                Some(op) if !missing => kernel.step(op, part.patience),
                 _ => Observation::OK,
             };
             if seen.end == End::Ok && !missing {
@@ -154,15 +154,15 @@ impl Score<'_> {
                 }
             }
             let mut answer = answer(&step.call, &seen);
-            answer.at_us = player.now().nanos() / 1000;
+            answer.at_us = kernel.now().nanos() / 1000;
             if missing {
                 answer.result = Outcome::NoSock;
             }
             if !take(answer) {
-                return Some(player);
+                return Some(kernel);
             }
         }
-        Some(player)
+        Some(kernel)
     }
 }
 

@@ -4,7 +4,7 @@
 use fourtuple_kernel::profile::find;
 use fourtuple_linux::generate::{self, Kind};
 use fourtuple_linux::judge::Judge;
-use fourtuple_linux::play::play;
+use fourtuple_linux::simulate::simulate;
 use fourtuple_linux::{Outcome, Program};
 
 const KIND: Kind = Kind {
@@ -26,14 +26,14 @@ fn the_answers_of_a_profile_are_allowed_by_it() {
         "linux-6.18",
     ] {
         let profile = find(name).expect("it is there");
-        let (mut played, mut waited, mut left_out) = (0, 0, 0);
+        let (mut simulated, mut waited, mut left_out) = (0, 0, 0);
         for number in 0..150 {
             let program = generate::program(5, number, KIND);
             // A sysctl of the hosts may not exist in this kernel.
-            let Some(answered) = play(profile.behaviours, number, &program) else {
+            let Some(answered) = simulate(profile.behaviours, number, &program) else {
                 continue;
             };
-            played += 1;
+            simulated += 1;
             let waiting = |p: &Program| {
                 let results = p.steps.iter().filter_map(|s| s.answer.as_ref());
                 results.filter(|a| a.result == Outcome::Waiting).count()
@@ -45,7 +45,7 @@ fn the_answers_of_a_profile_are_allowed_by_it() {
                 judged => assert_eq!(judged, Ok(None), "{name}: {program:#?}"),
             }
         }
-        assert!(played > 100 && waited > 0, "{name}: {played}, {waited}");
+        assert!(simulated > 100 && waited > 0, "{name}: {simulated}, {waited}");
         assert!(left_out <= 2, "{name}: {left_out}");
     }
 }
@@ -56,7 +56,7 @@ fn checker_with_one_state_skips_programs_and_is_never_wrong() {
     let (mut allowed, mut left_out) = (0, 0);
     for number in 0..150 {
         let program = generate::program(5, number, KIND);
-        let Some(answered) = play(profile.behaviours, number, &program) else {
+        let Some(answered) = simulate(profile.behaviours, number, &program) else {
             continue;
         };
         let mut judge = Judge::keeping_at_most(profile.behaviours, 1);
@@ -78,10 +78,10 @@ fn same_seed_gives_the_same_answers() {
     let mut different = 0;
     for number in 0..50 {
         let program = generate::program(5, number, KIND);
-        let first = play(profile.behaviours, 1, &program).expect("it is played");
-        let again = play(profile.behaviours, 1, &program).expect("it is played");
+        let first = simulate(profile.behaviours, 1, &program).expect("the model knows its steps");
+        let again = simulate(profile.behaviours, 1, &program).expect("the model knows its steps");
         assert_eq!(first.program, again.program);
-        let other = play(profile.behaviours, 2, &program).expect("it is played");
+        let other = simulate(profile.behaviours, 2, &program).expect("the model knows its steps");
         different += usize::from(other.program != first.program);
     }
     assert!(different > 0, "the seed decides nothing");
