@@ -222,11 +222,11 @@ limits! {
         programs_of_a_recording: "programs" => |_, n| recording(&"{\"program\":\"\",\"steps\":[]}\n".repeat(usize_of(n)), ""),
     }
     "A scenario on a real kernel" {
-        calls_of_a_followed_run: "calls, through which the model follows it" => |test, n| {
+        calls_of_a_checked_run: "calls, through which the model follows it" => |test, n| {
             let calls = "  - { getsockname: s }\n".repeat(usize_of(n) - 2);
             real(test, &format!("about: Calls\nkernel: all\nhosts: {{ h: }}\nsteps:\n  - {{ socket: s }}\n  - {{ bind: s, at: 127.0.0.1:0 }}\n{calls}"), &[])
         },
-        hosts_of_a_followed_run: "hosts" => |test, n| {
+        hosts_of_a_checked_run: "hosts" => |test, n| {
             let hosts: String = (0..n).map(|n| format!("h{n}: , ")).collect();
             real(test, &format!("about: Hosts\nkernel: all\nhosts: {{ {hosts} }}\nprocesses: {{ p: {{ on: h0, bind: 127.0.0.1:0 }} }}\n"), &[])
         },

@@ -30,7 +30,7 @@ fn own_profile() -> Option<String> {
 }
 
 #[test]
-fn processes_and_steps_run_and_are_followed() {
+fn processes_and_steps_run_and_conform() {
     let Some(profile) = own_profile() else { return };
     for (file, call) in [
         // Processes on two hosts.
@@ -59,11 +59,11 @@ fn processes_and_steps_run_and_are_followed() {
         let (real, model): (Vec<_>, Vec<_>) = runs.iter().partition(|run| run["engine"] == "linux");
         assert_eq!(real.len(), model.len(), "{file}");
         for (real, model) in real.iter().zip(model) {
-            let calls = real["followed"]["calls"].as_u64().expect("a number");
+            let calls = real["conformance"]["calls"].as_u64().expect("a number");
             let attempts = real["attempts"].as_array().expect("a list");
             assert!(calls >= attempts.len() as u64, "{file}: {calls}");
-            assert_eq!(real["followed"]["profile"], profile.as_str());
-            assert!(real["followed"]["disallowed"].is_null());
+            assert_eq!(real["conformance"]["profile"], profile.as_str());
+            assert!(real["conformance"]["disallowed"].is_null());
             // The same calls in the same order, of which each says who made it.
             let told = |run: &serde_json::Value| -> Vec<String> {
                 let attempts = run["attempts"].as_array().expect("a list");

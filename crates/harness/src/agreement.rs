@@ -2,13 +2,13 @@
 //!
 //! Two outcomes agree when they list the same calls in the same order with the same answers, ports
 //! included. Times are not compared: a simulated network has a tick, the model has none. A real
-//! kernel is followed instead, see [`crate::followed`].
+//! kernel is checked for conformance instead, see [`crate::conformance`].
 
 use serde::{Serialize, Serializer};
 
 use crate::attempt::{Attempt, Name};
 use crate::engine::Standing;
-use crate::followed::Followed;
+use crate::conformance::Conformance;
 use crate::report::RunReport;
 
 /// One engine compared with the model on one kernel and one point of the matrix.
@@ -70,8 +70,8 @@ fn or_null<S: Serializer>(value: &Option<String>, to: S) -> Result<S::Ok, S::Err
 /// Compares an engine's outcome with the reference's.
 #[must_use]
 pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> Agreement {
-    if let Some(followed) = &other.followed {
-        return allowed(reference, other, followed);
+    if let Some(conformance) = &other.conformance {
+        return allowed(reference, other, conformance);
     }
     let (a, b) = (&reference.attempts, &other.attempts);
     let longer = a.len().max(b.len());
@@ -108,8 +108,8 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
 
 /// A real kernel agrees when the model allows each of its answers: what the model answered by
 /// itself is one way of many.
-fn allowed(reference: &RunReport, other: &RunReport, followed: &Followed) -> Agreement {
-    let first = followed.disallowed.as_ref().map(|one| Difference {
+fn allowed(reference: &RunReport, other: &RunReport, conformance: &Conformance) -> Agreement {
+    let first = conformance.disallowed.as_ref().map(|one| Difference {
         n: one.n,
         call: one.call.clone(),
         got: Some(one.seen.clone()),
@@ -121,11 +121,11 @@ fn allowed(reference: &RunReport, other: &RunReport, followed: &Followed) -> Agr
         axes: other.axes.clone(),
         engine: other.engine,
         with: reference.engine,
-        agrees: followed.allowed(),
+        agrees: conformance.allowed(),
         required: true,
         attempts: u32::try_from(other.attempts.len()).unwrap_or(u32::MAX),
-        differing: u32::from(!followed.allowed()),
-        differing_results: u32::from(!followed.allowed()),
+        differing: u32::from(!conformance.allowed()),
+        differing_results: u32::from(!conformance.allowed()),
         first,
     }
 }

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use crate::attempt::Name;
 use crate::attempts::Attempts;
 use crate::expect::{self, Unmet};
-use crate::followed::Followed;
+use crate::conformance::Conformance;
 
 /// The outcome of one case on one kernel and one engine. Serialises to an entry of `runs` in the
 /// outcome format.
@@ -45,7 +45,7 @@ pub struct RunReport {
     /// The conformance of a real kernel's answers with the model; absent for engines that
     /// are none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub followed: Option<Box<Followed>>,
+    pub conformance: Option<Box<Conformance>>,
     /// The observed behaviours, on which everything above depends: kernels that are equal in these
     /// have the same outcome.
     #[serde(skip)]
@@ -94,7 +94,7 @@ impl RunReport {
     /// Returns whether a real kernel gave an answer that its profile does not allow.
     #[must_use]
     pub fn is_disallowed(&self) -> bool {
-        self.followed.as_ref().is_some_and(|one| !one.allowed())
+        self.conformance.as_ref().is_some_and(|one| !one.allowed())
     }
 
     /// The report of a run, with the scenario's expectations checked against it.
@@ -132,7 +132,7 @@ impl RunReport {
             attempts,
             expect_failed,
             notes,
-            followed: None,
+            conformance: None,
             asked: FlagSet::ALL,
         }
     }

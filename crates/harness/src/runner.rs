@@ -85,7 +85,7 @@ impl CaseReport {
         let runs = self.runs.iter().zip(&self.standings);
         runs.filter(|(_, standing)| match standing {
             Standing::Reference | Standing::MustAgree => true,
-            // Where there is a reference, its answers are judged, and these followed.
+            // Where there is a reference, its answers are judged, and these are checked.
             Standing::MustBeAllowed => self.agreement.is_empty() && self.case.network.is_ideal(),
             Standing::Contrast => false,
         })

@@ -15,7 +15,7 @@ use crate::script::{Answered, Script};
 use crate::shrink::shrink;
 use crate::target::Target;
 use fourtuple_harness::{
-    Cannot, Disallowed, Engine, External, Followed, Model, RunReport, Standing,
+    Cannot, Disallowed, Engine, External, Conformance, Model, RunReport, Standing,
 };
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
@@ -51,7 +51,7 @@ pub struct KernelEngine {
 #[derive(Clone, Debug)]
 struct Ran {
     answered: Answered,
-    followed: Followed,
+    conformance: Conformance,
 }
 
 impl KernelEngine {
@@ -177,13 +177,13 @@ impl KernelEngine {
         let found = judge
             .program(&answered.program)
             .map_err(|e| Cannot::new(e.to_string()))?;
-        let followed = Followed {
+        let conformance = Conformance {
             running: self.on.name(),
             profile: self.profile.name.clone(),
             calls: judge.calls() - before,
             disallowed: found.map(|found| self.disallowed(&answered, &found)),
         };
-        Ok(Ran { answered, followed })
+        Ok(Ran { answered, conformance })
     }
 
     /// The disallowed answer, with the smallest scenario that shows it.
@@ -244,7 +244,7 @@ impl Engine for KernelEngine {
                 .pop()
                 .unwrap_or_else(|| Err(Cannot::new("it was not run"))),
         };
-        let Ran { answered, followed } = ran?;
+        let Ran { answered, conformance } = ran?;
         let mut report = RunReport::new(
             case,
             &self.profile,
@@ -253,7 +253,7 @@ impl Engine for KernelEngine {
             answered.notes,
         );
         report.kernel = profile.name.as_str().into();
-        report.followed = Some(Box::new(followed));
+        report.conformance = Some(Box::new(conformance));
         Ok(report)
     }
 }

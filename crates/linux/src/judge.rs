@@ -43,7 +43,7 @@ pub struct Counterexample {
 /// states are consistent with the answers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not checked: step {} of `{program}`: {what}", step + 1)]
-pub struct NotFollowed {
+pub struct CheckError {
     /// Name of the program.
     pub program: String,
     /// The step, from 0.
@@ -120,7 +120,7 @@ impl Judge {
     ///
     /// # Errors
     /// The step at which the check stopped.
-    pub fn program(&mut self, program: &Program) -> Result<Option<Counterexample>, NotFollowed> {
+    pub fn program(&mut self, program: &Program) -> Result<Option<Counterexample>, CheckError> {
         if !has_history(&self.behaviours) {
             self.most = self.most_states();
             self.checker = self.booted.clone();
@@ -129,7 +129,7 @@ impl Judge {
         let mut names = Names::of(program);
         let mut begun = false;
         for (i, step) in program.steps.iter().enumerate() {
-            let wrong = |what: String| NotFollowed {
+            let wrong = |what: String| CheckError {
                 program: program.program.clone(),
                 step: i,
                 what,
@@ -159,7 +159,7 @@ impl Judge {
             if judged.is_ok()
                 && let Some(why) = self.checker.gave_up()
             {
-                return Err(NotFollowed {
+                return Err(CheckError {
                     too_many: true,
                     ..wrong(why.to_string())
                 });

@@ -76,7 +76,7 @@ fn conforms(command: &str) {
     let engine = Exec::new(command, MAX_WAIT, PATIENCE).expect("an adapter of this kernel");
     for outcome in run(&engine, &scenario(&engine.profile().name)) {
         let report = outcome.expect("it can be expressed");
-        assert!(!report.is_disallowed(), "{:?}", report.followed);
+        assert!(!report.is_disallowed(), "{:?}", report.conformance);
         assert!(
             report.expect_failed.is_empty(),
             "{:?}",

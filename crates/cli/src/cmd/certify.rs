@@ -9,7 +9,7 @@ use fourtuple_kernel::profile;
 use fourtuple_linux::judge::{Counterexample, Judge};
 use fourtuple_linux::{profile_of_recording, scenario_text, trace};
 
-use super::certify_scenarios::{self, Following};
+use super::certify_scenarios::{self, CheckOptions};
 use crate::certificate::{Certificate, Certificates};
 use crate::engines::WaitArgs;
 use crate::output::{Failure, Output, Verdict};
@@ -95,7 +95,7 @@ impl Args {
                 out,
                 &selected,
                 &kernels,
-                &Following {
+                &CheckOptions {
                     profile,
                     limit: self.wait.limit(),
                 },

@@ -77,7 +77,7 @@ impl Found {
 
 /// The parameters of the conformance check.
 #[derive(Debug)]
-pub(super) struct Following {
+pub(super) struct CheckOptions {
     /// The profile, instead of the kernel's own.
     pub(super) profile: Option<Profile>,
     /// Limit of the real time of a scenario.
@@ -89,7 +89,7 @@ pub(super) fn on(
     out: &mut Output,
     selected: &[Selected],
     kernels: &[&String],
-    following: &Following,
+    check: &CheckOptions,
     rows: &mut Rows,
 ) -> Result<Found, Failure> {
     let mut found = Found {
@@ -97,7 +97,7 @@ pub(super) fn on(
         kernels: Vec::new(),
     };
     for name in kernels {
-        let real = engines::real_kernel(name, following.profile.clone(), following.limit)?;
+        let real = engines::real_kernel(name, check.profile.clone(), check.limit)?;
         let one = on_kernel(out, name, &real, selected)?;
         print(out, &one)?;
         engines::check_engine_completed(out, &real)?;
@@ -179,11 +179,11 @@ fn digest(file: &str) -> Result<String, Failure> {
 
 /// Adds a case that ran, and prints an answer that is not allowed.
 fn add(out: &mut Output, row: &mut Row, report: &RunReport) -> Result<(), Failure> {
-    let Some(followed) = &report.followed else {
+    let Some(conformance) = &report.conformance else {
         return Ok(());
     };
-    row.calls += followed.calls;
-    if let Some(one) = &followed.disallowed {
+    row.calls += conformance.calls;
+    if let Some(one) = &conformance.disallowed {
         row.disallowed += 1;
         let axes: Vec<String> = report
             .axes
@@ -195,7 +195,7 @@ fn add(out: &mut Output, row: &mut Row, report: &RunReport) -> Result<(), Failur
             "{}{}: {}",
             report.scenario,
             axes.concat(),
-            text::summary::follows(followed)
+            text::summary::conformance(conformance)
         )?;
         for line in one.scenario.lines() {
             writeln!(out, "    {line}")?;

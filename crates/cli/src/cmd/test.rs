@@ -325,7 +325,7 @@ fn orphans(snapshots: &Path, selected: &[select::Selected]) -> Result<Vec<PathBu
     Ok(found)
 }
 
-/// The snapshot files below a folder. Links to folders are not followed.
+/// The snapshot files below a folder. Links to folders are skipped.
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

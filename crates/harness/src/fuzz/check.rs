@@ -278,7 +278,7 @@ fn wrong(report: &CaseReport) -> Option<Wrong> {
     }
     report.reports().find_map(|run| {
         // A real kernel may be waited for no longer.
-        let what = match run.followed {
+        let what = match run.conformance {
             None => count::wrong(&report.case, &run.attempts)?,
             Some(_) => return None,
         };

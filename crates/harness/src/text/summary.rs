@@ -9,7 +9,7 @@ use crate::agreement::Agreement;
 use crate::attempt::Name;
 use crate::attempts::Attempts;
 use crate::findings;
-use crate::followed::Followed;
+use crate::conformance::Conformance;
 use crate::group::Group;
 use crate::kernels::Order;
 use crate::report::RunReport;
@@ -123,8 +123,8 @@ fn reasons(attempts: &Attempts) -> Vec<(&Name, &Why)> {
 #[must_use]
 pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunReport) -> String {
     let calls = one.attempts;
-    if let Some(followed) = &report.followed {
-        return follows(followed);
+    if let Some(conformance) = &report.conformance {
+        return self::conformance(conformance);
     }
     if one.agrees {
         return format!("the same on all {calls} calls");
@@ -171,14 +171,14 @@ pub fn agreement(one: &Agreement, reference: Option<&RunReport>, report: &RunRep
 
 /// The conformance of a real kernel, as text.
 #[must_use]
-pub fn follows(followed: &Followed) -> String {
-    let Followed {
+pub fn conformance(conformance: &Conformance) -> String {
+    let Conformance {
         running,
         profile,
         calls,
         ..
-    } = followed;
-    match &followed.disallowed {
+    } = conformance;
+    match &conformance.disallowed {
         None => format!("{running}: {calls} calls, each answered as {profile} allows"),
         Some(one) => {
             let place = match one.n {
@@ -249,7 +249,7 @@ fn engine_lines(report: &ScenarioReport) -> Vec<(Vec<&'static str>, String)> {
     lines
 }
 
-/// The lines of an engine that has a real kernel: what was followed, summed up over the cases, and
+/// The lines of an engine that has a real kernel: conformance, summed up over the cases, and
 /// which cases it has no kernel for.
 fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
     let runs = || {
@@ -259,7 +259,7 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
             .flat_map(|case| case.runs.iter().map(move |run| (case, run)))
             .filter(|(_, run)| engine_of(run) == engine)
     };
-    let follows = |run: &EngineRun| matches!(run, EngineRun::Ran(ran) if ran.followed.is_some());
+    let checked = |run: &EngineRun| matches!(run, EngineRun::Ran(ran) if ran.conformance.is_some());
     let reasons: BTreeSet<&str> = runs()
         .filter_map(|(_, run)| match run {
             EngineRun::Cannot { reason, .. } => Some(reason.as_str()),
@@ -267,7 +267,7 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
         })
         .collect();
     let never = runs().all(|(_, run)| matches!(run, EngineRun::Cannot { .. }));
-    let told = runs().any(|(_, run)| follows(run)) || never && reasons.len() > 1;
+    let told = runs().any(|(_, run)| checked(run)) || never && reasons.len() > 1;
     if !told {
         return None;
     }
@@ -287,22 +287,22 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
             }
             EngineRun::Ran(ran) => {
                 notes.extend(ran.notes.iter());
-                let Some(followed) = &ran.followed else {
+                let Some(conformance) = &ran.conformance else {
                     continue;
                 };
-                if !followed.allowed() {
-                    lines.push(format!("{engine}: {}", self::follows(followed)));
+                if !conformance.allowed() {
+                    lines.push(format!("{engine}: {}", self::conformance(conformance)));
                     continue;
                 }
                 let known = good.iter_mut().find(|(running, profile, ..)| {
-                    *running == followed.running && *profile == followed.profile
+                    *running == conformance.running && *profile == conformance.profile
                 });
                 match known {
                     Some((.., cases, calls)) => {
                         *cases += 1;
-                        *calls += followed.calls;
+                        *calls += conformance.calls;
                     }
-                    None => good.push((&followed.running, &followed.profile, 1, followed.calls)),
+                    None => good.push((&conformance.running, &conformance.profile, 1, conformance.calls)),
                 }
             }
         }

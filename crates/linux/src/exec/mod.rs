@@ -11,7 +11,7 @@ use crate::release::profile_of;
 use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
 use crate::{call_text, engine};
-use fourtuple_harness::{Cannot, Disallowed, Engine, External, Followed, RunReport, Standing};
+use fourtuple_harness::{Cannot, Disallowed, Engine, External, Conformance, RunReport, Standing};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::Case;
 use session::{Clock, Failure, Hello, Session};
@@ -111,13 +111,13 @@ impl Exec {
     }
 
     /// Checks the answers against the profile.
-    fn check(&self, answered: &Answered) -> Result<Followed, Cannot> {
+    fn check(&self, answered: &Answered) -> Result<Conformance, Cannot> {
         let mut judge = Judge::new(self.profile.behaviours);
         let found = judge
             .program(&answered.program)
             .map_err(|e| Cannot::new(format!("the model cannot follow it: {e}")))?;
         let profile = &self.profile.name;
-        Ok(Followed {
+        Ok(Conformance {
             running: self.name_of_stack(),
             profile: profile.clone(),
             calls: judge.calls(),
@@ -159,11 +159,11 @@ impl Engine for Exec {
         if let Some(why) = &answered.not_listening {
             return Err(Cannot::new(why.clone()));
         }
-        let followed = self.check(&answered)?;
+        let conformance = self.check(&answered)?;
         let mut report =
             RunReport::new(case, &self.profile, NAME, answered.attempts, answered.notes);
         report.kernel = profile.name.as_str().into();
-        report.followed = Some(Box::new(followed));
+        report.conformance = Some(Box::new(conformance));
         Ok(report)
     }
 }

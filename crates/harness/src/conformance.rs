@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 
-/// A run on a real kernel, followed by the model with the profile of the run.
+/// The conformance of a run on a real kernel to the profile of the run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Followed {
-    /// The kernel that answered, in words.
+pub struct Conformance {
+    /// The kernel that answered, as text.
     pub running: String,
-    /// The profile that it was followed with: its own.
+    /// The profile that it was checked against: its own.
     pub profile: String,
-    /// Calls that were followed: those of the scenario, and those that engines make besides, such
+    /// Calls that were checked: those of the scenario, and those that engines make besides, such
     /// as accepting.
     pub calls: u64,
     /// The first answer that the profile does not allow.
@@ -33,7 +33,7 @@ pub struct Disallowed {
     pub scenario: String,
 }
 
-impl Followed {
+impl Conformance {
     /// Returns whether every answer is allowed.
     #[must_use]
     pub fn allowed(&self) -> bool {
