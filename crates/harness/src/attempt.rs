@@ -164,7 +164,7 @@ impl<'a> Attempt<'a> {
             && self.args() == other.args()
     }
 
-    /// Returns whether two attempts were answered alike.
+    /// Returns whether two attempts have the same answer.
     #[must_use]
     pub fn same_answer(self, other: Attempt<'_>) -> bool {
         self.result() == other.result()

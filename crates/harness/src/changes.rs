@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::runner::{CaseReport, ScenarioReport};
 use crate::text::events::Story;
 
-/// Neighbours in the order of release that answer alike.
+/// Neighbours in the order of release with the same answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// The first of them.

@@ -3,7 +3,7 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
-use crate::alike::OnKernel;
+use crate::equivalence::OnKernel;
 use crate::report::RunReport;
 
 /// A backend that executes one case of a scenario and records the outcome of every socket call.

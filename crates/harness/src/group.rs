@@ -1,4 +1,4 @@
-//! Cases that came out alike, ports apart.
+//! Groups of cases whose outcomes are equal except for port numbers.
 
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@
 //! - [`call`]: what engines share when they make a scenario's calls
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
-//! - [`runner`]: a scenario on all its kernels and engines; [`alike`]: what runs once for several kernels;
-//!   [`group`]: what came out alike;
+//! - [`runner`]: a scenario on all its kernels and engines; [`equivalence`]: what runs once for several kernels;
+//!   [`group`]: cases with equal outcomes;
 //!   [`changes`]: from which release on
 //! - [`verdict`]: the result of a scenario in one word; [`findings`]: what an outcome shows besides refusals, with the
 //!   check to run
@@ -23,7 +23,7 @@
 //! - [`text`], [`json`], [`html`]: what people and programs read
 
 pub mod agreement;
-pub mod alike;
+pub mod equivalence;
 pub mod attempt;
 pub mod attempts;
 pub mod budget;

@@ -7,7 +7,7 @@ use fourtuple_scenario::{Case, Scenario};
 use indexmap::IndexMap;
 
 use crate::agreement::{self, Agreement};
-use crate::alike::{self, OnKernel};
+use crate::equivalence::{self, OnKernel};
 use crate::attempt::Name;
 use crate::engine::{Cannot, Engine, Standing};
 use crate::kernels::{self, Order};
@@ -237,7 +237,7 @@ pub fn run_folded(
             .map(|&n| (&*cases[n].0, &*cases[n].1))
             .collect();
         for engine in engines {
-            for (&n, made) in point.iter().zip(alike::run_on(*engine, &on_kernels)) {
+            for (&n, made) in point.iter().zip(equivalence::run_on(*engine, &on_kernels)) {
                 runs[n].push(engine_run(*engine, made, &cases[n].2));
             }
         }

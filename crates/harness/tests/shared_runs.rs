@@ -1,4 +1,4 @@
-//! One run stands for all kernels that are alike in what it asked for: every kernel must say the
+//! One run stands for all kernels that are equal in the flags it observed: every kernel must say the
 //! same when it runs by itself.
 
 mod common;

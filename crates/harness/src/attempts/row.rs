@@ -21,7 +21,7 @@ pub(crate) struct Row {
 const _: () = assert!(size_of::<Row>() == 32);
 
 /// A value that is equal for equivalent attempts of one outcome: the caller, the call without its
-/// socket, and the answer without its ports. The other way round, attempts that are alike in all of
+/// socket, and the answer without its ports. The other way round, attempts that are equal in all of
 /// this may still have different marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {

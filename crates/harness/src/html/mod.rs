@@ -41,7 +41,7 @@ const REMEDIED_CALLS: usize = 2_000;
 #[derive(Debug)]
 pub struct Entry {
     report: ScenarioReport,
-    /// For each group of cases that came out alike, what its first case shows.
+    /// For each group of cases with equal outcomes, what its first case shows.
     groups: Vec<Shown>,
     /// The fixes on the first and on the last kernel of each group.
     remedies: Vec<Remedies>,

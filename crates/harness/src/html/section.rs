@@ -70,7 +70,7 @@ fn answer(group: &Group<'_>, shown: &Shown, id: &str, order: &Order) -> Markup {
             details {
                 summary { "Every call, in order" }
                 (scrolled("Every call, in order", &html! { pre { (story) } }))
-                @if !steps { p.small { "Calls of one process at one time that were answered alike are one row." } }
+                @if !steps { p.small { "Calls of one process at one time with the same answer are one row." } }
             }
             (engines(&group.cases, order))
             (unmet(&group.cases))
@@ -158,7 +158,7 @@ fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
                 .iter_mut()
                 .find(|(name, same, _, _)| *name == engine && *same == words)
             {
-                Some((_, _, _, alike)) => alike.push(case),
+                Some((_, _, _, equal)) => equal.push(case),
                 None => rows.push((engine, words, differs, vec![case])),
             }
         }
@@ -168,11 +168,11 @@ fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
             caption { "Engines" }
             thead { tr { th scope="col" { "engine" } th scope="col" { "answers" } th scope="col" { "on" } } }
             tbody {
-                @for (engine, words, differs, alike) in &rows {
+                @for (engine, words, differs, equal) in &rows {
                     tr class=[differs.then_some("bad")] {
                         th scope="row" { (engine) }
                         td.words { (words) }
-                        td { (group::title_within(alike, cases, order)) }
+                        td { (group::title_within(equal, cases, order)) }
                     }
                 }
             }

@@ -92,7 +92,7 @@ pub struct Finding {
 /// A scenario with all that the rules look at.
 struct Subject<'a> {
     scenario: &'a Scenario,
-    /// The cases, kernels that behave alike together.
+    /// The cases, equivalent kernels together.
     cases: Vec<Folded>,
     order: Order,
 }

@@ -1,4 +1,4 @@
-//! Kernels compared on one scenario: who behaves alike, and which behaviours set the groups apart.
+//! Kernels compared on one scenario: equivalent kernels, and the behaviours that set the groups apart.
 
 use super::{columns, labelled};
 use crate::changes::{self, Difference, History};
@@ -34,7 +34,7 @@ pub fn compare(report: &ScenarioReport) -> String {
         labelled(
             &mut out,
             "",
-            "All of these kernels answer alike, though they may choose other ports.",
+            "All of these kernels give the same answers; the port numbers may differ.",
         );
         return out;
     }

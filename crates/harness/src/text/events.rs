@@ -136,7 +136,7 @@ fn source(attempt: Attempt<'_>) -> Option<Ip> {
     attempt.local().filter(|_| tells).map(|local| local.ip)
 }
 
-/// Returns whether both calls have a reason that reads alike, or neither has one.
+/// Returns whether both calls have a reason with the same text, or neither has one.
 fn same_why(a: Option<&Arc<Why>>, b: Option<&Arc<Why>>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b) || same_reason(a, b),
@@ -145,7 +145,7 @@ fn same_why(a: Option<&Arc<Why>>, b: Option<&Arc<Why>>) -> bool {
     }
 }
 
-/// Reasons are alike when they read alike. The single ports behind them may differ, and so may the
+/// Reasons are equal when their texts are. The single ports behind them may differ, and so may the
 /// call path: kernels renamed their functions without changing what they do.
 fn same_reason(a: &Why, b: &Why) -> bool {
     a.rule == b.rule && a.ports == b.ports

@@ -72,7 +72,7 @@ fn explain_case(out: &mut String, case: &CaseReport) {
     }
 }
 
-/// Calls that were answered alike for the same reason.
+/// Calls with the same answer for the same reason.
 struct Kind<'a> {
     first: Attempt<'a>,
     why: Option<&'a Why>,

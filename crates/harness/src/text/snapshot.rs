@@ -1,6 +1,6 @@
 //! The snapshot of a scenario, which is reviewed in a pull request.
 //!
-//! The question comes first, then a section for each group of cases that came out alike: a table of
+//! The question comes first, then a section for each group of cases with equal outcomes: a table of
 //! results, what happened in which order and why calls were refused, the ports, and how the engines
 //! agree.
 
@@ -152,7 +152,7 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
         };
         let lines = ports::lines(&reference.attempts, steps);
         match choices.iter_mut().find(|(one, _)| *one == lines) {
-            Some((_, alike)) => alike.push(case),
+            Some((_, equal)) => equal.push(case),
             None => choices.push((lines, vec![case])),
         }
     }
@@ -163,7 +163,7 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
     out.push_str("  ports\n");
     let single = choices.len() == 1;
     let mut written = 0;
-    for (lines, alike) in &choices {
+    for (lines, equal) in &choices {
         if written > PORT_LINES {
             out.push_str(&format!(
                 "    ... {} different choices in all\n",
@@ -173,7 +173,7 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
         }
         let indent = if single { 4 } else { 6 };
         if !single {
-            labelled(out, "    ", &group::title_within(alike, cases, order));
+            labelled(out, "    ", &group::title_within(equal, cases, order));
             written += 1;
         }
         let width = lines
@@ -205,7 +205,7 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, told: &mut To
     for case in cases {
         for words in engine_words(case) {
             match lines.iter_mut().find(|(same, _)| *same == words) {
-                Some((_, alike)) => alike.push(case),
+                Some((_, equal)) => equal.push(case),
                 None => lines.push((words, vec![case])),
             }
         }
@@ -220,11 +220,11 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, told: &mut To
         .map(|(words, _)| words.engine.len())
         .max()
         .unwrap_or(0);
-    for (words, alike) in &lines {
+    for (words, equal) in &lines {
         let engine = words.engine;
         let split = lines.iter().filter(|(one, _)| one.engine == engine).count() > 1;
         let on = if split {
-            format!("on {}: ", group::title_within(alike, cases, order))
+            format!("on {}: ", group::title_within(equal, cases, order))
         } else {
             String::new()
         };
@@ -292,7 +292,7 @@ fn remarks(out: &mut String, cases: &[&CaseReport], order: &Order) {
             for unmet in &report.expect_failed {
                 let text = format!("{} ({})", unmet.text, report.engine);
                 match lines.iter_mut().find(|(one, _)| *one == text) {
-                    Some((_, alike)) => alike.push(case),
+                    Some((_, equal)) => equal.push(case),
                     None => lines.push((text, vec![case])),
                 }
             }
@@ -302,11 +302,11 @@ fn remarks(out: &mut String, cases: &[&CaseReport], order: &Order) {
         return;
     }
     out.push_str("  not as expected\n");
-    for (text, alike) in lines {
+    for (text, equal) in lines {
         labelled(
             out,
             "    ",
-            &format!("{text}, on {}", group::title_within(&alike, cases, order)),
+            &format!("{text}, on {}", group::title_within(&equal, cases, order)),
         );
     }
 }
