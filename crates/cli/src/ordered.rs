@@ -6,9 +6,9 @@ use std::thread::Builder;
 
 use fourtuple_harness::threads;
 
+use crate::memory::MemoryBudget;
 use crate::output::Failure;
 use crate::progress::Progress;
-use crate::memory::MemoryBudget;
 
 /// The parameters of a parallel map.
 pub(crate) struct Plan<'a> {
@@ -51,7 +51,10 @@ pub(crate) fn map_ordered<T: Send>(
     let next = Mutex::new(order.iter());
     let stop = AtomicBool::new(false);
     let Plan {
-        memory, needs, small, ..
+        memory,
+        needs,
+        small,
+        ..
     } = plan;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel::<(usize, T)>();

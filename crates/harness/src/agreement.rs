@@ -7,8 +7,8 @@
 use serde::{Serialize, Serializer};
 
 use crate::attempt::{Attempt, Name};
-use crate::engine::Standing;
 use crate::conformance::Conformance;
+use crate::engine::Standing;
 use crate::report::RunReport;
 
 /// One engine compared with the model on one kernel and one point of the matrix.

@@ -16,14 +16,13 @@
 //!   check to run
 //! - [`lint`]: settings of a scenario that have no effect
 //! - [`budget`]: what a run will need, before it starts
-//! - [`strip`]: the ports of a host over time
+//! - [`port_timeline`]: the uses of a host's ports over time
 //! - [`fuzz`]: random scenarios on several engines; [`dice`]: random numbers for generated programs and scenarios
 //! - [`suite`]: the engines of a snapshot suite
 //! - [`threads`]: work on several threads
 //! - [`text`], [`json`], [`html`]: what people and programs read
 
 pub mod agreement;
-pub mod equivalence;
 pub mod attempt;
 pub mod attempts;
 pub mod budget;
@@ -31,13 +30,14 @@ pub mod call;
 pub mod capacity;
 pub mod changes;
 pub mod compile;
+pub mod conformance;
 mod cover;
 pub mod dice;
 pub mod engine;
+pub mod equivalence;
 pub mod expect;
 pub mod explore;
 pub mod findings;
-pub mod conformance;
 pub mod fuzz;
 pub mod group;
 pub mod html;
@@ -46,12 +46,12 @@ pub mod kernels;
 pub mod lint;
 pub mod model;
 mod phase;
+pub mod port_timeline;
 pub mod recorder;
 pub mod recording;
 pub mod remedies;
 pub mod report;
 pub mod runner;
-pub mod strip;
 pub mod suite;
 pub mod tally;
 pub mod text;
@@ -63,9 +63,9 @@ pub use agreement::Agreement;
 pub use attempt::{Answer, Args, Attempt, Name, SocketName};
 pub use attempts::Attempts;
 pub use budget::Need;
+pub use conformance::{Conformance, Disallowed};
 pub use engine::{Cannot, Engine, External, Standing};
 pub use expect::Unmet;
-pub use conformance::{Disallowed, Conformance};
 pub use model::Model;
 pub use recorder::{Caller, Recorder, Seen, Slot, SocketId, Who};
 pub use report::RunReport;

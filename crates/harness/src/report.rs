@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::attempt::Name;
 use crate::attempts::Attempts;
-use crate::expect::{self, Unmet};
 use crate::conformance::Conformance;
+use crate::expect::{self, Unmet};
 
 /// The outcome of one case on one kernel and one engine. Serialises to an entry of `runs` in the
 /// outcome format.

@@ -7,9 +7,9 @@ use fourtuple_scenario::{Case, Scenario};
 use indexmap::IndexMap;
 
 use crate::agreement::{self, Agreement};
-use crate::equivalence::{self, OnKernel};
 use crate::attempt::Name;
 use crate::engine::{Cannot, Engine, Standing};
+use crate::equivalence::{self, OnKernel};
 use crate::kernels::{self, Order};
 use crate::report::RunReport;
 

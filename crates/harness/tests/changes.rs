@@ -58,7 +58,10 @@ fn without_a_change_there_is_no_history() {
     let plain = r#"connect: "192.168.0.4:3001""#;
     let (found, text) = walked("[linux-2.6.32, linux-6.18]", plain);
     assert_eq!(found, []);
-    assert!(text.contains("All of these kernels give the same answers"), "{text}");
+    assert!(
+        text.contains("All of these kernels give the same answers"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use crate::generate::Kind;
 use crate::judge::Judge;
-use crate::simulate::Translation;
 use crate::program::{Call, HostSpec, Program, Step};
 use crate::shrink::edit::Palette;
 use crate::shrink::length;
+use crate::simulate::Translation;
 use fourtuple_harness::{dice::Dice, threads};
 use fourtuple_kernel::Behaviours;
 use std::collections::BTreeMap;

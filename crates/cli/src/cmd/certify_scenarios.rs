@@ -172,8 +172,8 @@ fn on_kernel(
 }
 
 fn digest(file: &str) -> Result<String, Failure> {
-    let text =
-        std::fs::read_to_string(file).map_err(|e| Failure::Message(format!("error: {file}: {e}")))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Failure::Message(format!("error: {file}: {e}")))?;
     Ok(fourtuple_scenario::digest(&text))
 }
 

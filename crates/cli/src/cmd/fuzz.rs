@@ -229,7 +229,9 @@ impl Args {
             let text = match (self.format, finding) {
                 (Format::Text, Some(finding)) => finding.text(),
                 (Format::Text, None) => continue,
-                (Format::JsonLines, finding) => fuzz_report::line(campaign, profile, tally, finding),
+                (Format::JsonLines, finding) => {
+                    fuzz_report::line(campaign, profile, tally, finding)
+                }
             };
             progress.aside(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
         }
@@ -240,7 +242,9 @@ impl Args {
         // A campaign in which nothing could be judged has not shown anything, unless it is a part without programs.
         if findings.calls == 0 && campaign.count > 0 {
             out.flush()?;
-            return Err(Failure::Message("error: no answer could be judged".to_owned()));
+            return Err(Failure::Message(
+                "error: no answer could be judged".to_owned(),
+            ));
         }
         Ok(if all == 0 {
             Verdict::Good

@@ -8,10 +8,10 @@ use fourtuple_harness::text::{self, Text};
 use fourtuple_harness::{Assessment, Engine, Need, ScenarioReport, ScenarioVerdict, json, runner};
 
 use crate::engines::{self, EngineArgs, Made};
+use crate::memory::MemoryBudget;
 use crate::ordered::{Plan, map_ordered};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::memory::MemoryBudget;
 use crate::select::{self, Folded, Overrides, Selected};
 use crate::shard::Shard;
 use crate::totals::Totals;

@@ -8,11 +8,11 @@ use fourtuple_harness::{Engine, Model, Need, ScenarioReport, runner, suite, text
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 use crate::budget::Budget;
-use crate::ordered::{Plan, map_ordered};
 use crate::junit::Suites;
+use crate::memory::MemoryBudget;
+use crate::ordered::{Plan, map_ordered};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::memory::MemoryBudget;
 use crate::select::{self, Folded, Overrides};
 use crate::shard::Shard;
 use crate::snapshot_file::{Comparison, SnapshotFile};

@@ -27,9 +27,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::capacity::{self as measuring, Capacities, Measured};
 use crate::group::Group;
 use crate::kernels::Order;
+use crate::port_timeline::{self, PortTimeline};
 use crate::remedies::{self, Remedies};
 use crate::runner::{CaseReport, ScenarioReport};
-use crate::strip::{self, Strip};
 use crate::verdict::{Assessment, ScenarioVerdict};
 
 const STYLE: &str = include_str!("style.css");
@@ -51,7 +51,7 @@ pub struct Entry {
 
 #[derive(Debug, Default)]
 struct Shown {
-    strips: Vec<Strip>,
+    timelines: Vec<PortTimeline>,
 }
 
 impl Entry {
@@ -88,8 +88,8 @@ impl Shown {
             return Shown::default();
         };
         let calls = reference.attempts.len();
-        let strips = strip::record(&case.case, &profile, calls).unwrap_or_default();
-        Shown { strips }
+        let timelines = port_timeline::record(&case.case, &profile, calls).unwrap_or_default();
+        Shown { timelines }
     }
 }
 

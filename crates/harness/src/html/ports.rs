@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::scrolled;
-use crate::strip::{Sample, Strip, Use};
+use crate::port_timeline::{PortTimeline, Sample, Use};
 use crate::text::{ranges, seconds};
 
 const CELL: usize = 22;
@@ -15,21 +15,29 @@ const SHARES: usize = 160;
 const ROWS: usize = 24;
 
 /// The picture, its legend and the table.
-pub(super) fn ports(strip: &Strip, id: &str) -> Markup {
-    let id = format!("{id}p-{}", strip.host);
-    let title = format!("Ports {} of {}", strip.range, strip.host);
-    let small = strip.samples.iter().all(|sample| !sample.uses.is_empty());
-    let last = strip.samples.last().map(words).unwrap_or_default();
+pub(super) fn ports(timeline: &PortTimeline, id: &str) -> Markup {
+    let id = format!("{id}p-{}", timeline.host);
+    let title = format!("Ports {} of {}", timeline.range, timeline.host);
+    let small = timeline
+        .samples
+        .iter()
+        .all(|sample| !sample.uses.is_empty());
+    let last = timeline.samples.last().map(words).unwrap_or_default();
     let label = format!(
         "{title} over {} moments; in the end: {last}. The table below says the same.",
-        strip.samples.len()
+        timeline.samples.len()
     );
     let picture = if small {
-        grid(strip, &id, &label)
+        grid(timeline, &id, &label)
     } else {
-        shares(strip, &id, &label)
+        shares(timeline, &id, &label)
     };
-    let used = |what: &Use| strip.samples.iter().any(|sample| sample.count(*what) > 0);
+    let used = |what: &Use| {
+        timeline
+            .samples
+            .iter()
+            .any(|sample| sample.count(*what) > 0)
+    };
     html! {
         h4 { (title) " over time" }
         (scrolled(&title, &picture))
@@ -46,7 +54,7 @@ pub(super) fn ports(strip: &Strip, id: &str) -> Markup {
         }
         details {
             summary { (title) ", as a table" }
-            (scrolled(&title, &table(strip, small)))
+            (scrolled(&title, &table(timeline, small)))
         }
     }
 }
@@ -72,17 +80,17 @@ fn words(sample: &Sample) -> String {
     parts.join(", ")
 }
 
-fn axis_of(strip: &Strip, step: usize) -> Axis {
+fn axis_of(timeline: &PortTimeline, step: usize) -> Axis {
     Axis::new(
         step,
-        strip.samples.iter().map(|sample| sample.at_ns).collect(),
+        timeline.samples.iter().map(|sample| sample.at_ns).collect(),
     )
 }
 
-fn grid(strip: &Strip, id: &str, label: &str) -> Markup {
+fn grid(timeline: &PortTimeline, id: &str, label: &str) -> Markup {
     let left = 52;
-    let ports = strip.range.size() as usize;
-    let axis = axis_of(strip, CELL);
+    let ports = timeline.range.size() as usize;
+    let axis = axis_of(timeline, CELL);
     let width = left + axis.width() + 48;
     let height = TOP + CELL * ports + 20;
     html! {
@@ -91,9 +99,9 @@ fn grid(strip: &Strip, id: &str, label: &str) -> Markup {
             @for (n, at) in axis.labels() {
                 text.time x=(left + axis.x(n)) y="14" { (seconds(at)) }
             }
-            @for (row, port) in (strip.range.low..=strip.range.high).enumerate() {
+            @for (row, port) in (timeline.range.low..=timeline.range.high).enumerate() {
                 text x=(left - 8) y=(TOP + CELL * row + 15) text-anchor="end" { (port) }
-                @for (n, sample) in strip.samples.iter().enumerate() {
+                @for (n, sample) in timeline.samples.iter().enumerate() {
                     @let what = sample.uses[row];
                     rect class=(class(what)) x=(left + axis.x(n) + 1) y=(TOP + CELL * row + 1) width=(axis.width_of(n) - 2) height=(CELL - 2) {}
                     @if !what.letter().is_empty() {
@@ -106,22 +114,22 @@ fn grid(strip: &Strip, id: &str, label: &str) -> Markup {
     }
 }
 
-fn shares(strip: &Strip, id: &str, label: &str) -> Markup {
+fn shares(timeline: &PortTimeline, id: &str, label: &str) -> Markup {
     let left = 52;
-    let step = (720 / strip.samples.len().max(1)).clamp(4, CELL);
-    let axis = axis_of(strip, step);
+    let step = (720 / timeline.samples.len().max(1)).clamp(4, CELL);
+    let axis = axis_of(timeline, step);
     let width = left + axis.width() + 48;
     let height = TOP + SHARES + 20;
-    let total = u64::from(strip.range.size().max(1));
+    let total = u64::from(timeline.range.size().max(1));
     html! {
         svg.ports role="img" aria-labelledby=(format!("{id}t")) width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
             title id=(format!("{id}t")) { (label) }
             @for (n, at) in axis.labels() {
                 text.time x=(left + axis.x(n)) y="14" { (seconds(at)) }
             }
-            text x=(left - 8) y=(TOP + 10) text-anchor="end" { (strip.range.size()) }
+            text x=(left - 8) y=(TOP + 10) text-anchor="end" { (timeline.range.size()) }
             text x=(left - 8) y=(TOP + SHARES) text-anchor="end" { "0" }
-            @for (n, sample) in strip.samples.iter().enumerate() {
+            @for (n, sample) in timeline.samples.iter().enumerate() {
                 @for (what, low, high) in stacked(sample, total) {
                     rect class=(class(what)) x=(left + axis.x(n)) y=(TOP as u64 + SHARES as u64 - high) width=(axis.width_of(n)) height=(high - low) {}
                 }
@@ -154,24 +162,24 @@ fn stacked(sample: &Sample, total: u64) -> Vec<(Use, u64, u64)> {
     all
 }
 
-fn table(strip: &Strip, small: bool) -> Markup {
-    let every = strip.samples.len().div_ceil(ROWS).max(1);
-    let last = strip.samples.len().saturating_sub(1);
-    let chosen = strip
+fn table(timeline: &PortTimeline, small: bool) -> Markup {
+    let every = timeline.samples.len().div_ceil(ROWS).max(1);
+    let last = timeline.samples.len().saturating_sub(1);
+    let chosen = timeline
         .samples
         .iter()
         .enumerate()
         .filter(|(n, _)| n.is_multiple_of(every) || *n == last);
     html! {
         table {
-            caption { "Ports " (strip.range) " of " (strip.host) " over time" }
+            caption { "Ports " (timeline.range) " of " (timeline.host) " over time" }
             thead { tr { th scope="col" { "moment" } th scope="col" { "time" } th scope="col" { "ports" } } }
             tbody {
                 @for (n, sample) in chosen {
                     tr {
                         th scope="row" { (n + 1) }
                         td { (seconds(sample.at_ns)) }
-                        td.words { @if small { (named(strip, sample)) } @else { (words(sample)) } }
+                        td.words { @if small { (named(timeline, sample)) } @else { (words(sample)) } }
                     }
                 }
             }
@@ -180,7 +188,7 @@ fn table(strip: &Strip, small: bool) -> Markup {
 }
 
 /// `bound: 40000-40002; free: 40003`
-fn named(strip: &Strip, sample: &Sample) -> String {
+fn named(timeline: &PortTimeline, sample: &Sample) -> String {
     let mut parts = Vec::new();
     for what in Use::ALL {
         let ports: Vec<u32> = sample
@@ -188,7 +196,7 @@ fn named(strip: &Strip, sample: &Sample) -> String {
             .iter()
             .enumerate()
             .filter(|(_, one)| **one == what)
-            .map(|(n, _)| u32::from(strip.range.low) + n as u32)
+            .map(|(n, _)| u32::from(timeline.range.low) + n as u32)
             .collect();
         if !ports.is_empty() {
             parts.push(format!("{}: {}", what.word(), ranges(&ports)));

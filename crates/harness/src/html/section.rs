@@ -66,7 +66,7 @@ fn answer(group: &Group<'_>, shown: &Shown, id: &str, order: &Order) -> Markup {
             (results(first))
             (reasons(first))
             (timeline::timeline(&reference.attempts, id))
-            @for strip in &shown.strips { (ports::ports(strip, id)) }
+            @for timeline in &shown.timelines { (ports::ports(timeline, id)) }
             details {
                 summary { "Every call, in order" }
                 (scrolled("Every call, in order", &html! { pre { (story) } }))

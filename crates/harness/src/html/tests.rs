@@ -58,7 +58,7 @@ fn every_picture_has_a_text() {
         let id = id.unwrap_or_default();
         assert!(svg.contains(&format!("<title id=\"{id}\">")), "{id}");
     }
-    assert!(pictures >= 2, "a timeline and a strip of ports");
+    assert!(pictures >= 2, "a timeline of sockets and one of ports");
 }
 
 #[test]

@@ -21,9 +21,9 @@ use fourtuple_scenario::{Case, Program};
 use crate::attempts::Attempts;
 use crate::compile;
 use crate::engine::{Cannot, Engine, Standing};
+use crate::port_timeline::Watch;
 use crate::recording::Recording;
 use crate::report::RunReport;
-use crate::strip::Watch;
 
 /// The port model with virtual time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,7 +15,7 @@ use crate::attempt::Name;
 use crate::call;
 use crate::compile::BACKLOG;
 use crate::engine::Cannot;
-use crate::strip::Watch;
+use crate::port_timeline::Watch;
 
 /// The beginning of the note about a sysctl that the kernel refuses; the errno follows.
 pub(crate) fn refusal(host: &str, key: &str, value: &str) -> String {

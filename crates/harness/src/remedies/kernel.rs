@@ -6,7 +6,7 @@ use fourtuple_kernel::profile::{self, Profile, Regression};
 use fourtuple_scenario::{Case, Spanned};
 
 use super::lab::{Certainty, Seeds, refuses_setting, reseeded, seeds_for};
-use super::situation::{Cause, SocketCounts, Situation};
+use super::situation::{Cause, Situation, SocketCounts};
 use super::{Effect, Remedy, catalogue};
 use crate::attempts::Attempts;
 use crate::engine::Engine as _;

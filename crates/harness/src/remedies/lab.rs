@@ -7,7 +7,7 @@ use fourtuple_scenario::Case;
 use serde::Serialize;
 
 use super::catalogue;
-use super::situation::{Cause, SocketCounts, Situation};
+use super::situation::{Cause, Situation, SocketCounts};
 use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine as _};
 use crate::explore::{self, Coverage};

@@ -8,8 +8,8 @@ use super::{Style, Text, plain};
 use crate::agreement::Agreement;
 use crate::attempt::Name;
 use crate::attempts::Attempts;
-use crate::findings;
 use crate::conformance::Conformance;
+use crate::findings;
 use crate::group::Group;
 use crate::kernels::Order;
 use crate::report::RunReport;
@@ -302,7 +302,12 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
                         *cases += 1;
                         *calls += conformance.calls;
                     }
-                    None => good.push((&conformance.running, &conformance.profile, 1, conformance.calls)),
+                    None => good.push((
+                        &conformance.running,
+                        &conformance.profile,
+                        1,
+                        conformance.calls,
+                    )),
                 }
             }
         }

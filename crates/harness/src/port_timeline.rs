@@ -1,6 +1,6 @@
-//! The ports of a host over time: what each of them was used for after everything that happened.
+//! Port timeline: the use of each port of a host over virtual time.
 //!
-//! Taken from a run of the model, which is watched; the outcome format knows nothing of it.
+//! Sampled during a run of the model; the outcome format does not contain it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -101,7 +101,7 @@ impl Sample {
 
 /// The ports of one host over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strip {
+pub struct PortTimeline {
     /// The host.
     pub host: Name,
     /// Its range of local ports.
@@ -117,7 +117,7 @@ pub struct Strip {
 ///
 /// # Errors
 /// When the model cannot run the case.
-pub fn record(case: &Case, profile: &Profile, calls: usize) -> Result<Vec<Strip>, Cannot> {
+pub fn record(case: &Case, profile: &Profile, calls: usize) -> Result<Vec<PortTimeline>, Cannot> {
     let watch: Watch = Arc::default();
     if let Ok(mut recorder) = watch.lock() {
         recorder.every = (calls / SAMPLES).max(1);
@@ -137,12 +137,12 @@ pub fn record(case: &Case, profile: &Profile, calls: usize) -> Result<Vec<Strip>
         |machine| Seeded::new(case.seed, machine),
         &watch,
     )?;
-    let mut strips = Vec::new();
+    let mut timelines = Vec::new();
     if let Ok(mut recorder) = watch.lock() {
         for (name, host) in std::mem::take(&mut recorder.hosts) {
             if host.samples.len() > 1 {
                 let (range, samples) = (host.range, host.samples);
-                strips.push(Strip {
+                timelines.push(PortTimeline {
                     host: name,
                     range,
                     samples,
@@ -150,9 +150,9 @@ pub fn record(case: &Case, profile: &Profile, calls: usize) -> Result<Vec<Strip>
             }
         }
     }
-    let place = |strip: &Strip| case.hosts.get_index_of(&*strip.host);
-    strips.sort_by_key(place);
-    Ok(strips)
+    let place = |timeline: &PortTimeline| case.hosts.get_index_of(&*timeline.host);
+    timelines.sort_by_key(place);
+    Ok(timelines)
 }
 
 fn ends(value: &str) -> Option<PortRange> {
@@ -295,7 +295,7 @@ mod tests {
     use fourtuple_kernel::profile;
     use fourtuple_scenario::{expand, parse};
 
-    fn strip(text: &str, kernel: &str) -> Strip {
+    fn timeline(text: &str, kernel: &str) -> PortTimeline {
         let scenario = parse("x.yaml", text).expect("a scenario");
         let case = expand(&scenario, &crate::kernels::names())
             .expect("cases")
@@ -321,7 +321,7 @@ steps:
 
     #[test]
     fn a_bucket_keeps_the_mark_of_a_binder_that_has_gone_before_linux_6_18() {
-        let old = strip(&POISON.replace("KERNEL", "linux-6.12"), "linux-6.12");
+        let old = timeline(&POISON.replace("KERNEL", "linux-6.12"), "linux-6.12");
         let uses: Vec<Use> = old.samples.iter().map(|sample| sample.uses[0]).collect();
         assert_eq!(
             uses,
@@ -333,7 +333,7 @@ steps:
                 .iter()
                 .all(|sample| sample.uses[1] == Use::Reserved)
         );
-        let new = strip(&POISON.replace("KERNEL", "linux-6.18"), "linux-6.18");
+        let new = timeline(&POISON.replace("KERNEL", "linux-6.18"), "linux-6.18");
         let uses: Vec<Use> = new.samples.iter().map(|sample| sample.uses[0]).collect();
         assert_eq!(uses, [Use::Free, Use::Connect, Use::Bound, Use::Connect]);
     }
