@@ -133,12 +133,12 @@ pub fn fold(scenario: &Scenario, cases: Vec<Case>) -> Vec<Folded> {
             continue;
         };
         let point = points.of(&case);
-        let alike = point
+        let known = point
             .iter()
             .find(|(place, other)| *other == class && folded[*place].0.expect == case.expect);
         let asked = order.asked_for(&scenario.kernel, &case.kernel, &profile);
         let asked = asked.iter().map(|name| Name::from(name.as_str()));
-        match alike {
+        match known {
             Some((place, _)) => {
                 let (_, _, names) = &mut folded[*place];
                 for name in asked {

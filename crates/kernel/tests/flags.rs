@@ -6,7 +6,7 @@ mod support;
 use fourtuple_kernel::profile::{self, Behaviours};
 use std::collections::BTreeSet;
 use support::kernel;
-use support::pins::{Pin, UNSEEN, alike, all, shown};
+use support::pins::{Pin, UNSEEN, equivalent, all, shown};
 
 fn check(pin: &Pin) {
     let mut values = BTreeSet::new();
@@ -138,8 +138,8 @@ fn every_value_of_every_kernel_is_distinguished() {
                 continue;
             }
             for m in p.behaviours.mutants(name) {
-                let alike = alike(name, &p.behaviours, &m);
-                if !alike && !pins.iter().any(|pin| pin.tells_apart(&p.behaviours, &m)) {
+                let equivalent = equivalent(name, &p.behaviours, &m);
+                if !equivalent && !pins.iter().any(|pin| pin.tells_apart(&p.behaviours, &m)) {
                     missed.insert(format!(
                         "{name}: {} / {}",
                         shown(&p.behaviours, name),

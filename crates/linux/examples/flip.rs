@@ -221,7 +221,7 @@ fn pinned(m: &Mutant) -> bool {
 /// Changes that no program can detect; `tests/flags.rs` gives the reasons.
 fn unseen(m: &Mutant) -> bool {
     let b = find(&m.profile).expect("read above").behaviours;
-    pins::UNSEEN.iter().any(|(name, _)| *name == m.name) || pins::alike(m.name, &b, &m.behaviours)
+    pins::UNSEEN.iter().any(|(name, _)| *name == m.name) || pins::equivalent(m.name, &b, &m.behaviours)
 }
 
 fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
@@ -238,7 +238,7 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
     let mut totals = (0, 0, 0, 0, 0);
     for &name in Behaviours::NAMES {
         let mut by_profile: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        let (mut pinned, mut all, mut alike) = (0, 0, false);
+        let (mut pinned, mut all, mut equivalent) = (0, 0, false);
         let mut nothing = BTreeSet::new();
         for (m, v) in mutants.iter().zip(verdicts).filter(|(m, _)| m.name == name) {
             let cell = by_profile.entry(&m.profile).or_default();
@@ -252,7 +252,7 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
             if v.kills.is_empty() && !v.pinned {
                 if unseen(m) {
                     totals.4 += 1;
-                    alike = true;
+                    equivalent = true;
                 } else {
                     totals.3 += 1;
                     nothing.insert(m.profile.as_str());
@@ -280,9 +280,9 @@ fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {
             n => format!("{n}/{all}"),
         };
         let nothing = match pins::UNSEEN.iter().find(|(n, _)| *n == name) {
-            Some((_, why)) if alike => format!("cannot be seen: {why}"),
-            _ if alike && nothing.is_empty() => {
-                "two values are the same rule, see `alike`".to_owned()
+            Some((_, why)) if equivalent => format!("cannot be seen: {why}"),
+            _ if equivalent && nothing.is_empty() => {
+                "two values are the same rule, see `equivalent`".to_owned()
             }
             _ => dash(Vec::from_iter(nothing).join(", ")),
         };

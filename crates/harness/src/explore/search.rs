@@ -66,7 +66,7 @@ pub(super) fn run(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<(Found, Coverage)>, Cannot> {
     let phases = phases(case, profile);
-    let (mut all, mut sum, mut alike) = (Found::new(), 0, false);
+    let (mut all, mut sum, mut symmetric_any) = (Found::new(), 0, false);
     for phase in &phases {
         let budget = Budget {
             states: budget.states - sum,
@@ -82,11 +82,11 @@ pub(super) fn run(
             entry.0 += share / phases.len() as f64;
         }
         sum += states;
-        alike |= symmetric;
+        symmetric_any |= symmetric;
     }
     let coverage = Coverage::Exhaustive {
         states: sum,
-        symmetric: alike,
+        symmetric: symmetric_any,
     };
     Ok(Some((all, coverage)))
 }
@@ -430,9 +430,9 @@ processes:
                 let outcomes = |found: &Found| found.keys().cloned().collect::<Vec<_>>();
                 assert_eq!(outcomes(&exact), outcomes(&found), "{kernel}{more}");
                 // With SO_REUSEADDR each of the four ports is in a class of its own.
-                let alike = !more.contains("reuseaddr");
+                let interchangeable = !more.contains("reuseaddr");
                 assert!(
-                    fewer <= all && (!alike || fewer * 2 < all),
+                    fewer <= all && (!interchangeable || fewer * 2 < all),
                     "{kernel}{more}: {fewer} of {all}"
                 );
                 let total: f64 = found.values().map(|(share, _)| share).sum();

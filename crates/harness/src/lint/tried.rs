@@ -270,10 +270,10 @@ fn same(before: &Attempts, after: &Attempts) -> bool {
         let sets = |attempt: &Attempt<'_>| matches!(attempt.op(), Op::Set | Op::Socket);
         attempts.iter().filter(move |attempt| !sets(attempt))
     }
-    let alike =
+    let equivalent =
         |one: Attempt<'_>, other: Attempt<'_>| one.at_ns() == other.at_ns() && one.same_as(other);
     calls(before).count() == calls(after).count()
         && calls(before)
             .zip(calls(after))
-            .all(|(one, other)| alike(one, other))
+            .all(|(one, other)| equivalent(one, other))
 }

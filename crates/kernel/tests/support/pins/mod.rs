@@ -29,7 +29,7 @@ pub const UNSEEN: &[(&str, &str)] = &[
 /// Two values of one behaviour that give the same answers to every program: the code of those
 /// kernels differs only in how it comes to the same owners.
 #[must_use]
-pub fn alike(name: &str, x: &Behaviours, y: &Behaviours) -> bool {
+pub fn equivalent(name: &str, x: &Behaviours, y: &Behaviours) -> bool {
     let same = [Bhash2::InetSeesMapped, Bhash2::UnifiedV6Only];
     name == "bhash2" && x.bhash2 != y.bhash2 && same.contains(&x.bhash2) && same.contains(&y.bhash2)
 }
