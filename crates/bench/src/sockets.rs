@@ -4,7 +4,7 @@
 
 use crate::clock::best;
 use crate::machine::RANGE;
-use fourtuple_harness::capacity::noting::{Noting, Walk, looked_at};
+use fourtuple_harness::capacity::recording::{RecordingChooser, Walk, looked_at};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Chooser, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SockId};
 use fourtuple_scenario::PortRange;
@@ -84,7 +84,7 @@ pub(crate) fn model(profile: &Profile) -> Cost {
 
 /// The number of ports that each connect of a fill examines on this kernel, predicted by the model.
 pub(crate) fn examined_by_each(profile: &Profile) -> Vec<u32> {
-    let mut host = Loopback::new(profile, Noting::new(1, "bench"));
+    let mut host = Loopback::new(profile, RecordingChooser::new(1, "bench"));
     let walk = Walk {
         scan: profile.behaviours.connect_scan,
         by_one: false,

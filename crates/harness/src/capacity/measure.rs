@@ -11,7 +11,7 @@ use fourtuple_program::{Clock, HostId, NewSocket, SocketApi};
 use fourtuple_scenario::{Case, Close, PortRange};
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, SockOpt, Syscall};
 
-use super::noting::{Noting, Walk, looked_at};
+use super::recording::{RecordingChooser, Walk, looked_at};
 use super::{Cost, FILLS, Rate, Style};
 use crate::engine::Cannot;
 use crate::model::net::Net;
@@ -30,7 +30,7 @@ const MANY_PORTS: u32 = 4096;
 
 /// A fresh world with the scenario's hosts, and one program that connects.
 pub(super) struct Bench<'a> {
-    net: Net<Noting>,
+    net: Net<RecordingChooser>,
     style: &'a Style,
     host: usize,
     walk: Walk,
@@ -54,7 +54,9 @@ impl<'a> Bench<'a> {
         all: &[Endpoint],
     ) -> Result<Self, Cannot> {
         let seed = case.seed;
-        let mut net = Net::new(case, profile, &mut |machine| Noting::new(seed, machine))?;
+        let mut net = Net::new(case, profile, &mut |machine| {
+            RecordingChooser::new(seed, machine)
+        })?;
         net.world.set_explain(false);
         let host = net.host(&style.host)?;
         // Destinations that a program of the scenario serves have no listener here yet.

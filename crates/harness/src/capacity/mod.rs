@@ -6,7 +6,7 @@
 
 mod measure;
 pub mod need;
-pub mod noting;
+pub mod recording;
 pub mod text;
 
 use std::net::SocketAddr;

@@ -8,16 +8,16 @@
 //! larger ones are sampled with a seed. Every outcome has a witness, a course of events that leads
 //! to it and can be repeated.
 //!
-//! - `sim`: the processes, one call at a time; `tape`: chance, written down
+//! - `sim`: the processes, one call at a time; `recorded`: random choices, recorded and replayed
 //! - `search`: all states, level by level; `symmetry`: those that stand for one another; `sample`: seeded runs; `steps`: scenarios whose order is fixed
 //! - [`text`](mod@text): what people read
 
+mod recorded;
 mod sample;
 mod search;
 mod sim;
 mod steps;
 mod symmetry;
-mod tape;
 pub mod text;
 mod witness;
 
@@ -78,7 +78,7 @@ pub enum Coverage {
 /// The course of events that leads to an outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Course {
-    /// The moves, each with the answers of chance during it; a scenario whose order is fixed has
+    /// The moves, each with the random choices during it; a scenario whose order is fixed has
     /// one without a move.
     pub(crate) moves: Vec<(Option<Move>, Vec<u32>)>,
     /// Every search may start anywhere.

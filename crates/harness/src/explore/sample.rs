@@ -3,8 +3,8 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
+use super::recorded::{RecordedChoices, Split};
 use super::sim::{Explored, State};
-use super::tape::{Split, Tape};
 use super::{Budget, Count, Course, Found, named};
 use crate::engine::Cannot;
 use crate::phase::phases;
@@ -13,7 +13,7 @@ use crate::threads;
 /// Runs between two looks at the progress.
 const BATCH: usize = 64;
 
-/// Many runs, each with a stream of chance of its own.
+/// Many runs, each with its own random choices.
 pub(super) fn run(
     case: &Case,
     profile: &Profile,
@@ -69,10 +69,10 @@ fn one(starts: &[Start<'_>], seed: u64, run: u64) -> (Vec<Count>, Course) {
         }
         let pick = order.below(u32::try_from(enabled.len()).unwrap_or(u32::MAX));
         let action = enabled[pick as usize];
-        let tape = Tape::random(Split::new(u64::from(order.below(u32::MAX)), run));
-        state.listen_to(&tape);
+        let choices = RecordedChoices::random(Split::new(u64::from(order.below(u32::MAX)), run));
+        state.replay(&choices);
         state.perform(plan, action);
-        let answers = tape.made().iter().map(|(answer, _)| *answer).collect();
+        let answers = choices.made().iter().map(|(answer, _)| *answer).collect();
         course.moves.push((Some(action), answers));
     }
     (named(plan, &state.counts()), course)

@@ -6,9 +6,9 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_program::Move;
 use fourtuple_scenario::{Case, Process};
 
+use super::recorded::{self, RecordedChoices};
 use super::sim::{Explored, State};
 use super::symmetry::Symmetry;
-use super::tape::{self, Tape};
 use super::{Budget, Count, Course, Coverage, Found, named};
 use crate::engine::Cannot;
 use crate::phase::phases;
@@ -310,12 +310,12 @@ impl From<'_> {
                 if ways > WIDEST {
                     return After::TooWide;
                 }
-                let tape = Tape::of(now);
+                let choices = RecordedChoices::of(now);
                 let mut state = state.clone();
-                state.listen_to(&tape);
+                state.replay(&choices);
                 state.perform(self.plan, action);
-                let made = tape.made();
-                let weight = each * tape::likelihood(&made);
+                let made = choices.made();
+                let weight = each * recorded::likelihood(&made);
                 let digest = self.digest(&state);
                 match known.get(&digest) {
                     Some(at) => found[*at].weight += weight,
@@ -331,7 +331,7 @@ impl From<'_> {
                         });
                     }
                 }
-                given = tape::following(&made);
+                given = recorded::following(&made);
             }
             tried += ways as u64;
         }
@@ -361,7 +361,7 @@ impl From<'_> {
     fn again(self, step: u32) -> State {
         let mut state = self.start.clone();
         for (action, answers) in moves(self.steps, step) {
-            state.listen_to(&Tape::of(answers));
+            state.replay(&RecordedChoices::of(answers));
             if let Some(action) = action {
                 state.perform(self.plan, action);
             }

@@ -13,8 +13,8 @@ use fourtuple_scenario::{Case, Op};
 use fourtuple_syscall::{Outcome, Syscall};
 
 use super::mix;
+use super::recorded::RecordedChoices;
 use super::symmetry::Symmetry;
-use super::tape::Tape;
 use crate::attempt::{Answer, Name};
 use crate::compile;
 use crate::engine::Cannot;
@@ -35,7 +35,7 @@ pub(super) struct Explored<'a> {
 /// A state of the whole scenario.
 #[derive(Clone)]
 pub(super) struct State {
-    net: Net<Tape>,
+    net: Net<RecordedChoices>,
     interpreter: Interpreter<WorldSock>,
     log: Log,
 }
@@ -110,9 +110,9 @@ impl State {
         profile: &Profile,
         phase: u64,
     ) -> Result<(Explored<'a>, State), Cannot> {
-        let mut tape = Tape::default();
-        tape.set_phase(phase);
-        let net = Net::new(case, profile, &mut |_| tape.clone())?;
+        let mut choices = RecordedChoices::default();
+        choices.set_phase(phase);
+        let net = Net::new(case, profile, &mut |_| choices.clone())?;
         let plan = Arc::new(compile::plan(case)?);
         let mut interpreter = Interpreter::new(&plan);
         for (host, socket, port) in &net.listeners {
@@ -156,11 +156,11 @@ impl State {
     }
 
     /// The source of choices from now on.
-    pub(super) fn listen_to(&mut self, tape: &Tape) {
+    pub(super) fn replay(&mut self, choices: &RecordedChoices) {
         for host in 0..self.net.hosts.len() {
             let machine = self.net.hosts[host].ns.machine;
             let chooser = self.net.world.machine_mut(machine).chooser_mut();
-            chooser.listen_to(tape);
+            chooser.replay(choices);
         }
     }
 

@@ -3,7 +3,7 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
-use super::tape::{self, Split, Tape};
+use super::recorded::{self, RecordedChoices, Split};
 use super::{Budget, Count, Course, Coverage, Found, Progress};
 use crate::attempts::Attempts;
 use crate::engine::Cannot;
@@ -28,11 +28,11 @@ pub(super) fn run(
         if runs % 64 == 0 {
             progress(Progress::States(runs));
         }
-        let tape = Tape::of(now);
-        let attempts = simulate(case, profile, tape.clone())?;
-        let made = tape.made();
-        add(&mut found, &attempts, tape::likelihood(&made), &made);
-        given = tape::following(&made);
+        let choices = RecordedChoices::of(now);
+        let attempts = simulate(case, profile, choices.clone())?;
+        let made = choices.made();
+        add(&mut found, &attempts, recorded::likelihood(&made), &made);
+        given = recorded::following(&made);
         runs += 1;
     }
     Ok((
@@ -56,9 +56,9 @@ fn sample(
         if run % 64 == 0 {
             progress(Progress::Runs(run));
         }
-        let tape = Tape::random(Split::new(case.seed, run as u64));
-        let attempts = simulate(case, profile, tape.clone())?;
-        add(&mut found, &attempts, each, &tape.made());
+        let choices = RecordedChoices::random(Split::new(case.seed, run as u64));
+        let attempts = simulate(case, profile, choices.clone())?;
+        add(&mut found, &attempts, each, &choices.made());
     }
     Ok((
         found,
@@ -69,10 +69,14 @@ fn sample(
     ))
 }
 
-/// One run with the chance of a tape.
-pub(super) fn simulate(case: &Case, profile: &Profile, mut tape: Tape) -> Result<Attempts, Cannot> {
-    tape.draw_phase(&phases(case, profile));
-    let (attempts, _) = Model::simulate(case, profile, |_| tape.clone())?;
+/// One run with recorded choices.
+pub(super) fn simulate(
+    case: &Case,
+    profile: &Profile,
+    mut choices: RecordedChoices,
+) -> Result<Attempts, Cannot> {
+    choices.draw_phase(&phases(case, profile));
+    let (attempts, _) = Model::simulate(case, profile, |_| choices.clone())?;
     Ok(attempts)
 }
 

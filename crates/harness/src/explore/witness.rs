@@ -3,9 +3,9 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::{Case, Program};
 
+use super::recorded::RecordedChoices;
 use super::sim::State;
 use super::steps;
-use super::tape::Tape;
 use super::{Outcome, named};
 use crate::attempts::Attempts;
 use crate::engine::Cannot;
@@ -31,7 +31,11 @@ pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Repla
             .moves
             .first()
             .map(|(_, answers)| answers.clone());
-        let attempts = steps::simulate(case, profile, Tape::of(answers.unwrap_or_default()))?;
+        let attempts = steps::simulate(
+            case,
+            profile,
+            RecordedChoices::of(answers.unwrap_or_default()),
+        )?;
         let same = steps::counts(&attempts) == outcome.counts;
         return Ok(Replay { attempts, same });
     }
@@ -45,7 +49,7 @@ pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Repla
         let Some(action) = action else {
             return Err(Cannot::new("this witness belongs to another scenario"));
         };
-        state.listen_to(&Tape::of(answers.clone()));
+        state.replay(&RecordedChoices::of(answers.clone()));
         state.perform(&plan, action);
     }
     let same = state.enabled().is_empty() && named(&plan, &state.counts()) == outcome.counts;

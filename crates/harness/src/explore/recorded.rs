@@ -1,4 +1,4 @@
-//! A source of chance whose answers are written down, so that a run can be repeated or varied.
+//! A chooser that records its answers, so that a run can be replayed or varied.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,9 +18,9 @@ struct Answers {
     random: Option<Split>,
 }
 
-/// The chance of all machines of a world, in the order in which they ask.
+/// The random choices of all machines of a world, in the order in which they ask.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tape {
+pub(super) struct RecordedChoices {
     answers: Arc<Mutex<Answers>>,
     searches: Searches,
     tick_phase: u64,
@@ -59,16 +59,16 @@ impl Known {
     }
 }
 
-impl Tape {
+impl RecordedChoices {
     /// Repeats these answers, and takes the first possibility from then on.
     pub(super) fn of(given: Vec<u32>) -> Self {
         let answers = Answers {
             given,
             ..Answers::default()
         };
-        Tape {
+        RecordedChoices {
             answers: Arc::new(Mutex::new(answers)),
-            ..Tape::default()
+            ..RecordedChoices::default()
         }
     }
 
@@ -78,9 +78,9 @@ impl Tape {
             random: Some(split),
             ..Answers::default()
         };
-        Tape {
+        RecordedChoices {
             answers: Arc::new(Mutex::new(answers)),
-            ..Tape::default()
+            ..RecordedChoices::default()
         }
     }
 
@@ -102,8 +102,8 @@ impl Tape {
         self.searches.free = true;
     }
 
-    /// Goes on with the answers of another tape; hashes that were used stay as they are.
-    pub(super) fn listen_to(&mut self, other: &Tape) {
+    /// Goes on with the choices of another recording; hashes that were used stay as they are.
+    pub(super) fn replay(&mut self, other: &RecordedChoices) {
         self.answers = Arc::clone(&other.answers);
     }
 
@@ -214,7 +214,7 @@ impl Split {
 
 /// Every hash is possible, so that a first search may start anywhere, and every phase of the timer
 /// wheel; other times are exact, as in `run`.
-impl Chooser for Tape {
+impl Chooser for RecordedChoices {
     fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
         if parity {
             self.choose(n.div_ceil(2)) * 2
@@ -322,11 +322,11 @@ mod tests {
         let mut seen = Vec::new();
         let mut given = Some(Vec::new());
         while let Some(now) = given {
-            let tape = Tape::of(now);
-            let first = tape.choose(2);
-            let second = if first == 1 { tape.choose(3) } else { 0 };
+            let choices = RecordedChoices::of(now);
+            let first = choices.choose(2);
+            let second = if first == 1 { choices.choose(3) } else { 0 };
             seen.push((first, second));
-            given = following(&tape.made());
+            given = following(&choices.made());
         }
         assert_eq!(seen, [(0, 0), (1, 0), (1, 1), (1, 2)]);
     }

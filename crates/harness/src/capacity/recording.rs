@@ -1,23 +1,23 @@
-//! The scenario's own chance, with a note of where the last connect() search began.
+//! The scenario's seeded chooser, which records where the last connect() search began.
 
 use fourtuple_kernel::chooser::PortHashInput;
 use fourtuple_kernel::profile::behaviour::ConnectScan;
 use fourtuple_kernel::{Chooser, Seeded};
 use fourtuple_scenario::PortRange;
 
-/// Seeded chance that remembers the start of a search.
+/// A seeded chooser that records the start of a search.
 #[derive(Clone, Debug)]
-pub struct Noting {
+pub struct RecordingChooser {
     seeded: Seeded,
     /// The start of the last search of a connect().
     pub start: Option<u32>,
 }
 
-impl Noting {
-    /// Chance for a machine, as [`Seeded::new`] makes it.
+impl RecordingChooser {
+    /// Returns the chooser of a machine, as [`Seeded::new`] makes it.
     #[must_use]
     pub fn new(seed: u64, machine: &str) -> Self {
-        Noting {
+        RecordingChooser {
             seeded: Seeded::new(seed, machine),
             start: None,
         }
@@ -70,7 +70,7 @@ pub fn looked_at(walk: Walk, range: PortRange, start: u32, port: Option<u16>) ->
     }
 }
 
-impl Chooser for Noting {
+impl Chooser for RecordingChooser {
     fn bind_start(&mut self, n: u32, parity: bool) -> u32 {
         self.seeded.bind_start(n, parity)
     }
