@@ -17,7 +17,7 @@
 //! - [`lint`]: settings of a scenario that have no effect
 //! - [`budget`]: what a run will need, before it starts
 //! - [`port_timeline`]: the uses of a host's ports over time
-//! - [`fuzz`]: random scenarios on several engines; [`dice`]: random numbers for generated programs and scenarios
+//! - [`fuzz`]: random scenarios on several engines; [`rng`]: random numbers for generated programs and scenarios
 //! - [`suite`]: the engines of a snapshot suite
 //! - [`threads`]: work on several threads
 //! - [`text`], [`json`], [`html`]: what people and programs read
@@ -32,7 +32,6 @@ pub mod changes;
 pub mod compile;
 pub mod conformance;
 mod cover;
-pub mod dice;
 pub mod engine;
 pub mod equivalence;
 pub mod expect;
@@ -51,6 +50,7 @@ pub mod recorder;
 pub mod recording;
 pub mod remedies;
 pub mod report;
+pub mod rng;
 pub mod runner;
 pub mod suite;
 pub mod tally;

@@ -6,7 +6,7 @@ mod support;
 use fourtuple_kernel::profile::{self, Behaviours};
 use std::collections::BTreeSet;
 use support::kernel;
-use support::pins::{Pin, UNSEEN, equivalent, all, shown};
+use support::pins::{Pin, UNSEEN, all, equivalent, shown};
 
 fn check(pin: &Pin) {
     let mut values = BTreeSet::new();

@@ -7,7 +7,7 @@ use crate::program::{Call, HostSpec, Program, Step};
 use crate::shrink::edit::Palette;
 use crate::shrink::length;
 use crate::simulate::Translation;
-use fourtuple_harness::{dice::Dice, threads};
+use fourtuple_harness::{rng::SeededRng, threads};
 use fourtuple_kernel::Behaviours;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -81,12 +81,12 @@ pub fn search(search: &Search) -> Outcome {
             if number >= search.count {
                 break;
             }
-            let mut dice = Dice::new(search.seed, number);
-            let made = match near.is_empty() || dice.percent(50) {
-                true => anything(&palette, search.steps, &mut dice),
+            let mut rng = SeededRng::new(search.seed, number);
+            let made = match near.is_empty() || rng.percent(50) {
+                true => anything(&palette, search.steps, &mut rng),
                 false => {
-                    let (palette, program) = &near[dice.below(near.len())];
-                    less(palette, program, search.steps, &mut dice)
+                    let (palette, program) = &near[rng.below(near.len())];
+                    less(palette, program, search.steps, &mut rng)
                 }
             };
             if let Some(program) = made {
@@ -155,8 +155,8 @@ impl Searched {
 }
 
 /// A random program with a few calls on a few sockets, on one host or two.
-fn anything(palette: &Palette, steps: usize, dice: &mut Dice) -> Option<Program> {
-    let hosts = match dice.percent(80) {
+fn anything(palette: &Palette, steps: usize, rng: &mut SeededRng) -> Option<Program> {
+    let hosts = match rng.percent(80) {
         true => Vec::new(),
         false => two_hosts(),
     };
@@ -168,25 +168,30 @@ fn anything(palette: &Palette, steps: usize, dice: &mut Dice) -> Option<Program>
         },
         hosts,
     };
-    palette.fill(&mut program, steps, dice)
+    palette.fill(&mut program, steps, rng)
 }
 
 /// A variant of a program: steps are removed until it is short enough, and some others changed.
-fn less(palette: &Palette, program: &Program, steps: usize, dice: &mut Dice) -> Option<Program> {
+fn less(
+    palette: &Palette,
+    program: &Program,
+    steps: usize,
+    rng: &mut SeededRng,
+) -> Option<Program> {
     let mut program = program.clone();
     while length(&program) > steps && program.steps.len() > 1 {
         let settings = program.hosts.iter_mut().find(|h| !h.sysctls.is_empty());
         match settings {
-            Some(host) if dice.percent(40) => drop(host.sysctls.pop_first()),
+            Some(host) if rng.percent(40) => drop(host.sysctls.pop_first()),
             _ => {
-                let place = dice.below(program.steps.len());
+                let place = rng.below(program.steps.len());
                 if program.steps[place].call != Call::Ns {
                     program.steps.remove(place);
                 }
             }
         }
     }
-    let changed = palette.edited(&program, dice)?;
+    let changed = palette.edited(&program, rng)?;
     (length(&changed) <= steps).then_some(changed)
 }
 

@@ -2,10 +2,10 @@
 
 use super::{Shape, count, scenario};
 use crate::agreement::Agreement;
-use crate::dice::Dice;
 use crate::engine::{Engine, External, Standing};
 use crate::kernels;
 use crate::report::RunReport;
+use crate::rng::SeededRng;
 use crate::runner::{self, CaseReport, EngineRun, Folded};
 use crate::threads;
 use fourtuple_scenario::{Scenario, expand, parse};
@@ -178,7 +178,7 @@ fn message(payload: &(dyn Any + Send)) -> String {
 
 /// Runs scenarios as the runner does, in a random order, on two threads.
 fn shuffled(ready: &[Ready], engines: &[&dyn Engine], seed: u64) -> Vec<Caught<Vec<CaseReport>>> {
-    let order = Dice::new(seed, 0).shuffled(ready.len());
+    let order = SeededRng::new(seed, 0).shuffled(ready.len());
     let mut done = threads::map(2, order, |n| {
         let one = &ready[n];
         let reports = caught(|| runner::run_folded(&one.scenario, &one.cases, engines).cases);

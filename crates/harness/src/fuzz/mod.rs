@@ -21,7 +21,7 @@ mod steps;
 pub use check::{Batch, Engines, Examined, Finding, Kind, examine};
 pub use shrink::shrink;
 
-use crate::dice::Dice;
+use crate::rng::SeededRng;
 use fourtuple_scenario::{Body, KernelSelector, Program, Scenario};
 use setting::Setting;
 
@@ -43,15 +43,15 @@ impl Shape {
 /// Makes scenario `number` of a seed.
 #[must_use]
 pub fn scenario(seed: u64, number: u64, shape: &Shape) -> Scenario {
-    let mut dice = Dice::new(seed, number);
-    let setting = Setting::new(&mut dice, shape);
+    let mut rng = SeededRng::new(seed, number);
+    let setting = Setting::new(&mut rng, shape);
     let kernels = setting.kernels.clone();
-    let program = match dice.percent(60) {
-        true => Program::Processes(processes::make(&setting, &mut dice)),
-        false => Program::Steps(steps::make(&setting, &mut dice)),
+    let program = match rng.percent(60) {
+        true => Program::Processes(processes::make(&setting, &mut rng)),
+        false => Program::Steps(steps::make(&setting, &mut rng)),
     };
     let body = Body {
-        seed: dice.between(1, 1_000).into(),
+        seed: rng.between(1, 1_000).into(),
         time_wait: setting.time_wait,
         network: setting.network,
         hosts: setting.hosts,

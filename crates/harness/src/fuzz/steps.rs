@@ -1,7 +1,7 @@
 //! The step form of a generated scenario.
 
 use super::setting::Setting;
-use crate::dice::Dice;
+use crate::rng::SeededRng;
 use fourtuple_scenario::{
     AcceptStep, Address, BindStep, ConnectStep, Family, ListenStep, NameStep, OnSocketStep,
     Options, PortRef, SetStep, Shutdown, ShutdownStep, SleepStep, SockOpt, SocketStep, Spanned,
@@ -19,7 +19,7 @@ struct Socket {
 
 struct Maker<'a> {
     setting: &'a Setting,
-    dice: &'a mut Dice,
+    rng: &'a mut SeededRng,
     steps: Vec<Spanned<Step>>,
     sockets: Vec<Socket>,
     /// Sockets that have a name, also those that an accept may not have made.
@@ -27,11 +27,11 @@ struct Maker<'a> {
     ports: Vec<String>,
 }
 
-pub(super) fn make(setting: &Setting, dice: &mut Dice) -> Vec<Spanned<Step>> {
-    let length = dice.between(3, 26);
+pub(super) fn make(setting: &Setting, rng: &mut SeededRng) -> Vec<Spanned<Step>> {
+    let length = rng.between(3, 26);
     let mut maker = Maker {
         setting,
-        dice,
+        rng,
         steps: Vec::new(),
         sockets: Vec::new(),
         named: 0,
@@ -50,7 +50,7 @@ impl Maker<'_> {
     }
 
     fn step(&mut self) {
-        match self.dice.below(40) {
+        match self.rng.below(40) {
             0..5 => {
                 self.socket();
             }
@@ -77,14 +77,14 @@ impl Maker<'_> {
 
     fn socket(&mut self) -> usize {
         let name = self.fresh();
-        let host = self.setting.any_host(self.dice);
-        let family = self.dice.pick(&[Family::Inet, Family::Inet, Family::Inet6]);
-        let options = match self.dice.percent(50) {
-            true => self.setting.options(self.dice),
+        let host = self.setting.any_host(self.rng);
+        let family = self.rng.pick(&[Family::Inet, Family::Inet, Family::Inet6]);
+        let options = match self.rng.percent(50) {
+            true => self.setting.options(self.rng),
             false => Options::default(),
         };
-        let uid = self.setting.uid(self.dice);
-        let nonblock = self.dice.percent(15);
+        let uid = self.setting.uid(self.rng);
+        let nonblock = self.rng.percent(15);
         self.push(Step::Socket(SocketStep {
             socket: name.clone(),
             family,
@@ -109,13 +109,13 @@ impl Maker<'_> {
     fn any(&mut self) -> usize {
         match self.sockets.is_empty() {
             true => self.socket(),
-            false => self.dice.below(self.sockets.len()),
+            false => self.rng.below(self.sockets.len()),
         }
     }
 
     /// A name for the port of a call, now and then.
     fn port_as(&mut self) -> Option<String> {
-        if !self.dice.percent(10) {
+        if !self.rng.percent(10) {
             return None;
         }
         let name = format!("p{}", self.ports.len() + 1);
@@ -125,8 +125,8 @@ impl Maker<'_> {
 
     fn address(&mut self, at: SocketAddr) -> Address {
         let mut address = Address::from(at);
-        if !self.ports.is_empty() && self.dice.percent(15) {
-            let name = self.ports[self.dice.below(self.ports.len())].clone();
+        if !self.ports.is_empty() && self.rng.percent(15) {
+            let name = self.ports[self.rng.below(self.ports.len())].clone();
             address.port = PortRef::Variable(name);
         }
         address
@@ -135,7 +135,7 @@ impl Maker<'_> {
     fn bind(&mut self) {
         let socket = self.any();
         let host = self.sockets[socket].host.clone();
-        let at = self.setting.local(self.dice, &host);
+        let at = self.setting.local(self.rng, &host);
         let at = self.address(at);
         self.bind_to(socket, at);
     }
@@ -157,9 +157,9 @@ impl Maker<'_> {
     /// A socket that is bound and listens.
     fn server(&mut self) {
         let socket = self.socket();
-        if self.dice.percent(90) {
+        if self.rng.percent(90) {
             let host = self.sockets[socket].host.clone();
-            let at = self.setting.local(self.dice, &host).into();
+            let at = self.setting.local(self.rng, &host).into();
             self.bind_to(socket, at);
         }
         self.listen_on(socket);
@@ -172,7 +172,7 @@ impl Maker<'_> {
 
     fn listen_on(&mut self, socket: usize) {
         self.sockets[socket].listens = true;
-        let backlog = self.dice.weighted(&[(6, 128), (1, 0), (1, 1)]);
+        let backlog = self.rng.weighted(&[(6, 128), (1, 0), (1, 1)]);
         let port_as = self.port_as();
         let listen = self.sockets[socket].name.clone();
         self.push(Step::Listen(ListenStep {
@@ -186,7 +186,7 @@ impl Maker<'_> {
     }
 
     fn client(&mut self) {
-        let socket = match self.dice.percent(60) {
+        let socket = match self.rng.percent(60) {
             true => self.socket(),
             false => self.any(),
         };
@@ -198,10 +198,10 @@ impl Maker<'_> {
             .filter_map(|one| one.local.clone())
             .filter(|at| at.port != PortRef::Number(0))
             .collect();
-        let to = match !listeners.is_empty() && self.dice.percent(50) {
-            true => listeners[self.dice.below(listeners.len())].clone(),
+        let to = match !listeners.is_empty() && self.rng.percent(50) {
+            true => listeners[self.rng.below(listeners.len())].clone(),
             false => {
-                let to = self.setting.remote(self.dice, &host, true);
+                let to = self.setting.remote(self.rng, &host, true);
                 self.address(to)
             }
         };
@@ -225,7 +225,7 @@ impl Maker<'_> {
         if listening.is_empty() {
             return self.client();
         }
-        let socket = self.dice.pick(&listening);
+        let socket = self.rng.pick(&listening);
         let name = self.fresh();
         let (accept, host) = {
             let listener = &self.sockets[socket];
@@ -270,7 +270,7 @@ impl Maker<'_> {
 
     fn shutdown(&mut self) {
         let shutdown = self.on().socket;
-        let how = self.dice.pick(&[
+        let how = self.rng.pick(&[
             Shutdown::Read,
             Shutdown::Write,
             Shutdown::Write,
@@ -284,7 +284,7 @@ impl Maker<'_> {
     }
 
     fn set(&mut self) {
-        let mut options = self.setting.options(self.dice);
+        let mut options = self.setting.options(self.rng);
         if options.is_empty() {
             options.set(SockOpt::ReuseAddr(true));
         }
@@ -299,10 +299,10 @@ impl Maker<'_> {
     fn transfer(&mut self) {
         let transfer = TransferStep {
             socket: self.on().socket,
-            len: self.dice.pick(&[1, 10, 1_000]),
+            len: self.rng.pick(&[1, 10, 1_000]),
             expect: Vec::new(),
         };
-        let step = match self.dice.percent(50) {
+        let step = match self.rng.percent(50) {
             true => Step::Send(transfer),
             false => Step::Recv(transfer),
         };
@@ -317,7 +317,7 @@ impl Maker<'_> {
             expect_port: None,
             expect_address: None,
         };
-        let step = match self.dice.percent(60) {
+        let step = match self.rng.percent(60) {
             true => Step::Getsockname(name),
             false => Step::Getpeername(name),
         };
@@ -325,8 +325,8 @@ impl Maker<'_> {
     }
 
     fn sysctl(&mut self) {
-        let (key, value) = self.setting.sysctl(self.dice);
-        let on = self.setting.any_host(self.dice);
+        let (key, value) = self.setting.sysctl(self.rng);
+        let on = self.setting.any_host(self.rng);
         self.push(Step::Sysctl(SysctlStep {
             sysctl: Sysctls::from([(key, value)]),
             on,
@@ -334,7 +334,7 @@ impl Maker<'_> {
     }
 
     fn sleep(&mut self) {
-        let sleep = self.setting.pause(self.dice);
+        let sleep = self.setting.pause(self.rng);
         self.push(Step::Sleep(SleepStep { sleep }));
     }
 }

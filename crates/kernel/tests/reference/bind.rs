@@ -63,7 +63,7 @@ impl Reference {
     pub(super) fn uid_matches(&self, i: usize, t: usize) -> bool {
         match self.buckets[t].fastuid {
             Some(uid) => uid == self.socks[i].uid,
-            None => self.dice.garbage_uid,
+            None => self.rng.garbage_uid,
         }
     }
 

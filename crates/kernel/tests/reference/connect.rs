@@ -124,7 +124,7 @@ impl Reference {
             Perturb::Cells65536 => self.now / (10 * SEC),
             _ => 0,
         };
-        let hash = self.dice.port_hash(addr, dest, epoch);
+        let hash = self.rng.port_hash(addr, dest, epoch);
         let (cell, start) = match self.b.perturb {
             Perturb::Hint => (None, self.hint.wrapping_add(hash as u32)),
             Perturb::Cells256 => {
@@ -217,7 +217,7 @@ impl Reference {
         if let Some((_, v)) = self.cells.iter().find(|(c, _)| *c == index) {
             return *v;
         }
-        let v = self.dice.cell(index);
+        let v = self.rng.cell(index);
         self.cells.push((index, v));
         v
     }
@@ -231,7 +231,7 @@ impl Reference {
                 ConnectScan::Parity => k + 2,
             },
             Perturb::Cells256 => {
-                let k = if k == 0 && self.dice.perturb_step(16) == 0 {
+                let k = if k == 0 && self.rng.perturb_step(16) == 0 {
                     2
                 } else {
                     k
@@ -240,7 +240,7 @@ impl Reference {
             }
             Perturb::Cells65536 => {
                 let step = if by_one { 1 } else { 2 };
-                k.max(self.dice.perturb_step(8) * step) + step
+                k.max(self.rng.perturb_step(8) * step) + step
             }
         };
         match cell {

@@ -112,7 +112,7 @@ impl Reference {
 
     fn scan_sequential(&mut self, i: usize, l: u16, h: u16) -> (Scan, bool) {
         let n = u32::from(h) - u32::from(l) + 1;
-        let mut p = u32::from(l) + self.dice.bind_start(n);
+        let mut p = u32::from(l) + self.rng.bind_start(n);
         let mut best = (-1, 0);
         for _ in 0..n {
             self.visited.push(p as u16);
@@ -137,7 +137,7 @@ impl Reference {
         if rem > 1 {
             rem &= !1;
         }
-        let off = self.dice.bind_start(rem) | 1;
+        let off = self.rng.bind_start(rem) | 1;
         let mut best = (-1, 0);
         for o in [off, off - 1] {
             let mut p = u32::from(l) + o;
@@ -184,7 +184,7 @@ impl Reference {
             if rem > 1 {
                 rem &= !1;
             }
-            let off = self.dice.bind_start(rem) | 1;
+            let off = self.rng.bind_start(rem) | 1;
             for o in [off, off - 1] {
                 let mut p = l + o;
                 let mut k = 0;

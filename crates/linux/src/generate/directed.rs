@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 impl Maker {
     pub(super) fn directed(&mut self) {
-        if self.setting.hosts.len() > 1 && self.dice.percent(80) {
+        if self.setting.hosts.len() > 1 && self.rng.percent(80) {
             return self.two_settings();
         }
-        match self.dice.below(38) {
+        match self.rng.below(38) {
             32 | 33 => self.mapped_connects(),
             34 => self.by_the_wrong_device(),
             // Between hosts the model has routes to everywhere.
@@ -32,13 +32,13 @@ impl Maker {
     /// Sockets of both families on one port, mapped addresses and wildcards among them.
     fn families(&mut self) {
         let host = self.any_host();
-        let port = self.setting.port_in_range(&mut self.dice);
-        match self.dice.below(10) {
+        let port = self.setting.port_in_range(&mut self.rng);
+        match self.rng.below(10) {
             0 | 1 => return self.covered(host, port),
             2 | 3 => return self.as_ipv4_sees_it(host),
             _ => {}
         }
-        if self.dice.percent(35) {
+        if self.rng.percent(35) {
             // The wildcard of one family, and a mapped address of the other.
             for (only, ip) in [
                 (true, Ipv6Addr::UNSPECIFIED),
@@ -52,12 +52,12 @@ impl Maker {
             }
             return;
         }
-        let reuse = self.dice.percent(25);
-        for _ in 0..self.dice.between(2, 5) {
-            let v6 = self.dice.percent(80);
+        let reuse = self.rng.percent(25);
+        for _ in 0..self.rng.between(2, 5) {
+            let v6 = self.rng.percent(80);
             let index = self.socket_on(host, v6, 0);
-            if v6 && self.dice.percent(50) {
-                let only = i64::from(self.dice.percent(80));
+            if v6 && self.rng.percent(50) {
+                let only = i64::from(self.rng.percent(80));
                 self.set(index, "v6only", only);
             }
             if reuse {
@@ -68,10 +68,10 @@ impl Maker {
                 let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
                 let mapped_wild = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
                 let of = [wild, wild, mapped, mapped, mapped_wild, Ipv6Addr::LOCALHOST];
-                self.dice.pick(&of).into()
+                self.rng.pick(&of).into()
             } else {
                 let of = [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED];
-                self.dice.pick(&of).into()
+                self.rng.pick(&of).into()
             };
             self.bind_to(index, SocketAddr::new(ip, port));
         }
@@ -103,7 +103,7 @@ impl Maker {
         let to = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), low);
         self.connect_at(index, to);
         let other = self.socket_on(host, false, 0);
-        let last = self.dice.pick(&[6, 6, 6, 1]);
+        let last = self.rng.pick(&[6, 6, 6, 1]);
         self.bind_to(other, SocketAddr::from(([127, 0, 0, last], low)));
     }
 
@@ -111,7 +111,7 @@ impl Maker {
     /// nothing else is checked there.
     fn grouped(&mut self) {
         let host = self.any_host();
-        let port = self.setting.port_in_range(&mut self.dice);
+        let port = self.setting.port_in_range(&mut self.rng);
         let at = SocketAddr::from(([127, 0, 0, 1], port));
         for attach in [false, true] {
             let index = self.socket_on(host, false, 0);
@@ -134,10 +134,10 @@ impl Maker {
         let to = SocketAddr::from(([127, 0, 0, 1], 5100 + server as u16));
         self.bind_to(server, to);
         self.listen(server);
-        let port = self.setting.port_in_range(&mut self.dice);
+        let port = self.setting.port_in_range(&mut self.rng);
         let at = SocketAddr::from(([127, 0, 0, 1], port));
         let [user, other] = self
-            .dice
+            .rng
             .pick(&[[1000, 0], [1000, 0], [0, 1000], [1000, 1000]]);
         let left = self.socket_on(host, false, user);
         self.set(left, "reuseport", 1);
@@ -185,14 +185,14 @@ impl Maker {
         // The fifth retransmission comes after five seconds, longer than most programs on a real
         // clock can wait.
         if self
-            .dice
+            .rng
             .percent(if self.kind.virtual_time { 50 } else { 8 })
         {
-            let ms = self.dice.between(4_700, 5_300);
+            let ms = self.rng.between(4_700, 5_300);
             self.push(Call::Sleep { ms });
         }
         self.accept(server);
-        let ms = self.dice.between(500, 1_300);
+        let ms = self.rng.between(500, 1_300);
         self.push(Call::Sleep { ms });
         self.accept(server);
     }
@@ -201,12 +201,12 @@ impl Maker {
     fn shut_down_first(&mut self) {
         let v6 = self.family();
         let index = self.socket(v6);
-        let port = self.setting.port_in_range(&mut self.dice);
+        let port = self.setting.port_in_range(&mut self.rng);
         self.bind(index, port);
         let sock = self.sockets[index].name.clone();
-        let how = self.dice.pick(&[How::Write, How::Both, How::Read]);
+        let how = self.rng.pick(&[How::Write, How::Both, How::Read]);
         self.push(Call::Shutdown { sock, how });
-        if self.dice.percent(50) {
+        if self.rng.percent(50) {
             self.listen(index);
             let client = self.socket(v6);
             self.connect_to(client, index);
@@ -218,24 +218,24 @@ impl Maker {
     /// Several sockets of several users on one port, some of which share it; they change options,
     /// connect and close.
     fn crowd(&mut self) {
-        let port = self.setting.port_in_range(&mut self.dice);
-        let options: &[&str] = self.dice.pick(&[
+        let port = self.setting.port_in_range(&mut self.rng);
+        let options: &[&str] = self.rng.pick(&[
             ["reuseaddr"].as_slice(),
             &["reuseport"],
             &["reuseport"],
             &["reuseaddr", "reuseport"],
         ]);
-        for _ in 0..self.dice.between(2, 5) {
-            let v6 = self.dice.percent(20);
+        for _ in 0..self.rng.between(2, 5) {
+            let v6 = self.rng.percent(20);
             let index = self.socket(v6);
             for option in options {
-                if self.dice.percent(85) {
+                if self.rng.percent(85) {
                     self.set(index, option, 1);
                 }
             }
-            let port = if self.dice.percent(85) { port } else { 0 };
+            let port = if self.rng.percent(85) { port } else { 0 };
             self.bind(index, port);
-            match self.dice.below(8) {
+            match self.rng.below(8) {
                 0 | 1 => {
                     for option in options {
                         self.set(index, option, 0);
@@ -256,14 +256,14 @@ impl Maker {
     fn full_range(&mut self) {
         let host = self.any_host();
         let (low, high) = self.setting.range;
-        let autobind = self.dice.pick(&["0", "1"]);
+        let autobind = self.rng.pick(&["0", "1"]);
         self.sysctl_on(host, "net.ipv4.ip_autobind_reuse", autobind);
-        let options: &[&str] = self.dice.pick(&[
+        let options: &[&str] = self.rng.pick(&[
             ["reuseaddr"].as_slice(),
             &["reuseport"],
             &["reuseaddr", "reuseport"],
         ]);
-        let uid = self.dice.pick(self.setting.uids);
+        let uid = self.rng.pick(self.setting.uids);
         for _ in 0..(high - low + 2).min(4) {
             let index = self.socket_on(host, false, uid);
             for option in options {
@@ -276,9 +276,9 @@ impl Maker {
     /// Binds around the end of the default range of a new namespace.
     pub(super) fn end_of_the_range(&mut self) {
         let range = self
-            .dice
+            .rng
             .pick(&["60999-61000", "60999-61000", "60998-61001"]);
-        for _ in 0..self.dice.between(2, 4) {
+        for _ in 0..self.rng.between(2, 4) {
             let v6 = self.family();
             let index = self.socket(v6);
             let sock = self.sockets[index].name.clone();
@@ -301,28 +301,28 @@ impl Maker {
             ("net.ipv4.tcp_tw_reuse", "1"),
             ("net.ipv4.tcp_tw_reuse_delay", "1"),
         ] {
-            if self.dice.percent(70) {
+            if self.rng.percent(70) {
                 self.sysctl(key, value);
             }
         }
         let client = self.socket(v6);
         self.connect_to(client, listener);
         let child = self.accept(listener);
-        let (first, second) = if self.dice.percent(70) {
+        let (first, second) = if self.rng.percent(70) {
             (client, child)
         } else {
             (child, client)
         };
         self.close(first);
         let ms = if self.kind.virtual_time {
-            self.dice.pick(&[20, 70, 1100, 2500])
+            self.rng.pick(&[20, 70, 1100, 2500])
         } else {
-            self.dice.pick(&[20, 70, 120])
+            self.rng.pick(&[20, 70, 120])
         };
         self.push(Call::Sleep { ms });
         let again = self.socket(v6);
         self.connect_to(again, listener);
-        if self.dice.percent(50) {
+        if self.rng.percent(50) {
             self.close(second);
         }
     }

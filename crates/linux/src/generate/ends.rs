@@ -17,7 +17,7 @@ pub(super) struct Pair {
 impl Maker {
     pub(super) fn end_of_a_connection(&mut self) {
         let host = self.any_host();
-        match self.dice.below(12) {
+        match self.rng.below(12) {
             10.. => self.on_the_grid(host),
             0..3 => {
                 let pair = self.pair(host);
@@ -25,14 +25,14 @@ impl Maker {
             }
             3..5 => self.end_without_time_wait(host),
             5..8 => {
-                let seconds = self.dice.pick(&[1, 3, 3]);
+                let seconds = self.rng.pick(&[1, 3, 3]);
                 self.sysctl_on(host, "net.ipv4.tcp_fin_timeout", &seconds.to_string());
                 let pair = self.pair(host);
                 // Timers are rounded to the timer wheel, so that those of three seconds fire up to
                 // 256 ms late.
-                let ms = match seconds == 3 && self.dice.percent(70) {
-                    true => 3_000 + self.dice.between(65, 220),
-                    false => seconds * 1000 + self.dice.between(0, 400) - 100,
+                let ms = match seconds == 3 && self.rng.percent(70) {
+                    true => 3_000 + self.rng.between(65, 220),
+                    false => seconds * 1000 + self.rng.between(0, 400) - 100,
                 };
                 self.wait_in_fin_wait2(&pair, ms);
             }
@@ -87,7 +87,7 @@ impl Maker {
         self.sysctl_on(host, "net.ipv4.tcp_max_tw_buckets", "0");
         let pair = self.pair(host);
         self.close(pair.client);
-        let ms = self.dice.between(1, 150);
+        let ms = self.rng.between(1, 150);
         self.push(Call::Sleep { ms });
         self.client_of(pair.host, pair.to);
     }
@@ -119,7 +119,7 @@ impl Maker {
             self.push(Call::Sleep { ms: APART_MS });
             clients.push(client);
         }
-        let ms = 3_000 + self.dice.between(195, 215) - 4 * APART_MS;
+        let ms = 3_000 + self.rng.between(195, 215) - 4 * APART_MS;
         self.push(Call::Sleep { ms });
         for client in clients {
             let index = self.socket_on(host, false, 0);

@@ -11,7 +11,7 @@ mod setting;
 mod settings;
 
 use crate::program::{Call, Family, How, OptionValue, Program, Step};
-use fourtuple_harness::dice::Dice;
+use fourtuple_harness::rng::SeededRng;
 pub(crate) use setting::seen_from;
 use setting::{Setting, any_sysctl};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -29,15 +29,15 @@ pub struct Kind {
 
 /// Makes program `number` of a seed.
 pub fn program(seed: u64, number: u64, kind: Kind) -> Program {
-    let mut dice = Dice::new(seed, number);
-    let setting = Setting::new(&mut dice, kind);
-    let steps = setting.steps(&mut dice, kind);
+    let mut rng = SeededRng::new(seed, number);
+    let setting = Setting::new(&mut rng, kind);
+    let steps = setting.steps(&mut rng, kind);
     let mut maker = Maker {
         kind,
         steps: steps.into_iter().map(Step::new).collect(),
         sockets: Vec::new(),
-        sleeps: dice.weighted(&[(6, 0), (3, 1), (1, 3)]),
-        dice,
+        sleeps: rng.weighted(&[(6, 0), (3, 1), (1, 3)]),
+        rng,
         setting,
     };
     maker.program();
@@ -74,7 +74,7 @@ struct Socket {
 
 struct Maker {
     kind: Kind,
-    dice: Dice,
+    rng: SeededRng,
     setting: Setting,
     steps: Vec<Step>,
     sockets: Vec<Socket>,
@@ -91,10 +91,10 @@ impl Maker {
         if self.setting.fresh_range {
             return self.end_of_the_range();
         }
-        for _ in 0..self.dice.weighted(&[(1, 0), (5, 1), (3, 2)]) {
+        for _ in 0..self.rng.weighted(&[(1, 0), (5, 1), (3, 2)]) {
             self.listener();
         }
-        for _ in 0..self.dice.between(4, 22) {
+        for _ in 0..self.rng.between(4, 22) {
             self.act();
         }
     }
@@ -104,10 +104,10 @@ impl Maker {
     }
 
     fn act(&mut self) {
-        if self.dice.percent(6) {
+        if self.rng.percent(6) {
             return self.directed();
         }
-        match self.dice.below(100) {
+        match self.rng.below(100) {
             0..26 => self.client(),
             26..40 => self.binder(),
             40..44 => self.listener(),
@@ -121,7 +121,7 @@ impl Maker {
             86..89 => self.ask(),
             89..92 => self.accept_any(),
             92..94 => {
-                if let Call::Sysctl { key, value } = any_sysctl(&mut self.dice, self.kind) {
+                if let Call::Sysctl { key, value } = any_sysctl(&mut self.rng, self.kind) {
                     self.sysctl(&key, &value);
                 }
             }
@@ -137,7 +137,7 @@ impl Maker {
     }
 
     fn any_host(&mut self) -> usize {
-        self.dice.below(self.setting.hosts.len().max(1))
+        self.rng.below(self.setting.hosts.len().max(1))
     }
 
     fn sysctl_on(&mut self, host: usize, key: &str, value: &str) {
@@ -153,7 +153,7 @@ impl Maker {
 
     fn socket(&mut self, v6: bool) -> usize {
         let host = self.any_host();
-        let uid = self.dice.pick(self.setting.uids);
+        let uid = self.rng.pick(self.setting.uids);
         self.socket_on(host, v6, uid)
     }
 
@@ -183,36 +183,36 @@ impl Maker {
     }
 
     fn family(&mut self) -> bool {
-        self.dice.percent(35)
+        self.rng.percent(35)
     }
 
     fn option(&mut self, index: usize) {
         let (low, high) = self.setting.range;
-        let range = match self.dice.below(4) {
+        let range = match self.rng.below(4) {
             0 => format!("{low}-{low}"),
             1 => format!("{}-{}", low + 1, high + 2),
             2 => format!("0-{low}"),
             _ => format!("{}-{}", low, high),
         };
         let on = OptionValue::Int(1);
-        let (option, value) = match self.dice.below(100) {
+        let (option, value) = match self.rng.below(100) {
             0..34 => ("reuseaddr", on),
             34..58 => ("reuseport", on),
             58..66 => ("bind_address_no_port", on),
             66..73 => ("local_port_range", OptionValue::Text(range)),
-            73..79 => ("v6only", OptionValue::Int(self.dice.below(2) as i64)),
+            73..79 => ("v6only", OptionValue::Int(self.rng.below(2) as i64)),
             79..84 => ("linger", OptionValue::Int(0)),
             84..87 => ("freebind", on),
             87..90 => ("transparent", on),
             90..94 => (
                 "bindtodevice",
-                OptionValue::Text(self.dice.pick(&["lo", "lo", ""]).into()),
+                OptionValue::Text(self.rng.pick(&["lo", "lo", ""]).into()),
             ),
             94..96 => (
                 "tcp_linger2",
-                OptionValue::Int(self.dice.pick(&[-1, 1, 5, 0])),
+                OptionValue::Int(self.rng.pick(&[-1, 1, 5, 0])),
             ),
-            96..98 => ("tcp_repair", OptionValue::Int(self.dice.pick(&[1, 1, 0]))),
+            96..98 => ("tcp_repair", OptionValue::Int(self.rng.pick(&[1, 1, 0]))),
             98 => ("reuseaddr", OptionValue::Int(0)),
             _ => ("reuseport", OptionValue::Int(0)),
         };
@@ -240,19 +240,19 @@ impl Maker {
     }
 
     fn options(&mut self, index: usize) {
-        for _ in 0..self.dice.weighted(&[(5, 0), (6, 1), (3, 2)]) {
+        for _ in 0..self.rng.weighted(&[(5, 0), (6, 1), (3, 2)]) {
             self.option(index);
         }
     }
 
     fn bind(&mut self, index: usize, port: u16) {
         let (host, v6) = (self.sockets[index].host, self.sockets[index].v6);
-        let mut ip = self.setting.local(&mut self.dice, host, v6);
+        let mut ip = self.setting.local(&mut self.rng, host, v6);
         // Sometimes an address of the other family. Not a mapped one: the model treats those as
         // both.
-        if !v6 && self.dice.percent(2) {
+        if !v6 && self.rng.percent(2) {
             ip = self
-                .dice
+                .rng
                 .pick(&[Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED])
                 .into();
         }
@@ -270,18 +270,18 @@ impl Maker {
     }
 
     fn some_port(&mut self) -> u16 {
-        match self.dice.weighted(&[(6, 0), (5, 1), (2, 2), (1, 3)]) {
+        match self.rng.weighted(&[(6, 0), (5, 1), (2, 2), (1, 3)]) {
             0 => 0,
-            1 => self.setting.port_in_range(&mut self.dice),
+            1 => self.setting.port_in_range(&mut self.rng),
             2 => 5000,
-            _ => self.dice.pick(&[5001, 80, 1]),
+            _ => self.rng.pick(&[5001, 80, 1]),
         }
     }
 
     fn listener(&mut self) {
         let v6 = self.family();
         let index = self.socket(v6);
-        if self.dice.percent(60) {
+        if self.rng.percent(60) {
             let sock = self.sockets[index].name.clone();
             self.push(Call::Set {
                 sock,
@@ -290,10 +290,10 @@ impl Maker {
             });
         }
         self.options(index);
-        if self.dice.percent(93) {
-            let port = match self.dice.weighted(&[(7, 0), (2, 1), (1, 2)]) {
-                0 => 5000 + self.dice.below(2) as u16,
-                1 => self.setting.port_in_range(&mut self.dice),
+        if self.rng.percent(93) {
+            let port = match self.rng.weighted(&[(7, 0), (2, 1), (1, 2)]) {
+                0 => 5000 + self.rng.below(2) as u16,
+                1 => self.setting.port_in_range(&mut self.rng),
                 _ => 0,
             };
             self.bind(index, port);
@@ -305,9 +305,7 @@ impl Maker {
         if self.sockets[index].repair {
             return;
         }
-        let backlog = self
-            .dice
-            .weighted(&[(12, None), (1, Some(0)), (1, Some(1))]);
+        let backlog = self.rng.weighted(&[(12, None), (1, Some(0)), (1, Some(1))]);
         let socket = &mut self.sockets[index];
         socket.guess = Guess::Listening;
         let sock = socket.name.clone();
@@ -315,7 +313,7 @@ impl Maker {
     }
 
     fn listen_again(&mut self) {
-        let likely = self.dice.percent(70);
+        let likely = self.rng.percent(70);
         if let Some(index) = self.some(|s| !likely || s.guess == Guess::Bound) {
             self.listen(index);
         }
@@ -326,7 +324,7 @@ impl Maker {
         let all: Vec<usize> = (0..self.sockets.len())
             .filter(|&i| fits(&self.sockets[i]))
             .collect();
-        (!all.is_empty()).then(|| self.dice.pick(&all))
+        (!all.is_empty()).then(|| self.rng.pick(&all))
     }
 
     fn binder(&mut self) {
@@ -339,7 +337,7 @@ impl Maker {
 
     fn client(&mut self) {
         // Often a socket that exists already.
-        let bound = if self.dice.percent(40) {
+        let bound = if self.rng.percent(40) {
             self.some(|s| matches!(s.guess, Guess::Bound | Guess::Fresh))
         } else {
             None
@@ -350,7 +348,7 @@ impl Maker {
                 let v6 = self.family();
                 let index = self.socket(v6);
                 self.options(index);
-                if self.dice.percent(35) {
+                if self.rng.percent(35) {
                     let port = self.some_port();
                     self.bind(index, port);
                 }
@@ -379,7 +377,7 @@ impl Maker {
             return;
         }
         let (host, v6) = (self.sockets[index].host, self.sockets[index].v6);
-        let listener = if self.dice.percent(78) {
+        let listener = if self.rng.percent(78) {
             self.some(|s| s.guess == Guess::Listening)
         } else {
             None
@@ -391,25 +389,25 @@ impl Maker {
                     .local
                     .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000)));
                 let mut at = seen_from(at, v6);
-                if at.ip().is_unspecified() && self.dice.percent(85) {
-                    at.set_ip(self.setting.own(&mut self.dice, self.sockets[l].host, v6));
+                if at.ip().is_unspecified() && self.rng.percent(85) {
+                    at.set_ip(self.setting.own(&mut self.rng, self.sockets[l].host, v6));
                 }
                 at
             }
             // To itself.
-            (None, Some(at)) if self.dice.percent(50) => at,
+            (None, Some(at)) if self.rng.percent(50) => at,
             _ => {
-                let port = match self.dice.below(4) {
+                let port = match self.rng.below(4) {
                     0 => 5001,
                     1 => 9,
-                    _ => self.setting.port_in_range(&mut self.dice),
+                    _ => self.setting.port_in_range(&mut self.rng),
                 };
-                SocketAddr::new(self.setting.remote(&mut self.dice, host, v6), port)
+                SocketAddr::new(self.setting.remote(&mut self.rng, host, v6), port)
             }
         };
         self.connect_at(index, to);
         if let Some(listener) = listener
-            && self.dice.percent(60)
+            && self.rng.percent(60)
         {
             self.accept(listener);
         }
@@ -429,7 +427,7 @@ impl Maker {
             device: false,
         });
         let sock = self.sockets[listener].name.clone();
-        let uid = self.dice.pick(self.setting.uids);
+        let uid = self.rng.pick(self.setting.uids);
         let uid = (uid != 0).then_some(uid);
         self.push(Call::Accept {
             sock,
@@ -448,13 +446,13 @@ impl Maker {
 
     /// Closes one socket, in one of several ways.
     fn end(&mut self) {
-        let connected = self.dice.percent(60);
+        let connected = self.rng.percent(60);
         let Some(index) =
             self.some(|s| s.guess != Guess::Closed && (!connected || s.guess == Guess::Connected))
         else {
             return self.client();
         };
-        if self.dice.percent(10) {
+        if self.rng.percent(10) {
             let sock = self.sockets[index].name.clone();
             self.push(Call::Set {
                 sock,
@@ -480,7 +478,7 @@ impl Maker {
         let mut to = seen_from(at, v6);
         if to.ip().is_unspecified() {
             let host = self.sockets[index].host;
-            to.set_ip(self.setting.own(&mut self.dice, host, v6));
+            to.set_ip(self.setting.own(&mut self.rng, host, v6));
         }
         to
     }
@@ -496,7 +494,7 @@ impl Maker {
         if self.sockets[client].repair || self.sockets[client].device {
             return;
         }
-        if self.dice.percent(40) {
+        if self.rng.percent(40) {
             let port = self.some_port();
             self.bind(client, port);
         }
@@ -504,9 +502,9 @@ impl Maker {
         let sock = self.sockets[client].name.clone();
         let child = self.accept(listener);
         let child_name = self.sockets[child].name.clone();
-        if self.dice.percent(15) {
+        if self.rng.percent(15) {
             // Unread data makes the close a reset.
-            let from = if self.dice.percent(50) {
+            let from = if self.rng.percent(50) {
                 sock.clone()
             } else {
                 child_name.clone()
@@ -517,7 +515,7 @@ impl Maker {
                 wait_ms: None,
             });
         }
-        match self.dice.below(5) {
+        match self.rng.below(5) {
             0 | 1 => {
                 self.close(client);
                 self.close(child);
@@ -535,7 +533,7 @@ impl Maker {
                 self.close(client);
             }
         }
-        if self.dice.percent(50) {
+        if self.rng.percent(50) {
             self.sleep();
         }
     }
@@ -548,11 +546,11 @@ impl Maker {
 
     fn shutdown(&mut self) {
         // A shutdown of an unconnected socket fails but still has an effect later.
-        let any = self.dice.percent(25);
+        let any = self.rng.percent(25);
         if let Some(index) =
             self.some(|s| any || matches!(s.guess, Guess::Connected | Guess::Listening))
         {
-            let how = self.dice.pick(&[How::Write, How::Both, How::Read]);
+            let how = self.rng.pick(&[How::Write, How::Both, How::Read]);
             let socket = &mut self.sockets[index];
             if socket.guess == Guess::Listening && how != How::Write {
                 socket.guess = Guess::Bound;
@@ -563,7 +561,7 @@ impl Maker {
     }
 
     fn disconnect(&mut self) {
-        let connected = self.dice.percent(80);
+        let connected = self.rng.percent(80);
         if let Some(index) = self.some(|s| !connected || s.guess == Guess::Connected) {
             let socket = &mut self.sockets[index];
             if socket.guess != Guess::Closed {
@@ -576,11 +574,11 @@ impl Maker {
 
     fn transfer(&mut self) {
         // Calls on unconnected sockets return errors.
-        let any = self.dice.percent(25);
+        let any = self.rng.percent(25);
         if let Some(index) = self.some(|s| any || s.guess == Guess::Connected) {
             let sock = self.sockets[index].name.clone();
-            let len = self.dice.between(1, 20);
-            let call = if self.dice.percent(60) {
+            let len = self.rng.between(1, 20);
+            let call = if self.rng.percent(60) {
                 Call::Send {
                     sock,
                     len,
@@ -600,7 +598,7 @@ impl Maker {
     fn ask(&mut self) {
         if let Some(index) = self.some(|s| s.guess != Guess::Closed) {
             let sock = self.sockets[index].name.clone();
-            let call = if self.dice.percent(70) {
+            let call = if self.rng.percent(70) {
                 Call::Getsockname { sock }
             } else {
                 Call::Getpeername { sock }
@@ -614,7 +612,7 @@ impl Maker {
         let Some(index) = self.some(|_| true) else {
             return;
         };
-        if self.dice.percent(50) {
+        if self.rng.percent(50) {
             self.connect(index);
         } else {
             let port = self.some_port();
@@ -628,16 +626,16 @@ impl Maker {
         }
         self.sleeps -= 1;
         let ms = if self.kind.virtual_time {
-            match self.dice.below(10) {
-                0..4 => self.dice.between(1, 400),
-                4..7 => self.dice.between(900, 3200),
-                7..9 => self.dice.between(56_000, 66_000),
-                _ => self.dice.between(4_000, 130_000),
+            match self.rng.below(10) {
+                0..4 => self.rng.between(1, 400),
+                4..7 => self.rng.between(900, 3200),
+                7..9 => self.rng.between(56_000, 66_000),
+                _ => self.rng.between(4_000, 130_000),
             }
-        } else if self.dice.percent(6) {
-            self.dice.between(900, 2300)
+        } else if self.rng.percent(6) {
+            self.rng.between(900, 2300)
         } else {
-            self.dice.between(1, 300)
+            self.rng.between(1, 300)
         };
         self.push(Call::Sleep { ms });
     }

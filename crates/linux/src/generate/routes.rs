@@ -22,14 +22,14 @@ impl Maker {
         let wild = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 5200 + server as u16);
         self.bind_to(server, wild);
         self.listen(server);
-        for _ in 0..self.dice.between(2, 4) {
+        for _ in 0..self.rng.between(2, 4) {
             let client = self.socket_on(host, true, 0);
-            if self.dice.percent(60) {
+            if self.rng.percent(60) {
                 let wild = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().into();
-                let ip = self.dice.pick(&[mapped, mapped, native, wild]);
+                let ip = self.rng.pick(&[mapped, mapped, native, wild]);
                 self.bind_to(client, SocketAddr::new(ip, 0));
             }
-            let ip = self.dice.pick(&[mapped, mapped, native]);
+            let ip = self.rng.pick(&[mapped, mapped, native]);
             self.connect_at(client, SocketAddr::new(ip, wild.port()));
         }
     }
@@ -38,7 +38,7 @@ impl Maker {
     /// socket of the program has its 4-tuple.
     pub(super) fn by_the_wrong_device(&mut self) {
         let host = self.any_host();
-        let to = self.dice.pick(&NOWHERE);
+        let to = self.rng.pick(&NOWHERE);
         let index = self.socket_on(host, to.is_ipv6(), 0);
         let sock = self.sockets[index].name.clone();
         self.push(Call::Set {
@@ -54,11 +54,11 @@ impl Maker {
     /// Sockets, some of them bound, connect to where no route leads.
     pub(super) fn without_a_route(&mut self) {
         let host = self.any_host();
-        for _ in 0..self.dice.between(1, 3) {
-            let to = self.dice.pick(&NOWHERE);
+        for _ in 0..self.rng.between(1, 3) {
+            let to = self.rng.pick(&NOWHERE);
             let index = self.socket_on(host, to.is_ipv6(), 0);
-            if self.dice.percent(50) {
-                let port = self.dice.pick(&[0, self.setting.range.0]);
+            if self.rng.percent(50) {
+                let port = self.rng.pick(&[0, self.setting.range.0]);
                 self.bind(index, port);
             }
             self.connect_at(index, SocketAddr::new(to, 9));
@@ -78,7 +78,7 @@ impl Maker {
             }
             let index = self.socket_on(host, true, 0);
             self.connect_at(index, SocketAddr::new(native, 9));
-            if self.dice.percent(60) {
+            if self.rng.percent(60) {
                 return;
             }
         }
@@ -87,16 +87,16 @@ impl Maker {
     /// Searches for a port that step over several ports at a time, where the kernel can do that.
     pub(super) fn wide_steps(&mut self) {
         let host = self.any_host();
-        let width = self.dice.pick(&["1", "2", "3", "7", "64", "65535"]);
+        let width = self.rng.pick(&["1", "2", "3", "7", "64", "65535"]);
         let (low, _) = self.setting.range;
-        let range = format!("{low} {}", low + self.dice.between(3, 40) as u16);
+        let range = format!("{low} {}", low + self.rng.between(3, 40) as u16);
         self.sysctl_on(host, "net.ipv4.ip_local_port_range", &range);
         self.sysctl_on(host, "net.ipv4.ip_local_port_step_width", width);
         let server = self.socket_on(host, false, 0);
         let to = SocketAddr::from(([127, 0, 0, 1], 5200 + server as u16));
         self.bind_to(server, to);
         self.listen(server);
-        for _ in 0..self.dice.between(3, 8) {
+        for _ in 0..self.rng.between(3, 8) {
             let client = self.socket_on(host, false, 0);
             self.connect_at(client, to);
         }

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::program::{Call, HostSpec};
-use fourtuple_harness::dice::Dice;
+use fourtuple_harness::rng::SeededRng;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,9 +33,9 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    pub(super) fn new(dice: &mut Dice, kind: Kind) -> Setting {
-        let low = dice.pick(&[40000, 40000, 40001, 32768, 61003]);
-        let size = dice.weighted(&[
+    pub(super) fn new(rng: &mut SeededRng, kind: Kind) -> Setting {
+        let low = rng.pick(&[40000, 40000, 40001, 32768, 61003]);
+        let size = rng.weighted(&[
             (4, 1),
             (4, 2),
             (2, 3),
@@ -48,18 +48,18 @@ impl Setting {
         let mut setting = Setting {
             hosts: Vec::new(),
             range: (low, low + size - 1),
-            uids: if kind.users && dice.percent(40) {
+            uids: if kind.users && rng.percent(40) {
                 &[0, 0, 1000, 1001]
             } else {
                 &[0]
             },
             fresh_range: false,
         };
-        if dice.percent(2) {
+        if rng.percent(2) {
             setting.fresh_range = true;
             return setting;
         }
-        if kind.links && dice.percent(10) {
+        if kind.links && rng.percent(10) {
             setting.hosts = two_hosts();
             for host in &mut setting.hosts {
                 let (low, high) = setting.range;
@@ -73,7 +73,7 @@ impl Setting {
     }
 
     /// The first steps, which set up the environment.
-    pub(super) fn steps(&self, dice: &mut Dice, kind: Kind) -> Vec<Call> {
+    pub(super) fn steps(&self, rng: &mut SeededRng, kind: Kind) -> Vec<Call> {
         let mut steps = Vec::new();
         let (low, high) = self.range;
         if self.hosts.is_empty() {
@@ -88,9 +88,9 @@ impl Setting {
                 format!("{low} {high}"),
             ));
         }
-        if dice.percent(20) {
-            let first = low + dice.below(usize::from(high - low) + 1) as u16;
-            let last = (first + dice.below(3) as u16).min(high);
+        if rng.percent(20) {
+            let first = low + rng.below(usize::from(high - low) + 1) as u16;
+            let last = (first + rng.below(3) as u16).min(high);
             let ports = if first == last {
                 first.to_string()
             } else {
@@ -98,33 +98,33 @@ impl Setting {
             };
             steps.push(sysctl("net.ipv4.ip_local_reserved_ports", ports));
         }
-        for _ in 0..dice.weighted(&[(4, 0), (4, 1), (2, 2), (1, 3)]) {
-            steps.push(any_sysctl(dice, kind));
+        for _ in 0..rng.weighted(&[(4, 0), (4, 1), (2, 2), (1, 3)]) {
+            steps.push(any_sysctl(rng, kind));
         }
         steps
     }
 
-    pub(super) fn port_in_range(&self, dice: &mut Dice) -> u16 {
-        self.range.0 + dice.below(usize::from(self.range.1 - self.range.0) + 1) as u16
+    pub(super) fn port_in_range(&self, rng: &mut SeededRng) -> u16 {
+        self.range.0 + rng.below(usize::from(self.range.1 - self.range.0) + 1) as u16
     }
 
     /// An address to bind to on a host.
-    pub(super) fn local(&self, dice: &mut Dice, host: usize, v6: bool) -> IpAddr {
-        let what = dice.weighted(&[(12, 0), (5, 1), (1, 2)]);
+    pub(super) fn local(&self, rng: &mut SeededRng, host: usize, v6: bool) -> IpAddr {
+        let what = rng.weighted(&[(12, 0), (5, 1), (1, 2)]);
         let texts = match (what, v6) {
             // The model routes every address, the runner only those of hosts.
-            (2, _) if !self.hosts.is_empty() => return self.own(dice, host, v6),
+            (2, _) if !self.hosts.is_empty() => return self.own(rng, host, v6),
             (1, false) => WILD4,
             (1, true) => WILD6,
             (2, false) => FOREIGN4,
             (2, true) => FOREIGN6,
-            _ => return self.own(dice, host, v6),
+            _ => return self.own(rng, host, v6),
         };
-        address(dice.pick(texts))
+        address(rng.pick(texts))
     }
 
     /// An address that a host has.
-    pub(super) fn own(&self, dice: &mut Dice, host: usize, v6: bool) -> IpAddr {
+    pub(super) fn own(&self, rng: &mut SeededRng, host: usize, v6: bool) -> IpAddr {
         let own: Vec<IpAddr> = self.hosts.get(host).map_or_else(Vec::new, |h| {
             h.addresses
                 .iter()
@@ -132,26 +132,26 @@ impl Setting {
                 .filter(|a| a.is_ipv6() == v6)
                 .collect()
         });
-        if !own.is_empty() && dice.percent(80) {
-            return dice.pick(&own);
+        if !own.is_empty() && rng.percent(80) {
+            return rng.pick(&own);
         }
-        address(dice.pick(if v6 { LOOPBACK6 } else { LOOPBACK4 }))
+        address(rng.pick(if v6 { LOOPBACK6 } else { LOOPBACK4 }))
     }
 
     /// An address to connect to that may have no listener.
-    pub(super) fn remote(&self, dice: &mut Dice, host: usize, v6: bool) -> IpAddr {
-        match dice.weighted(&[(8, 0), (2, 1), (1, 2)]) {
-            0 => self.own(dice, host, v6),
-            _ if !self.hosts.is_empty() => self.own(dice, host ^ 1, v6),
-            1 => address(dice.pick(if v6 { WILD6 } else { WILD4 })),
-            _ => address(dice.pick(if v6 { FOREIGN6 } else { FOREIGN4 })),
+    pub(super) fn remote(&self, rng: &mut SeededRng, host: usize, v6: bool) -> IpAddr {
+        match rng.weighted(&[(8, 0), (2, 1), (1, 2)]) {
+            0 => self.own(rng, host, v6),
+            _ if !self.hosts.is_empty() => self.own(rng, host ^ 1, v6),
+            1 => address(rng.pick(if v6 { WILD6 } else { WILD4 })),
+            _ => address(rng.pick(if v6 { FOREIGN6 } else { FOREIGN4 })),
         }
     }
 }
 
 /// A random sysctl write, before or in the middle of a program.
-pub(super) fn any_sysctl(dice: &mut Dice, kind: Kind) -> Call {
-    let (key, values): (&str, &[&str]) = dice.weighted(&[
+pub(super) fn any_sysctl(rng: &mut SeededRng, kind: Kind) -> Call {
+    let (key, values): (&str, &[&str]) = rng.weighted(&[
         (
             6,
             ("net.ipv4.tcp_tw_reuse", ["0", "1", "1", "2"].as_slice()),
@@ -189,7 +189,7 @@ pub(super) fn any_sysctl(dice: &mut Dice, kind: Kind) -> Call {
             ("net.ipv4.tcp_fin_timeout", &["1", "2", "5", "30", "70"]),
         ),
     ]);
-    sysctl(key, dice.pick(values))
+    sysctl(key, rng.pick(values))
 }
 
 fn sysctl(key: &str, value: impl Into<String>) -> Call {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 impl Maker {
     pub(super) fn two_settings(&mut self) {
         let uids = if self.kind.users { 7 } else { 6 };
-        match self.dice.below(uids) {
+        match self.rng.below(uids) {
             0 => {
                 self.differ("net.ipv4.ip_nonlocal_bind", ["0", "1"]);
                 self.on_both(|maker, host| {
@@ -51,7 +51,7 @@ impl Maker {
             }
             5 => {
                 // One TIME-WAIT socket on each host: the limits count per namespace.
-                let values = self.dice.pick(&[["0", "9"], ["1", "1"]]);
+                let values = self.rng.pick(&[["0", "9"], ["1", "1"]]);
                 self.differ("net.ipv4.tcp_max_tw_buckets", values);
                 self.on_both(|maker, host| {
                     let pair = maker.pair(host);
@@ -72,7 +72,7 @@ impl Maker {
 
     /// Sets a different value on each host, in either order.
     fn differ(&mut self, key: &str, values: [&str; 2]) {
-        let first = self.dice.below(2);
+        let first = self.rng.below(2);
         for host in [first, 1 - first] {
             self.sysctl_on(host, key, values[host]);
         }
@@ -87,7 +87,7 @@ impl Maker {
     }
 
     fn on_both(&mut self, probe: impl Fn(&mut Maker, usize)) {
-        let first = self.dice.below(2);
+        let first = self.rng.below(2);
         for host in [first, 1 - first] {
             probe(self, host);
         }

@@ -3,7 +3,7 @@
 use super::length;
 use crate::generate::{Kind, seen_from};
 use crate::program::{Call, Family, OptionValue, Program, Step};
-use fourtuple_harness::dice::Dice;
+use fourtuple_harness::rng::SeededRng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -153,9 +153,9 @@ impl Palette {
         &self,
         program: &mut Program,
         steps: usize,
-        dice: &mut Dice,
+        rng: &mut SeededRng,
     ) -> Option<Program> {
-        if dice.percent(70) {
+        if rng.percent(70) {
             let hosts = program.hosts.len().max(1);
             for host in 0..hosts {
                 program.steps.push(Step {
@@ -169,7 +169,7 @@ impl Palette {
             }
         }
         while length(program) < steps {
-            let step = self.step(program, dice);
+            let step = self.step(program, rng);
             program.steps.push(step);
         }
         fit(program);
@@ -177,67 +177,67 @@ impl Palette {
     }
 
     /// Changes a program in one place or in a few. Returns `None` if the result may take long.
-    pub(crate) fn edited(&self, program: &Program, dice: &mut Dice) -> Option<Program> {
+    pub(crate) fn edited(&self, program: &Program, rng: &mut SeededRng) -> Option<Program> {
         let mut changed = Program {
             steps: program.steps.iter().map(unasked).collect(),
             ..program.clone()
         };
-        for _ in 0..dice.weighted(&[(5, 1), (3, 2), (2, 3), (1, 4)]) {
-            self.edit(&mut changed, dice);
+        for _ in 0..rng.weighted(&[(5, 1), (3, 2), (2, 3), (1, 4)]) {
+            self.edit(&mut changed, rng);
         }
         fit(&mut changed);
         is_tame(&changed).then_some(changed)
     }
 
-    fn edit(&self, program: &mut Program, dice: &mut Dice) {
+    fn edit(&self, program: &mut Program, rng: &mut SeededRng) {
         let steps = &mut program.steps;
         // An initial `ns` step stays in front.
         let first = steps.iter().take_while(|s| s.call == Call::Ns).count();
         if steps.len() <= first {
             return;
         }
-        let place = first + dice.below(steps.len() - first);
-        match dice.below(100) {
+        let place = first + rng.below(steps.len() - first);
+        match rng.below(100) {
             0..24 => drop(steps.remove(place)),
             24..40 => {
                 let step = steps.remove(place);
-                let to = first + dice.below(steps.len() - first + 1);
+                let to = first + rng.below(steps.len() - first + 1);
                 steps.insert(to, step);
             }
             40..58 => {
-                let step = self.step(program, dice);
+                let step = self.step(program, rng);
                 program.steps.insert(place, step);
             }
-            58..76 => self.change(program, place, dice),
+            58..76 => self.change(program, place, rng),
             76..82 => {
                 // Replaces a socket by another.
                 let names = names(program);
                 if let [_, _, ..] = names[..] {
-                    let (from, to) = (dice.below(names.len()), dice.below(names.len()));
+                    let (from, to) = (rng.below(names.len()), rng.below(names.len()));
                     for step in program.steps.iter_mut().skip(place) {
                         rename(&mut step.call, &names[from], &names[to]);
                     }
                 }
             }
-            82..85 => self.alone(program, place, dice),
+            82..85 => self.alone(program, place, rng),
             85..89 => {
                 let names = names(program);
                 if !names.is_empty() {
-                    let gone = &names[dice.below(names.len())];
+                    let gone = &names[rng.below(names.len())];
                     program.steps.retain(|s| s.call.sock() != Some(gone));
                 }
             }
             89..95 => {
-                if let Some(host) = pick_mut(&mut program.hosts, dice) {
+                if let Some(host) = pick_mut(&mut program.hosts, rng) {
                     let keys: Vec<String> = host.sysctls.keys().cloned().collect();
                     if !keys.is_empty() {
-                        host.sysctls.remove(&keys[dice.below(keys.len())]);
+                        host.sysctls.remove(&keys[rng.below(keys.len())]);
                     }
                 }
             }
             _ => {
                 if !program.hosts.is_empty() {
-                    let host = program.hosts[dice.below(program.hosts.len())].name.clone();
+                    let host = program.hosts[rng.below(program.hosts.len())].name.clone();
                     let step = &mut program.steps[place];
                     if matches!(step.call, Call::Socket { .. } | Call::Sysctl { .. }) {
                         step.host = Some(host);
@@ -249,7 +249,7 @@ impl Palette {
 
     /// Turns connections to a listener into self-connections of the sockets, which leave the same
     /// state behind.
-    fn alone(&self, program: &mut Program, place: usize, dice: &mut Dice) {
+    fn alone(&self, program: &mut Program, place: usize, rng: &mut SeededRng) {
         let Call::Connect { to, .. } = program.steps[place].call else {
             return;
         };
@@ -265,7 +265,7 @@ impl Palette {
                 _ => {}
             }
         }
-        let port = dice.pick(&self.ports);
+        let port = rng.pick(&self.ports);
         program.steps.retain_mut(|step| {
             if let Call::Connect { to: other, .. } = &mut step.call
                 && *other == to
@@ -281,24 +281,24 @@ impl Palette {
     }
 
     /// A random step.
-    fn step(&self, program: &Program, dice: &mut Dice) -> Step {
+    fn step(&self, program: &Program, rng: &mut SeededRng) -> Step {
         let names = names(program);
         let host = (!program.hosts.is_empty())
-            .then(|| program.hosts[dice.below(program.hosts.len())].name.clone());
+            .then(|| program.hosts[rng.below(program.hosts.len())].name.clone());
         let sock = match names.is_empty() {
             true => String::new(),
-            false => names[dice.below(names.len())].clone(),
+            false => names[rng.below(names.len())].clone(),
         };
-        let call = match dice.below(14) {
-            _ if names.is_empty() => self.socket(program, dice),
-            0 | 1 => self.socket(program, dice),
+        let call = match rng.below(14) {
+            _ if names.is_empty() => self.socket(program, rng),
+            0 | 1 => self.socket(program, rng),
             2 | 3 => Call::Bind {
                 sock,
-                at: self.place(dice),
+                at: self.place(rng),
             },
             4 | 5 => Call::Connect {
                 sock,
-                to: self.place(dice),
+                to: self.place(rng),
                 wait_ms: Some(PATIENCE_MS),
             },
             6 => Call::Listen {
@@ -307,10 +307,10 @@ impl Palette {
             },
             7 | 8 => Call::Close { sock },
             9 => Call::Sleep {
-                ms: dice.pick(&self.sleeps),
+                ms: rng.pick(&self.sleeps),
             },
             10 | 11 if !self.sysctls.is_empty() => {
-                let (key, value) = self.sysctls[dice.below(self.sysctls.len())].clone();
+                let (key, value) = self.sysctls[rng.below(self.sysctls.len())].clone();
                 Call::Sysctl { key, value }
             }
             12 => Call::Accept {
@@ -320,7 +320,7 @@ impl Palette {
                 wait_ms: None,
             },
             _ => {
-                let (option, value) = self.options[dice.below(self.options.len())].clone();
+                let (option, value) = self.options[rng.below(self.options.len())].clone();
                 Call::Set {
                     sock,
                     option,
@@ -336,40 +336,40 @@ impl Palette {
         }
     }
 
-    fn socket(&self, program: &Program, dice: &mut Dice) -> Call {
+    fn socket(&self, program: &Program, rng: &mut SeededRng) -> Call {
         Call::Socket {
             sock: new_name(program),
-            family: match dice.percent(25) {
+            family: match rng.percent(25) {
                 true => Family::Inet6,
                 false => Family::Inet,
             },
-            uid: match !self.uids.is_empty() && dice.percent(30) {
-                true => Some(dice.pick(&self.uids)),
+            uid: match !self.uids.is_empty() && rng.percent(30) {
+                true => Some(rng.pick(&self.uids)),
                 false => None,
             },
             nonblock: false,
         }
     }
 
-    fn place(&self, dice: &mut Dice) -> SocketAddr {
-        SocketAddr::new(dice.pick(&self.ips), dice.pick(&self.ports))
+    fn place(&self, rng: &mut SeededRng) -> SocketAddr {
+        SocketAddr::new(rng.pick(&self.ips), rng.pick(&self.ports))
     }
 
     /// Changes the value of one step.
-    fn change(&self, program: &mut Program, place: usize, dice: &mut Dice) {
+    fn change(&self, program: &mut Program, place: usize, rng: &mut SeededRng) {
         match &mut program.steps[place].call {
             Call::Bind { at, .. } | Call::Connect { to: at, .. } => {
-                if dice.percent(50) {
-                    at.set_ip(dice.pick(&self.ips));
+                if rng.percent(50) {
+                    at.set_ip(rng.pick(&self.ips));
                 } else {
-                    at.set_port(dice.pick(&self.ports));
+                    at.set_port(rng.pick(&self.ports));
                 }
             }
             Call::Socket { family, uid, .. } => {
-                if dice.percent(50) && !self.uids.is_empty() {
-                    *uid = match dice.percent(50) {
+                if rng.percent(50) && !self.uids.is_empty() {
+                    *uid = match rng.percent(50) {
                         true => None,
-                        false => Some(dice.pick(&self.uids)),
+                        false => Some(rng.pick(&self.uids)),
                     };
                 } else {
                     *family = match family {
@@ -379,12 +379,12 @@ impl Palette {
                 }
             }
             Call::Set { option, value, .. } => {
-                (*option, *value) = self.options[dice.below(self.options.len())].clone();
+                (*option, *value) = self.options[rng.below(self.options.len())].clone();
             }
             Call::Sysctl { key, value } if !self.sysctls.is_empty() => {
-                (*key, *value) = self.sysctls[dice.below(self.sysctls.len())].clone();
+                (*key, *value) = self.sysctls[rng.below(self.sysctls.len())].clone();
             }
-            Call::Sleep { ms } => *ms = dice.pick(&self.sleeps),
+            Call::Sleep { ms } => *ms = rng.pick(&self.sleeps),
             Call::Accept { uid, .. } => *uid = None,
             Call::Listen { backlog, .. } => *backlog = None,
             _ => {}
@@ -401,8 +401,8 @@ pub(super) fn unasked(step: &Step) -> Step {
     }
 }
 
-fn pick_mut<'a, T>(of: &'a mut [T], dice: &mut Dice) -> Option<&'a mut T> {
-    let n = dice.below(of.len());
+fn pick_mut<'a, T>(of: &'a mut [T], rng: &mut SeededRng) -> Option<&'a mut T> {
+    let n = rng.below(of.len());
     of.get_mut(n)
 }
 

@@ -6,7 +6,7 @@ use super::edit::Palette;
 use super::{Shrunk, length};
 use crate::generate::Kind;
 use crate::program::Program;
-use fourtuple_harness::dice::Dice;
+use fourtuple_harness::rng::SeededRng;
 
 /// Length up to which a program counts as short.
 const SHORT: usize = 8;
@@ -48,7 +48,7 @@ pub(super) fn walk(
     kind: Kind,
     way: Way,
 ) -> Shrunk {
-    let mut dice = Dice::new(way.seed, 0);
+    let mut rng = SeededRng::new(way.seed, 0);
     let palette = Palette::of(&start.program, kind);
     let mut best = start;
     let mut here = best.program.clone();
@@ -59,11 +59,11 @@ pub(super) fn walk(
         if tried % LEASH == 0 {
             here = best.program.clone();
         }
-        let Some(there) = palette.edited(&here, &mut dice) else {
+        let Some(there) = palette.edited(&here, &mut rng) else {
             continue;
         };
         // A detour over one more step may lead to a shorter program.
-        let detour = usize::from(dice.percent(10));
+        let detour = usize::from(rng.percent(10));
         if length(&there) > length(&best.program) + detour {
             continue;
         }

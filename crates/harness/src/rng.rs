@@ -5,16 +5,16 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// A portable source of random numbers that depends on two numbers only.
 #[derive(Clone, Debug)]
-pub struct Dice(ChaCha8Rng);
+pub struct SeededRng(ChaCha8Rng);
 
-impl Dice {
+impl SeededRng {
     /// The source of program `number` of a seed.
     #[must_use]
-    pub fn new(seed: u64, number: u64) -> Dice {
+    pub fn new(seed: u64, number: u64) -> SeededRng {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..16].copy_from_slice(&number.to_le_bytes());
-        Dice(ChaCha8Rng::from_seed(key))
+        SeededRng(ChaCha8Rng::from_seed(key))
     }
 
     /// A number below `n`; 0 where `n` is 0.
