@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cover;
+use crate::case_label;
 use crate::kernels::Order;
 use crate::runner::{CaseReport, ScenarioReport};
 use crate::text::events::Story;
@@ -62,13 +62,13 @@ impl<'a> Group<'a> {
 #[must_use]
 pub fn title(cases: &[&CaseReport], all: &[CaseReport], order: &Order) -> String {
     let all: Vec<&CaseReport> = all.iter().collect();
-    cover::words(cases, &all, cover::All::Told, order)
+    case_label::label(cases, &all, case_label::WhenAll::Spell, order)
 }
 
 /// Which of the cases of a section these are; what all of the section have in common is left out.
 #[must_use]
 pub fn title_within(cases: &[&CaseReport], section: &[&CaseReport], order: &Order) -> String {
-    match cover::words(cases, section, cover::All::LeftOut, order) {
+    match case_label::label(cases, section, case_label::WhenAll::Omit, order) {
         words if words.is_empty() => "all of these".to_owned(),
         words => words,
     }

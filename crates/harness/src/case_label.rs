@@ -1,5 +1,4 @@
-//! Some of the cases of a report in few words: kernels written short, and axes left out that make
-//! no difference.
+//! Labels for sets of cases: abbreviated lists of kernels, without the axes that make no difference.
 
 use foldhash::fast::FixedState;
 use indexmap::IndexSet;
@@ -7,16 +6,16 @@ use indexmap::IndexSet;
 use crate::kernels::Order;
 use crate::runner::CaseReport;
 
-/// Longest list of kernels that is written out where all of them are meant.
+/// Longest list of kernels that is spelled out where all of them are meant, in characters.
 const SHORT: usize = 40;
 
 /// The way a list of all kernels that ran is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum All {
-    /// In words: by name if the names are few, else `all kernels`.
-    Told,
+pub(crate) enum WhenAll {
+    /// By name if the names are few, else `all kernels`.
+    Spell,
     /// Not at all, because a title above has it.
-    LeftOut,
+    Omit,
 }
 
 /// A kernel with values of the matrix, by its number in the order of the axes, of which the kernel
@@ -36,12 +35,12 @@ struct Space<'a> {
     places: Vec<usize>,
 }
 
-/// Which of `among` the `cases` are. Nothing is said of them if they are all of it and that may be
-/// left out.
-pub(crate) fn words(
+/// Returns the shortest label that picks `cases` out of `among`; an empty one if they are all of it
+/// and `all` omits that.
+pub(crate) fn label(
     cases: &[&CaseReport],
     among: &[&CaseReport],
-    all: All,
+    all: WhenAll,
     order: &Order,
 ) -> String {
     let space = Space::of(among);
@@ -51,7 +50,7 @@ pub(crate) fn words(
     // Which way is shortest depends on what the cases have in common, so all are tried.
     for _ in 0..2 {
         for apart in [false, true] {
-            let words = space.tell(&space.cover(&these, &rest, &axes, apart), all, order);
+            let words = space.spell(&space.cover(&these, &rest, &axes, apart), all, order);
             let shorter = |best: &String| words.chars().count() < best.chars().count();
             if best.as_ref().is_none_or(shorter) {
                 best = Some(words);
@@ -186,7 +185,7 @@ impl<'a> Space<'a> {
             .all(|(values, at)| values[*at])
     }
 
-    fn tell(&self, blocks: &[Block], all: All, order: &Order) -> String {
+    fn spell(&self, blocks: &[Block], all: WhenAll, order: &Order) -> String {
         let mut by_kernels: Vec<(String, Vec<String>)> = Vec::new();
         for block in blocks {
             let kernels = self.kernels_of(&block[0], all, order);
@@ -207,13 +206,13 @@ impl<'a> Space<'a> {
         parts.collect::<Vec<_>>().join("; ")
     }
 
-    fn kernels_of(&self, chosen: &[bool], all: All, order: &Order) -> String {
+    fn kernels_of(&self, chosen: &[bool], all: WhenAll, order: &Order) -> String {
         let names = self.kernels.iter().zip(chosen);
         let names: Vec<&str> = names
             .filter_map(|(name, chosen)| chosen.then_some(*name))
             .collect();
         let whole = names.len() == self.kernels.len();
-        if whole && all == All::LeftOut {
+        if whole && all == WhenAll::Omit {
             return String::new();
         }
         let words = order.compact(&names);
@@ -224,11 +223,11 @@ impl<'a> Space<'a> {
     }
 
     fn point_of(&self, block: &Block, all: All) -> String {
-        let told = self.axes.iter().zip(&block[1..]).filter(|(axis, chosen)| {
-            let only = axis.1.len() == 1 && all == All::Told;
+        let spelled = self.axes.iter().zip(&block[1..]).filter(|(axis, chosen)| {
+            let only = axis.1.len() == 1 && all == WhenAll::Spell;
             only || chosen.contains(&false)
         });
-        let words = told.map(|((name, values), chosen)| {
+        let words = spelled.map(|((name, values), chosen)| {
             let values = values.iter().zip(chosen);
             let values = values.filter_map(|(value, chosen)| chosen.then_some(*value));
             format!("{name}={}", joined(&values.collect::<Vec<_>>()))
@@ -256,7 +255,7 @@ mod tests {
     use crate::{Engine, Model, kernels, runner};
 
     /// The words for the cases of a scenario with these axes that a condition holds for.
-    fn of(kernel: &str, all: All, fits: impl Fn(&str, &[&str]) -> bool) -> String {
+    fn of(kernel: &str, all: WhenAll, fits: impl Fn(&str, &[&str]) -> bool) -> String {
         let text = format!(
             "about: A test?\nkernel: {kernel}\nmatrix: {{ a: [0, 1], b: [1, 2, 3, 4], c: [x, y] }}\n\
              hosts: {{ h: {{ addresses: [127.0.0.1] }} }}\n\
@@ -277,13 +276,13 @@ mod tests {
     #[test]
     fn axes_that_make_no_difference_are_left_out() {
         let kernels = "[rhel-6.5, linux-6.18]";
-        let title = of(kernels, All::Told, |_, values| values[0] == "1");
+        let title = of(kernels, WhenAll::Spell, |_, values| values[0] == "1");
         assert_eq!(title, "rhel-6.5, linux-6.18 with a=1");
-        let title = of(kernels, All::LeftOut, |_, values| values[0] == "1");
+        let title = of(kernels, WhenAll::Omit, |_, values| values[0] == "1");
         assert_eq!(title, "a=1");
-        let title = of("all", All::Told, |_, values| values[2] == "y");
+        let title = of("all", WhenAll::Spell, |_, values| values[2] == "y");
         assert_eq!(title, "all kernels with c=y");
-        let title = of(kernels, All::Told, |kernel, _| kernel == "rhel-6.5");
+        let title = of(kernels, WhenAll::Spell, |kernel, _| kernel == "rhel-6.5");
         assert_eq!(title, "rhel-6.5");
     }
 
@@ -291,21 +290,21 @@ mod tests {
     fn what_is_no_single_block_is_told_in_few() {
         let either = |kernel: &str, values: &[&str]| kernel == "rhel-6.5" || values[1] == "4";
         assert_eq!(
-            of("[rhel-6.5, linux-6.18]", All::Told, either),
+            of("[rhel-6.5, linux-6.18]", WhenAll::Spell, either),
             "rhel-6.5; linux-6.18 with b=4"
         );
         let corner = |_: &str, values: &[&str]| values[0] == "0" || values[2] == "x";
         assert_eq!(
-            of("[rhel-6.5, linux-6.18]", All::LeftOut, corner),
+            of("[rhel-6.5, linux-6.18]", WhenAll::Omit, corner),
             "c=x or a=0"
         );
     }
 
     #[test]
     fn values_that_follow_each_other_are_a_range() {
-        let title = of("linux-6.18", All::Told, |_, values| values[1] != "4");
+        let title = of("linux-6.18", WhenAll::Spell, |_, values| values[1] != "4");
         assert_eq!(title, "linux-6.18 with b=1..3");
-        let title = of("linux-6.18", All::Told, |_, values| {
+        let title = of("linux-6.18", WhenAll::Spell, |_, values| {
             "13".contains(values[1])
         });
         assert_eq!(title, "linux-6.18 with b=1,3");
