@@ -53,7 +53,7 @@ impl Model {
     pub fn foresee(case: &Case, profile: &Profile) -> Result<(usize, std::time::Duration), Cannot> {
         let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
         let net = net::Net::new(case, profile, &mut chooser)?;
-        let (attempts, net) = Self::play(net, case)?;
+        let (attempts, net) = Self::run_on(net, case)?;
         Ok((
             attempts.len(),
             std::time::Duration::from_nanos(net.elapsed()),
@@ -78,12 +78,12 @@ impl Model {
     ) -> Result<(Attempts, Vec<String>), Cannot> {
         let mut net = net::Net::new(case, profile, &mut chooser)?;
         net.watch = watch;
-        let (attempts, net) = Self::play(net, case)?;
+        let (attempts, net) = Self::run_on(net, case)?;
         Ok((attempts, notes(net.notes, case)))
     }
 
-    /// Runs the program of a case to its end.
-    fn play<C: Chooser>(mut net: net::Net<C>, case: &Case) -> Result<Played<C>, Cannot> {
+    /// Runs the program of a case to its end: its attempts, and the hosts at the end.
+    fn run_on<C: Chooser>(mut net: net::Net<C>, case: &Case) -> Result<(Attempts, net::Net<C>), Cannot> {
         net.happened(false);
         let recording = match &*case.program {
             Program::Processes(_) => {
@@ -122,13 +122,10 @@ impl Model {
         world.keep_journal();
         let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
         let net = net::Net::within(world, case, profile, &mut chooser)?;
-        let (_, net) = Self::play(net, case)?;
+        let (_, net) = Self::run_on(net, case)?;
         Ok(net.world.journal().cloned().unwrap_or_default())
     }
 }
-
-/// The result of a case: its attempts, and the hosts at the end.
-type Played<C> = (Attempts, net::Net<C>);
 
 impl Engine for Model {
     fn name(&self) -> &'static str {
@@ -150,7 +147,7 @@ impl Engine for Model {
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
         let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
         let net = net::Net::new(case, profile, &mut chooser)?;
-        let (attempts, net) = Self::play(net, case)?;
+        let (attempts, net) = Self::run_on(net, case)?;
         let asked = net.asked();
         let notes = notes(net.notes, case);
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);

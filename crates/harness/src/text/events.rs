@@ -203,11 +203,11 @@ impl Story {
 
     /// Adds the story as a table of at most `limit` rows, with the reason below each refused call.
     pub fn write(&self, out: &mut String, limit: usize) {
-        self.write_telling(out, limit, &mut Vec::new());
+        self.write_rows(out, limit, &mut Vec::new());
     }
 
     /// The same after other stories: rules that were printed there are only named.
-    pub fn write_telling(&self, out: &mut String, limit: usize, told: &mut Vec<Rule>) {
+    pub fn write_rows(&self, out: &mut String, limit: usize, told: &mut Vec<Rule>) {
         let processes: std::collections::BTreeSet<&Name> =
             self.rows_in_order().map(|row| &row.process).collect();
         let show_process = self.steps && processes.len() > 1;

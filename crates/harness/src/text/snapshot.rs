@@ -20,7 +20,7 @@ type Choice<'a> = (Vec<(Name, String)>, Vec<&'a CaseReport>);
 
 /// Lines that a snapshot has printed already: most are the same in each of its sections.
 #[derive(Default)]
-struct Told {
+struct Printed {
     /// Notes of engines.
     notes: BTreeSet<(&'static str, Vec<String>)>,
     /// Rules by which calls were refused.
@@ -46,9 +46,9 @@ pub fn snapshot(report: &ScenarioReport) -> String {
     }
     labelled(&mut out, "asked of  ", &verdict(report, &groups, &order));
     let limit = (ROWS / groups.len().max(1)).max(LEAST_ROWS);
-    let mut told = Told::default();
+    let mut printed = Printed::default();
     for group in &groups {
-        section(&mut out, group, limit, &order, &mut told);
+        section(&mut out, group, limit, &order, &mut printed);
     }
     for case in report
         .cases
@@ -57,7 +57,7 @@ pub fn snapshot(report: &ScenarioReport) -> String {
     {
         out.push('\n');
         rule(&mut out, &group::title(&[case], &report.cases, &order));
-        engines(&mut out, &[case], &order, &mut told);
+        engines(&mut out, &[case], &order, &mut printed);
     }
     out
 }
@@ -103,7 +103,7 @@ fn rule(out: &mut String, title: &str) {
     }
 }
 
-fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order, told: &mut Told) {
+fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order, printed: &mut Printed) {
     out.push('\n');
     rule(out, &group.title(order));
     let first = group.cases[0];
@@ -116,10 +116,10 @@ fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order, tol
         results(out, &tally(&reference.attempts));
     }
     out.push('\n');
-    group.story.write_telling(out, limit, &mut told.rules);
+    group.story.write_rows(out, limit, &mut printed.rules);
     out.push('\n');
     port_choices(out, &group.cases, steps, order);
-    engines(out, &group.cases, order, told);
+    engines(out, &group.cases, order, printed);
     remarks(out, &group.cases, order);
 }
 
@@ -200,10 +200,10 @@ fn port_choices(out: &mut String, cases: &[&CaseReport], steps: bool, order: &Or
 
 /// The agreement of each engine with the model, a line for each different result, with
 /// its notes below.
-fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, told: &mut Told) {
-    let mut lines: Vec<(EngineWords, Vec<&CaseReport>)> = Vec::new();
+fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, printed: &mut Printed) {
+    let mut lines: Vec<(EngineLines, Vec<&CaseReport>)> = Vec::new();
     for case in cases {
-        for words in engine_words(case) {
+        for words in engine_lines(case) {
             match lines.iter_mut().find(|(same, _)| *same == words) {
                 Some((_, equal)) => equal.push(case),
                 None => lines.push((words, vec![case])),
@@ -234,7 +234,7 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, told: &mut To
             &format!("{on}{}", words.verdict),
         );
         let label = format!("    {:width$}  - ", "");
-        if words.notes.len() > 1 && !told.notes.insert((engine, words.notes.clone())) {
+        if words.notes.len() > 1 && !printed.notes.insert((engine, words.notes.clone())) {
             labelled(out, &label, "what was noted above");
             continue;
         }
@@ -246,7 +246,7 @@ fn engines(out: &mut String, cases: &[&CaseReport], order: &Order, told: &mut To
 
 /// The text about one engine.
 #[derive(PartialEq)]
-struct EngineWords {
+struct EngineLines {
     /// Its place among the engines that were asked.
     place: usize,
     engine: &'static str,
@@ -254,10 +254,10 @@ struct EngineWords {
     notes: Vec<String>,
 }
 
-fn engine_words(case: &CaseReport) -> Vec<EngineWords> {
+fn engine_lines(case: &CaseReport) -> Vec<EngineLines> {
     let reference = case.reference();
     let words = case.runs.iter().enumerate().map(|(place, run)| match run {
-        EngineRun::Cannot { engine, reason } => EngineWords {
+        EngineRun::Cannot { engine, reason } => EngineLines {
             place,
             engine,
             verdict: format!("cannot run this: {reason}"),
@@ -272,7 +272,7 @@ fn engine_words(case: &CaseReport) -> Vec<EngineWords> {
                 || format!("{} calls", report.attempts.len()),
                 |one| super::summary::agreement(one, reference, report),
             );
-            EngineWords {
+            EngineLines {
                 place,
                 engine: report.engine,
                 verdict,
