@@ -21,7 +21,7 @@ pub trait Engine: Send + Sync {
     /// The relation of this engine's outcomes to those of others on this case.
     fn standing(&self, case: &Case) -> Standing;
 
-    /// Runs a case on a kernel. The report's [`asked`](RunReport::asked) says which behaviours of
+    /// Runs a case on a kernel. The report's [`observed_flags`](RunReport::observed_flags) says which behaviours of
     /// the kernel the outcome depends on: the run stands for all kernels that are equal in these.
     ///
     /// # Errors

@@ -22,8 +22,11 @@ pub fn run_on(engine: &dyn Engine, cases: &[OnKernel<'_>]) -> Vec<Result<RunRepo
     for &(case, profile) in cases {
         let before = made.iter().zip(cases);
         let mut before = before.filter_map(|(made, other)| Some((made.as_ref().ok()?, other)));
-        let same = before
-            .find(|(made, (_, other))| profile.behaviours.agrees_on(&other.behaviours, made.asked));
+        let same = before.find(|(made, (_, other))| {
+            profile
+                .behaviours
+                .agrees_on(&other.behaviours, made.observed_flags)
+        });
         let this = match same {
             Some((same, (other, _))) => Ok(same.on(case, profile, other)),
             None => engine

@@ -21,9 +21,9 @@ pub struct RunReport {
     /// The scenario's file: its path from the `scenarios` directory on, so that outcomes are the
     /// same wherever the command was called; as it was given if it is in no such directory.
     pub file: Name,
-    /// The kernel that was asked for.
+    /// The kernel that was observed_flags for.
     pub kernel: Name,
-    /// Other kernels that were asked for and behave the same in everything, so that this outcome is
+    /// Other kernels that were observed_flags for and behave the same in everything, so that this outcome is
     /// theirs too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Name>,
@@ -49,7 +49,7 @@ pub struct RunReport {
     /// The observed behaviours, on which everything above depends: kernels that are equal in these
     /// have the same outcome.
     #[serde(skip)]
-    pub asked: FlagSet,
+    pub observed_flags: FlagSet,
 }
 
 fn listed<S: Serializer>(attempts: &Arc<Attempts>, to: S) -> Result<S::Ok, S::Error> {
@@ -87,7 +87,7 @@ impl RunReport {
         }
         let (attempts, notes) = (Arc::clone(&self.attempts), self.notes.clone());
         let mut report = RunReport::sharing(case, profile, self.engine, attempts, notes);
-        report.asked = self.asked;
+        report.observed_flags = self.observed_flags;
         report
     }
 
@@ -133,7 +133,7 @@ impl RunReport {
             expect_failed,
             notes,
             conformance: None,
-            asked: FlagSet::ALL,
+            observed_flags: FlagSet::ALL,
         }
     }
 }

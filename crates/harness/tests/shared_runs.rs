@@ -67,7 +67,7 @@ fn a_run_stands_for_kernels_that_say_the_same_by_themselves() {
         let asked: Vec<_> = report
             .cases
             .iter()
-            .map(|case| case.reports().next().expect("a report").asked)
+            .map(|case| case.reports().next().expect("a report").observed_flags)
             .collect();
         for (n, case) in report.cases.iter().enumerate() {
             let this = profile::find(&case.case.kernel)
@@ -90,7 +90,7 @@ fn a_run_hangs_on_what_it_asked_for_only() {
     let report = common::report(&case);
     for name in fourtuple_kernel::Behaviours::NAMES {
         for behaviours in right.behaviours.mutants(name) {
-            if !behaviours.agrees_on(&right.behaviours, report.asked) {
+            if !behaviours.agrees_on(&right.behaviours, report.observed_flags) {
                 continue;
             }
             let wrong = profile::Profile {

@@ -12,15 +12,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// An engine that answers as the model, without its notes, with a standing of its own.
 struct Other {
     standing: fn(&Case) -> Standing,
-    asked: FlagSet,
+    observed_flags: FlagSet,
     runs: AtomicUsize,
 }
 
 impl Other {
-    fn new(standing: fn(&Case) -> Standing, asked: FlagSet) -> Self {
+    fn new(standing: fn(&Case) -> Standing, observed_flags: FlagSet) -> Self {
         Other {
             standing,
-            asked,
+            observed_flags,
             runs: AtomicUsize::new(0),
         }
     }
@@ -44,7 +44,7 @@ impl Engine for Other {
         let report = Model.run(case, profile)?;
         let attempts = report.attempts.as_ref().clone();
         let mut report = RunReport::new(case, profile, self.name(), attempts, Vec::new());
-        report.asked = self.asked;
+        report.observed_flags = self.observed_flags;
         Ok(report)
     }
 }
@@ -107,8 +107,8 @@ fn nobody_is_judged_who_leaves_the_network_out() {
 
 #[test]
 fn an_engine_without_a_kernel_runs_once_for_all() {
-    for (asked, runs) in [(FlagSet::ALL, 2), (FlagSet::default(), 1)] {
-        let other = Other::new(|_| Standing::Contrast, asked);
+    for (observed_flags, runs) in [(FlagSet::ALL, 2), (FlagSet::default(), 1)] {
+        let other = Other::new(|_| Standing::Contrast, observed_flags);
         let engines: [&dyn Engine; 2] = [&Model, &other];
         let report = run("[rhel-6.5, linux-6.18]", "", &engines);
         assert_eq!(other.runs.load(Ordering::Relaxed), runs);

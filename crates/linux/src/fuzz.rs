@@ -199,7 +199,7 @@ pub struct Flip {
 pub fn flip(
     right: &Behaviours,
     programs: &[Program],
-    asked: &[FlagSet],
+    observed: &[FlagSet],
     most: usize,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Flip> {
@@ -226,7 +226,7 @@ pub fn flip(
                 .unwrap_or(0);
             progress(at, flips.len());
             let side_by_side = !has_history(right);
-            let cannot = |n: usize| right.agrees_on(&flip.behaviours, asked[n]);
+            let cannot = |n: usize| right.agrees_on(&flip.behaviours, observed[n]);
             lock(&noticed)[at] = notices(flip.behaviours, programs, most, side_by_side, &cannot);
         }
     };
@@ -242,11 +242,11 @@ pub fn flip(
 
 /// The flags that each program's answers may depend on: all of them on kernels that keep state
 /// between programs.
-pub fn asked(right: &Behaviours, programs: &[Program]) -> Vec<FlagSet> {
+pub fn observed_flags(right: &Behaviours, programs: &[Program]) -> Vec<FlagSet> {
     let of = |program: &Program| {
         let mut judge = Judge::new(*right);
         match judge.program(program) {
-            Ok(None) if !has_history(right) => judge.asked(),
+            Ok(None) if !has_history(right) => judge.observed_flags(),
             _ => FlagSet::ALL,
         }
     };

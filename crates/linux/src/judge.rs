@@ -106,7 +106,7 @@ impl Judge {
 
     /// The flags observed since a program was checked from the start: a profile that differs in
     /// none of them allows the same answers.
-    pub fn asked(&self) -> FlagSet {
+    pub fn observed_flags(&self) -> FlagSet {
         self.checker.observed_flags()
     }
 

@@ -118,7 +118,7 @@ impl Search {
             return false;
         }
         for (wrong, found) in self.wrong.iter().zip(found) {
-            if self.right.agrees_on(wrong, simulated.asked) {
+            if self.right.agrees_on(wrong, simulated.observed_flags) {
                 continue;
             }
             found.looked += 1;

@@ -13,7 +13,7 @@ pub struct SimulatedRun {
     /// The program.
     pub program: Program,
     /// The behaviour flags that the answers may depend on.
-    pub asked: FlagSet,
+    pub observed_flags: FlagSet,
     /// The largest number of ports from which the kernel chose one. A conformance check tries each
     /// of them, for every such call.
     pub choice: u32,
@@ -100,7 +100,7 @@ impl Translation<'_> {
                 hosts: self.program.hosts.clone(),
                 steps,
             },
-            asked: kernel.observed_flags(),
+            observed_flags: kernel.observed_flags(),
             choice: kernel.choice(),
         })
     }

@@ -35,7 +35,7 @@ struct Shared {
     hosts: BTreeMap<IpAddr, (String, usize)>,
     kernels: BTreeMap<String, Arc<Kernel>>,
     /// Behaviour flags observed by kernels that have been shut down.
-    asked: FlagSet,
+    observed_flags: FlagSet,
     in_flight: u64,
     idle: Vec<Waker>,
 }
@@ -48,7 +48,7 @@ impl Network {
                 names: BTreeMap::new(),
                 hosts: BTreeMap::new(),
                 kernels: BTreeMap::new(),
-                asked: FlagSet::default(),
+                observed_flags: FlagSet::default(),
                 in_flight: 0,
                 idle: Vec::new(),
             }),
@@ -106,14 +106,14 @@ impl Network {
 
     /// Records the observed flags of a kernel that has been shut down.
     fn gone(&self, kernel: &Kernel) {
-        let asked = kernel.enter(|state| state.machine.observed_flags());
+        let observed_flags = kernel.enter(|state| state.machine.observed_flags());
         let mut s = lock(&self.shared);
-        s.asked = s.asked.union(asked);
+        s.observed_flags = s.observed_flags.union(observed_flags);
     }
 
     /// The behaviour flags observed by kernels that have been shut down.
-    pub(crate) fn asked(&self) -> FlagSet {
-        lock(&self.shared).asked
+    pub(crate) fn observed_flags(&self) -> FlagSet {
+        lock(&self.shared).observed_flags
     }
 
     pub(crate) fn kernel(&self, name: &str) -> Option<Arc<Kernel>> {

@@ -57,7 +57,9 @@ fn a_shared_run_equals_the_run_of_each_kernel() {
                 .zip(&together)
                 .any(|(before, run)| {
                     let other = profile::find(&before.case.kernel).expect("a kernel");
-                    profile.behaviours.agrees_on(&other.behaviours, run.asked)
+                    profile
+                        .behaviours
+                        .agrees_on(&other.behaviours, run.observed_flags)
                 });
             shared += usize::from(stands);
         }

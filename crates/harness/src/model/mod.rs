@@ -83,7 +83,10 @@ impl Model {
     }
 
     /// Runs the program of a case to its end: its attempts, and the hosts at the end.
-    fn run_on<C: Chooser>(mut net: net::Net<C>, case: &Case) -> Result<(Attempts, net::Net<C>), Cannot> {
+    fn run_on<C: Chooser>(
+        mut net: net::Net<C>,
+        case: &Case,
+    ) -> Result<(Attempts, net::Net<C>), Cannot> {
         net.happened(false);
         let recording = match &*case.program {
             Program::Processes(_) => {
@@ -148,10 +151,10 @@ impl Engine for Model {
         let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
         let net = net::Net::new(case, profile, &mut chooser)?;
         let (attempts, net) = Self::run_on(net, case)?;
-        let asked = net.asked();
+        let observed_flags = net.observed_flags();
         let notes = notes(net.notes, case);
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
-        report.asked = asked;
+        report.observed_flags = observed_flags;
         Ok(report)
     }
 }

@@ -130,7 +130,7 @@ impl<C: Chooser> Net<C> {
     }
 
     /// The behaviours of the case's kernel that were observed so far.
-    pub(crate) fn asked(&self) -> FlagSet {
+    pub(crate) fn observed_flags(&self) -> FlagSet {
         let machines = self.plain.iter().map(|id| self.world.observed_flags(*id));
         machines.fold(FlagSet::default(), FlagSet::union)
     }

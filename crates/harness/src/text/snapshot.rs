@@ -103,7 +103,13 @@ fn rule(out: &mut String, title: &str) {
     }
 }
 
-fn section(out: &mut String, group: &Group<'_>, limit: usize, order: &Order, printed: &mut Printed) {
+fn section(
+    out: &mut String,
+    group: &Group<'_>,
+    limit: usize,
+    order: &Order,
+    printed: &mut Printed,
+) {
     out.push('\n');
     rule(out, &group.title(order));
     let first = group.cases[0];

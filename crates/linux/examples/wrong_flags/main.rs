@@ -107,11 +107,11 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         .into());
     }
     let programs: Vec<Program> = findings.kept.into_iter().map(|(_, p)| p).collect();
-    let asked = fuzz::asked(&profile.behaviours, &programs);
+    let observed = fuzz::observed_flags(&profile.behaviours, &programs);
     let mut flips = fuzz::flip(
         &profile.behaviours,
         &programs,
-        &asked,
+        &observed,
         shortest::MOST,
         &|_, _| {},
     );
@@ -124,9 +124,9 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         if let Some(shrunk) = &shrunk {
             eprintln!("{}", scenario(shrunk, &flip, &profile.name));
         }
-        let may = |asked: &&_| !profile.behaviours.agrees_on(&flip.behaviours, **asked);
+        let may = |observed: &&_| !profile.behaviours.agrees_on(&flip.behaviours, **observed);
         rows.push(Row {
-            looked: asked.iter().filter(may).count(),
+            looked: observed.iter().filter(may).count(),
             flip,
             shrunk,
             searched: None,

@@ -164,7 +164,7 @@ fn explanations(believed: Behaviours, program: &Program) -> Vec<Behaviours> {
     if judge.program(program).is_err() {
         return Vec::new();
     }
-    let asked = judge.asked();
+    let observed = judge.observed_flags();
     // If a range of ports is rejected, ports come from the full range, and nearly every answer is
     // possible.
     let allows = |other: &Behaviours| {
@@ -183,7 +183,7 @@ fn explanations(believed: Behaviours, program: &Program) -> Vec<Behaviours> {
         values
     };
     let all = Behaviours::NAMES.iter().flat_map(next_to_it);
-    all.filter(|other| !believed.agrees_on(other, asked))
+    all.filter(|other| !believed.agrees_on(other, observed))
         .filter(allows)
         .take(EXPLANATIONS)
         .collect()
@@ -362,7 +362,7 @@ impl Asker<'_> {
                 Some((answer.port, answer.local, answer.peer))
             });
             if !seen.insert(ports.collect::<Vec<_>>())
-                || right.agrees_on(&self.behaviours, simulated.asked)
+                || right.agrees_on(&self.behaviours, simulated.observed_flags)
             {
                 return None;
             }

@@ -57,9 +57,9 @@ impl Engine for Turmoil {
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
-        let (attempts, notes, asked) = simulate(case, profile)?;
+        let (attempts, notes, observed_flags) = simulate(case, profile)?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
-        report.asked = asked;
+        report.observed_flags = observed_flags;
         Ok(report)
     }
 }
@@ -106,7 +106,7 @@ fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, Cannot> {
         simulation.note(early);
     }
     let (attempts, notes) = simulation.finish();
-    Ok((attempts, notes, network.asked()))
+    Ok((attempts, notes, network.observed_flags()))
 }
 
 /// Notes the faults between hosts of one machine, which are not simulated.

@@ -56,7 +56,7 @@ impl Engine for Stock {
         let (attempts, notes) = simulate(case)?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         // The run does not depend on the kernel, so it is valid for all kernels.
-        report.asked = FlagSet::default();
+        report.observed_flags = FlagSet::default();
         Ok(report)
     }
 }
