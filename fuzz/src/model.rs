@@ -125,14 +125,14 @@ fn profiles() -> &'static [Profile] {
 }
 
 /// A world of two machines, the first with two namespaces.
-struct Scene {
+struct Simulation {
     world: World<Seeded>,
     machines: [MachineId; 2],
     hosts: [WorldNs; 3],
     socks: Vec<WorldSock>,
 }
 
-impl Scene {
+impl Simulation {
     fn new(kernels: [&Profile; 2], seed: u64, explain: bool) -> Self {
         let mut world = World::new();
         let [a, b] = kernels;
@@ -151,7 +151,7 @@ impl Scene {
             let _ = world.sysctl(host, "net.ipv4.ip_local_port_range", "40000 40005");
         }
         world.set_explain(explain);
-        Scene {
+        Simulation {
             world,
             machines: [first, second],
             hosts,
@@ -254,8 +254,8 @@ pub fn model(data: &[u8]) {
         return;
     };
     let seed = u64::from(bytes.byte());
-    let mut silent = Scene::new([a, b], seed, false);
-    let mut explaining = Scene::new([a, b], seed, true);
+    let mut silent = Simulation::new([a, b], seed, false);
+    let mut explaining = Simulation::new([a, b], seed, true);
     for _ in 0..CALLS {
         if bytes.0.is_empty() {
             break;

@@ -18,7 +18,7 @@ type Recording = Vec<(Time, Op, Observation)>;
 
 /// A simulated kernel, and the calls that it has answered.
 struct Recorder {
-    player: SimulatedKernel,
+    kernel: SimulatedKernel,
     calls: Recording,
     sockets: usize,
 }
@@ -26,15 +26,15 @@ struct Recorder {
 impl Recorder {
     fn new(kernel: &str, seed: u64) -> Self {
         Recorder {
-            player: SimulatedKernel::new(behaviours(kernel), seed),
+            kernel: SimulatedKernel::new(behaviours(kernel), seed),
             calls: Vec::new(),
             sockets: 0,
         }
     }
 
     fn call(&mut self, op: Op) -> Observation {
-        let seen = self.player.step(&op, 1_000_000);
-        self.calls.push((self.player.now(), op, seen));
+        let seen = self.kernel.step(&op, 1_000_000);
+        self.calls.push((self.kernel.now(), op, seen));
         seen
     }
 
@@ -149,7 +149,7 @@ fn moving(perturb: Perturb) -> Behaviours {
 /// Connections to one destination, 20 of them before and 20 after a pause.
 fn connects_to_one_destination(perturb: Perturb, seed: u64) -> Recording {
     let mut recorder = Recorder {
-        player: SimulatedKernel::new(moving(perturb), seed),
+        kernel: SimulatedKernel::new(moving(perturb), seed),
         ..Recorder::new("linux-6.18", seed)
     };
     recorder.call(Op::Ns);
@@ -161,8 +161,8 @@ fn connects_to_one_destination(perturb: Perturb, seed: u64) -> Recording {
     recorder.listener(loopback(5000));
     for n in 0..40 {
         if n == 20 {
-            let seen = recorder.player.step(&Op::Sleep, 10_300_000_000);
-            let at = recorder.player.now();
+            let seen = recorder.kernel.step(&Op::Sleep, 10_300_000_000);
+            let at = recorder.kernel.now();
             recorder.calls.push((at, Op::Sleep, seen));
         }
         let sock = recorder.socket();
@@ -195,8 +195,8 @@ fn connect_by_lo(kernel: &str, family: Family, to: Ip) -> (Option<Errno>, Record
         sock,
         to: Endpoint::new(to, 80).into(),
     };
-    let seen = recorder.player.step(&op, 300_000_000_000);
-    let at = recorder.player.now();
+    let seen = recorder.kernel.step(&op, 300_000_000_000);
+    let at = recorder.kernel.now();
     recorder.calls.push((at, op, seen));
     let errno = match seen.end {
         End::Err(errno) => Some(errno),

@@ -1,10 +1,10 @@
-//! A bench: one kernel with a namespace, a host with servers, and sockets to play with.
+//! A bench: one kernel with a namespace, a host with servers, and sockets.
 //!
 //! Two set-ups exist, one for each page of worked examples. [`Bench::far`] has the servers on
 //! another host, so that only the sockets of the test count on this one; [`Bench::local`] has
 //! them on 127.0.0.1 in the same namespace.
 
-use super::{Answer, Play, kernel};
+use super::{Answer, FixedChooser, kernel};
 use fourtuple_kernel::profile::Behaviours;
 use fourtuple_kernel::reason::Refusal;
 use fourtuple_kernel::{
@@ -25,7 +25,7 @@ pub const fn ok(port: u16) -> Answer {
 
 #[derive(Clone)]
 pub struct Bench {
-    pub w: World<Play>,
+    pub w: World<FixedChooser>,
     pub m: MachineId,
     pub ns: WorldNs,
     /// The namespace of the servers.
@@ -49,7 +49,7 @@ impl Bench {
 
     pub fn far_with(b: Behaviours) -> Self {
         let mut k = Self::empty(b);
-        let other = k.w.add_machine(b, Play::default());
+        let other = k.w.add_machine(b, FixedChooser::default());
         k.server_ns = k.w.add_namespace(other);
         for (ns, ip) in [
             (k.ns, "10.0.0.1"),
@@ -83,7 +83,7 @@ impl Bench {
     /// The same without servers and with the kernel's own port range.
     pub fn empty(b: Behaviours) -> Self {
         let mut w = World::new();
-        let m = w.add_machine(b, Play::default());
+        let m = w.add_machine(b, FixedChooser::default());
         let ns = w.add_namespace(m);
         w.set_explain(true);
         Bench {
@@ -141,19 +141,19 @@ impl Bench {
         self.with("ip_local_port_range", text)
     }
 
-    pub fn play(&mut self) -> &mut Play {
+    pub fn chooser(&mut self) -> &mut FixedChooser {
         self.w.machine_mut(self.m).chooser_mut()
     }
 
     /// The next searches of bind() start here; after these, at 0.
     pub fn draws(&mut self, draws: &[u32]) -> &mut Self {
-        self.play().draws.extend(draws);
+        self.chooser().draws.extend(draws);
         self
     }
 
     /// All searches of bind() start here.
     pub fn always(&mut self, draw: u32) -> &mut Self {
-        self.play().draw = draw;
+        self.chooser().draw = draw;
         self
     }
 
@@ -172,7 +172,7 @@ impl Bench {
     /// Time passes until this many milliseconds after the bench was made.
     pub fn at_ms(&mut self, ms: u64) -> &mut Self {
         self.w
-            .advance(Time(World::<Play>::START.nanos() + ms * 1_000_000));
+            .advance(Time(World::<FixedChooser>::START.nanos() + ms * 1_000_000));
         self.check();
         self
     }

@@ -2,11 +2,11 @@
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
 
 pub mod bench;
+pub mod fixed;
 pub mod pins;
-pub mod play;
 
 pub use bench::{Bench, S, ok};
-pub use play::Play;
+pub use fixed::FixedChooser;
 
 use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::{Behaviours, find};

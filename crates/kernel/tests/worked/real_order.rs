@@ -9,7 +9,7 @@ use rstest::rstest;
 fn connect_order(name: &str, hash: u64) -> Vec<u16> {
     let mut k = bench(name);
     k.range("40000 40007");
-    k.play().hash = hash;
+    k.chooser().hash = hash;
     (0..8).map(|_| k.unbound(k.s1).unwrap() - 40000).collect()
 }
 
@@ -63,7 +63,7 @@ fn connect_walks_by_two_then_the_other_parity(#[case] name: &str) {
     for hash in 0..14 {
         let mut k = bench(name);
         k.range("40000 40006");
-        k.play().hash = hash;
+        k.chooser().hash = hash;
         parities[usize::from(k.unbound(k.s1).unwrap() % 2)] = true;
     }
     assert_eq!(parities, [true; 2]);
@@ -82,7 +82,7 @@ fn parity_of_the_low_bound(#[case] name: &str) {
             let mut k = bench(name);
             k.range(&format!("{low} {}", low + 7)).always(draw);
             // Old trees take the hash's lower half, newer ones its upper half.
-            k.play().hash = u64::from(draw) << 32 | u64::from(draw);
+            k.chooser().hash = u64::from(draw) << 32 | u64::from(draw);
             let mut binder = k.clone();
             let connects: Vec<u16> = (0..8).map(|_| k.unbound(k.s1).unwrap()).collect();
             let binds: Vec<u16> = (0..8)
@@ -147,7 +147,7 @@ fn seventh_of_seven(#[case] name: &str, #[case] may_fail: bool) {
         for connect in [false, true] {
             let mut k = bench(name);
             k.range("40000 40006").always(draw);
-            k.play().hash = u64::from(draw) << 32 | u64::from(draw);
+            k.chooser().hash = u64::from(draw) << 32 | u64::from(draw);
             let got = fill(&mut k, connect);
             assert!(got[..6].iter().all(Result::is_ok), "{got:?}");
             failed[usize::from(connect)] += usize::from(got[6].is_err());

@@ -142,9 +142,9 @@ fn walked(width: &str, factor: u32, range: &str, count: usize) -> Vec<u16> {
 fn stepping(width: &str, factor: u32, range: &str) -> Bench {
     let mut k = Bench::far("linux-7.1");
     k.range(range).with("ip_local_port_step_width", width);
-    k.play().step = factor - 1;
+    k.chooser().step = factor - 1;
     let hash_at_start = |_: &_| 0;
-    k.play().hash_of = Some(hash_at_start);
+    k.chooser().hash_of = Some(hash_at_start);
     k
 }
 

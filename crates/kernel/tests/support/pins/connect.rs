@@ -73,7 +73,7 @@ pub(super) const PINS: &[Pin] = &[
             let mut k = Bench::local_with(b);
             k.range("40000 40007");
             // Destinations with equal starts in different cells; the ten-second epoch moves both.
-            k.play().hash_of = Some(|i| {
+            k.chooser().hash_of = Some(|i| {
                 let low = u64::from(i.dport - 5001) * 8;
                 let start = i.epoch * 2;
                 (start + low) << 32 | low

@@ -141,7 +141,7 @@ pub(super) const PINS: &[Pin] = &[
             k.wait(3);
             // A search that begins at the port in TIME-WAIT takes it over or goes on.
             let old = k.held()[0];
-            k.play().hash_of = Some(|_| u64::MAX << 32 | u64::from(u32::MAX - 1));
+            k.chooser().hash_of = Some(|_| u64::MAX << 32 | u64::from(u32::MAX - 1));
             let got = k.unbound(k.s1);
             (if got == Ok(old) { "reused" } else { "kept" }).to_owned()
         },

@@ -1,7 +1,7 @@
 //! Pins of TIME-WAIT and of timers.
 
 use super::super::bench::end;
-use super::super::{Bench, Play};
+use super::super::{Bench, FixedChooser};
 use super::connect::reconnect_over_open_peer;
 use super::{Pin, list, outcome, text};
 use fourtuple_kernel::profile::Behaviours;
@@ -225,13 +225,13 @@ fn deaths(b: Behaviours, crowd: usize) -> String {
 
 /// Takes over a TIME-WAIT that began this long after boot, by explicit port.
 fn recycle_after_boot(b: Behaviours, ms: u64) -> String {
-    let mut m = Machine::new(b, Play::default());
+    let mut m = Machine::new(b, FixedChooser::default());
     m.set_clock(Time::from_millis(ms));
     let ns = m.add_namespace();
     let l = m.socket(ns, Family::Inet, 0);
     m.bind(l, end("127.0.0.1:5001")).unwrap();
     m.listen(l, 8).unwrap();
-    let client = |m: &mut Machine<Play>| {
+    let client = |m: &mut Machine<FixedChooser>| {
         let s = m.socket(ns, Family::Inet, 0);
         m.set_option(s, SockOpt::ReuseAddr(true)).unwrap();
         m.bind(s, end("127.0.0.1:40000")).unwrap();

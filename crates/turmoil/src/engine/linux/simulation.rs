@@ -144,7 +144,7 @@ impl Simulation {
             });
         }
         let running = Rc::clone(&simulation);
-        sim.raw().client("conductor", async move {
+        sim.raw().client("scheduler", async move {
             running.booted();
             match &running.driver {
                 Driver::Steps(steps) => steps.run_all().await,

@@ -97,7 +97,7 @@ fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
         });
     }
     let (running, starts) = (Rc::clone(&program), Rc::clone(&simulation));
-    sim.client("conductor", async move {
+    sim.client("scheduler", async move {
         // This client runs last in turmoil's first tick.
         starts.start();
         match &*running {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 /// Draws in the order given, then always `draw`.
 #[derive(Clone, Debug, Default)]
-pub struct Play {
+pub struct FixedChooser {
     pub draws: VecDeque<u32>,
     pub draw: u32,
     /// The keyed port hash of every destination, unless `hash_of` is set.
@@ -20,7 +20,7 @@ pub struct Play {
     pub step: u32,
 }
 
-impl Chooser for Play {
+impl Chooser for FixedChooser {
     fn bind_start(&mut self, n: u32, _parity: bool) -> u32 {
         self.draws.pop_front().unwrap_or(self.draw) % n
     }
