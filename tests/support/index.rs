@@ -1,4 +1,5 @@
-//! The index of the corpus, `scenarios/README.md`: what each scenario asks and how the kernels answer.
+//! The index of the corpus, `scenarios/README.md`: the questions of all scenarios, and the kernels'
+//! answers.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ const HEAD: &str = "\
 This page is generated from the scenarios and from what the model answers; the test `index` keeps it up to date:
 `FOURTUPLE_UPDATE=1 cargo test --test index`.
 
-Each question links to its scenario and each name to its snapshot, where the whole story is told. An answer names the
+Each question links to its scenario and each name to its snapshot, with the details. An answer names the
 kernels and the points of the matrix that it is for, then the calls in which the answers differ.
 ";
 
@@ -56,8 +57,8 @@ pub fn page() -> String {
     out
 }
 
-/// What the model answers to each scenario of the corpus, by path. Some are large, so they are shared out among threads,
-/// and asked only once.
+/// The model's outcomes of all scenarios of the corpus, by path. Several threads run them, once
+/// each: some are large.
 ///
 /// # Panics
 /// When a scenario cannot be read.
@@ -122,24 +123,27 @@ fn model(scenario: &Scenario) -> ScenarioReport {
 fn answers(report: &ScenarioReport) -> Vec<String> {
     let order = Order::new();
     // Cases that differ in time or in reasons only have one line here.
-    let mut told: Vec<(Vec<Tally>, Vec<&CaseReport>)> = Vec::new();
+    let mut answers: Vec<(Vec<Tally>, Vec<&CaseReport>)> = Vec::new();
     for group in Group::all(report) {
         let Some(run) = group.cases[0].reference() else {
             continue;
         };
         let tallies = tally(&run.attempts);
-        match told.iter_mut().find(|(same, _)| *same == tallies) {
+        match answers.iter_mut().find(|(same, _)| *same == tallies) {
             Some((_, cases)) => cases.extend(group.cases),
-            None => told.push((tallies, group.cases)),
+            None => answers.push((tallies, group.cases)),
         }
     }
-    let tallies: Vec<&[Tally]> = told.iter().map(|(tallies, _)| tallies.as_slice()).collect();
-    let mut lines: Vec<String> = told
+    let tallies: Vec<&[Tally]> = answers
+        .iter()
+        .map(|(tallies, _)| tallies.as_slice())
+        .collect();
+    let mut lines: Vec<String> = answers
         .iter()
         .take(ANSWERS)
         .map(|(of_one, cases)| {
             let words = what(of_one, &tallies);
-            match told.len() {
+            match answers.len() {
                 1 => words,
                 _ => format!(
                     "**{}**: {words}",
@@ -148,8 +152,8 @@ fn answers(report: &ScenarioReport) -> Vec<String> {
             }
         })
         .collect();
-    if told.len() > ANSWERS {
-        lines.push(format!("and {} more", told.len() - ANSWERS));
+    if answers.len() > ANSWERS {
+        lines.push(format!("and {} more", answers.len() - ANSWERS));
     }
     lines
 }

@@ -22,7 +22,7 @@ fn help_has_an_example() {
 }
 
 #[test]
-fn what_is_written_runs_as_the_rows_say() {
+fn written_scenarios_run_as_their_rows_say() {
     let dir = scratch("remedies-written");
     let to = dir.to_str().expect("a path of text");
     let said = fourtuple(&root(), &["remedies", REPORT, "--write", to]);
@@ -128,14 +128,14 @@ fn rows_about_the_report_are_reproduced() {
 
 #[test]
 fn rows_about_time_wait_are_reproduced() {
-    let file = "scenarios/rhel-6.5/way-out-3-tw-reuse-after-connect.yaml";
+    let file = "scenarios/rhel-6.5/workaround-3-tw-reuse-after-connect.yaml";
     let rows = every_row_is_reproduced("time-wait", file, "rhel-6.5,linux-6.18");
     assert!(rows > 10, "{rows}");
 }
 
 #[test]
 fn rows_about_bound_ports_in_time_wait_are_reproduced() {
-    let file = "scenarios/rhel-6.5/way-out-3-tw-reuse-after-bind.yaml";
+    let file = "scenarios/rhel-6.5/workaround-3-tw-reuse-after-bind.yaml";
     let rows = every_row_is_reproduced("bound", file, "rhel-6.5,linux-6.18");
     assert!(rows > 10, "{rows}");
 }

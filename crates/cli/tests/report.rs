@@ -1,4 +1,5 @@
-//! The page in a real browser: what it shows is in the document that the browser builds of it, and nothing is fetched.
+//! The page in a real browser: what it shows is in the document that the browser builds of it, and
+//! nothing is fetched.
 
 mod common;
 
@@ -47,13 +48,14 @@ fn browse(browser: &str, directory: &Path, page: &Path, more: &[&str]) -> Vec<u8
     output.stdout
 }
 
-/// What the browser makes of a page.
+/// Returns the document that the browser makes of a page.
 fn document(browser: &str, directory: &Path, page: &Path, more: &[&str]) -> String {
     let more = [more, &["--dump-dom"]].concat();
     String::from_utf8(browse(browser, directory, page, &more)).expect("text")
 }
 
-/// A picture of the page as the browser shows it: its width, and the brightness of its pixels, from 0 to 255.
+/// A picture of the page as the browser shows it: its width, and the brightness of its pixels, from
+/// 0 to 255.
 fn picture(
     browser: &str,
     directory: &Path,
@@ -93,8 +95,8 @@ fn report(name: &str) -> (PathBuf, PathBuf) {
     let arguments = [
         "report",
         "scenarios/rhel-6.5/connect-after-bind.yaml",
-        "scenarios/rhel-6.5/way-out-3-tw-reuse-after-connect.yaml",
-        "scenarios/rhel-6.5/way-out-4-bind-own-address.yaml",
+        "scenarios/rhel-6.5/workaround-3-tw-reuse-after-connect.yaml",
+        "scenarios/rhel-6.5/workaround-4-bind-own-address.yaml",
         "-o",
         &path,
     ];
@@ -128,7 +130,8 @@ fn it_is_readable_light_dark_and_on_a_phone() {
     assert_eq!(width, 390);
     assert!(share(&phone, 0..=90) > 0, "no text");
 
-    // On a phone nothing but the boxes that scroll by themselves is wider than the screen. A copy of the page says so.
+    // On a phone nothing but the boxes that scroll by themselves is wider than the screen. A copy
+    // of the page says so.
     let measured = directory.join("measured.html");
     let script = "<script>document.title = document.documentElement.scrollWidth <= innerWidth ? 'fits' : 'too wide'</script>";
     let text = std::fs::read_to_string(&page).expect("the page");
@@ -171,7 +174,7 @@ fn a_browser_finds_everything_on_the_page() {
     let arguments = [
         "report",
         "scenarios/rhel-6.5/connect-after-bind.yaml",
-        "scenarios/rhel-6.5/way-out-3-tw-reuse-after-connect.yaml",
+        "scenarios/rhel-6.5/workaround-3-tw-reuse-after-connect.yaml",
         "-o",
         &path,
     ];
@@ -230,7 +233,7 @@ fn a_browser_finds_everything_on_the_page() {
 }
 
 #[test]
-fn a_page_that_cannot_be_written_is_told() {
+fn a_page_that_cannot_be_written_is_reported() {
     let directory = scratch("report-wrong");
     std::fs::write(directory.join("taken"), "a file, no directory").expect("a scratch file");
     let scenario = root()
@@ -260,11 +263,9 @@ fn manual_pages_are_written_for_every_verb() {
     let help = fourtuple(&directory, &["--help"]).out;
     let verbs = help
         .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| line.starts_with("  "))
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|verb| *verb != "help");
+        .take_while(|line| *line != "Options:")
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter_map(|line| line.split_whitespace().next());
     let mut count = 0;
     for verb in verbs {
         let page = std::fs::read_to_string(directory.join(format!("pages/fourtuple-{verb}.1")));

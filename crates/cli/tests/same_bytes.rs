@@ -11,7 +11,7 @@ use common::{fourtuple, root, scratch};
 const NAMES: [&str; 4] = [
     "connect-after-bind",
     "connect-after-bind-every-kernel",
-    "way-out-2-wider-range",
+    "workaround-2-wider-range",
     "why-binding-first-helps",
 ];
 

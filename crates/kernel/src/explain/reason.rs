@@ -64,8 +64,8 @@ rules! {
     ConnectReserved = "connect.reserved", "Every port of the range is reserved by ip_local_reserved_ports.";
     ConnectBoundTuple = "connect.bound-tuple-in-use", "The socket has a port of its own, and its 4-tuple to this destination is already in use.";
     ConnectBoundTimeWait = "connect.bound-tuple-in-time-wait", "The socket has a port of its own, and its 4-tuple is in TIME-WAIT without timestamps, so it cannot be taken over.";
-    ConnectRefused = "connect.refused", "The other end answered with a reset: nobody listens there.";
-    ConnectTimedOut = "connect.timed-out", "Nobody answered the SYN and its repetitions.";
+    ConnectRefused = "connect.refused", "The other end answered with a reset: no listener there.";
+    ConnectTimedOut = "connect.timed-out", "The SYN and its repetitions were not answered.";
     ConnectUnreachable = "connect.unreachable", "There is no route to the destination.";
     ConnectFamily = "connect.family", "The destination's family does not fit the socket or the address it is bound to.";
     ConnectState = "connect.state", "The socket is already connected, connecting or listening.";
