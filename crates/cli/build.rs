@@ -26,7 +26,7 @@ fn main() {
     std::fs::write(out.join("corpus.rs"), table).expect("the output directory can be written");
 }
 
-/// Collects the scenarios below a directory. Cargo is told of every directory, since it does not
+/// Collects the scenarios below a directory. Prints every directory for Cargo, which does not
 /// follow the link.
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
     println!("cargo::rerun-if-changed={}", directory.display());

@@ -44,7 +44,7 @@ impl Certificate {
         }
     }
 
-    /// Adds what another part of the same sweep has found about this kernel.
+    /// Adds the result of another part of the same sweep about this kernel.
     fn add(&mut self, other: &Certificate) {
         self.programs += other.programs;
         self.scenarios += other.scenarios;
@@ -219,12 +219,12 @@ impl Certificates {
 
     /// Reads a file; a missing file has no certificates.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
-        let told =
+        let failed =
             |e: &dyn std::fmt::Display| Failure::Message(format!("error: {}: {e}", file.display()));
         match std::fs::read_to_string(file) {
-            Ok(text) => serde_json::from_str(&text).map_err(|e| told(&e)),
+            Ok(text) => serde_json::from_str(&text).map_err(|e| failed(&e)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(e) => Err(told(&e)),
+            Err(e) => Err(failed(&e)),
         }
     }
 
@@ -274,8 +274,8 @@ impl Certificates {
         Ok(())
     }
 
-    /// The missing parts in words. Without a gap the certificates are those of a whole sweep from
-    /// here on.
+    /// A list of the missing parts. If none is missing, the certificates are those of a whole sweep
+    /// from here on.
     pub(crate) fn missing(&mut self) -> Option<String> {
         let missing = self.parts.as_ref().and_then(Parts::missing);
         self.parts.take_if(|_| missing.is_none());
@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_tells_what_was_checked_and_what_was_not() {
+    fn line_names_checked_and_unchecked_profiles() {
         let one = line(["rhel-6.5"]);
         assert!(
             one.starts_with("checked: rhel-6.5 against ") && one.contains(" calls, "),

@@ -20,7 +20,7 @@ const DEFAULT: [&str; 2] = ["model", "turmoil"];
 pub(crate) enum Made {
     /// Runs within this process.
     Own(Box<dyn Engine>),
-    /// Runs elsewhere, such as on a real kernel.
+    /// Runs outside of this process, such as on a real kernel.
     External(Box<dyn External>),
 }
 
@@ -33,7 +33,7 @@ impl Made {
         }
     }
 
-    /// The engine, if it runs elsewhere.
+    /// The engine, if it runs outside of this process.
     pub(crate) fn external(&self) -> Option<&dyn External> {
         match self {
             Made::Own(_) => None,
@@ -146,7 +146,8 @@ pub(crate) fn real_kernel(
     })
 }
 
-/// Engines that run random scenarios: those with these names, where a connect waits at most so long on a real clock.
+/// Engines for random scenarios, by name. `limit` is the longest wait of a connect() on a real
+/// clock.
 pub(crate) fn for_fuzz(names: &[String], limit: Duration) -> Result<Vec<Made>, Failure> {
     let real = RealArgs {
         kernel_image: None,

@@ -37,7 +37,7 @@ mod totals;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use fourtuple_kernel::profile;
 
 use crate::cmd::Verb;
@@ -57,7 +57,7 @@ struct Cli {
     verb: Verb,
 }
 
-const AFTER: &str = "Exit status: 0 if all expectations are met and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the arguments are invalid, the machine lacks a resource, or nothing ran.";
+const AFTER: &str = "`fourtuple help COMMAND` describes a command.\n\nExit status: 0 if all expectations are met and the engines agree; 1 if an expectation failed or engines differ; 2 if a scenario or the arguments are invalid, the machine lacks a resource, or nothing ran.";
 
 /// The version, the commit if the build sets `FOURTUPLE_COMMIT` (see `tools/dist`), and the newest
 /// kernel.
@@ -75,12 +75,30 @@ fn version() -> &'static str {
     .leak()
 }
 
+/// The command, with its verbs in groups in its help.
+fn command() -> clap::Command {
+    let command = Cli::command();
+    let verbs = cmd::summaries(&command);
+    let header = *command.get_styles().get_header();
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{verbs}\
+         {header}Options:{header:#}\n{{options}}{{after-help}}"
+    ))
+}
+
+/// Parses the command line.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
 /// Out of memory is an error like others.
 #[global_allocator]
 static ALLOCATOR: fourtuple_linux::Allocator = fourtuple_linux::Allocator;
 
 fn main() -> ExitCode {
-    let parsed = Cli::try_parse();
+    let parsed = parse();
     match &parsed {
         Ok(cli) => cli.color.set(),
         Err(_) => color_of().set(),

@@ -1,4 +1,5 @@
-//! Whether the model reproduces the answers that a log recorded, and the search for assumptions under which it does.
+//! The comparison of the model's answers with those that a log recorded, and the search for
+//! assumptions under which they are equal.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ mod assume;
 
 pub(crate) use assume::search;
 
-/// Differences that are listed; more are counted.
+/// Maximum number of differences that are listed; further ones are counted.
 const LISTED: usize = 12;
 
 /// A recorded answer that the model does not reproduce.
@@ -161,7 +162,7 @@ pub(crate) fn unmet(case: &Case) -> Vec<Unmet> {
         .map_or_else(Vec::new, |report| report.expect_failed)
 }
 
-/// A warning that answers about a case do not hold, because its expectations do not; none if they do.
+/// A warning about the unmet expectations of a case; none if all are met.
 pub(crate) fn warning(kernel: &str, unmet: &[Unmet]) -> Option<String> {
     let count = unmet.len();
     let plural = if count == 1 { "" } else { "s" };

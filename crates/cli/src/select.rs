@@ -21,7 +21,7 @@ pub(crate) struct Overrides {
     /// Seed of everything that is random, instead of the scenario's own.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Ticks per second (CONFIG_HZ) of every kernel, where a host or a recording says no other.
+    /// Ticks per second (CONFIG_HZ) of every kernel, unless a host or a recording sets it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(24..=1200))]
     pub(crate) hz: Option<u32>,
     #[command(flatten)]

@@ -262,7 +262,7 @@ impl Parts {
         Ok(())
     }
 
-    /// The missing parts in words; none if all are there.
+    /// A list of the missing parts; none if all exist.
     pub(crate) fn missing(&self) -> Option<String> {
         let missing = self.of - self.there.len().min(self.of);
         let absent = (1..=self.of).filter(|part| !self.there.contains(part));

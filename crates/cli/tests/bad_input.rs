@@ -20,7 +20,7 @@ macro_rules! rejected {
     ($($name:ident: $file:literal,)*) => {
         $(#[test] fn $name() { rejected(stringify!($name), &["run", $file]); })*
 
-        /// A file that nobody rejects by name is no test.
+        /// A file without a test that names it is not tested.
         #[test]
         fn every_bad_file_is_tried() {
             let tried = [$($file,)*];
@@ -52,7 +52,7 @@ rejected! {
 }
 
 #[test]
-fn several_files_are_told_together() {
+fn several_files_are_reported_together() {
     rejected(
         "several_files",
         &[

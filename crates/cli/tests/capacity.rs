@@ -60,16 +60,16 @@ fn one_and_all_destinations_and_the_moment_of_running_out() {
 }
 
 #[test]
-fn a_scenario_without_connections_is_told() {
-    let dir = scratch("capacity-nobody");
+fn a_scenario_without_connections_is_reported() {
+    let dir = scratch("capacity-no-client");
     let yaml = "\
-about: Nobody connects
+about: No program connects
 kernel: linux-6.18
 hosts: { h: { addresses: [192.168.0.1] } }
 processes: { server: { listen: \"192.168.0.1:80\" } }
 ";
-    std::fs::write(dir.join("nobody.yaml"), yaml).expect("a scratch file");
-    let said = fourtuple(&dir, &["capacity", "nobody.yaml"]);
+    std::fs::write(dir.join("no-client.yaml"), yaml).expect("a scratch file");
+    let said = fourtuple(&dir, &["capacity", "no-client.yaml"]);
     assert_eq!((said.status, said.out.as_str()), (2, ""));
     assert!(
         said.err.contains("no program of this scenario connects"),

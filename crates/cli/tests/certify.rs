@@ -1,4 +1,5 @@
-//! `certify --on RECORDING`: a share of the recordings of every kernel, and what a wrong answer looks like.
+//! `certify --on RECORDING`: a share of the recordings of every kernel, and what a wrong answer
+//! looks like.
 
 mod common;
 
@@ -57,7 +58,7 @@ fn falsified() -> String {
 }
 
 #[test]
-fn a_wrong_answer_is_told_as_a_scenario_that_shows_it() {
+fn a_wrong_answer_is_reported_as_a_scenario_that_shows_it() {
     let dir = scratch("certify");
     std::fs::write(dir.join("wrong.jsonl"), falsified()).expect("a scratch file");
     let said = fourtuple(&dir, &["certify", "--on", "wrong.jsonl"]);
@@ -68,7 +69,8 @@ fn a_wrong_answer_is_told_as_a_scenario_that_shows_it() {
         said.out
     );
 
-    // The scenario stands indented below the finding; on the model its last step is not as "expected".
+    // The scenario stands indented below the finding; on the model its last step is not as
+    // "expected".
     let scenario: String = said
         .out
         .lines()
@@ -86,7 +88,7 @@ fn a_wrong_answer_is_told_as_a_scenario_that_shows_it() {
 }
 
 #[test]
-fn a_recording_that_breaks_off_is_told_with_its_line() {
+fn a_recording_that_breaks_off_is_reported_with_its_line() {
     let dir = scratch("certify-broken");
     std::fs::write(dir.join("broken.jsonl"), "{\"trace\":1\n").expect("a scratch file");
     let said = fourtuple(&dir, &["certify", "--on", "broken.jsonl"]);
@@ -98,8 +100,8 @@ fn a_recording_that_breaks_off_is_told_with_its_line() {
     );
 }
 
-/// What Debian's 6.12.95 answered (`CONFIG_HZ=250`): a port is still in TIME-WAIT 61.09 s after the close. Its header has
-/// this number of ticks per second, if any.
+/// A recording of Debian's 6.12.95 (`CONFIG_HZ=250`): a port is still in TIME-WAIT 61.09 s after
+/// the close. `hz` is the number of ticks per second in its header, if any.
 fn late_end_of_time_wait(hz: Option<u32>) -> String {
     let hz = hz.map_or(String::new(), |hz| format!(r#","hz":{hz}"#));
     let header = format!(
@@ -129,7 +131,8 @@ fn late_end_of_time_wait(hz: Option<u32>) -> String {
 #[test]
 fn ticks_per_second_come_from_the_header_the_option_or_the_profile() {
     let dir = scratch("certify-hz");
-    // On the grid of 500 ticks per second TIME-WAIT lasts 61.02 s at most; on those of 100, 250 and 1,000 it may last longer.
+    // On the grid of 500 ticks per second TIME-WAIT lasts 61.02 s at most; on those of 100, 250 and
+    // 1,000 it may last longer.
     let tries: [(Option<u32>, &[&str], i32); 7] = [
         (None, &[], 0),
         (None, &["--hz", "500"], 1),

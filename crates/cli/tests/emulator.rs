@@ -1,5 +1,5 @@
 //! A virtual machine that dies in the middle of a run: the command says what happened, with what
-//! was last on the console, and leaves nothing behind. The emulator is a stand-in, so that the
+//! was last on the console, and leaves nothing behind. The emulator is a fake, so that the
 //! machine dies when it should; where FOURTUPLE_VM_IMAGE names a kernel image, a real one is killed
 //! as well.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -25,8 +25,8 @@ steps:
   - { bind: a, at: \"127.0.0.1:4000\" }
 ";
 
-/// Stands in for the emulator: the first machine is as it should be and asked nothing, the second
-/// one does what `then` says. It is given the files that are the machine's serial ports.
+/// Writes a fake emulator. Its first machine answers the handshake, the second one runs the shell
+/// command `then`, with the files of the machine's serial ports in variables.
 fn emulator(directory: &Path, then: &str) -> String {
     // The length of what follows; the guest's mark, version and state; no error, no flags; what
     // uname calls the kernel.
@@ -35,13 +35,13 @@ fn emulator(directory: &Path, then: &str) -> String {
     hello.extend(b"6.1.0-50-cloud-amd64");
     hello[0] = hello.len() as u8 - 4;
     fs::write(directory.join("hello"), hello).expect("a scratch file");
-    // What a kernel image begins with, as far as anybody looks.
+    // The beginning of a kernel image, as far as it is checked.
     let mut image = vec![0; 0x400];
     image[0x202..0x206].copy_from_slice(b"HdrS");
     let file = directory.join("image");
     fs::write(&file, image).expect("a scratch file");
-    // The first one lasts long enough to be seen on a busy machine: who waits for the second one
-    // tells them apart.
+    // The first one lasts long enough to be seen on a busy machine, so that it is not taken for
+    // the second one.
     let script = format!(
         "#!/bin/sh\n\
          for word; do case $word in\n\
@@ -66,7 +66,7 @@ fn children(of: u32) -> BTreeSet<u32> {
 }
 
 /// Runs the scenario on the image with a directory in front of the others where programs are looked
-/// for. Once the second machine runs, `meanwhile` is told which process it is.
+/// for. Once the second machine runs, `meanwhile` gets its process ID.
 fn run(directory: &Path, image: &str, meanwhile: impl FnOnce(u32)) -> Said {
     let file = directory.join("scenario.yaml");
     fs::write(&file, SCENARIO).expect("a scratch file");
@@ -127,11 +127,11 @@ fn a_kernel_that_panics() {
     );
     let said = run(&directory, &image, |_| {});
     assert_eq!(said.status, 2, "{}{}", said.out, said.err);
-    let told = format!(
+    let message = format!(
         "error: a run broke off: {image}: the machine stopped too early | last lines of the console: | BUG: unable to handle page fault \
          | Kernel panic - not syncing: Fatal exception\n"
     );
-    assert!(said.err.ends_with(&told), "{}", said.err);
+    assert!(said.err.ends_with(&message), "{}", said.err);
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn an_emulator_that_is_killed() {
     let image = emulator(&directory, "exec sleep 3600");
     let said = run(&directory, &image, kill);
     assert_eq!(said.status, 2, "{}{}", said.out, said.err);
-    let told = format!("error: a run broke off: {image}: the emulator was ended by signal 9\n");
-    assert!(said.err.ends_with(&told), "{}", said.err);
+    let message = format!("error: a run broke off: {image}: the emulator was ended by signal 9\n");
+    assert!(said.err.ends_with(&message), "{}", said.err);
 }
 
 #[test]
@@ -151,8 +151,9 @@ fn an_emulator_that_fails() {
     let image = emulator(&directory, then);
     let said = run(&directory, &image, |_| {});
     assert_eq!(said.status, 2, "{}{}", said.out, said.err);
-    let told = format!("error: a run broke off: {image}: the emulator failed: qemu: no memory\n");
-    assert!(said.err.ends_with(&told), "{}", said.err);
+    let message =
+        format!("error: a run broke off: {image}: the emulator failed: qemu: no memory\n");
+    assert!(said.err.ends_with(&message), "{}", said.err);
 }
 
 #[test]
@@ -164,6 +165,6 @@ fn a_real_machine_that_is_killed() {
     let directory = scratch("emulator-real");
     let said = run(&directory, &image, kill);
     assert_eq!(said.status, 2, "{}{}", said.out, said.err);
-    let told = "the emulator was ended by signal 9";
-    assert!(said.err.contains(told), "{}", said.err);
+    let message = "the emulator was ended by signal 9";
+    assert!(said.err.contains(message), "{}", said.err);
 }

@@ -53,7 +53,7 @@ fn every_outcome_has_a_witness_and_there_is_no_other() {
         ],
     );
     assert_eq!(said.status, 2);
-    assert!(said.err.contains("there is no outcome"), "{}", said.err);
+    assert!(said.err.contains("unknown outcome"), "{}", said.err);
     for jobs in ["1", "3"] {
         let again = fourtuple(
             &dir,

@@ -1,11 +1,12 @@
-//! The verb `fuzz`. Where namespaces are not permitted, what needs the running kernel says so and checks nothing.
+//! The verb `fuzz`. Where namespaces are not permitted, what needs the running kernel says so and
+//! checks nothing.
 
 mod common;
 
 use common::{fourtuple, root, scratch};
 use std::fs;
 
-/// Whether the running kernel can be asked, and has a profile.
+/// Returns whether the running kernel is unusable or has no profile.
 fn no_kernel(said: &common::Said) -> bool {
     let none = said.status == 2
         && (said.err.contains("cannot be used") || said.err.contains("no profile is known"));
@@ -127,7 +128,7 @@ fn more_programs_than_a_recording_may_have_are_refused_before_they_run() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_told() {
+fn unusable_kernel_is_reported() {
     let dir = scratch("fuzz-bad");
     for (on, words) in [("nowhere", "unknown kernel image"), ("debian:", "debian:")] {
         let said = fourtuple(&dir, &["fuzz", "--on", on, "--count", "1"]);

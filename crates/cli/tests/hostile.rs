@@ -1,4 +1,5 @@
-//! Input that would steer the terminal or a build server, and paths that would overwrite the user's files.
+//! Input that would steer the terminal or a build server, and paths that would overwrite the user's
+//! files.
 
 mod common;
 
@@ -6,7 +7,8 @@ use std::path::Path;
 
 use common::{command, fourtuple, scratch};
 
-/// Escape sequences of one and of two bytes, turned writing, and commands that GitHub's runner would obey.
+/// Escape sequences of one and of two bytes, turned writing, and commands that GitHub's runner
+/// would obey.
 const ABOUT: &str = r#"
 about: "\e[31mred \e]0;title\a \x9b31m \u202eturned\u2028 ::error::x ##[error]y"
 source: ["\e[31m\x9d0;t\a"]

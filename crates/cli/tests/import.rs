@@ -1,4 +1,5 @@
-//! Real programs, recorded by `data/record-strace.sh`, as scenarios: the model gives the recorded answers.
+//! Real programs, recorded by `data/record-strace.sh`, as scenarios: the model gives the recorded
+//! answers.
 
 mod common;
 
@@ -85,7 +86,8 @@ recorded! {
     redis_serves: "redis",
 }
 
-/// Each bind and connect of the log, read without the importer, has the answer that the model gives in the same place.
+/// Each bind and connect of the log, read without the importer, has the answer that the model gives
+/// in the same place.
 #[test]
 fn the_report_has_the_recorded_answers_call_by_call() {
     let log = fs::read_to_string(data("red-hat.strace")).expect("a log");
@@ -180,7 +182,7 @@ fn a_log_comes_from_a_pipe_and_a_file_is_not_overwritten() {
 }
 
 #[test]
-fn what_is_no_capture_is_refused() {
+fn input_that_is_not_a_capture_is_refused() {
     let directory = scratch("import-wrong");
     fs::write(directory.join("zeros"), [0_u8; 4096]).expect("written");
     for arguments in [
@@ -198,7 +200,8 @@ fn what_is_no_capture_is_refused() {
     }
 }
 
-/// Four ports that bind() or connect() may have chosen: what a new program gets depends on which it was.
+/// Four ports that bind() or connect() may have chosen: what a new program gets depends on which it
+/// was.
 #[test]
 fn ss_shows_ports_and_the_scenario_asks_both_ways() {
     let (directory, yaml, _) = import("ss", "red-hat");
@@ -208,7 +211,8 @@ fn ss_shows_ports_and_the_scenario_asks_both_ways() {
     shows("red-hat-ss-run", &said.out);
 }
 
-/// A kernel that cannot be told which port to choose gets as many connections, on any ports.
+/// On a kernel without `IP_BIND_ADDRESS_NO_PORT` the scenario has as many connections, on any
+/// ports.
 #[test]
 fn ss_for_an_old_kernel_counts_instead_of_naming_ports() {
     let directory = scratch("import-ss-old");

@@ -158,7 +158,7 @@ fn overlapping_calls_have_the_order_in_which_the_answers_hold() {
 }
 
 #[test]
-fn who_closed_first_is_what_later_answers_say() {
+fn later_answers_decide_which_side_closed_first() {
     strace_one_port("readv.strace").holds().says("read,readv");
 }
 
@@ -229,7 +229,7 @@ fn answers_that_have_nothing_to_do_with_ports_are_named() {
 }
 
 #[test]
-fn what_yy_prints_is_used() {
+fn options_of_strace_yy_are_used() {
     let made = strace("udp-yy.strace");
     made.holds();
     assert_eq!(made.yaml.matches("{ connect:").count(), 1, "{}", made.yaml);

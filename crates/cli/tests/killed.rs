@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use common::{command, fourtuple, ignores_interrupts, processes, root, scratch};
 
-/// Two hosts with processes and settings of their own, and a wait that nobody lives to see the end
-/// of.
+/// Two hosts with processes and settings of their own, and a wait that outlasts
+/// the test.
 const SCENARIO: &str = "\
-about: Who tidies up when nobody is left?
+about: Are namespaces and processes removed when the command is killed?
 kernel: all
 hosts:
   app:
@@ -112,7 +112,7 @@ fn end(mut victim: Child, signal: &str, family: &BTreeSet<u32>) {
     wait_until("its processes are gone", || {
         processes().iter().all(|(pid, _)| !family.contains(pid))
     });
-    // One that was started after the last look may still be on its way out.
+    // A process that started after the last look may still be ending.
     wait_until("its namespaces are gone", || {
         namespaces(processes().iter().map(|(pid, _)| *pid)).is_disjoint(&inside)
     });

@@ -1,5 +1,6 @@
-//! Every limit of docs/limits.md, as the page states it: what is at the limit is taken, and one more is refused with the
-//! limit in the message. The numbers come from the page; a row without a test, and a test without a row, fail.
+//! Every limit of docs/limits.md, as the page states it: what is at the limit is taken, and one
+//! more is refused with the limit in the message. The numbers come from the page; a row without a
+//! test, and a test without a row, fail.
 
 mod common;
 
@@ -10,7 +11,7 @@ use std::path::Path;
 use common::{Said, fourtuple, root, scratch};
 use fourtuple_linux::{Call, HostSpec, Program, Step};
 
-/// What became of an input: taken, or not, and what was said.
+/// The result of an input: accepted or not, and the output.
 struct Tried {
     taken: bool,
     said: String,
@@ -93,7 +94,8 @@ limits! {
         values_of_all_cases: "values over all cases of a scenario" => |test, n| {
             let points = 100;
             let axis: String = (1..=points).map(|n| format!("{n}s, ")).collect();
-            // What is there without steps and addresses. A step has three values: itself, its word, and the time.
+            // What is there without steps and addresses. A step has three values: itself, its word,
+            // and the time.
             const REST: u64 = 9;
             let steps = 2600;
             let addresses = n.div_ceil(5 * points) - REST - 3 * steps;
@@ -105,7 +107,8 @@ limits! {
         },
         points_of_a_matrix: "points of a matrix" => |test, n| scenario(test, &matrix("linux-6.18", n)),
         cases: "cases: kernels times points" => |test, n| {
-            // Ten kernels at each point, and one more at none: a list of kernels has them all at every point.
+            // Ten kernels at each point, and one more at none: a list of kernels has them all at
+            // every point.
             let kernels = ["rhel-6.5", "rhel-6.8", "linux-3.10", "linux-4.4", "linux-4.19", "linux-5.4", "linux-5.10", "linux-6.1", "linux-6.12", "linux-6.18", "linux-2.6.32"];
             let kernels = &kernels[..usize_of(n.div_ceil(1000))];
             scenario(test, &matrix(&format!("[{}]", kernels.join(", ")), 1000))
@@ -222,7 +225,7 @@ limits! {
         programs_of_a_recording: "programs" => |_, n| recording(&"{\"program\":\"\",\"steps\":[]}\n".repeat(usize_of(n)), ""),
     }
     "A scenario on a real kernel" {
-        calls_of_a_checked_run: "calls, through which the model follows it" => |test, n| {
+        calls_of_a_checked_run: "calls, which the model checks" => |test, n| {
             let calls = "  - { getsockname: s }\n".repeat(usize_of(n) - 2);
             real(test, &format!("about: Calls\nkernel: all\nhosts: {{ h: }}\nsteps:\n  - {{ socket: s }}\n  - {{ bind: s, at: 127.0.0.1:0 }}\n{calls}"), &[])
         },
@@ -267,7 +270,8 @@ limits! {
         },
         bytes_of_a_program: "bytes as the kernel's side is sent it" => |_, n| {
             let sysctl = |length: usize| Call::Sysctl { key: "net.ipv4.x".to_owned(), value: "x".repeat(length) };
-            // The namespace, which comes first; and what there is besides the value, lengths and ends of texts included.
+            // The namespace, which comes first; and what there is besides the value, lengths and
+            // ends of texts included.
             const NAMESPACE: usize = 6;
             const REST: usize = 6 + 2 + "/proc/sys/net/ipv4/x".len() + 1 + 2 + 1;
             let (many, mut left) = ((usize_of(n) - NAMESPACE) / (REST + 4000), (usize_of(n) - NAMESPACE) % (REST + 4000));
@@ -353,7 +357,8 @@ fn budgeted(directory: &Path, arguments: &[&str]) -> Tried {
     }
 }
 
-/// Reads a scenario that is wrong in any case; it is taken as far as the error is not the one that is asked about.
+/// Reads a scenario that is wrong in any case; it is taken as far as the error is not the one that
+/// is asked about.
 fn read(test: &str, text: &str, word: &str) -> Tried {
     let Tried { said, .. } = scenario(test, text);
     Tried {
@@ -370,7 +375,8 @@ fn bound(fd: u64, address: u64) -> String {
     )
 }
 
-/// Imports a capture; it is taken as far as nothing is said to be left out for the reason that is asked about.
+/// Imports a capture; it is taken as far as nothing is said to be left out for the reason that is
+/// asked about.
 fn import(test: &str, text: &str, word: &str) -> Tried {
     let directory = scratch(&format!("limits-{test}"));
     fs::write(directory.join("log"), text).expect("a scratch file");
@@ -382,7 +388,7 @@ fn import(test: &str, text: &str, word: &str) -> Tried {
     }
 }
 
-/// Whether the running kernel can be asked.
+/// Returns whether the running kernel is usable.
 fn kernel() -> bool {
     let said = fourtuple(&root(), &["fuzz", "--on", "host", "--count", "1"]);
     if said.status == 2 {
@@ -404,7 +410,7 @@ fn real(test: &str, text: &str, arguments: &[&str]) -> Tried {
     }
 }
 
-/// Begins a campaign on a kernel that there is not; it is taken as far as that is what is told.
+/// Begins a campaign on a missing kernel. The arguments are accepted if that is the error.
 fn campaign(arguments: &[&str]) -> Tried {
     let begin = ["fuzz", "--on", "nowhere"];
     let Said { status, err, .. } = fourtuple(&root(), &[&begin[..], arguments].concat());
@@ -446,8 +452,9 @@ fn recording(first: &str, second: &str) -> Tried {
     }
 }
 
-/// The default of a budget is what the page says, and a budget is kept: what is needed is enough, and one less is not.
-/// What is past the limit on the page is asked for as one less than what is needed.
+/// The default of a budget is what the page says, and a budget is kept: what is needed is enough,
+/// and one less is not. What is past the limit on the page is asked for as one less than what is
+/// needed.
 fn default_budget(test: &str, text: &str, option: &str, n: u64) -> Tried {
     let directory = scratch(&format!("limits-{test}"));
     fs::write(directory.join("s.yaml"), text).expect("a scratch file");
@@ -471,7 +478,7 @@ fn default_budget(test: &str, text: &str, option: &str, n: u64) -> Tried {
         (2, ""),
         "{refused:?}"
     );
-    let needed = refused.err.rsplit(option).next().expect("the way out");
+    let needed = refused.err.rsplit(option).next().expect("the option");
     let needed: u64 = needed
         .trim()
         .trim_end_matches('`')

@@ -1,12 +1,12 @@
-//! Scenarios on the running kernel: both forms, what is left out, and what a wrong profile looks like. Where namespaces are not
-//! permitted each test says so and checks nothing.
+//! Scenarios on the running kernel: both forms, what is left out, and what a wrong profile looks
+//! like. Where namespaces are not permitted each test says so and checks nothing.
 #![cfg(target_os = "linux")]
 
 mod common;
 
 use common::{Said, fourtuple, root, scratch};
 
-/// What the command said, or nothing where it has said that the running kernel cannot be used.
+/// Runs the command. Returns `None` if the running kernel is unusable.
 fn on_host(arguments: &[&str]) -> Option<Said> {
     let said = fourtuple(&root(), arguments);
     if said.status == 2 && said.err.contains("the running kernel cannot be used") {
@@ -16,7 +16,7 @@ fn on_host(arguments: &[&str]) -> Option<Said> {
     Some(said)
 }
 
-/// A name of the running kernel's profile, as the command tells it; nothing where it has none.
+/// The name of the running kernel's profile, from the output of the command; `None` without one.
 fn own_profile() -> Option<String> {
     let file = "scenarios/rhel-6.5/connect-after-bind-every-kernel.yaml";
     let said = on_host(&["certify", file, "--on", "host"])?;
@@ -65,15 +65,15 @@ fn processes_and_steps_run_and_conform() {
             assert_eq!(real["conformance"]["profile"], profile.as_str());
             assert!(real["conformance"]["disallowed"].is_null());
             // The same calls in the same order, of which each says who made it.
-            let told = |run: &serde_json::Value| -> Vec<String> {
+            let results = |run: &serde_json::Value| -> Vec<String> {
                 let attempts = run["attempts"].as_array().expect("a list");
                 attempts
                     .iter()
                     .map(|one| format!("{} {} {}", one["host"], one["socket"], one["op"]))
                     .collect()
             };
-            assert_eq!(told(real), told(model), "{file}");
-            assert!(told(real).iter().any(|one| one.contains(call)), "{file}");
+            assert_eq!(results(real), results(model), "{file}");
+            assert!(results(real).iter().any(|one| one.contains(call)), "{file}");
         }
         for agreement in document["agreement"].as_array().expect("a list") {
             assert_eq!(agreement["agrees"], true);
@@ -83,7 +83,7 @@ fn processes_and_steps_run_and_conform() {
 }
 
 #[test]
-fn what_is_not_run_is_told() {
+fn scenarios_that_do_not_run_are_reported() {
     let Some(profile) = own_profile() else { return };
     let directory = scratch("real-left-out");
     let write = |name: &str, text: &str| {
@@ -175,5 +175,5 @@ fn engines_without_a_kernel_say_what_is_missing() {
     );
     let said = fourtuple(&root(), &["certify", "--on", "host"]);
     assert_eq!(said.status, 2);
-    assert!(said.err.starts_with("error: there is nothing to run\n"));
+    assert!(said.err.starts_with("error: no scenarios to run\n"));
 }

@@ -91,7 +91,7 @@ fn try_all(resource: &str, limits: &[u64], verbs: &[&[&str]]) {
                 assert_eq!(out, String::from_utf8_lossy(&right.stdout), "{name}");
             } else {
                 failed += 1;
-                is_told(&name, &said);
+                is_reported(&name, &said);
             }
         }
         // The model needs nothing but memory.
@@ -109,7 +109,7 @@ fn try_all(resource: &str, limits: &[u64], verbs: &[&[&str]]) {
 }
 
 /// The failure is a sentence and exit status 2.
-fn is_told(name: &str, said: &Output) {
+fn is_reported(name: &str, said: &Output) {
     let err = String::from_utf8_lossy(&said.stderr);
     assert_eq!(
         said.status.code(),
@@ -157,7 +157,7 @@ fn few_processes() {
             let said = said.unwrap_or_else(|| panic!("{name} hangs"));
             // The engines without a kernel need no thread but the first.
             match said.status.success() {
-                false if engine == "linux" => is_told(&name, &said),
+                false if engine == "linux" => is_reported(&name, &said),
                 is_good => assert!(is_good, "{name}: {said:?}"),
             }
         }

@@ -194,7 +194,7 @@ fn threads_change_nothing_in_an_exploration() {
 }
 
 #[test]
-fn what_is_no_part_is_told() {
+fn file_that_is_not_a_part_is_reported() {
     let said = fourtuple(&root(), &["run", "scenarios/parity", "--shard", "3/2"]);
     assert_eq!(said.status, 2);
     assert!(said.err.contains("such as `2/5`"), "{}", said.err);

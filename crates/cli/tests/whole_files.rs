@@ -1,4 +1,5 @@
-//! Whatever ends the command, the files that it writes are there whole or not at all, and it says what happened.
+//! Whatever ends the command, the files that it writes are there whole or not at all, and it says
+//! what happened.
 
 #![cfg(target_os = "linux")]
 
@@ -62,7 +63,7 @@ fn behind_a_link_the_file_is_replaced_and_the_link_stays() {
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     for arguments in [
         &["report", SCENARIO, "-o", "/dev/full"][..],
         &["man", "/dev/full/x"],
@@ -154,7 +155,7 @@ fn a_disk_that_is_full_half_way_keeps_what_was_there() {
 }
 
 #[test]
-fn a_directory_that_may_not_be_written_to_is_told_and_left_alone() {
+fn a_directory_that_may_not_be_written_to_is_reported_and_left_alone() {
     let directory = scratch("whole-read-only");
     std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o555)).expect("set");
     let page = directory.join("report.html");
@@ -169,13 +170,13 @@ fn a_directory_that_may_not_be_written_to_is_told_and_left_alone() {
     let output = match call.output() {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("not tested: nobody else may start the command here ({error})");
+            eprintln!("not tested: another user may not start the command here ({error})");
             return;
         }
     };
     let err = String::from_utf8_lossy(&output.stderr);
     if err.contains("permission denied") || err.contains("no such file") {
-        eprintln!("not tested: nobody else may read the scenarios here");
+        eprintln!("not tested: another user may not read the scenarios here");
         return;
     }
     assert_eq!(output.status.code(), Some(2), "{err}");
@@ -279,8 +280,9 @@ fn heeding(signal: &str, arguments: &[&str]) -> Command {
     wrapped
 }
 
-/// Ends the command after ever longer times, so that some signals hit it while it reads, some while it runs, and some
-/// after it has written; and at once when there is a file that is not meant to stay.
+/// Ends the command after ever longer times, so that some signals hit it while it reads, some while
+/// it runs, and some after it has written; and at once when there is a file that is not meant to
+/// stay.
 fn signalled(signal: &str) {
     let directory = scratch(&format!("whole-{signal}"));
     let page = directory.join("report.html");
@@ -295,7 +297,7 @@ fn signalled(signal: &str) {
             .expect("it starts");
         let until = Instant::now() + Duration::from_millis(n * n / 4);
         while Instant::now() < until && names(&directory) == ["report.html"] {}
-        // The signal has nobody to go to once the command is done.
+        // The signal fails once the command has ended.
         let _ = Command::new("kill")
             .args([format!("-{signal}"), child.id().to_string()])
             .stderr(Stdio::null())

@@ -1,4 +1,4 @@
-//! `fourtuple capacity`: how many connections a host can make, and what they cost.
+//! `fourtuple capacity`: how many connections a host can make, and their cost.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
 
-/// Counts how many connections a host can make: at once, to one and to all destinations, and one
-/// after the other.
+/// Counts how many connections a host can hold and open.
 ///
-/// Each program of the scenario is measured alone, on a host where nobody else runs: what it could
-/// do, not what it does beside the others. The table has the count on the model beside the formula,
-/// the moment at which ports run out and the time until one is free again, and how many ports
-/// connect() looks at while the range fills.
+/// Measures each program of the scenario in isolation: an upper bound, not the throughput under
+/// contention. The table has the maximum number of open connections to one destination and to all,
+/// counted on the model and by formula; the rate of short connections; the time at which ports run
+/// out and the time until one is free again; and the number of ports that connect() examines while
+/// the range fills.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
@@ -27,8 +27,8 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
-    /// The inverse question: the range of ports for a load such as `40000 connections to 2
-    /// destinations, 300 per second`.
+    /// Print the port range that a load needs, such as `40000 connections to 2 destinations, 300
+    /// per second`.
     #[arg(long, value_name = "LOAD")]
     need: Option<Need>,
     /// Output format.
@@ -43,11 +43,11 @@ const AFTER: &str = "\
 Example: fourtuple capacity scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-3.10,linux-6.18
          fourtuple capacity FILE --need '40000 connections to 2 destinations, 300 per second'
 
-Exit status: 0, or 2 if the scenario or the call is wrong.";
+Exit status: 0, or 2 if the scenario or the arguments are invalid.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Tables for people.
+    /// Tables.
     Text,
     /// One JSON document.
     Json,
@@ -71,7 +71,7 @@ impl Args {
                 let mut say = |what: &str| progress.show(format!("{}: {what}", case.kernel));
                 let measured = capacity::measure(case, &profile, &mut known, &mut say);
                 all.push(measured.map_err(|cannot| {
-                    Failure::Message(format!("error: this cannot be measured: {cannot}"))
+                    Failure::Message(format!("error: failed to measure the scenario: {cannot}"))
                 })?);
             }
         }
@@ -103,7 +103,7 @@ impl Args {
             };
             let ranges = need::ranges(case, &profile, need);
             all.extend(ranges.map_err(|cannot| {
-                Failure::Message(format!("error: this cannot be measured: {cannot}"))
+                Failure::Message(format!("error: failed to measure the scenario: {cannot}"))
             })?);
         }
         match self.format {

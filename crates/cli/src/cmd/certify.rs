@@ -1,4 +1,4 @@
-//! `fourtuple certify`: is the model right about real kernels?
+//! `fourtuple certify`: checks the model against real kernels.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -16,30 +16,33 @@ use crate::output::{Failure, Output, Verdict};
 use crate::select::{self, Overrides, Selected};
 use crate::shard::{Seal, Shard};
 
-/// Checks the model against real kernels: every answer of the kernel must be one that its profile allows.
+/// Checks the model against real kernels.
+///
+/// Runs scenarios, or reads recordings, and checks every answer of the kernel for conformance: it
+/// must be one that the kernel's profile allows, given the answers before it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  fourtuple certify scenarios --on host\n  fourtuple certify scenarios --on debian:6.1 --kernel debian-12\n  fourtuple certify --on recordings/*.jsonl\n\nExit status: 0 if the profiles allow every answer, 1 if not, 2 if a scenario, a recording or the call is wrong."
+    after_help = "Examples:\n  fourtuple certify scenarios --on host\n  fourtuple certify scenarios --on debian:6.1 --kernel debian-12\n  fourtuple certify --on recordings/*.jsonl\n\nExit status: 0 if the profiles allow every answer, 1 if not, 2 if a scenario, a recording or the arguments are invalid."
 )]
 pub(crate) struct Args {
-    /// Scenarios to run on the kernel, files or directories of them; with recordings none are needed.
+    /// Scenario files to run on the kernel, or directories of them. Recordings need none.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// What to check against: `host`, which is the running kernel, a kernel image (a bzImage or a name such as debian:6.1), or recordings
-    /// (`*.jsonl`).
+    /// Kernels to check: `host` for the running kernel, an image (a bzImage or a name such as
+    /// debian:6.1), or recordings (`*.jsonl`).
     #[arg(long, num_args = 1.., required = true, value_name = "host|IMAGE|TRACE")]
     on: Vec<String>,
-    /// Takes the result down in this file, from which `fourtuple kernels NAME` tells it.
+    /// Write a certificate to FILE, to be added to crates/cli/data/certificates.json.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// Writes what came of each scenario into this file, as JSON.
+    /// Write the result of each scenario to FILE, as JSON.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// The profile to follow a kernel with, instead of the one that its release stands for.
+    /// Profile to check against [default: the profile of the kernel's release].
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Check only one part of the scenarios and recordings, such as the second of five, or `auto` on a scheduler. `fourtuple merge` joins the
-    /// certificates.
+    /// Check only one part of the scenarios and recordings, such as the second of five, or `auto`
+    /// on a scheduler. `fourtuple merge` joins the certificates.
     #[arg(
         long,
         value_name = "K/N",
@@ -53,7 +56,7 @@ pub(crate) struct Args {
     overrides: Overrides,
 }
 
-/// What was found, by profile and kernel.
+/// The results by profile and kernel.
 pub(super) type Rows = BTreeMap<(String, String), Certificate>;
 
 impl Args {
@@ -66,7 +69,7 @@ impl Args {
             (false, false) => select::all(&self.paths, &self.overrides)?,
             (false, true) => {
                 return Err(Failure::Message(
-                    "error: there is nothing to run\n  = help: name scenarios, such as `fourtuple certify scenarios --on host`"
+                    "error: no scenarios to run\n  = help: name some, such as `fourtuple certify scenarios --on host`"
                         .to_owned(),
                 ));
             }
@@ -133,7 +136,8 @@ impl Args {
     }
 }
 
-/// Returns `true` if each program of a boot had ended before the next one began. Programs that ran side by side move each other's searches.
+/// Returns `true` if each program of a boot ended before the next one began. Concurrent programs
+/// move the starts of each other's port searches.
 fn one_after_another(programs: &[fourtuple_linux::Program]) -> bool {
     let mut ended = 0;
     programs.iter().all(|program| {
@@ -148,7 +152,7 @@ fn one_after_another(programs: &[fourtuple_linux::Program]) -> bool {
     })
 }
 
-/// Follows a recording; says whether there was an answer that is not allowed, or that could not be checked.
+/// Checks a recording. Returns `true` if an answer is not allowed or could not be checked.
 fn recording(
     out: &mut Output,
     on: &str,
@@ -199,7 +203,7 @@ fn recording(
     Ok(bad)
 }
 
-/// Tells one answer that the profile does not allow, with the smallest prefix that shows it.
+/// Prints an answer that the profile does not allow, with the smallest prefix that shows it.
 fn report(
     out: &mut Output,
     on: &str,

@@ -1,10 +1,11 @@
-//! `fourtuple explore`: everything that can come of a scenario.
+//! `fourtuple explore`: every possible outcome of a scenario.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fourtuple_harness::explore::{self, Budget, Exploration};
+use fourtuple_harness::threads;
 use fourtuple_kernel::profile;
 
 use crate::output::{Failure, Output, Verdict};
@@ -12,7 +13,10 @@ use crate::progress::Progress;
 use crate::select::{self, Overrides};
 use crate::shard::Shard;
 
-/// Explores every order of the calls and every choice of a port: which answers come always, sometimes or never.
+/// Explores every order of the calls and every port choice.
+///
+/// Reports which answers are certain, which are possible, and how likely they are. Scenarios with
+/// too many states are sampled.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
@@ -21,20 +25,20 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
-    /// Most states to look at; a scenario with more is sampled.
+    /// Maximum number of states; a scenario with more is sampled.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     budget: u32,
-    /// How many runs to sample when there are too many states.
+    /// Number of sampled runs if there are too many states.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
-    /// Repeat the witness of one outcome, call by call.
+    /// Show the run that leads to outcome N, call by call.
     #[arg(long, value_name = "N")]
     witness: Option<usize>,
-    /// How many threads to use; as many as there are processors if left out. The output is the same.
+    /// Number of threads [default: number of CPUs]. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Explore only one part of the cases (kernels and points of the matrix), such as the second of five, or `auto` on a
-    /// scheduler. `fourtuple merge` joins the parts.
+    /// Explore only one part of the cases (kernels and points of the matrix), such as the second of
+    /// five, or `auto` on a scheduler. `fourtuple merge` joins the parts.
     #[arg(
         long,
         value_name = "K/N",
@@ -42,7 +46,7 @@ pub(crate) struct Args {
         hide_default_value = true
     )]
     shard: Shard,
-    /// How to write the result.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -51,11 +55,11 @@ const AFTER: &str = "\
 Example: fourtuple explore scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18
          fourtuple explore scenarios/rhel-6.5/connect-after-bind.yaml --kernel linux-6.18 --witness 1
 
-Exit status: 0, or 2 if the scenario or the call is wrong.";
+Exit status: 0, or 2 if the scenario or the arguments are invalid.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Tables for people.
+    /// Tables.
     Text,
     /// One JSON document.
     Json,
@@ -72,14 +76,13 @@ impl Args {
         self.overrides
             .budget
             .check_model(std::slice::from_ref(&selected), self.samples.into())?;
-        let processors = || std::thread::available_parallelism().map_or(1, Into::into);
         let budget = Budget {
             states: self.budget as usize,
             samples: self.samples as usize,
-            threads: self.jobs.unwrap_or_else(processors).max(1),
+            threads: self.jobs.unwrap_or_else(threads::cpus).max(1),
         };
-        let told = |cannot: fourtuple_harness::Cannot| {
-            Failure::Message(format!("error: this cannot be explored: {cannot}"))
+        let failed = |cannot: fourtuple_harness::Cannot| {
+            Failure::Message(format!("error: failed to explore the scenario: {cannot}"))
         };
         let mut all: Vec<Exploration> = Vec::new();
         let mut witnesses: Vec<String> = Vec::new();
@@ -107,7 +110,7 @@ impl Args {
                         progress.show(format!("{}: {n} of {} runs", case.kernel, budget.samples));
                     }
                 };
-                explore::explore(case, &profile, budget, &mut say).map_err(told)?
+                explore::explore(case, &profile, budget, &mut say).map_err(failed)?
             };
             if let Some(n) = self.witness {
                 let outcome = n
@@ -116,11 +119,11 @@ impl Args {
                     .ok_or_else(|| {
                         let count = found.outcomes.len();
                         Failure::Message(format!(
-                            "error: there is no outcome {n} on {}\n  = help: there are {count}",
+                            "error: unknown outcome {n} on {}: expected a number from 1 to {count}",
                             case.kernel
                         ))
                     })?;
-                let replay = explore::replay(case, &profile, outcome).map_err(told)?;
+                let replay = explore::replay(case, &profile, outcome).map_err(failed)?;
                 if !replay.same {
                     verdict = Verdict::Bad;
                 }

@@ -1,4 +1,5 @@
-//! `fourtuple fuzz`: random socket programs on a real kernel, each answer checked against the kernel's profile.
+//! `fourtuple fuzz`: runs random socket programs on a real kernel, and checks each answer against
+//! the kernel's profile.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,15 +19,19 @@ use crate::output::{Failure, Output, Verdict, complain};
 use crate::progress::Progress;
 use crate::shard::{Seal, Shard};
 
-/// Runs random socket programs on a real kernel; every answer must be one that the kernel's profile allows. An answer that is not is
-/// made into the shortest scenario that still shows it. With `--engines`, runs random scenarios on several engines, which must agree.
+/// Runs random programs on a real kernel, or on several engines.
+///
+/// With `--on`, every answer of the kernel must be one that its profile allows. A program with a
+/// disallowed answer is shrunk to a short scenario that still shows it. With `--engines`, random
+/// scenarios run on several engines, which must agree.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// The kernel: `host` for the running one, a kernel image (bzImage), or a name such as `debian:6.1`.
+    /// The kernel: `host` for the running one, an image (bzImage), or a name such as debian:6.1.
     #[arg(long, value_name = "host|IMAGE", required_unless_present = "engines")]
     on: Option<String>,
-    /// The engines that must agree on random scenarios, such as `model,turmoil` or `model,turmoil,linux`.
+    /// The engines that must agree on random scenarios, such as model,turmoil or
+    /// model,turmoil,linux.
     #[arg(
         long,
         value_name = "NAME",
@@ -34,7 +39,7 @@ pub(crate) struct Args {
         conflicts_with_all = ["on", "kernel", "record", "certificate", "shard", "format", "jobs"]
     )]
     engines: Option<Vec<String>>,
-    /// How many programs, or scenarios.
+    /// Number of programs or scenarios.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     count: u32,
     /// The seed of the programs: the same seed and number give the same program.
@@ -43,22 +48,23 @@ pub(crate) struct Args {
     /// The number of the first program.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000_000_000_000))]
     first: u64,
-    /// The profile to check against; the one of the kernel's release if left out.
+    /// Profile to check against [default: the profile of the kernel's release].
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
-    /// Keeps all programs with their answers in this file, for `fourtuple certify --on FILE`.
+    /// Write all programs and their answers to FILE, for `fourtuple certify --on FILE`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Takes the result down in this file, from which `fourtuple kernels NAME` tells it.
+    /// Write a certificate to FILE, to be added to crates/cli/data/certificates.json.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// Keeps the scenario of each finding in this directory, under the name of its program.
+    /// Write the scenario of each finding to DIR, named after its program.
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
-    /// Tells findings as they are, without a search for a shorter program that shows the same.
+    /// Report findings without shrinking them.
     #[arg(long)]
     whole: bool,
-    /// Runs only one part of the programs, such as the second of five. `fourtuple merge` joins the parts.
+    /// Run only one part of the programs, such as the second of five. `fourtuple merge` joins the
+    /// parts.
     #[arg(
         long,
         value_name = "K/N",
@@ -66,17 +72,17 @@ pub(crate) struct Args {
         hide_default_value = true
     )]
     shard: Shard,
-    /// How to write the result.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// How many programs, or virtual machines, run at a time; what suits the machine if left out.
+    /// Programs or virtual machines to run at a time [default: depends on the number of CPUs].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// What is found, and a sum, for people.
+    /// The findings, then a summary.
     Text,
     /// A JSON object on each line, for each program.
     JsonLines,
@@ -89,7 +95,7 @@ Example: fourtuple fuzz --on host --count 2000 --seed 1 --save findings
          fourtuple fuzz --on host --seed 1 --first 1234 --count 1    # program 1234 alone
          fourtuple fuzz --on host --count 100000 --shard 2/5 --format json-lines
 
-Exit status: 0 if every answer is allowed and the engines agree, 1 if not, 2 if the kernel cannot be used or the call is wrong.";
+Exit status: 0 if every answer is allowed and the engines agree, 1 if not, 2 if the kernel is unusable or the arguments are invalid.";
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
@@ -141,8 +147,7 @@ impl Args {
             Some(profile) => profile,
             None => profile_of(on.release()).ok_or_else(|| {
                 Failure::Message(format!(
-                    "error: no profile is known for {}\n  = help: name the one to check against with --kernel; `fourtuple kernels` \
-                     lists them",
+                    "error: no profile of kernel {}\n  = help: select one with --kernel; `fourtuple kernels` lists them",
                     on.name()
                 ))
             })?,
@@ -215,7 +220,7 @@ impl Args {
         for tally in &findings.tallies {
             let finding = match &tally.end {
                 End::Disallowed(found) => {
-                    progress.at(done, format!("shortening {}", found.0.program));
+                    progress.at(done, format!("shrinking {}", found.0.program));
                     done += 1;
                     let finding = FindingReport::new(campaign, profile, found, self.whole)?;
                     if let Some(directory) = &self.save {
@@ -239,11 +244,11 @@ impl Args {
         if self.format == Format::Text {
             sum_up(out, profile, findings)?;
         }
-        // A campaign in which nothing could be judged has not shown anything, unless it is a part without programs.
+        // A campaign without a checked answer is no evidence, unless it is a part without programs.
         if findings.calls == 0 && campaign.count > 0 {
             out.flush()?;
             return Err(Failure::Message(
-                "error: no answer could be judged".to_owned(),
+                "error: no answer could be checked".to_owned(),
             ));
         }
         Ok(if all == 0 {
@@ -254,7 +259,7 @@ impl Args {
     }
 }
 
-/// The last lines for people: how much was asked, and what was left out.
+/// Prints the totals, and the reasons why programs were left out.
 fn sum_up(out: &mut Output, profile: &Profile, findings: &Findings) -> Result<(), Failure> {
     // Many programs may be left out for one reason.
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
@@ -276,7 +281,7 @@ fn sum_up(out: &mut Output, profile: &Profile, findings: &Findings) -> Result<()
     Ok(())
 }
 
-/// Takes down what was found about the kernel.
+/// Writes the certificate of the kernel.
 fn certify(
     file: &Path,
     on: &Target,
@@ -314,19 +319,20 @@ fn record(file: &Path, on: &Target, profile: &Profile, findings: &Findings) -> R
     trace::write(&mut lines, &boots)?;
     let size = lines.len() as u64;
     files::write(file, lines, Existing::Replace)?;
-    // The kernel has answered, which may have taken long: it is kept in any case.
+    // A recording may have taken long, so it is kept even if it is too large.
     if let Some(words) = too_large(size) {
         complain(&format!("{}: {words}", file.display()));
     }
     Ok(())
 }
 
-/// What is said of a recording with so many bytes, if it cannot be read again.
+/// The warning about a recording that is too large for `certify`, if it is. `size` is in bytes.
 fn too_large(size: u64) -> Option<String> {
     let most = trace::MAX_FILE_BYTES;
     (size > most).then(|| {
         format!(
-            "{size} bytes are more than `certify` reads, which is {most}; split it where a boot begins, or record parts with `--shard`"
+            "`certify` reads at most {most} bytes, but the recording has {size}; split it where a boot begins, or \
+             record parts with `--shard`"
         )
     })
 }
@@ -337,10 +343,7 @@ pub(super) fn failure(error: RunError) -> Failure {
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let kind = error.kind();
-    Failure::Message(format!(
-        "error: {} cannot be written: {kind}",
-        path.display()
-    ))
+    Failure::Message(format!("error: failed to write {}: {kind}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `fourtuple fuzz --engines`: random scenarios on several engines, whose answers must be the same.
+//! `fourtuple fuzz --engines`: runs random scenarios on several engines, which must agree.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,13 +15,13 @@ use crate::progress::Progress;
 
 /// Scenarios that run after each other and in a random order.
 const BATCH: u64 = 50;
-/// Scenarios that are tried to make a finding smaller.
+/// Maximum number of scenarios that are tried to shrink a finding.
 const SHRINKING: usize = 3_000;
-/// The same where a kernel with a real clock takes part.
+/// The same if one of the engines has a real clock.
 const SHRINKING_SLOWLY: usize = 150;
-/// More findings than this are counted but not shown.
+/// Maximum number of findings that are shown; further ones are counted.
 const SHOWN: usize = 10;
-/// A connect of a random scenario may wait so long on a real clock.
+/// Maximum wait of a connect() on a real clock.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// Scenarios to make, and the engines to run them on.
@@ -30,7 +30,7 @@ pub(super) struct Engines<'a> {
     pub(super) seed: u64,
     pub(super) first: u64,
     pub(super) count: u64,
-    /// Findings as they are, without a search for a smaller scenario.
+    /// True if findings are not shrunk.
     pub(super) whole: bool,
     /// A directory for the scenarios of findings.
     pub(super) save: Option<&'a std::path::Path>,
@@ -90,14 +90,15 @@ impl Engines<'_> {
         let engines = engines::for_fuzz(self.names, MAX_WAIT)?;
         match engines.len() {
             0 | 1 => Err(Failure::Message(
-                "error: one engine has nothing to agree with\n  = help: name several, such as `--engines model,turmoil`"
+                "error: at least two engines are needed\n  = help: name several, such as `--engines model,turmoil`"
                     .to_owned(),
             )),
             _ => Ok(engines),
         }
     }
 
-    /// Examines all batches, on all processors. A machine's own kernel is asked by one thread.
+    /// Examines all batches, on all CPUs. Only one thread runs scenarios on the machine's own
+    /// kernel.
     fn examine(
         &self,
         shape: &Shape,
@@ -127,7 +128,7 @@ impl Engines<'_> {
         all
     }
 
-    /// Prints a finding, as small as it can be made, and the command that repeats it.
+    /// Prints a finding, shrunk if possible, and the command that repeats it.
     fn show(
         &self,
         out: &mut Output,
@@ -150,7 +151,7 @@ impl Engines<'_> {
             finding.kind.as_str(),
             shown.what
         )?;
-        // What depends on other scenarios needs those of its batch.
+        // A finding that depends on other scenarios needs the whole batch.
         let (first, count) = match shrunk.is_some() {
             true => (finding.number, 1),
             false => {

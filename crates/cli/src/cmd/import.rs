@@ -1,4 +1,4 @@
-//! `fourtuple import`: what other tools captured, as a scenario.
+//! `fourtuple import`: makes a scenario of the output of other tools.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -14,10 +14,10 @@ use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::reproduced;
 
-/// Makes a scenario of what strace or ss captured on a real machine.
+/// Makes a scenario of an strace log, ss, netstat or /proc.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: strace -f -ttt -e trace=network,close -o app.log ./app && fourtuple import strace app.log -o app.yaml\n\nExit status: 0, 1 if the model does not reproduce a recorded answer, 2 if the capture or the call is wrong."
+    after_help = "Example: strace -f -ttt -e trace=network,close -o app.log ./app && fourtuple import strace app.log -o app.yaml\n\nExit status: 0, 1 if the model does not reproduce a recorded answer, 2 if the capture or the arguments are invalid."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -26,31 +26,31 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// From a log of `strace -f -ttt -e trace=network,close`: the recorded calls, and their answers
-    /// as expectations.
+    /// Imports an strace log: its calls, with their answers expected.
+    ///
+    /// Record it with `strace -f -ttt -e trace=network,close`.
     ///
     /// Facts that the log lacks (addresses, servers outside of it, the range of ports) are assumed;
-    /// what is not understood is left out. Both are listed on standard error and at the top of the
-    /// scenario. The scenario is run on its kernels: recorded answers that the model does not
-    /// reproduce are listed with their lines. Logs of `perf trace` are read as well. With
+    /// calls that are not understood are left out. Both are listed on standard error and at the top
+    /// of the scenario. The scenario is run on its kernels: recorded answers that the model does
+    /// not reproduce are listed with their lines. Logs of `perf trace` are read as well. With
     /// `clone,clone3,fork,vfork` and `read,readv` in the filter less is assumed.
     #[command(
         after_help = "Example: fourtuple import strace app.log --sysctl sysctl.txt -o app.yaml && fourtuple run app.yaml"
     )]
     Strace(Strace),
-    /// From the output of `ss -tan`: the host's sockets as they are, and the question whether there
-    /// is a port left.
+    /// Imports the output of `ss -tan`: is there a port left?
     ///
-    /// The scenario asks for ports chosen by bind() and by connect(), as an axis of its matrix: from
-    /// outside they look the same.
+    /// The scenario has the sockets of the host. An axis of its matrix says whether bind() or
+    /// connect() selected their ports, which the output does not show.
     #[command(after_help = "Example: ss -tano | fourtuple import ss - | fourtuple remedies -")]
     Ss(Capture),
-    /// From the output of `netstat -tan`, as `import ss`.
+    /// Imports the output of `netstat -tan`, as `import ss` does.
     #[command(
         after_help = "Example: netstat -tano > sockets.txt; fourtuple import netstat sockets.txt -o now.yaml"
     )]
     Netstat(Capture),
-    /// From `/proc/net/tcp` and `/proc/net/tcp6`, for containers without tools, as `import ss`.
+    /// Imports `/proc/net/tcp` and `/proc/net/tcp6`, as `import ss` does.
     #[command(
         after_help = "Example: cat /proc/net/tcp /proc/net/tcp6 | fourtuple import proc - -o now.yaml"
     )]
@@ -61,8 +61,8 @@ enum What {
 struct Strace {
     #[command(flatten)]
     capture: Capture,
-    /// Output of `ss -tan` on the captured machine from before the log begins: ports that others
-    /// hold.
+    /// Output of `ss -tan` on the captured machine from before the log begins: ports that other
+    /// programs hold.
     #[arg(long, value_name = "FILE")]
     ss: Option<PathBuf>,
 }
@@ -77,8 +77,7 @@ struct Capture {
     /// Kernels of the scenario: names, ranges such as linux-4.2..linux-6.1, or all.
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = ["linux-6.18".to_owned()])]
     kernel: Vec<String>,
-    /// Output file; standard output if left out. An existing file is
-    /// left alone.
+    /// Output file, which must not exist [default: standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -143,7 +142,7 @@ fn checked_table(table: &str, settings: &Settings) -> Result<Imported, ImportErr
     Ok(made)
 }
 
-/// Returns whether every kernel that is asked for has `IP_BIND_ADDRESS_NO_PORT`.
+/// Returns whether every selected kernel has `IP_BIND_ADDRESS_NO_PORT`.
 fn have_no_port(kernels: &[String]) -> bool {
     kernels.iter().all(|name| {
         // Of a range, its first kernel is the one that may lack it.
@@ -154,13 +153,13 @@ fn have_no_port(kernels: &[String]) -> bool {
 
 /// Reads a capture.
 fn read(path: &Path) -> Result<String, Failure> {
-    let told = |reason: String| {
+    let failed = |reason: String| {
         Failure::Message(format!(
-            "error: {} cannot be read: {reason}",
+            "error: failed to read {}: {reason}",
             path.display()
         ))
     };
-    let kind = |error: std::io::Error| told(error.kind().to_string());
+    let kind = |error: std::io::Error| failed(error.kind().to_string());
     let limit = MAX_CAPTURE_BYTES + 1;
     let mut bytes = Vec::new();
     if path == Path::new("-") {
@@ -172,12 +171,14 @@ fn read(path: &Path) -> Result<String, Failure> {
     } else {
         let file = File::open(path).map_err(kind)?;
         if file.metadata().map_err(kind)?.is_dir() {
-            return Err(told("it is a directory".to_owned()));
+            return Err(failed("it is a directory".to_owned()));
         }
         file.take(limit).read_to_end(&mut bytes).map_err(kind)?;
     }
     if bytes.len() as u64 > MAX_CAPTURE_BYTES {
-        return Err(told(format!("it has more than {MAX_CAPTURE_BYTES} bytes")));
+        return Err(failed(format!(
+            "it has more than {MAX_CAPTURE_BYTES} bytes"
+        )));
     }
     Ok(import::decode(bytes))
 }

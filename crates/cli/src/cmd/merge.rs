@@ -1,4 +1,4 @@
-//! `fourtuple merge`: the parts of a sweep, in any order, as the whole.
+//! `fourtuple merge`: joins the parts of a sweep, in any order.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,20 +10,20 @@ use crate::certificate::Certificates;
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::shard::{Parts, Seal};
 
-/// Joins what `--shard` has split: json-lines of `run`, `explore`, `remedies` and `fuzz`, or certificates. The result is
-/// byte for byte what one machine would have written.
+/// Joins the parts that `--shard` made.
 ///
-/// A part that is there twice with the same content counts once; one with two contents is an error, as are parts of two
-/// sweeps. A missing part is named.
+/// Reads json-lines of `run`, `explore`, `remedies` and `fuzz`, or certificates. The result is
+/// byte for byte that of a single machine. Duplicates of a part with the same content count once.
+/// Parts with different content, parts of two sweeps and missing parts are errors.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: fourtuple merge part.*.jsonl > all.jsonl\n         fourtuple merge --partial monday/*.jsonl > monday.jsonl\n\nExit status: 0 if all parts are there, 1 if one is missing, 2 if the parts do not belong together or the arguments are invalid."
 )]
 pub(crate) struct Args {
-    /// The files that the parts were written to, or merged files of some parts.
+    /// Files with parts, or merged files of some parts.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Join the parts that are there; a later merge takes the result as it takes parts.
+    /// Join the parts that exist; a later merge accepts the result as input.
     #[arg(long)]
     partial: bool,
 }
@@ -86,7 +86,7 @@ impl Args {
         Ok(Verdict::Good)
     }
 
-    /// Reports missing parts; a verdict if the merge ends with that.
+    /// Reports missing parts. Returns a verdict if the merge ends with that.
     fn report(&self, missing: Option<&str>) -> Option<Verdict> {
         complain(&format!("missing: {}", missing?));
         (!self.partial).then_some(Verdict::Bad)

@@ -1,4 +1,4 @@
-//! `fourtuple remedies`: every known fix, tried on the scenario at hand.
+//! `fourtuple remedies`: tries every known fix on a scenario.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,9 @@ use crate::reproduced;
 use crate::select::{self, Overrides};
 use crate::shard::Shard;
 
-/// Tries every known fix on a scenario: which ones work, whatever ports are chosen, who must apply them, and their cost.
+/// Tries every known fix on a scenario.
+///
+/// Reports which fixes work whatever ports the kernel selects, who has to apply each, and its cost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
@@ -25,14 +27,14 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
-    /// Write the changed scenario of each row into this directory.
+    /// Write the changed scenario of each row to DIR.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
-    /// List everything that was tried, also what has no effect.
+    /// List everything that was tried, including fixes without effect.
     #[arg(long)]
     all: bool,
-    /// Try only one part of the cases (kernels and points of the matrix), such as the second of five, or `auto` on a scheduler. `fourtuple
-    /// merge` joins the parts in json-lines.
+    /// Try only one part of the cases (kernels and points of the matrix), such as the second of
+    /// five, or `auto` on a scheduler. `fourtuple merge` joins the parts in json-lines.
     #[arg(
         long,
         value_name = "K/N",
@@ -40,7 +42,7 @@ pub(crate) struct Args {
         hide_default_value = true
     )]
     shard: Shard,
-    /// How to write the table.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Write the table for a pull request instead of a terminal.
@@ -56,7 +58,7 @@ Exit status: 0 if no socket is refused or a fix works, 1 if no known fix works o
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A table for people.
+    /// A table.
     Text,
     /// One JSON document.
     Json,
@@ -87,7 +89,9 @@ impl Args {
                 let found = remedies::examine(case, &profile, &mut say);
                 unmet.push(reproduced::unmet(case));
                 all.push(found.map_err(|cannot| {
-                    Failure::Message(format!("error: the model cannot run this: {cannot}"))
+                    Failure::Message(format!(
+                        "error: the model cannot run the scenario: {cannot}"
+                    ))
                 })?);
             }
         }
@@ -149,7 +153,7 @@ impl Args {
     }
 }
 
-/// The warnings that what follows is about another outcome than the scenario expects, a paragraph each.
+/// The warnings about unmet expectations, a paragraph for each kernel.
 fn warnings(all: &[Remedies], unmet: &[Vec<Unmet>]) -> String {
     all.iter()
         .zip(unmet)
@@ -185,7 +189,7 @@ fn write(dir: &Path, all: &[Remedies], source: &[String]) -> Result<Vec<PathBuf>
     Ok(written)
 }
 
-/// What may stand in a file name on every system.
+/// Replaces characters that some systems do not allow in file names.
 fn safe(text: &str) -> String {
     text.chars()
         .map(|c| {

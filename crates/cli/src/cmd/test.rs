@@ -184,7 +184,7 @@ impl Args {
         let comparison = file.compare(&tested.outcome);
         let difference = match &comparison {
             Comparison::Same => None,
-            Comparison::New => Some("new: there is no snapshot yet\n".to_owned()),
+            Comparison::New => Some("new: no snapshot yet\n".to_owned()),
             Comparison::Differs(diff) => Some(diff.clone()),
         };
         let accepted = match &difference {
@@ -236,7 +236,7 @@ impl Args {
             return Ok(());
         }
         counts.orphans += 1;
-        let problem = "orphan: there is no such scenario; `--accept` removes the snapshot";
+        let problem = "orphan: no scenario of this name; `--accept` removes the snapshot";
         match self.format {
             Format::Text => out.text(&format!("{name}\n  {problem}\n"))?,
             Format::Junit => junit.compared(&name, problem),

@@ -9,13 +9,13 @@ use fourtuple_scenario::import::{
 
 use super::{Difference, differences};
 
-/// Assumptions that are made one after the other.
+/// Maximum number of successive assumptions.
 const ROUNDS: usize = 24;
-/// Recorded answers that all runs of a search may look at together.
+/// Maximum number of recorded answers that all runs of a search compare.
 const WORK: usize = 400_000;
-/// Overlapping calls that are tried in another order.
+/// Maximum number of overlapping calls that are tried in another order.
 const ORDERS: usize = 8;
-/// Ports of the range that kernels start with.
+/// Number of ports of the default range.
 const DEFAULT_WIDTH: u32 = 28_232;
 
 /// Errors of a call that got no port.
@@ -23,8 +23,8 @@ const NO_PORT: [&str; 2] = ["EADDRNOTAVAIL", "EADDRINUSE"];
 
 /// The scenario whose first difference comes latest.
 ///
-/// Each round makes one more assumption about the first recorded answer that the model does not reproduce. An
-/// assumption is kept if it moves the first difference further back.
+/// Each round makes one more assumption about the first recorded answer that the model does not
+/// reproduce. An assumption is kept if it moves the first difference further back.
 pub(crate) fn search(log: &Log) -> Result<Imported, ImportError> {
     let mut best = Attempt::new(log, log.assumptions())?;
     let mut search = Search { log, budget: WORK };
@@ -62,13 +62,14 @@ impl Attempt {
         self.made.recorded.get(first.recorded).cloned()
     }
 
-    /// Lines up to which every recorded answer is reproduced, and the negative number of differences.
+    /// Lines up to which every recorded answer is reproduced, and the negative number of
+    /// differences.
     fn rank(&self) -> (usize, isize) {
         let line = self.first().map_or(usize::MAX, |one| one.line);
         (line, -(self.differences.len() as isize))
     }
 
-    /// Whether the answer of a line is reproduced, and every one before it.
+    /// Returns whether the answer of a line and all answers before it are reproduced.
     fn holds(&self, line: usize) -> bool {
         self.rank().0 > line
     }
@@ -115,7 +116,8 @@ impl Search<'_> {
         found
     }
 
-    /// Ports of the range that were taken when the log begins, as few as it takes for a call to be refused.
+    /// Ports of the range that were taken when the log begins, as few as it takes for a call to be
+    /// refused.
     fn fill(&mut self, best: &Attempt, first: &Recorded, bound: bool) -> Option<Attempt> {
         let (to, from) = match (first.op, first.at) {
             (Op::Connect, Some(to)) => (Some(to), first.bound.map(|at| at.ip())),
@@ -184,7 +186,7 @@ impl Search<'_> {
     }
 }
 
-/// Assumptions of one word, the likeliest first.
+/// Single assumptions, the likeliest first.
 fn simple(best: &Attempt, first: &Recorded, refused: bool) -> Vec<Assumptions> {
     let made = &best.assumptions;
     let mut all = Vec::new();
@@ -219,8 +221,8 @@ fn with_port(made: &Assumptions, at: SocketAddr) -> Assumptions {
     one
 }
 
-/// Calls whose order with a call is open, by the line on which they begin. A call that was refused may have come after
-/// the others; one that was not may have come before them.
+/// Calls whose order with a call is open, by the line on which they begin. A call that was refused
+/// may have come after the others; one that was not may have come before them.
 fn overlapping(best: &Attempt, call: &Recorded, refused: bool) -> Vec<usize> {
     let overlaps = |one: &&Recorded| {
         let ends = |one: &Recorded| one.until.unwrap_or(one.line);
