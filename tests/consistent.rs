@@ -1,8 +1,10 @@
-//! Scenarios and the recordings of real kernels: what the model answers to a scenario is followed as a recording is.
+//! Consistency of scenarios and recordings: the model's own answers to a scenario are checked as a
+//! recording is.
 //!
-//! `fourtuple certify` follows recordings with the behaviours of a profile, and every answer of the real kernel is one that
-//! they allow. Here the same checker, with the same behaviours, is shown the answers of the model: each must be allowed as
-//! well. A snapshot of a recorded kernel therefore says nothing that its recordings would contradict.
+//! `fourtuple certify` checks recordings against the behaviours of a profile, and every answer of
+//! the real kernel is one that they allow. Here the same checker, with the same behaviours, is
+//! shown the answers of the model: each must be allowed as well. A snapshot of a recorded kernel
+//! therefore says nothing that its recordings would contradict.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ use fourtuple_suite::{index, is_full_size, scenarios};
 use rstest::rstest;
 use serde::Deserialize;
 
-/// The kernels that recordings of real ones were followed with, as `certify` took them down.
+/// The profiles that recordings of real kernels were checked against, from the certificates.
 fn recorded() -> Vec<String> {
     #[derive(Deserialize)]
     struct Certificate {
@@ -32,7 +34,7 @@ fn recorded() -> Vec<String> {
     std::iter::from_fn(|| names.next().map(|(name, _)| name)).collect()
 }
 
-/// Why a case has no answers of one kernel that could be followed, if it has none.
+/// The reason why a case has no answers of one kernel that could be checked, if so.
 fn left_out(case: &Case) -> Option<&'static str> {
     let both = |program: &Program| match program {
         Program::Processes(all) => all.values().any(|one| one.close == Close::Both),
@@ -82,12 +84,13 @@ fn the_answers_to(#[files("scenarios/**/*.yaml")] path: PathBuf) {
         {
             continue;
         }
-        follow(&case, &profile);
+        check(&case, &profile);
     }
 }
 
-/// Runs a case on one kernel that all of its hosts share, as a real kernel runs it, and follows the answers.
-fn follow(case: &Case, profile: &Profile) {
+/// Runs a case on one kernel that all of its hosts share, as a real kernel runs it, and checks the
+/// answers.
+fn check(case: &Case, profile: &Profile) {
     let mut case = case.clone();
     for host in case.hosts_mut().values_mut() {
         host.machine = Some("one".to_owned());
@@ -111,7 +114,7 @@ fn follow(case: &Case, profile: &Profile) {
 }
 
 #[test]
-fn there_are_recordings_and_most_scenarios_can_be_followed() {
+fn there_are_recordings_and_most_scenarios_can_be_checked() {
     assert!(recorded().len() >= 10, "{:?}", recorded());
     let mut why: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let all = scenarios();

@@ -1,4 +1,4 @@
-//! The scenarios of docs/cookbook.md: each is read and run, and comes out as it says.
+//! The scenarios of docs/cookbook.md: each is read and run, and has the outcome that it states.
 
 use std::collections::BTreeSet;
 

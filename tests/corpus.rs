@@ -81,29 +81,30 @@ fn every_scenario_names_the_schema_asks_a_question_and_has_a_source() {
     }
 }
 
-/// What a scenario is there to show, a comment in it allows.
+/// A finding that is the point of a scenario is allowed by a comment in it.
 #[test]
 fn every_scenario_is_free_of_findings_that_are_not_meant() {
     let names = fourtuple_harness::kernels::names();
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for path in files(&root().join("scenarios")) {
         if path.extension().is_none_or(|ending| ending != "yaml") {
             continue;
         }
         let scenario = fourtuple_scenario::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
         let cases = fourtuple_scenario::expand(&scenario, &names);
-        // The linter runs a scenario once more for each of its settings: at full size that is a matter of minutes.
+        // The linter runs a scenario once more for each of its settings: at full size that is a
+        // matter of minutes.
         if is_full_size(&cases.unwrap_or_else(|errors| panic!("{errors}"))) {
             continue;
         }
         let findings = fourtuple_harness::lint::check(&scenario, &names, &mut |_| {});
         let findings = findings.unwrap_or_else(|errors| panic!("{errors}"));
-        told.extend(findings.iter().map(|one| one.diagnostic.to_string()));
+        found.extend(findings.iter().map(|one| one.diagnostic.to_string()));
     }
     assert!(
-        told.is_empty(),
+        found.is_empty(),
         "mend these, or allow what is meant with a comment `# lint: allow RULE` above the line:\n\n{}",
-        told.join("\n\n")
+        found.join("\n\n")
     );
 }
 

@@ -81,7 +81,8 @@ fn answers(case: &CaseReport) -> Vec<Tally> {
     tally(&run.attempts)
 }
 
-/// Axes of the matrix that never make a difference: not on any kernel, at no point of the other axes.
+/// Axes of the matrix that never make a difference: not on any kernel, at no point of the other
+/// axes.
 fn idle_axes(report: &ScenarioReport) -> Vec<String> {
     let axes: BTreeSet<&String> = report
         .cases
@@ -101,34 +102,35 @@ fn idle_axes(report: &ScenarioReport) -> Vec<String> {
     idle.cloned().collect()
 }
 
-/// A scenario whose answers are the same everywhere says so in a comment, `# One answer: ...`, with what it is kept for;
-/// an axis that never makes a difference has `# No difference by AXIS: ...`. Neither is there without need.
+/// A scenario whose answers are the same everywhere says so in a comment, `# One answer: ...`, with
+/// what it is kept for; an axis that never makes a difference has `# No difference by AXIS: ...`.
+/// Neither is there without need.
 #[test]
-fn what_makes_no_difference_says_why_it_is_kept() {
+fn scenario_without_a_difference_says_why_it_is_kept() {
     let mut wrong = Vec::new();
     for (path, report) in index::reports() {
         let name = index::name(path);
         let text = std::fs::read_to_string(path).expect("a scenario is text");
-        let told = |lead: &str| {
+        let has_comment = |lead: &str| {
             text.lines()
                 .any(|line| line.starts_with(lead) && line.len() > lead.len() + 20)
         };
         let first = answers(&report.cases[0]);
         let same = report.cases.len() > 1 && report.cases.iter().all(|case| answers(case) == first);
         let single = report.cases.len() == 1 && report.cases[0].kernels.len() == 1;
-        if same && !told("# One answer") {
+        if same && !has_comment("# One answer") {
             wrong.push(format!(
                 "{name}: one answer for every kernel and point, and no comment `# One answer: ...`"
             ));
         }
-        if !same && !single && told("# One answer") {
+        if !same && !single && has_comment("# One answer") {
             wrong.push(format!(
                 "{name}: there are several answers, though a comment says that there is one"
             ));
         }
         let idle = idle_axes(report);
         for axis in idle.iter().filter(|_| !same) {
-            if !told(&format!("# No difference by {axis}:")) {
+            if !has_comment(&format!("# No difference by {axis}:")) {
                 wrong.push(format!("{name}: `{axis}` makes no difference, and no comment `# No difference by {axis}: ...`"));
             }
         }

@@ -1,9 +1,8 @@
-//! What is fuzzed: one function for each target, from bytes to nothing, that panics when something
-//! does not hold.
+//! Fuzz targets: one function for each, which takes bytes and panics if a property does not hold.
 //!
-//! `cargo fuzz run NAME` feeds them what libFuzzer makes up. `tests/fuzz_corpus.rs` of the workspace
-//! above includes this file and feeds them the inputs in `corpus/`, on stable Rust and without
-//! libFuzzer.
+//! `cargo fuzz run NAME` feeds them the inputs of libFuzzer. `tests/fuzz_corpus.rs` of the
+//! workspace above includes this file and feeds them the inputs in `corpus/`, on stable Rust and
+//! without libFuzzer.
 
 mod model;
 mod text;

@@ -1,6 +1,7 @@
-//! The model under arbitrary calls: any call on any socket at any time, also on those that are gone.
+//! The model under arbitrary calls: any call on any socket at any time, also on those that are
+//! gone.
 //!
-//! Two worlds are asked the same, one of which explains its refusals. They must never differ.
+//! Two worlds get the same calls; one of them explains its refusals. They must never differ.
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
@@ -101,7 +102,7 @@ impl Bytes<'_> {
         }
     }
 
-    /// What somebody may write to a sysctl.
+    /// A value for a sysctl, valid or not.
     fn value(&mut self) -> String {
         match self.byte() % 8 {
             0 => "40000 40003".to_owned(),
@@ -159,7 +160,7 @@ impl Simulation {
         }
     }
 
-    /// Makes one call and says in words what it answered.
+    /// Makes one call and returns its answer as text.
     fn call(&mut self, bytes: &mut Bytes<'_>) -> String {
         let op = bytes.byte() % 18;
         let host = self.hosts[usize::from(bytes.byte() % 3)];
@@ -228,7 +229,7 @@ impl Simulation {
         }
     }
 
-    /// What can be seen from outside.
+    /// The observable state.
     fn view(&self) -> String {
         let mut seen = String::new();
         for host in self.hosts {
@@ -247,7 +248,7 @@ impl Simulation {
 }
 
 /// Any calls on any kernels: no panic, no overflow, the invariants hold after every call, and
-/// nothing depends on whether somebody asks for reasons.
+/// nothing depends on whether refusals are explained.
 pub fn model(data: &[u8]) {
     let mut bytes = Bytes(data);
     let (Some(a), Some(b)) = (bytes.of(profiles()), bytes.of(profiles())) else {

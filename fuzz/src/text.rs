@@ -81,8 +81,8 @@ fn capture(data: &[u8], import: fn(&str, &Settings) -> Result<Imported, ImportEr
     }
 }
 
-/// A recording is read or refused with its line; what is read can be written and read again, and can
-/// be judged to its end or to the first answer that the kernel does not allow.
+/// A recording is read or refused with its line. A recording that was read can be written and read
+/// again, and can be checked to its end or to the first answer that the kernel does not allow.
 pub fn trace(data: &[u8]) {
     let file = Path::new("input.jsonl");
     let Ok(boots) = recording::read(data, file) else {

@@ -1,6 +1,7 @@
-//! The page `docs/certified.md`: which scenarios ran on which real kernels, and what came of it.
+//! The page `docs/certified.md`: which scenarios ran on which real kernels, and the results.
 //!
-//! It is made from `docs/certified.json`: what `fourtuple certify scenarios --data` writes where those kernels are.
+//! It is made from `docs/certified.json`: what `fourtuple certify scenarios --data` writes where
+//! those kernels are.
 
 use std::fmt::Write as _;
 
@@ -8,45 +9,45 @@ use serde::Deserialize;
 
 use crate::{root, scenarios};
 
-/// What came of the corpus on real kernels.
+/// The results of the corpus on real kernels.
 #[derive(Debug, Deserialize)]
 pub struct Certified {
-    /// The kernels, in the order in which they were asked.
+    /// The kernels, in the order in which they ran.
     pub kernels: Vec<OnKernel>,
 }
 
-/// What came of it on one kernel.
+/// The results on one kernel.
 #[derive(Debug, Deserialize)]
 pub struct OnKernel {
-    /// What the kernel calls itself.
+    /// The release that `uname` reports.
     pub release: String,
     /// `host` or `vm`.
     pub how: String,
-    /// The profile that it was followed with.
+    /// The profile that it was checked against.
     pub profile: String,
     /// A row for each scenario.
     pub scenarios: Vec<Row>,
 }
 
-/// What came of one scenario.
+/// The result of one scenario.
 #[derive(Debug, Deserialize)]
 pub struct Row {
     /// Its name.
     pub scenario: String,
-    /// What its file was like then.
+    /// The digest of its file then.
     pub digest: String,
     /// Points of its matrix that ran.
     pub cases: u64,
-    /// Calls that were judged.
+    /// Calls that were checked.
     pub calls: u64,
     /// Answers that the profile does not allow.
     pub disallowed: u64,
-    /// Why it did not run, or not all of it.
+    /// The reason why it did not run, or not all of it.
     pub left_out: Option<String>,
 }
 
-/// Answers that no profile allows and that nobody has explained: kernel, scenario, what was seen. Those that did not come
-/// again stay here when the kept run is one without.
+/// Answers that no profile allows and that have no explanation yet: kernel, scenario, observation.
+/// Those that did not occur again stay here after a run without them.
 pub const UNEXPLAINED: &[(&str, &str, &str)] = &[
     (
         "6.12.117+deb12-cloud-amd64",
@@ -69,7 +70,7 @@ impl OnKernel {
         self.scenarios.iter().map(of).sum()
     }
 
-    /// How many scenarios ran.
+    /// The number of scenarios that ran.
     #[must_use]
     pub fn ran(&self) -> usize {
         self.scenarios.iter().filter(|row| row.cases > 0).count()
@@ -82,7 +83,7 @@ impl OnKernel {
     }
 }
 
-/// What is kept of the last time that the corpus ran on real kernels.
+/// The results of the last time that the corpus ran on real kernels.
 ///
 /// # Panics
 /// When the file is not there or not what it should be.
@@ -95,9 +96,9 @@ pub fn kept() -> Certified {
 const HEAD: &str = "\
 # Scenarios on real kernels
 
-Every scenario of the corpus that a kernel can express ran on it with real sockets, and the port model followed: each
-answer of the kernel had to be one that its profile allows. Port numbers hang on secrets of a kernel and are never compared
-by number. What network faults a scenario has are left out: these are real networks, and nothing goes wrong in them.
+Every scenario of the corpus that a kernel can express ran on it with real sockets, and its answers were checked for
+conformance: each had to be one that the kernel's profile allows. Port numbers depend on secrets of a kernel, so their
+values are not compared. Network faults of a scenario are left out: these are real networks without faults.
 
 This page is generated from `certified.json`; the test `certified` keeps it up to date (`FOURTUPLE_UPDATE=1 cargo test
 --test certified`) and finds scenarios that have no row. The data comes from one command for each kernel, whose `kernels`
@@ -108,9 +109,9 @@ fourtuple certify scenarios --on debian:6.1 --kernel debian-12 --data FILE
 fourtuple certify scenarios --on host --kernel linux-6.18 --max-wait 200 --data FILE
 ```
 
-`--kernel` makes scenarios run that ask for other kernels too.
+With `--kernel`, scenarios for other kernels run as well.
 
-A number is how many calls were followed, over all points of the matrix. A letter says why a scenario was left out, or a
+A number is how many calls were checked, over all points of the matrix. A letter says why a scenario was left out, or a
 part of it. A star is a scenario that has changed since.
 ";
 

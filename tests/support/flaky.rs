@@ -1,6 +1,8 @@
-//! The table of `docs/flaky-tests.md`: how often each way to reserve a port for a test fails, by kernel.
+//! The table of `docs/flaky-tests.md`: how often each way to reserve a port for a test fails, by
+//! kernel.
 //!
-//! It is made from the scenarios in `scenarios/flaky`, by exploring every port that a kernel may choose.
+//! It is made from the scenarios in `scenarios/flaky`, by exploring every port that a kernel may
+//! choose.
 
 use std::fmt::Write as _;
 
@@ -64,7 +66,8 @@ struct Column {
 /// The page with its table made anew.
 ///
 /// # Panics
-/// When the page has no place for the table, or a scenario is not there or too large to be explored.
+/// When the page has no place for the table, or a scenario is not there or too large to be
+/// explored.
 #[must_use]
 pub fn page(kept: &str) -> String {
     let (head, rest) = kept.split_once(BEGIN).expect("the place of the table");
@@ -120,7 +123,7 @@ fn case(name: &str, point: &str) -> Case {
         .unwrap_or_else(|| panic!("{name}: there is no point `{point}`"))
 }
 
-/// How often a port is refused, over every choice of the kernel.
+/// The share of runs in which a port is refused, over every choice of the kernel.
 fn share(case: &Case, profile: &Profile) -> String {
     let budget = Budget {
         states: 100_000,

@@ -1,5 +1,6 @@
-//! What the regression suite shares. The suite lives in `tests/`; this package exists so that its snapshots sit at the
-//! top of the repository, where `cargo insta review` finds them.
+//! Functions that the tests of the regression suite share. The suite lives in `tests/`; this
+//! package exists so that its snapshots sit at the top of the repository, where `cargo insta
+//! review` finds them.
 
 pub mod certified;
 pub mod flaky;
@@ -18,8 +19,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The engines that scenarios run on here: all that need nothing but Rust, or the model alone at full size. `fourtuple
-/// run` has all engines for all of them.
+/// The engines that scenarios run on here: all that need nothing but Rust, or the model alone at
+/// full size. `fourtuple run` has all engines for all of them.
 #[must_use]
 pub fn engines(cases: &[Case]) -> Vec<Box<dyn Engine>> {
     if is_full_size(cases) {

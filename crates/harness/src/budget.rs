@@ -85,7 +85,7 @@ const COSTS: &[Cost] = &[
     },
     Cost {
         engine: "stock",
-        // turmoil's streams with their buffers on both hosts, and its search for a port, which
+        // turmoil's streams with their buffers on both hosts, and its port selection, which
         // grows with the sockets.
         rate: Rate {
             bytes: 6_000,

@@ -1,4 +1,5 @@
-//! Labels for sets of cases: abbreviated lists of kernels, without the axes that make no difference.
+//! Labels for sets of cases: abbreviated lists of kernels, without the axes that make no
+//! difference.
 
 use foldhash::fast::FixedState;
 use indexmap::IndexSet;
@@ -222,7 +223,7 @@ impl<'a> Space<'a> {
         words
     }
 
-    fn point_of(&self, block: &Block, all: All) -> String {
+    fn point_of(&self, block: &Block, all: WhenAll) -> String {
         let spelled = self.axes.iter().zip(&block[1..]).filter(|(axis, chosen)| {
             let only = axis.1.len() == 1 && all == WhenAll::Spell;
             only || chosen.contains(&false)
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_block_is_told_in_few() {
+    fn sets_of_several_blocks_have_short_labels() {
         let either = |kernel: &str, values: &[&str]| kernel == "rhel-6.5" || values[1] == "4";
         assert_eq!(
             of("[rhel-6.5, linux-6.18]", WhenAll::Spell, either),

@@ -21,8 +21,9 @@ pub trait Engine: Send + Sync {
     /// The relation of this engine's outcomes to those of others on this case.
     fn standing(&self, case: &Case) -> Standing;
 
-    /// Runs a case on a kernel. The report's [`observed_flags`](RunReport::observed_flags) says which behaviours of
-    /// the kernel the outcome depends on: the run stands for all kernels that are equal in these.
+    /// Runs a case on a kernel. The report's [`observed_flags`](RunReport::observed_flags) says
+    /// which behaviours of the kernel the outcome depends on: the run stands for all kernels that
+    /// are equal in these.
     ///
     /// # Errors
     /// When the engine is unable to run this case at all. Smaller omissions go to the report's
@@ -44,20 +45,19 @@ pub trait External: Engine {
 /// The relation of an engine's results to those of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is what others are compared with: the model, or where the network has latency, loss or
-    /// faults, the engine that has such a network.
+    /// The others are compared with it: the model, or the engine with a network where the scenario
+    /// has latency, loss or faults.
     Reference,
     /// Every attempt must be the same as the reference's; a difference fails the run.
     MustAgree,
-    /// A real kernel answers, whose ports hang on a secret of its own: the model follows it, and
-    /// every answer must be one that it allows.
+    /// Every answer must conform: be one that the profile allows. So it is for real kernels, whose
+    /// port numbers depend on a secret of each boot.
     MustBeAllowed,
-    /// A difference is what one wants to see, never a failure, and the scenario's expectations are
-    /// not about it.
+    /// Differences are informational, never a failure. The scenario's expectations do not apply.
     Contrast,
 }
 
-/// Why an engine cannot run a case, in one line.
+/// The reason why an engine is unable to run a case, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Cannot {
@@ -66,7 +66,7 @@ pub struct Cannot {
 }
 
 impl Cannot {
-    /// From its one line.
+    /// Makes the error from its line.
     pub fn new(reason: impl Into<String>) -> Self {
         Cannot {
             reason: reason.into(),

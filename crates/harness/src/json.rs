@@ -27,7 +27,7 @@ impl Document {
     /// Starts the document.
     ///
     /// # Errors
-    /// When the output cannot be written.
+    /// When writing the output fails.
     pub fn start(out: &mut impl Write) -> io::Result<Self> {
         write!(out, "{{\"format\":{FORMAT},\"runs\":[")?;
         Ok(Document::default())
@@ -36,7 +36,7 @@ impl Document {
     /// Adds the runs of a scenario.
     ///
     /// # Errors
-    /// When the output cannot be written.
+    /// When writing the output fails.
     pub fn add(&mut self, out: &mut impl Write, report: &ScenarioReport) -> io::Result<()> {
         for case in &report.cases {
             for run in case.reports() {
@@ -53,7 +53,7 @@ impl Document {
     /// Ends the document.
     ///
     /// # Errors
-    /// When the output cannot be written.
+    /// When writing the output fails.
     pub fn finish(self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(b"\n],\"agreement\":[")?;
         write_list(out, &self.agreement)?;
@@ -75,7 +75,7 @@ fn write_list(out: &mut impl Write, list: &[impl Serialize]) -> io::Result<()> {
 /// `verdict`.
 ///
 /// # Errors
-/// When the output cannot be written.
+/// When writing the output fails.
 pub fn write_lines(out: &mut impl Write, report: &ScenarioReport) -> io::Result<()> {
     for case in &report.cases {
         for run in case.reports() {

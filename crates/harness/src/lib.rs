@@ -4,20 +4,21 @@
 //!
 //! - [`engine`]: the [`Engine`] trait, which other crates implement
 //! - [`model`]: the reference engine, on the kernel model
-//! - [`attempt`], [`attempts`], [`why`], [`recorder`], [`report`]: the outcome of a run, and how an engine collects it
+//! - [`attempt`], [`attempts`], [`why`], [`recorder`], [`report`]: the outcome of a run,
+//!   and its collection by an engine
 //! - [`compile`]: cases as plans of `fourtuple-program`; [`recording`]: their calls as attempts
 //! - [`call`]: what engines share when they make a scenario's calls
 //! - [`expect`]: the scenario's expectations
 //! - [`agreement`]: engines compared
-//! - [`runner`]: a scenario on all its kernels and engines; [`equivalence`]: what runs once for several kernels;
-//!   [`group`]: cases with equal outcomes;
-//!   [`changes`]: from which release on
-//! - [`verdict`]: the result of a scenario in one word; [`findings`]: what an outcome shows besides refusals, with the
-//!   check to run
+//! - [`runner`]: a scenario on all its kernels and engines; [`equivalence`]: runs shared by
+//!   several kernels; [`group`]: cases with equal outcomes; [`changes`]: the release of a change
+//! - [`verdict`]: the result of a scenario in one word; [`findings`]: remarks on an outcome
+//!   besides refusals, with the check to run
 //! - [`lint`]: settings of a scenario that have no effect
 //! - [`budget`]: what a run will need, before it starts
 //! - [`port_timeline`]: the uses of a host's ports over time
-//! - [`fuzz`]: random scenarios on several engines; [`rng`]: random numbers for generated programs and scenarios
+//! - [`fuzz`]: random scenarios on several engines; [`rng`]: random numbers for generated
+//!   programs and scenarios
 //! - [`suite`]: the engines of a snapshot suite
 //! - [`threads`]: work on several threads
 //! - [`text`], [`json`], [`html`]: what people and programs read

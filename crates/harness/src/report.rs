@@ -23,8 +23,8 @@ pub struct RunReport {
     pub file: Name,
     /// The kernel that was observed_flags for.
     pub kernel: Name,
-    /// Other kernels that were observed_flags for and behave the same in everything, so that this outcome is
-    /// theirs too.
+    /// Other kernels that were observed_flags for and behave the same in everything, so that this
+    /// outcome is theirs too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Name>,
     /// The engine.

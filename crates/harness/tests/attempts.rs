@@ -178,7 +178,7 @@ fn packed_otherwise(all: &[Noted]) -> Attempts {
 }
 
 #[test]
-fn what_was_noted_is_read() {
+fn recorded_attempts_are_read_back() {
     let all = all();
     let attempts = in_order(&all);
     assert_eq!((attempts.len(), attempts.is_empty()), (all.len(), false));

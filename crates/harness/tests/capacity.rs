@@ -138,7 +138,7 @@ fn bind_takes_the_ports_from_all_destinations_together() {
 }
 
 #[test]
-fn who_closes_and_tw_reuse_decide_about_the_rate() {
+fn closing_side_and_tw_reuse_decide_the_rate() {
     let all = measured("linux-6.18", RANGE, "hold: 1s, close: reset");
     assert_eq!(
         (only(&all).rate.runs_out_after, only(&all).rate.per_second),

@@ -1,4 +1,4 @@
-//! From which release on a scenario comes out otherwise.
+//! The release from which on a scenario has another outcome.
 
 use fourtuple_harness::changes::{History, histories};
 use fourtuple_harness::group::Group;

@@ -166,7 +166,7 @@ fn listeners_of_processes_are_attempts_and_accept() {
 }
 
 #[test]
-fn nobody_listening_is_refused() {
+fn connect_without_a_listener_is_refused() {
     let got = story("processes: { a: { on: app, connect: 10.0.1.1:81 } }\n");
     assert_eq!(got, ["0 a.1 connect ECONNREFUSED"]);
 }
@@ -196,7 +196,7 @@ processes:
 }
 
 #[test]
-fn who_closes_first_keeps_time_wait() {
+fn side_that_closes_first_keeps_time_wait() {
     assert_eq!(second_connect("client"), "EADDRNOTAVAIL");
     assert_eq!(second_connect("server"), "ok");
     assert_eq!(second_connect("both"), "EADDRNOTAVAIL");

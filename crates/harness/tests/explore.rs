@@ -75,7 +75,8 @@ fn the_report_with_three_ports_and_two_and_two_is_exhaustive_and_says_so() {
         );
         assert!(text::report(&all).contains("Exhaustive"));
         assert_witnesses(&case, &all);
-        // Whoever comes first takes the ports: the one kind of failure or the other, never neither.
+        // The first program takes the ports: one kind of failure or the other occurs, never
+        // neither.
         assert_eq!(
             class(&all, "plain", Op::Connect, "EADDRNOTAVAIL").often,
             Often::Sometimes
@@ -290,7 +291,7 @@ fn searches_go_on_from_where_the_last_one_ended() {
     for (kernel, least, most) in [("linux-4.18", 6, 6), ("linux-6.18", 0, 30)] {
         let case = written(&format!(
             r#"
-about: A program tries a local port to which nobody listens
+about: A program tries a local port without a listener
 kernel: {kernel}
 hosts: {{ h: {{ sysctl: {{ net.ipv4.ip_local_port_range: 40000-40019 }} }} }}
 processes: {{ loop: {{ connections: 60, every: 100ms, connect: "127.0.0.1:40006", hold: 1ms, close: reset }} }}

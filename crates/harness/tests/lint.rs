@@ -9,9 +9,9 @@ fn findings(yaml: &str) -> Vec<Finding> {
     check(&scenario, &kernels::names(), &mut |_| {}).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// Rules, lines, and the words in the file that the carets are under.
+/// Rules, lines, and the text in the file that the carets are under.
 fn found(yaml: &str) -> Vec<(&'static str, usize, String)> {
-    let told = findings(yaml).into_iter().map(|one| {
+    let found = findings(yaml).into_iter().map(|one| {
         let place = one.diagnostic.place.expect("a place in the file");
         let marked = place.excerpt.chars().skip(place.caret_start);
         (
@@ -20,14 +20,14 @@ fn found(yaml: &str) -> Vec<(&'static str, usize, String)> {
             marked.take(place.caret_count).collect(),
         )
     });
-    told.collect()
+    found.collect()
 }
 
 /// The only finding.
 fn one(yaml: &str) -> Finding {
-    let mut told = findings(yaml);
-    assert_eq!(told.len(), 1, "{told:?}");
-    told.remove(0)
+    let mut found = findings(yaml);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
 }
 
 /// A declarative scenario with one client host and one server.
@@ -68,8 +68,8 @@ fn odd_ranges_are_for_kernels_that_search_in_steps_of_two() {
     );
     let old = "[rhel-6.5, linux-3.10, linux-4.4]";
     assert_eq!(found(&client(old, odd, "count: 5")), []);
-    let told = one(&client("[linux-4.4, linux-4.19]", odd, "count: 5"));
-    let note = &told.diagnostic.notes[0];
+    let finding = one(&client("[linux-4.4, linux-4.19]", odd, "count: 5"));
+    let note = &finding.diagnostic.notes[0];
     assert!(note.starts_with("on linux-4.19 "), "{note}");
     // One port is found by every search.
     let single = "net.ipv4.ip_local_port_range: 40000-40000";
@@ -77,7 +77,7 @@ fn odd_ranges_are_for_kernels_that_search_in_steps_of_two() {
 }
 
 #[test]
-fn listeners_inside_the_range_are_told_unless_their_port_is_reserved() {
+fn listeners_inside_the_range_are_reported_unless_their_port_is_reserved() {
     let listens = r#"listen: "192.168.0.12:40001", count: 1"#;
     assert_eq!(
         found(&client("linux-6.18", EVEN, listens)),
@@ -89,8 +89,8 @@ fn listeners_inside_the_range_are_told_unless_their_port_is_reserved() {
     );
     let reserved = with("net.ipv4.ip_local_reserved_ports: 40001");
     let rules = |kernel: &str| -> Vec<Rule> {
-        let told = findings(&client(kernel, &reserved, listens));
-        told.iter().map(|one| one.rule).collect()
+        let found = findings(&client(kernel, &reserved, listens));
+        found.iter().map(|one| one.rule).collect()
     };
     assert!(!rules("linux-6.18").contains(&Rule::ListenerInRange));
     // There is no such sysctl there, so that the port is not kept.
@@ -124,46 +124,46 @@ steps:
 }
 
 #[test]
-fn settings_that_a_kernel_has_not_are_told_with_its_name() {
+fn settings_that_a_kernel_has_not_are_reported_with_its_name() {
     let delay = with("net.ipv4.tcp_tw_reuse_delay: 1");
-    let told = one(&client("[linux-6.12, linux-6.14]", &delay, "count: 5"));
-    assert_eq!(told.rule, Rule::UnknownSysctl);
-    let message = &told.diagnostic.message;
+    let finding = one(&client("[linux-6.12, linux-6.14]", &delay, "count: 5"));
+    assert_eq!(finding.rule, Rule::UnknownSysctl);
+    let message = &finding.diagnostic.message;
     assert!(message.ends_with("on linux-6.12"), "{message}");
     assert_eq!(
-        told.diagnostic.help.as_deref(),
+        finding.diagnostic.help.as_deref(),
         Some("who has it: linux-6.14")
     );
 
     let option = r#"bind: "192.168.0.12:0", count: 5, options: { bind_address_no_port: true }"#;
-    let told = one(&client("[linux-4.1, linux-4.2]", EVEN, option));
-    assert_eq!(told.rule, Rule::IgnoredOption);
-    let message = &told.diagnostic.message;
+    let finding = one(&client("[linux-4.1, linux-4.2]", EVEN, option));
+    assert_eq!(finding.rule, Rule::IgnoredOption);
+    let message = &finding.diagnostic.message;
     assert!(message.contains("ENOPROTOOPT on linux-4.1"), "{message}");
 
     // Which takes it of a socket with SO_REUSEPORT only.
     let group = "about: Which kernel lets a group choose?\nkernel: [linux-4.5, linux-4.6]\nhosts: { h: { addresses: [127.0.0.1] } }\nsteps:\n  \
                  - { socket: a, by: app, options: { reuseport: true } }\n  - { set: a, options: { attach_reuseport_cbpf: true } }\n  \
                  - { bind: a, at: \"127.0.0.1:80\" }\n";
-    let told = findings(group);
-    let of_group = told.iter().filter(|one| one.rule == Rule::IgnoredOption);
+    let found = findings(group);
+    let of_group = found.iter().filter(|one| one.rule == Rule::IgnoredOption);
     let messages: Vec<&String> = of_group.map(|one| &one.diagnostic.message).collect();
     let [message] = messages[..] else {
-        panic!("{told:?}");
+        panic!("{found:?}");
     };
     assert!(
         message.ends_with("with ENOPROTOOPT on linux-4.5"),
         "{message}"
     );
 
-    let nobody = with("net.ipv4.no_such_setting: 0");
-    let told = one(&client("linux-6.18", &nobody, "count: 5"));
-    let message = &told.diagnostic.message;
+    let unknown = with("net.ipv4.no_such_setting: 0");
+    let finding = one(&client("linux-6.18", &unknown, "count: 5"));
+    let message = &finding.diagnostic.message;
     assert!(message.contains("the model does not know"), "{message}");
 
     let value = with("net.ipv4.tcp_tw_reuse: 3");
-    let told = one(&client("linux-6.18", &value, "count: 5"));
-    assert_eq!(told.rule, Rule::RefusedValue);
+    let finding = one(&client("linux-6.18", &value, "count: 5"));
+    assert_eq!(finding.rule, Rule::RefusedValue);
 }
 
 #[test]
@@ -181,9 +181,9 @@ processes:
   client: { on: node, connect: "192.168.0.2:80" }
   server: { on: pod, listen: "192.168.0.2:80" }
 "#;
-    let told = one(yaml);
-    assert_eq!(told.rule, Rule::UnknownSysctl);
-    let message = &told.diagnostic.message;
+    let finding = one(yaml);
+    assert_eq!(finding.rule, Rule::UnknownSysctl);
+    let message = &finding.diagnostic.message;
     assert!(
         message.contains("belongs to the whole machine"),
         "{message}"
@@ -191,21 +191,21 @@ processes:
 }
 
 #[test]
-fn ends_of_a_slice_outside_of_the_range_are_told() {
+fn ends_of_a_slice_outside_of_the_range_are_reported() {
     let slice = |range: &str| format!("count: 5, options: {{ local_port_range: {range} }}");
-    let told = one(&client("linux-6.18", EVEN, &slice("30000-40001")));
-    assert_eq!(told.rule, Rule::IgnoredOption);
-    let message = &told.diagnostic.message;
+    let finding = one(&client("linux-6.18", EVEN, &slice("30000-40001")));
+    assert_eq!(finding.rule, Rule::IgnoredOption);
+    let message = &finding.diagnostic.message;
     assert!(message.contains("30000, outside"), "{message}");
     let inside = slice("40000-40001");
-    let told = findings(&client("linux-6.18", EVEN, &inside));
-    let rules: Vec<Rule> = told.iter().map(|one| one.rule).collect();
+    let found = findings(&client("linux-6.18", EVEN, &inside));
+    let rules: Vec<Rule> = found.iter().map(|one| one.rule).collect();
     // The slice alone decides now.
     assert_eq!(rules, [Rule::DoesNothing]);
 }
 
 #[test]
-fn what_does_nothing_is_found_by_trying() {
+fn settings_without_effect_are_found_by_trying() {
     let reuse = with("net.ipv4.tcp_tw_reuse: 1");
     // Nothing is closed, so that there is no TIME-WAIT to use again.
     assert_eq!(
@@ -219,9 +219,9 @@ fn what_does_nothing_is_found_by_trying() {
     let default = with("net.ipv4.tcp_tw_reuse: 2");
     assert_eq!(found(&client("linux-6.18", &default, "count: 5")), []);
     let own = "count: 5, options: { bind_address_no_port: true }";
-    let told = one(&client("linux-6.18", EVEN, own));
-    assert_eq!(told.rule, Rule::DoesNothing);
-    let note = &told.diagnostic.notes[0];
+    let finding = one(&client("linux-6.18", EVEN, own));
+    assert_eq!(finding.rule, Rule::DoesNothing);
+    let note = &finding.diagnostic.notes[0];
     assert!(note.contains("does not bind"), "{note}");
 }
 
@@ -248,15 +248,15 @@ fn without_its_network_nothing_is_said_to_do_nothing() {
 fn stale_advice_is_named() {
     let recycle = with("net.ipv4.tcp_tw_recycle: 1");
     for kernel in ["linux-3.10", "linux-6.18"] {
-        let told = one(&client(kernel, &recycle, "count: 5"));
-        assert_eq!(told.rule, Rule::StaleAdvice, "{kernel}");
+        let finding = one(&client(kernel, &recycle, "count: 5"));
+        assert_eq!(finding.rule, Rule::StaleAdvice, "{kernel}");
     }
-    let told = one(&client(
+    let finding = one(&client(
         "linux-6.18",
         &with("net.ipv4.tcp_fin_timeout: 10"),
         "count: 5",
     ));
-    let note = &told.diagnostic.notes[0];
+    let note = &finding.diagnostic.notes[0];
     assert!(note.contains("FIN-WAIT-2"), "{note}");
 }
 
@@ -267,9 +267,9 @@ fn step_widths_without_effect_are_found_by_the_size_of_the_range() {
             "net.ipv4.ip_local_port_range: {range}\n      net.ipv4.ip_local_port_step_width: {width}"
         );
         // One connection takes the first port that it looks at, whatever the distance to the next.
-        let told = one(&client("linux-7.1", &sysctl, "count: 1"));
-        assert_eq!(told.rule, Rule::DoesNothing, "{range} {width}");
-        told.diagnostic.notes[0].clone()
+        let finding = one(&client("linux-7.1", &sysctl, "count: 1"));
+        assert_eq!(finding.rule, Rule::DoesNothing, "{range} {width}");
+        finding.diagnostic.notes[0].clone()
     };
     let by_one = "every distance up to it would leave ports of this range out";
     let order = "it changes the order in which connect() looks at ports";
@@ -289,13 +289,13 @@ fn step_widths_without_effect_are_found_by_the_size_of_the_range() {
 
 #[test]
 fn multipath_tcp_is_written_as_a_process_that_binds() {
-    let told = one(&client(
+    let finding = one(&client(
         "linux-6.18",
         &with("net.mptcp.enabled: 1"),
         "count: 5",
     ));
-    assert_eq!(told.rule, Rule::DoesNothing);
-    let note = &told.diagnostic.notes[0];
+    assert_eq!(finding.rule, Rule::DoesNothing);
+    let note = &finding.diagnostic.notes[0];
     assert!(note.contains("every subflow but the first binds"), "{note}");
 }
 
@@ -322,7 +322,7 @@ fn findings_are_allowed_by_comments_and_comments_do_not_outlive_them() {
 
 #[test]
 fn reuseaddr_on_one_of_two_listeners_says_that_both_need_it() {
-    let told = one(r#"about: A restart
+    let finding = one(r#"about: A restart
 kernel: linux-6.18
 hosts: { h: { addresses: [10.0.0.3] } }
 steps:
@@ -338,8 +338,8 @@ steps:
   - { socket: n, by: new, options: { reuseaddr: true } }
   - { bind: n, at: "10.0.0.3:9000" }
 "#);
-    assert_eq!(told.rule, Rule::DoesNothing);
-    let text = told.diagnostic.to_string();
+    assert_eq!(finding.rule, Rule::DoesNothing);
+    let text = finding.diagnostic.to_string();
     assert!(
         text.contains("both the old and the new socket need it"),
         "{text}"
@@ -348,10 +348,10 @@ steps:
 
 #[test]
 fn a_connection_to_itself_is_found() {
-    let told = one(r#"about: A client of a dead local port
+    let finding = one(r#"about: A client of a dead local port
 kernel: linux-6.18
 hosts: { h: { sysctl: { net.ipv4.ip_local_port_range: 40000-40001 } } }
 processes: { client: { connect: "127.0.0.1:40000" } }
 "#);
-    assert_eq!(told.rule, Rule::ToItself);
+    assert_eq!(finding.rule, Rule::ToItself);
 }

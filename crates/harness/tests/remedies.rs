@@ -168,7 +168,7 @@ fn linux_2_6_32_does_not_share_ports_between_addresses() {
 #[test]
 fn the_step_form_is_changed_as_well() {
     let steps = r#"
-about: A binder on the only port, then a connect by somebody else
+about: A binder on the only port, then a connect by another program
 kernel: linux-6.18
 hosts:
   app: { addresses: [192.168.0.12], sysctl: { net.ipv4.ip_local_port_range: 40000-40000 } }
@@ -197,7 +197,7 @@ steps:
 }
 
 #[test]
-fn where_nothing_works_alone_pairs_are_tried() {
+fn pairs_are_tried_if_no_single_fix_works() {
     // Four ports that cannot become more, before ports were shared between addresses; poisoned, and
     // twice as many connections to one destination as there are ports.
     let yaml = r#"
@@ -224,7 +224,7 @@ processes:
 }
 
 #[test]
-fn nothing_is_offered_where_nobody_is_refused() {
+fn no_fix_is_offered_without_a_refusal() {
     let mut case = case(report(), "linux-6.18");
     let processes = match case.program_mut() {
         fourtuple_scenario::Program::Processes(processes) => processes,

@@ -1,5 +1,5 @@
-//! One run stands for all kernels that are equal in the flags it observed: every kernel must say the
-//! same when it runs by itself.
+//! One run stands for all kernels that are equal in the flags it observed: every kernel must say
+//! the same when it runs by itself.
 
 mod common;
 
@@ -12,7 +12,7 @@ use fourtuple_scenario::{expand, parse};
 const SCENARIOS: [&str; 5] = [
     // Nothing but connects.
     "processes: { a: { on: app, count: 9, connect: 10.0.1.1:80 } }",
-    // Automatic ports of sockets that share, until there are none.
+    // Ephemeral ports of sockets that share, until there are none.
     "processes:
   a: { on: app, count: 10, bind: 10.0.0.1:0, options: { reuseaddr: true }, connect: 10.0.1.1:80 }
   b: { on: app, after: a, count: 3, options: { reuseport: true }, bind: 0.0.0.0:0, connect: 10.0.1.2:80 }

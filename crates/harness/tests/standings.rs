@@ -96,7 +96,7 @@ fn the_model_is_the_reference_unless_there_is_a_network() {
 }
 
 #[test]
-fn nobody_is_judged_who_leaves_the_network_out() {
+fn engines_without_a_network_are_not_judged() {
     let alone: [&dyn Engine; 1] = [&Model];
     assert!(run("linux-6.18", "", &alone).failed());
     let report = run("linux-6.18", FAULTS, &alone);

@@ -43,7 +43,7 @@ fn every_call_is_an_attempt_and_names_are_kept() {
 }
 
 #[test]
-fn what_would_block_is_waiting_or_eagain() {
+fn blocking_call_is_waiting_or_eagain() {
     let got = story(
         r#"steps:
   - { socket: l, by: s, on: api }
@@ -63,7 +63,7 @@ fn what_would_block_is_waiting_or_eagain() {
 }
 
 #[test]
-fn a_port_that_never_came_is_noport() {
+fn missing_port_is_noport() {
     let got = story(
         r#"steps:
   - { socket: a, by: p, on: app }

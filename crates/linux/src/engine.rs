@@ -311,7 +311,7 @@ pub(crate) fn within(
     let (calls, needed) = Model::foresee(case, profile)?;
     if calls > MOST_CALLS {
         return Err(Cannot::new(format!(
-            "it makes {calls} calls, and the model follows a real kernel through {MOST_CALLS} at most"
+            "it makes {calls} calls, and a conformance check covers at most {MOST_CALLS}"
         )));
     }
     match real {

@@ -44,7 +44,8 @@ fn a_program_ends_with_the_first_part_of_its_hosts_that_fails() {
         matches!(&failed, Some(RunError::Setup { what, .. }) if what.contains("no_such_setting")),
         "{failed:?}"
     );
-    // Far less than the sleep, which would be for nothing, and far more than a busy machine takes for the hosts.
+    // Far less than the sleep, which would be for nothing, and far more than a busy machine takes
+    // for the hosts.
     assert!(start.elapsed() < Duration::from_secs(300));
     // The guest is ready for the next one.
     let asked = program("[]", r#"{"op":"socket","sock":"a"}"#);

@@ -79,7 +79,7 @@ fn the_kernel_allows_every_recorded_answer_and_the_wrong_profile_does_not() {
 #[test]
 fn every_found_row_has_a_program_of_that_length() {
     let (right, programs) = recorded();
-    let rows = table("# Wrong behaviours");
+    let rows = table("# Mutated flags");
     let mut without: BTreeSet<&String> = programs.keys().collect();
     for row in &rows {
         let [name, is, _, _, steps] = row[..] else {

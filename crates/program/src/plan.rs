@@ -93,8 +93,8 @@ pub struct Process {
     pub backlog: i32,
     /// The time for which the listeners are open, its own and inherited ones; `None` for ever.
     pub listen_for: Option<Nanos>,
-    /// The process whose listeners its instances share, as after fork(). Without a start of its own it starts when they
-    /// listen.
+    /// The process whose listeners its instances share, as after fork(). Without a start of its own
+    /// it starts when they listen.
     pub inherit: Option<ProcessId>,
     /// The fate of the connections that the listeners have accepted.
     pub accepted: AcceptedFate,

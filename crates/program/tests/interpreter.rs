@@ -271,7 +271,7 @@ fn the_server_sees_a_close_when_the_client_has_made_its_next_call() {
 }
 
 #[test]
-fn who_waits_begins_after_the_last_answer() {
+fn waiting_process_begins_after_the_last_answer() {
     let mut net = Net {
         latency: 3,
         ..Net::default()

@@ -11,7 +11,9 @@
 //! let scenario = parse("example.yaml", r#"
 //! about: Can a plain connect() use a port that another program bound?
 //! kernel: [rhel-6.5, linux-6.18]
-//! hosts: { app: { addresses: [192.168.0.12] }, api: { addresses: [192.168.0.4], listen: "192.168.0.4:3000" } }
+//! hosts:
+//!   app: { addresses: [192.168.0.12] }
+//!   api: { addresses: [192.168.0.4], listen: "192.168.0.4:3000" }
 //! processes:
 //!   binders: { on: app, count: 4, bind: "192.168.0.12:0", connect: "192.168.0.4:3000" }
 //! "#)?;

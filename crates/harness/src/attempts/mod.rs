@@ -1,11 +1,11 @@
 //! The attempts of a run, packed.
 //!
-//! A full-size scenario has tens of thousands of attempts that are very similar: a few processes make
-//! a few kinds of calls and get a few kinds of answers. What repeats is kept once, in pools, and an
-//! attempt is a row of indices into them, next to what is its own: the time, the instance, the
-//! socket and the ports. Readers see an [`Attempt`] for each row.
+//! A full-size scenario has tens of thousands of attempts that are very similar: a few processes
+//! make a few kinds of calls and get a few kinds of answers. What repeats is kept once, in pools,
+//! and an attempt is a row of indices into them, next to what is its own: the time, the instance,
+//! the socket and the ports. Readers see an [`Attempt`] for each row.
 //!
-//! - this file: the attempts of a run, as they are added and gone through; `row`: one of them; `pools`: what they share
+//! - this file: adding and reading attempts; `row`: one of them; `pools`: their shared parts
 
 mod pools;
 mod row;

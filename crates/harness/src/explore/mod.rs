@@ -1,15 +1,16 @@
-//! Everything that can come of a scenario: every order of its calls and every choice of a port.
+//! Every possible outcome of a scenario: every order of its calls and every port choice.
 //!
-//! `run` shows one course of events. Whether a test that passes once passes always is another
-//! question; this is the answer. At each instant any process may make the next call, the searches
-//! of bind() start anywhere, and those of connect() towards a destination go on from where the
+//! `run` shows one course of events; `explore` shows whether a test that passes once always passes.
+//! At each instant any process may make the next call, the searches
+//! of bind() start anywhere, and those of connect() towards a destination continue where the
 //! first one happened to start, and a TIME-WAIT ends when the timer wheel next comes by. States
 //! from which the same can come are kept once, so that small scenarios are searched to the end;
 //! larger ones are sampled with a seed. Every outcome has a witness, a course of events that leads
 //! to it and can be repeated.
 //!
 //! - `sim`: the processes, one call at a time; `recorded`: random choices, recorded and replayed
-//! - `search`: all states, level by level; `symmetry`: those that stand for one another; `sample`: seeded runs; `steps`: scenarios whose order is fixed
+//! - `search`: all states, level by level; `symmetry`: equivalent states; `sample`: seeded runs;
+//!   `steps`: scenarios whose order is fixed
 //! - [`text`](mod@text): what people read
 
 mod recorded;

@@ -97,7 +97,7 @@ impl RecordedChoices {
         self.tick_phase = phase;
     }
 
-    /// Lets every search start anywhere, as if kernels did not go on from where the last one ended.
+    /// Lets every search start anywhere, as if kernels did not continue where the last one ended.
     pub(super) fn free_searches(&mut self) {
         self.searches.free = true;
     }

@@ -77,7 +77,7 @@ impl Symmetry {
             by_address.extend([(Ip::LOOPBACK4, 0), (Ip::LOOPBACK6, 0)]);
         }
         // Searches that may start anywhere reach a named port more often than those of a kernel,
-        // which go on from the last.
+        // which continue after the last.
         let in_range = |at: &SocketAddr| match by_address.get(&Ip::from(at.ip())) {
             Some(host) => ranges[*host].contains(at.port()),
             None => ranges.iter().any(|range| range.contains(at.port())),

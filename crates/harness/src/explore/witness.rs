@@ -16,7 +16,7 @@ use crate::recording::Recording;
 pub struct Replay {
     /// The calls in the order in which they were made.
     pub attempts: Attempts,
-    /// True if it came out as the outcome says.
+    /// True if the run has the outcome.
     pub same: bool,
 }
 

@@ -39,12 +39,12 @@ pub(super) fn apply(subject: &Subject<'_>, findings: Vec<Finding>) -> Vec<Findin
         let exists = Rule::ALL.iter().any(|rule| rule.name() == one.rule);
         let (message, label) = if exists {
             (
-                format!("nothing to allow: there is no {} here", one.rule),
+                format!("nothing to allow: no finding of `{}` here", one.rule),
                 "take it away",
             )
         } else {
             (
-                format!("there is no rule `{}`", one.rule),
+                format!("unknown rule `{}`", one.rule),
                 "`fourtuple lint --help` lists the rules",
             )
         };

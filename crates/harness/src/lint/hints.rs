@@ -1,4 +1,4 @@
-//! Why a setting does nothing, in words, and which kernels have one.
+//! Reasons why a setting has no effect, as text, and the kernels that have it.
 
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::{sysctl_has_no_effect, sysctl_names, sysctl_scope};
@@ -43,7 +43,7 @@ pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<
             "it changes the order in which connect() looks at ports, and no search here meets a taken port that it could pass"
         }
         "net.ipv4.tcp_rto_max_ms" | "net.ipv4.tcp_syn_linear_timeouts" => {
-            "it changes when a SYN that nobody answers is repeated, and every SYN here is answered"
+            "it sets when an unanswered SYN is sent again, and every SYN here is answered"
         }
         "net.core.somaxconn" => "no listener's queue gets that long",
         key if key.starts_with("net.mptcp.") => {

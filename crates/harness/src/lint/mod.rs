@@ -1,13 +1,13 @@
 //! Advice about a scenario that runs: settings without effect, and likely surprises on a real host.
 //!
 //! Two kinds of rules. Some look at what is written: an odd number of ports, a listener inside the
-//! range of automatic ports, advice that has had its day. The others ask the model: each setting is
-//! taken away and the scenario run again on every kernel that it names, so that "does nothing" is
+//! range of ephemeral ports, outdated advice. The others ask the model: each setting is
+//! taken away and the scenario run again on every kernel that it names, so that "no effect" is
 //! an experiment and no opinion.
 //!
 //! - `settings`: the sysctls and options of a case, and the case without one of them
 //! - `written`: rules about what is written; `tried`: rules that run the scenario
-//! - `hints`: why a setting does nothing, in words
+//! - `hints`: reasons why a setting has no effect
 //! - `allow`: findings that are meant to be there
 
 mod allow;
@@ -72,7 +72,7 @@ rules! {
     DoesNothing "does-nothing",
     /// a connection that gets its destination as its source and is connected to itself
     ToItself "connected-to-itself",
-    /// advice that has had its day
+    /// outdated advice
     StaleAdvice "stale-advice",
     /// a comment that allows what is not found, or a rule that there is not
     UnusedAllow "unused-allow",

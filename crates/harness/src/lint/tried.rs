@@ -46,10 +46,10 @@ pub(super) fn check(
         let refused = refused(subject, uses, &|case| {
             runs[case].as_ref().map_or(&[], |run| run.notes.as_slice())
         });
-        let told = findings.len();
+        let before = findings.len();
         findings.extend(refused);
         let known = |one: &Finding| one.span.start == setting.span.start;
-        if findings.len() > told || findings.iter().any(known) {
+        if findings.len() > before || findings.iter().any(known) {
             continue;
         }
         // Without its network a scenario is another one, and the model has none.
@@ -119,7 +119,7 @@ fn does_nothing(subject: &Subject<'_>, setting: &Setting) -> Finding {
     let found = subject.find(
         Rule::DoesNothing,
         setting.span,
-        format!("{name} does nothing here"),
+        format!("{name} has no effect here"),
         "without it every answer is the same",
     );
     let hint = match &setting.what {
@@ -206,7 +206,7 @@ fn refused<'a>(
             .find(
                 Rule::UnknownSysctl,
                 setting.span,
-                format!("there is no {name} on {kernels}"),
+                format!("{name} does not exist on {kernels}"),
                 "writing it fails there",
             )
             .helped(hints::since(name)),

@@ -188,7 +188,7 @@ fn listeners(subject: &Subject<'_>) -> Vec<Finding> {
             let found = subject.find(
                 Rule::ListenerInRange,
                 span,
-                format!("a listener on port {port}, inside the range of automatic ports {range}"),
+                format!("a listener on port {port}, inside the range of ephemeral ports {range}"),
                 "an outgoing connection may have the port when the listener starts",
             );
             let help = if can_reserve {

@@ -70,7 +70,7 @@ impl<C: Chooser> SocketApi for Net<C> {
         let world = &mut self.world;
         Poll::Ready(match *call {
             Syscall::Socket { .. } | Syscall::Accept { .. } => {
-                Outcome::Unsupported("it is no call on a socket")
+                Outcome::Unsupported("it is not a call on a socket")
             }
             Syscall::Set { option, .. } => world.set_option(s, option).into(),
             Syscall::Bind { addr, .. } => {

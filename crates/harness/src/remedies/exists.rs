@@ -76,7 +76,7 @@ mod tests {
     use fourtuple_kernel::profile::behaviour::Scope;
 
     #[test]
-    fn history_is_told_by_names() {
+    fn history_is_reported_by_names() {
         let history = History::new();
         assert_eq!(
             history.since(|b| b.bind_address_no_port),

@@ -7,11 +7,11 @@
 //! chosen.
 //!
 //! - `situation`: the programs that are refused, those that hold the ports, and the cause
-//! - `catalogue`: the known fixes; `edit`: the changes that they make; `exists`: which kernels have them
+//! - `catalogue`: the known fixes; `edit`: their changes; `exists`: the kernels that have them
 //! - `lab`: runs a changed case at many seeds; `kernel`: other kernels, and regressions of kernels
 //! - [`examine`]: tries the fixes alone, then in pairs where none works alone
-//! - [`sheet`]: results of many kernels side by side; [`text`](mod@text): the table; [`scenario_of`]: a row as a
-//!   scenario of its own
+//! - [`sheet`]: results of many kernels side by side; [`text`](mod@text): the table;
+//!   [`scenario_of`]: a row as a scenario of its own
 
 mod catalogue;
 pub(crate) mod edit;

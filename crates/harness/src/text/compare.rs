@@ -1,4 +1,5 @@
-//! Kernels compared on one scenario: equivalent kernels, and the behaviours that set the groups apart.
+//! Kernels compared on one scenario: equivalent kernels, and the behaviours that set the groups
+//! apart.
 
 use super::{columns, labelled};
 use crate::changes::{self, Difference, History};

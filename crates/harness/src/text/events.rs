@@ -132,8 +132,8 @@ impl Row {
 
 /// The address says which source a connect() used; elsewhere it repeats the arguments.
 fn source(attempt: Attempt<'_>) -> Option<Ip> {
-    let tells = matches!(attempt.op(), Op::Connect);
-    attempt.local().filter(|_| tells).map(|local| local.ip)
+    let is_connect = matches!(attempt.op(), Op::Connect);
+    attempt.local().filter(|_| is_connect).map(|local| local.ip)
 }
 
 /// Returns whether both calls have a reason with the same text, or neither has one.
@@ -207,7 +207,7 @@ impl Story {
     }
 
     /// The same after other stories: rules that were printed there are only named.
-    pub fn write_rows(&self, out: &mut String, limit: usize, told: &mut Vec<Rule>) {
+    pub fn write_rows(&self, out: &mut String, limit: usize, printed: &mut Vec<Rule>) {
         let processes: std::collections::BTreeSet<&Name> =
             self.rows_in_order().map(|row| &row.process).collect();
         let show_process = self.steps && processes.len() > 1;
@@ -252,7 +252,7 @@ impl Story {
             out.push_str(line);
             out.push('\n');
             if let Some(why) = why {
-                reason(out, indent, why, told);
+                reason(out, indent, why, printed);
             }
         }
         if left_out > 0 {
@@ -349,9 +349,9 @@ fn close(blocks: &mut Vec<Block>, at: u64, rows: Vec<Row>, steps: bool) {
 }
 
 /// Adds a reason; one that was printed before is only named.
-fn reason(out: &mut String, indent: usize, why: &Why, told: &mut Vec<Rule>) {
+fn reason(out: &mut String, indent: usize, why: &Why, printed: &mut Vec<Rule>) {
     let pad = " ".repeat(indent);
-    let before = told.contains(&why.rule);
+    let before = printed.contains(&why.rule);
     let mut text = if before {
         format!("because {}, as above", why.rule)
     } else {
@@ -364,6 +364,6 @@ fn reason(out: &mut String, indent: usize, why: &Why, told: &mut Vec<Rule>) {
         out.push_str(&format!("{pad}{line}\n"));
     }
     if !before {
-        told.push(why.rule);
+        printed.push(why.rule);
     }
 }

@@ -1,5 +1,5 @@
 //! The outcome of a scenario down to the kernel functions: the call path of each kind of call, the
-//! buckets that a search met, and why it passed them over.
+//! buckets that a search examined, and the reason why it skipped them.
 
 use std::collections::BTreeMap;
 
@@ -126,12 +126,12 @@ fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
         }
     }
     // A successful kind is described once for all processes.
-    let mut told: Vec<(Op, bool)> = Vec::new();
+    let mut shown: Vec<(Op, bool)> = Vec::new();
     kinds.retain(|kind| {
         let key = (kind.first.op(), kind.held.is_some());
         kind.why.is_some()
-            || (kind.first.result().is_ok() && !told.contains(&key) && {
-                told.push(key);
+            || (kind.first.result().is_ok() && !shown.contains(&key) && {
+                shown.push(key);
                 true
             })
     });
@@ -158,7 +158,7 @@ impl Kind<'_> {
 }
 
 fn path(out: &mut String, path: &[&'static str], decided: bool) {
-    out.push_str("  The way through the kernel\n");
+    out.push_str("  Call path in the kernel\n");
     for (depth, function) in path.iter().enumerate() {
         let mark = if decided && depth + 1 == path.len() {
             "   <- decided here"
@@ -200,7 +200,10 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
     if why.refused.is_empty() {
         return;
     }
-    out.push_str(&format!("\n  What the search met: {}\n", why.ports.words()));
+    out.push_str(&format!(
+        "\n  Ports that the search examined: {}\n",
+        why.ports.words()
+    ));
     let mut rows = vec![
         ["port", "bucket", "held by", "verdict"]
             .map(str::to_owned)
@@ -212,7 +215,7 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
             |(reuse, reuseport)| format!("fastreuse {reuse}, fastreuseport {reuseport}"),
         );
         let owners = match one.owners.as_slice() {
-            [] => "nobody".to_owned(),
+            [] => "none".to_owned(),
             [only] => only.clone(),
             [first, rest @ ..] => format!("{first} and {} more", rest.len()),
         };
@@ -245,7 +248,7 @@ fn count(why: &Why, verdict: PortVerdict) -> u32 {
     found.map_or(0, |(_, count)| *count)
 }
 
-/// The point of the report that this project started from.
+/// Explains why connect() skips buckets that bind() or listen() touched.
 fn never_compared(out: &mut String, attempt: Attempt<'_>, why: &Why, skipped: u32) {
     out.push_str("  Why the 4-tuple was never compared\n");
     let mut to = String::new();
@@ -264,8 +267,8 @@ fn never_compared(out: &mut String, attempt: Attempt<'_>, why: &Why, skipped: u3
         ),
         format!(
             "Here {skipped} of {tried} ports {were} left that way, so the comparison was reached for {} of them, and \
-             for the others nobody asked whether the 4-tuple to {to} was free. When the range is through, the answer \
-             is EADDRNOTAVAIL.",
+             for the others the kernel did not check whether the 4-tuple to {to} was free. After the last port of the \
+             range the answer is EADDRNOTAVAIL.",
             tried.saturating_sub(skipped)
         ),
     ] {

@@ -267,8 +267,8 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
         })
         .collect();
     let never = runs().all(|(_, run)| matches!(run, EngineRun::Cannot { .. }));
-    let told = runs().any(|(_, run)| checked(run)) || never && reasons.len() > 1;
-    if !told {
+    let shown = runs().any(|(_, run)| checked(run)) || never && reasons.len() > 1;
+    if !shown {
         return None;
     }
     let mut lines: Vec<String> = Vec::new();
@@ -328,11 +328,11 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
             order.compact(&kernels)
         ));
     }
-    let mut told: Vec<&String> = Vec::new();
+    let mut printed: Vec<&String> = Vec::new();
     for note in notes {
-        if !told.contains(&note) {
+        if !printed.contains(&note) {
             lines.push(format!("{engine}: {note}"));
-            told.push(note);
+            printed.push(note);
         }
     }
     Some(lines)

@@ -306,7 +306,7 @@ impl Ports {
         }
     }
 
-    /// What the kernel adds to a hash for the next search with it.
+    /// The number that the kernel adds to a hash for the next search with it.
     fn base(&self, rules: &TrackedBehaviours, hash: u64) -> u32 {
         let cell = |index: u32| self.cells.get(&index).copied().unwrap_or(0);
         match rules.perturb() {

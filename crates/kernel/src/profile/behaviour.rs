@@ -119,13 +119,13 @@ macro_rules! behaviours {
 behaviours! {
     /// bind() with an address of the wrong family
     bind_family: BindFamily, "inet_bind";
-    /// automatic ports: order of the search
+    /// ephemeral ports: order of the search
     bind_scan: BindScan, "inet_csk_get_port / inet_csk_find_open_port";
-    /// automatic ports may have a bucket already if no owner conflicts
+    /// ephemeral ports may have a bucket already if no owner conflicts
     bind_shares: bool, "inet_csk_get_port";
-    /// automatic ports: SO_REUSEADDR searches the lower half first
+    /// ephemeral ports: SO_REUSEADDR searches the lower half first
     half_range: HalfRange, "inet_csk_get_port / inet_csk_find_open_port";
-    /// automatic ports: sharing early because of many sockets also demands no conflict
+    /// ephemeral ports: sharing early because of many sockets also demands no conflict
     bsockets_check: bool, "inet_csk_get_port";
     /// a port search starts again although fastreuseport is 0
     rescan_any_uid: bool, "inet_csk_get_port";

@@ -94,11 +94,11 @@ choice! {
     /// The options with which two overlapping owners share a port (`inet_csk_bind_conflict`).
     PairRule {
         /// One mode: `SO_REUSEADDR` on both and not listening shares.
-        Single = "SO_REUSEADDR on both and not listening shares, also for automatic ports",
-        /// A strict mode for automatic ports and a relaxed one for explicit ports.
-        StrictRelaxed = "strict for automatic ports, relaxed for explicit ones",
-        /// As above, and `SO_REUSEPORT` does not help automatic ports.
-        ReuseportExplicitOnly = "as strict/relaxed, and SO_REUSEPORT never helps automatic ports",
+        Single = "SO_REUSEADDR on both and not listening shares, also for ephemeral ports",
+        /// A strict mode for ephemeral ports and a relaxed one for explicit ports.
+        StrictRelaxed = "strict for ephemeral ports, relaxed for explicit ones",
+        /// As above, and `SO_REUSEPORT` does not help ephemeral ports.
+        ReuseportExplicitOnly = "as strict/relaxed, and SO_REUSEPORT never helps ephemeral ports",
         /// Decided separately for pairs where both have `SO_REUSEADDR`.
         Split = "split into a SO_REUSEADDR and a SO_REUSEPORT question",
     }

@@ -250,7 +250,7 @@ impl Reference {
         self.hold(i, t);
     }
 
-    /// The mode in which the first search for a port compares.
+    /// The mode in which the first port selection compares.
     pub(super) fn strict(&self) -> Mode {
         match self.b.bind_scan {
             BindScan::Parity => STRICT,

@@ -5,7 +5,8 @@
 //! that no program detects, or no short one, many more programs run on the model.
 //!
 //! ```text
-//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--only BEHAVIOUR] [--search N] [--table FILE] [--programs FILE]
+//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--only BEHAVIOUR] [--search N]
+//!     [--table FILE] [--programs FILE]
 //! ```
 //!
 //! `--table docs/wrong-flags.md --programs crates/linux/tests/data/wrong_flags.jsonl` writes the

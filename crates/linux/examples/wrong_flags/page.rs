@@ -1,4 +1,4 @@
-//! Text of the page about wrong behaviours.
+//! Text of the page on mutated flags.
 
 use crate::reasons::reason;
 use crate::shortest::{MOST, SHORT};
@@ -23,7 +23,7 @@ pub(crate) fn page(
 ) -> String {
     let version = version(on);
     let mut out = format!(
-        "# Wrong behaviours that fuzzing finds\n\n\
+        "# Mutated flags that fuzzing finds\n\n\
          {} random programs (seed {}) ran once on Linux {version}. Their answers were checked with `{profile}` and one behaviour changed at a time.\n\
          *Program* is the number of the first one with an answer that the changed profile does not allow. *Steps* is the least number of\n\
          steps, sysctls among them, of the first {MOST} such programs after shrinking them as `fourtuple fuzz` does, and\n\

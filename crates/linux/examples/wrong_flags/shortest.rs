@@ -1,4 +1,4 @@
-//! The shortest programs that show wrong behaviours.
+//! The shortest programs that show mutated flags.
 
 use fourtuple_kernel::Behaviours;
 use fourtuple_linux::fuzz::Flip;

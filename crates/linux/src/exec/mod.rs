@@ -115,7 +115,7 @@ impl Exec {
         let mut judge = Judge::new(self.profile.behaviours);
         let found = judge
             .program(&answered.program)
-            .map_err(|e| Cannot::new(format!("the model cannot follow it: {e}")))?;
+            .map_err(|e| Cannot::new(format!("the model is unable to check it: {e}")))?;
         let profile = &self.profile.name;
         Ok(Conformance {
             running: self.name_of_stack(),

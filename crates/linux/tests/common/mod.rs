@@ -107,7 +107,7 @@ pub(crate) const ONE_HOST: &str = r#"
     {"op":"getpeername","sock":"c"}
     {"op":"socket","sock":"d","family":"inet6"}
     {"op":"connect","sock":"d","to":"[::1]:5000"}
-    {"op":"close","sock":"nobody"}
+    {"op":"close","sock":"unknown"}
 "#;
 
 /// The results of [`ONE_HOST`] on every kernel.

@@ -147,7 +147,8 @@ where
         self.share(n, process, number);
     }
 
-    /// An instance starts with the listeners of the process that it inherits from, those that are still open.
+    /// An instance starts with the listeners of the process that it inherits from, those that are
+    /// still open.
     fn inherit(&mut self, n: u32, process: &Process) {
         for number in 0..self.it.opened.len() {
             let opened = &self.it.opened[number];

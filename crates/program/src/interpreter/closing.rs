@@ -154,8 +154,8 @@ where
         }
     }
 
-    /// Closes the socket of a listener, and then the connections that it accepted, in their order, if
-    /// the process says so.
+    /// Closes the socket of a listener, and then the connections that it accepted, in their order,
+    /// if the process says so.
     fn end_listener(&mut self, number: u32) {
         let opened = self.it.opened[number as usize].clone();
         if let Some(listeners) = self.it.listeners.get_mut(&opened.at) {

@@ -79,8 +79,8 @@ struct Instance<S> {
     connection: u32,
     /// The start time of its last connection.
     last: Nanos,
-    /// Connections of the current round that are not closed yet; for an instance without connections, listeners that it will
-    /// close.
+    /// Connections of the current round that are not closed yet; for an instance without
+    /// connections, listeners that it will close.
     open: u32,
     /// The connect that it waits for, or whose result it handles next.
     calling: Option<Calling>,

@@ -48,8 +48,8 @@ pub struct Process {
     /// The time between two connections of one instance [default: 0s].
     #[schemars(with = "Option<written::Duration>")]
     pub every: Duration,
-    /// The time for which each connection is held: a duration, or `forever` (the default). A process
-    /// without connections closes its listeners after this time.
+    /// The time for which each connection is held: a duration, or `forever` (the default). A
+    /// process without connections closes its listeners after this time.
     #[schemars(with = "Option<written::Hold>")]
     pub hold: Hold,
     /// The end that closes a connection after `hold`: `client` (the default), `server`, `both` or
@@ -67,8 +67,8 @@ pub struct Process {
     /// listeners: `keep` (the default), `close` or `reset`.
     #[schemars(with = "Option<written::Accepted>")]
     pub accepted: Accepted,
-    /// The process whose listeners it shares, as after fork(): a listener is closed once every process
-    /// that has it has closed it. Without `start` or `after` it starts when they listen.
+    /// The process whose listeners it shares, as after fork(): a listener is closed once every
+    /// process that has it has closed it. Without `start` or `after` it starts when they listen.
     #[schemars(with = "Option<String>")]
     pub inherit: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! Typed changes to a case, in both forms of scenarios.
 //!
-//! Nothing here knows whether a change helps; that is found out by running what comes out.
+//! Nothing here knows whether a change helps: the changed scenario is run to find out.
 
 mod closing;
 mod listening;
