@@ -221,7 +221,8 @@ fn pinned(m: &Mutant) -> bool {
 /// Changes that no program can detect; `tests/flags.rs` gives the reasons.
 fn unseen(m: &Mutant) -> bool {
     let b = find(&m.profile).expect("read above").behaviours;
-    pins::UNSEEN.iter().any(|(name, _)| *name == m.name) || pins::equivalent(m.name, &b, &m.behaviours)
+    pins::UNSEEN.iter().any(|(name, _)| *name == m.name)
+        || pins::equivalent(m.name, &b, &m.behaviours)
 }
 
 fn render(mutants: &[Mutant], verdicts: &[Verdict]) -> String {

@@ -15,7 +15,7 @@ use crate::script::{Answered, Script};
 use crate::shrink::shrink;
 use crate::target::Target;
 use fourtuple_harness::{
-    Cannot, Disallowed, Engine, External, Conformance, Model, RunReport, Standing,
+    Cannot, Conformance, Disallowed, Engine, External, Model, RunReport, Standing,
 };
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
@@ -183,7 +183,10 @@ impl KernelEngine {
             calls: judge.calls() - before,
             disallowed: found.map(|found| self.disallowed(&answered, &found)),
         };
-        Ok(Ran { answered, conformance })
+        Ok(Ran {
+            answered,
+            conformance,
+        })
     }
 
     /// The disallowed answer, with the smallest scenario that shows it.
@@ -244,7 +247,10 @@ impl Engine for KernelEngine {
                 .pop()
                 .unwrap_or_else(|| Err(Cannot::new("it was not run"))),
         };
-        let Ran { answered, conformance } = ran?;
+        let Ran {
+            answered,
+            conformance,
+        } = ran?;
         let mut report = RunReport::new(
             case,
             &self.profile,

@@ -45,7 +45,10 @@ fn the_answers_of_a_profile_are_allowed_by_it() {
                 judged => assert_eq!(judged, Ok(None), "{name}: {program:#?}"),
             }
         }
-        assert!(simulated > 100 && waited > 0, "{name}: {simulated}, {waited}");
+        assert!(
+            simulated > 100 && waited > 0,
+            "{name}: {simulated}, {waited}"
+        );
         assert!(left_out <= 2, "{name}: {left_out}");
     }
 }

@@ -137,7 +137,14 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let simulated = look_for_short_ones(args, &on, &profile, &mut rows);
     // The search used the model alone.
     look_farther(&on, &profile, &mut rows)?;
-    let text = page::page(args, &on, &profile.name, &profile.behaviours, &rows, simulated);
+    let text = page::page(
+        args,
+        &on,
+        &profile.name,
+        &profile.behaviours,
+        &rows,
+        simulated,
+    );
     match &args.table {
         Some(file) => std::fs::write(file, text).map_err(|e| format!("{file}: {e}"))?,
         None => print!("{text}"),

@@ -11,7 +11,7 @@ use crate::release::profile_of;
 use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
 use crate::{call_text, engine};
-use fourtuple_harness::{Cannot, Disallowed, Engine, External, Conformance, RunReport, Standing};
+use fourtuple_harness::{Cannot, Conformance, Disallowed, Engine, External, RunReport, Standing};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::Case;
 use session::{Clock, Failure, Hello, Session};
