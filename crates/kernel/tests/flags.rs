@@ -139,7 +139,7 @@ fn every_value_of_every_kernel_is_distinguished() {
             }
             for m in p.behaviours.mutants(name) {
                 let equivalent = equivalent(name, &p.behaviours, &m);
-                if !equivalent && !pins.iter().any(|pin| pin.tells_apart(&p.behaviours, &m)) {
+                if !equivalent && !pins.iter().any(|pin| pin.distinguishes(&p.behaviours, &m)) {
                     missed.insert(format!(
                         "{name}: {} / {}",
                         shown(&p.behaviours, name),

@@ -215,7 +215,7 @@ fn pinned(m: &Mutant) -> bool {
     pins::all()
         .into_iter()
         .filter(|p| p.behaviour == m.name)
-        .any(|p| p.tells_apart(&b, &m.behaviours))
+        .any(|p| p.distinguishes(&b, &m.behaviours))
 }
 
 /// Changes that no program can detect; `tests/flags.rs` gives the reasons.

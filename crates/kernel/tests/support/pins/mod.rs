@@ -75,7 +75,7 @@ impl Pin {
 
     /// Returns `true` if the program's answers differ between two kernels' values of the behaviour.
     #[must_use]
-    pub fn tells_apart(&self, x: &Behaviours, y: &Behaviours) -> bool {
+    pub fn distinguishes(&self, x: &Behaviours, y: &Behaviours) -> bool {
         (self.program)(self.with_value_of(x)) != (self.program)(self.with_value_of(y))
     }
 }
