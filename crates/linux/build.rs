@@ -31,36 +31,81 @@ fn build(guest: &Path) -> Result<(), String> {
             "the guest program is not available for {os} on {arch}, only for Linux on x86_64 and aarch64"
         ));
     }
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut command = Command::new(rustc);
-    command.args([
-        "--edition",
-        "2024",
-        "--crate-type",
-        "bin",
-        "--crate-name",
-        "guest",
-    ]);
-    command.args([
-        "-C",
-        "panic=abort",
-        "-C",
-        "opt-level=s",
-        "-C",
-        "strip=symbols",
-    ]);
-    command.args(["-C", "relocation-model=static", "-C", "link-arg=-nostdlib"]);
-    command.args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-static"]);
-    if let Ok(target) = env::var("TARGET") {
-        command.args(["--target", &target]);
-    }
-    // Cargo passes a linker that is configured for the target.
+    let directory = guest.with_extension("crates");
+    let syscall = library(
+        &directory,
+        "fourtuple_syscall",
+        fourtuple_syscall::SOURCES,
+        &[],
+    )?;
+    let vocabulary = ("fourtuple_syscall", syscall.as_path());
+    let program = library(
+        &directory,
+        "fourtuple_program",
+        fourtuple_program::SOURCES,
+        &[vocabulary],
+    )?;
+    let mut command = compiler("guest", "bin", Path::new("guest/main.rs"));
+    command.args(["-C", "strip=symbols", "-C", "relocation-model=static"]);
+    command.args(["-C", "link-arg=-nostdlib", "-C", "link-arg=-nostartfiles"]);
+    command.args(["-C", "link-arg=-static"]);
+    // Cargo passes on a linker that was set for the target.
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         let mut option = std::ffi::OsString::from("linker=");
         option.push(linker);
         command.arg("-C").arg(option);
     }
-    command.arg("guest/main.rs").arg("-o").arg(guest);
+    link(&mut command, &[vocabulary, ("fourtuple_program", &program)]);
+    run(command.arg("-o").arg(guest))
+}
+
+/// Compiles a crate that the guest is made of, from the sources that it carries inside itself.
+fn library(
+    directory: &Path,
+    name: &str,
+    sources: &[(&str, &str)],
+    needs: &[(&str, &Path)],
+) -> Result<PathBuf, String> {
+    let source = directory.join(name);
+    for (file, text) in sources {
+        let path = source.join(file);
+        let parent = path.parent().unwrap_or(&source);
+        let written = fs::create_dir_all(parent).and_then(|()| fs::write(&path, text));
+        written.map_err(|e| format!("failed to write {}: {e}", path.display()))?;
+    }
+    let library = directory.join(format!("lib{name}.rlib"));
+    let mut command = compiler(name, "rlib", &source.join("lib.rs"));
+    link(&mut command, needs);
+    run(command.arg("-o").arg(&library))?;
+    Ok(library)
+}
+
+/// The compiler, with the options that the guest and its crates have in common.
+fn compiler(name: &str, kind: &str, source: &Path) -> Command {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command.args(["--edition", "2024", "--crate-type", kind]);
+    command.args(["--crate-name", name]);
+    command.args(["-C", "panic=abort", "-C", "opt-level=s"]);
+    if let Ok(target) = env::var("TARGET") {
+        command.args(["--target", &target]);
+    }
+    command.arg(source);
+    command
+}
+
+fn link(command: &mut Command, crates: &[(&str, &Path)]) {
+    for (name, library) in crates {
+        let mut option = std::ffi::OsString::from(format!("{name}="));
+        option.push(library);
+        command.arg("--extern").arg(option);
+        if let Some(directory) = library.parent() {
+            command.arg("-L").arg(directory);
+        }
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
     let output = command
         .output()
         .map_err(|e| format!("failed to start the compiler for the guest program: {e}"))?;

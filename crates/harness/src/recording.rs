@@ -109,6 +109,12 @@ impl Recording {
         }
     }
 
+    /// The number of attempts so far.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.recorder.len()
+    }
+
     /// The attempts. What was never answered stays `WAITING`.
     #[must_use]
     pub fn finish(self) -> Attempts {

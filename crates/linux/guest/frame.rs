@@ -34,10 +34,6 @@ impl<'a> Operands<'a> {
         u32::from_le_bytes(self.array())
     }
 
-    pub fn u64(&mut self) -> u64 {
-        u64::from_le_bytes(self.array())
-    }
-
     pub fn i32(&mut self) -> i32 {
         i32::from_le_bytes(self.array())
     }
@@ -212,6 +208,13 @@ impl Record {
         r
     }
 
+    /// The time at which the call returned, in microseconds.
+    pub fn at_us(&self) -> u64 {
+        let mut raw = [0; 8];
+        raw.copy_from_slice(&self.bytes[2..10]);
+        u64::from_le_bytes(raw)
+    }
+
     /// 0 after success.
     pub fn result(&self) -> i16 {
         i16::from_le_bytes([self.bytes[0], self.bytes[1]])
@@ -245,24 +248,18 @@ impl<'a> Output<'a> {
         Output { buffer, len: 4 }
     }
 
-    /// Drops what does not fit: the host side checks the length.
+    /// Drops what does not fit, and all that follows: the host side notices that records are missing.
     pub fn push(&mut self, bytes: &[u8]) {
-        if let Some(to) = self.buffer.get_mut(self.len..self.len + bytes.len()) {
-            to.copy_from_slice(bytes);
-            self.len += bytes.len();
+        match self.buffer.get_mut(self.len..self.len + bytes.len()) {
+            Some(to) => {
+                to.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => {
+                let full = core::mem::take(&mut self.buffer);
+                self.buffer = &mut full[..self.len];
+            }
         }
-    }
-
-    /// Reserves a `u32` that `close_hole` fills in.
-    pub fn hole(&mut self) -> usize {
-        self.push(&[0; 4]);
-        self.len
-    }
-
-    /// Fills in the number of bytes after the reserved `u32`.
-    pub fn close_hole(&mut self, hole: usize) {
-        let n = (self.len - hole) as u32;
-        self.buffer[hole - 4..hole].copy_from_slice(&n.to_le_bytes());
     }
 
     pub fn send(self, fd: i32) -> sys::Res<()> {

@@ -7,11 +7,14 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 mod boot;
 mod exec;
 mod frame;
 mod isolate;
 mod link;
+mod memory;
 mod play;
 mod program;
 mod start;
@@ -22,14 +25,14 @@ mod wire;
 
 use wire::{MAX_ANSWER, MAX_DATA, MAX_FRAME, MAX_SOCKETS, MAX_STEPS};
 
-/// All memory of the guest. It is in the BSS of the executable, so untouched pages use no memory.
+/// All memory of the guest but for its heap. It is zeroed memory of the executable, so a page that
+/// is never touched costs nothing.
 pub struct Memory {
     pub input: [u8; MAX_FRAME],
     pub output: [u8; MAX_ANSWER],
     pub sockets: exec::Sockets<MAX_SOCKETS>,
     pub data: [u8; MAX_DATA],
     pub ports: program::Ports,
-    pub tables: play::Tables,
 }
 
 static mut MEMORY: Memory = Memory {
@@ -38,7 +41,6 @@ static mut MEMORY: Memory = Memory {
     sockets: exec::Sockets::NONE,
     data: [0; MAX_DATA],
     ports: [0; MAX_STEPS],
-    tables: play::Tables::NONE,
 };
 
 pub fn main(_argc: usize) -> ! {

@@ -3,7 +3,7 @@
 
 use crate::exec::Executor;
 use crate::frame::{Operands, Output, Record};
-use crate::play::{self, Tables};
+use crate::play;
 use crate::wire::*;
 use crate::{Memory, link, sys};
 
@@ -46,13 +46,7 @@ pub fn serve(memory: &mut Memory, input: i32, output: i32, flags: u8) {
             hosts: [Worker::NONE; MAX_HOSTS],
             processes: [Worker::NONE; MAX_PROCESSES],
         };
-        run(
-            &memory.input[..n],
-            &mut stage,
-            &mut memory.ports,
-            &mut memory.tables,
-            &mut out,
-        );
+        run(&memory.input[..n], &mut stage, &mut memory.ports, &mut out);
         stage.end();
         if out.send(output).is_err() {
             return;
@@ -109,7 +103,7 @@ fn first_op(bytes: &[u8]) -> Option<(Op<'_>, &[u8])> {
 /// The ports that calls returned, by the number of their record; 0 for none.
 pub type Ports = [u16; MAX_STEPS];
 
-fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, out: &mut Output) {
+fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, out: &mut Output) {
     let Some((&setup, mut rest)) = frame.split_first_chunk() else {
         return;
     };
@@ -118,7 +112,7 @@ fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, tables: &mut Tables, 
     while let Some((op, next)) = first_op(rest) {
         rest = next;
         if op.code == OP_PLAY {
-            play::run(op.operands, stage, tables, out);
+            play::run(op.operands, stage, out);
             continue;
         }
         if op.code == OP_DEADLINE {

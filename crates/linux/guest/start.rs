@@ -45,8 +45,14 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
 #[unsafe(no_mangle)]
 pub extern "C" fn rust_eh_personality() {}
 
-// The loops use assembly or volatile access: otherwise the compiler would turn each into a call of
-// itself.
+/// Named by the compiled alloc library, for the same reason.
+#[unsafe(no_mangle)]
+pub extern "C" fn _Unwind_Resume() -> ! {
+    sys::exit(101)
+}
+
+// The loops are written as assembly or with volatile access, or the compiler would turn each into a
+// call of itself.
 
 /// # Safety
 /// As in C: both ranges are valid and do not overlap.

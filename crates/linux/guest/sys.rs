@@ -11,7 +11,6 @@ pub type Res<T> = Result<T, Errno>;
 
 pub const EAGAIN: Errno = 11;
 pub const EINVAL: Errno = 22;
-pub const EPERM: Errno = 1;
 pub const EIO: Errno = 5;
 pub const EMFILE: Errno = 24;
 pub const ETIMEDOUT: Errno = 110;

@@ -8,10 +8,8 @@ use crate::target::Target;
 use fourtuple_harness::threads;
 use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
 use fourtuple_kernel::{Behaviours, FlagSet};
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A run of random programs.
 #[derive(Clone, Debug)]
@@ -76,15 +74,6 @@ impl Findings {
         })
     }
 
-    /// Counts a program, and keeps it with its answers if it is given.
-    fn add(&mut self, tally: Tally, program: Option<Program>) {
-        self.programs += u64::from(!matches!(tally.end, End::LeftOut(_)));
-        self.calls += tally.calls;
-        self.kept
-            .extend(program.map(|program| (tally.number, program)));
-        self.tallies.push(tally);
-    }
-
     /// The reasons why programs did not run or were not checked.
     pub fn left_out(&self) -> impl Iterator<Item = &str> {
         self.tallies.iter().filter_map(|tally| match &tally.end {
@@ -114,62 +103,57 @@ pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Fin
     };
     let make = |n: usize| generate::program(campaign.seed, campaign.first + n as u64, kind);
     let findings = Mutex::new(Findings::default());
-    let (sender, receiver) = mpsc::channel();
-    let answers = Mutex::new(receiver);
-    let judging = || {
-        let mut judge = Judge::new(campaign.behaviours);
-        loop {
-            let next = lock(&answers).recv();
-            let Ok((n, answer)) = next else { return };
-            if on.begins_boot(n) {
-                judge = Judge::new(campaign.behaviours);
+    let old = Mutex::new(Judge::new(campaign.behaviours));
+    let each = |n: usize, answer: Result<Program, RunError>| {
+        let program = match answer {
+            Ok(program) => program,
+            Err(e) => {
+                return lock(&findings).tallies.push(Tally {
+                    number: n,
+                    calls: 0,
+                    end: End::LeftOut(e.to_string()),
+                });
             }
-            let tally = tally(&mut judge, n, &answer);
-            let mut findings = lock(&findings);
-            findings.most_beliefs = findings.most_beliefs.max(judge.most_states());
-            findings.add(tally, answer.ok().filter(|_| campaign.keep));
-            progress(findings.tallies.len());
-        }
-    };
-    // Many programs wait at a time, but a check needs a CPU and up to some 100 MiB.
-    let judges = if history { 1 } else { threads::cpus() };
-    thread::scope(|scope| {
-        let running = || {
-            let sender = sender;
-            on.run(campaign.count, &make, &|n, answer| {
-                let _ = sender.send((n, answer));
-            })
         };
-        let running = thread::Builder::new()
-            .spawn_scoped(scope, running)
-            .map_err(|e| RunError::broken(format!("failed to start a thread ({e})")))?;
-        threads::crew(judges, judging);
-        running.join().unwrap_or_else(|panic| resume_unwind(panic))
-    })?;
+        let (judged, calls, most) = if history {
+            let mut judge = lock(&old);
+            if on.begins_boot(n) {
+                *judge = Judge::new(campaign.behaviours);
+            }
+            let before = judge.calls();
+            let judged = judge.program(&program);
+            (judged, judge.calls() - before, judge.most_states())
+        } else {
+            let mut judge = Judge::new(campaign.behaviours);
+            let judged = judge.program(&program);
+            (judged, judge.calls(), judge.most_states())
+        };
+        let mut findings = lock(&findings);
+        findings.programs += u64::from(judged.is_ok());
+        findings.calls += calls;
+        findings.most_beliefs = findings.most_beliefs.max(most);
+        if campaign.keep {
+            findings.kept.push((n, program.clone()));
+        }
+        let end = match judged {
+            Ok(None) => End::Allowed,
+            Ok(Some(found)) => End::Disallowed(Box::new((program, found))),
+            Err(e) => End::LeftOut(format!("not checked: {}", e.what)),
+        };
+        findings.tallies.push(Tally {
+            number: n,
+            calls,
+            end,
+        });
+        progress(findings.tallies.len());
+    };
+    on.run(campaign.count, &make, &each)?;
     let mut findings = findings
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     findings.kept.sort_by_key(|(n, _)| *n);
     findings.tallies.sort_by_key(|tally| tally.number);
     Ok(findings)
-}
-
-/// Checks the answers of program `number`.
-fn tally(judge: &mut Judge, number: usize, answer: &Result<Program, RunError>) -> Tally {
-    let before = judge.calls();
-    let end = match answer {
-        Err(e) => End::LeftOut(e.to_string()),
-        Ok(program) => match judge.program(program) {
-            Ok(None) => End::Allowed,
-            Ok(Some(found)) => End::Disallowed(Box::new((program.clone(), found))),
-            Err(e) => End::LeftOut(format!("not checked: {}", e.what)),
-        },
-    };
-    Tally {
-        number,
-        calls: judge.calls() - before,
-        end,
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -515,7 +515,7 @@ fn interface(on: usize, to: usize) -> String {
     format!("eth{}", if to > on { to - 1 } else { to })
 }
 
-pub(crate) fn bytes(o: &mut Vec<u8>, value: &[u8]) {
+fn bytes(o: &mut Vec<u8>, value: &[u8]) {
     // Callers check that their texts are short; `op` rejects operands that are too long for a
     // frame.
     o.extend((value.len() as u16).to_le_bytes());
@@ -528,7 +528,7 @@ fn text(o: &mut Vec<u8>, value: &[u8]) {
     o.push(0);
 }
 
-pub(crate) fn socket_address(o: &mut Vec<u8>, a: &SocketAddr) {
+fn socket_address(o: &mut Vec<u8>, a: &SocketAddr) {
     let (family, scope) = match a {
         SocketAddr::V4(_) => (4, 0),
         SocketAddr::V6(a) => (6, a.scope_id()),

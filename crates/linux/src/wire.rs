@@ -10,7 +10,7 @@
 //!
 //! Back comes one frame for each program: `u32 length` and then one record for each operation that was done, in order: `i16 result`,
 //! `u64 microseconds`, `u8 family` (0, 4 or 6; then `u16 port` and 4 or 16 bytes of address), or `u8 FAMILY_LENGTH` and `u32` for
-//! calls that move data. `OP_PLAY` answers with as many entries as there are calls, see there.
+//! calls that move data. `OP_PLAY` answers with as many records as there are calls, see there.
 //!
 //! An address is `u8 family`, `u16 port`, `u32 scope` and 16 bytes. With `PORT_OF` in its family the port is that of the record
 //! with that number, counted from 0 over the program; if that call gave none, the operation is not done and answers `RESULT_NOPORT`.
@@ -21,7 +21,7 @@
 /// Opens every hello frame.
 pub(crate) const MAGIC: [u8; 4] = *b"4TPL";
 /// Changes whenever a frame's layout does.
-pub(crate) const VERSION: u8 = 3;
+pub(crate) const VERSION: u8 = 4;
 
 /// The largest frame that the guest takes, in bytes.
 pub(crate) const MAX_FRAME: usize = 2 + MAX_OPERATIONS;
@@ -119,53 +119,15 @@ pub(crate) const OP_LINK_READY: u8 = 22;
 /// `text interface`, address of the destination, address to prefer as the source (family 0: none).
 pub(crate) const OP_ROUTE: u8 = 21;
 
-/// Plays processes of a scenario's declarative form. Its operands:
+/// Runs processes of a scenario's declarative form. Its operands: `u16 first slot` that is free in every process, `u32 wait_ms`
+/// for connects; `u16 n` listeners that are there already, each `u8 host`, `u16 slot`, `u16 port`; then the processes as
+/// `fourtuple_program::codec` writes them. Each process of the list is a process of its own, by its place, counted from 1.
 ///
-/// `u16 first slot` that is free in every process, `u32 wait_ms` for connects; `u16 n` listeners that are there already, each
-/// `u8 host`, `u16 slot`, `u16 port`; `u16 n` processes, each
-///
-/// - `u8 host`, `u16 process`, `u32 uid`, `u32 count`, `u64 start`, `u32 connections`, `u32 repeat`, `u64 every`, `u64 hold`,
-///   `u8 close`, `u8 accepted`, `u16` number of the process that it inherits from (times in nanoseconds)
-/// - `u16 n` and as many `u16` numbers of processes that it comes after
-/// - `u16 n` and as many addresses to bind; to listen on
-/// - `u16 n` and as many `u8 host` (255: none) and addresses to connect to
-/// - `u16 n` and as many options: `i32 level`, `i32 option`, `u16 length`, value
-///
-/// Instead of one record there are `u32 length` and the entries, each of which is one call: `u8 who`, `u8 opcode`, `u8 detail` (the
-/// number of a process's option), `u16 process` (its place in the list), `u32 instance`, `u32 number`, `u64 nanoseconds` of virtual time, record.
+/// There is a record for each call of the program in order, and for each step of its clock. A connect that succeeded is
+/// followed by `OP_GETPEERNAME`, an accept by `OP_GETSOCKNAME`.
 pub(crate) const OP_PLAY: u8 = 23;
 /// `u32 ms`: no call of the program waits for longer than until then. The first operation, and without a record.
 pub(crate) const OP_DEADLINE: u8 = 24;
-/// `hold` of connections that are never closed.
-pub(crate) const HOLD_FOREVER: u64 = u64::MAX;
-/// `close`: the side that connected goes first.
-pub(crate) const CLOSE_CLIENT: u8 = 0;
-/// `close`: the side that accepted goes first.
-pub(crate) const CLOSE_SERVER: u8 = 1;
-/// `close`: both, before either has seen the other's.
-pub(crate) const CLOSE_BOTH: u8 = 2;
-/// `close`: with a reset by the side that connected.
-pub(crate) const CLOSE_RESET: u8 = 3;
-/// `accepted`: the connections of a listener that is closed stay open.
-pub(crate) const ACCEPTED_KEEP: u8 = 0;
-/// `accepted`: they are closed after it.
-pub(crate) const ACCEPTED_CLOSE: u8 = 1;
-/// `accepted`: they are reset after it.
-pub(crate) const ACCEPTED_RESET: u8 = 2;
-/// The process that inherits from none.
-pub(crate) const INHERITS_NONE: u16 = u16::MAX;
-/// `detail` of the option that makes a close a reset.
-pub(crate) const DETAIL_RESET: u8 = 255;
-/// `who`: no caller; time has passed.
-pub(crate) const WHO_NOBODY: u8 = 0;
-/// `who`: a listener of the scenario's hosts, by its index in their list.
-pub(crate) const WHO_STANDING: u8 = 1;
-/// `who`: a listener of an instance, by its index in the process's list.
-pub(crate) const WHO_LISTENER: u8 = 2;
-/// `who`: a connection of an instance, counted over all its rounds.
-pub(crate) const WHO_CONNECTION: u8 = 3;
-/// `who`: an accepted socket, numbered in the order of accept over the program.
-pub(crate) const WHO_ACCEPTED: u8 = 4;
 /// Maximum number of instances, and of their connections in total.
 pub(crate) const MAX_CONNECTIONS: usize = 30_000;
 /// Maximum number of listeners of all instances.

@@ -71,7 +71,28 @@ steps:
     )
 }
 
-/// Runs the scenario on an adapter and expects every answer to conform.
+/// Rounds, closes and a listener's lifetime, decided by the interpreter of all engines.
+fn declared(kernel: &str) -> String {
+    format!(
+        r#"
+about: Does an adapter run processes?
+kernel: {kernel}
+hosts:
+  h:
+    addresses: [10.0.0.1]
+    sysctl: {{ net.ipv4.ip_local_port_range: 40000 40003, net.ipv4.tcp_tw_reuse: 0 }}
+processes:
+  server: {{ listen: "10.0.0.1:80", hold: 100ms, accepted: close }}
+  client: {{ start: 10ms, count: 2, repeat: 2, connect: "10.0.0.1:80", hold: 20ms }}
+  late: {{ after: client, connect: "10.0.0.1:80" }}
+expect:
+  client.connect: ok
+  late.connect: EADDRNOTAVAIL
+"#
+    )
+}
+
+/// Runs the scenarios on an adapter and expects every answer to conform.
 fn conforms(command: &str) {
     let engine = Exec::new(command, MAX_WAIT, PATIENCE).expect("an adapter of this kernel");
     for outcome in run(&engine, &scenario(&engine.profile().name)) {
@@ -94,6 +115,19 @@ fn conforms(command: &str) {
             "{words:?}"
         );
         assert_eq!(words.last().map(String::as_str), Some("WAITING"));
+    }
+    for outcome in run(&engine, &declared(&engine.profile().name)) {
+        let report = outcome.expect("it can be expressed");
+        assert!(!report.is_disallowed(), "{:?}", report.followed);
+        assert!(
+            report.expect_failed.is_empty(),
+            "{:?}",
+            report.expect_failed
+        );
+        // Two of the server, and a connect of each instance in each round.
+        let ok = report.attempts.iter();
+        let ok = ok.filter(|attempt| attempt.result().to_string() == "ok");
+        assert_eq!(ok.count(), 6);
     }
 }
 

@@ -5,7 +5,7 @@ use core::task::Poll;
 
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, Syscall};
 
-use crate::{HostId, Nanos, ProcessId};
+use crate::{HostId, Nanos, ProcessId, Role};
 
 /// The system calls that an engine executes. Every call returns at once.
 pub trait SocketApi {
@@ -65,8 +65,8 @@ pub trait SocketApi {
 pub struct NewSocket {
     /// The host.
     pub at: HostId,
-    /// The process that makes it; none in the step form.
-    pub process: Option<ProcessId>,
+    /// The author of the call.
+    pub by: Caller,
     /// The address family.
     pub family: Family,
     /// The type.
@@ -140,15 +140,6 @@ pub enum Caller {
     Server,
     /// A step, counted from 0.
     Step(u32),
-}
-
-/// A socket of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// A listener, counted from 0.
-    Listener(u32),
-    /// A connection, counted from 0 over all rounds.
-    Connection(u32),
 }
 
 /// The outcome of a call that an engine should have answered.

@@ -26,16 +26,17 @@
 extern crate alloc;
 
 mod api;
+pub mod codec;
 mod drive;
 mod interpreter;
 mod plan;
 mod queue;
 mod steps;
 
-pub use api::{Accepted, CallId, CallLog, Caller, Clock, NewSocket, Role, SocketApi};
-pub use drive::run;
+pub use api::{Accepted, CallId, CallLog, Caller, Clock, NewSocket, SocketApi};
+pub use drive::{RealClock, run, run_blocking};
 pub use interpreter::{Interpreter, Move, Place, Stage, Upcoming};
-pub use plan::{AcceptedFate, Close, HostId, Plan, Process, ProcessId, Target};
+pub use plan::{AcceptedFate, Close, HostId, Plan, Process, ProcessId, Role, Target};
 pub use steps::{PortName, Progress, SockName, Step, StepInterpreter, StepPlan, run_steps};
 
 /// Nanoseconds of virtual time since the start of the run.
@@ -45,6 +46,7 @@ pub type Nanos = u64;
 /// compiled from them, by rustc alone.
 pub const SOURCES: &[(&str, &str)] = &[
     ("api.rs", include_str!("api.rs")),
+    ("codec.rs", include_str!("codec.rs")),
     ("drive.rs", include_str!("drive.rs")),
     ("interpreter/calls.rs", include_str!("interpreter/calls.rs")),
     (

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use fourtuple_syscall::{Kind, SockOpt};
 
-use crate::{Nanos, Role};
+use crate::Nanos;
 
 /// A host, by its index in the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,15 @@ impl ProcessId {
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
+}
+
+/// A socket of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A listener, counted from 0.
+    Listener(u32),
+    /// A connection, counted from 0 over all rounds.
+    Connection(u32),
 }
 
 /// The end that closes a connection that has been held.
@@ -140,6 +149,11 @@ impl Process {
         } else {
             self.connections
         }
+    }
+
+    /// Returns `true` if an instance has nothing to do after this round, counted from 0.
+    pub(crate) const fn is_last_round(&self, round: u32) -> bool {
+        self.per_round() == 0 || round + 1 >= self.repeat
     }
 
     /// The address that a connection binds to, if any. Lists are used cyclically over all

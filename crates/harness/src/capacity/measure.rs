@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Endpoint, Time, WorldSock};
-use fourtuple_program::{Clock, HostId, NewSocket, SocketApi};
+use fourtuple_program::{Caller, Clock, HostId, NewSocket, SocketApi};
 use fourtuple_scenario::{Case, Close, PortRange};
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, SockOpt, Syscall};
 
@@ -99,7 +99,7 @@ impl<'a> Bench<'a> {
         let family = Family::for_ends(at, Some(to));
         let client = self.net.socket(&NewSocket {
             at: HostId(self.host as u32),
-            process: None,
+            by: Caller::Server,
             family,
             kind: Kind::Stream,
             uid: self.style.uid,

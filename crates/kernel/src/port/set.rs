@@ -12,22 +12,15 @@ pub(crate) const ODD: u64 = !EVEN;
 const GROUP: usize = 64;
 const GROUPS: usize = WORDS / GROUP;
 
-/// Most namespaces use ports of a few groups only: the words of the others take no memory, and are
-/// not copied with the namespace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Bits {
-    /// The place of each group's words in `groups`, or [`ABSENT`].
-    places: [u8; GROUPS],
-    groups: Vec<[u64; GROUP]>,
+    words: [u64; WORDS],
     /// Of even ports, then of odd ones.
     full: [Full; 2],
 }
 
-/// The place of a group without ports.
-const ABSENT: u8 = u8::MAX;
-
 /// A summary of full words, for the ports of one parity.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Full {
     /// The words that have all of them, as bits, a group of words to a value.
     words: [u64; GROUPS],
@@ -45,28 +38,10 @@ impl Bits {
             groups: 0,
         };
         Bits {
-            places: [ABSENT; GROUPS],
-            groups: Vec::new(),
+            words: [0; WORDS],
             full: [NOTHING; 2],
         }
     };
-
-    fn word(&self, index: usize) -> u64 {
-        let place = usize::from(self.places[index / GROUP]);
-        self.groups
-            .get(place)
-            .map_or(0, |words| words[index % GROUP])
-    }
-
-    /// A word to set bits of.
-    fn word_mut(&mut self, index: usize) -> &mut u64 {
-        let place = &mut self.places[index / GROUP];
-        if *place == ABSENT {
-            *place = self.groups.len() as u8;
-            self.groups.push([0; GROUP]);
-        }
-        &mut self.groups[usize::from(*place)][index % GROUP]
-    }
 
     /// Bit `i` of the answer: word `GROUP * group + i` has all ports of the lanes.
     fn full(&self, group: usize, lanes: u64) -> u64 {
@@ -90,7 +65,7 @@ impl Bits {
 }
 
 /// A set of ports. An empty one takes no memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PortSet(Option<Box<Bits>>);
 
 impl PortSet {
@@ -99,10 +74,9 @@ impl PortSet {
     pub(crate) fn insert(&mut self, port: u16) {
         let bits = self.0.get_or_insert_with(|| Box::new(Bits::EMPTY));
         let i = usize::from(port) / 64;
-        let word = bits.word_mut(i);
-        *word |= 1 << (port % 64);
+        bits.words[i] |= 1 << (port % 64);
         let parity = usize::from(port % 2);
-        if *word | [ODD, EVEN][parity] == !0 {
+        if bits.words[i] | [ODD, EVEN][parity] == !0 {
             let full = &mut bits.full[parity];
             full.words[i / GROUP] |= 1 << (i % GROUP);
             full.groups |= u16::from(full.words[i / GROUP] == !0) << (i / GROUP);
@@ -112,10 +86,7 @@ impl PortSet {
     pub(crate) fn remove(&mut self, port: u16) {
         if let Some(bits) = &mut self.0 {
             let i = usize::from(port) / 64;
-            if bits.places[i / GROUP] == ABSENT {
-                return;
-            }
-            *bits.word_mut(i) &= !(1 << (port % 64));
+            bits.words[i] &= !(1 << (port % 64));
             let full = &mut bits.full[usize::from(port % 2)];
             full.words[i / GROUP] &= !(1 << (i % GROUP));
             full.groups &= !(1 << (i / GROUP));
@@ -136,23 +107,13 @@ impl PortSet {
 
     /// The bits of ports `64 * index ..`.
     pub(crate) fn word(&self, index: usize) -> u64 {
-        self.0.as_ref().map_or(0, |bits| bits.word(index))
+        self.0.as_ref().map_or(0, |b| b.words[index])
     }
 
     fn bits(&self) -> &Bits {
         self.0.as_deref().unwrap_or(&NONE)
     }
 }
-
-/// Sets are equal if they have the same ports, in whichever order these came.
-impl PartialEq for PortSet {
-    fn eq(&self, other: &PortSet) -> bool {
-        let (a, b) = (self.bits(), other.bits());
-        (0..WORDS).all(|i| a.word(i) == b.word(i))
-    }
-}
-
-impl Eq for PortSet {}
 
 /// Ports that a search passes over without a closer look.
 pub(crate) struct Passed<'a> {
@@ -241,8 +202,8 @@ impl Run {
         let [a, b, c, d] = passed.sets.map(PortSet::bits);
         let except = passed.except.map(PortSet::bits);
         let found = |i: usize| {
-            let last_set = d.word(i) & !except.map_or(0, |e| e.word(i));
-            let mut left = !(a.word(i) | b.word(i) | c.word(i) | last_set) & lanes;
+            let last_set = d.words[i] & !except.map_or(0, |e| e.words[i]);
+            let mut left = !(a.words[i] | b.words[i] | c.words[i] | last_set) & lanes;
             if i == begin {
                 left &= !0 << (start % 64);
             }
@@ -403,22 +364,6 @@ mod tests {
             port += 2;
         }
         ports
-    }
-
-    #[test]
-    fn sets_are_equal_whatever_came_first() {
-        let set = |ports: &[u16]| {
-            let mut set = PortSet::default();
-            ports.iter().for_each(|port| set.insert(*port));
-            set
-        };
-        assert_eq!(set(&[7, 40_000]), set(&[40_000, 7]));
-        assert_ne!(set(&[7]), set(&[40_000, 7]));
-        let mut emptied = set(&[7, 40_000]);
-        emptied.remove(40_000);
-        assert_eq!(emptied, set(&[7]));
-        emptied.remove(7);
-        assert_eq!(emptied, PortSet::EMPTY);
     }
 
     #[test]

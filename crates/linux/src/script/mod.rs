@@ -1,8 +1,8 @@
 //! Scenarios, encoded for guests.
 //!
 //! A [`Script`] is a case of a scenario with everything that it needs of a kernel: hosts, sysctls,
-//! listeners of the hosts, and then either steps, executed one after the other, or processes, which
-//! the guest runs itself because their next call depends on the last answer. The result is an
+//! listeners of the hosts, and then either steps, executed one after the other, or processes, whose
+//! next call depends on the last answer: the guest interprets them, and this side repeats that. The result is an
 //! [`Answered`]: the scenario's attempts, and the executed calls as a [`Program`] whose answers the
 //! model can check.
 //!
@@ -104,7 +104,7 @@ pub(crate) struct Script {
 #[derive(Clone, Debug)]
 enum Body {
     Steps(steps::Steps),
-    Processes(processes::Play),
+    Processes(processes::Processes),
 }
 
 /// A script that has run.
@@ -174,7 +174,7 @@ impl Script {
                         "`close: both` is one side after the other: packets take no time".into(),
                     );
                 }
-                Body::Processes(processes::Play::of(case, of_case, listeners, wait_ms)?)
+                Body::Processes(processes::Processes::of(case, of_case, listeners, wait_ms)?)
             }
         };
         Ok(Script {
@@ -344,20 +344,19 @@ impl Job for Script {
             let record = builder.step(&one.step, &self.hosts, one.process, port_of);
             records.push(record.map_err(wrong)?);
         }
-        if let Body::Processes(play) = &self.body {
-            play.plan(&mut builder).map_err(wrong)?;
+        if let Body::Processes(processes) = &self.body {
+            processes.plan(&mut builder).map_err(wrong)?;
         }
         builder.finish().map_err(wrong)
     }
 
     fn answered(&self, plan: &Plan, frame: &[u8]) -> Result<Answered, AnswerError> {
         let mut records = plan.records(frame)?;
-        let mut answered = self.begun(&mut records)?;
-        match &self.body {
-            Body::Steps(steps) => steps.answered(&mut records, &mut answered)?,
-            Body::Processes(play) => play.answered(&mut records, &mut answered)?,
+        let answered = self.answers(&mut records)?;
+        match records.0 {
+            [] => Ok(answered),
+            _ => Err(AnswerError::Short),
         }
-        Ok(answered)
     }
 
     fn program(answered: &Answered) -> &Program {
@@ -371,9 +370,6 @@ impl Script {
     /// # Errors
     /// One line: the part that they cannot execute.
     pub(crate) fn for_adapter(&self) -> Result<(), Cannot> {
-        if let Body::Processes(_) = self.body {
-            return Err(Cannot::new("it is in the declarative form"));
-        }
         if let Some(ip) = self.nowhere.first() {
             return Err(Cannot::new(format!(
                 "it connects to {ip}, which no host has"
@@ -386,15 +382,11 @@ impl Script {
     pub(crate) fn execute<A: Answers>(&self, by: &mut A) -> Result<Answered, A::Error> {
         let hosts = self.hosts.first();
         by.begin(hosts.map_or(&[], |host| &host.addresses))?;
-        let mut answered = self.begun(by)?;
-        if let Body::Steps(steps) = &self.body {
-            steps.answered(by, &mut answered)?;
-        }
-        Ok(answered)
+        self.answers(by)
     }
 
-    /// Executes the prelude.
-    fn begun<A: Answers>(&self, by: &mut A) -> Result<Answered, A::Error> {
+    /// Takes the answers to all calls, in order.
+    fn answers<A: Answers>(&self, by: &mut A) -> Result<Answered, A::Error> {
         let mut answered = Answered {
             program: Program {
                 program: self.name.clone(),
@@ -409,6 +401,10 @@ impl Script {
         for one in &self.prelude {
             let step = answer(one, by, &[])?;
             answered.keep(step, 0);
+        }
+        match &self.body {
+            Body::Steps(steps) => steps.answered(by, &mut answered)?,
+            Body::Processes(processes) => processes.answered(by, &mut answered)?,
         }
         Ok(answered)
     }

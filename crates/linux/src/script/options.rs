@@ -25,6 +25,11 @@ fn one(option: SockOpt, hosts: usize) -> Result<(String, OptionValue), Cannot> {
             "real kernels number their interfaces themselves; only lo is always 1",
         ));
     }
+    Ok(written(option))
+}
+
+/// An option in the encoding of programs.
+pub(super) fn written(option: SockOpt) -> (String, OptionValue) {
     let value = match option.value() {
         OptValue::Flag(on) => OptionValue::Bool(on),
         OptValue::Int(number) => OptionValue::Int(number),
@@ -33,5 +38,5 @@ fn one(option: SockOpt, hosts: usize) -> Result<(String, OptionValue), Cannot> {
         OptValue::Range(range) => OptionValue::Text(range.to_string()),
         OptValue::Name(name) => OptionValue::Text(name.to_string()),
     };
-    Ok((option.name().to_owned(), value))
+    (option.name().to_owned(), value)
 }

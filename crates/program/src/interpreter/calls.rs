@@ -43,10 +43,7 @@ where
         let (kind, uid) = (process.kind, process.uid);
         let made = self.api.socket(&NewSocket {
             at: process.host,
-            process: match caller {
-                Caller::Instance { process, .. } => Some(process),
-                Caller::Server | Caller::Step(_) => None,
-            },
+            by: caller,
             family,
             kind,
             uid,

@@ -465,7 +465,7 @@ impl<S: Copy + Eq> Interpreter<S> {
                     one.stage = Stage::Draining;
                     return;
                 }
-                Stage::Next if process.per_round() == 0 || one.round + 1 >= process.repeat => {
+                Stage::Next if process.is_last_round(one.round) => {
                     self.finished(plan, n);
                     return;
                 }

@@ -106,7 +106,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
                 }
             }
             Step::Socket { implicit, .. } => {
-                let call = self.socket(step, api);
+                let call = self.socket(step, caller, api);
                 if let Some((call, outcome)) = call.filter(|_| !implicit) {
                     let id = log.begin(now, caller, &call);
                     log.end(id, &outcome, failure(api, &outcome));
@@ -140,6 +140,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
     fn socket<A: SocketApi<Socket = S>>(
         &mut self,
         step: &Step,
+        by: Caller,
         api: &mut A,
     ) -> Option<(Syscall<()>, Outcome)> {
         let Step::Socket {
@@ -159,7 +160,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
         self.sockets.remove(sock);
         let new = NewSocket {
             at: *host,
-            process: None,
+            by,
             family: *family,
             kind: *kind,
             uid: *uid,

@@ -7,7 +7,7 @@ use crate::network::Network;
 use fourtuple_harness::Name;
 use fourtuple_harness::compile::BACKLOG;
 use fourtuple_kernel::{Endpoint, Errno, Refusal, SockId};
-use fourtuple_program::{Accepted, HostId, NewSocket, SocketApi};
+use fourtuple_program::{Accepted, Caller, HostId, NewSocket, SocketApi};
 use fourtuple_syscall::{Family, Kind, Outcome, Returned, SockOpt, Syscall};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -118,7 +118,7 @@ impl HostApi for Api {
     fn listen(&mut self, host: HostId, addr: SocketAddr) -> Result<Handle, Outcome> {
         let socket = self.socket(&NewSocket {
             at: host,
-            process: None,
+            by: Caller::Server,
             family: Family::of(addr.ip()),
             kind: Kind::Stream,
             uid: 0,
