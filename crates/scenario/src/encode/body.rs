@@ -1,14 +1,13 @@
 //! Encoding of everything but steps.
 
-use crate::decode::written_sysctl;
 use crate::model::{
-    Body, Check, ExpectBlock, Expected, Fault, FaultKind, Host, KernelSelector, Network, Options,
-    Process, Program, Scenario, Sysctls,
+    Body, Check, ExpectBlock, Expected, Fault, FaultKind, Host, KernelSelector, Network, Process,
+    Program, Scenario,
 };
 use crate::value::{Accepted, Close, Hold, Loss, format_duration};
 use crate::yaml::{Key, Node, write};
 
-use super::build::{Build, one_or_list};
+use super::build::{Build, one_or_list, options, sysctls};
 use super::steps::steps;
 
 /// Encodes a scenario as YAML text.
@@ -113,13 +112,6 @@ fn host(host: &Host) -> Node {
     out.map()
 }
 
-pub(crate) fn sysctls(sysctls: &Sysctls) -> Node {
-    let entries = sysctls
-        .iter()
-        .map(|(name, value)| (name.as_str(), Node::text(written_sysctl(name, value))));
-    Node::map(entries)
-}
-
 fn process(process: &Process, several_hosts: bool) -> Node {
     let mut out = Build::default();
     if several_hosts {
@@ -143,13 +135,6 @@ fn process(process: &Process, several_hosts: bool) -> Node {
     out.unless("accepted", process.accepted, Accepted::Keep);
     out.some("inherit", process.inherit.as_ref());
     out.map()
-}
-
-pub(crate) fn options(options: &Options) -> Node {
-    let entries = options
-        .iter()
-        .map(|option| (option.name(), Node::text(option.value().to_string())));
-    Node::map(entries)
 }
 
 fn expect(blocks: &[ExpectBlock]) -> Node {

@@ -1,8 +1,10 @@
-//! A map builder that omits defaults.
+//! A map builder that omits defaults, and the maps that bodies and steps have in common.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decode::written_sysctl;
+use crate::model::{Options, Sysctls};
 use crate::value::format_duration;
 use crate::yaml::{Key, Node};
 
@@ -76,4 +78,18 @@ pub(crate) fn one_or_list(mut values: Vec<Node>) -> Node {
         (1, Some(only)) => only,
         (_, last) => Node::list(values.into_iter().chain(last)),
     }
+}
+
+pub(crate) fn sysctls(sysctls: &Sysctls) -> Node {
+    let entries = sysctls
+        .iter()
+        .map(|(name, value)| (name.as_str(), Node::text(written_sysctl(name, value))));
+    Node::map(entries)
+}
+
+pub(crate) fn options(options: &Options) -> Node {
+    let entries = options
+        .iter()
+        .map(|option| (option.name(), Node::text(option.value().to_string())));
+    Node::map(entries)
 }

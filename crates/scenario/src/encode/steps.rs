@@ -5,8 +5,7 @@ use crate::span::Spanned;
 use crate::value::{Address, Answer, Family, PortRange, format_duration};
 use crate::yaml::Node;
 
-use super::body::{options, sysctls};
-use super::build::Build;
+use super::build::{Build, options, sysctls};
 
 /// Encodes the steps that a file contains, without the implicit `socket` steps.
 pub(crate) fn steps(steps: &[Spanned<Step>], several_hosts: bool) -> Node {

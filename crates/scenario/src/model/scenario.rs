@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{Body, Case, KernelSelector};
+use super::{Body, KernelSelector};
 use crate::source::SourceFile;
 use crate::yaml::{Key, Node};
 
@@ -14,7 +14,7 @@ pub type Matrix = IndexMap<String, Vec<String>>;
 /// One scenario, read and checked.
 ///
 /// The head (`about`, `source`, `kernel`) can be changed in place. The body exists once for each
-/// point of the matrix; a tool that changes it takes the [`Body`] of a point or a [`Case`] and
+/// point of the matrix; a tool that changes it takes the [`Body`] of a point or a [`Case`](super::Case) and
 /// makes a new scenario of it with [`Scenario::new`] or [`Scenario::from_case`].
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -49,40 +49,10 @@ pub struct Point {
 }
 
 impl Scenario {
-    /// Makes a scenario without a matrix. It is not checked; writing it with
-    /// [`to_yaml`](Self::to_yaml) and reading it with [`parse`](crate::parse) does that.
-    pub fn new(about: impl Into<String>, kernel: KernelSelector, body: Body) -> Self {
-        Self {
-            name: String::new(),
-            file: String::new(),
-            about: about.into(),
-            source: Vec::new(),
-            kernel,
-            matrix: Matrix::new(),
-            written: crate::encode::body(&body),
-            points: vec![Point {
-                axes: IndexMap::new(),
-                body,
-            }],
-            text: SourceFile::new("", ""),
-        }
-    }
-
-    /// Makes a scenario that runs exactly one case, on its kernel.
-    pub fn from_case(case: &Case) -> Self {
-        let kernel = KernelSelector::of([&case.kernel]);
-        Self::new(case.about.clone(), kernel, case.body())
-    }
-
     /// The points of the matrix in order, the last axis varying fastest; one point without axes if
     /// there is no matrix.
     pub fn points(&self) -> &[Point] {
         &self.points
-    }
-
-    /// Encodes the scenario as YAML. Comments and layout of a file are not preserved.
-    pub fn to_yaml(&self) -> String {
-        crate::encode::scenario(self)
     }
 }
 
