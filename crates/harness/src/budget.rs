@@ -293,7 +293,7 @@ fn moments(case: &Case) -> u64 {
         Program::Processes(processes) => {
             let one = |process: &Process| {
                 let closes = u64::from(process.hold != Hold::Forever);
-                let connections = u64::from(process.connections) * u64::from(process.repeat);
+                let connections = process.connections_each();
                 connections.saturating_mul(1 + closes).saturating_add(1)
             };
             processes.values().map(one).fold(0, u64::saturating_add)

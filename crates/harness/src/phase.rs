@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fourtuple_kernel::profile::Profile;
-use fourtuple_scenario::{Case, Hold, Program, Step};
+use fourtuple_scenario::{Case, Process, Program, Step};
 
 /// Phases that are tried.
 const PHASES: u64 = 8;
@@ -45,17 +45,9 @@ fn longest(case: &Case) -> Duration {
                 _ => None,
             })
             .fold(Duration::ZERO, Duration::saturating_add),
-        Program::Processes(processes) => processes.values().fold(Duration::ZERO, |sum, one| {
-            let hold = match one.hold {
-                Hold::Forever => Duration::ZERO,
-                Hold::For(time) => time,
-            };
-            let each = one
-                .every
-                .saturating_mul(one.connections)
-                .saturating_add(hold);
-            sum.saturating_add(one.start)
-                .saturating_add(each.saturating_mul(one.repeat))
-        }),
+        Program::Processes(processes) => {
+            let lengths = processes.values().map(Process::length);
+            lengths.fold(Duration::ZERO, Duration::saturating_add)
+        }
     }
 }

@@ -21,9 +21,7 @@ fn sockets(case: &Case) -> u64 {
         .processes()
         .into_iter()
         .flat_map(|all| all.values());
-    let of_one = processes.map(|one| {
-        let connections = u64::from(one.connections) * u64::from(one.repeat);
-        u64::from(one.count) * (connections + one.listen.len() as u64)
-    });
+    let of_one = processes
+        .map(|one| u64::from(one.count) * (one.connections_each() + one.listen.len() as u64));
     of_one.sum()
 }

@@ -129,8 +129,7 @@ fn places(case: &Case) -> u64 {
     let processes = case.program.processes();
     let of_one = |process: &Process| {
         let calls = u64::from(!process.bind.is_empty()) + u64::from(!process.connect.is_empty());
-        let calls = calls * u64::from(process.connections) * u64::from(process.repeat);
-        let calls = calls + process.listen.len() as u64;
+        let calls = calls * process.connections_each() + process.listen.len() as u64;
         // Combinations with repetition; the product stays whole at each step.
         (1..=calls.min(64)).fold(1u64, |all, n| {
             all.saturating_mul(u64::from(process.count) + n) / n

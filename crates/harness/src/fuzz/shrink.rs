@@ -2,7 +2,7 @@
 
 use super::check::{Engines, Finding, alone};
 use super::of;
-use fourtuple_scenario::{Body, Close, Hold, Network, Options, Process, Program, Scenario, Step};
+use fourtuple_scenario::{Body, Hold, Network, Options, Process, Program, Scenario, Step};
 use std::time::Duration;
 
 /// A scenario apart from its name: its kernels and its body.
@@ -131,29 +131,19 @@ impl Edits<'_> {
         else {
             return;
         };
-        let mut simpler: Vec<Process> = Vec::new();
+        let mut simpler = process.with_one_default();
         let mut to = |change: &dyn Fn(&mut Process)| {
             let mut other = process.clone();
             change(&mut other);
             simpler.push(other);
         };
-        for count in [1, process.count / 2, process.count - 1] {
+        for count in [process.count / 2, process.count - 1] {
             to(&|p| p.count = count.max(1));
         }
-        for count in [1, process.connections / 2, process.connections - 1] {
+        for count in [process.connections / 2, process.connections - 1] {
             to(&|p| p.connections = count.max(1));
         }
-        to(&|p| p.repeat = 1);
-        to(&|p| p.after.clear());
-        to(&|p| p.start = Duration::ZERO);
-        to(&|p| p.every = Duration::ZERO);
-        to(&|p| p.hold = Hold::Forever);
         to(&|p| p.hold = Hold::For(Duration::ZERO));
-        to(&|p| p.close = Close::Client);
-        to(&|p| p.uid = 0);
-        to(&|p| p.listen.clear());
-        to(&|p| p.bind.clear());
-        to(&|p| p.connect.clear());
         for n in 0..process.listen.len() {
             to(&|p| {
                 p.listen.remove(n);

@@ -31,24 +31,6 @@ pub(crate) const HOST: &[&str] = &[
     "hz",
     "machine",
 ];
-pub(crate) const PROCESS: &[&str] = &[
-    "on",
-    "count",
-    "uid",
-    "start",
-    "after",
-    "bind",
-    "options",
-    "connect",
-    "connections",
-    "every",
-    "hold",
-    "close",
-    "repeat",
-    "listen",
-    "accepted",
-    "inherit",
-];
 /// The modelled socket options.
 pub(crate) const OPTIONS: [&str; SockOpt::MODELLED.len()] = {
     let mut names = [""; SockOpt::MODELLED.len()];
@@ -125,17 +107,6 @@ pub(crate) const STEPS: &[&[&str]] = &[
     &["sleep"],
 ];
 
-/// The maps of the format by their name in the schema. A test compares their fields with the
-/// schema's.
-#[cfg(test)]
-pub(crate) const FIELDS_BY_OBJECT: &[(&str, &[&str])] = &[
-    ("Scenario", SCENARIO),
-    ("Host", HOST),
-    ("Process", PROCESS),
-    ("Options", &OPTIONS),
-    ("Network", NETWORK),
-    ("Fault", FAULT),
-];
 #[cfg(test)]
 pub(crate) const STEP_FIELDS: &[&[&str]] = STEPS;
 

@@ -24,4 +24,16 @@ pub(crate) use scenario::decode;
 pub(crate) use sysctl::written as written_sysctl;
 
 #[cfg(test)]
-pub(crate) use fields::{FIELDS_BY_OBJECT, STEP_FIELDS};
+pub(crate) use fields::STEP_FIELDS;
+
+/// The maps of the format by their name in the schema. A test compares their fields with the
+/// schema's.
+#[cfg(test)]
+pub(crate) const FIELDS_BY_OBJECT: &[(&str, &[&str])] = &[
+    ("Scenario", fields::SCENARIO),
+    ("Host", fields::HOST),
+    ("Process", processes::FIELDS),
+    ("Options", &fields::OPTIONS),
+    ("Network", fields::NETWORK),
+    ("Fault", fields::FAULT),
+];

@@ -15,10 +15,30 @@ use crate::value::{Accepted, Close, Count, Endpoint, Hold, Invalid, Ordinary, Wo
 use crate::yaml::{Node, Value};
 
 use super::Problems;
-use super::fields::{Fields, PROCESS, entries};
+use super::fields::{Fields, entries};
 use super::hosts::{Hosts, map_name, owns, pick};
 use super::options::options;
 use super::values::{items, names, spanned, word, words};
+
+/// The fields of a process.
+pub(crate) const FIELDS: &[&str] = &[
+    "on",
+    "count",
+    "uid",
+    "start",
+    "after",
+    "bind",
+    "options",
+    "connect",
+    "connections",
+    "every",
+    "hold",
+    "close",
+    "repeat",
+    "listen",
+    "accepted",
+    "inherit",
+];
 
 /// Decodes the value of `processes`.
 pub(crate) fn processes(
@@ -101,7 +121,7 @@ fn process(
     hosts: &Hosts,
     problems: &mut Problems<'_>,
 ) -> Option<(Process, Waits)> {
-    let fields = Fields::of(node, "a process", PROCESS, at, problems)?;
+    let fields = Fields::of(node, "a process", FIELDS, at, problems)?;
     let on = fields.take("on", problems, spanned::<String>);
     let unreadable = fields.node("on").is_some() && on.is_none();
     let on = if unreadable {

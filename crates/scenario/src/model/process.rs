@@ -123,10 +123,49 @@ impl Process {
         list.get(usize::try_from(index).ok()?).copied()
     }
 
+    /// The number of connections that each instance makes, over all repeats.
+    pub fn connections_each(&self) -> u64 {
+        u64::from(self.connections) * u64::from(self.repeat)
+    }
+
     /// The number of connections of all instances, over all repeats.
     pub fn total_connections(&self) -> u64 {
-        u64::from(self.count)
-            .saturating_mul(u64::from(self.connections))
-            .saturating_mul(u64::from(self.repeat))
+        self.connections_each().saturating_mul(self.count.into())
+    }
+
+    /// The time from the start of the run to the last close, if calls take none. A process that
+    /// never closes ends with its last connection, and one with `after` starts at 0.
+    pub fn length(&self) -> Duration {
+        let hold = match self.hold {
+            Hold::Forever => Duration::ZERO,
+            Hold::For(time) => time,
+        };
+        let round = self.every.saturating_mul(self.connections);
+        let round = round.saturating_add(hold);
+        self.start.saturating_add(round.saturating_mul(self.repeat))
+    }
+
+    /// Makes each instance open at most so many connections, which it holds until the end.
+    pub fn keep_connections(&mut self, most: u32) {
+        self.connections = self.connections.min(most);
+        self.repeat = 1;
+        self.hold = Hold::Forever;
+        self.close = Close::Client;
+    }
+
+    /// Copies of the process in which one field has its default, for each field that has not.
+    pub fn with_one_default(&self) -> Vec<Process> {
+        let default = Process::new(self.on.clone());
+        macro_rules! copies {
+            ($($field:ident)*) => {
+                vec![$(Process { $field: default.$field.clone(), ..self.clone() }),*]
+            };
+        }
+        let mut copies = copies!(
+            count connections repeat after start every hold close uid listen bind connect options
+            accepted inherit
+        );
+        copies.retain(|one| one != self);
+        copies
     }
 }

@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fourtuple_scenario::{
-    Address, BindStep, Case, Close, Family, Hold, PortRange, PortRef, Program, SockOpt, Spanned,
-    Step,
+    Address, BindStep, Case, Family, Hold, PortRange, PortRef, Program, SockOpt, Spanned, Step,
 };
 
 pub(super) use closing::{close, close_with_peer, closes};
@@ -404,12 +403,7 @@ pub(super) fn reuse_connections(case: &mut Case, processes: &[String]) -> u64 {
             continue;
         }
         // One connection to each destination stays open.
-        process.connections = process
-            .connections
-            .min(u32::try_from(process.connect.len()).unwrap_or(u32::MAX));
-        process.repeat = 1;
-        process.hold = Hold::Forever;
-        process.close = Close::Client;
+        process.keep_connections(u32::try_from(process.connect.len()).unwrap_or(u32::MAX));
         saved += before - process.total_connections();
     }
     saved

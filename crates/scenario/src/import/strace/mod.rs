@@ -14,7 +14,7 @@
 //! | the part of a long log that is kept | `window` |
 //! | facts that the log does not show: hosts, addresses, servers, clients | `environment` |
 //! | events to steps | `steps` |
-//! | a regular log to processes | `repeat` |
+//! | a regular log to processes | `regular` |
 
 mod args;
 mod calls;
@@ -24,7 +24,7 @@ mod fds;
 mod history;
 mod line;
 mod prior_sockets;
-mod repeat;
+mod regular;
 mod steps;
 mod time;
 mod window;
@@ -108,7 +108,7 @@ impl Log {
         let (sockets, tasks) = (history.socks.len(), history.tasks.len());
         let environment =
             environment::Environment::of(&mut history, self.sysctls.clone(), assumptions);
-        let regular = repeat::processes(&history, &environment, assumptions);
+        let regular = regular::processes(&history, &environment, assumptions);
         let (hosts, program, expect, recorded) = match regular {
             Some(made) => (
                 environment.hosts(false),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::history::{Act, Event, History};
-use super::{plural, repeat};
+use super::{plural, regular};
 use crate::import::MAX_IMPORTED_STEPS;
 use crate::value::Answer;
 
@@ -31,7 +31,7 @@ pub(super) fn cut(history: &mut History) {
         .iter()
         .map(|event| cost(history, event))
         .sum();
-    if steps <= MAX_IMPORTED_STEPS || repeat::is_regular(history) {
+    if steps <= MAX_IMPORTED_STEPS || regular::is_regular(history) {
         return;
     }
     if let Some(last) = history.events.iter().rposition(refused) {
