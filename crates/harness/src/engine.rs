@@ -3,8 +3,10 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
-use crate::equivalence::OnKernel;
 use crate::report::RunReport;
+
+/// A case on a kernel.
+pub type OnKernel<'a> = (&'a Case, &'a Profile);
 
 /// A backend that executes one case of a scenario and records the outcome of every socket call.
 ///

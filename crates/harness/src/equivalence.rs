@@ -3,15 +3,9 @@
 
 use std::sync::Arc;
 
-use fourtuple_kernel::profile::Profile;
-use fourtuple_scenario::Case;
-
 use crate::attempts::Attempts;
-use crate::engine::{Cannot, Engine};
+use crate::engine::{Cannot, Engine, OnKernel};
 use crate::report::RunReport;
-
-/// A case on a kernel.
-pub type OnKernel<'a> = (&'a Case, &'a Profile);
 
 /// Runs one case on several kernels: the reports, in their order. A kernel for which an earlier run
 /// stands is not run.

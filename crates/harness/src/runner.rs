@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 
 use crate::agreement::{self, Agreement};
 use crate::attempt::Name;
-use crate::engine::{Cannot, Engine, Standing};
-use crate::equivalence::{self, OnKernel};
+use crate::engine::{Cannot, Engine, OnKernel, Standing};
+use crate::equivalence;
 use crate::kernels::{self, Order};
 use crate::report::RunReport;
 

@@ -2,6 +2,8 @@
 
 use fourtuple_scenario::{Case, Family, Options, Program, Scenario, Segment, SockOpt, Span, Step};
 
+pub(super) const RECYCLE: &str = "net.ipv4.tcp_tw_recycle";
+
 /// The holder of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Owner {

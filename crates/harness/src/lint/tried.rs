@@ -195,7 +195,7 @@ fn refused<'a>(
             format!("the model does not know {name}"),
             "it changes no answer here, whatever it does on a real kernel",
         ),
-        What::Sysctl { .. } if name == super::written::RECYCLE => return None,
+        What::Sysctl { .. } if name == super::settings::RECYCLE => return None,
         What::Sysctl { host, key, .. } if hidden(subject, cases[0], host, key) => subject.find(
             Rule::UnknownSysctl,
             setting.span,

@@ -7,11 +7,10 @@ use fourtuple_kernel::profile::behaviour::{BindScan, ConnectScan, Scope};
 use fourtuple_scenario::{Case, PortRange, PortRef, Program, Segment, SockOpt, Span, Step};
 use indexmap::IndexMap;
 
-use super::settings::{self, Setting, What};
+use super::settings::{self, RECYCLE, Setting, What};
 use super::{Finding, Rule, Subject};
 use crate::remedies::edit;
 
-pub(super) const RECYCLE: &str = "net.ipv4.tcp_tw_recycle";
 const RANGE: &str = edit::RANGE;
 const RESERVED: &str = "net.ipv4.ip_local_reserved_ports";
 
