@@ -248,7 +248,8 @@ impl<'a> Output<'a> {
         Output { buffer, len: 4 }
     }
 
-    /// Drops what does not fit, and all that follows: the host side notices that records are missing.
+    /// Drops what does not fit, and all that follows: the host side notices that records are
+    /// missing.
     pub fn push(&mut self, bytes: &[u8]) {
         match self.buffer.get_mut(self.len..self.len + bytes.len()) {
             Some(to) => {

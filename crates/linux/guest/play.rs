@@ -308,7 +308,7 @@ impl CallLog<()> for NoLog {
     fn end(&mut self, _: CallId, _: &Outcome, _: Option<()>) {}
 }
 
-/// The address that a record carries, by which ends of connections are told apart: an IPv4 address
+/// The address that a record carries, for the comparison of ends of connections: an IPv4 address
 /// as what it is, without a scope.
 fn socket_addr(addr: Addr) -> Option<SocketAddr> {
     let addr = addr.plain();

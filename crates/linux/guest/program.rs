@@ -125,7 +125,8 @@ fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, out: &mut Output) {
         }
         number += 1;
         out.push(record.bytes());
-        // What waits for a host that is not there, such as for the other end of a link, would wait in full.
+        // What waits for a host that is not there, such as for the other end of a link, would wait
+        // in full.
         if number <= setup && record.result() != 0 {
             return;
         }

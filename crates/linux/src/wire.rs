@@ -1,22 +1,26 @@
 //! Numbers that the host side and the guest program agree on.
 //!
-//! This file is compiled twice: as a module of this crate and as a module of the guest, which has neither `std` nor
-//! `alloc`. Only constants belong here.
+//! This file is compiled twice: as a module of this crate and as a module of the guest, which has
+//! neither `std` nor `alloc`. Only constants belong here.
 //!
-//! All integers are little-endian. Towards the guest goes one frame for each program, `u32 length`, `u16 setup` and then its
-//! operations back to back: `u8 opcode`, `u8 host`, `u16 process`, `u16 length`, operands (texts are `u16 length` and bytes,
-//! NUL at the end). Process 0 is the one that made the host's namespace; any other number is a process of its own, started when
-//! it is first named. The first `setup` operations make the hosts: the program ends with the first of them that fails.
+//! All integers are little-endian. Towards the guest goes one frame for each program, `u32 length`,
+//! `u16 setup` and then its operations back to back: `u8 opcode`, `u8 host`, `u16 process`, `u16
+//! length`, operands (texts are `u16 length` and bytes, NUL at the end). Process 0 is the one that
+//! made the host's namespace; any other number is a process of its own, started when it is first
+//! named. The first `setup` operations make the hosts: the program ends with the first of them that
+//! fails.
 //!
-//! Back comes one frame for each program: `u32 length` and then one record for each operation that was done, in order: `i16 result`,
-//! `u64 microseconds`, `u8 family` (0, 4 or 6; then `u16 port` and 4 or 16 bytes of address), or `u8 FAMILY_LENGTH` and `u32` for
-//! calls that move data. `OP_PLAY` answers with as many records as there are calls, see there.
+//! Back comes one frame for each program: `u32 length` and then one record for each operation that
+//! was done, in order: `i16 result`, `u64 microseconds`, `u8 family` (0, 4 or 6; then `u16 port`
+//! and 4 or 16 bytes of address), or `u8 FAMILY_LENGTH` and `u32` for calls that move data.
+//! `OP_PLAY` answers with as many records as there are calls, see there.
 //!
-//! An address is `u8 family`, `u16 port`, `u32 scope` and 16 bytes. With `PORT_OF` in its family the port is that of the record
-//! with that number, counted from 0 over the program; if that call gave none, the operation is not done and answers `RESULT_NOPORT`.
+//! An address is `u8 family`, `u16 port`, `u32 scope` and 16 bytes. With `PORT_OF` in its family
+//! the port is that of the record with that number, counted from 0 over the program; if that call
+//! gave none, the operation is not done and answers `RESULT_NOPORT`.
 //!
-//! Before the first program the guest sends one hello frame: magic, `u8 version`, `u8 stage`, `i32 errno`, `u8 flags`, then
-//! the kernel's release as text.
+//! Before the first program the guest sends one hello frame: magic, `u8 version`, `u8 stage`, `i32
+//! errno`, `u8 flags`, then the kernel's release as text.
 
 /// Opens every hello frame.
 pub(crate) const MAGIC: [u8; 4] = *b"4TPL";
@@ -110,7 +114,8 @@ pub(crate) const OP_SLEEP: u8 = 16;
 pub(crate) const OP_ADDR: u8 = 17;
 /// Starts the namespace of the host that the operation names.
 pub(crate) const OP_HOST: u8 = 18;
-/// `u8 peer host`, `text interface`, `text peer interface`, 6 bytes of hardware address that both ends get.
+/// `u8 peer host`, `text interface`, `text peer interface`, 6 bytes of hardware address that both
+/// ends get.
 pub(crate) const OP_LINK: u8 = 19;
 /// `text interface`: up, without address resolution.
 pub(crate) const OP_LINK_UP: u8 = 20;
@@ -119,14 +124,16 @@ pub(crate) const OP_LINK_READY: u8 = 22;
 /// `text interface`, address of the destination, address to prefer as the source (family 0: none).
 pub(crate) const OP_ROUTE: u8 = 21;
 
-/// Runs processes of a scenario's declarative form. Its operands: `u16 first slot` that is free in every process, `u32 wait_ms`
-/// for connects; `u16 n` listeners that are there already, each `u8 host`, `u16 slot`, `u16 port`; then the processes as
-/// `fourtuple_program::codec` writes them. Each process of the list is a process of its own, by its place, counted from 1.
+/// Runs processes of a scenario's declarative form. Its operands: `u16 first slot` that is free in
+/// every process, `u32 wait_ms` for connects; `u16 n` listeners that are there already, each `u8
+/// host`, `u16 slot`, `u16 port`; then the processes as `fourtuple_program::codec` writes them.
+/// Each process of the list is a process of its own, by its place, counted from 1.
 ///
-/// There is a record for each call of the program in order, and for each step of its clock. A connect that succeeded is
-/// followed by `OP_GETPEERNAME`, an accept by `OP_GETSOCKNAME`.
+/// There is a record for each call of the program in order, and for each step of its clock. A
+/// connect that succeeded is followed by `OP_GETPEERNAME`, an accept by `OP_GETSOCKNAME`.
 pub(crate) const OP_PLAY: u8 = 23;
-/// `u32 ms`: no call of the program waits for longer than until then. The first operation, and without a record.
+/// `u32 ms`: no call of the program waits for longer than until then. The first operation, and
+/// without a record.
 pub(crate) const OP_DEADLINE: u8 = 24;
 /// Maximum number of instances, and of their connections in total.
 pub(crate) const MAX_CONNECTIONS: usize = 30_000;

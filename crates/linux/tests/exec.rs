@@ -118,7 +118,7 @@ fn conforms(command: &str) {
     }
     for outcome in run(&engine, &declared(&engine.profile().name)) {
         let report = outcome.expect("it can be expressed");
-        assert!(!report.is_disallowed(), "{:?}", report.followed);
+        assert!(!report.is_disallowed(), "{:?}", report.conformance);
         assert!(
             report.expect_failed.is_empty(),
             "{:?}",

@@ -24,8 +24,8 @@ pub fn encode(processes: &[Process], out: &mut Vec<u8>) -> Result<(), TooLong> {
     list(processes, out)
 }
 
-/// The processes at the beginning of `bytes`, which then has the rest. None if `bytes` is too short,
-/// or a value is unknown.
+/// The processes at the beginning of `bytes`, which then has the rest. None if `bytes` is too
+/// short, or a value is unknown.
 pub fn decode(bytes: &mut &[u8]) -> Option<Vec<Process>> {
     Field::take(bytes)
 }

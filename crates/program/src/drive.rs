@@ -42,8 +42,8 @@ pub fn run<A, L>(
     }
 }
 
-/// Runs a plan on an engine whose calls block, until all instances have made their attempts: nothing
-/// that a program does afterwards shows.
+/// Runs a plan on an engine whose calls block, until all instances have made their attempts:
+/// nothing that a program does afterwards shows.
 pub fn run_blocking<A, L>(
     plan: &Plan,
     interpreter: &mut Interpreter<A::Socket>,

@@ -2,9 +2,9 @@
 //!
 //! A [`Script`] is a case of a scenario with everything that it needs of a kernel: hosts, sysctls,
 //! listeners of the hosts, and then either steps, executed one after the other, or processes, whose
-//! next call depends on the last answer: the guest interprets them, and this side repeats that. The result is an
-//! [`Answered`]: the scenario's attempts, and the executed calls as a [`Program`] whose answers the
-//! model can check.
+//! next call depends on the last answer: the guest interprets them, and this side repeats that. The
+//! result is an [`Answered`]: the scenario's attempts, and the executed calls as a [`Program`]
+//! whose answers the model can check.
 //!
 //! - `options`: socket options in the encoding of programs
 //! - `steps`: the step form

@@ -243,7 +243,7 @@ fn outcome(answer: &Answer) -> Outcome {
     }
 }
 
-/// An address by which ends of connections are told apart: an IPv4 address as what it is, without a
+/// An address for the comparison of ends of connections: an IPv4 address as what it is, without a
 /// scope.
 fn plain(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())

@@ -14,8 +14,9 @@ pub type Matrix = IndexMap<String, Vec<String>>;
 /// One scenario, read and checked.
 ///
 /// The head (`about`, `source`, `kernel`) can be changed in place. The body exists once for each
-/// point of the matrix; a tool that changes it takes the [`Body`] of a point or a [`Case`](super::Case) and
-/// makes a new scenario of it with [`Scenario::new`] or [`Scenario::from_case`].
+/// point of the matrix; a tool that changes it takes the [`Body`] of a point or a
+/// [`Case`](super::Case) and makes a new scenario of it with [`Scenario::new`] or
+/// [`Scenario::from_case`].
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The name: the path below the `scenarios` directory without its extension.
