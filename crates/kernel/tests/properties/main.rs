@@ -16,13 +16,13 @@ use program::{KERNEL, LARGE, Op, Spec, Step, TINY};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use reference::ends::Ending;
-use reference::{A1, A2, Answer, TestRng};
+use reference::{A1, A2, Answer, ReferenceRng};
 use rstest::rstest;
 use std::task::Poll;
 
 /// The reference's random numbers as a chooser of the model.
 #[derive(Clone, Debug)]
-struct RandomChooser(TestRng);
+struct RandomChooser(ReferenceRng);
 
 impl Chooser for RandomChooser {
     fn bind_start(&mut self, n: u32, _parity: bool) -> u32 {
@@ -99,9 +99,9 @@ fn server(dest: u8) -> Endpoint {
 impl Model {
     fn new(spec: &Spec) -> Self {
         let mut w = World::new();
-        let m = w.add_machine(spec.r.b, RandomChooser(TestRng::new(spec.seed)));
+        let m = w.add_machine(spec.r.b, RandomChooser(ReferenceRng::new(spec.seed)));
         let ns = w.add_namespace(m);
-        let far = w.add_machine(spec.r.b, RandomChooser(TestRng::new(0)));
+        let far = w.add_machine(spec.r.b, RandomChooser(ReferenceRng::new(0)));
         let far_ns = w.add_namespace(far);
         w.set_explain(true);
         for addr in [A1, A2] {

@@ -110,7 +110,7 @@ pub(crate) struct Reference {
     pub(crate) wheel: Vec<Vec<usize>>,
     pub(crate) slot: usize,
     pub(crate) turns: Option<u64>,
-    pub(crate) rng: TestRng,
+    pub(crate) rng: ReferenceRng,
     /// The reasons of the last refusal, if ports were the reason.
     pub(crate) reasons: Reasons,
     /// The ports that the last search visited.
@@ -119,7 +119,7 @@ pub(crate) struct Reference {
 
 /// The random numbers, the same for the model and for the reference.
 #[derive(Clone, Debug)]
-pub(crate) struct TestRng {
+pub(crate) struct ReferenceRng {
     pub(crate) bind: u64,
     pub(crate) perturb: u64,
     pub(crate) secret: u64,
@@ -134,9 +134,9 @@ pub(crate) fn mix(x: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-impl TestRng {
+impl ReferenceRng {
     pub(crate) fn new(seed: u64) -> Self {
-        TestRng {
+        ReferenceRng {
             bind: mix(seed),
             perturb: mix(seed ^ 1),
             secret: mix(seed ^ 2),
@@ -189,7 +189,7 @@ impl Reference {
             wheel: vec![Vec::new(); 8],
             slot: 0,
             turns: None,
-            rng: TestRng::new(seed),
+            rng: ReferenceRng::new(seed),
             reasons: Reasons::new(),
             visited: Vec::new(),
         }
