@@ -14,7 +14,7 @@ use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::reproduced;
 
-/// Makes a scenario of an strace log, ss, netstat or /proc.
+/// Makes a scenario of an strace log, ss, netstat or a capture.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: strace -f -ttt -e trace=network,close -o app.log ./app && fourtuple import strace app.log -o app.yaml\n\nExit status: 0, 1 if the model does not reproduce a recorded answer, 2 if the capture or the arguments are invalid."
@@ -55,6 +55,13 @@ enum What {
         after_help = "Example: cat /proc/net/tcp /proc/net/tcp6 | fourtuple import proc - -o now.yaml"
     )]
     Proc(Capture),
+    /// Imports a file of `fourtuple capture`, as `import ss` does.
+    ///
+    /// The sysctls and the kernel are those of the captured host.
+    #[command(
+        after_help = "Example: fourtuple capture | fourtuple import capture - | fourtuple remedies -"
+    )]
+    Capture(Capture),
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,8 +81,9 @@ struct Capture {
     /// Output of `sysctl -a` on the captured machine, in the same network namespace.
     #[arg(long, value_name = "FILE")]
     sysctl: Option<PathBuf>,
-    /// Kernels of the scenario: names, ranges such as linux-4.2..linux-6.1, or all.
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = ["linux-6.18".to_owned()])]
+    /// Kernels of the scenario: names, ranges such as linux-4.2..linux-6.1, or all. If left out,
+    /// the captured kernel, or linux-6.18 where the capture does not name it.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     kernel: Vec<String>,
     /// Output file, which must not exist [default: standard output].
     #[arg(short, long, value_name = "FILE")]
@@ -85,16 +93,29 @@ struct Capture {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         type Import = fn(&str, &Settings) -> Result<Imported, ImportError>;
-        let (capture, before, import): (Capture, Option<PathBuf>, Import) = match self.what {
+        let of_host = matches!(self.what, What::Capture(_));
+        let (mut capture, before, import): (Capture, Option<PathBuf>, Import) = match self.what {
             What::Strace(one) => (one.capture, one.ss, checked),
-            What::Ss(capture) | What::Netstat(capture) | What::Proc(capture) => {
-                (capture, None, checked_table)
-            }
+            What::Ss(capture)
+            | What::Netstat(capture)
+            | What::Proc(capture)
+            | What::Capture(capture) => (capture, None, checked_table),
         };
+        let mut text = read(&capture.file)?;
+        let mut sysctl = capture.sysctl.as_deref().map(read).transpose()?;
+        let mut release = "linux-6.18".to_owned();
+        if of_host {
+            let host = super::doctor::parse(&capture.file, &text)?;
+            text = host.table();
+            sysctl = sysctl.or_else(|| Some(host.sysctls()));
+            release = host.kernel;
+        }
+        if capture.kernel.is_empty() {
+            capture.kernel.push(release);
+        }
         let kernel = crate::select::kernels(&capture.kernel)?;
-        let text = read(&capture.file)?;
         let settings = Settings {
-            sysctl: capture.sysctl.as_deref().map(read).transpose()?,
+            sysctl,
             before: before.as_deref().map(read).transpose()?,
             no_port: have_no_port(&kernel),
             kernel,
@@ -152,7 +173,7 @@ fn have_no_port(kernels: &[String]) -> bool {
 }
 
 /// Reads a capture.
-fn read(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     let failed = |reason: String| {
         Failure::Message(format!(
             "error: failed to read {}: {reason}",

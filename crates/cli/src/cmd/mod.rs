@@ -82,6 +82,10 @@ verbs! {
         explore Explore,
         capacity Capacity,
     }
+    "Ask about a running host" {
+        doctor Doctor,
+        capture Capture,
+    }
     "Write scenarios" {
         new New,
         import Import,

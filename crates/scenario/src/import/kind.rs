@@ -9,7 +9,8 @@ pub(crate) const PROC: &str = "/proc/net/tcp";
 const LINES: usize = 200;
 
 /// Returns the kind of a text and a suggested command; `None` for an unknown kind.
-pub(crate) fn of(text: &str) -> Option<(&'static str, &'static str)> {
+#[must_use]
+pub fn of(text: &str) -> Option<(&'static str, &'static str)> {
     let head = text.trim_start();
     if head.is_empty() {
         return Some((

@@ -17,6 +17,7 @@ mod sysctl;
 mod text;
 
 pub use checked::{Assumptions, AttemptRef, Holder, MAX_HELD_STEPS, Recorded};
+pub use kind::of as kind_of;
 pub use notes::Note;
 pub use ss::ss;
 pub use strace::{Log, strace};
