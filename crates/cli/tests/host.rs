@@ -229,3 +229,17 @@ fn the_running_host_is_captured_and_anonymised() {
     assert_eq!(said.status, 2);
     assert!(said.err.contains("no-such-namespace"), "{}", said.err);
 }
+
+/// A recording of `tools/ports.bt`: four binders take every port, and a connect() is refused.
+#[test]
+fn a_log_of_the_bpftrace_script_is_reproduced() {
+    let directory = scratch("host-bpftrace");
+    let data = |name: &str| common::here("data/import").join(name).display().to_string();
+    let (log, sysctl) = (data("ports-bt.strace"), data("four.sysctl"));
+    let arguments = ["import", "bpftrace", &log, "--sysctl", &sysctl];
+    let said = fourtuple(&directory, &arguments);
+    assert_eq!(said.status, 0, "{}", said.err);
+    assert_eq!(said.out.matches("{ connect:").count(), 5, "{}", said.out);
+    assert!(said.out.contains("expect: EADDRNOTAVAIL"), "{}", said.out);
+    assert!(!said.err.contains("not understood"), "{}", said.err);
+}

@@ -33,9 +33,11 @@ enum What {
     /// Facts that the log lacks (addresses, servers outside of it, the range of ports) are assumed;
     /// calls that are not understood are left out. Both are listed on standard error and at the top
     /// of the scenario. The scenario is run on its kernels: recorded answers that the model does
-    /// not reproduce are listed with their lines. Logs of `perf trace` are read as well. With
-    /// `clone,clone3,fork,vfork` and `read,readv` in the filter less is assumed.
+    /// not reproduce are listed with their lines. Logs of `perf trace` and of `tools/ports.bt`
+    /// (bpftrace) are read as well. With `clone,clone3,fork,vfork` and `read,readv` in the filter
+    /// less is assumed.
     #[command(
+        visible_alias = "bpftrace",
         after_help = "Example: fourtuple import strace app.log --sysctl sysctl.txt -o app.yaml && fourtuple run app.yaml"
     )]
     Strace(Strace),
