@@ -133,7 +133,7 @@ impl KernelEngine {
             true => self.on.clone().in_order(),
             false => self.on.clone(),
         };
-        let ended = on.run_jobs(
+        let ended = on.run_requests(
             scripts.len(),
             &|n| scripts[n].1.clone(),
             &|n, answered: Result<Answered, RunError>| {

@@ -7,9 +7,9 @@
 
 use crate::error::RunError;
 use crate::handshake::{self, Hello};
-use crate::job::Job;
 use crate::plan::{AnswerError, Plan};
 use crate::program::Program;
+use crate::request::GuestRequest;
 use crate::{guest, sys};
 use fourtuple_harness::threads;
 use std::fs::File;
@@ -85,7 +85,7 @@ impl Host {
     /// Runs one program and returns it with its answers. After [`RunError::Broken`] the guest
     /// cannot be used any more.
     pub fn run(&mut self, program: &Program) -> Result<Program, RunError> {
-        self.run_job(program)
+        self.run_request(program)
     }
 
     /// Runs programs in order, sending ahead, and passes each one to `done` as it ends. The error
@@ -96,25 +96,28 @@ impl Host {
         programs: &[Program],
         done: impl FnMut(usize, Result<Program, RunError>),
     ) -> Result<(), RunError> {
-        self.run_jobs(programs, done)
+        self.run_requests(programs, done)
     }
 
     /// Runs one request.
-    pub(crate) fn run_job<J: Job>(&mut self, job: &J) -> Result<J::Answered, RunError> {
+    pub(crate) fn run_request<R: GuestRequest>(
+        &mut self,
+        request: &R,
+    ) -> Result<R::Answered, RunError> {
         let mut answers = None;
-        self.run_jobs(std::slice::from_ref(job), |_, answer| {
+        self.run_requests(std::slice::from_ref(request), |_, answer| {
             answers = Some(answer)
         })?;
         answers.unwrap_or_else(|| Err(RunError::broken("the guest program ended too early")))
     }
 
     /// [`Host::run_each`] for any request.
-    pub(crate) fn run_jobs<J: Job>(
+    pub(crate) fn run_requests<R: GuestRequest>(
         &mut self,
-        jobs: &[J],
-        mut done: impl FnMut(usize, Result<J::Answered, RunError>),
+        requests: &[R],
+        mut done: impl FnMut(usize, Result<R::Answered, RunError>),
     ) -> Result<(), RunError> {
-        let plans: Vec<_> = jobs.iter().map(|p| self.plan(p)).collect();
+        let plans: Vec<_> = requests.iter().map(|p| self.plan(p)).collect();
         let Some(mut input) = self.input.take() else {
             return Err(RunError::broken("the guest program has ended"));
         };
@@ -132,7 +135,7 @@ impl Host {
             let mut result = Ok(());
             for (i, plan) in plans.iter().enumerate() {
                 match plan {
-                    Ok(plan) => match self.answer(plan, &jobs[i]) {
+                    Ok(plan) => match self.answer(plan, &requests[i]) {
                         Err(e @ RunError::Broken { .. }) => {
                             result = Err(e);
                             break;
@@ -153,23 +156,27 @@ impl Host {
         result
     }
 
-    fn plan(&self, job: &impl Job) -> Result<Plan, Refusal> {
-        let plan = job.plan().map_err(Refusal::Program)?;
+    fn plan(&self, request: &impl GuestRequest) -> Result<Plan, Refusal> {
+        let plan = request.plan().map_err(Refusal::Program)?;
         if plan.needs_users() && !self.has_users() {
-            return Err(Refusal::Users(job.name().to_owned()));
+            return Err(Refusal::Users(request.name().to_owned()));
         }
         Ok(plan)
     }
 
-    fn answer<J: Job>(&mut self, plan: &Plan, job: &J) -> Result<J::Answered, RunError> {
+    fn answer<R: GuestRequest>(
+        &mut self,
+        plan: &Plan,
+        request: &R,
+    ) -> Result<R::Answered, RunError> {
         let early =
             |e: io::Error| RunError::broken(format!("the guest program ended too early ({e})"));
         let frame = self.frame().map_err(early)?;
-        let answered = job.answered(plan, &frame).map_err(|e| match e {
-            AnswerError::Setup(failure) => RunError::setup(job.name(), failure),
+        let answered = request.answered(plan, &frame).map_err(|e| match e {
+            AnswerError::Setup(failure) => RunError::setup(request.name(), failure),
             AnswerError::Short => RunError::broken("the guest program left answers out"),
         })?;
-        match RunError::shortage(J::program(&answered)) {
+        match RunError::shortage(R::program(&answered)) {
             Some(shortage) => Err(shortage),
             None => Ok(answered),
         }

@@ -2,8 +2,8 @@
 
 use crate::error::RunError;
 use crate::generate::Kind;
-use crate::job::Job;
 use crate::program::Program;
+use crate::request::GuestRequest;
 use crate::{Answers, Host, Image, Vm};
 use fourtuple_harness::threads;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -121,15 +121,15 @@ impl Target {
         make: &(dyn Fn(usize) -> Program + Sync),
         each: &(dyn Fn(usize, Result<Program, RunError>) + Sync),
     ) -> Result<(), RunError> {
-        self.run_jobs(count, make, each)
+        self.run_requests(count, make, each)
     }
 
     /// [`Target::run`] for any request.
-    pub(crate) fn run_jobs<J: Job>(
+    pub(crate) fn run_requests<R: GuestRequest>(
         &self,
         count: usize,
-        make: &(dyn Fn(usize) -> J + Sync),
-        each: &(dyn Fn(usize, Result<J::Answered, RunError>) + Sync),
+        make: &(dyn Fn(usize) -> R + Sync),
+        each: &(dyn Fn(usize, Result<R::Answered, RunError>) + Sync),
     ) -> Result<(), RunError> {
         let next = AtomicUsize::new(0);
         let work = || -> Result<(), RunError> {
@@ -143,7 +143,7 @@ impl Target {
                         if number >= count {
                             return Ok(());
                         }
-                        match host.run_job(&make(number)) {
+                        match host.run_request(&make(number)) {
                             Err(e @ RunError::Broken { .. }) => {
                                 next.store(count, Ordering::Relaxed);
                                 return Err(e);
@@ -158,12 +158,12 @@ impl Target {
                         return Ok(());
                     }
                     let numbers = first..count.min(first + PER_BOOT);
-                    let jobs: Vec<J> = numbers.clone().map(make).collect();
+                    let requests: Vec<R> = numbers.clone().map(make).collect();
                     let run = Vm {
                         seed: vm.seed + (first / PER_BOOT) as u32,
                         ..vm.clone()
                     }
-                    .run_jobs(&jobs)
+                    .run_requests(&requests)
                     .inspect_err(|_| next.store(count, Ordering::Relaxed))?;
                     for (number, answer) in numbers.zip(run.answers) {
                         each(number, answer);

@@ -1,8 +1,8 @@
 //! Stubs of the engines on systems other than Linux: every run fails with an error.
 
 use crate::error::RunError;
-use crate::job::Job;
 use crate::program::Program;
+use crate::request::GuestRequest;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Host {
     }
 
     /// Runs one thing that can be planned.
-    pub(crate) fn run_job<J: Job>(&mut self, _: &J) -> Result<J::Answered, RunError> {
+    pub(crate) fn run_request<R: GuestRequest>(&mut self, _: &R) -> Result<R::Answered, RunError> {
         match self.never {}
     }
 
@@ -138,7 +138,10 @@ impl Vm {
     }
 
     /// Fails with [`RunError::Unavailable`].
-    pub(crate) fn run_jobs<J: Job>(&self, _: &[J]) -> Result<VmRun<J::Answered>, RunError> {
+    pub(crate) fn run_requests<R: GuestRequest>(
+        &self,
+        _: &[R],
+    ) -> Result<VmRun<R::Answered>, RunError> {
         unavailable()
     }
 }

@@ -11,9 +11,9 @@
 use crate::error::RunError;
 use crate::handshake;
 use crate::image::Image;
-use crate::job::Job;
 use crate::plan::{AnswerError, Plan};
 use crate::program::Program;
+use crate::request::GuestRequest;
 use crate::wire::MAGIC;
 use crate::{cpio, guest, sys};
 use std::fs::{self, File};
@@ -63,12 +63,15 @@ impl Vm {
 
     /// Boots once and runs the programs in order.
     pub fn run(&self, programs: &[Program]) -> Result<VmRun, RunError> {
-        self.run_jobs(programs)
+        self.run_requests(programs)
     }
 
     /// [`Vm::run`] for any request.
-    pub(crate) fn run_jobs<J: Job>(&self, jobs: &[J]) -> Result<VmRun<J::Answered>, RunError> {
-        let plans: Vec<_> = jobs.iter().map(Job::plan).collect();
+    pub(crate) fn run_requests<R: GuestRequest>(
+        &self,
+        requests: &[R],
+    ) -> Result<VmRun<R::Answered>, RunError> {
+        let plans: Vec<_> = requests.iter().map(GuestRequest::plan).collect();
         let initrd = self.initial_files(plans.iter().flatten())?;
         let unavailable =
             |e: io::Error| RunError::Unavailable(format!("failed to start a virtual machine: {e}"));
@@ -90,13 +93,13 @@ impl Vm {
         };
         let hello = frames.next().ok_or_else(broken)?;
         let hello = handshake::parse(hello).map_err(RunError::broken)?;
-        let mut outcome = Vec::with_capacity(jobs.len());
-        for (plan, job) in plans.into_iter().zip(jobs) {
+        let mut outcome = Vec::with_capacity(requests.len());
+        for (plan, request) in plans.into_iter().zip(requests) {
             outcome.push(match plan {
                 Err(e) => Err(RunError::Program(e)),
                 Ok(plan) => frames.next().ok_or_else(broken).and_then(|frame| {
-                    job.answered(&plan, frame).map_err(|e| match e {
-                        AnswerError::Setup(failure) => RunError::setup(job.name(), failure),
+                    request.answered(&plan, frame).map_err(|e| match e {
+                        AnswerError::Setup(failure) => RunError::setup(request.name(), failure),
                         AnswerError::Short => broken(),
                     })
                 }),

@@ -14,9 +14,9 @@ mod options;
 mod processes;
 mod steps;
 
-use crate::job::Job;
 use crate::plan::{AnswerError, Builder, MAX_PROGRAM, Plan, ProgramError, Records};
 use crate::program::{Answer, Call, Family, HostSpec, Outcome, Program, Step};
+use crate::request::GuestRequest;
 use crate::wire::MAX_HOSTS;
 use fourtuple_harness::Attempts;
 use fourtuple_harness::{Cannot, model};
@@ -309,7 +309,7 @@ fn family_of(at: SocketAddr) -> Family {
     }
 }
 
-impl Job for Script {
+impl GuestRequest for Script {
     type Answered = Answered;
 
     fn name(&self) -> &str {
@@ -492,7 +492,7 @@ mod tests {
         let script = Script::of(&case, Duration::from_secs(3)).expect("a kernel can run it");
         let script = script.ending_within(Duration::from_millis(300));
         let start = Instant::now();
-        let answered = host.run_job(&script).expect("it runs");
+        let answered = host.run_request(&script).expect("it runs");
         assert!(start.elapsed() < Duration::from_secs(3));
         let answers = answered.attempts.iter().map(|one| one.answer().to_string());
         assert_eq!(answers.collect::<Vec<_>>(), ["WAITING"; 3]);

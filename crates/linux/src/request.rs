@@ -4,7 +4,7 @@ use crate::plan::{AnswerError, Plan, ProgramError};
 use crate::program::Program;
 
 /// A request that is encoded as one frame for the guest, and decodes the guest's answer.
-pub(crate) trait Job: Sync {
+pub(crate) trait GuestRequest: Sync {
     /// The request with the kernel's answers.
     type Answered: Send;
 
@@ -21,7 +21,7 @@ pub(crate) trait Job: Sync {
     fn program(answered: &Self::Answered) -> &Program;
 }
 
-impl Job for Program {
+impl GuestRequest for Program {
     type Answered = Program;
 
     fn name(&self) -> &str {
