@@ -52,7 +52,7 @@ fn no_two_snapshots_differ_only_by_name() {
                 .filter_map(|step| step.socket().map(str::to_owned))
                 .collect(),
         };
-        // What is asked and by whom is a name; what was called and answered is not.
+        // The question and the process are names; calls and answers are not.
         let story: String = snapshot
             .lines()
             .skip_while(|line| !line.starts_with("== "))

@@ -31,9 +31,11 @@ const OPENERS: [&str; 7] = ["What", "How", "Whether", "Who", "Whose", "Where", "
 const COLUMNS: usize = 100;
 
 /// Words, and the terms of the field that stand for them.
-const AVOIDED: [(&str, &str); 27] = [
+const AVOIDED: [(&str, &str); 29] = [
     ("nobody", "no process, no socket"),
     ("somebody", "another program"),
+    ("anybody", "a process, a socket"),
+    ("everybody", "every process, every socket"),
     ("whoever", "the process that, the side that"),
     ("hang on", "depend on"),
     ("hangs on", "depends on"),

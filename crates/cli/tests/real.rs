@@ -64,7 +64,7 @@ fn processes_and_steps_run_and_conform() {
             assert!(calls >= attempts.len() as u64, "{file}: {calls}");
             assert_eq!(real["conformance"]["profile"], profile.as_str());
             assert!(real["conformance"]["disallowed"].is_null());
-            // The same calls in the same order, of which each says who made it.
+            // The same calls in the same order, each with its process.
             let results = |run: &serde_json::Value| -> Vec<String> {
                 let attempts = run["attempts"].as_array().expect("a list");
                 attempts

@@ -252,8 +252,8 @@ impl HostRecorder {
 }
 
 impl Kinds {
-    /// Brings the owners up to date. Who comes while the bucket is marked came by bind(), because
-    /// connect() would have passed it over.
+    /// Updates the owners. An owner that is added while the bucket is marked called bind(), because
+    /// connect() skips such buckets.
     fn follow(&mut self, bucket: &BucketView) {
         let mut now: BTreeMap<String, u32> = BTreeMap::new();
         for owner in &bucket.owners {
@@ -266,8 +266,7 @@ impl Kinds {
                 *self.binders.entry(local.clone()).or_default() += count - before;
             }
         }
-        // Of those who have gone, connections go first: a binder that is left is what keeps the
-        // mark.
+        // Connections are assumed to leave before binders: a remaining binder keeps the mark.
         self.binders.retain(|local, binders| {
             *binders = (*binders).min(now.get(local).copied().unwrap_or(0));
             *binders > 0

@@ -44,7 +44,7 @@ fn check(case: &Case) {
     assert_eq!(why.errno, case.errno);
     assert!(!why.path.is_empty(), "the kernel's functions are named");
 
-    // The answer does not depend on anybody asking why.
+    // The answer does not depend on whether refusals are explained.
     let mut k = Bench::local(case.kernel);
     k.w.set_explain(false);
     assert_eq!((case.program)(&mut k), Err(case.errno));

@@ -1,8 +1,9 @@
 //! The connections that a host can make: at once, per second, and at which cost.
 //!
 //! The numbers are counted on the model, connection by connection, in the way in which the
-//! scenario's own programs connect. The formula stands beside them, so that a difference is seen: a
-//! listener inside the range, an odd number of ports, a bind() that closes ports to everybody else.
+//! scenario's own programs connect. The formula stands beside them, so that a difference is
+//! visible: a listener inside the range, an odd number of ports, a bind() that closes ports to all
+//! others.
 
 mod measure;
 pub mod need;
@@ -251,8 +252,8 @@ fn styles(case: &Case) -> Vec<Style> {
                     bind: process.bind.clone(),
                     options: process.options.clone(),
                     connect: process.connect.clone(),
-                    // Connections that are held for ever are not closed by anybody; TIME-WAIT is
-                    // the usual case.
+                    // Connections that are held for ever are not closed by either side; TIME-WAIT
+                    // on the client is the usual case.
                     close: if process.hold == Hold::Forever {
                         Close::Client
                     } else {

@@ -1,4 +1,4 @@
-//! Changes of who closes a connection, and when.
+//! Changes of the side that closes a connection, and of the time.
 
 use fourtuple_scenario::{
     Case, Close, Hold, OnSocketStep, PortRef, Program, SockOpt, Spanned, Step,
@@ -6,7 +6,8 @@ use fourtuple_scenario::{
 
 use super::connecting;
 
-/// Changes who closes connections that are closed at all; `false` if none is, or it is so already.
+/// Changes the side that closes connections. Returns `false` if no connection is closed, or that
+/// side closes already.
 pub(in crate::remedies) fn close(case: &mut Case, close: Close) -> bool {
     match case.program_mut() {
         Program::Processes(all) => {
