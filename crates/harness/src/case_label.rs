@@ -271,7 +271,7 @@ mod tests {
             let values: Vec<&str> = case.case.axes.values().map(String::as_str).collect();
             fits(&case.kernels[0], &values)
         });
-        words(&cases, &among, all, &Order::new())
+        label(&cases, &among, all, &Order::new())
     }
 
     #[test]
