@@ -53,7 +53,7 @@ macro_rules! fields {
 
 fields!(
     Process: host kind uid count start after options bind connect connections every hold close
-    repeat listen backlog listen_for inherit accepted
+    repeat stop_on_failure listen backlog listen_for inherit accepted
 );
 fields!(Target: addr host);
 
@@ -80,6 +80,16 @@ words! {
     Kind: Stream = 0 Datagram = 1;
     Close: Client = 0 Server = 1 Both = 2 Reset = 3;
     AcceptedFate: Keep = 0 Close = 1 Reset = 2;
+}
+
+impl Field for bool {
+    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        u8::from(*self).put(out)
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        u8::take(from).map(|byte| byte != 0)
+    }
 }
 
 macro_rules! integers {

@@ -96,6 +96,8 @@ pub struct Process {
     pub close: Close,
     /// Rounds of one instance.
     pub repeat: u32,
+    /// An instance ends at its first failure of `bind`, `listen` or `connect`.
+    pub stop_on_failure: bool,
     /// The addresses to listen on.
     pub listen: Vec<SocketAddr>,
     /// The backlog of the listeners.
@@ -128,6 +130,7 @@ impl Process {
             hold: None,
             close: Close::Client,
             repeat: 1,
+            stop_on_failure: false,
             listen: Vec::new(),
             backlog: 4096,
             listen_for: None,

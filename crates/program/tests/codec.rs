@@ -27,6 +27,7 @@ fn full() -> Process {
         hold: Some(9),
         close: Close::Both,
         repeat: 4,
+        stop_on_failure: true,
         listen: vec!["[::]:8080".parse().expect("an address")],
         backlog: -1,
         listen_for: Some(0),

@@ -396,3 +396,28 @@ fn a_listener_is_closed_when_none_shares_it_any_more() {
         assert!(got.contains(&format!("{free_at} p2.1l bind ok")), "{got:?}");
     }
 }
+
+#[test]
+fn an_instance_stops_at_its_first_failure_if_it_says_so() {
+    for (stop_on_failure, made) in [(false, 3), (true, 1)] {
+        let to = Target {
+            addr: addr("10.0.1.1:9"),
+            host: Some(API),
+        };
+        let client = Process {
+            connect: vec![to],
+            connections: 3,
+            stop_on_failure,
+            ..Process::new(APP)
+        };
+        let next = Process {
+            after: vec![ProcessId(0)],
+            listen: vec![addr("10.0.1.1:8081")],
+            ..Process::new(API)
+        };
+        let got = calls(&mut Net::default(), vec![client, next]);
+        let connects = got.iter().filter(|one| one.contains("connect"));
+        assert_eq!(connects.count(), made, "{got:?}");
+        assert!(got.iter().any(|one| one.contains("p1.1l bind ok")));
+    }
+}

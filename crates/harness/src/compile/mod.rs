@@ -88,6 +88,7 @@ fn process(
             scenario::Close::Reset => Close::Reset,
         },
         repeat: one.repeat,
+        stop_on_failure: one.stop_on_failure,
         listen: one.listen.clone(),
         backlog: BACKLOG as i32,
         listen_for: match one.hold {

@@ -100,9 +100,7 @@ where
                 next = Stage::Listen(listener, socket);
             } else {
                 self.close(caller, socket);
-                if self.api.is_fatal(&outcome) {
-                    return self.it.finished(self.plan, n);
-                }
+                return self.failed(n, &outcome, next);
             }
         }
         self.it.instances[n as usize].stage = next;
@@ -115,15 +113,26 @@ where
             sock: (),
             backlog: process.backlog,
         };
-        match self.call(caller, socket, &call) {
-            Outcome::Ok(returned) => {
-                let written = process.listen[listener as usize].port();
-                let port = returned.local.map_or(written, |local| local.port());
-                self.opened(n, process, caller, (port, socket));
-            }
-            _ => self.close(caller, socket),
+        let outcome = self.call(caller, socket, &call);
+        let next = Stage::Open(listener + 1);
+        let Outcome::Ok(returned) = outcome else {
+            self.close(caller, socket);
+            return self.failed(n, &outcome, next);
+        };
+        let written = process.listen[listener as usize].port();
+        let port = returned.local.map_or(written, |local| local.port());
+        self.opened(n, process, caller, (port, socket));
+        self.it.instances[n as usize].stage = next;
+        self.it.go_on(self.plan, n);
+    }
+
+    /// A call of an instance has failed, which ends it or is followed by the next stage.
+    fn failed(&mut self, n: u32, failure: &Outcome, next: Stage<S>) {
+        let instance = &mut self.it.instances[n as usize];
+        if self.plan.process(instance.process).stop_on_failure || self.api.is_fatal(failure) {
+            return self.it.finished(self.plan, n);
         }
-        self.it.instances[n as usize].stage = Stage::Open(listener + 1);
+        instance.stage = next;
         self.it.go_on(self.plan, n);
     }
 
@@ -202,7 +211,7 @@ where
             // Without a call that the engine does not have, the program goes on.
             if !matches!(outcome, Outcome::Ok(_) | Outcome::Unsupported(_)) {
                 self.close(caller, socket);
-                return self.it.go_on(self.plan, n);
+                return self.failed(n, &outcome, Stage::Next);
             }
         }
         match to {
@@ -375,12 +384,11 @@ where
                 };
                 self.hold(n, role, socket, server);
             }
-            failure => {
+            Some(failure) => {
                 self.close(self.it.caller(n, role), socket);
-                if failure.is_some_and(|failure| self.api.is_fatal(&failure)) {
-                    return self.it.finished(self.plan, n);
-                }
+                return self.failed(n, &failure, Stage::Next);
             }
+            None => self.close(self.it.caller(n, role), socket),
         }
         self.it.go_on(self.plan, n);
     }

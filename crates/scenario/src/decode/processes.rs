@@ -35,6 +35,7 @@ pub(crate) const FIELDS: &[&str] = &[
     "hold",
     "close",
     "repeat",
+    "stop_on_failure",
     "listen",
     "accepted",
     "inherit",
@@ -177,6 +178,9 @@ fn process(
             .take("close", problems, word::<Close>)
             .unwrap_or(Close::Client),
         repeat: count("repeat", problems),
+        stop_on_failure: fields
+            .take("stop_on_failure", problems, word)
+            .unwrap_or(false),
         listen: fields
             .take("listen", problems, words::<SocketAddr>)
             .unwrap_or_default(),

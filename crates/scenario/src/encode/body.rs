@@ -131,6 +131,7 @@ fn process(process: &Process, several_hosts: bool) -> Node {
     out.unless("hold", process.hold, Hold::Forever);
     out.unless("close", process.close, Close::Client);
     out.unless("repeat", process.repeat, 1);
+    out.unless("stop_on_failure", process.stop_on_failure, false);
     out.one_or_many("listen", &process.listen);
     out.unless("accepted", process.accepted, Accepted::Keep);
     out.some("inherit", process.inherit.as_ref());

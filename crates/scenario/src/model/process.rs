@@ -11,7 +11,7 @@ use crate::value::{Accepted, Close, Hold};
 ///
 /// Each of its `count` instances opens its listeners, then makes its connections one after the
 /// other: `socket`, the options, `bind` if configured, `connect`. A failed connection is not
-/// retried.
+/// retried, and the next one follows.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Process {
@@ -60,6 +60,10 @@ pub struct Process {
     /// closed [default: 1].
     #[schemars(with = "Option<written::Count>")]
     pub repeat: u32,
+    /// The instance makes no further connections or listeners after its first `bind`, `listen` or
+    /// `connect` that fails [default: false]. Open ones stay open.
+    #[schemars(with = "Option<bool>")]
+    pub stop_on_failure: bool,
     /// Addresses to listen on: ADDR:PORT or a list.
     #[schemars(with = "Option<written::OneOrMany<written::SocketAddr>>")]
     pub listen: Vec<SocketAddr>,
@@ -90,6 +94,7 @@ impl Process {
             hold: Hold::Forever,
             close: Close::Client,
             repeat: 1,
+            stop_on_failure: false,
             listen: Vec::new(),
             accepted: Accepted::Keep,
             inherit: None,
@@ -163,7 +168,7 @@ impl Process {
         }
         let mut copies = copies!(
             count connections repeat after start every hold close uid listen bind connect options
-            accepted inherit
+            accepted inherit stop_on_failure
         );
         copies.retain(|one| one != self);
         copies
