@@ -160,7 +160,7 @@ fn checked(log: &str, settings: &Settings) -> Result<Imported, ImportError> {
 /// Imports a table of sockets, and checks that the model can hold as many.
 fn checked_table(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
     let mut made = import::ss(table, settings)?;
-    let notes = reproduced::unmet_notes(&made)?;
+    let notes = reproduced::unmet_notes(&made, table.lines().count())?;
     made.add_notes(notes);
     Ok(made)
 }
