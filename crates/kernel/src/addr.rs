@@ -232,7 +232,7 @@ impl fmt::Debug for Endpoint {
 /// and its scope.
 ///
 /// [`SocketAddr`] converts into it. An `AF_INET6` socket takes IPv4 addresses in their mapped form
-/// only:
+/// only, and an `AF_INET` socket never in that form:
 ///
 /// ```
 /// use fourtuple_kernel::{Errno, Family, Machine, Profile, Seeded};
@@ -246,12 +246,13 @@ impl fmt::Debug for Endpoint {
 /// assert_eq!(host.bind(socket, "[::ffff:127.0.0.1]:80".parse::<SocketAddr>()?), Ok(()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SockAddr {
     /// Address and port.
     pub end: Endpoint,
-    /// It is a `sockaddr_in`, which is shorter than a `sockaddr_in6`.
-    pub short: bool,
+    /// The family of the `sockaddr`: a `sockaddr_in` is shorter than a `sockaddr_in6`. `None` is
+    /// the one that fits the socket.
+    pub family: Option<Family>,
     /// `sin6_scope_id`: the interface of a link-local address, 0 for none.
     pub scope: u16,
 }
@@ -260,7 +261,7 @@ impl From<Endpoint> for SockAddr {
     fn from(end: Endpoint) -> Self {
         SockAddr {
             end,
-            short: false,
+            family: None,
             scope: 0,
         }
     }
@@ -274,7 +275,10 @@ impl From<SocketAddr> for SockAddr {
         };
         SockAddr {
             end: at.into(),
-            short: at.is_ipv4(),
+            family: Some(match at {
+                SocketAddr::V4(_) => Family::Inet,
+                SocketAddr::V6(_) => Family::Inet6,
+            }),
             // No host has so many interfaces.
             scope: u16::try_from(scope).unwrap_or(u16::MAX),
         }

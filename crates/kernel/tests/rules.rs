@@ -4,7 +4,7 @@
 mod support;
 
 use fourtuple_kernel::time::SEC;
-use fourtuple_kernel::{Errno, PortRange, Rule, SockAddr, SockOpt};
+use fourtuple_kernel::{Errno, PortRange, Rule, SockOpt};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::task::Poll;
@@ -185,9 +185,7 @@ cases! {
     };
     short_address: ShortAddress, "linux-6.18", EINVAL, |k| {
         let s = k.tcp6();
-        let mut short: SockAddr = "127.0.0.1:53".parse::<SocketAddr>().expect("an address").into();
-        short.short = true;
-        port_of(k.w.bind(s, short))
+        port_of(k.w.bind(s, "127.0.0.1:53".parse::<SocketAddr>().expect("an address")))
     };
     ipv6_off: Ipv6Off, "linux-6.18", EADDRNOTAVAIL, |k| {
         k.with("net.ipv6.conf.lo.disable_ipv6", "1");

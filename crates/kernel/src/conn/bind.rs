@@ -148,10 +148,10 @@ impl<C: Chooser> Machine<C> {
         } else {
             &["sys_bind", "inet_bind"]
         };
-        if inet6 && wanted.short {
+        if inet6 && wanted.family == Some(Family::Inet) {
             return self.refuse(Errno::EINVAL, Rule::ShortAddress, path);
         }
-        if !inet6 && !at.ip.is_v4() {
+        if !inet6 && (wanted.family == Some(Family::Inet6) || !at.ip.is_v4()) {
             match self.b.bind_family() {
                 // The bytes where the IPv4 address would be are the flow label: zero.
                 BindFamily::Ignored => at.ip = Ip::ANY4,

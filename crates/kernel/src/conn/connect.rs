@@ -205,7 +205,7 @@ impl<C: Chooser> Machine<C> {
     /// The destination of an `AF_INET` socket (`tcp_v4_connect`).
     fn destination4(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
         let mut to = wanted.end;
-        if !to.ip.is_v4() {
+        if wanted.family == Some(Family::Inet6) || !to.ip.is_v4() {
             let path = &["sys_connect", "inet_stream_connect", "tcp_v4_connect"];
             return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
         }
@@ -222,7 +222,7 @@ impl<C: Chooser> Machine<C> {
     /// The destination of an `AF_INET6` socket (`tcp_v6_connect`).
     fn destination6(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
         let path = &["sys_connect", "inet_stream_connect", "tcp_v6_connect"];
-        if wanted.short {
+        if wanted.family == Some(Family::Inet) {
             return self.refuse(Errno::EINVAL, Rule::ShortAddress, path);
         }
         let mut to = wanted.end;

@@ -54,8 +54,15 @@ fn apply(rules: &TrackedBehaviours, sock: &mut Sock, opt: SockOpt) -> Result<(),
             sock.cold().repair = on;
             sock.reuse = if on { 2 } else { 0 };
         }
-        // Nothing is attached, so there is nothing to detach.
-        SockOpt::AttachReuseportBpf(false) => return Err(Errno::ENOENT),
+        // `reuseport_detach_prog`. A program of another socket of the group is not modelled.
+        SockOpt::AttachReuseportBpf(false) if !sock.group && !sock.reuseport => {
+            return Err(Errno::EINVAL);
+        }
+        SockOpt::AttachReuseportBpf(false) => {
+            if !std::mem::take(&mut sock.cold().program) {
+                return Err(Errno::ENOENT);
+            }
+        }
         SockOpt::AttachReuseportBpf(true) => {
             // Only a socket that has SO_REUSEPORT starts a group, and only before it is connected
             // (`reuseport_attach_prog`).
@@ -64,6 +71,7 @@ fn apply(rules: &TrackedBehaviours, sock: &mut Sock, opt: SockOpt) -> Result<(),
                 return Err(Errno::EINVAL);
             }
             sock.group = true;
+            sock.cold().program = true;
         }
         SockOpt::SynCount(0) => return Err(Errno::EINVAL),
         SockOpt::SynCount(n) => sock.cold().syn_count = Some(n),

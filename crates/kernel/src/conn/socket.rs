@@ -84,6 +84,8 @@ pub(crate) struct Cold {
     /// Under `TCP_REPAIR`.
     pub(crate) repair: bool,
     pub(crate) syn_count: Option<u8>,
+    /// It has attached a program to its `SO_REUSEPORT` group.
+    pub(crate) program: bool,
     pub(crate) backlog: u32,
     /// Children that have not been accepted yet.
     pub(crate) queue: VecDeque<u32>,

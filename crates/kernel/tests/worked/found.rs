@@ -5,6 +5,7 @@ use crate::support::{Bench, S, kernel, ok};
 use fourtuple_kernel::{Errno, Shutdown, SockOpt};
 use rstest::rstest;
 use rstest_reuse::{apply, template};
+use std::net::SocketAddr;
 use std::task::Poll;
 
 #[template]
@@ -148,4 +149,31 @@ fn time_wait_that_a_reset_does_not_end(#[case] name: &str) {
         if linear { 66_500 } else { 62_500 },
         "{name}"
     );
+}
+
+#[apply(fuzzed)]
+fn a_mapped_address_does_not_fit_an_ipv4_socket(#[case] name: &str) {
+    let mut k = bench(name);
+    let mapped: SocketAddr = "[::ffff:127.0.0.1]:7000".parse().expect("an address");
+    let (s, l) = (k.tcp(), k.tcp());
+    assert_eq!(k.w.bind(s, mapped), Err(Errno::EAFNOSUPPORT));
+    k.w.bind(l, SocketAddr::from(([127, 0, 0, 1], 7000)))
+        .unwrap();
+    k.listen(l).unwrap();
+    let connected = k.w.connect(s, mapped);
+    assert_eq!(connected, Poll::Ready(Err(Errno::EAFNOSUPPORT)));
+    assert_eq!(k.connect(s, "127.0.0.1:7000").map(|_| ()), Ok(()));
+}
+
+#[apply(fuzzed)]
+fn a_program_is_detached_once(#[case] name: &str) {
+    let mut k = bench(name);
+    let s = k.tcp();
+    let attach = SockOpt::AttachReuseportBpf;
+    assert_eq!(k.try_set(s, attach(false)), Err(Errno::EINVAL));
+    k.set(s, SockOpt::ReusePort(true));
+    assert_eq!(k.try_set(s, attach(false)), Err(Errno::ENOENT));
+    assert_eq!(k.try_set(s, attach(true)), Ok(()));
+    assert_eq!(k.try_set(s, attach(false)), Ok(()));
+    assert_eq!(k.try_set(s, attach(false)), Err(Errno::ENOENT));
 }
