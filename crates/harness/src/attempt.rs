@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fourtuple_kernel::{Endpoint, Errno, Ip};
+use fourtuple_kernel::{Endpoint, Errno, Ip, SockAddr};
 use fourtuple_scenario::{Family, Op, Shutdown};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -281,11 +281,11 @@ pub enum Args {
     /// `set`: the option and its value as the scenario has them.
     Option(Name, Name),
     /// `bind`: the address and port.
-    At(Endpoint),
+    At(SockAddr),
     /// `listen`: the backlog.
     Backlog(u32),
     /// `connect`: the destination.
-    To(Endpoint),
+    To(SockAddr),
     /// `accept`: the name of the new socket.
     As(Name),
     /// `send`, `recv`: how many bytes.
@@ -298,7 +298,7 @@ impl Args {
     /// The address in them.
     pub(crate) fn ip(&self) -> Option<Ip> {
         match self {
-            Args::At(at) | Args::To(at) => Some(at.ip),
+            Args::At(at) | Args::To(at) => Some(at.end.ip),
             _ => None,
         }
     }

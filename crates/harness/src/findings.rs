@@ -162,7 +162,7 @@ fn error(case: &Case, attempt: Attempt<'_>) -> Option<Finding> {
         return None;
     };
     let at = match attempt.args() {
-        Args::At(at) | Args::To(at) => SocketAddr::from(*at),
+        Args::At(at) | Args::To(at) => SocketAddr::from(at.end),
         _ => return None,
     };
     let program = attempt.process();

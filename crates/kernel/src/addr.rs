@@ -287,6 +287,12 @@ impl From<SocketAddr> for SockAddr {
 
 impl fmt::Display for SockAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.end.fmt(f)
+        let Endpoint { ip, port } = self.end;
+        match self.scope {
+            0 => self.end.fmt(f),
+            1 => write!(f, "[{ip}%lo]:{port}"),
+            2 => write!(f, "[{ip}%eth0]:{port}"),
+            other => write!(f, "[{ip}%{other}]:{port}"),
+        }
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn is_self_connect(attempt: Attempt<'_>) -> bool {
     let Args::To(to) = attempt.args() else {
         return false;
     };
-    attempt.op() == Op::Connect && attempt.result().is_ok() && attempt.local() == Some(*to)
+    attempt.op() == Op::Connect && attempt.result().is_ok() && attempt.local() == Some(to.end)
 }
 
 /// Names a socket of one run.
@@ -211,7 +211,7 @@ impl Refusals {
         let mut bound: BTreeMap<(&str, u32), Endpoint> = BTreeMap::new();
         for attempt in attempts {
             let at = match attempt.args() {
-                Args::At(at) => Some(*at),
+                Args::At(at) => Some(at.end),
                 _ => bound.get(&key(attempt.socket())).copied(),
             };
             if let (Op::Bind, Some(at)) = (attempt.op(), at)
@@ -255,7 +255,7 @@ impl Refusals {
         for attempt in attempts {
             let chosen = match (attempt.op(), attempt.args()) {
                 (Op::Connect, _) => true,
-                (Op::Bind, Args::At(at)) => at.port == 0,
+                (Op::Bind, Args::At(at)) => at.end.port == 0,
                 _ => false,
             };
             if chosen
