@@ -13,6 +13,11 @@ const OUTPUT: i32 = 1;
 /// there with it. The watcher stays outside; once the other end of the input is closed, for
 /// whatever reason, it kills the worker.
 pub fn run(memory: &mut Memory) -> ! {
+    // Each CPU has a queue of packets between the processes of a program. On a busy machine one
+    // queue is emptied later than another, so that an acknowledgement arrives behind a FIN that was
+    // sent after it: the TIME-WAIT answers it, the closed end answers that with a reset, and the
+    // TIME-WAIT is gone. With a single CPU packets keep their order.
+    let _ = sys::stay_on_cpu();
     let flags = match namespaces() {
         Ok(flags) => flags,
         Err((stage, e)) => give_up(stage, e),

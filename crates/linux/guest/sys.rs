@@ -50,6 +50,7 @@ mod nr {
     pub const MOUNT: usize = 165;
     pub const REBOOT: usize = 169;
     pub const INIT_MODULE: usize = 175;
+    pub const SCHED_SETAFFINITY: usize = 203;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
     pub const OPENAT: usize = 257;
@@ -57,6 +58,7 @@ mod nr {
     pub const PPOLL: usize = 271;
     pub const UNSHARE: usize = 272;
     pub const PIPE2: usize = 293;
+    pub const GETCPU: usize = 309;
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -76,6 +78,7 @@ mod nr {
     pub const NANOSLEEP: usize = 101;
     pub const INIT_MODULE: usize = 105;
     pub const CLOCK_GETTIME: usize = 113;
+    pub const SCHED_SETAFFINITY: usize = 122;
     pub const KILL: usize = 129;
     pub const REBOOT: usize = 142;
     pub const SETRESUID: usize = 147;
@@ -83,6 +86,7 @@ mod nr {
     pub const GETRLIMIT: usize = 163;
     pub const SETRLIMIT: usize = 164;
     pub const PRCTL: usize = 167;
+    pub const GETCPU: usize = 168;
     pub const GETPID: usize = 172;
     pub const GETEUID: usize = 175;
     pub const GETEGID: usize = 177;
@@ -326,6 +330,21 @@ pub fn prctl(option: usize, value: usize) -> Res<usize> {
 
 pub const MS_REC: usize = 16384;
 pub const MS_PRIVATE: usize = 1 << 18;
+
+/// Keeps this process and its future children on the CPU that it runs on.
+pub fn stay_on_cpu() -> Res<usize> {
+    let mut cpu = 0u32;
+    // SAFETY: the kernel writes one number to `cpu`; the other pointers are null.
+    check(unsafe { call(nr::GETCPU, [&raw mut cpu as usize, 0, 0, 0, 0, 0]) })?;
+    let mut mask = [0u64; 128];
+    match mask.get_mut(cpu as usize / 64) {
+        Some(word) => *word |= 1 << (cpu % 64),
+        None => return Err(EINVAL),
+    }
+    let size = core::mem::size_of_val(&mask);
+    let a = [0, size, 0, 0, 0, 0];
+    reading(nr::SCHED_SETAFFINITY, a, 2, mask.as_ptr().cast())
+}
 
 pub fn mount(source: &[u8], target: &[u8], kind: &[u8], flags: usize) -> Res<usize> {
     let (source, target, kind) = (path(source)?, path(target)?, path(kind)?);

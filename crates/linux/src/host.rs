@@ -270,3 +270,24 @@ pub fn run_all(programs: &[Program], jobs: usize) -> Result<Answers, RunError> {
         .map(|r| r.unwrap_or_else(|| Err(RunError::broken("was not run"))))
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Host;
+
+    /// Packets that two CPUs handle may overtake each other, and then a reset ends a TIME-WAIT.
+    #[test]
+    fn all_processes_of_a_guest_share_a_cpu() {
+        let host = match Host::start() {
+            Ok(host) => host,
+            Err(e) => return println!("skipped: {e}"),
+        };
+        let status = format!("/proc/{}/status", host.child.id());
+        let status = std::fs::read_to_string(status).expect("it runs");
+        let cpus = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        let cpus = cpus.expect("Linux has this line").trim();
+        assert!(cpus.parse::<u32>().is_ok(), "{cpus}");
+    }
+}
