@@ -148,7 +148,9 @@ impl Script {
         for (place, (name, host)) in case.hosts.iter().enumerate() {
             for at in &host.listen {
                 let sock = format!("listener.{}", listeners.len() + 1);
-                prelude.extend(listener(name, &sock, *at));
+                // The guest plays the declarative form in one thread and never waits in accept().
+                let nonblock = case.program.steps().is_none();
+                prelude.extend(listener(name, &sock, *at, nonblock));
                 listeners.push(processes::Standing {
                     host: place,
                     sock,
@@ -163,7 +165,8 @@ impl Script {
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
         let body = match &*case.program {
             scenario::Program::Steps(of_case) => {
-                Body::Steps(steps::Steps::of(case, of_case, prelude.len(), wait_ms)?)
+                let before = prelude.len();
+                Body::Steps(steps::Steps::of(case, of_case, before, listeners, wait_ms)?)
             }
             scenario::Program::Processes(of_case) => {
                 if of_case
@@ -275,14 +278,14 @@ fn sysctl(host: &str, key: &str, value: &str) -> Placed {
 }
 
 /// The calls that make a listener of a host.
-fn listener(host: &str, sock: &str, at: SocketAddr) -> [Placed; 4] {
+fn listener(host: &str, sock: &str, at: SocketAddr, nonblock: bool) -> [Placed; 4] {
     let sock = sock.to_owned();
     let calls = [
         Call::Socket {
             sock: sock.clone(),
             family: family_of(at),
             uid: None,
-            nonblock: true,
+            nonblock,
         },
         Call::Set {
             sock: sock.clone(),
@@ -299,6 +302,14 @@ fn listener(host: &str, sock: &str, at: SocketAddr) -> [Placed; 4] {
         },
     ];
     calls.map(|call| placed(host, call))
+}
+
+/// An IPv4-mapped address as the IPv4 address that it stands for.
+fn unmapped(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(six) => six.to_ipv4_mapped().map_or(ip, IpAddr::V4),
+        IpAddr::V4(_) => ip,
+    }
 }
 
 fn family_of(at: SocketAddr) -> Family {
@@ -471,30 +482,4 @@ fn port_of(step: &Step) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Script;
-    use crate::Host;
-    use fourtuple_scenario::{expand, parse};
-    use std::time::{Duration, Instant};
-
-    #[test]
-    fn no_call_waits_past_the_deadline() {
-        let mut host = match Host::start() {
-            Ok(host) => host,
-            Err(e) => return println!("skipped: {e}"),
-        };
-        let text = "about: Does anything answer?\nkernel: linux-6.18\nhosts: { h: { addresses: [10.0.0.1] } }\n\
-            steps:\n  - { connect: a, to: \"10.0.0.9:80\" }\n  - { connect: b, to: \"10.0.0.9:80\" }\n  - { connect: c, to: \"10.0.0.9:80\" }\n";
-        let scenario = parse("deadline.yaml", text).expect("it is right");
-        let case = expand(&scenario, &fourtuple_harness::kernels::names())
-            .expect("it is right")
-            .remove(0);
-        let script = Script::of(&case, Duration::from_secs(3)).expect("a kernel can run it");
-        let script = script.ending_within(Duration::from_millis(300));
-        let start = Instant::now();
-        let answered = host.run_request(&script).expect("it runs");
-        assert!(start.elapsed() < Duration::from_secs(3));
-        let answers = answered.attempts.iter().map(|one| one.answer().to_string());
-        assert_eq!(answers.collect::<Vec<_>>(), ["WAITING"; 3]);
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! The step form: every step is one call, or several.
 
-use super::{Answered, Answers, Placed, answer, options, placed, port_of, sysctl};
+use super::processes::Standing;
+use super::{Answered, Answers, Placed, answer, options, placed, port_of, sysctl, unmapped};
 use crate::program::{Answer, Call, OptionValue, Outcome, Step};
 use crate::wire::MAX_PROCESSES;
 use fourtuple_harness::attempt::{Args, Name};
@@ -48,17 +49,21 @@ struct Planner<'a> {
     processes: BTreeMap<(String, String), u16>,
     /// The call that gives each port its value.
     ports: BTreeMap<String, usize>,
+    /// Listeners of the scenario's hosts.
+    listeners: Vec<Standing>,
     at_ns: u64,
     wait_ms: u32,
     nameless: u32,
 }
 
 impl Steps {
-    /// Translates steps. `before` is the number of calls of the script before these.
+    /// Translates steps. `before` is the number of calls of the script before these, which open the
+    /// `listeners` of the hosts.
     pub(super) fn of(
         case: &Case,
         steps: &[Spanned<scenario::Step>],
         before: usize,
+        listeners: Vec<Standing>,
         wait_ms: u32,
     ) -> Result<Steps, Cannot> {
         let mut planner = Planner {
@@ -71,6 +76,7 @@ impl Steps {
             sockets: BTreeMap::new(),
             processes: BTreeMap::new(),
             ports: BTreeMap::new(),
+            listeners,
             at_ns: 0,
             wait_ms,
             nameless: 0,
@@ -212,15 +218,12 @@ impl Planner<'_> {
 
     /// An address, and the call that its port comes from.
     fn address(&self, address: &Address) -> (SocketAddr, Option<usize>) {
-        match &address.port {
-            PortRef::Number(port) => (SocketAddr::new(address.ip, *port), None),
-            PortRef::Variable(name) => {
-                // No earlier call returns this port: it is taken from a call without a port, so
-                // that this one is not made.
-                let call = self.ports.get(name).copied().unwrap_or(usize::MAX);
-                (SocketAddr::new(address.ip, 0), Some(call))
-            }
-        }
+        let fixed = address.resolve(|_| Some(0));
+        let fixed = fixed.unwrap_or(SocketAddr::new(address.ip, 0));
+        // If no earlier call returns this port, it is taken from a call without a port, so that
+        // this one is not made.
+        let call = |name| self.ports.get(name).copied().unwrap_or(usize::MAX);
+        (fixed, address.variable().map(call))
     }
 
     fn call(&mut self, step: &scenario::Step) -> Result<(), Cannot> {
@@ -316,7 +319,42 @@ impl Planner<'_> {
             self.ports.insert(port.to_owned(), self.out.before + own);
         }
         self.note(step, &entry, name, start..self.out.placed.len());
+        if let scenario::Step::Connect(connect) = step {
+            self.accept_at_hosts(&entry.host, &connect.to);
+        }
         Ok(())
+    }
+
+    /// Accepts the connection that a connect from `host` may have made to a listener of a host. The
+    /// listener accepts all its connections, so that its backlog never fills.
+    fn accept_at_hosts(&mut self, host: &str, to: &Address) {
+        let ip = unmapped(to.ip);
+        let own = ip.is_loopback() || ip.is_unspecified();
+        let reached = self.case.hosts.iter().position(|(name, of)| match own {
+            true => name == host,
+            false => of.addresses.contains(&ip),
+        });
+        let on_port = |port: u16| match &to.port {
+            PortRef::Number(number) => *number == port,
+            PortRef::Variable(_) => true,
+        };
+        let mut accepts = Vec::new();
+        for one in &self.listeners {
+            if Some(one.host) != reached || !on_port(one.port) {
+                continue;
+            }
+            let Some((name, _)) = self.case.hosts.get_index(one.host) else {
+                continue;
+            };
+            let accept = Call::Accept {
+                sock: one.sock.clone(),
+                new: format!("{}.{}", one.sock, self.out.placed.len() + accepts.len()),
+                uid: None,
+                wait_ms: None,
+            };
+            accepts.push(placed(name, accept));
+        }
+        self.out.placed.extend(accepts);
     }
 }
 
