@@ -75,6 +75,9 @@ struct RealArgs {
     kernel_image: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
+    /// The caller shrinks cases itself.
+    #[arg(skip)]
+    whole_cases: bool,
 }
 
 /// Limit of the real clock.
@@ -113,6 +116,10 @@ fn all() -> Vec<Maker> {
         }),
         (engine::LINUX.name, engine::LINUX.about, |real| {
             let kernel = real_kernel("host", None, real.wait.limit())?;
+            let kernel = match real.whole_cases {
+                true => kernel.reporting_whole_cases(),
+                false => kernel,
+            };
             Ok(Made::External(Box::new(kernel)))
         }),
         (engine::VM.name, engine::VM.about, |real| {
@@ -154,6 +161,7 @@ pub(crate) fn for_fuzz(names: &[String], limit: Duration) -> Result<Vec<Made>, F
         wait: WaitArgs {
             max_wait: limit.as_secs(),
         },
+        whole_cases: true,
     };
     by_name(names, &real)
 }

@@ -41,6 +41,8 @@ pub struct KernelEngine {
     on: Target,
     profile: Profile,
     max_wait: Duration,
+    /// Programs that take longer on a real clock are reported without shrinking.
+    shrink_up_to: Duration,
     /// Results of cases that ran in advance, by [`key`].
     ready: Mutex<BTreeMap<String, Result<Ran, Cannot>>>,
     /// The first failure of the infrastructure, if any.
@@ -74,9 +76,19 @@ impl KernelEngine {
             on,
             profile,
             max_wait,
+            shrink_up_to: SLOW,
             ready: Mutex::default(),
             broken: Mutex::default(),
         })
+    }
+
+    /// Reports a disallowed answer with the case that shows it, for callers that shrink cases.
+    #[must_use]
+    pub fn reporting_whole_cases(self) -> KernelEngine {
+        KernelEngine {
+            shrink_up_to: Duration::ZERO,
+            ..self
+        }
     }
 
     /// The profile of its kernel.
@@ -177,6 +189,11 @@ impl KernelEngine {
         let found = judge
             .program(&answered.program)
             .map_err(|e| Cannot::new(e.to_string()))?;
+        // Calls after the limit do not wait for their answers, which says nothing about the kernel.
+        let checked = found.as_ref().map(|found| found.step);
+        if let Some(late) = self.late(&answered.program, checked) {
+            return Err(late);
+        }
         let conformance = Conformance {
             running: self.on.name(),
             profile: self.profile.name.clone(),
@@ -189,12 +206,28 @@ impl KernelEngine {
         })
     }
 
+    /// The reason why a program was stopped, if that was before it reached a step: by default its
+    /// last.
+    fn late(&self, program: &crate::Program, step: Option<usize>) -> Option<Cannot> {
+        let last = step.map_or(program.steps.len(), |step| step + 1);
+        let took = Duration::from_micros(took_us(&program.steps[..last]));
+        let limit = self.max_wait + UNFORESEEN / 2;
+        let stopped = !self.on.kind().virtual_time && took > limit;
+        stopped.then(|| {
+            Cannot::new(format!(
+                "it was stopped after {} s by the real clock, and the limit is {} s (--max-wait)",
+                took.as_secs(),
+                self.max_wait.as_secs_f64()
+            ))
+        })
+    }
+
     /// The disallowed answer, with the smallest scenario that shows it.
     fn disallowed(&self, answered: &Answered, found: &Counterexample) -> Disallowed {
         let call = call_text::describe(&answered.program.steps[found.step].call);
         let n = answered.owners.get(found.step).copied().unwrap_or(0);
-        let took = Duration::from_micros(took_us(&answered.program));
-        let shrunk = match self.on.kind().virtual_time || took <= SLOW {
+        let took = Duration::from_micros(took_us(&answered.program.steps));
+        let shrunk = match self.on.kind().virtual_time || took <= self.shrink_up_to {
             true => shrink(&self.on, self.profile.behaviours, &answered.program, found),
             false => Ok(None),
         };
@@ -322,7 +355,7 @@ pub(crate) fn within(
     }
     match real {
         Some(limit) if needed > limit => Err(Cannot::new(format!(
-            "it takes {} s by the real clock, and the limit is {} s; the vm engine has a clock of its own",
+            "it takes {} s by the real clock, and the limit is {} s (--max-wait); the vm engine has a clock of its own",
             needed.as_secs_f64().ceil(),
             limit.as_secs_f64()
         ))),
@@ -330,11 +363,11 @@ pub(crate) fn within(
     }
 }
 
-/// The time from the first answer of a program to its last, in microseconds.
-fn took_us(program: &crate::Program) -> u64 {
+/// The time from the first answer of some steps to their last, in microseconds.
+fn took_us(steps: &[crate::Step]) -> u64 {
     let at = |step: &crate::Step| step.answer.as_ref().map(|answer| answer.at_us);
-    let first = program.steps.iter().find_map(at);
-    let last = program.steps.iter().rev().find_map(at);
+    let first = steps.iter().find_map(at);
+    let last = steps.iter().rev().find_map(at);
     first
         .zip(last)
         .map_or(0, |(first, last)| last.saturating_sub(first))

@@ -15,6 +15,8 @@ use crate::progress::Progress;
 
 /// Scenarios that run after each other and in a random order.
 const BATCH: u64 = 50;
+/// The same where a kernel with a real clock takes part: runs that wait overlap within a batch.
+const BATCH_SLOWLY: u64 = 200;
 /// Maximum number of scenarios that are tried to shrink a finding.
 const SHRINKING: usize = 3_000;
 /// The same if one of the engines has a real clock.
@@ -86,6 +88,13 @@ impl Engines<'_> {
         self.names.iter().any(|name| name == engine::LINUX.name)
     }
 
+    fn batch(&self) -> u64 {
+        match self.has_real() {
+            true => BATCH_SLOWLY,
+            false => BATCH,
+        }
+    }
+
     fn engines(&self) -> Result<Vec<Made>, Failure> {
         let engines = engines::for_fuzz(self.names, MAX_WAIT)?;
         match engines.len() {
@@ -106,7 +115,8 @@ impl Engines<'_> {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Examined {
         let done = AtomicUsize::new(0);
-        let starts: Vec<u64> = (0..self.count).step_by(BATCH as usize).collect();
+        let size = self.batch();
+        let starts: Vec<u64> = (0..self.count).step_by(size as usize).collect();
         let threads = match self.has_real() {
             true => 1,
             false => threads::cpus(),
@@ -115,7 +125,7 @@ impl Engines<'_> {
             let batch = Batch {
                 seed: self.seed,
                 first: self.first + start,
-                count: BATCH.min(self.count - start),
+                count: size.min(self.count - start),
                 shape,
             };
             let examined = fuzz::examine(&batch, engines);
@@ -155,8 +165,9 @@ impl Engines<'_> {
         let (first, count) = match shrunk.is_some() {
             true => (finding.number, 1),
             false => {
-                let start = (finding.number - self.first) / BATCH * BATCH;
-                (self.first + start, BATCH.min(self.count - start))
+                let size = self.batch();
+                let start = (finding.number - self.first) / size * size;
+                (self.first + start, size.min(self.count - start))
             }
         };
         writeln!(

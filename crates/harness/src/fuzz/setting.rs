@@ -283,6 +283,8 @@ impl Setting {
             }),
             18..20 => SockOpt::V6Only(rng.percent(50)),
             20..22 => SockOpt::Linger(rng.pick(&[Some(0), None, Some(1)])),
+            // The model does not know that `lo` does not reach addresses that are on `eth0`.
+            22 | 23 if self.real && self.hosts.len() > 1 => SockOpt::ReuseAddr(on),
             22 => SockOpt::BindToDevice(ShortName::new("lo").expect("it is short")),
             23 => SockOpt::BindToIfIndex(rng.pick(&[0, 1])),
             24 | 25 => SockOpt::FreeBind(on),

@@ -84,7 +84,8 @@ impl Maker<'_> {
             false => Options::default(),
         };
         let uid = self.setting.uid(self.rng);
-        let nonblock = self.rng.percent(15);
+        // A real kernel's connects wait for their answer.
+        let nonblock = !self.setting.real && self.rng.percent(15);
         self.push(Step::Socket(SocketStep {
             socket: name.clone(),
             family,
