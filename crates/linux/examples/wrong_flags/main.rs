@@ -5,13 +5,13 @@
 //! that no program detects, or no short one, many more programs run on the model.
 //!
 //! ```text
-//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--only BEHAVIOUR] [--search N]
+//! wrong_flags [--on host|IMAGE] [--count N] [--seed N] [--only BEHAVIOURS] [--search N]
 //!     [--table FILE] [--programs FILE]
 //! ```
 //!
 //! `--table docs/wrong-flags.md --programs crates/linux/tests/data/wrong_flags.jsonl` writes the
-//! page in the repository, and the programs with which a test verifies it. `--only` selects one
-//! behaviour; each shrunk program is printed to standard error as a scenario.
+//! page in the repository, and the programs with which a test verifies it. `--only` selects
+//! behaviours, separated by commas; each shrunk program is printed to standard error as a scenario.
 
 mod page;
 mod reasons;
@@ -31,7 +31,7 @@ struct Args {
     search: u64,
     table: Option<String>,
     programs: Option<String>,
-    only: Option<String>,
+    only: Vec<String>,
 }
 
 /// A wrong behaviour and its results.
@@ -61,7 +61,7 @@ fn args() -> Result<Args, String> {
         search: 1_000_000,
         table: None,
         programs: None,
-        only: None,
+        only: Vec::new(),
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -76,7 +76,7 @@ fn args() -> Result<Args, String> {
             "--count" => all.count = number()? as usize,
             "--seed" => all.seed = number()?,
             "--search" => all.search = number()?,
-            "--only" => all.only = Some(value),
+            "--only" => all.only = value.split(',').map(str::to_owned).collect(),
             "--table" => all.table = Some(value),
             "--programs" => all.programs = Some(value),
             _ => return Err(format!("unknown option `{word}`")),
@@ -116,8 +116,8 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         shortest::MOST,
         &|_, _| {},
     );
-    if let Some(only) = &args.only {
-        flips.retain(|flip| flip.name == only);
+    if !args.only.is_empty() {
+        flips.retain(|flip| args.only.iter().any(|name| flip.name == name));
     }
     let shortest = shortest(&on, &profile.behaviours, &flips, &programs)?;
     let mut rows: Vec<Row> = Vec::new();
