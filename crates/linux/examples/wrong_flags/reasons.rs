@@ -59,9 +59,19 @@ const REASONS: &[Reason] = &[
         "the port selection that uses it is gone since 4.11",
     ),
     (
+        "rto_max_setting",
+        None,
+        "no random program writes tcp_rto_max_ms",
+    ),
+    (
         "somaxconn",
         None,
         "it takes a listener with a backlog above 4,096 and as many connections that are not accepted",
+    ),
+    (
+        "timer_slack",
+        None,
+        "only the wheel of kernels up to 4.0 asks for it",
     ),
     (
         "tw_copies_reuseport",
