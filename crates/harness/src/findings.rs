@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fourtuple_kernel::profile::Profile;
+use fourtuple_kernel::profile::behaviour::ConnectScan;
 use fourtuple_kernel::{Errno, Ip, Rule, Seeded};
 use fourtuple_scenario::{Case, Hold, Op};
 use serde::Serialize;
@@ -156,6 +157,13 @@ fn ipv6_off(case: &Case, host: &str) -> bool {
     })
 }
 
+/// Returns whether the addresses of the caller's host were tentative when a call was made.
+fn is_tentative(case: &Case, attempt: Attempt<'_>) -> bool {
+    let name: &str = attempt.host();
+    let host = case.hosts.get(name);
+    host.is_some_and(|host| u128::from(attempt.at_ns()) < host.tentative.as_nanos())
+}
+
 /// Errors whose cause is no port.
 fn error(case: &Case, attempt: Attempt<'_>) -> Option<Finding> {
     let Answer::Errno(errno) = attempt.result() else {
@@ -195,6 +203,14 @@ fn error(case: &Case, attempt: Attempt<'_>) -> Option<Finding> {
             "tentative",
             format!("An IPv6 address of {} is still in duplicate address detection.", attempt.host()),
             "Not a shortage of ports. Check: `ip -6 addr show tentative`; start after network-online, wait for the address, or use IP_FREEBIND or `nodad`.".to_owned(),
+        ),
+        (Op::Connect, Errno::ETIMEDOUT, _) if ip.is_ipv6() && is_tentative(case, attempt) => finding(
+            "tentative-source",
+            format!(
+                "The IPv6 address of {} was still in duplicate address detection when {program} connected, so that the source was ::1.",
+                attempt.host()
+            ),
+            "Not a shortage of ports. Check: `ip -6 addr show tentative`; start after network-online, or bind the source, which fails at once.".to_owned(),
         ),
         (Op::Bind, Errno::EADDRNOTAVAIL, Some(Rule::BindNotLocal)) => finding(
             "address-not-local",
@@ -265,6 +281,11 @@ fn dual_stack_owner(case: &Case, port: u16) -> bool {
 /// destination.
 fn slow(case: &Case, profile: &Profile) -> Option<Finding> {
     let load = busiest(case, profile)?;
+    // Other searches pass no ports that they have found in use before.
+    let b = &profile.behaviours;
+    if b.connect_scan != ConnectScan::Parity || load.slices && b.local_port_range_step_one {
+        return None;
+    }
     (load.held * 2 > u64::from(load.ports) && load.ports >= 1024).then(|| Finding {
         kind: "slow-selection",
         program: load.program.clone(),
@@ -277,7 +298,7 @@ fn slow(case: &Case, profile: &Profile) -> Option<Finding> {
             load.ports / 2,
             20 + load.ports / 2 * SLOW_NS / 1000,
         ),
-        check: load.help(),
+        check: "More destinations or source addresses (each has the whole range), reused connections, or a wider range keep it short; from Linux 6.8 on, IP_LOCAL_PORT_RANGE makes connect() try one port after the other, not first those of one parity.".to_owned(),
     })
 }
 
@@ -292,20 +313,8 @@ struct Load {
     to: SocketAddr,
     held: u64,
     ports: u32,
-    /// The programs already have a slice of the range, with which the kernel steps by one port.
+    /// The programs have slices of the range (IP_LOCAL_PORT_RANGE).
     slices: bool,
-}
-
-impl Load {
-    fn help(&self) -> String {
-        let more = "More destinations or source addresses (each has the whole range), reused connections, or a wider range keep it short";
-        if self.slices {
-            return format!("{more}.");
-        }
-        format!(
-            "{more}; from Linux 6.8 on, IP_LOCAL_PORT_RANGE makes connect() try one port after the other, not first those of one parity."
-        )
-    }
 }
 
 fn busiest(case: &Case, profile: &Profile) -> Option<Load> {

@@ -206,8 +206,8 @@ impl<C: Chooser> Machine<C> {
         self.tw.wheel.period = nanos / 8;
     }
 
-    /// Makes the IPv6 addresses of a namespace tentative until then: bind() refuses them, and
-    /// connect() has no source address.
+    /// Makes the IPv6 addresses of a namespace tentative until then: bind() refuses them, packets
+    /// to them are lost, and connect() to another host has `::1` as its source, which is lost too.
     pub fn set_tentative(&mut self, ns: NsId, until: Time) {
         self.nss[usize::from(ns.0)].tentative_until = until;
     }

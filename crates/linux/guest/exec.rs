@@ -60,6 +60,10 @@ impl<'a> Executor<'a> {
                 let (interface, prefix) = (o.text(), o.u8());
                 Record::of(link::add_address(interface, &o.addr(), prefix))
             }
+            OP_ADDR_TENTATIVE => {
+                let (interface, prefix) = (o.text(), o.u8());
+                Record::of(link::add_tentative(interface, &o.addr(), prefix))
+            }
             OP_LINK => {
                 o.u8();
                 Record::of(link::add_veth(
@@ -70,6 +74,7 @@ impl<'a> Executor<'a> {
                 ))
             }
             OP_LINK_UP => Record::of(link::up(o.text(), link::IFF_NOARP)),
+            OP_LINK_UP_ARP => Record::of(link::up(o.text(), 0)),
             OP_LINK_READY => Record::of(link::ready(o.text())),
             OP_ROUTE => Record::of(link::add_route(o.text(), &o.addr(), &o.addr())),
             OP_SOCKET => self.socket(o),

@@ -151,13 +151,27 @@ fn af(a: &Addr) -> u8 {
     }
 }
 
+/// Adds an address that can be used at once.
 pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
+    // No duplicate address detection.
+    const IFA_F_NODAD: u8 = 2;
+    if a.family != 6 {
+        return new_address(interface, a, prefix, 0);
+    }
+    new_address(interface, a, prefix, IFA_F_NODAD)?;
+    // The kernel adds the local route later, in a worker.
+    until(|| is_local(a))
+}
+
+/// Adds an address, which is tentative until duplicate address detection ends.
+pub fn add_tentative(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
+    new_address(interface, a, prefix, 0)
+}
+
+fn new_address(interface: &[u8], a: &Addr, prefix: u8, flags: u8) -> Res<()> {
     const RTM_NEWADDR: u16 = 20;
     const IFA_ADDRESS: u16 = 1;
     const IFA_LOCAL: u16 = 2;
-    // No duplicate address detection: the address can be used at once.
-    const IFA_F_NODAD: u8 = 2;
-    let flags = if a.family == 6 { IFA_F_NODAD } else { 0 };
     let index = index(interface)?.to_ne_bytes();
     let mut r = Request::make(
         RTM_NEWADDR,
@@ -174,12 +188,7 @@ pub fn add_address(interface: &[u8], a: &Addr, prefix: u8) -> Res<()> {
     );
     r.attribute(IFA_LOCAL, a.ip());
     r.attribute(IFA_ADDRESS, a.ip());
-    r.send()?;
-    if a.family == 6 {
-        // The kernel adds the local route later, in a worker.
-        until(|| is_local(a))?;
-    }
-    Ok(())
+    r.send()
 }
 
 /// Time limit in milliseconds for the kernel's deferred work.
@@ -278,7 +287,8 @@ pub fn add_route(interface: &[u8], to: &Addr, source: &Addr) -> Res<()> {
     r.send()
 }
 
-/// Adds a veth pair whose second interface is in the namespace of the process `peer`.
+/// Adds a veth pair whose second interface is in the namespace of the process `peer`, or in this
+/// one if `peer` is 0.
 pub fn add_veth(name: &[u8], peer_name: &[u8], hardware: &[u8; 6], peer: i32) -> Res<()> {
     const RTM_NEWLINK: u16 = 16;
     const IFLA_ADDRESS: u16 = 1;
@@ -299,7 +309,9 @@ pub fn add_veth(name: &[u8], peer_name: &[u8], hardware: &[u8; 6], peer: i32) ->
     r.push(&ifinfomsg);
     r.attribute(IFLA_IFNAME, peer_name);
     r.attribute(IFLA_ADDRESS, hardware);
-    r.attribute(IFLA_NET_NS_PID, &peer.to_ne_bytes());
+    if peer != 0 {
+        r.attribute(IFLA_NET_NS_PID, &peer.to_ne_bytes());
+    }
     r.end(end);
     r.end(data);
     r.end(info);

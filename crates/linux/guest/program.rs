@@ -205,7 +205,9 @@ impl Stage<'_> {
             return self.perform_here(op, 0);
         }
         let peer = match op.code {
-            OP_LINK => self.hosts[op.operands[0] as usize % MAX_HOSTS].pid,
+            OP_LINK if op.operands[0] != NO_PEER => {
+                self.hosts[op.operands[0] as usize % MAX_HOSTS].pid
+            }
             _ => 0,
         };
         self.hosts[host].ask(op, peer)

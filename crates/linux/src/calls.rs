@@ -13,6 +13,11 @@ pub(crate) fn beginning(program: &Program) -> Vec<Op> {
     let addresses = |h: &crate::HostSpec| h.addresses.iter().map(|&ip| ip.into()).collect();
     let mut ops = vec![Op::Hosts(program.hosts.iter().map(addresses).collect())];
     for (host, spec) in program.hosts.iter().enumerate() {
+        if spec.tentative_ms > 0 {
+            // Until its end is observed.
+            let until = model::Time(u64::MAX);
+            ops.push(Op::Tentative { host, until });
+        }
         ops.extend(spec.sysctls.iter().map(|(key, value)| Op::Sysctl {
             host,
             key: key.clone(),

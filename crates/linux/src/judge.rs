@@ -3,8 +3,8 @@
 
 use crate::calls::{self, Names, beginning};
 use crate::fuzz::has_history;
-use crate::program::{Call, Outcome, Program, Step};
-use fourtuple_kernel::conformance::{Checker, End, Mentions, Observation, Op};
+use crate::program::{Call, DETECTION_SLACK_MS, Outcome, Program, Step};
+use fourtuple_kernel::conformance::{Checker, Disallowed, End, Mentions, Observation, Op};
 use fourtuple_kernel::{Behaviours, Endpoint, FlagSet, Time};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -128,6 +128,8 @@ impl Judge {
         self.checker.expect(mentions(program));
         let mut names = Names::of(program);
         let mut begun = false;
+        let mut detections = Vec::new();
+        let mut began = Time::ZERO;
         for (i, step) in program.steps.iter().enumerate() {
             let wrong = |what: String| CheckError {
                 program: program.program.clone(),
@@ -146,6 +148,7 @@ impl Judge {
                     // model does not know have no effect on ports.
                     let _ = self.checker.step(at, &op, &Observation::OK);
                 }
+                detections = Detection::all(program, at);
             }
             if answer.result == Outcome::NoSock || matches!(step.call, Call::Ns) {
                 continue;
@@ -155,7 +158,9 @@ impl Judge {
                 continue;
             }
             let seen = seen(step, &op).map_err(&wrong)?;
-            let judged = self.checker.step(at, &op, &seen);
+            let judged = self.step(&mut detections, (began, at), &op, &seen);
+            // A call begins when the one before it has returned.
+            began = at;
             if judged.is_ok()
                 && let Some(why) = self.checker.gave_up()
             {
@@ -175,6 +180,76 @@ impl Judge {
             }
         }
         Ok(None)
+    }
+
+    /// Checks a call. Duplicate address detection that may have ended by then ends before the call
+    /// if only that explains the answer.
+    fn step(
+        &mut self,
+        detections: &mut Vec<Detection>,
+        (began, at): (Time, Time),
+        op: &Op,
+        seen: &Observation,
+    ) -> Result<(), Disallowed> {
+        let began = match op {
+            Op::Sleep => at,
+            _ => began,
+        };
+        for one in detections.extract_if(.., |one| one.latest <= began) {
+            one.end(&mut self.checker, began)?;
+        }
+        let judged = self.checker.step(at, op, seen);
+        let is_due = |one: &Detection| one.earliest <= at;
+        if judged.is_ok() || !detections.iter().any(is_due) {
+            return judged;
+        }
+        let mut ended = self.checker.clone();
+        for one in detections.iter().filter(|one| is_due(one)) {
+            one.end(&mut ended, began.max(one.earliest))?;
+        }
+        if ended.step(at, op, seen).is_err() {
+            return judged;
+        }
+        self.checker = ended;
+        detections.retain(|one| !is_due(one));
+        Ok(())
+    }
+}
+
+/// Duplicate address detection on a host, and the times between which it ends.
+struct Detection {
+    host: usize,
+    earliest: Time,
+    latest: Time,
+}
+
+impl Detection {
+    /// The detections of a program that began at `start`.
+    fn all(program: &Program, start: Time) -> Vec<Detection> {
+        const MS: u64 = 1_000_000;
+        let hosts = program.hosts.iter().enumerate();
+        hosts
+            .filter(|(_, spec)| spec.tentative_ms > 0)
+            .map(|(host, spec)| {
+                let end = u64::from(spec.tentative_ms);
+                let slack = u64::from(DETECTION_SLACK_MS);
+                // Hosts are made a little before the first call.
+                let earliest = end.saturating_sub(2 * slack) * MS;
+                Detection {
+                    host,
+                    earliest: start.after(earliest),
+                    latest: start.after((end + slack) * MS),
+                }
+            })
+            .collect()
+    }
+
+    fn end(&self, checker: &mut Checker, at: Time) -> Result<(), Disallowed> {
+        let op = Op::Tentative {
+            host: self.host,
+            until: Time::ZERO,
+        };
+        checker.step(at, &op, &Observation::OK)
     }
 }
 
@@ -251,4 +326,87 @@ fn seen(step: &Step, op: &Op) -> Result<Observation, String> {
         .port
         .filter(|_| end == End::Ok && matches!(op, Op::Bind { .. } | Op::Listen { .. }));
     Ok(Observation { end, port, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Judge;
+    use crate::program::{Answer, Call, Family, HostSpec, Outcome, Program, Step};
+    use fourtuple_kernel::Errno;
+    use fourtuple_kernel::profile::find;
+
+    const MS: u64 = 1000;
+
+    /// A program that binds a tentative address at these times, in milliseconds.
+    fn program(binds: &[(u64, Outcome)]) -> Program {
+        let mut steps = Vec::new();
+        for (n, (at, result)) in binds.iter().enumerate() {
+            let sock = format!("s{n}");
+            let answer = |result, port| Answer {
+                at_us: at * MS,
+                result,
+                local: None,
+                peer: None,
+                port,
+                moved: None,
+            };
+            let port = (*result == Outcome::Ok).then_some(80);
+            let socket = Call::Socket {
+                sock: sock.clone(),
+                family: Family::Inet6,
+                uid: None,
+                nonblock: false,
+            };
+            let at = "[fd00::3]:80".parse().expect("an address");
+            let close = Call::Close { sock: sock.clone() };
+            for (call, result, port) in [
+                (socket, Outcome::Ok, None),
+                (Call::Bind { sock, at }, *result, port),
+                (close, Outcome::Ok, None),
+            ] {
+                steps.push(Step {
+                    answer: Some(answer(result, port)),
+                    ..Step::new(call)
+                });
+            }
+        }
+        Program {
+            program: "tentative".into(),
+            hosts: vec![HostSpec {
+                name: "h".into(),
+                addresses: vec!["fd00::3".parse().expect("an address")],
+                tentative_ms: 2000,
+                ..HostSpec::default()
+            }],
+            steps,
+        }
+    }
+
+    /// The number of the step with an answer that Linux 6.18 cannot give.
+    fn disallowed(binds: &[(u64, Outcome)]) -> Option<usize> {
+        let profile = find("linux-6.18").expect("it is known");
+        let judged = Judge::new(profile.behaviours).program(&program(binds));
+        judged.expect("it is checked").map(|one| one.step)
+    }
+
+    #[test]
+    fn duplicate_address_detection_ends_about_when_it_should() {
+        let refused = Outcome::Errno(Errno::EADDRNOTAVAIL);
+        let ok = Outcome::Ok;
+        assert_eq!(
+            disallowed(&[(0, refused), (1790, refused), (2110, ok)]),
+            None
+        );
+        // Within the window either answer is right, until the first that shows the end.
+        assert_eq!(
+            disallowed(&[(0, refused), (1900, refused), (1950, ok)]),
+            None
+        );
+        assert_eq!(
+            disallowed(&[(0, refused), (1900, ok), (1950, refused)]),
+            Some(7)
+        );
+        assert_eq!(disallowed(&[(0, refused), (1000, ok)]), Some(4));
+        assert_eq!(disallowed(&[(0, refused), (2110, refused)]), Some(4));
+    }
 }

@@ -1,7 +1,9 @@
 //! Encodes a program for the guest, and puts the guest's answers into the program.
 
 use crate::options;
-use crate::program::{Answer, Call, Family, HostSpec, How, Outcome, Program, Step};
+use crate::program::{
+    Answer, Call, DETECTION_SLACK_MS, Family, HostSpec, How, Outcome, Program, Step,
+};
 use crate::wire::*;
 use fourtuple_syscall::Errno;
 use std::collections::{BTreeSet, HashMap};
@@ -204,6 +206,7 @@ impl Builder {
             if !begins_with_ns || !hosts.is_empty() {
                 self.setup("a network namespace".into(), OP_NS, 0, &[])?;
             }
+            self.quiet_links(hosts)?;
         } else {
             for (i, host) in hosts.iter().enumerate() {
                 self.setup(
@@ -213,11 +216,13 @@ impl Builder {
                     &[],
                 )?;
             }
+            self.quiet_links(hosts)?;
             self.links(hosts)?;
         }
         for (i, host) in hosts.iter().enumerate() {
             let interface = if hosts.len() < 2 { "lo" } else { "eth0" };
-            for ip in &host.addresses {
+            let at_once = |ip: &&IpAddr| ip.is_ipv4() || host.tentative_ms == 0;
+            for ip in host.addresses.iter().filter(at_once) {
                 self.setup(
                     format!("address {ip} of host {}", host.name),
                     OP_ADDR,
@@ -235,6 +240,64 @@ impl Builder {
             for (key, value) in &host.sysctls {
                 let what = format!("sysctl {key} of host {}", host.name);
                 self.setup(what, OP_SYSCTL, i as u8, &sysctl(key, value)?)?;
+            }
+        }
+        self.tentative(hosts)
+    }
+
+    /// Leaves hosts whose address is tentative without the link-local addresses that the kernel
+    /// gives to links, which would be their sources meanwhile.
+    fn quiet_links(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
+        for (i, host) in hosts.iter().enumerate() {
+            if host.tentative_ms > 0 {
+                let what = format!("links without addresses on host {}", host.name);
+                let mode = sysctl("net.ipv6.conf.default.addr_gen_mode", "1")?;
+                self.setup(what, OP_SYSCTL, i as u8, &mode)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the addresses that are tentative for a time, as the last of the setup. The kernel
+    /// detects duplicates on links with address resolution only: on one of their own.
+    fn tentative(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
+        for (i, host) in hosts.iter().enumerate() {
+            if host.tentative_ms == 0 {
+                continue;
+            }
+            let what = format!("duplicate address detection on host {}", host.name);
+            let mut both = vec![NO_PEER];
+            text(&mut both, b"dad0");
+            text(&mut both, b"dad1");
+            both.extend([2, 0x46, 0x54, 1, i as u8, 0]);
+            self.setup(what.clone(), OP_LINK, i as u8, &both)?;
+            let wait = host.tentative_ms.saturating_sub(DETECTION_SLACK_MS);
+            for (key, value) in [
+                ("conf.dad0.accept_dad", 1),
+                ("conf.dad0.dad_transmits", 1),
+                ("conf.dad0.router_solicitation_delay", 0),
+                ("neigh.dad0.retrans_time_ms", wait),
+            ] {
+                let setting = sysctl(&format!("net.ipv6.{key}"), &value.to_string())?;
+                self.setup(what.clone(), OP_SYSCTL, i as u8, &setting)?;
+            }
+            for code in [OP_LINK_UP_ARP, OP_LINK_READY] {
+                for name in ["dad0", "dad1"] {
+                    let mut o = Vec::new();
+                    text(&mut o, name.as_bytes());
+                    self.setup(what.clone(), code, i as u8, &o)?;
+                }
+            }
+        }
+        for (i, host) in hosts.iter().enumerate() {
+            let waits = |ip: &&IpAddr| ip.is_ipv6() && host.tentative_ms > 0;
+            for ip in host.addresses.iter().filter(waits) {
+                self.setup(
+                    format!("tentative address {ip} of host {}", host.name),
+                    OP_ADDR_TENTATIVE,
+                    i as u8,
+                    &address("dad0", *ip),
+                )?;
             }
         }
         Ok(())
@@ -276,7 +339,7 @@ impl Builder {
                 let mut o = Vec::new();
                 text(&mut o, interface.as_bytes());
                 socket_address(&mut o, &SocketAddr::new(*to, 0));
-                socket_address(&mut o, &SocketAddr::new(*source, 0));
+                preferred(&mut o, host, *source);
                 let what = format!("the route from {} to {to}", host.name);
                 self.setup(what, OP_ROUTE, place as u8, &o)?;
             }
@@ -311,7 +374,7 @@ impl Builder {
                 text(&mut o, interface(a, b).as_bytes());
                 socket_address(&mut o, &SocketAddr::new(*to, 0));
                 match source {
-                    Some(source) => socket_address(&mut o, &SocketAddr::new(*source, 0)),
+                    Some(source) => preferred(&mut o, &hosts[a], *source),
                     // A host without addresses of this family cannot talk to one that has some.
                     None => continue,
                 }
@@ -542,6 +605,16 @@ fn socket_address(o: &mut Vec<u8>, a: &SocketAddr) {
             o.extend([0; 12]);
         }
         IpAddr::V6(ip) => o.extend(ip.octets()),
+    }
+}
+
+/// The source that a route prefers. None (family 0) for an address that is not there yet: the kernel
+/// chooses it once it is.
+fn preferred(o: &mut Vec<u8>, host: &HostSpec, source: IpAddr) {
+    let at = o.len();
+    socket_address(o, &SocketAddr::new(source, 0));
+    if host.tentative_ms > 0 && source.is_ipv6() {
+        o[at] = 0;
     }
 }
 

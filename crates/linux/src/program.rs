@@ -37,6 +37,19 @@ pub struct HostSpec {
     /// ends with an error.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
+    /// Milliseconds from the first step until duplicate address detection of the IPv6 addresses
+    /// ends, which is up to 100 ms early.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tentative_ms: u32,
+}
+
+/// A real kernel ends duplicate address detection by so many milliseconds too early, rather than
+/// too late.
+pub(crate) const DETECTION_SLACK_MS: u32 = 100;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// The hosts of a program, under the name that scenarios use for them.

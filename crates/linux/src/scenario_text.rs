@@ -33,10 +33,14 @@ pub fn scenario_text(
             .collect();
         let _ = writeln!(
             out,
-            "  {}: {{ addresses: [{}], sysctl: {{ {} }} }}",
+            "  {}: {{ addresses: [{}], sysctl: {{ {} }}{} }}",
             host.name,
             addresses.join(", "),
-            sysctls.join(", ")
+            sysctls.join(", "),
+            match host.tentative_ms {
+                0 => String::new(),
+                ms => format!(", tentative: {ms}ms"),
+            }
         );
     }
     out.push_str("steps:\n");

@@ -9,7 +9,6 @@ use crate::shrink::length;
 use crate::simulate::Translation;
 use fourtuple_harness::{rng::SeededRng, threads};
 use fourtuple_kernel::Behaviours;
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -199,7 +198,7 @@ fn two_hosts() -> Vec<HostSpec> {
     let host = |name: &str, address: [u8; 4]| HostSpec {
         name: name.into(),
         addresses: vec![address.into()],
-        sysctls: BTreeMap::new(),
+        ..HostSpec::default()
     };
     vec![host("a", [10, 0, 0, 1]), host("b", [10, 0, 0, 3])]
 }

@@ -51,6 +51,8 @@ pub(crate) const RESULT_NOSOCK: i16 = -2;
 /// `result` of a call whose port was to be taken from a call that returned none.
 pub(crate) const RESULT_NOPORT: i16 = -3;
 
+/// `peer host` of a link whose ends are on one host.
+pub(crate) const NO_PEER: u8 = 255;
 /// Flag of an address's family: the port is that of an earlier record.
 pub(crate) const PORT_OF: u8 = 0x40;
 /// The length of an address.
@@ -115,7 +117,7 @@ pub(crate) const OP_ADDR: u8 = 17;
 /// Starts the namespace of the host that the operation names.
 pub(crate) const OP_HOST: u8 = 18;
 /// `u8 peer host`, `text interface`, `text peer interface`, 6 bytes of hardware address that both
-/// ends get.
+/// ends get. With `NO_PEER` both ends are on this host.
 pub(crate) const OP_LINK: u8 = 19;
 /// `text interface`: up, without address resolution.
 pub(crate) const OP_LINK_UP: u8 = 20;
@@ -135,6 +137,10 @@ pub(crate) const OP_PLAY: u8 = 23;
 /// `u32 ms`: no call of the program waits for longer than until then. The first operation, and
 /// without a record.
 pub(crate) const OP_DEADLINE: u8 = 24;
+/// `text interface`: up, with address resolution.
+pub(crate) const OP_LINK_UP_ARP: u8 = 25;
+/// Like `OP_ADDR`, but the address is tentative until duplicate address detection ends.
+pub(crate) const OP_ADDR_TENTATIVE: u8 = 26;
 /// Maximum number of instances, and of their connections in total.
 pub(crate) const MAX_CONNECTIONS: usize = 30_000;
 /// Maximum number of listeners of all instances.

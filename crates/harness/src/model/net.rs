@@ -110,9 +110,11 @@ impl<C: Chooser> Net<C> {
                 net.world.add_address(ns, Ip::from(*ip));
                 net.by_address.insert(Ip::from(*ip), index);
             }
-            let tentative = u64::try_from(host.tentative.as_nanos()).unwrap_or(u64::MAX);
-            let until = net.world.now().after(tentative);
-            net.world.set_tentative(ns, until);
+            if !host.tentative.is_zero() {
+                let tentative = u64::try_from(host.tentative.as_nanos()).unwrap_or(u64::MAX);
+                let until = net.world.now().after(tentative);
+                net.world.set_tentative(ns, until);
+            }
             if let Some(time_wait) = case.time_wait {
                 net.world
                     .set_time_wait(ns, u64::try_from(time_wait.as_nanos()).unwrap_or(u64::MAX));

@@ -131,6 +131,12 @@ impl<C: Chooser> Belief<C> {
                 }
                 Observation::bare(End::Ok)
             }
+            Op::Tentative { host, until } => {
+                if let Some(&ns) = self.nss.get(*host) {
+                    m.set_tentative(ns, *until);
+                }
+                Observation::bare(End::Ok)
+            }
             Op::Sleep => Observation::bare(End::Ok),
             Op::Sysctl { host, key, value } => {
                 let Some(&ns) = self.nss.get(*host) else {

@@ -1,6 +1,7 @@
 //! Calls as recorders make them, and the observed answers.
 
 use crate::addr::{Endpoint, Ip, SockAddr};
+use crate::time::Time;
 use fourtuple_syscall::{Errno, Family, Shutdown, SockOpt};
 
 /// A call, as a recorder makes it. Hosts and sockets are numbers that the caller gives.
@@ -16,6 +17,13 @@ pub enum Op {
         host: usize,
         /// The address.
         ip: Ip,
+    },
+    /// Sets until when the IPv6 addresses of a namespace are in duplicate address detection.
+    Tentative {
+        /// Number of the host, 0 with a single namespace.
+        host: usize,
+        /// The end of the detection.
+        until: Time,
     },
     /// Writes a sysctl.
     Sysctl {

@@ -135,7 +135,7 @@ impl<C: Chooser> Machine<C> {
             let errno = Errno::ENETUNREACH;
             return self.refuse(errno, Rule::ConnectUnreachable, route_path(to.ip));
         }
-        let stray = self.misses_device(i, to.ip)?;
+        let mut stray = self.misses_device(i, to.ip)?;
         let sock = &self.socks[i];
         let (ns, old) = (sock.ns, sock.rcv_saddr);
         if old.is_any() || sock.saddr_unset {
@@ -143,6 +143,8 @@ impl<C: Chooser> Machine<C> {
                 true => self.ns(ns).primary(to.ip).unwrap_or(Ip::ANY4),
                 false => self.source(ns, to.ip)?,
             };
+            // Routes lead `::1` nowhere but to itself.
+            stray |= src == Ip::LOOPBACK6 && to.ip != Ip::LOOPBACK6;
             self.socks[i].saddr_unset = false;
             self.move_address(i, src);
         } else if old.is_v4() && !self.ns(ns).is_local(old) && !sock.transparent {
@@ -299,7 +301,8 @@ impl<C: Chooser> Machine<C> {
     /// The source address that routing chooses.
     fn source(&mut self, ns: u16, to: Ip) -> Result<Ip, Errno> {
         let n = self.ns(ns);
-        if n.is_local(to) {
+        let waits = |ip| n.is_tentative(ip, self.clock);
+        if n.is_local(to) && !waits(to) {
             if !to.is_v4() {
                 return Ok(to);
             }
@@ -311,7 +314,9 @@ impl<C: Chooser> Machine<C> {
             });
         }
         match (n.route(to), n.primary(to)) {
-            (Ok(()), Some(ip)) if n.is_tentative(ip, self.clock) => {
+            // `ipv6_dev_get_saddr` skips tentative addresses, and takes what is left.
+            (Ok(()), Some(ip)) if waits(ip) && n.is_local(Ip::LOOPBACK6) => Ok(Ip::LOOPBACK6),
+            (Ok(()), Some(ip)) if waits(ip) => {
                 let errno = Errno::EADDRNOTAVAIL;
                 self.refuse(errno, Rule::AddressTentative, route_path(to))
             }

@@ -79,6 +79,10 @@ impl<C: Chooser> Machine<C> {
     }
 
     fn receive(&mut self, ns: u16, seg: Segment) {
+        if self.ns(ns).is_tentative(seg.dst.ip, self.clock) {
+            // The address has no local route yet.
+            return;
+        }
         let tuple = Tuple::new(seg.dst, seg.src);
         let found = self.ns(ns).established.find(&tuple, |_| true);
         match found.map(Owner::who) {

@@ -242,6 +242,11 @@ impl<C: Chooser> World<C> {
     /// [`Machine::set_tentative`]
     pub fn set_tentative(&mut self, ns: WorldNs, until: Time) {
         self.machines[ns.machine.0].set_tentative(ns.ns, until);
+        let op = |journal: &mut Journal| Op::Tentative {
+            host: journal.host(ns),
+            until,
+        };
+        self.note(op, || Observation::OK);
     }
 
     /// [`Machine::set_time_wait`]

@@ -3,7 +3,6 @@
 use super::Kind;
 use crate::program::{Call, HostSpec};
 use fourtuple_harness::rng::SeededRng;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// Addresses of the loopback interface, repeated by weight.
@@ -207,7 +206,7 @@ fn two_hosts() -> Vec<HostSpec> {
     .map(|(name, addresses)| HostSpec {
         name: name.into(),
         addresses: addresses.map(address).to_vec(),
-        sysctls: BTreeMap::new(),
+        ..HostSpec::default()
     })
     .to_vec()
 }

@@ -6,10 +6,12 @@
 //! result is an [`Answered`]: the scenario's attempts, and the executed calls as a [`Program`]
 //! whose answers the model can check.
 //!
+//! - `detection`: the limits of duplicate address detection
 //! - `options`: socket options in the encoding of programs
 //! - `steps`: the step form
 //! - `processes`: the declarative form
 
+mod detection;
 mod options;
 mod processes;
 mod steps;
@@ -135,7 +137,8 @@ impl Script {
             .map(|(name, host)| HostSpec {
                 name: name.clone(),
                 addresses: of_its_own(&host.addresses),
-                sysctls: Default::default(),
+                tentative_ms: u32::try_from(host.tentative.as_millis()).unwrap_or(u32::MAX),
+                ..HostSpec::default()
             })
             .collect();
         let mut prelude = Vec::new();
@@ -214,11 +217,7 @@ fn possible(case: &Case) -> Result<(), Cannot> {
     {
         return Err(Cannot::new("its hosts have different kernels"));
     }
-    if case.hosts.values().any(|host| !host.tentative.is_zero()) {
-        return Err(Cannot::new(
-            "the length of duplicate address detection cannot be set there",
-        ));
-    }
+    detection::possible(case)?;
     if case.hosts.len() > MAX_HOSTS {
         return Err(Cannot::new(format!("it has more than {MAX_HOSTS} hosts")));
     }
@@ -240,7 +239,17 @@ fn of_its_own(addresses: &[IpAddr]) -> Vec<IpAddr> {
 fn nowhere(case: &Case) -> Vec<IpAddr> {
     let hosts = case.hosts.values().flat_map(|host| host.addresses.iter());
     let known: BTreeSet<IpAddr> = hosts.copied().collect();
-    let connects: BTreeSet<IpAddr> = match &*case.program {
+    let is_lost = |ip: &IpAddr| {
+        let mapped = matches!(ip, IpAddr::V6(six) if six.to_ipv4_mapped().is_some());
+        let other = ip.is_multicast() || ip.is_unspecified() || ip.is_loopback();
+        !known.contains(ip) && !mapped && !other && *ip != IpAddr::from([255; 4])
+    };
+    destinations(case).into_iter().filter(is_lost).collect()
+}
+
+/// The addresses that are connected to.
+fn destinations(case: &Case) -> BTreeSet<IpAddr> {
+    match &*case.program {
         scenario::Program::Steps(steps) => steps
             .iter()
             .filter_map(|step| match &step.value {
@@ -252,13 +261,7 @@ fn nowhere(case: &Case) -> Vec<IpAddr> {
             .values()
             .flat_map(|process| process.connect.iter().map(SocketAddr::ip))
             .collect(),
-    };
-    let is_lost = |ip: &IpAddr| {
-        let mapped = matches!(ip, IpAddr::V6(six) if six.to_ipv4_mapped().is_some());
-        let other = ip.is_multicast() || ip.is_unspecified() || ip.is_loopback();
-        !known.contains(ip) && !mapped && !other && *ip != IpAddr::from([255; 4])
-    };
-    connects.into_iter().filter(is_lost).collect()
+    }
 }
 
 fn placed(host: &str, call: Call) -> Placed {

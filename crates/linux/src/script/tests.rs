@@ -61,3 +61,35 @@ fn attempts_show_the_scope_of_an_address() {
     assert_eq!(bind.call().to_string(), "a bind [fe80::1%lo]:53");
     assert_eq!(bind.result().to_string(), "EADDRNOTAVAIL");
 }
+
+#[test]
+fn duplicate_address_detection_is_refused_where_it_cannot_be_timed() {
+    let reason = |hosts: &str| {
+        let text = format!(
+            "about: Can it be bound?\nkernel: linux-6.18\nhosts: {{ {hosts} }}\nsteps:\n  - {{ connect: a, to: \"[fd00::9]:80\" }}\n"
+        );
+        let script = Script::of(&case(&text), Duration::from_secs(1));
+        script.err().map(|cannot| cannot.reason)
+    };
+    assert_eq!(
+        reason(r#"h: { addresses: ["fd00::1"], tentative: 2s }"#),
+        None
+    );
+    for (hosts, why) in [
+        (
+            r#"h: { addresses: ["fd00::1"], tentative: 100ms }"#,
+            "shorter than 200 ms",
+        ),
+        (
+            r#"h: { addresses: ["fd00::1", "fd00::2"], tentative: 2s }"#,
+            "several tentative addresses of host `h`",
+        ),
+        (
+            r#"h: { addresses: ["fd00::9"], tentative: 2s }"#,
+            "looks for it on its links",
+        ),
+    ] {
+        let said = reason(hosts).expect("it is refused");
+        assert!(said.contains(why), "{said}");
+    }
+}
