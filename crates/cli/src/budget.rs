@@ -61,14 +61,7 @@ impl Budget {
     /// As [`Self::check`] for verbs that run each case on the model `times` times, and keep one
     /// outcome.
     pub(crate) fn check_model(self, selected: &[Selected], times: u64) -> Result<(), Failure> {
-        let need = |one: &Selected| {
-            let cases = one
-                .cases
-                .iter()
-                .map(|case| budget::run(Model::NAME, case).times(times));
-            cases.fold(Need::default(), Need::and)
-        };
-        let needs: Vec<Need> = selected.iter().map(need).collect();
+        let needs: Vec<Need> = selected.iter().map(|one| on_model(one, times)).collect();
         self.hold(selected.iter().map(|one| &one.scenario), &needs)?;
         let all = needs.iter().copied().fold(Need::default(), Need::and);
         if all.time() > LONG {
@@ -78,6 +71,31 @@ impl Budget {
                 all.time().as_secs()
             ));
         }
+        Ok(())
+    }
+
+    /// As [`Self::check_model`] for one scenario and trials that end after `calls` calls. Where they
+    /// do not suffice, says so and what is done instead.
+    pub(crate) fn check_trials(
+        self,
+        selected: &Selected,
+        times: u64,
+        calls: u64,
+    ) -> Result<(), Failure> {
+        let once = on_model(selected, 1);
+        let wanted = once.calls.saturating_mul(times);
+        if wanted <= calls {
+            return self.check_model(std::slice::from_ref(selected), times);
+        }
+        // Every case is run once in any event.
+        let affordable = (calls / once.calls.max(1)).max(1);
+        self.hold(
+            std::iter::once(&selected.scenario),
+            &[once.times(affordable)],
+        )?;
+        complain(&format!(
+            "note: every trial at every seed would take {wanted} calls; the limit of {calls} leaves about {affordable} for each kernel and point of the matrix: the fixes for the cause first, at fewer seeds (`--max-calls`)"
+        ));
         Ok(())
     }
 
@@ -116,6 +134,13 @@ impl Budget {
         }
         Ok(())
     }
+}
+
+/// The need of running each case on the model `times` times, with one outcome kept.
+fn on_model(selected: &Selected, times: u64) -> Need {
+    let cases = selected.cases.iter();
+    let needs = cases.map(|case| budget::run(Model::NAME, case).times(times));
+    needs.fold(Need::default(), Need::and)
 }
 
 /// Formats the numbers of runs and calls.

@@ -62,6 +62,30 @@ pub(crate) fn label(
     best.unwrap_or_default()
 }
 
+/// Points of the matrix, each a list of `name=value`, without the axes of which they have every
+/// value that there is with the others: `bind=none`, or nothing if they are all of `among`.
+pub(crate) fn points(these: &[&[String]], among: &[&[String]]) -> Vec<String> {
+    let axes = these.first().map_or(0, |point| point.len());
+    let alike = |a: &[String], b: &[String], axis: usize| {
+        let mut pairs = a.iter().zip(b).enumerate();
+        pairs.all(|(n, (a, b))| n == axis || a == b)
+    };
+    let matters = |axis: &usize| {
+        let mut rest = among.iter().filter(|point| !these.contains(point));
+        rest.any(|other| these.iter().any(|point| alike(point, other, *axis)))
+    };
+    let matter: Vec<usize> = (0..axes).filter(matters).collect();
+    let mut words: Vec<String> = Vec::new();
+    for point in these {
+        let parts = matter.iter().filter_map(|axis| point.get(*axis));
+        let text = parts.cloned().collect::<Vec<_>>().join(" ");
+        if !text.is_empty() && !words.contains(&text) {
+            words.push(text);
+        }
+    }
+    words
+}
+
 impl<'a> Space<'a> {
     fn of(among: &[&'a CaseReport]) -> Self {
         let mut kernels = Axis::default();
@@ -309,5 +333,24 @@ mod tests {
             "13".contains(values[1])
         });
         assert_eq!(title, "linux-6.18 with b=1,3");
+    }
+
+    #[test]
+    fn axes_that_make_no_difference_are_left_out_of_points() {
+        let point = |bind: &str, to: &str| vec![format!("bind={bind}"), format!("to={to}")];
+        let all = [
+            point("a", "x"),
+            point("a", "y"),
+            point("b", "x"),
+            point("b", "y"),
+        ];
+        let all: Vec<&[String]> = all.iter().map(Vec::as_slice).collect();
+        assert_eq!(points(&all, &all), Vec::<String>::new());
+        assert_eq!(points(&all[..2], &all), ["bind=a"]);
+        assert_eq!(
+            points(&[all[0], all[3]], &all),
+            ["bind=a to=x", "bind=b to=y"]
+        );
+        assert_eq!(points(&[&[]], &[&[]]), Vec::<String>::new());
     }
 }

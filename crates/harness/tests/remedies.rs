@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fourtuple_harness::remedies::{
-    Cause, Effect, Remedies, Remedy, SocketCounts, examine, scenario_of, text,
+    Allowance, Cause, Effect, Remedies, Remedy, SocketCounts, examine, scenario_of, text,
 };
 use fourtuple_harness::{Engine as _, Model, kernels};
 use fourtuple_kernel::profile;
@@ -23,7 +23,8 @@ fn case(mut scenario: Scenario, kernel: &str) -> Case {
 
 fn examined(case: &Case) -> Remedies {
     let profile = profile::find(&case.kernel).expect("the kernel exists");
-    examine(case, &profile, &mut |_, _| {}).expect("the model runs it")
+    let mut allowance = Allowance::UNLIMITED;
+    examine(case, &profile, &mut allowance, &mut |_, _| {}).expect("the model runs it")
 }
 
 fn ids(all: &Remedies, effect: Effect) -> Vec<&str> {
@@ -507,4 +508,20 @@ fn one_table_holds_every_kernel() {
     );
     let one = text::table(&all[..1], false);
     assert!(one.lines().count() <= 30, "{one}");
+}
+
+#[test]
+fn few_calls_are_spent_on_the_fixes_for_the_cause() {
+    let case = case(report(), "linux-6.18");
+    let profile = profile::find(&case.kernel).expect("the kernel exists");
+    // A run of the report takes 12 calls.
+    let mut allowance = Allowance::of(100);
+    let few = examine(&case, &profile, &mut allowance, &mut |_, _| {}).expect("the model runs it");
+    assert_eq!(
+        ids(&few, Effect::Always)[..2],
+        ids(&examined(&case), Effect::Always)[..2]
+    );
+    assert!(!ids(&few, Effect::Untried).is_empty());
+    let table = text::table(&[few], false);
+    assert!(table.contains("Not tried, for want of calls: "), "{table}");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use fourtuple_harness::Unmet;
-use fourtuple_harness::remedies::{self, Remedies};
+use fourtuple_harness::remedies::{self, Allowance, Remedies};
 use fourtuple_kernel::profile;
 
 use crate::budget::TRIED;
@@ -33,6 +33,10 @@ pub(crate) struct Args {
     /// List everything that was tried, including fixes without effect.
     #[arg(long)]
     all: bool,
+    /// Maximum number of socket calls that the trials simulate in all. Where they do not suffice,
+    /// the fixes for the cause are tried first, at fewer seeds, and the rest is listed as not tried.
+    #[arg(long, value_name = "CALLS", default_value_t = 1_500_000)]
+    max_calls: u64,
     /// Try only one part of the cases (kernels and points of the matrix), such as the second of
     /// five, or `auto` on a scheduler. `fourtuple merge` joins the parts in json-lines.
     #[arg(
@@ -73,12 +77,13 @@ impl Args {
         self.shard.keep(&mut selected.cases);
         self.overrides
             .budget
-            .check_model(std::slice::from_ref(&selected), TRIED)?;
+            .check_trials(&selected, TRIED, self.max_calls)?;
+        let mut allowance = Allowance::of(self.max_calls);
         let mut all: Vec<Remedies> = Vec::new();
         let mut unmet: Vec<Vec<Unmet>> = Vec::new();
         {
             let progress = Progress::new();
-            for case in &selected.cases {
+            for (n, case) in selected.cases.iter().enumerate() {
                 // Names are checked when a scenario is expanded.
                 let Some(profile) = profile::find(&case.kernel) else {
                     continue;
@@ -86,7 +91,9 @@ impl Args {
                 let mut say = |done, total| {
                     progress.show(format!("{}: {done} of {total} tried", case.kernel))
                 };
-                let found = remedies::examine(case, &profile, &mut say);
+                let mut part = allowance.part(selected.cases.len() - n);
+                let found = remedies::examine(case, &profile, &mut part, &mut say);
+                allowance.put_back(part);
                 unmet.push(reproduced::unmet(case));
                 all.push(found.map_err(|cannot| {
                     Failure::Message(format!(

@@ -28,14 +28,18 @@ use crate::capacity::{self as measuring, Capacities, Measured};
 use crate::group::Group;
 use crate::kernels::Order;
 use crate::port_timeline::{self, PortTimeline};
-use crate::remedies::{self, Remedies};
+use crate::remedies::{self, Allowance, Remedies};
 use crate::runner::{CaseReport, ScenarioReport};
 use crate::verdict::{Assessment, ScenarioVerdict};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Calls of a case for which fixes are tried; each of them is a run of its own.
-const REMEDIED_CALLS: usize = 2_000;
+/// Calls of a case up to which every fix is tried, at every seed.
+const FEW_CALLS: usize = 2_000;
+/// Calls that the fixes of a larger case may take.
+const TRIAL_CALLS: u64 = 200_000;
+/// Calls of a case up to which fixes are tried and capacities are counted.
+const MOST_CALLS: usize = 50_000;
 
 /// A scenario with everything that its part of the page shows.
 #[derive(Debug)]
@@ -99,7 +103,7 @@ fn fixes_of(cases: &[&CaseReport]) -> Vec<Remedies> {
         return Vec::new();
     };
     let refused = remedies::SocketCounts::of(&reference.attempts).refused > 0;
-    if !refused || reference.attempts.len() > REMEDIED_CALLS {
+    if !refused || reference.attempts.len() > MOST_CALLS {
         return Vec::new();
     }
     let first = cases[0];
@@ -113,7 +117,7 @@ fn fixes_of(cases: &[&CaseReport]) -> Vec<Remedies> {
 
 fn capacities_of(case: &CaseReport) -> Option<Capacities> {
     let calls = case.reference()?.attempts.len();
-    if calls > REMEDIED_CALLS {
+    if calls > MOST_CALLS {
         return None;
     }
     let profile = profile::find(&case.case.kernel)?;
@@ -123,7 +127,11 @@ fn capacities_of(case: &CaseReport) -> Option<Capacities> {
 
 fn examine(case: &CaseReport) -> Option<Remedies> {
     let profile = profile::find(&case.case.kernel)?;
-    remedies::examine(&case.case, &profile, &mut |_, _| {}).ok()
+    let mut allowance = match case.reference()?.attempts.len() {
+        0..=FEW_CALLS => Allowance::UNLIMITED,
+        _ => Allowance::of(TRIAL_CALLS),
+    };
+    remedies::examine(&case.case, &profile, &mut allowance, &mut |_, _| {}).ok()
 }
 
 /// The command line and certificates that a page states about itself.

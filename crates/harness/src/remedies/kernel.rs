@@ -5,13 +5,11 @@ use std::sync::Arc;
 use fourtuple_kernel::profile::{self, Profile, Regression};
 use fourtuple_scenario::{Case, Spanned};
 
-use super::lab::{Certainty, Seeds, refuses_setting, reseeded, seeds_for};
-use super::situation::{Cause, Situation, SocketCounts};
+use super::lab::{Certainty, Lab, Seeds, refuses_setting, reseeded};
+use super::situation::{Cause, SocketCounts};
 use super::{Effect, Remedy, catalogue};
 use crate::attempts::Attempts;
-use crate::engine::Engine as _;
 use crate::kernels::Order;
-use crate::model::Model;
 
 /// Attempts up to which every other kernel is tried; beyond, only the newest.
 const SMALL: usize = 20_000;
@@ -38,39 +36,31 @@ fn fixed(profile: &Profile, regression: &Regression) -> Profile {
 }
 
 /// Returns whether every socket has its port on a profile, at this and at other seeds.
-fn works(case: &Case, profile: &Profile, situation: &Situation) -> Option<(Arc<Attempts>, Seeds)> {
-    let first = Model.run(case, profile).ok()?;
+fn works(case: &Case, profile: &Profile, lab: &Lab<'_>) -> Option<(Arc<Attempts>, Seeds)> {
+    let first = lab.model(case, profile).ok()?;
     let refuses = refuses_setting(&first.notes) || catalogue::unknown_option(&first.attempts);
     // A kernel that refuses a setting of the scenario runs another scenario.
-    if refuses || !SocketCounts::of(&first.attempts).fixes(situation.counts) {
+    if refuses || !SocketCounts::of(&first.attempts).fixes(lab.situation.counts) {
         return None;
     }
-    let of = seeds_for(first.attempts.len());
-    let good = (1..of)
-        .filter(|n| {
-            let report = Model.run(&reseeded(case, *n), profile);
-            report.is_ok_and(|report| SocketCounts::of(&report.attempts).refused == 0)
-        })
-        .count();
-    let good = u32::try_from(good).unwrap_or(u32::MAX) + 1;
-    Some((first.attempts, Seeds { good, of }))
+    let seeds = lab.seeds(&first.attempts, |n| {
+        let report = lab.model(&reseeded(case, n), profile);
+        report.is_ok_and(|report| SocketCounts::of(&report.attempts).refused == 0)
+    });
+    Some((first.attempts, seeds))
 }
 
 /// The regression of this kernel without which nothing would be refused.
-pub(super) fn regression(
-    case: &Case,
-    situation: &Situation,
-    profile: &Profile,
-) -> Option<&'static Regression> {
-    profile.behaviours.regressions().find(|one| {
-        works(case, &fixed(profile, one), situation)
-            .is_some_and(|(_, seeds)| seeds.good == seeds.of)
+pub(super) fn regression(case: &Case, lab: &Lab<'_>) -> Option<&'static Regression> {
+    lab.profile.behaviours.regressions().find(|one| {
+        works(case, &fixed(lab.profile, one), lab).is_some_and(|(_, seeds)| seeds.good == seeds.of)
     })
 }
 
 /// The first kernel on which the scenario works as it is, for another reason than a regression: the
 /// next newer one, else the nearest older one.
-pub(super) fn another(case: &Case, situation: &Situation, profile: &Profile) -> Remedy {
+pub(super) fn another(case: &Case, lab: &Lab<'_>) -> Remedy {
+    let (situation, profile) = (lab.situation, lab.profile);
     let all = profile::all();
     let here = all
         .iter()
@@ -98,6 +88,10 @@ pub(super) fn another(case: &Case, situation: &Situation, profile: &Profile) -> 
         case: None,
         attempts: Arc::default(),
     };
+    if !lab.allowance.get().allows(case) {
+        remedy.effect = Effect::Untried;
+        return remedy;
+    }
     let few = situation.counts.total as usize > SMALL;
     let newest = all.last().into_iter();
     let candidates: Vec<&Profile> = if few {
@@ -111,11 +105,11 @@ pub(super) fn another(case: &Case, situation: &Situation, profile: &Profile) -> 
     let mut luck: Option<Remedy> = None;
     for other in &candidates {
         let changed = on(case, &situation.hosts, &other.name);
-        let Some((attempts, seeds)) = works(&changed, other, situation) else {
+        let Some((attempts, seeds)) = works(&changed, other, lab) else {
             continue;
         };
         let by = other.behaviours.regressions().find(|one| {
-            works(&changed, &fixed(other, one), situation)
+            works(&changed, &fixed(other, one), lab)
                 .is_none_or(|(_, fixed)| fixed.good < seeds.good)
         });
         if let Some(by) = by {

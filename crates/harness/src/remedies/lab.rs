@@ -1,17 +1,20 @@
 //! Experiments: a changed case on the model, at one seed and then at others.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use serde::Serialize;
 
+use super::allowance::Allowance;
 use super::catalogue;
 use super::situation::{Cause, Situation, SocketCounts};
 use crate::attempts::Attempts;
 use crate::engine::{Cannot, Engine as _};
 use crate::explore::{self, Coverage};
 use crate::model::Model;
+use crate::report::RunReport;
 
 /// Seeds that a fix is tried with when the scenario is small.
 const SEEDS: u32 = 64;
@@ -118,6 +121,8 @@ pub(super) struct Lab<'a> {
     pub(super) profile: &'a Profile,
     /// The unchanged case at the seeds.
     pub(super) before: Seeds,
+    /// The calls that are left.
+    pub(super) allowance: Cell<Allowance>,
 }
 
 impl Lab<'_> {
@@ -148,13 +153,25 @@ impl Lab<'_> {
         best.ok_or(reason)
     }
 
+    /// Runs a case, and counts its calls.
+    pub(super) fn model(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+        let mut allowance = self.allowance.get();
+        if !allowance.allows(case) {
+            return Err(Cannot::new("the calls that trials may make are used up"));
+        }
+        let report = Model.run(case, profile)?;
+        allowance.spend(report.attempts.len());
+        self.allowance.set(allowance);
+        Ok(report)
+    }
+
     fn fixes(&self, counts: SocketCounts, fewer: bool) -> bool {
         let before = self.situation.counts;
         counts.fixes(before) || fewer && counts.fixes_with_fewer(before)
     }
 
     fn run(&self, variant: Variant, removes: &[Cause], fewer: bool) -> Result<Trial, Cannot> {
-        let report = Model.run(&variant.case, self.profile)?;
+        let report = self.model(&variant.case, self.profile)?;
         let counts = SocketCounts::of(&report.attempts);
         let mut trial = Trial {
             words: variant.words,
@@ -172,15 +189,11 @@ impl Lab<'_> {
 
     /// Runs a changed case that works with other seeds.
     fn certainty(&self, trial: &Trial, removes: &[Cause], fewer: bool) -> (Certainty, Seeds) {
-        let of = seeds_for(trial.attempts.len());
-        let mut good = 1;
-        for n in 1..of {
-            let case = reseeded(&trial.case, n);
-            let report = Model.run(&case, self.profile);
-            let ok = report.is_ok_and(|report| self.fixes_alone(&report.attempts, fewer));
-            good += u32::from(ok);
-        }
-        let seeds = Seeds { good, of };
+        let seeds = self.seeds(&trial.attempts, |n| {
+            let report = self.model(&reseeded(&trial.case, n), self.profile);
+            report.is_ok_and(|report| self.fixes_alone(&report.attempts, fewer))
+        });
+        let Seeds { good, of } = seeds;
         let argued = removes.contains(&self.situation.cause);
         let certainty = if good == of && (argued || self.proved(trial)) {
             Certainty::Always
@@ -192,6 +205,14 @@ impl Lab<'_> {
             Certainty::ByLuck
         };
         (certainty, seeds)
+    }
+
+    /// Counts the seeds at which a case works that works at the first, with these attempts.
+    pub(super) fn seeds(&self, first: &Attempts, works: impl Fn(u32) -> bool) -> Seeds {
+        let of = self.before.of.min(seeds_for(first.len()));
+        let good = (1..of).filter(|n| works(*n)).count();
+        let good = u32::try_from(good).unwrap_or(u32::MAX).saturating_add(1);
+        Seeds { good, of }
     }
 
     /// At another seed the unchanged case has other counts, so that only refusals count.

@@ -8,11 +8,13 @@
 //!
 //! - `situation`: the programs that are refused, those that hold the ports, and the cause
 //! - `catalogue`: the known fixes; `edit`: their changes; `exists`: the kernels that have them
+//! - `allowance`: the calls that experiments may make in all
 //! - `lab`: runs a changed case at many seeds; `kernel`: other kernels, and regressions of kernels
 //! - [`examine`]: tries the fixes alone, then in pairs where none works alone
 //! - [`sheet`]: results of many kernels side by side; [`text`](mod@text): the table;
 //!   [`scenario_of`]: a row as a scenario of its own
 
+mod allowance;
 mod catalogue;
 pub(crate) mod edit;
 pub(crate) mod exists;
@@ -23,6 +25,7 @@ pub(crate) mod situation;
 pub mod text;
 mod written;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use fourtuple_kernel::profile::Profile;
@@ -38,6 +41,7 @@ use exists::History;
 use lab::{Certainty, Lab, Trial, Variant};
 use situation::Situation;
 
+pub use allowance::Allowance;
 pub use lab::Seeds;
 pub use situation::{Cause, SocketCounts};
 pub use written::scenario_of;
@@ -65,6 +69,8 @@ pub enum Effect {
     Harms,
     /// This kernel does not have it.
     Absent,
+    /// Not tried: the calls that experiments may make were used up.
+    Untried,
     /// The scenario has nothing that it could be applied to.
     DoesNotApply,
 }
@@ -81,6 +87,7 @@ impl Effect {
             Effect::Nothing => "has no effect",
             Effect::Harms => "makes it worse",
             Effect::Absent => "does not exist on this kernel",
+            Effect::Untried => "was not tried",
             Effect::DoesNotApply => "does not apply here",
         }
     }
@@ -190,15 +197,21 @@ impl Remedies {
 }
 
 /// Runs the unchanged case at its seeds. The first run with a refusal stands for it.
-fn unchanged(case: &Case, profile: &Profile) -> Result<(Case, Arc<Attempts>, Seeds), Cannot> {
+fn unchanged(
+    case: &Case,
+    profile: &Profile,
+    allowance: &mut Allowance,
+) -> Result<(Case, Arc<Attempts>, Seeds), Cannot> {
     let first = Model.run(case, profile)?.attempts;
-    let of = lab::seeds_for(first.len());
+    let of = allowance.seeds(first.len());
+    allowance.spend(first.len());
     let refused = |attempts: &Attempts| SocketCounts::of(attempts).refused > 0;
     let mut good = u32::from(!refused(&first));
     let mut shown = (case.clone(), first);
     for n in 1..of {
         let other = lab::reseeded(case, n);
         let attempts = Model.run(&other, profile)?.attempts;
+        allowance.spend(attempts.len());
         if !refused(&attempts) {
             good += 1;
         } else if !refused(&shown.1) {
@@ -208,22 +221,25 @@ fn unchanged(case: &Case, profile: &Profile) -> Result<(Case, Arc<Attempts>, See
     Ok((shown.0, shown.1, Seeds { good, of }))
 }
 
-/// Tries everything on a case. `progress` hears how many of how many experiments are done.
+/// Tries everything on a case that the allowance has calls for, the fixes for its cause first; the
+/// unchanged case is run in any event. `progress` hears how many of how many experiments are done.
 ///
 /// # Errors
 /// When the model cannot run the case at all.
 pub fn examine(
     case: &Case,
     profile: &Profile,
+    allowance: &mut Allowance,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Remedies, Cannot> {
-    let (case, attempts, seeds) = unchanged(case, profile)?;
+    let (case, attempts, seeds) = unchanged(case, profile, allowance)?;
     let situation = Situation::of(&case, profile, &attempts);
     let bench = Examination {
         lab: Lab {
             situation: &situation,
             profile,
             before: seeds,
+            allowance: Cell::new(*allowance),
         },
         history: &History::new(),
     };
@@ -231,8 +247,9 @@ pub fn examine(
     let mut regression = None;
     if situation.counts.refused > 0 {
         remedies = bench.all(&case, progress);
-        regression = kernel::regression(&case, &situation, profile);
+        regression = kernel::regression(&case, &bench.lab);
     }
+    *allowance = bench.lab.allowance.get();
     Ok(Remedies {
         scenario: case.scenario.clone(),
         about: case.about.clone(),
@@ -268,13 +285,17 @@ struct Examination<'a> {
 
 impl Examination<'_> {
     fn all(&self, case: &Case, progress: &mut dyn FnMut(usize, usize)) -> Vec<Remedy> {
-        let mut remedies: Vec<(Remedy, &Entry)> = Vec::new();
-        let total = catalogue::entries().count() + 1;
-        for (n, entry) in catalogue::entries().enumerate() {
+        let mut tried: Vec<(usize, Remedy, &Entry)> = Vec::new();
+        let mut entries: Vec<(usize, &Entry)> = catalogue::entries().enumerate().collect();
+        let total = entries.len() + 1;
+        // What removes the cause is worth the first calls.
+        let cause = &self.lab.situation.cause;
+        entries.sort_by_key(|(_, entry)| !entry.removes.contains(cause));
+        for (n, (place, entry)) in entries.into_iter().enumerate() {
             progress(n, total);
             let works = |id: &str| {
-                let mut all = remedies.iter();
-                all.any(|(one, _)| one.id == id && one.effect.works())
+                let mut all = tried.iter();
+                all.any(|(_, one, _)| one.id == id && one.effect.works())
             };
             let remedy = if entry.id == "more-addresses" && works("own-address") {
                 Remedy {
@@ -284,6 +305,11 @@ impl Examination<'_> {
             } else {
                 self.alone(case, entry)
             };
+            tried.push((place, remedy, entry));
+        }
+        tried.sort_by_key(|(place, ..)| *place);
+        let mut remedies: Vec<(Remedy, &Entry)> = Vec::new();
+        for (_, remedy, entry) in tried {
             // The same change under another name is no second fix.
             let known = |one: &Remedy| one.case.is_some() && one.case == remedy.case;
             if !remedies.iter().any(|(one, _)| known(one)) {
@@ -298,7 +324,7 @@ impl Examination<'_> {
         let mut all: Vec<Remedy> = remedies.into_iter().map(|(one, _)| one).collect();
         all.append(&mut found);
         progress(total - 1, total);
-        all.push(kernel::another(case, self.lab.situation, self.lab.profile));
+        all.push(kernel::another(case, &self.lab));
         // Within one effect the catalogue's order stays, which is the order of size.
         all.sort_by_key(|one| (one.effect, one.stale.is_some()));
         all
@@ -306,8 +332,11 @@ impl Examination<'_> {
 
     fn alone(&self, case: &Case, entry: &Entry) -> Remedy {
         let mut remedy = self.bare(&[entry]);
-        match (entry.apply)(case, self.lab.situation) {
+        match entry.apply(case, self.lab.situation) {
             Change::Nothing(why) => remedy.why = Some(why),
+            Change::To(_) if !self.lab.allowance.get().allows(case) => {
+                remedy.effect = Effect::Untried;
+            }
             Change::To(variants) => {
                 let variants = variants
                     .into_iter()
@@ -362,12 +391,12 @@ impl Examination<'_> {
     }
 
     fn pair(&self, case: &Case, ordered: [&Entry; 2]) -> Option<Trial> {
-        let Change::To(variants) = (ordered[0].apply)(case, self.lab.situation) else {
+        let Change::To(variants) = ordered[0].apply(case, self.lab.situation) else {
             return None;
         };
         let mut both = Vec::new();
         for (words, changed) in variants {
-            if let Change::To(more) = (ordered[1].apply)(&changed, self.lab.situation) {
+            if let Change::To(more) = ordered[1].apply(&changed, self.lab.situation) {
                 both.extend(more.into_iter().map(|(other, case)| Variant {
                     words: format!("{words}; {other}"),
                     case,

@@ -1,8 +1,11 @@
 //! The fixes of one scenario on all its kernels, side by side.
 
+use std::collections::BTreeSet;
+
 use fourtuple_kernel::profile;
 
 use super::{Effect, Remedies, Remedy};
+use crate::case_label;
 use crate::kernels::Order;
 
 /// Kernels of a column that are named one by one.
@@ -58,6 +61,7 @@ pub fn word(cell: Option<&Remedy>) -> String {
         (Effect::Nothing, _) => "no effect".to_owned(),
         (Effect::Harms, _) => "worse".to_owned(),
         (Effect::Absent, _) => "absent".to_owned(),
+        (Effect::Untried, _) => "not tried".to_owned(),
         (Effect::DoesNotApply, _) => "-".to_owned(),
     }
 }
@@ -113,12 +117,12 @@ impl<'a> Sheet<'a> {
             }
         }
         for column in &mut columns {
-            column.title = title(&column.members, &order);
+            column.title = title(&column.members, all, &order);
         }
         let fine: Vec<&Remedies> = all.iter().filter(|one| !one.needed()).collect();
         let rows = rows(&columns);
         Sheet {
-            fine: title(&fine, &order),
+            fine: title(&fine, all, &order),
             columns,
             rows,
         }
@@ -141,13 +145,15 @@ fn letter(n: usize) -> String {
 }
 
 /// `linux-4.2..linux-6.18 with bind=none; linux-6.18 with bind=address`.
-fn title(members: &[&Remedies], order: &Order) -> String {
-    let mut points: Vec<(String, Vec<String>)> = Vec::new();
+fn title(members: &[&Remedies], all: &[Remedies], order: &Order) -> String {
+    let kernels: BTreeSet<&str> = members.iter().map(|one| &*one.kernel).collect();
+    let among: Vec<&[String]> = all.iter().map(|one| &*one.point).collect();
+    let mut points: Vec<(&[String], Vec<String>)> = Vec::new();
     for one in members {
-        let point = one.point.join(" ");
+        let point = &*one.point;
         // Many kernels are a range; the names with the same behaviour close its gaps.
         let names = match profile::find(&one.kernel) {
-            Some(profile) if members.len() > FEW => profile.names,
+            Some(profile) if kernels.len() > FEW => profile.names,
             _ => vec![one.kernel.clone()],
         };
         match points.iter_mut().find(|(known, _)| *known == point) {
@@ -156,7 +162,7 @@ fn title(members: &[&Remedies], order: &Order) -> String {
         }
     }
     // Points with the same kernels stand together.
-    let mut together: Vec<(String, Vec<String>)> = Vec::new();
+    let mut together: Vec<(String, Vec<&[String]>)> = Vec::new();
     for (point, names) in points {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let kernels = order.compact(&names);
@@ -167,10 +173,12 @@ fn title(members: &[&Remedies], order: &Order) -> String {
     }
     let parts: Vec<String> = together
         .into_iter()
-        .map(|(kernels, points)| match points.join(" or ") {
-            points if points.is_empty() => kernels,
-            points => format!("{kernels} with {points}"),
-        })
+        .map(
+            |(kernels, points)| match case_label::points(&points, &among).join(" or ") {
+                points if points.is_empty() => kernels,
+                points => format!("{kernels} with {points}"),
+            },
+        )
         .collect();
     parts.join("; ")
 }

@@ -2,7 +2,8 @@
 
 use super::sheet::{Row, Sheet, word};
 use super::{Cause, Effect, Remedies, Remedy};
-use crate::text::{columns, labelled};
+use crate::kernels::Order;
+use crate::text::{capital, columns, labelled};
 
 /// Rows of fixes that are shown without `--all`.
 const SHOWN: usize = 6;
@@ -84,17 +85,33 @@ fn heads(out: &mut String, sheet: &Sheet<'_>) {
 }
 
 fn findings(out: &mut String, remedies: &[Remedies]) {
-    let mut said: Vec<String> = Vec::new();
+    let mut bugs: Vec<(&String, Vec<&str>)> = Vec::new();
+    let mut found: Vec<String> = Vec::new();
     for one in remedies {
-        said.extend(one.regression.clone());
-        said.extend(one.findings.iter().map(ToString::to_string));
-    }
-    let mut shown: Vec<&String> = Vec::new();
-    for text in &said {
-        if !shown.contains(&text) {
-            labelled(out, "  note     ", text);
-            shown.push(text);
+        if let Some(text) = &one.regression {
+            match bugs.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, kernels)) if kernels.contains(&&*one.kernel) => {}
+                Some((_, kernels)) => kernels.push(&one.kernel),
+                None => bugs.push((text, vec![&one.kernel])),
+            }
         }
+        for finding in &one.findings {
+            let text = finding.to_string();
+            if !found.contains(&text) {
+                found.push(text);
+            }
+        }
+    }
+    let is_one = remedies.iter().all(|one| one.kernel == remedies[0].kernel);
+    for (text, kernels) in bugs {
+        let text = match is_one {
+            true => text.clone(),
+            false => format!("On {}: {text}", Order::new().compact(&kernels)),
+        };
+        labelled(out, "  note     ", &text);
+    }
+    for text in &found {
+        labelled(out, "  note     ", text);
     }
 }
 
@@ -180,14 +197,17 @@ fn tried(out: &mut String, sheet: &Sheet<'_>, all: bool) {
     let mut columns = sheet.columns.iter();
     let about_ports = columns.any(|column| about_ports(column.first.cause));
     let tried = |row: &&&Row<'_>| {
-        about_ports && row.best.often_tried && row.best.effect != Effect::DoesNotApply
+        let tells = !matches!(row.best.effect, Effect::DoesNotApply | Effect::Untried);
+        about_ports && row.best.often_tried && tells
     };
     let shown: Vec<String> = rest
         .iter()
         .filter(tried)
         .map(|row| short(row.best))
         .collect();
-    let hidden: Vec<&&Row<'_>> = rest.iter().filter(|row| !tried(row)).collect();
+    let untried = |row: &&&Row<'_>| row.best.effect == Effect::Untried;
+    let rest = rest.iter().filter(|row| !tried(row));
+    let (untried, hidden): (Vec<&&Row<'_>>, Vec<&&Row<'_>>) = rest.partition(untried);
     let mut text = String::new();
     if !shown.is_empty() {
         text = format!("No fix: {}.", shown.join("; "));
@@ -214,6 +234,11 @@ fn tried(out: &mut String, sheet: &Sheet<'_>, all: bool) {
     }
     out.push('\n');
     labelled(out, "  ", text.trim_start());
+    if !untried.is_empty() {
+        let names: Vec<&str> = untried.iter().map(|row| row.best.name.as_str()).collect();
+        let text = format!("Not tried, for want of calls: {}.", names.join("; "));
+        labelled(out, "  ", &text);
+    }
 }
 
 /// A fix that is none, with its reason in a few words.
@@ -240,10 +265,11 @@ fn each(out: &mut String, rest: &[&Row<'_>]) {
             .seeds
             .map(|seeds| format!(" at {seeds} seeds"))
             .unwrap_or_default();
-        let why = one
-            .why
-            .as_deref()
-            .unwrap_or("the same sockets are refused as before");
+        let why = match (&one.why, one.effect) {
+            (Some(why), _) => why,
+            (None, Effect::Untried) => "the calls that trials may make are used up",
+            (None, _) => "the same sockets are refused as before",
+        };
         let text = format!(
             "{} {}{after}: {why}.{}",
             one.name,
@@ -252,14 +278,6 @@ fn each(out: &mut String, rest: &[&Row<'_>]) {
         );
         labelled(out, "  - ", &text);
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().collect::<String>() + chars.as_str())
-        .unwrap_or_default()
 }
 
 /// The fixes as a table in Markdown, to paste into a pull request.

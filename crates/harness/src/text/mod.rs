@@ -71,6 +71,15 @@ pub fn columns(out: &mut String, indent: usize, rows: &[Vec<String>]) {
     }
 }
 
+/// The text with a capital letter.
+pub(crate) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map(|first| first.to_uppercase().collect::<String>() + chars.as_str())
+        .unwrap_or_default()
+}
+
 /// Adds a table in Markdown. The cells are escaped already.
 pub fn markdown(out: &mut String, head: &[String], rows: &[Vec<String>]) {
     let mut line = |cells: &[String]| {

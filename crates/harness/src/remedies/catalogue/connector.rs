@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use fourtuple_kernel::Rule;
 use fourtuple_scenario::{Case, Close, PortRange, Program, SockOpt};
 
-use super::{Actor, Change, ENTRY, Entry, NO_BINDER, NO_CONNECTOR, NOT_CLOSED, idle, set_option};
+use super::{Actor, Change, ENTRY, Edit, Entry, NO_BINDER, NO_CONNECTOR, closing, idle};
 use crate::remedies::edit;
 use crate::remedies::situation::{Cause, Situation, names};
 
@@ -173,17 +173,6 @@ fn destinations(case: &Case, situation: &Situation) -> Change {
     }
 }
 
-fn closing(case: &Case, how: Close) -> Change {
-    let otherwise = if edit::closes(case) {
-        "the connections close that way already"
-    } else {
-        NOT_CLOSED
-    };
-    let mut case = case.clone();
-    let changed = edit::close(&mut case, how);
-    Change::one(changed, format!("close: {how}"), case, otherwise)
-}
-
 fn pool(case: &Case, situation: &Situation) -> Change {
     let mut case = case.clone();
     let refused = names(&situation.victims);
@@ -205,14 +194,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Actor::Binders,
         exists: Some(|b| b.bind_address_no_port),
         cost: "one setsockopt() before bind(); the port is not known until connect(), and getsockname() says 0 until then",
-        apply: |case, situation| {
-            set_option(
-                case,
-                &situation.binders,
-                SockOpt::BindAddressNoPort(true),
-                NO_BINDER,
-            )
-        },
+        change: Edit::Option(SockOpt::BindAddressNoPort(true)),
         idle: idle::late_choice,
         removes: &[Cause::Shortage],
         ..ENTRY
@@ -222,12 +204,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "connect without bind",
         who: Actor::Binders,
         cost: "the kernel chooses the source address: firewalls and servers that know the old one may object",
-        apply: |case, situation| {
+        change: Edit::By(|case, situation| {
             let mut case = case.clone();
             let changed = edit::unbind(&mut case, &names(&situation.binders));
             let words = format!("{} without bind", names(&situation.binders).join(", "));
             Change::one(changed, words, case, NO_BINDER)
-        },
+        }),
         removes: &[Cause::Shortage],
         ..ENTRY
     },
@@ -236,10 +218,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "bind to an own source address, port 0",
         exists: Some(|b| b.bind_shares),
         cost: "an address for each program, and its ports are from now on closed to every connect() without bind as well",
-        apply: |case, situation| match own_addresses(case, situation, 1) {
+        change: Edit::By(|case, situation| match own_addresses(case, situation, 1) {
             Some(one) => Change::To(vec![one]),
             None => Change::Nothing(NO_CONNECTOR.to_owned()),
-        },
+        }),
         idle: |rule| match rule {
             Some(Rule::BindNoFreePort) => {
                 "before ports were shared between addresses, bind() to port 0 skipped every port in use"
@@ -253,7 +235,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "reuse-connections",
         name: "reuse connections (pool, keep-alive)",
         cost: "a pool in the program, and a server that keeps connections open",
-        apply: pool,
+        change: Edit::By(pool),
         removes: &[Cause::Shortage],
         fewer: true,
         ..ENTRY
@@ -262,7 +244,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "close-with-peer",
         name: "close what the peer has closed (CLOSE-WAIT)",
         cost: "the program must notice the end of file (recv() = 0) and close()",
-        apply: |case, _| {
+        change: Edit::By(|case, _| {
             let mut case = case.clone();
             let closed = edit::close_with_peer(&mut case);
             let words = format!("{closed} more close()");
@@ -272,7 +254,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 case,
                 "no connection is left open after its peer has closed",
             )
-        },
+        }),
         removes: &[Cause::Shortage, Cause::Held],
         ..ENTRY
     },
@@ -281,7 +263,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "close by reset (SO_LINGER 0)",
         who: Actor::Closers,
         cost: "unread data is lost, and the peer sees ECONNRESET",
-        apply: |case, _| closing(case, Close::Reset),
+        change: Edit::By(|case, _| closing(case, Close::Reset)),
         removes: CLOSED,
         ..ENTRY
     },
@@ -290,7 +272,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "close by the server",
         who: Actor::Server,
         cost: "TIME-WAIT moves to the server, which has the memory and needs no ephemeral ports",
-        apply: |case, _| closing(case, Close::Server),
+        change: Edit::By(|case, _| closing(case, Close::Server)),
         removes: CLOSED,
         ..ENTRY
     },
@@ -303,7 +285,7 @@ pub(super) const LATER: &[Entry] = &[
         name: "more source addresses, bound in turn",
         exists: Some(|b| b.bind_shares),
         cost: "more addresses to route and to allow; each gives the whole range once more",
-        apply: |case, situation| {
+        change: Edit::By(|case, situation| {
             let made: Vec<_> = [2, 4, 8, 16]
                 .iter()
                 .filter_map(|each| own_addresses(case, situation, *each))
@@ -313,7 +295,7 @@ pub(super) const LATER: &[Entry] = &[
             } else {
                 Change::To(made)
             }
-        },
+        }),
         removes: &[Cause::Shortage],
         ..ENTRY
     },
@@ -322,7 +304,7 @@ pub(super) const LATER: &[Entry] = &[
         name: "more ports on the server, connected in turn",
         who: Actor::Server,
         cost: "the server listens on more ports and the clients must know them",
-        apply: destinations,
+        change: Edit::By(destinations),
         idle: |rule| match rule {
             Some(Rule::ConnectSkipFastreuse) => {
                 "connect() skips buckets that bind() made, whatever the destination is"
@@ -341,7 +323,7 @@ pub(super) const LATER: &[Entry] = &[
         who: Actor::Binders,
         exists: Some(|b| b.local_port_range_option),
         cost: "each program keeps to its share of the range, so that each share runs out earlier than the whole",
-        apply: slices,
+        change: Edit::By(slices),
         removes: &[Cause::Shortage],
         ..ENTRY
     },
@@ -350,7 +332,7 @@ pub(super) const LATER: &[Entry] = &[
         name: "bind to named ports outside the range",
         who: Actor::Binders,
         cost: "the program manages ports itself, and a port in TIME-WAIT needs SO_REUSEADDR",
-        apply: explicit,
+        change: Edit::By(explicit),
         removes: &[Cause::Shortage],
         ..ENTRY
     },
@@ -359,14 +341,7 @@ pub(super) const LATER: &[Entry] = &[
         name: "SO_REUSEADDR on programs that bind",
         who: Actor::Binders,
         cost: "two sockets may get one port, and the second connect() to one destination then fails",
-        apply: |case, situation| {
-            set_option(
-                case,
-                &situation.binders,
-                SockOpt::ReuseAddr(true),
-                NO_BINDER,
-            )
-        },
+        change: Edit::Option(SockOpt::ReuseAddr(true)),
         idle: idle::sharing,
         ..ENTRY
     },
@@ -374,14 +349,7 @@ pub(super) const LATER: &[Entry] = &[
         id: "reuseaddr-on-victim",
         name: "SO_REUSEADDR on the refused program",
         cost: "mostly useless for outgoing connections",
-        apply: |case, situation| {
-            set_option(
-                case,
-                &situation.victims,
-                SockOpt::ReuseAddr(true),
-                NO_CONNECTOR,
-            )
-        },
+        change: Edit::Option(SockOpt::ReuseAddr(true)),
         idle: idle::sharing,
         ..ENTRY
     },
@@ -391,14 +359,7 @@ pub(super) const LATER: &[Entry] = &[
         who: Actor::Binders,
         exists: Some(|b| b.reuseport),
         cost: "mostly useless for outgoing connections; on old kernels ports are shared while free ones are left",
-        apply: |case, situation| {
-            set_option(
-                case,
-                &situation.binders,
-                SockOpt::ReusePort(true),
-                NO_BINDER,
-            )
-        },
+        change: Edit::Option(SockOpt::ReusePort(true)),
         idle: idle::sharing,
         ..ENTRY
     },
@@ -407,14 +368,7 @@ pub(super) const LATER: &[Entry] = &[
         name: "SO_REUSEPORT on the refused program",
         exists: Some(|b| b.reuseport),
         cost: "mostly useless for outgoing connections",
-        apply: |case, situation| {
-            set_option(
-                case,
-                &situation.victims,
-                SockOpt::ReusePort(true),
-                NO_CONNECTOR,
-            )
-        },
+        change: Edit::Option(SockOpt::ReusePort(true)),
         idle: idle::sharing,
         ..ENTRY
     },
@@ -423,14 +377,7 @@ pub(super) const LATER: &[Entry] = &[
         name: "IP_BIND_ADDRESS_NO_PORT on the refused program",
         exists: Some(|b| b.bind_address_no_port),
         cost: "none",
-        apply: |case, situation| {
-            set_option(
-                case,
-                &situation.victims,
-                SockOpt::BindAddressNoPort(true),
-                NO_CONNECTOR,
-            )
-        },
+        change: Edit::Option(SockOpt::BindAddressNoPort(true)),
         idle: |_| "the option changes the bind() of its own socket, not the buckets of others",
         ..ENTRY
     },
@@ -439,7 +386,7 @@ pub(super) const LATER: &[Entry] = &[
         name: "own source address with IP_BIND_ADDRESS_NO_PORT",
         exists: Some(|b| b.bind_address_no_port),
         cost: "an address for each program",
-        apply: |case, situation| {
+        change: Edit::By(|case, situation| {
             let Some((words, mut case)) = own_addresses(case, situation, 1) else {
                 return Change::Nothing(NO_CONNECTOR.to_owned());
             };
@@ -449,7 +396,7 @@ pub(super) const LATER: &[Entry] = &[
                 SockOpt::BindAddressNoPort(true),
             );
             Change::To(vec![(words, case)])
-        },
+        }),
         idle: idle::late_choice,
         ..ENTRY
     },

@@ -4,7 +4,7 @@ use fourtuple_kernel::Rule;
 use fourtuple_kernel::profile::behaviour::{Scope, TwAge};
 use fourtuple_scenario::{Case, PortRange};
 
-use super::{Actor, Change, ENTRY, Entry, idle, set_sysctl};
+use super::{Actor, Change, ENTRY, Edit, Entry, idle};
 use crate::remedies::edit;
 use crate::remedies::situation::{Cause, Situation};
 
@@ -45,7 +45,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "tcp_tw_reuse = 1",
         who: Actor::Operator,
         cost: "needs tcp_timestamps on both ends; a TIME-WAIT is taken over after a second",
-        apply: |case, situation| set_sysctl(case, situation, "net.ipv4.tcp_tw_reuse", "1"),
+        change: Edit::Sysctl("net.ipv4.tcp_tw_reuse", "1"),
         idle: idle::time_wait,
         removes: &[Cause::Shortage],
         often_tried: true,
@@ -56,7 +56,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "tcp_tw_reuse = 2",
         who: Actor::Operator,
         cost: "loopback connections only (before 4.19 any value but 0 meant 1)",
-        apply: |case, situation| set_sysctl(case, situation, "net.ipv4.tcp_tw_reuse", "2"),
+        change: Edit::Sysctl("net.ipv4.tcp_tw_reuse", "2"),
         idle: idle::time_wait,
         removes: &[Cause::Shortage],
         ..ENTRY
@@ -67,7 +67,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Actor::Operator,
         exists: Some(|b| b.tw_age == TwAge::Millis),
         cost: "late packets of the old connection have less time to die; needs tcp_tw_reuse",
-        apply: |case, situation| set_sysctl(case, situation, "net.ipv4.tcp_tw_reuse_delay", "100"),
+        change: Edit::Sysctl("net.ipv4.tcp_tw_reuse_delay", "100"),
         idle: idle::time_wait,
         removes: &[Cause::Shortage],
         ..ENTRY
@@ -77,7 +77,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "wider ip_local_port_range",
         who: Actor::Operator,
         cost: "room, not a cure: the next burst fails the same way, and listeners inside the new range may lose their port",
-        apply: wider,
+        change: Edit::By(wider),
         removes: &[Cause::Shortage],
         ..ENTRY
     },
@@ -87,7 +87,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Actor::Operator,
         exists: Some(|b| b.autobind_reuse),
         cost: "SO_REUSEADDR sockets share ports once the range is full, and may then fail in connect()",
-        apply: |case, situation| set_sysctl(case, situation, "net.ipv4.ip_autobind_reuse", "1"),
+        change: Edit::Sysctl("net.ipv4.ip_autobind_reuse", "1"),
         idle: |rule| match rule {
             Some(Rule::BindNoFreePort) => "it is for sockets with SO_REUSEADDR on both sides",
             _ => "it is about bind() to port 0; connect() does not look at it",
@@ -99,7 +99,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "tcp_fin_timeout = 10",
         who: Actor::Operator,
         cost: "orphaned connections are given up earlier",
-        apply: |case, situation| set_sysctl(case, situation, "net.ipv4.tcp_fin_timeout", "10"),
+        change: Edit::Sysctl("net.ipv4.tcp_fin_timeout", "10"),
         idle: |_| "it shortens FIN-WAIT-2, not TIME-WAIT, whose 60 s are fixed",
         stale: Some("often given as the length of TIME-WAIT, which it is not"),
         often_tried: true,
@@ -111,7 +111,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Actor::Operator,
         exists: Some(|b| b.tw_recycle_scope != Scope::Absent),
         cost: "drops connections of clients behind a NAT",
-        apply: |case, situation| set_sysctl(case, situation, "net.ipv4.tcp_tw_recycle", "1"),
+        change: Edit::Sysctl("net.ipv4.tcp_tw_recycle", "1"),
         idle: idle::time_wait,
         stale: Some("stale advice: it broke clients behind a NAT and is gone since Linux 4.12"),
         often_tried: true,

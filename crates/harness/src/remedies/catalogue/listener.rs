@@ -3,7 +3,7 @@
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_scenario::{Case, Close, PortRange, SockOpt};
 
-use super::{Actor, Change, ENTRY, Entry, NO_LISTENER, NOT_CLOSED, set_option, set_sysctl};
+use super::{Actor, Change, ENTRY, Edit, Entry, NO_LISTENER, closing, set_option, set_sysctl};
 use crate::remedies::edit;
 use crate::remedies::situation::{Cause, Situation, names};
 
@@ -62,21 +62,6 @@ fn outside(case: &Case, situation: &Situation) -> Change {
     )
 }
 
-/// Closes connections in another way, when a listener is refused.
-fn closing(case: &Case, situation: &Situation, how: Close) -> Change {
-    if situation.listeners.is_empty() {
-        return Change::Nothing(NO_LISTENER.to_owned());
-    }
-    let otherwise = if edit::closes(case) {
-        "the connections close that way already"
-    } else {
-        NOT_CLOSED
-    };
-    let mut case = case.clone();
-    let changed = edit::close(&mut case, how);
-    Change::one(changed, format!("close: {how}"), case, otherwise)
-}
-
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         id: "reserved-ports",
@@ -84,7 +69,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Actor::Operator,
         exists: Some(|b| b.reserved_ports != Scope::Absent),
         cost: "connect() and bind() to port 0 have fewer ports; a port that is taken already stays taken",
-        apply: reserve,
+        change: Edit::By(reserve),
         removes: &[Cause::Collision, Cause::ToItself],
         ..ENTRY
     },
@@ -93,17 +78,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "SO_REUSEADDR on the old and the new socket",
         who: Actor::Both,
         cost: "one setsockopt() before bind(), in the program that holds the port as well as in the one that wants it",
-        apply: |case, situation| {
-            if situation.listeners.is_empty() {
-                return Change::Nothing(NO_LISTENER.to_owned());
-            }
-            set_option(
-                case,
-                &situation.both(),
-                SockOpt::ReuseAddr(true),
-                NO_LISTENER,
-            )
-        },
+        change: Edit::Option(SockOpt::ReuseAddr(true)),
         idle: |_| "a socket that listens never shares its port through SO_REUSEADDR",
         removes: OF_PORT,
         ..ENTRY
@@ -112,14 +87,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "reuseaddr-on-new",
         name: "SO_REUSEADDR on the new socket alone",
         cost: "one setsockopt() before bind()",
-        apply: |case, situation| {
+        change: Edit::By(|case, situation| {
             set_option(
                 case,
                 &situation.listeners,
                 SockOpt::ReuseAddr(true),
                 NO_LISTENER,
             )
-        },
+        }),
         idle: |_| "the old socket and its TIME-WAITs need it as well: both sides must have it",
         removes: OF_PORT,
         often_tried: true,
@@ -130,14 +105,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "IPV6_V6ONLY on the socket that binds [::]",
         who: Actor::Both,
         cost: "IPv4 clients need a listener of their own",
-        apply: |case, situation| {
+        change: Edit::By(|case, situation| {
             set_option(
                 case,
                 &situation.dual_stack(),
                 SockOpt::V6Only(true),
                 "no socket in the conflict binds [::]",
             )
-        },
+        }),
         idle: |_| "the owners conflict within one family",
         removes: OF_PORT,
         ..ENTRY
@@ -147,7 +122,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "stop the old listener before the new one binds",
         who: Actor::Both,
         cost: "clients are refused in between",
-        apply: |case, situation| {
+        change: Edit::By(|case, situation| {
             let mut changed = case.clone();
             let done = edit::stop_first(&mut changed, &situation.contested);
             Change::one(
@@ -156,7 +131,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 changed,
                 "the old listener has stopped already, or starts at the same time",
             )
-        },
+        }),
         idle: |_| "its closed connections hold the port in TIME-WAIT",
         removes: &[Cause::Held],
         ..ENTRY
@@ -167,17 +142,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Actor::Both,
         exists: Some(|b| b.reuseport),
         cost: "one user for both; while both listen, connections are spread over them, and those queued on one that stops are reset",
-        apply: |case, situation| {
-            if situation.listeners.is_empty() {
-                return Change::Nothing(NO_LISTENER.to_owned());
-            }
-            set_option(
-                case,
-                &situation.both(),
-                SockOpt::ReusePort(true),
-                NO_LISTENER,
-            )
-        },
+        change: Edit::Option(SockOpt::ReusePort(true)),
         idle: |_| "every owner of the port must have it and belong to one user",
         removes: OF_PORT,
         ..ENTRY
@@ -186,7 +151,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "freebind",
         name: "IP_FREEBIND on the refused socket",
         cost: "the socket serves nothing until the address is there; a mistyped address is no longer noticed",
-        apply: |case, situation| match situation.cause {
+        change: Edit::By(|case, situation| match situation.cause {
             Cause::NotLocal => set_option(
                 case,
                 &situation.listeners,
@@ -194,7 +159,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 NO_LISTENER,
             ),
             _ => Change::Nothing("no address is missing on the host".to_owned()),
-        },
+        }),
         removes: &[Cause::NotLocal],
         ..ENTRY
     },
@@ -203,7 +168,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "ip_nonlocal_bind = 1",
         who: Actor::Operator,
         cost: "every program of the host may bind any address",
-        apply: |case, situation| match situation.cause {
+        change: Edit::By(|case, situation| match situation.cause {
             Cause::NotLocal => {
                 let v6 = situation
                     .contested
@@ -218,7 +183,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 )
             }
             _ => Change::Nothing("no address is missing on the host".to_owned()),
-        },
+        }),
         removes: &[Cause::NotLocal],
         ..ENTRY
     },
@@ -226,7 +191,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "wildcard",
         name: "bind the wildcard address",
         cost: "the program serves every address of the host",
-        apply: |case, situation| {
+        change: Edit::By(|case, situation| {
             if situation.cause != Cause::NotLocal {
                 return Change::Nothing("no address is missing on the host".to_owned());
             }
@@ -240,7 +205,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 changed,
                 "it binds the wildcard address already",
             )
-        },
+        }),
         removes: &[Cause::NotLocal],
         ..ENTRY
     },
@@ -249,7 +214,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "a port outside ip_local_port_range",
         who: Actor::Both,
         cost: "clients must know the new port",
-        apply: outside,
+        change: Edit::By(outside),
         removes: &[Cause::Collision, Cause::ToItself],
         ..ENTRY
     },
@@ -258,7 +223,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "let the clients close first",
         who: Actor::Server,
         cost: "the server waits for the end of file before it closes; TIME-WAIT moves to the clients",
-        apply: |case, situation| closing(case, situation, Close::Client),
+        change: Edit::By(|case, situation| match situation.listeners.as_slice() {
+            [] => Change::Nothing(NO_LISTENER.to_owned()),
+            _ => closing(case, Close::Client),
+        }),
         removes: &[Cause::Held],
         ..ENTRY
     },

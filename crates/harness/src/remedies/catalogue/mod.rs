@@ -7,7 +7,7 @@ mod idle;
 mod listener;
 
 use fourtuple_kernel::{Behaviours, Rule};
-use fourtuple_scenario::{Case, Op, SockOpt};
+use fourtuple_scenario::{Case, Close, Op, SockOpt};
 
 use super::edit;
 use super::situation::{Cause, Part, Situation, names};
@@ -35,6 +35,8 @@ impl Actor {
         let named = match self {
             Actor::Binders => names(&situation.binders),
             Actor::Refused => situation.refused(),
+            // A connection to itself has no other holder.
+            Actor::Both if situation.both().is_empty() => situation.refused(),
             Actor::Both => names(&situation.both()),
             Actor::Closers => names(&situation.closers),
             Actor::Operator => situation
@@ -48,6 +50,18 @@ impl Actor {
             return vec!["-".to_owned()];
         }
         named
+    }
+
+    /// The programs that it stands for, and the reason where there are none.
+    fn parts(self, situation: &Situation) -> (Vec<Part>, &'static str) {
+        match self {
+            Actor::Binders => (situation.binders.clone(), NO_BINDER),
+            Actor::Both if situation.listeners.is_empty() => (Vec::new(), NO_LISTENER),
+            Actor::Both => (situation.both(), NO_LISTENER),
+            Actor::Refused => (situation.victims.clone(), NO_CONNECTOR),
+            Actor::Closers => (situation.closers.clone(), NOT_CLOSED),
+            Actor::Operator | Actor::Server => (Vec::new(), ""),
+        }
     }
 }
 
@@ -69,6 +83,17 @@ impl Change {
     }
 }
 
+/// The change that a fix makes.
+#[derive(Clone, Copy)]
+pub(super) enum Edit {
+    /// Sets a socket option on the programs that have to act.
+    Option(SockOpt),
+    /// Sets a sysctl on the hosts of the refused programs.
+    Sysctl(&'static str, &'static str),
+    /// Any other change.
+    By(fn(&Case, &Situation) -> Change),
+}
+
 /// A known fix.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
@@ -81,7 +106,7 @@ pub(super) struct Entry {
     pub(super) exists: Option<fn(&Behaviours) -> bool>,
     /// Its cost or risk.
     pub(super) cost: &'static str,
-    pub(super) apply: fn(&Case, &Situation) -> Change,
+    pub(super) change: Edit,
     /// The reason when it has no effect, by the rule that still refuses.
     pub(super) idle: fn(Option<Rule>) -> &'static str,
     /// Why this advice should no longer be given.
@@ -94,6 +119,20 @@ pub(super) struct Entry {
     pub(super) fewer: bool,
 }
 
+impl Entry {
+    /// Applies the fix to a case.
+    pub(super) fn apply(&self, case: &Case, situation: &Situation) -> Change {
+        match self.change {
+            Edit::Option(option) => {
+                let (parts, otherwise) = self.who.parts(situation);
+                set_option(case, &parts, option, otherwise)
+            }
+            Edit::Sysctl(key, value) => set_sysctl(case, situation, key, value),
+            Edit::By(change) => change(case, situation),
+        }
+    }
+}
+
 /// The fields that most entries share.
 const ENTRY: Entry = Entry {
     id: "",
@@ -101,7 +140,7 @@ const ENTRY: Entry = Entry {
     who: Actor::Refused,
     exists: None,
     cost: "",
-    apply: |_, _| Change::Nothing(String::new()),
+    change: Edit::By(|_, _| Change::Nothing(String::new())),
     idle: |_| "",
     stale: None,
     removes: &[],
@@ -137,6 +176,17 @@ fn set_sysctl(case: &Case, situation: &Situation, key: &str, value: &str) -> Cha
     let changed = edit::sysctl(&mut case, &situation.hosts, key, value);
     let words = format!("{key} = {value} on {}", situation.hosts.join(", "));
     Change::one(changed, words, case, "it is set to that already")
+}
+
+fn closing(case: &Case, how: Close) -> Change {
+    let otherwise = if edit::closes(case) {
+        "the connections close that way already"
+    } else {
+        NOT_CLOSED
+    };
+    let mut case = case.clone();
+    let changed = edit::close(&mut case, how);
+    Change::one(changed, format!("close: {how}"), case, otherwise)
 }
 
 /// Every known fix but another kernel.
