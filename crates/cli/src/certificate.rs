@@ -132,8 +132,10 @@ impl<'a> Check<'a> {
             disallowed: 0,
         };
         for one in all.of(&profile.names) {
-            if !check.kernels.contains(&&*one.kernel) {
-                check.kernels.push(&one.kernel);
+            // Recordings and virtual machines name the same release differently.
+            let kernel = one.kernel.trim_start_matches("Linux ");
+            if !check.kernels.contains(&kernel) {
+                check.kernels.push(kernel);
             }
             check.calls += one.calls;
             check.disallowed += one.disallowed;

@@ -67,6 +67,9 @@ enum Format {
     JsonLines,
 }
 
+/// Cases from which on their number is stated before they are explored.
+const MANY: usize = 16;
+
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
@@ -76,6 +79,14 @@ impl Args {
         self.overrides
             .budget
             .check_model(std::slice::from_ref(&selected), self.samples.into())?;
+        if selected.cases.len() > MANY {
+            crate::output::complain(&format!(
+                "note: {} kernels and points of the matrix, each explored up to {} states before {} runs are sampled (`--budget`, `--samples`, `--kernel`)",
+                selected.cases.len(),
+                self.budget,
+                self.samples
+            ));
+        }
         let budget = Budget {
             states: self.budget as usize,
             samples: self.samples as usize,

@@ -10,6 +10,7 @@ pub mod need;
 pub mod recording;
 pub mod text;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use fourtuple_kernel::Endpoint;
@@ -423,11 +424,12 @@ fn how(style: &Style) -> String {
     let mut words = if style.bind.is_empty() {
         "connects without bind".to_owned()
     } else {
-        let at: Vec<String> = style.bind.iter().take(3).map(ToString::to_string).collect();
-        let more = if style.bind.len() > 3 {
-            format!(" and {} more", style.bind.len() - 3)
-        } else {
-            String::new()
+        // Taken in turn, an address may be there several times.
+        let different: BTreeSet<&SocketAddr> = style.bind.iter().collect();
+        let at: Vec<String> = different.iter().take(3).map(ToString::to_string).collect();
+        let more = match different.len().saturating_sub(at.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
         };
         format!("binds {}{more}, then connects", at.join(", "))
     };

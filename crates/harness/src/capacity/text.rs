@@ -1,15 +1,28 @@
 //! Capacities for people and for pull requests.
 
-use super::{Capacities, Capacity, Held};
+use super::{Capacities, Capacity, Cost, Held};
+use crate::case_label;
 use crate::kernels::Order;
 use crate::text::{columns, escape_markdown, labelled};
+
+/// Points of the matrix, each with its kernels.
+type Places<'a> = Vec<(&'a [String], Vec<&'a str>)>;
 
 /// Programs and kernels with the same numbers.
 struct Same<'a> {
     first: &'a Capacity,
     programs: Vec<String>,
-    /// Point of the matrix, and the kernels there.
-    on: Vec<(String, Vec<&'a str>)>,
+    on: Places<'a>,
+    /// The work of connect() where it differs.
+    curves: Vec<(&'a [Cost], Places<'a>)>,
+}
+
+fn add<'a>(places: &mut Places<'a>, point: &'a [String], kernel: &'a str) {
+    match places.iter_mut().find(|(known, _)| *known == point) {
+        Some((_, kernels)) if kernels.contains(&kernel) => {}
+        Some((_, kernels)) => kernels.push(kernel),
+        None => places.push((point, vec![kernel])),
+    }
 }
 
 /// A number, with a decimal only below ten.
@@ -30,11 +43,11 @@ fn join<'a>(all: &'a [Capacities]) -> Vec<Same<'a>> {
             && a.to_one == b.to_one
             && a.to_all == b.to_all
             && a.rate == b.rate
-            && a.cost == b.cost
+            && a.cost.is_empty() == b.cost.is_empty()
     };
     let mut found: Vec<Same<'a>> = Vec::new();
     for case in all {
-        let point = case.point.join(" ");
+        let point = &*case.point;
         for one in &case.programs {
             let at = match found.iter().position(|known| same(known.first, one)) {
                 Some(at) => at,
@@ -43,6 +56,7 @@ fn join<'a>(all: &'a [Capacities]) -> Vec<Same<'a>> {
                         first: one,
                         programs: Vec::new(),
                         on: Vec::new(),
+                        curves: Vec::new(),
                     });
                     found.len() - 1
                 }
@@ -51,30 +65,45 @@ fn join<'a>(all: &'a [Capacities]) -> Vec<Same<'a>> {
             if !entry.programs.contains(&one.program) {
                 entry.programs.push(one.program.clone());
             }
-            match entry.on.iter_mut().find(|(known, _)| *known == point) {
-                Some((_, kernels)) if kernels.contains(&case.kernel.as_str()) => {}
-                Some((_, kernels)) => kernels.push(&case.kernel),
-                None => entry.on.push((point.clone(), vec![&case.kernel])),
+            add(&mut entry.on, point, &case.kernel);
+            let mut curves = entry.curves.iter_mut();
+            match curves.find(|(known, _)| *known == one.cost) {
+                Some((_, places)) => add(places, point, &case.kernel),
+                None => {
+                    let places = vec![(point, vec![case.kernel.as_str()])];
+                    entry.curves.push((&one.cost, places));
+                }
             }
         }
     }
     found
 }
 
-fn kernels(same: &Same<'_>, order: &Order) -> String {
-    let parts: Vec<String> = same
-        .on
-        .iter()
-        .map(|(point, kernels)| {
-            let kernels = order.compact(kernels);
-            if point.is_empty() {
-                kernels
-            } else {
-                format!("{kernels} with {point}")
-            }
-        })
+/// Places in words: kernels written short, and points where not all of the matrix are meant.
+fn kernels(places: &Places<'_>, among: &[&[String]], order: &Order) -> String {
+    let mut together: Vec<(String, Vec<&[String]>)> = Vec::new();
+    for (point, kernels) in places {
+        let kernels = order.compact(kernels);
+        match together.iter_mut().find(|(known, _)| *known == kernels) {
+            Some((_, points)) => points.push(point),
+            None => together.push((kernels, vec![point])),
+        }
+    }
+    let parts: Vec<String> = together
+        .into_iter()
+        .map(
+            |(kernels, points)| match case_label::points(&points, among).join(" or ") {
+                points if points.is_empty() => kernels,
+                points => format!("{kernels} with {points}"),
+            },
+        )
         .collect();
     parts.join("; ")
+}
+
+/// The points of the matrix.
+fn points(all: &[Capacities]) -> Vec<&[String]> {
+    all.iter().map(|case| &*case.point).collect()
 }
 
 /// The capacities of a scenario; programs and kernels with the same numbers once.
@@ -86,6 +115,7 @@ pub fn report(all: &[Capacities]) -> String {
     let order = Order::new();
     let mut out = format!("{}\n", first.scenario);
     labelled(&mut out, "  ", &first.about);
+    let points = points(all);
     for same in join(all) {
         let one = same.first;
         out.push('\n');
@@ -96,13 +126,14 @@ pub fn report(all: &[Capacities]) -> String {
                 "{} on {} ({}): {}; ports {}, {} of them for ephemeral port selection",
                 same.programs.join(", "),
                 one.host,
-                kernels(&same, &order),
+                kernels(&same.on, &points, &order),
                 one.how,
                 one.range,
                 one.ports
             ),
         );
         program(&mut out, one);
+        curves(&mut out, &same, &points, &order);
     }
     out
 }
@@ -170,21 +201,51 @@ fn program(out: &mut String, one: &Capacity) {
             "    ",
             "connect() selects no port here: bind() has chosen it.",
         );
+    }
+}
+
+/// The ports that connect() looks at, a row for each curve.
+fn curves(out: &mut String, same: &Same<'_>, points: &[&[String]], order: &Order) {
+    let first = &same.first.cost;
+    if first.is_empty() {
         return;
     }
-    let mut rows = vec![
-        ["ports in use", "ports that connect() looks at", "at most"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for cost in &one.cost {
-        rows.push(vec![
-            format!("{} %", cost.fill),
-            number(cost.expected),
-            cost.most.to_string(),
-        ]);
+    let mut head = vec!["ports in use".to_owned()];
+    head.extend(first.iter().map(|cost| format!("{} %", cost.fill)));
+    // Kernels whose curves differ only in decimals share a row.
+    let mut rows: Vec<(Vec<String>, Places<'_>)> = Vec::new();
+    for (curve, places) in &same.curves {
+        let mut row = vec!["connect() looks at".to_owned()];
+        row.extend(curve.iter().map(|cost| {
+            let expected = format!("{:.0}", cost.expected);
+            match cost.most.to_string() {
+                most if most == expected => most,
+                most => format!("{expected} (at most {most})"),
+            }
+        }));
+        let at = rows.iter().position(|(known, _)| *known == row);
+        let at = at.unwrap_or_else(|| {
+            rows.push((row, Vec::new()));
+            rows.len() - 1
+        });
+        for (point, names) in places {
+            for name in names {
+                add(&mut rows[at].1, point, name);
+            }
+        }
     }
-    columns(out, 4, &rows);
+    let mut table = String::new();
+    let cells = rows.iter().map(|(row, _)| row.clone());
+    let all: Vec<Vec<String>> = std::iter::once(head).chain(cells).collect();
+    columns(&mut table, 4, &all);
+    for (n, line) in table.lines().enumerate() {
+        out.push_str(line);
+        out.push('\n');
+        if n > 0 && rows.len() > 1 {
+            let on = kernels(&rows[n - 1].1, points, order);
+            labelled(out, "      on ", &on);
+        }
+    }
 }
 
 /// The capacities as a table in Markdown, to paste into a pull request.
@@ -199,13 +260,14 @@ pub fn markdown(all: &[Capacities]) -> String {
         escape_markdown(&first.scenario),
         escape_markdown(&first.about)
     );
+    let points = points(all);
     let head = ["program", "kernels", "", "counted", "formula"].map(str::to_owned);
     let mut rows = Vec::new();
     for same in join(all) {
         for [name, counted, _, formula, by] in counts(same.first) {
             rows.push(vec![
                 escape_markdown(&same.programs.join(", ")),
-                escape_markdown(&kernels(&same, &order)),
+                escape_markdown(&kernels(&same.on, &points, &order)),
                 name,
                 counted,
                 escape_markdown(&format!("{formula} = {by}")),

@@ -70,6 +70,10 @@ fn rest(sheet: &Sheet<'_>) -> Markup {
         .iter()
         .filter(|row| !row.best.effect.works() && row.best.effect != Effect::DoesNotApply)
         .collect();
+    let (untried, rows): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows
+        .into_iter()
+        .partition(|row| row.best.effect == Effect::Untried);
+    let untried: Vec<&str> = untried.iter().map(|row| row.best.name.as_str()).collect();
     html! {
         @if !rows.is_empty() {
             details.idle {
@@ -84,6 +88,9 @@ fn rest(sheet: &Sheet<'_>) -> Markup {
                     }
                 }
             }
+        }
+        @if !untried.is_empty() {
+            p.small { "Not tried, because a run of this scenario is long: " (untried.join("; ")) "." }
         }
     }
 }

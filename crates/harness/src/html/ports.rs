@@ -38,6 +38,16 @@ pub(super) fn ports(timeline: &PortTimeline, id: &str) -> Markup {
             .iter()
             .any(|sample| sample.count(*what) > 0)
     };
+    if !small && !is_visible(timeline) {
+        return html! {
+            h4 { (title) " over time" }
+            p { "So few of them are in use at any moment that a picture shows none." }
+            details {
+                summary { (title) ", as a table" }
+                (scrolled(&title, &table(timeline, small)))
+            }
+        };
+    }
     html! {
         h4 { (title) " over time" }
         (scrolled(&title, &picture))
@@ -137,6 +147,13 @@ fn shares(timeline: &PortTimeline, id: &str, label: &str) -> Markup {
             text.time x=(left) y=(height - 4) { "time →" }
         }
     }
+}
+
+/// Returns whether the ports in use are a line of the picture of shares at any moment.
+fn is_visible(timeline: &PortTimeline) -> bool {
+    let total = u64::from(timeline.range.size().max(1));
+    let uses = timeline.samples.iter().map(|sample| stacked(sample, total));
+    uses.flatten().any(|(what, ..)| what != Use::Free)
 }
 
 /// The uses of a moment with the lower and upper edge of each, from the bottom: what is used stands

@@ -8,7 +8,7 @@ use crate::kernels::Order;
 use crate::remedies::SocketCounts;
 use crate::runner::{CaseReport, EngineRun};
 use crate::tally::tally;
-use crate::text::summary;
+use crate::text::{capital, plain, summary};
 use crate::verdict::Assessment;
 use crate::why::Why;
 
@@ -119,6 +119,7 @@ fn reasons(case: &CaseReport) -> Markup {
             ul.reasons {
                 @for why in found.iter().take(REASONS) {
                     li {
+                        (capital(&plain::reason(why))) ". " br;
                         (why.rule.text()) " "
                         @if !why.ports.is_empty() { "(" (why.ports.words()) ") " }
                         code { (why.rule) }
@@ -165,7 +166,7 @@ fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
     }
     let table = html! {
         table.engines {
-            caption { "Engines" }
+            caption { "Answers, compared with those of the first" }
             thead { tr { th scope="col" { "engine" } th scope="col" { "answers" } th scope="col" { "on" } } }
             tbody {
                 @for (engine, words, differs, equal) in &rows {

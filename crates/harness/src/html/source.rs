@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 /// Projects that sources name without their owner.
-const OWNERS: [(&str, &str); 8] = [
+const OWNERS: [(&str, &str); 19] = [
     ("Envoy", "envoyproxy/envoy"),
     ("k6", "grafana/k6"),
     ("HAProxy", "haproxy/haproxy"),
@@ -12,14 +12,33 @@ const OWNERS: [(&str, &str); 8] = [
     ("rspamd", "rspamd/rspamd"),
     ("wrk", "wg/wrk"),
     ("shadowsocks-libev", "shadowsocks/shadowsocks-libev"),
+    ("amazon-eks-ami", "awslabs/amazon-eks-ami"),
+    ("hiredis", "redis/hiredis"),
+    ("neper", "google/neper"),
+    ("omicron", "oxidecomputer/omicron"),
+    ("php-src", "php/php-src"),
+    ("pomerium", "pomerium/pomerium"),
+    ("predis", "predis/predis"),
+    ("rancher", "rancher/rancher"),
+    ("redis", "redis/redis"),
+    ("siege", "JoeDog/siege"),
+    ("TechEmpower", "TechEmpower/FrameworkBenchmarks"),
 ];
 
-/// The source, linked if possible.
+/// The source, linked if possible; each of several that are joined by `and`.
 pub(super) fn source(text: &str) -> Markup {
+    let several: Vec<&str> = text.split(" and ").collect();
+    let parts = match several.iter().all(|part| address(part).is_some()) {
+        true => several,
+        false => vec![text],
+    };
     html! {
-        @match address(text) {
-            Some(address) => a href=(address) rel="noreferrer" { (text) },
-            None => (text),
+        @for (n, part) in parts.into_iter().enumerate() {
+            @if n > 0 { " and " }
+            @match address(part) {
+                Some(address) => a href=(address) rel="noreferrer" { (part) },
+                None => (part),
+            }
         }
     }
 }
@@ -98,17 +117,26 @@ mod tests {
                 "https://git.kernel.org/linus/79e9fed46038",
             ),
             ("see https://example.org/a b", "https://example.org/a"),
+            ("predis#597", "https://github.com/predis/predis/issues/597"),
         ] {
             assert_eq!(address(text).as_deref(), Some(wanted));
         }
         for text in [
             "turmoil's hold",
-            "omicron#6689",
+            "someproject#6689",
             "a report, 2014",
             "#5",
             "x y/z#7",
         ] {
             assert_eq!(address(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn each_of_several_sources_is_linked() {
+        let linked = source("predis#597 and hiredis#58").into_string();
+        assert_eq!(linked.matches("<a ").count(), 2, "{linked}");
+        let plain = source("fd and port limits").into_string();
+        assert_eq!(plain, "fd and port limits");
     }
 }

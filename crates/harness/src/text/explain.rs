@@ -7,7 +7,7 @@ use fourtuple_kernel::{Behaviours, Family, PortVerdict, call_path, profile};
 use fourtuple_scenario::Op;
 
 use super::events::Story;
-use super::{WIDTH, columns, labelled, ranges, wrap};
+use super::{WIDTH, columns, labelled, plain, ranges, wrap};
 use crate::attempt::{Answer, Attempt, SocketName};
 use crate::attempts::Attempts;
 use crate::group;
@@ -177,6 +177,7 @@ fn paragraph(out: &mut String, text: &str) {
 
 fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
     labelled(out, "", &kind.title());
+    paragraph(out, &format!("Refused because {}.", plain::reason(why)));
     path(out, &why.path, true);
     paragraph(out, &format!("Decided by the rule {}.", why.rule));
     // Routing comes before the port.

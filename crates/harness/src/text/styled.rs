@@ -57,6 +57,13 @@ impl Text {
         }
     }
 
+    /// Adds another text.
+    pub fn append(&mut self, other: &Text) {
+        for (style, text) in other.pieces() {
+            self.piece(style, text);
+        }
+    }
+
     fn piece(&mut self, style: Option<Style>, text: &str) {
         match self.pieces.last_mut() {
             Some((last, so_far)) if *last == style => so_far.push_str(text),

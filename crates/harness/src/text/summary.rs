@@ -10,7 +10,7 @@ use crate::attempt::Name;
 use crate::attempts::Attempts;
 use crate::conformance::Conformance;
 use crate::findings;
-use crate::group::Group;
+use crate::group::{Group, title};
 use crate::kernels::Order;
 use crate::report::RunReport;
 use crate::runner::{CaseReport, EngineRun, ScenarioReport};
@@ -25,18 +25,18 @@ pub fn summary(report: &ScenarioReport) -> Text {
     out.styled(Style::Heading, &report.name);
     out.push("\n");
     out.labelled((None, "  "), None, &report.about);
+    // Groups differ in the order of calls as well, of which a summary says nothing.
+    let mut outcomes: Vec<(Vec<&CaseReport>, Text)> = Vec::new();
     for group in Group::all(report) {
-        out.labelled((None, "  on "), None, &group.title(&order));
-        let Some(reference) = group.cases[0].reference() else {
-            continue;
-        };
-        results(&mut out, &reference.attempts);
-        let case = &group.cases[0].case;
-        if let Some(profile) = profile::find(&case.kernel) {
-            for finding in findings::of(case, &profile, &reference.attempts) {
-                out.labelled((None, "    note: "), None, &finding.to_string());
-            }
+        let text = outcome(group.cases[0]);
+        match outcomes.iter_mut().find(|(_, known)| *known == text) {
+            Some((cases, _)) => cases.extend(group.cases),
+            None => outcomes.push((group.cases, text)),
         }
+    }
+    for (cases, text) in &outcomes {
+        out.labelled((None, "  on "), None, &title(cases, &report.cases, &order));
+        out.append(text);
     }
     for (engines, line) in engine_lines(report) {
         let mut compared = report.cases.iter().flat_map(|case| &case.agreement);
@@ -44,6 +44,21 @@ pub fn summary(report: &ScenarioReport) -> Text {
         out.labelled((None, "  "), differs.then_some(Style::Bad), &line);
     }
     unmet(&mut out, report);
+    out
+}
+
+/// The results of one case, and the findings about it.
+fn outcome(case: &CaseReport) -> Text {
+    let mut out = Text::default();
+    let Some(reference) = case.reference() else {
+        return out;
+    };
+    results(&mut out, &reference.attempts);
+    if let Some(profile) = profile::find(&case.case.kernel) {
+        for finding in findings::of(&case.case, &profile, &reference.attempts) {
+            out.labelled((None, "    note: "), None, &finding.to_string());
+        }
+    }
     out
 }
 
