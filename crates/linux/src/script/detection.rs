@@ -4,7 +4,6 @@ use super::destinations;
 use crate::program::DETECTION_SLACK_MS;
 use fourtuple_harness::Cannot;
 use fourtuple_scenario::Case;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// Checks that duplicate address detection can be timed as the case asks.
