@@ -5,10 +5,10 @@
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Endpoint, Family, Ip, MachineId, PortRange, Seeded, ShortName, Shutdown, SockOpt, World,
-    WorldNs, WorldSock, sysctl_names,
+    Family, MachineId, PortRange, Seeded, ShortName, Shutdown, SockOpt, World, WorldNs, WorldSock,
+    sysctl_names,
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::task::Poll;
 
@@ -41,7 +41,7 @@ impl Bytes<'_> {
         (!list.is_empty()).then(|| &list[at % list.len()])
     }
 
-    fn ip(&mut self) -> Ip {
+    fn ip(&mut self) -> IpAddr {
         let v4 = |a, b, c, d| IpAddr::V4(Ipv4Addr::new(a, b, c, d));
         let list = [
             v4(0, 0, 0, 0),
@@ -62,7 +62,7 @@ impl Bytes<'_> {
         ];
         let at = usize::from(self.byte());
         match list.get(at) {
-            Some(ip) => (*ip).into(),
+            Some(ip) => *ip,
             None => Ipv4Addr::new(127, 0, 0, at as u8).into(),
         }
     }
@@ -76,8 +76,8 @@ impl Bytes<'_> {
         }
     }
 
-    fn endpoint(&mut self) -> Endpoint {
-        Endpoint::new(self.ip(), self.port())
+    fn endpoint(&mut self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.port())
     }
 
     fn option(&mut self) -> SockOpt {

@@ -6,9 +6,10 @@ use crate::clock::best;
 use crate::machine::RANGE;
 use fourtuple_harness::capacity::recording::{RecordingChooser, Walk, looked_at};
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Chooser, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SockId};
+use fourtuple_kernel::{Chooser, Errno, Family, Machine, NsId, Seeded, SockId};
 use fourtuple_scenario::PortRange;
 use fourtuple_turmoil::{BuildLinux, Linux};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -26,14 +27,14 @@ pub(crate) struct Cost {
 struct Loopback<C: Chooser> {
     machine: Machine<C>,
     ns: NsId,
-    to: Endpoint,
+    to: SocketAddr,
 }
 
 impl<C: Chooser> Loopback<C> {
     fn new(profile: &Profile, chooser: C) -> Self {
         let mut machine = Machine::new(profile.behaviours, chooser);
         let ns = machine.add_namespace();
-        let to = Endpoint::new(Ip::LOOPBACK4, 80);
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         let listener = machine.socket(ns, Family::Inet, 0);
         machine.bind(listener, to).expect("the port is free");
         machine
@@ -93,7 +94,7 @@ pub(crate) fn examined_by_each(profile: &Profile) -> Vec<u32> {
         .map(|_| {
             let sock = host.connect().expect("there is a port");
             let start = host.machine.chooser_mut().start.expect("a search was made");
-            let port = host.machine.local_addr(sock).port;
+            let port = host.machine.local_addr(sock).port();
             looked_at(walk, PortRange::new(32_768, 60_999), start, Some(port))
         })
         .collect()

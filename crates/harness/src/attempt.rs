@@ -4,10 +4,12 @@
 //! [`crate::attempts`]. What is read of one of them is here.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use fourtuple_kernel::{Endpoint, Errno, Ip, SockAddr};
+use fourtuple_kernel::Errno;
 use fourtuple_scenario::{Family, Op, Shutdown};
+use fourtuple_syscall::canonical;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::attempts::{Mark, Pools, Row};
@@ -94,13 +96,13 @@ impl<'a> Attempt<'a> {
 
     /// The socket's own address after a call that succeeded and decides about it.
     #[must_use]
-    pub fn local(self) -> Option<Endpoint> {
+    pub fn local(self) -> Option<SocketAddr> {
         self.pools.local(self.row)
     }
 
     /// The other end after a call that succeeded and decides about it.
     #[must_use]
-    pub fn peer(self) -> Option<Endpoint> {
+    pub fn peer(self) -> Option<SocketAddr> {
         self.pools.peer(self.row)
     }
 
@@ -227,16 +229,16 @@ struct Entry<'a> {
     args: &'a Args,
     result: &'a Answer,
     #[serde(serialize_with = "shown")]
-    local: Option<Endpoint>,
+    local: Option<SocketAddr>,
     #[serde(serialize_with = "shown")]
-    peer: Option<Endpoint>,
+    peer: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a Arc<Why>>,
 }
 
-fn shown<S: Serializer>(value: &Option<Endpoint>, to: S) -> Result<S::Ok, S::Error> {
+fn shown<S: Serializer>(value: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(endpoint) => to.collect_str(endpoint),
         None => to.serialize_none(),
@@ -281,11 +283,11 @@ pub enum Args {
     /// `set`: the option and its value as the scenario has them.
     Option(Name, Name),
     /// `bind`: the address and port.
-    At(SockAddr),
+    At(SocketAddr),
     /// `listen`: the backlog.
     Backlog(u32),
     /// `connect`: the destination.
-    To(SockAddr),
+    To(SocketAddr),
     /// `accept`: the name of the new socket.
     As(Name),
     /// `send`, `recv`: how many bytes.
@@ -294,11 +296,26 @@ pub enum Args {
     How(Shutdown),
 }
 
+/// An address as the scenario writes it: with the name of the interface that is its scope.
+fn shown_at(at: SocketAddr) -> String {
+    match at {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+            let (ip, port) = (v6.ip(), v6.port());
+            match v6.scope_id() {
+                1 => format!("[{ip}%lo]:{port}"),
+                2 => format!("[{ip}%eth0]:{port}"),
+                other => format!("[{ip}%{other}]:{port}"),
+            }
+        }
+        _ => canonical(at).to_string(),
+    }
+}
+
 impl Args {
     /// The address in them.
-    pub(crate) fn ip(&self) -> Option<Ip> {
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
         match self {
-            Args::At(at) | Args::To(at) => Some(at.end.ip),
+            Args::At(at) | Args::To(at) => Some(at.ip().to_canonical()),
             _ => None,
         }
     }
@@ -312,9 +329,9 @@ impl Args {
                 Some(("option", name.to_string())),
                 Some(("value", value.to_string())),
             ),
-            Args::At(at) => (Some(("at", at.to_string())), None),
+            Args::At(at) => (Some(("at", shown_at(*at))), None),
             Args::Backlog(backlog) => (Some(("backlog", backlog.to_string())), None),
-            Args::To(to) => (Some(("to", to.to_string())), None),
+            Args::To(to) => (Some(("to", shown_at(*to))), None),
             Args::As(name) => (Some(("as", name.to_string())), None),
             Args::Len(len) => (Some(("len", len.to_string())), None),
             Args::How(how) => (Some(("how", how.to_string())), None),

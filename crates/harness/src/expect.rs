@@ -104,7 +104,7 @@ fn check_steps(steps: &[Spanned<Step>], attempts: &Attempts, unmet: &mut Vec<Unm
             attempt.local()
         };
         if let Some(range) = step.expect_port()
-            && !named.is_some_and(|at| range.contains(at.port))
+            && !named.is_some_and(|at| range.contains(at.port()))
         {
             fail(format!("expected a port in {range}, got {}", shown(named)));
         }
@@ -113,7 +113,7 @@ fn check_steps(steps: &[Spanned<Step>], attempts: &Attempts, unmet: &mut Vec<Unm
             (step.expect_peer(), attempt.peer(), "peer"),
         ] {
             let Some(wanted) = wanted else { continue };
-            if resolve(wanted, &ports) != got.map(SocketAddr::from) {
+            if resolve(wanted, &ports) != got {
                 fail(format!(
                     "expected {word} address {wanted}, got {}",
                     shown(got)
@@ -121,7 +121,7 @@ fn check_steps(steps: &[Spanned<Step>], attempts: &Attempts, unmet: &mut Vec<Unm
             }
         }
         if let (Some(name), Some(at)) = (step.port_as(), named) {
-            ports.insert(name, at.port);
+            ports.insert(name, at.port());
         }
     }
 }
@@ -134,6 +134,6 @@ fn resolve(address: &Address, ports: &BTreeMap<&str, u16>) -> Option<SocketAddr>
     address.resolve(|name| ports.get(name).copied())
 }
 
-fn shown(at: Option<fourtuple_kernel::Endpoint>) -> String {
+fn shown(at: Option<SocketAddr>) -> String {
     at.map_or_else(|| "none".to_owned(), |at| at.to_string())
 }

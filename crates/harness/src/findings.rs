@@ -2,13 +2,14 @@
 //! error, and errors that have nothing to do with ports, each with the check to run on a real host.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::profile::behaviour::ConnectScan;
-use fourtuple_kernel::{Errno, Ip, Rule, Seeded};
+use fourtuple_kernel::{Errno, Rule, Seeded};
 use fourtuple_scenario::{Case, Hold, Op};
+use fourtuple_syscall::canonical;
 use serde::Serialize;
 
 use crate::attempt::{Answer, Args, Attempt};
@@ -170,7 +171,7 @@ fn error(case: &Case, attempt: Attempt<'_>) -> Option<Finding> {
         return None;
     };
     let at = match attempt.args() {
-        Args::At(at) | Args::To(at) => SocketAddr::from(at.end),
+        Args::At(at) | Args::To(at) => canonical(*at),
         _ => return None,
     };
     let program = attempt.process();
@@ -194,7 +195,7 @@ fn error(case: &Case, attempt: Attempt<'_>) -> Option<Finding> {
                 "Not a shortage of ports. Check: `sysctl net.ipv6.conf.all.disable_ipv6` and `ip -6 addr show dev lo`; use the IPv4 address, or try both.".to_owned(),
             )
         }
-        (Op::Bind | Op::Connect, Errno::EINVAL, _) if Ip::from(ip).is_link_local6() => finding(
+        (Op::Bind | Op::Connect, Errno::EINVAL, _) if is_link_local6(ip) => finding(
             "scope-missing",
             format!("{ip} is a link-local address without a scope."),
             format!("Not a shortage of ports. Check: `ip -6 addr show scope link`; write the interface, as in {ip}%eth0 (sin6_scope_id)."),
@@ -267,10 +268,13 @@ fn live_listener<'a>(case: &'a Case, attempt: Attempt<'_>, at: SocketAddr) -> Op
     Some(name)
 }
 
+fn is_link_local6(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
 /// Returns whether some program binds the IPv6 wildcard on a port.
 fn dual_stack_owner(case: &Case, port: u16) -> bool {
-    let any =
-        |at: &SocketAddr| at.port() == port && at.is_ipv6() && at.ip() == IpAddr::from(Ip::ANY6);
+    let any = |at: &SocketAddr| at.port() == port && at.ip() == Ipv6Addr::UNSPECIFIED;
     edit::processes(case)
         .iter()
         .any(|name| edit::habits(case, name).fixed.iter().any(any))

@@ -4,7 +4,9 @@
 //! network with latency) is answered later, in its own place, so that all engines list the calls in
 //! the order in which programs made them.
 
-use fourtuple_kernel::{Endpoint, Refusal};
+use std::net::SocketAddr;
+
+use fourtuple_kernel::Refusal;
 use fourtuple_scenario::Op;
 
 use crate::attempt::{Answer, Args, Attempt, Name};
@@ -44,9 +46,9 @@ pub struct Slot(pub(crate) usize);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// The socket's own address.
-    pub local: Option<Endpoint>,
+    pub local: Option<SocketAddr>,
     /// The other end.
-    pub peer: Option<Endpoint>,
+    pub peer: Option<SocketAddr>,
     /// Bytes moved.
     pub bytes: Option<u32>,
 }

@@ -1,13 +1,12 @@
 //! The calls of an interpreter as attempts of an outcome.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use fourtuple_kernel::{Endpoint, Refusal};
+use fourtuple_kernel::Refusal;
 use fourtuple_program::{CallId, CallLog, Caller, Nanos, Plan};
 use fourtuple_scenario::{Case, Op, Step};
-use fourtuple_syscall::{Outcome, Returned, SockOpt, Syscall};
+use fourtuple_syscall::{Outcome, Returned, SockOpt, Syscall, canonical};
 
 use crate::attempt::{Answer, Args, Name};
 use crate::attempts::Attempts;
@@ -139,9 +138,9 @@ impl Recording {
                 let args = recorded.options.iter().find(|(one, _)| *one == option);
                 (Op::Set, args?.1.clone())
             }
-            Syscall::Bind { addr, .. } => (Op::Bind, Args::At(addr.into())),
+            Syscall::Bind { addr, .. } => (Op::Bind, Args::At(addr)),
             Syscall::Listen { backlog, .. } => (Op::Listen, Args::Backlog(backlog.unsigned_abs())),
-            Syscall::Connect { addr, .. } => (Op::Connect, Args::To(addr.into())),
+            Syscall::Connect { addr, .. } => (Op::Connect, Args::To(addr)),
             _ => return None,
         };
         let number = self.plan.process(process).number_of(instance, socket);
@@ -156,8 +155,8 @@ impl Recording {
     fn step(&mut self, at: Nanos, step: u32, call: &Syscall<()>) -> Option<Slot> {
         let step = self.steps.get(step as usize)?.as_ref()?;
         let args = match *call {
-            Syscall::Bind { addr, .. } => Args::At(addr.into()),
-            Syscall::Connect { addr, .. } => Args::To(addr.into()),
+            Syscall::Bind { addr, .. } => Args::At(addr),
+            Syscall::Connect { addr, .. } => Args::To(addr),
             _ => step.args.clone(),
         };
         let (host, process) = (step.host.clone(), step.process.clone());
@@ -227,10 +226,9 @@ fn args(step: &Step) -> Args {
 
 /// The addresses and bytes of a call that succeeded.
 fn seen(returned: &Returned) -> Seen {
-    let endpoint = |addr: Option<SocketAddr>| addr.map(Endpoint::from);
     Seen {
-        local: endpoint(returned.local),
-        peer: endpoint(returned.peer),
+        local: returned.local.map(canonical),
+        peer: returned.peer.map(canonical),
         bytes: returned.bytes,
     }
 }

@@ -4,8 +4,9 @@
 use fourtuple_harness::{
     Answer, Args, Attempt, Attempts, Caller, Recorder, Seen, SocketId, SocketName,
 };
-use fourtuple_kernel::{Endpoint, Errno, Refusal, Rule};
+use fourtuple_kernel::{Errno, Refusal, Rule};
 use fourtuple_scenario::{Family, Op, Shutdown};
+use std::net::SocketAddr;
 
 /// Of everything that is noted, the kinds that there are.
 #[derive(Clone, Debug)]
@@ -22,9 +23,8 @@ struct Noted {
     answer: Option<(Answer, Seen, Option<Refusal>)>,
 }
 
-fn at(text: &str) -> Endpoint {
-    let at: std::net::SocketAddr = text.parse().expect("an address");
-    at.into()
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
 }
 
 fn refusal(tried: u32) -> Refusal {
@@ -46,7 +46,7 @@ fn seen(local: Option<&str>, peer: Option<&str>, bytes: Option<u32>) -> Seen {
 fn all() -> Vec<Noted> {
     let ok = |seen| Some((Answer::Ok, seen, None));
     let failed = |answer, why| Some((answer, Seen::default(), why));
-    let to = Args::To(at("10.0.1.1:80").into());
+    let to = Args::To(at("10.0.1.1:80"));
     let kinds = [
         (Op::Socket, Args::Family(Family::Inet6), ok(Seen::default())),
         (
@@ -56,7 +56,7 @@ fn all() -> Vec<Noted> {
         ),
         (
             Op::Bind,
-            Args::At(at("[2001:db8::1]:0").into()),
+            Args::At(at("[2001:db8::1]:0")),
             ok(seen(Some("[2001:db8::1]:40000"), None, None)),
         ),
         (
@@ -71,12 +71,12 @@ fn all() -> Vec<Noted> {
         ),
         (
             Op::Connect,
-            Args::To(at("0.0.0.0:80").into()),
+            Args::To(at("0.0.0.0:80")),
             ok(seen(Some("10.0.0.1:1"), Some("10.0.0.1:80"), None)),
         ),
         (
             Op::Connect,
-            Args::To(at("127.0.0.1:80").into()),
+            Args::To(at("127.0.0.1:80")),
             ok(seen(Some("127.0.0.1:1"), Some("127.0.0.1:80"), None)),
         ),
         (

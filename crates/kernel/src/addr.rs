@@ -11,21 +11,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 ///
 /// Compares, orders and hashes mapped addresses like the IPv4 addresses that they stand for; std's
 /// [`IpAddr`] does not.
-///
-/// ```
-/// use fourtuple_kernel::Ip;
-/// use std::net::IpAddr;
-///
-/// let plain: IpAddr = "10.0.0.1".parse()?;
-/// let mapped: IpAddr = "::ffff:10.0.0.1".parse()?;
-/// assert_ne!(plain, mapped);
-/// assert_eq!(Ip::from(plain), Ip::from(mapped));
-/// assert_eq!(IpAddr::from(Ip::from(mapped)), plain);
-/// # Ok::<(), std::net::AddrParseError>(())
-/// ```
 // Two halves instead of one `u128`, which would align everything that holds an address to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ip {
+pub(crate) struct Ip {
     high: u64,
     low: u64,
 }
@@ -34,17 +22,16 @@ const MAPPED: u64 = 0xffff_0000_0000;
 
 impl Ip {
     /// `::`, the wildcard of an `AF_INET6` socket.
-    pub const ANY6: Ip = Ip::of(0);
+    pub(crate) const ANY6: Ip = Ip::of(0);
     /// `0.0.0.0`, the wildcard of an `AF_INET` socket.
-    pub const ANY4: Ip = Ip::mapped(0);
+    pub(crate) const ANY4: Ip = Ip::mapped(0);
     /// `127.0.0.1`.
-    pub const LOOPBACK4: Ip = Ip::mapped(0x7f00_0001);
+    pub(crate) const LOOPBACK4: Ip = Ip::mapped(0x7f00_0001);
     /// `::1`.
-    pub const LOOPBACK6: Ip = Ip::of(1);
+    pub(crate) const LOOPBACK6: Ip = Ip::of(1);
 
     /// The wildcard address of a family.
-    #[must_use]
-    pub const fn any(family: Family) -> Ip {
+    pub(crate) const fn any(family: Family) -> Ip {
         match family {
             Family::Inet => Ip::ANY4,
             Family::Inet6 => Ip::ANY6,
@@ -66,26 +53,22 @@ impl Ip {
     }
 
     /// `true` for IPv4 addresses, also when they were written as `::ffff:a.b.c.d`.
-    #[must_use]
-    pub const fn is_v4(self) -> bool {
+    pub(crate) const fn is_v4(self) -> bool {
         self.high == 0 && self.low >> 32 == 0xffff
     }
 
     /// `true` for `::` and for `0.0.0.0` (also written `::ffff:0.0.0.0`).
-    #[must_use]
-    pub const fn is_any(self) -> bool {
+    pub(crate) const fn is_any(self) -> bool {
         self.high == 0 && (self.low == 0 || self.low == MAPPED)
     }
 
     /// `true` for 127.0.0.0/8 and `::1`.
-    #[must_use]
-    pub const fn is_loopback(self) -> bool {
+    pub(crate) const fn is_loopback(self) -> bool {
         (self.high == 0 && self.low == 1) || (self.is_v4() && (self.low >> 24) & 0xff == 127)
     }
 
     /// `true` for 224.0.0.0/4 and ff00::/8.
-    #[must_use]
-    pub const fn is_multicast(self) -> bool {
+    pub(crate) const fn is_multicast(self) -> bool {
         if self.is_v4() {
             (self.low >> 28) & 0xf == 0xe
         } else {
@@ -94,20 +77,17 @@ impl Ip {
     }
 
     /// `true` for 255.255.255.255.
-    #[must_use]
-    pub const fn is_broadcast(self) -> bool {
+    pub(crate) const fn is_broadcast(self) -> bool {
         self.high == 0 && self.low == MAPPED | 0xffff_ffff
     }
 
     /// `true` for fe80::/10, which needs a scope.
-    #[must_use]
-    pub const fn is_link_local6(self) -> bool {
+    pub(crate) const fn is_link_local6(self) -> bool {
         self.high >> 54 == 0x3fa
     }
 
     /// The value as 128 bits in host order.
-    #[must_use]
-    pub const fn bits(self) -> u128 {
+    pub(crate) const fn bits(self) -> u128 {
         (self.high as u128) << 64 | self.low as u128
     }
 
@@ -118,7 +98,6 @@ impl Ip {
 
     /// The IPv4 address that IPv4 code sees when it looks at a socket with this address: the
     /// mapped one, 0 for `::`, and the marker 127.0.0.6 for anything else.
-    #[must_use]
     pub(crate) const fn shadow4(self) -> u32 {
         if self.is_v4() {
             self.low as u32
@@ -177,29 +156,17 @@ impl fmt::Debug for Ip {
 }
 
 /// An address and a port: 18 bytes, where std's [`SocketAddr`] has 32.
-///
-/// ```
-/// use fourtuple_kernel::Endpoint;
-/// use std::net::SocketAddr;
-///
-/// let server: SocketAddr = "192.168.0.4:3000".parse()?;
-/// let end = Endpoint::from(server);
-/// assert_eq!((end.port, end.to_string()), (3000, server.to_string()));
-/// assert_eq!(SocketAddr::from(end), server);
-/// # Ok::<(), std::net::AddrParseError>(())
-/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// The address.
-    pub ip: Ip,
+    pub(crate) ip: Ip,
     /// The port in host order.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Endpoint {
     /// Joins an address and a port.
-    #[must_use]
-    pub const fn new(ip: Ip, port: u16) -> Self {
+    pub(crate) const fn new(ip: Ip, port: u16) -> Self {
         Endpoint { ip, port }
     }
 }
@@ -232,29 +199,16 @@ impl fmt::Debug for Endpoint {
 /// and its scope.
 ///
 /// [`SocketAddr`] converts into it. An `AF_INET6` socket takes IPv4 addresses in their mapped form
-/// only, and an `AF_INET` socket never in that form:
-///
-/// ```
-/// use fourtuple_kernel::{Errno, Family, Machine, Profile, Seeded};
-/// use std::net::SocketAddr;
-///
-/// let kernel: Profile = "linux-6.18".parse()?;
-/// let mut host = Machine::new(kernel.behaviours, Seeded::new(1, "host"));
-/// let ns = host.add_namespace();
-/// let socket = host.socket(ns, Family::Inet6, 0);
-/// assert_eq!(host.bind(socket, "127.0.0.1:80".parse::<SocketAddr>()?), Err(Errno::EINVAL));
-/// assert_eq!(host.bind(socket, "[::ffff:127.0.0.1]:80".parse::<SocketAddr>()?), Ok(()));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// only, and an `AF_INET` socket never in that form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SockAddr {
+pub(crate) struct SockAddr {
     /// Address and port.
-    pub end: Endpoint,
+    pub(crate) end: Endpoint,
     /// The family of the `sockaddr`: a `sockaddr_in` is shorter than a `sockaddr_in6`. `None` is
     /// the one that fits the socket.
-    pub family: Option<Family>,
+    pub(crate) family: Option<Family>,
     /// `sin6_scope_id`: the interface of a link-local address, 0 for none.
-    pub scope: u16,
+    pub(crate) scope: u16,
 }
 
 impl From<Endpoint> for SockAddr {
@@ -281,18 +235,6 @@ impl From<SocketAddr> for SockAddr {
             }),
             // No host has so many interfaces.
             scope: u16::try_from(scope).unwrap_or(u16::MAX),
-        }
-    }
-}
-
-impl fmt::Display for SockAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Endpoint { ip, port } = self.end;
-        match self.scope {
-            0 => self.end.fmt(f),
-            1 => write!(f, "[{ip}%lo]:{port}"),
-            2 => write!(f, "[{ip}%eth0]:{port}"),
-            other => write!(f, "[{ip}%{other}]:{port}"),
         }
     }
 }

@@ -5,23 +5,40 @@
 //! ports everywhere. The [conformance checker](crate::conformance) has a chooser of its own, which
 //! walks through all possible choices to judge a recording.
 
-use crate::addr::Ip;
+use crate::addr::{Endpoint, Ip};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
+use std::net::{IpAddr, SocketAddr};
 
 /// The input of a keyed port hash (the kernel's `secure_ipv4_port_ephemeral`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortHashInput {
-    /// Source address.
-    pub saddr: Ip,
-    /// Destination address.
-    pub daddr: Ip,
-    /// Destination port.
-    pub dport: u16,
-    /// Counts up every ten seconds on kernels whose hash takes the time in, else 0.
-    pub epoch: u64,
+    pub(crate) saddr: Ip,
+    pub(crate) daddr: Ip,
+    pub(crate) dport: u16,
+    pub(crate) epoch: u64,
+}
+
+impl PortHashInput {
+    /// The source address.
+    #[must_use]
+    pub fn source(&self) -> IpAddr {
+        self.saddr.into()
+    }
+
+    /// The destination.
+    #[must_use]
+    pub fn destination(&self) -> SocketAddr {
+        Endpoint::new(self.daddr, self.dport).into()
+    }
+
+    /// A number that counts up every ten seconds on kernels whose hash takes the time in, else 0.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
 }
 
 /// Makes the decisions that a kernel makes by chance.
@@ -60,7 +77,7 @@ pub struct PortHashInput {
 /// let ns = host.add_namespace();
 /// let socket = host.socket(ns, Family::Inet, 0);
 /// host.bind(socket, "127.0.0.1:0".parse::<SocketAddr>()?)?;
-/// assert_eq!(host.local_addr(socket).port, 32768);
+/// assert_eq!(host.local_addr(socket).port(), 32768);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Chooser: Clone {

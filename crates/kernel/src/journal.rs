@@ -4,11 +4,11 @@
 //! must be among those that its profile allows.
 
 use crate::Errno;
-use crate::addr::Ip;
 use crate::conformance::{End, Observation, Op};
 use crate::time::Time;
 use crate::world::{WorldNs, WorldSock};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::task::Poll;
 
 /// One call and its answer.
@@ -42,7 +42,7 @@ pub struct Entry {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    hosts: Vec<(WorldNs, Vec<Ip>)>,
+    hosts: Vec<(WorldNs, Vec<IpAddr>)>,
     socks: BTreeMap<WorldSock, usize>,
     entries: Vec<Entry>,
     last: Option<Time>,
@@ -75,7 +75,7 @@ impl Journal {
         self.hosts.push((ns, Vec::new()));
     }
 
-    pub(crate) fn address(&mut self, ns: WorldNs, ip: Ip) {
+    pub(crate) fn address(&mut self, ns: WorldNs, ip: IpAddr) {
         if let Some((_, addresses)) = self.hosts.iter_mut().find(|(of, _)| *of == ns) {
             addresses.push(ip);
         }

@@ -63,7 +63,6 @@ mod timing;
 mod unmodelled;
 mod world;
 
-pub use addr::{Endpoint, Ip, SockAddr};
 pub use chooser::{Chooser, Seeded};
 pub use conn::segment::{SegKind, Segment};
 pub use conn::socket::State;

@@ -17,6 +17,7 @@ use crate::time::Time;
 use crate::time_wait::TimeWaits;
 use crate::timers::Timers;
 use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 
 /// A network namespace of one machine, as returned by [`Machine::add_namespace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,18 +174,12 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Gives a namespace an address of its own.
-    pub fn add_address(&mut self, ns: NsId, ip: impl Into<Ip>) {
-        let ip = ip.into();
+    pub fn add_address(&mut self, ns: NsId, ip: IpAddr) {
+        let ip = Ip::from(ip);
         let n = &mut self.nss[usize::from(ns.0)];
         if !n.addresses.contains(&ip) {
             n.addresses.push(ip);
         }
-    }
-
-    /// The addresses that were added to a namespace.
-    #[must_use]
-    pub fn addresses(&self, ns: NsId) -> &[Ip] {
-        &self.nss[usize::from(ns.0)].addresses
     }
 
     /// Sets whether destinations outside the namespace have a route. Without one, connecting to
@@ -314,18 +309,19 @@ impl<C: Chooser> Machine<C> {
 
     /// The answer of getsockname(): the port that the socket had last, even if that was lost.
     #[must_use]
-    pub fn local_addr(&self, s: SockId) -> Endpoint {
-        match self.live(s) {
+    pub fn local_addr(&self, s: SockId) -> SocketAddr {
+        let name = match self.live(s) {
             Some(i) => Endpoint::new(self.socks[i].rcv_saddr, self.socks[i].sport),
             None => Endpoint::new(Ip::ANY4, 0),
-        }
+        };
+        name.into()
     }
 
     /// The answer of getpeername().
     ///
     /// # Errors
     /// `ENOTCONN` unless the socket is connected.
-    pub fn peer_addr(&self, s: SockId) -> Result<Endpoint, Errno> {
+    pub fn peer_addr(&self, s: SockId) -> Result<SocketAddr, Errno> {
         let sock = self
             .live(s)
             .map(|i| &self.socks[i])
@@ -333,15 +329,15 @@ impl<C: Chooser> Machine<C> {
         if sock.dport == 0 || matches!(sock.state, State::Close | State::SynSent) {
             return Err(Errno::ENOTCONN);
         }
-        Ok(sock.remote())
+        Ok(sock.remote().into())
     }
 
     /// The remote end of a connection, also of one that has been reset since, as `accept()` reports
     /// it (`inet_getname`).
     #[must_use]
-    pub fn remote_addr(&self, s: SockId) -> Option<Endpoint> {
+    pub fn remote_addr(&self, s: SockId) -> Option<SocketAddr> {
         let sock = self.live(s).map(|i| &self.socks[i])?;
-        (sock.dport != 0).then(|| sock.remote())
+        (sock.dport != 0).then(|| sock.remote().into())
     }
 
     /// The TCP state; [`State::Close`] for a socket that is gone.

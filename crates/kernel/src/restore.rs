@@ -18,6 +18,7 @@ use crate::port::select_connect::connect_may_use;
 use crate::profile::behaviour::{BindScan, ConnectScan};
 use crate::time::Time;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 /// The call that chose, or named, the port of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,9 +58,9 @@ pub struct Restored {
     /// The family of the socket, which may be IPv6 for IPv4 addresses.
     pub family: Family,
     /// The local address and port.
-    pub local: Endpoint,
+    pub local: SocketAddr,
     /// The other end of a connection.
-    pub remote: Option<Endpoint>,
+    pub remote: Option<SocketAddr>,
     /// The call that chose the port.
     pub origin: PortOrigin,
     /// The owner.
@@ -82,14 +83,14 @@ impl Restored {
     pub fn new(
         state: State,
         family: Family,
-        local: impl Into<Endpoint>,
-        remote: Option<impl Into<Endpoint>>,
+        local: SocketAddr,
+        remote: Option<SocketAddr>,
     ) -> Self {
         Restored {
             state,
             family,
-            local: local.into(),
-            remote: remote.map(Into::into),
+            local,
+            remote,
             origin: PortOrigin::Bind,
             uid: 0,
             reuse: false,
@@ -138,26 +139,27 @@ impl<C: Chooser> Machine<C> {
             self.restore_time_wait(ns, socket);
             return;
         }
+        let local = Endpoint::from(socket.local);
         self.generation = self.generation.wrapping_add(1);
         let mut sock = Sock::new(ns.0, socket.family, socket.uid, self.generation);
-        sock.rcv_saddr = socket.local.ip;
-        sock.sport = socket.local.port;
+        sock.rcv_saddr = local.ip;
+        sock.sport = local.port;
         sock.state = socket.state;
         sock.reuse = u8::from(socket.reuse);
         sock.reuseport = socket.reuseport;
         sock.v6only = socket.v6only;
         sock.timestamps = socket.timestamps;
         sock.stamp = self.clock;
-        sock.addr_lock = !socket.local.ip.is_any();
+        sock.addr_lock = !local.ip.is_any();
         sock.connect_bind = socket.origin == PortOrigin::Connect;
-        if let Some(remote) = socket.remote {
+        if let Some(remote) = socket.remote.map(Endpoint::from) {
             sock.daddr = remote.ip;
             sock.dport = remote.port;
             sock.link = Link::Connected;
             sock.mapped_ops = socket.family == Family::Inet6 && remote.ip.is_v4();
         }
         let i = self.socks.insert(sock);
-        let port = socket.local.port;
+        let port = local.port;
         match (socket.origin, self.ns(ns.0).by_port.get(port)) {
             (PortOrigin::Bind | PortOrigin::Accept, None) => self.take_free(i, port),
             (PortOrigin::Bind, Some(_)) => self.join(i, port),
@@ -178,10 +180,11 @@ impl<C: Chooser> Machine<C> {
 
     /// Enters a TIME-WAIT socket. Its age follows from the time that it has left.
     fn restore_time_wait(&mut self, ns: NsId, socket: &Restored) {
-        let Some(remote) = socket.remote else {
+        let Some(remote) = socket.remote.map(Endpoint::from) else {
             return;
         };
-        let port = socket.local.port;
+        let local = Endpoint::from(socket.local);
+        let port = local.port;
         let bind = socket.origin != PortOrigin::Connect;
         let bucket = match self.ns(ns.0).by_port.get(port) {
             Some(bucket) => {
@@ -200,7 +203,7 @@ impl<C: Chooser> Machine<C> {
         let left = socket.left.unwrap_or(0).min(length);
         let entered = Time(self.clock.nanos().saturating_sub(length - left));
         let t = self.tw.socks.insert(Tw {
-            local: socket.local.ip,
+            local: local.ip,
             remote: remote.ip,
             stamp: entered,
             entered,
@@ -227,14 +230,9 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// The ports that connect() without bind() may get now from an address to a destination.
-    pub fn connects_left(
-        &mut self,
-        ns: NsId,
-        from: impl Into<Ip>,
-        to: impl Into<Endpoint>,
-    ) -> PortsLeft {
-        let (from, to) = (from.into(), to.into());
-        self.with_newcomer(ns, from, |machine, s| {
+    pub fn connects_left(&mut self, ns: NsId, from: IpAddr, to: SocketAddr) -> PortsLeft {
+        let to = Endpoint::from(to);
+        self.with_newcomer(ns, from.into(), |machine, s| {
             let sock = &mut machine.socks[s.index];
             (sock.daddr, sock.dport) = (to.ip, to.port);
             let (low, high) = machine.port_range(s);
@@ -250,7 +248,7 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// The ports that bind() of an address to port 0, without options, may get now.
-    pub fn binds_left(&mut self, ns: NsId, at: impl Into<Ip>) -> PortsLeft {
+    pub fn binds_left(&mut self, ns: NsId, at: IpAddr) -> PortsLeft {
         self.with_newcomer(ns, at.into(), |machine, s| {
             let (low, high) = machine.port_range(s);
             let (t, _) = machine.tables(ns.0);

@@ -5,9 +5,8 @@ use fourtuple_kernel::conformance::{
     SOCKETS_PER_UNIT, SimulatedKernel,
 };
 use fourtuple_kernel::profile::behaviour::Perturb;
-use fourtuple_kernel::{
-    Behaviours, Endpoint, Errno, Family, Ip, ShortName, SockOpt, Time, profile,
-};
+use fourtuple_kernel::{Behaviours, Errno, Family, ShortName, SockOpt, Time, profile};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 fn behaviours(name: &str) -> Behaviours {
     profile::find(name).expect("a known kernel").behaviours
@@ -50,19 +49,16 @@ impl Recorder {
         sock
     }
 
-    fn listener(&mut self, at: Endpoint) -> usize {
+    fn listener(&mut self, at: SocketAddr) -> usize {
         let sock = self.socket();
-        self.call(Op::Bind {
-            sock,
-            at: at.into(),
-        });
+        self.call(Op::Bind { sock, at });
         self.call(Op::Listen { sock, backlog: 128 });
         sock
     }
 }
 
-fn loopback(port: u16) -> Endpoint {
-    Endpoint::new(Ip::LOOPBACK4, port)
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
 }
 
 /// Connections over the whole range of ports that are closed as soon as they are there. The
@@ -76,7 +72,7 @@ fn closing_connections(kernel: &str, connections: usize, accepts: bool) -> Recor
         let client = recorder.socket();
         recorder.call(Op::Connect {
             sock: client,
-            to: loopback(80).into(),
+            to: loopback(80),
         });
         if accepts {
             recorder.sockets += 1;
@@ -168,17 +164,17 @@ fn connects_to_one_destination(perturb: Perturb, seed: u64) -> Recording {
         let sock = recorder.socket();
         recorder.call(Op::Connect {
             sock,
-            to: loopback(5000).into(),
+            to: loopback(5000),
         });
     }
     recorder.calls
 }
 
 /// The answer of a kernel to a connect() by a socket that is bound to `lo`.
-fn connect_by_lo(kernel: &str, family: Family, to: Ip) -> (Option<Errno>, Recording) {
+fn connect_by_lo(kernel: &str, family: Family, to: IpAddr) -> (Option<Errno>, Recording) {
     let mut recorder = Recorder::new(kernel, 1);
-    let v6 = |last| Ip::from(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last));
-    let v4 = |host| Ip::from(std::net::Ipv4Addr::new(10, host, 0, 1));
+    let v6 = |last| IpAddr::from(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last));
+    let v4 = |host| IpAddr::from(Ipv4Addr::new(10, host, 0, 1));
     recorder.call(Op::Hosts(vec![vec![v4(0), v6(1)], vec![v4(1), v6(2)]]));
     let sock = 1;
     recorder.call(Op::Socket {
@@ -193,7 +189,7 @@ fn connect_by_lo(kernel: &str, family: Family, to: Ip) -> (Option<Errno>, Record
     });
     let op = Op::Connect {
         sock,
-        to: Endpoint::new(to, 80).into(),
+        to: SocketAddr::new(to, 80),
     };
     let seen = recorder.kernel.step(&op, 300_000_000_000);
     let at = recorder.kernel.now();
@@ -208,15 +204,15 @@ fn connect_by_lo(kernel: &str, family: Family, to: Ip) -> (Option<Errno>, Record
 #[test]
 fn a_socket_bound_to_lo_does_not_reach_another_host() {
     for kernel in ["rhel-6.5", "linux-6.18"] {
-        let other = Ip::from(std::net::Ipv4Addr::new(10, 1, 0, 1));
+        let other = IpAddr::from(Ipv4Addr::new(10, 1, 0, 1));
         let (errno, recording) = connect_by_lo(kernel, Family::Inet, other);
         assert_eq!(errno, Some(Errno::ETIMEDOUT), "{kernel}");
         check(kernel, &recording);
-        let other = Ip::from(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
+        let other = IpAddr::from(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
         let (errno, recording) = connect_by_lo(kernel, Family::Inet6, other);
         assert_eq!(errno, Some(Errno::ENETUNREACH), "{kernel}");
         check(kernel, &recording);
-        let own = Ip::LOOPBACK4;
+        let own = IpAddr::from(Ipv4Addr::LOCALHOST);
         let (errno, _) = connect_by_lo(kernel, Family::Inet, own);
         assert_eq!(errno, Some(Errno::ECONNREFUSED), "{kernel}");
     }

@@ -71,7 +71,7 @@ fn made(machine: &mut Machine, ns: NsId, kind: (bool, usize, usize, bool)) -> Op
         machine.close(one);
         return None;
     }
-    let local = SocketAddr::from(machine.local_addr(one));
+    let local = machine.local_addr(one);
     let mut state = State::Established;
     if closes {
         machine
@@ -151,7 +151,7 @@ fn children_of_a_listener_leave_its_bucket_alone() {
     let (mut host, ns) = machine("linux-6.18", 4);
     let (ip, server) = (at("127.0.0.1:0").ip(), at(SERVERS[0]));
     let local = at("127.0.0.1:40000");
-    let listener = Restored::new(State::Listen, Family::Inet, local, None::<SocketAddr>);
+    let listener = Restored::new(State::Listen, Family::Inet, local, None);
     let child = Restored::new(
         State::Established,
         Family::Inet,

@@ -163,7 +163,7 @@ cases! {
         k.unbound("127.0.0.1:9")
     };
     connect_timed_out: ConnectTimedOut, "linux-6.1", ETIMEDOUT, |k| {
-        k.w.add_address(k.ns, "10.0.0.1".parse::<std::net::IpAddr>().unwrap().into());
+        k.w.add_address(k.ns, "10.0.0.1".parse().unwrap());
         let s = k.tcp();
         assert_eq!(k.connect(s, "10.0.0.99:80"), support::WAITING);
         k.wait(300);
@@ -195,7 +195,7 @@ cases! {
     address_tentative: AddressTentative, "linux-6.18", EADDRNOTAVAIL, |k| {
         let ip = "fd00::9".parse::<std::net::IpAddr>().expect("an address");
         let until = k.w.now().after(SEC);
-        k.w.add_address(k.ns, ip.into());
+        k.w.add_address(k.ns, ip);
         k.w.set_tentative(k.ns, until);
         let s = k.tcp6();
         port_of(k.w.bind(s, "[fd00::9]:53".parse::<SocketAddr>().expect("an address")))

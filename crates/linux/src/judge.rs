@@ -5,7 +5,8 @@ use crate::calls::{self, Names, beginning};
 use crate::fuzz::has_history;
 use crate::program::{Call, DETECTION_SLACK_MS, Outcome, Program, Step};
 use fourtuple_kernel::conformance::{Checker, Disallowed, End, Mentions, Observation, Op};
-use fourtuple_kernel::{Behaviours, Endpoint, FlagSet, Time};
+use fourtuple_kernel::{Behaviours, FlagSet, Time};
+use fourtuple_syscall::canonical;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -316,7 +317,7 @@ fn seen(step: &Step, op: &Op) -> Result<Observation, String> {
         Outcome::Waiting | Outcome::NoSock => End::Waiting,
         Outcome::Errno(e) => End::Err(e),
     };
-    let endpoint = |a: Option<SocketAddr>| a.filter(|_| end == End::Ok).map(Endpoint::from);
+    let endpoint = |a: Option<SocketAddr>| a.filter(|_| end == End::Ok).map(canonical);
     let name = match op {
         Op::Connect { .. } | Op::Getsockname { .. } => endpoint(answer.local),
         Op::Accept { .. } | Op::Getpeername { .. } => endpoint(answer.peer),

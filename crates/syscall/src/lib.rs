@@ -9,12 +9,14 @@
 //! compiles it with rustc alone.
 #![no_std]
 
+mod addr;
 mod errno;
 mod option;
 mod syscall;
 mod value;
 mod words;
 
+pub use addr::canonical;
 pub use errno::{Errno, UnknownErrno};
 pub use option::{Level, OptId, OptInfo, SockOpt};
 pub use syscall::{Op, Outcome, Returned, Syscall};
@@ -24,6 +26,7 @@ pub use words::{Family, Kind, Shutdown};
 /// The files of this crate, by their paths below `src`. The guest program of virtual machines is
 /// compiled from them, by rustc alone.
 pub const SOURCES: &[(&str, &str)] = &[
+    ("addr.rs", include_str!("addr.rs")),
     ("errno.rs", include_str!("errno.rs")),
     ("lib.rs", include_str!("lib.rs")),
     ("option.rs", include_str!("option.rs")),

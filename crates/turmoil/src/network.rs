@@ -3,8 +3,8 @@
 
 use crate::clock::Clock;
 use crate::host::{Kernel, START};
+use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::time::Time;
-use fourtuple_kernel::{FlagSet, Ip};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ pub(crate) struct Network {
 #[derive(Debug)]
 struct Shared {
     /// The turmoil host of each address.
-    routes: BTreeMap<Ip, IpAddr>,
+    routes: BTreeMap<IpAddr, IpAddr>,
     /// Addresses by host name, turmoil's own first.
     names: BTreeMap<String, Vec<IpAddr>>,
     /// Names by turmoil address, with the order of registration.
@@ -61,7 +61,7 @@ impl Network {
     pub(crate) fn add_host(&self, name: &str, own: IpAddr, addresses: &[IpAddr]) {
         let mut s = lock(&self.shared);
         for ip in addresses {
-            s.routes.entry(Ip::from(*ip)).or_insert(own);
+            s.routes.entry(ip.to_canonical()).or_insert(own);
         }
         let order = s.hosts.len();
         s.hosts
@@ -80,7 +80,7 @@ impl Network {
     }
 
     /// The turmoil host that has an address.
-    pub(crate) fn route(&self, ip: Ip) -> Option<IpAddr> {
+    pub(crate) fn route(&self, ip: IpAddr) -> Option<IpAddr> {
         lock(&self.shared).routes.get(&ip).copied()
     }
 

@@ -114,7 +114,7 @@ impl Socket {
     ///
     /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EINVAL`, `EACCES`, as on Linux.
     pub fn bind(&self, at: SocketAddr) -> io::Result<()> {
-        self.call(|s| s.bind(self.id, at.into()))
+        self.call(|s| s.bind(self.id, at))
     }
 
     /// `listen()`.
@@ -131,7 +131,7 @@ impl Socket {
     ///
     /// `EADDRNOTAVAIL` if no local port is left, and others as on Linux.
     pub fn start_connect(&self, to: SocketAddr) -> io::Result<()> {
-        self.call(|s| s.connect(self.id, to.into()))
+        self.call(|s| s.connect(self.id, to))
     }
 
     /// Waits for a connect in progress.
@@ -162,7 +162,7 @@ impl Socket {
     /// `EAGAIN` if no connection is waiting, `EINVAL` unless the socket listens.
     pub fn try_accept(&self) -> io::Result<(Socket, SocketAddr)> {
         let (id, peer) = self.call(|s| s.accept(self.id, s.uid(self.id)))?;
-        Ok((self.on_same(id), peer.into()))
+        Ok((self.on_same(id), peer))
     }
 
     /// A socket of the same kernel.
@@ -181,7 +181,7 @@ impl Socket {
         });
         accepted.map(|accepted| {
             let (id, peer) = accepted.map_err(io_error)?;
-            Ok((self.on_same(id), peer.into()))
+            Ok((self.on_same(id), peer))
         })
     }
 
@@ -242,7 +242,7 @@ impl Socket {
     /// # Errors
     /// If the host has crashed.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.call(|s| Ok(s.machine.local_addr(self.id).into()))
+        self.call(|s| Ok(s.machine.local_addr(self.id)))
     }
 
     /// `getpeername()`.
@@ -250,7 +250,7 @@ impl Socket {
     /// # Errors
     /// `ENOTCONN` unless the socket is connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.call(|s| s.machine.peer_addr(self.id).map(SocketAddr::from))
+        self.call(|s| s.machine.peer_addr(self.id))
     }
 
     /// The TCP state.

@@ -1,9 +1,9 @@
 //! Pools of the values that attempts share.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use fourtuple_kernel::{Endpoint, Ip};
 use fourtuple_scenario::Op;
 use indexmap::IndexSet;
 
@@ -50,25 +50,25 @@ enum End {
     None,
     /// The address in the arguments.
     Named,
-    Other(Ip),
+    Other(IpAddr),
 }
 
 impl End {
-    fn of(end: Option<Endpoint>, args: &Args) -> End {
+    fn of(end: Option<SocketAddr>, args: &Args) -> End {
         match end {
             None => End::None,
-            Some(end) if args.ip() == Some(end.ip) => End::Named,
-            Some(end) => End::Other(end.ip),
+            Some(end) if args.ip() == Some(end.ip()) => End::Named,
+            Some(end) => End::Other(end.ip()),
         }
     }
 
-    fn at(self, args: &Args, port: u16) -> Option<Endpoint> {
+    fn at(self, args: &Args, port: u16) -> Option<SocketAddr> {
         let ip = match self {
             End::None => None,
             End::Named => args.ip(),
             End::Other(ip) => Some(ip),
         };
-        Some(Endpoint::new(ip?, port))
+        Some(SocketAddr::new(ip?, port))
     }
 }
 
@@ -186,12 +186,12 @@ impl Pools {
         &self.reply(row).result
     }
 
-    pub(crate) fn local(&self, row: &Row) -> Option<Endpoint> {
+    pub(crate) fn local(&self, row: &Row) -> Option<SocketAddr> {
         let (_, args) = self.call(row);
         self.reply(row).local.at(args, row.local_port())
     }
 
-    pub(crate) fn peer(&self, row: &Row) -> Option<Endpoint> {
+    pub(crate) fn peer(&self, row: &Row) -> Option<SocketAddr> {
         let (_, args) = self.call(row);
         self.reply(row).peer.at(args, row.peer_port())
     }

@@ -52,8 +52,8 @@ impl Row {
     /// The call has returned.
     pub(super) fn answered(&mut self, answer: u32, seen: Seen) {
         self.answer = answer;
-        self.local_port = seen.local.map_or(0, |local| local.port);
-        self.peer_port = seen.peer.map_or(0, |peer| peer.port);
+        self.local_port = seen.local.map_or(0, |local| local.port());
+        self.peer_port = seen.peer.map_or(0, |peer| peer.port());
     }
 
     /// The index of the caller.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::task::Poll;
 
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Endpoint, Time, WorldSock};
+use fourtuple_kernel::{Time, WorldSock};
 use fourtuple_program::{Caller, Clock, HostId, NewSocket, SocketApi};
 use fourtuple_scenario::{Case, Close, PortRange};
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, SockOpt, Syscall};
@@ -51,7 +51,7 @@ impl<'a> Bench<'a> {
         case: &Case,
         profile: &Profile,
         style: &'a Style,
-        all: &[Endpoint],
+        all: &[SocketAddr],
     ) -> Result<Self, Cannot> {
         let seed = case.seed;
         let mut net = Net::new(case, profile, &mut |machine| {
@@ -61,15 +61,15 @@ impl<'a> Bench<'a> {
         let host = net.host(&style.host)?;
         // Destinations that a program of the scenario serves have no listener here yet.
         for to in all {
-            let Some(at) = net.reached(host, to.ip) else {
+            let Some(at) = net.reached(host, to.ip()) else {
                 return Err(Cannot::new(format!("no host has the address of {to}")));
             };
             let served = net
                 .listeners
                 .iter()
-                .any(|(on, _, port)| *on == at && *port == to.port);
+                .any(|(on, _, port)| *on == at && *port == to.port());
             if !served {
-                net.listen(at, (*to).into())?;
+                net.listen(at, *to)?;
             }
         }
         let kernel = net.world.machine(net.hosts[host].ns.machine).behaviours();
@@ -90,8 +90,7 @@ impl<'a> Bench<'a> {
     }
 
     /// One connection.
-    fn connect(&mut self, to: Endpoint) -> Result<Pair, Errno> {
-        let to = SocketAddr::from(to);
+    fn connect(&mut self, to: SocketAddr) -> Result<Pair, Errno> {
         let at = match self.style.bind.len() {
             0 => None,
             len => Some(self.style.bind[self.turn % len]),
@@ -153,15 +152,14 @@ impl<'a> Bench<'a> {
         let serving = match self.serving.entry(to) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let to = Endpoint::from(to);
-                let at = self.net.reached(self.host, to.ip)?;
+                let at = self.net.reached(self.host, to.ip())?;
                 let world = &self.net.world;
                 let serves = |socket: &WorldSock| {
-                    let ip = world.local_addr(*socket).ip;
-                    ip == to.ip || ip.is_any()
+                    let ip = world.local_addr(*socket).ip();
+                    ip == to.ip() || ip.is_unspecified()
                 };
                 let all = self.net.listeners.iter();
-                let there = all.filter(|(on, _, port)| *on == at && *port == to.port);
+                let there = all.filter(|(on, _, port)| *on == at && *port == to.port());
                 place.insert(there.map(|(_, socket, _)| *socket).filter(serves).collect())
             }
         };
@@ -192,7 +190,7 @@ impl<'a> Bench<'a> {
 
     /// Fills the range with connections to each of some destinations: how many there are, and the
     /// answer after that.
-    pub(super) fn fill(mut self, to: &[Endpoint]) -> Result<(u32, Option<String>), Cannot> {
+    pub(super) fn fill(mut self, to: &[SocketAddr]) -> Result<(u32, Option<String>), Cannot> {
         let mut held = 0;
         let mut then = None;
         for to in to {
@@ -219,7 +217,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Makes connections that are closed at once, as fast as ports allow.
-    pub(super) fn rate(mut self, to: Endpoint, ports: u32) -> Result<Rate, Cannot> {
+    pub(super) fn rate(mut self, to: SocketAddr, ports: u32) -> Result<Rate, Cannot> {
         let close = self.style.close;
         let mut rate = Rate {
             close: close.to_string(),
@@ -290,7 +288,7 @@ impl<'a> Bench<'a> {
     /// Counts the ports that a plain connect() looks at while more and more of the range is in use.
     pub(super) fn cost(
         mut self,
-        to: Endpoint,
+        to: SocketAddr,
         range: PortRange,
         most: u32,
     ) -> Result<Vec<Cost>, Cannot> {
@@ -315,7 +313,7 @@ impl<'a> Bench<'a> {
                 };
                 let port = pair
                     .as_ref()
-                    .map(|pair| self.net.world.local_addr(pair.client).port);
+                    .map(|pair| self.net.world.local_addr(pair.client).port());
                 let looked = looked_at(self.walk, range, start, port);
                 if let Some(pair) = pair {
                     self.close(&pair, Close::Reset);

@@ -13,9 +13,9 @@ pub mod text;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use fourtuple_kernel::Endpoint;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program, SockOpt};
+use fourtuple_syscall::canonical;
 use serde::Serialize;
 
 use crate::engine::Cannot;
@@ -301,12 +301,12 @@ fn of_style(
     everywhere: &[SocketAddr],
     progress: &mut dyn FnMut(&str),
 ) -> Result<Capacity, Cannot> {
-    let first = Endpoint::from(style.connect[0]);
+    let first = canonical(style.connect[0]);
     // A program reaches destinations of its own family.
-    let all: Vec<Endpoint> = everywhere
+    let all: Vec<SocketAddr> = everywhere
         .iter()
         .filter(|to| to.is_ipv6() == style.connect[0].is_ipv6())
-        .map(|to| Endpoint::from(*to))
+        .map(|to| canonical(*to))
         .collect();
     let bench = || Bench::new(case, profile, style, &all);
     // The host may have a kernel of its own.

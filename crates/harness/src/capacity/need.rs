@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use fourtuple_kernel::Endpoint;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::{Case, Close, OptId, PortRange, SockOpt};
+use fourtuple_syscall::canonical;
 use serde::Serialize;
 
 use super::measure::Bench;
@@ -157,7 +157,7 @@ fn of_style(case: &Case, profile: &Profile, style: &Style, need: &Need) -> Resul
     );
     let mut alone = style.clone();
     alone.bind.truncate(1);
-    let to = Endpoint::from(style.connect[0]);
+    let to = canonical(style.connect[0]);
     let (counted, _) = Bench::new(&changed, profile, &alone, &[to])?.fill(&[to])?;
     Ok(Range {
         program: style.program.clone(),

@@ -5,7 +5,6 @@ mod steps;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fourtuple_kernel::Ip;
 use fourtuple_program::{
     AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, StepPlan, Target,
 };
@@ -106,11 +105,11 @@ fn process(
 
 /// The host that a connection from `from` to an address reaches.
 fn reached(case: &Case, from: usize, ip: IpAddr) -> Option<HostId> {
-    let ip = Ip::from(ip);
-    if ip.is_loopback() || ip.is_any() {
+    let ip = ip.to_canonical();
+    if ip.is_loopback() || ip.is_unspecified() {
         return Some(HostId(number(from)));
     }
-    let has = |host: &scenario::Host| host.addresses.iter().any(|one| Ip::from(*one) == ip);
+    let has = |host: &scenario::Host| host.addresses.iter().any(|one| one.to_canonical() == ip);
     let found = case.hosts.values().position(has)?;
     Some(HostId(number(found)))
 }

@@ -1,5 +1,6 @@
 //! A chooser that records its answers, so that a run can be replayed or varied.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fourtuple_kernel::Chooser;
@@ -112,14 +113,14 @@ impl RecordedChoices {
         let starts = self.searches.known.iter().map(|known| {
             let at = base(known.input as u64).wrapping_add(known.hash) % known.period();
             let to = &self.searches.inputs[known.input];
-            let (saddr, daddr) = (to.saddr.bits(), to.daddr.bits());
+            let (saddr, daddr) = (bits(to.source()), bits(to.destination().ip()));
             mix(&[
                 saddr as u64,
                 (saddr >> 64) as u64,
                 daddr as u64,
                 (daddr >> 64) as u64,
-                u64::from(to.dport),
-                to.epoch,
+                u64::from(to.destination().port()),
+                to.epoch(),
                 u64::from(known.period()),
                 u64::from(at),
             ])
@@ -237,7 +238,7 @@ impl Chooser for RecordedChoices {
         if searches
             .inputs
             .first()
-            .is_some_and(|one| one.epoch != input.epoch)
+            .is_some_and(|one| one.epoch() != input.epoch())
         {
             searches.inputs.clear();
             searches.known.clear();
@@ -310,6 +311,14 @@ impl Chooser for RecordedChoices {
 
     fn pick_listener(&mut self, n: u32) -> u32 {
         self.choose(n)
+    }
+}
+
+/// An address as a number; the numbers of IPv4 and IPv6 addresses are apart.
+fn bits(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
     }
 }
 

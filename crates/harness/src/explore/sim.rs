@@ -2,10 +2,11 @@
 //! be the next.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Endpoint, MachineId, NsId, Refusal, SockId, WorldSock};
+use fourtuple_kernel::{MachineId, NsId, Refusal, SockId, WorldSock};
 use fourtuple_program::{
     CallId, CallLog, Caller, Clock, HostId, Interpreter, Move, Nanos, Place, Plan, Stage, Upcoming,
 };
@@ -335,8 +336,8 @@ impl State {
             found.map_or(u64::from(port), |signatures| mix(signatures))
         };
         let world = &self.net.world;
-        let local = |socket| sign(world.local_addr(socket).port);
-        let peer = |socket| world.peer_addr(socket).map_or(0, |peer| sign(peer.port));
+        let local = |socket| sign(world.local_addr(socket).port());
+        let peer = |socket| world.peer_addr(socket).map_or(0, |peer| sign(peer.port()));
         let stages: Vec<_> = self.interpreter.places().map(|one| one.stage).collect();
         let mut classes: Vec<(u64, Move, u32)> = Vec::new();
         for one in self.enabled() {
@@ -438,8 +439,8 @@ impl State {
 /// A socket of a program, with what distinguishes it from others.
 struct Named {
     label: u64,
-    local: Endpoint,
-    peer: Option<Endpoint>,
+    local: SocketAddr,
+    peer: Option<SocketAddr>,
     socket: WorldSock,
 }
 

@@ -5,12 +5,12 @@
 //! calls of instances in equal states.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use fourtuple_kernel::NsId;
 use fourtuple_kernel::conformance::PortClass;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::profile::behaviour::{BindScan, ConnectScan, TwTimer};
-use fourtuple_kernel::{Ip, NsId};
 use fourtuple_scenario::{Case, Hold, OptId, PortRange, Process, SockOpt};
 
 use crate::remedies::edit;
@@ -22,7 +22,7 @@ pub(super) struct Symmetry {
     special: BTreeSet<u16>,
     /// Searches try the lower half of the range first.
     halves: bool,
-    by_address: BTreeMap<Ip, usize>,
+    by_address: BTreeMap<IpAddr, usize>,
 }
 
 impl Symmetry {
@@ -69,16 +69,19 @@ impl Symmetry {
                 special.insert(range.high);
             }
         }
-        let mut by_address: BTreeMap<Ip, usize> = BTreeMap::new();
+        let mut by_address: BTreeMap<IpAddr, usize> = BTreeMap::new();
         for (n, host) in case.hosts.values().enumerate() {
-            by_address.extend(host.addresses.iter().map(|ip| (Ip::from(*ip), n)));
+            by_address.extend(host.addresses.iter().map(|ip| (ip.to_canonical(), n)));
         }
         if case.hosts.len() == 1 {
-            by_address.extend([(Ip::LOOPBACK4, 0), (Ip::LOOPBACK6, 0)]);
+            by_address.extend([
+                (Ipv4Addr::LOCALHOST.into(), 0),
+                (Ipv6Addr::LOCALHOST.into(), 0),
+            ]);
         }
         // Searches that may start anywhere reach a named port more often than those of a kernel,
         // which continue after the last.
-        let in_range = |at: &SocketAddr| match by_address.get(&Ip::from(at.ip())) {
+        let in_range = |at: &SocketAddr| match by_address.get(&at.ip().to_canonical()) {
             Some(host) => ranges[*host].contains(at.port()),
             None => ranges.iter().any(|range| range.contains(at.port())),
         };
@@ -115,7 +118,7 @@ impl Symmetry {
         &self,
         host_of: &dyn Fn(NsId) -> Option<usize>,
         ns: Option<NsId>,
-        ip: Ip,
+        ip: IpAddr,
         port: u16,
     ) -> Option<PortClass> {
         let host = match ns {

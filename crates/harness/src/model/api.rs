@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use fourtuple_kernel::{Chooser, Errno, Refusal, SockAddr, World, WorldSock};
+use fourtuple_kernel::{Chooser, Errno, Refusal, World, WorldSock};
 use fourtuple_program::{Accepted, Clock, HostId, Nanos, NewSocket, SocketApi};
 use fourtuple_syscall::{Kind, Outcome, Returned, Syscall};
 
@@ -11,14 +11,14 @@ use super::net::Net;
 impl<C: Chooser> Net<C> {
     fn local(&self, socket: WorldSock) -> Returned {
         Returned {
-            local: Some(self.world.local_addr(socket).into()),
+            local: Some(self.world.local_addr(socket)),
             ..Returned::default()
         }
     }
 
     fn ends(&self, socket: WorldSock) -> Returned {
         Returned {
-            peer: self.world.peer_addr(socket).ok().map(Into::into),
+            peer: self.world.peer_addr(socket).ok(),
             ..self.local(socket)
         }
     }
@@ -74,7 +74,7 @@ impl<C: Chooser> SocketApi for Net<C> {
             }
             Syscall::Set { option, .. } => world.set_option(s, option).into(),
             Syscall::Bind { addr, .. } => {
-                let bound = world.bind(s, SockAddr::from(addr));
+                let bound = world.bind(s, addr);
                 with(bound, || self.local(s))
             }
             Syscall::Listen { backlog, .. } => {
@@ -83,7 +83,7 @@ impl<C: Chooser> SocketApi for Net<C> {
                 with(listens, || self.local(s))
             }
             Syscall::Connect { addr, .. } => {
-                let answer = world.connect(s, SockAddr::from(addr));
+                let answer = world.connect(s, addr);
                 return self.connected(s, answer);
             }
             Syscall::Send { len, .. } => moved(world.send(s, len)),
@@ -98,7 +98,7 @@ impl<C: Chooser> SocketApi for Net<C> {
             Syscall::Getpeername { .. } => match world.peer_addr(s) {
                 Err(errno) => Outcome::Err(errno),
                 Ok(peer) => Outcome::Ok(Returned {
-                    peer: Some(peer.into()),
+                    peer: Some(peer),
                     ..Returned::default()
                 }),
             },
@@ -117,8 +117,8 @@ impl<C: Chooser> SocketApi for Net<C> {
         };
         Ok(Accepted {
             socket,
-            local: self.world.local_addr(socket).into(),
-            peer: self.world.peer_addr(socket).ok().map(Into::into),
+            local: self.world.local_addr(socket),
+            peer: self.world.peer_addr(socket).ok(),
         })
     }
 

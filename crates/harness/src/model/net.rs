@@ -1,15 +1,15 @@
 //! The hosts of a scenario as namespaces of the kernel model.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
-    Chooser, Endpoint, Family, FlagSet, Ip, MachineId, SockOpt, World, WorldNs, WorldSock,
-    sysctl_has_no_effect,
+    Chooser, Family, FlagSet, MachineId, SockOpt, World, WorldNs, WorldSock, sysctl_has_no_effect,
 };
 use fourtuple_scenario::Case;
+use fourtuple_syscall::canonical;
 
 use crate::attempt::Name;
 use crate::call;
@@ -37,7 +37,7 @@ pub(crate) struct Net<C: Chooser> {
     plain: Vec<MachineId>,
     pub(crate) hosts: Vec<HostNs>,
     by_name: BTreeMap<Name, usize>,
-    by_address: BTreeMap<Ip, usize>,
+    by_address: BTreeMap<IpAddr, usize>,
     pub(crate) listeners: Vec<(usize, WorldSock, u16)>,
     pub(crate) notes: Vec<String>,
     /// The observer of the hosts after each event.
@@ -107,8 +107,8 @@ impl<C: Chooser> Net<C> {
             });
             net.by_name.insert(shared, index);
             for ip in &host.addresses {
-                net.world.add_address(ns, Ip::from(*ip));
-                net.by_address.insert(Ip::from(*ip), index);
+                net.world.add_address(ns, *ip);
+                net.by_address.insert(ip.to_canonical(), index);
             }
             if !host.tentative.is_zero() {
                 let tentative = u64::try_from(host.tentative.as_nanos()).unwrap_or(u64::MAX);
@@ -163,7 +163,7 @@ impl<C: Chooser> Net<C> {
             .and_then(|()| world.bind(socket, at))
             .and_then(|()| world.listen(socket, BACKLOG));
         made.map_err(|errno| {
-            let at = Endpoint::from(at);
+            let at = canonical(at);
             Cannot::new(format!("host {name} cannot listen on {at}: {errno}"))
         })?;
         self.listeners.push((host, socket, at.port()));
@@ -184,8 +184,9 @@ impl<C: Chooser> Net<C> {
     }
 
     /// The host that a connection from `from` to an address reaches.
-    pub(crate) fn reached(&self, from: usize, ip: Ip) -> Option<usize> {
-        if ip.is_loopback() || ip.is_any() {
+    pub(crate) fn reached(&self, from: usize, ip: IpAddr) -> Option<usize> {
+        let ip = ip.to_canonical();
+        if ip.is_loopback() || ip.is_unspecified() {
             Some(from)
         } else {
             self.by_address.get(&ip).copied()

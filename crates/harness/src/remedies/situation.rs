@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fourtuple_kernel::profile::Profile;
-use fourtuple_kernel::{Endpoint, Errno, Rule};
+use fourtuple_kernel::{Errno, Rule};
 use fourtuple_scenario::{Case, Op, PortRange};
+use fourtuple_syscall::canonical;
 use serde::Serialize;
 
 use super::edit::{self, Habits};
@@ -44,7 +45,9 @@ pub(crate) fn is_self_connect(attempt: Attempt<'_>) -> bool {
     let Args::To(to) = attempt.args() else {
         return false;
     };
-    attempt.op() == Op::Connect && attempt.result().is_ok() && attempt.local() == Some(to.end)
+    attempt.op() == Op::Connect
+        && attempt.result().is_ok()
+        && attempt.local() == Some(canonical(*to))
 }
 
 /// Names a socket of one run.
@@ -208,14 +211,14 @@ impl Refusals {
     fn of(attempts: &Attempts) -> Self {
         let mut all = Refusals::default();
         // The address of each bound socket, for a refused listen().
-        let mut bound: BTreeMap<(&str, u32), Endpoint> = BTreeMap::new();
+        let mut bound: BTreeMap<(&str, u32), SocketAddr> = BTreeMap::new();
         for attempt in attempts {
             let at = match attempt.args() {
-                Args::At(at) => Some(at.end),
+                Args::At(at) => Some(canonical(*at)),
                 _ => bound.get(&key(attempt.socket())).copied(),
             };
             if let (Op::Bind, Some(at)) = (attempt.op(), at)
-                && at.port != 0
+                && at.port() != 0
             {
                 bound.insert(key(attempt.socket()), at);
             }
@@ -225,13 +228,13 @@ impl Refusals {
             }
             add(&mut all.programs, attempt.process().to_string());
             add(&mut all.hosts, attempt.host().to_string());
-            let at = at.filter(|at| at.port != 0 && attempt.op() != Op::Connect);
+            let at = at.filter(|at| at.port() != 0 && attempt.op() != Op::Connect);
             if let Some(at) = at {
                 add(&mut all.binding, attempt.process().to_string());
-                add(&mut all.contested, SocketAddr::from(at));
+                add(&mut all.contested, at);
             }
             if itself {
-                all.itself.extend(attempt.local().map(|local| local.port));
+                all.itself.extend(attempt.local().map(|local| local.port()));
             }
             let rule = attempt.why().map(|why| why.rule);
             all.cause.get_or_insert(match (itself, rule, at) {
@@ -255,12 +258,12 @@ impl Refusals {
         for attempt in attempts {
             let chosen = match (attempt.op(), attempt.args()) {
                 (Op::Connect, _) => true,
-                (Op::Bind, Args::At(at)) => at.end.port == 0,
+                (Op::Bind, Args::At(at)) => at.port() == 0,
                 _ => false,
             };
             if chosen
                 && self.hosts.iter().any(|host| **host == **attempt.host())
-                && attempt.local().is_some_and(|local| contested(local.port))
+                && attempt.local().is_some_and(|local| contested(local.port()))
             {
                 add(&mut takers, attempt.process().to_string());
             }

@@ -1,9 +1,10 @@
 //! Events in few rows: calls of one process at one time with the same result are one
 //! row, and instants at which the same happened again are one block.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use fourtuple_kernel::{Ip, Rule};
+use fourtuple_kernel::Rule;
 use fourtuple_scenario::Op;
 
 use super::{columns, ranges, seconds, wrap};
@@ -40,7 +41,7 @@ struct Row {
     op: Op,
     args: Args,
     result: Answer,
-    local: Option<Ip>,
+    local: Option<IpAddr>,
     bytes: Option<u32>,
     why: Option<Arc<Why>>,
     instances: Vec<u32>,
@@ -131,9 +132,12 @@ impl Row {
 }
 
 /// The address says which source a connect() used; elsewhere it repeats the arguments.
-fn source(attempt: Attempt<'_>) -> Option<Ip> {
+fn source(attempt: Attempt<'_>) -> Option<IpAddr> {
     let is_connect = matches!(attempt.op(), Op::Connect);
-    attempt.local().filter(|_| is_connect).map(|local| local.ip)
+    attempt
+        .local()
+        .filter(|_| is_connect)
+        .map(|local| local.ip())
 }
 
 /// Returns whether both calls have a reason with the same text, or neither has one.

@@ -121,8 +121,8 @@ fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
             }
         }
         if let Some(local) = attempt.local() {
-            last = Some((attempt.socket(), local.port));
-            held.insert(key, local.port);
+            last = Some((attempt.socket(), local.port()));
+            held.insert(key, local.port());
         }
     }
     // A successful kind is described once for all processes.
@@ -283,7 +283,7 @@ fn allowed(out: &mut String, kind: &Kind<'_>, behaviours: &Behaviours) {
     let attempt = kind.first;
     labelled(out, "", &kind.title());
     let family = match attempt.local() {
-        Some(local) if !local.ip.is_v4() => Family::Inet6,
+        Some(local) if local.is_ipv6() => Family::Inet6,
         _ => Family::Inet,
     };
     let explicit = match attempt.op() {

@@ -34,8 +34,8 @@ pub fn lines(attempts: &Attempts, steps: bool) -> Vec<(Name, String)> {
             .take(64)
             .find(|(socket, _)| *socket == attempt.socket())
         {
-            Some((_, port)) if *port == local.port => {}
-            _ => ports.push((attempt.socket(), local.port)),
+            Some((_, port)) if *port == local.port() => {}
+            _ => ports.push((attempt.socket(), local.port())),
         }
     }
     order

@@ -5,10 +5,9 @@
 pub(crate) mod rounds;
 
 use fourtuple_kernel::{
-    Behaviours, Endpoint, Errno, Family, Ip, Machine, NsId, Seeded, SegKind, Segment, SockId,
-    SockOpt, profile,
+    Behaviours, Errno, Family, Machine, NsId, Seeded, SegKind, SockId, SockOpt, profile,
 };
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::task::Poll;
 
 /// The default range, 32768-60999.
@@ -18,9 +17,9 @@ pub(crate) const RANGE: usize = 28_232;
 pub(crate) const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
 /// The n-th destination.
-pub(crate) fn destination(n: usize) -> Endpoint {
+pub(crate) fn destination(n: usize) -> SocketAddr {
     let [.., high, low] = n.to_be_bytes();
-    Endpoint::new(Ipv4Addr::new(10, 1, high, low).into(), 3000)
+    (Ipv4Addr::new(10, 1, high, low), 3000).into()
 }
 
 /// The number of ports in this percentage of the range.
@@ -56,7 +55,7 @@ impl Bench {
     /// Sets up a machine that has just booted.
     fn on(mut machine: Machine) -> Self {
         let ns = machine.add_namespace();
-        machine.add_address(ns, SOURCE);
+        machine.add_address(ns, SOURCE.into());
         machine.set_routed(ns, true);
         machine
             .sysctl(ns, "net.ipv4.ip_local_port_range", "32768 60999")
@@ -97,8 +96,7 @@ impl Bench {
     /// socket() and bind() to port 0 of the machine's own address.
     pub(crate) fn bind(&mut self) -> Result<SockId, Errno> {
         let sock = self.socket();
-        let at = Endpoint::new(Ip::from(SOURCE), 0);
-        match self.machine.bind(sock, at) {
+        match self.machine.bind(sock, (SOURCE, 0).into()) {
             Ok(()) => Ok(sock),
             Err(errno) => {
                 self.machine.close(sock);
@@ -108,7 +106,7 @@ impl Bench {
     }
 
     /// socket() and connect(), up to the established connection.
-    pub(crate) fn connect(&mut self, to: Endpoint) -> Result<SockId, Errno> {
+    pub(crate) fn connect(&mut self, to: SocketAddr) -> Result<SockId, Errno> {
         let sock = self.socket();
         let mut answer = self.machine.connect(sock, to);
         if answer == Poll::Pending {
@@ -143,22 +141,15 @@ impl Bench {
     /// Lets the network answer what the machine has sent.
     fn answer(&mut self) {
         while let Some((ns, segment)) = self.machine.segment() {
-            match segment.kind {
+            match segment.kind() {
                 SegKind::Syn => self.machine.deliver(ns, segment.reply(SegKind::SynAck)),
                 SegKind::Fin => {
-                    let fin = Segment {
-                        saw_fin: true,
-                        ..segment.reply(SegKind::Fin)
-                    };
-                    self.machine.deliver(ns, segment_of(fin, SegKind::Ack));
+                    let fin = segment.reply(SegKind::Fin).with_saw_fin(true);
+                    self.machine.deliver(ns, fin.with_kind(SegKind::Ack));
                     self.machine.deliver(ns, fin);
                 }
                 _ => {}
             }
         }
     }
-}
-
-fn segment_of(segment: Segment, kind: SegKind) -> Segment {
-    Segment { kind, ..segment }
 }

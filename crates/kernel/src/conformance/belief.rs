@@ -1,12 +1,12 @@
 //! One possible state of a kernel, and the calls on it.
 
 use super::{End, EnumeratingChooser, Mentions, Observation, Op};
-use crate::addr::Ip;
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId, SockId};
 use crate::profile::Behaviours;
 use crate::time::Time;
 use fourtuple_syscall::Errno;
+use std::net::IpAddr;
 use std::task::Poll;
 
 /// One possible state of a kernel.
@@ -40,7 +40,7 @@ impl Belief {
         };
         let (low, high) = self.machine.port_range(sock);
         if seen.reports_port(op) {
-            let port = seen.port.or(seen.name.map(|name| name.port));
+            let port = seen.port.or(seen.name.map(|name| name.port()));
             return EnumeratingChooser::aiming(u32::from(port.unwrap_or(low).saturating_sub(low)));
         }
         let script = mentions.and_then(|mentions| mentions.chooser(low, high));
@@ -63,7 +63,7 @@ impl Belief {
         };
         let (low, high) = self.machine.port_range(sock);
         let free = mentions.chooser(low, high).map(|(_, place)| place);
-        free != Some(place) && !mentions.names(self.machine.local_addr(sock).port)
+        free != Some(place) && !mentions.names(self.machine.local_addr(sock).port())
     }
 }
 
@@ -82,7 +82,7 @@ impl<C: Chooser> Belief<C> {
     }
 
     /// Ends the earlier program, and begins one on fresh namespaces.
-    fn begin(&mut self, hosts: &[Vec<Ip>]) {
+    fn begin(&mut self, hosts: &[Vec<IpAddr>]) {
         for ns in std::mem::take(&mut self.nss) {
             self.machine.remove_namespace(ns);
         }
@@ -214,7 +214,7 @@ impl<C: Chooser> Belief<C> {
     fn on_socket(&mut self, s: SockId, op: &Op, at: Time) -> Observation {
         let m = &mut self.machine;
         let with_port = |m: &Machine<C>, r: Result<(), Errno>| Observation {
-            port: r.is_ok().then(|| m.local_addr(s).port),
+            port: r.is_ok().then(|| m.local_addr(s).port()),
             ..Observation::of(r)
         };
         let waited = |r: Poll<Result<u32, Errno>>| match r {

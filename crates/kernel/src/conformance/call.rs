@@ -1,8 +1,8 @@
 //! Calls as recorders make them, and the observed answers.
 
-use crate::addr::{Endpoint, Ip, SockAddr};
 use crate::time::Time;
 use fourtuple_syscall::{Errno, Family, Shutdown, SockOpt};
+use std::net::{IpAddr, SocketAddr};
 
 /// A call, as a recorder makes it. Hosts and sockets are numbers that the caller gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,13 +10,13 @@ pub enum Op {
     /// A new network namespace with only `lo`; earlier ones end.
     Ns,
     /// New network namespaces that reach each other, with their addresses; earlier ones end.
-    Hosts(Vec<Vec<Ip>>),
+    Hosts(Vec<Vec<IpAddr>>),
     /// Gives a namespace another address.
     Address {
         /// Number of the host, 0 with a single namespace.
         host: usize,
         /// The address.
-        ip: Ip,
+        ip: IpAddr,
     },
     /// Sets until when the IPv6 addresses of a namespace are in duplicate address detection.
     Tentative {
@@ -57,7 +57,7 @@ pub enum Op {
         /// Number of the socket.
         sock: usize,
         /// Address and port.
-        at: SockAddr,
+        at: SocketAddr,
     },
     /// Listens.
     Listen {
@@ -71,7 +71,7 @@ pub enum Op {
         /// Number of the socket.
         sock: usize,
         /// Destination.
-        to: SockAddr,
+        to: SocketAddr,
     },
     /// Accepts.
     Accept {
@@ -146,7 +146,7 @@ pub struct Observation {
     /// bind and listen: the port that getsockname() printed afterwards.
     pub port: Option<u16>,
     /// connect and getsockname: the local name. accept and getpeername: the peer's.
-    pub name: Option<Endpoint>,
+    pub name: Option<SocketAddr>,
 }
 
 impl Observation {

@@ -73,6 +73,7 @@ pub const SOCKETS_PER_UNIT: usize = 16;
 
 /// The limit at which a checker gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GaveUp {
     /// More states explained the answers than are kept, and none of those that are kept explains a
     /// later answer.

@@ -13,6 +13,7 @@ use crate::timers::TimerKind;
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 
 fn digest(value: impl Hash) -> u64 {
     let mut h = SipHasher13::new();
@@ -87,8 +88,9 @@ impl<C: Chooser> Machine<C> {
     pub fn digest_by_port(
         &self,
         label: &dyn Fn(SockId) -> Option<u64>,
-        class: &dyn Fn(Option<NsId>, Ip, u16) -> Option<PortClass>,
+        class: &dyn Fn(Option<NsId>, IpAddr, u16) -> Option<PortClass>,
     ) -> Vec<(Option<(usize, u16)>, u64)> {
+        let class = |ns, ip: Ip, port| class(ns, ip.into(), port);
         let key = |class: Option<PortClass>, port: u16| class.map(|one| (one.host, port));
         let stands = |class: Option<PortClass>, port: u16| class.map_or(port, |one| one.class);
         let mut parts = Vec::new();

@@ -6,8 +6,8 @@
 //! would make nothing possible that is not possible otherwise. Ports that calls name remain.
 
 use super::{EnumeratingChooser, Observation, Op};
-use crate::addr::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 /// In a smaller range every port is tried.
 const LEAST: u32 = 256;
@@ -24,17 +24,17 @@ pub struct Mentions {
     unreported: BTreeSet<usize>,
     /// The number of accepted connections from an address, less that of connects that report the
     /// address.
-    accepted: BTreeMap<Endpoint, i32>,
+    accepted: BTreeMap<SocketAddr, i32>,
 }
 
 impl Mentions {
     /// Adds the ports of a call and its answer.
     pub fn add(&mut self, op: &Op, seen: &Observation) {
-        let reported = seen.port.or(seen.name.map(|name| name.port));
+        let reported = seen.port.or(seen.name.map(|name| name.port()));
         self.all.extend(reported);
         let sock = match op {
             Op::Bind { sock, at } => {
-                self.name(at.end.port);
+                self.name(at.port());
                 *sock
             }
             Op::Accept { .. } => {
@@ -45,7 +45,7 @@ impl Mentions {
             }
             Op::Getpeername { .. } => return self.named.extend(reported),
             Op::Connect { sock, to } => {
-                self.name(to.end.port);
+                self.name(to.port());
                 if let Some(name) = seen.name {
                     *self.accepted.entry(name).or_default() -= 1;
                 }
@@ -75,7 +75,7 @@ impl Mentions {
 
     fn named(&self) -> impl Iterator<Item = u16> {
         let unreported = self.accepted.iter().filter(|(_, count)| **count > 0);
-        let unreported = unreported.map(|(name, _)| name.port);
+        let unreported = unreported.map(|(name, _)| name.port());
         self.named.iter().copied().chain(unreported)
     }
 

@@ -89,12 +89,12 @@ impl<C: Chooser> Belief<C> {
     /// The number of ports that this call chooses from; 0 if it chooses none.
     fn choice(&self, op: &Op) -> u32 {
         let sock = match op {
-            Op::Bind { sock, at } if at.end.port == 0 => *sock,
+            Op::Bind { sock, at } if at.port() == 0 => *sock,
             Op::Listen { sock, .. } | Op::Connect { sock, .. } => *sock,
             _ => return 0,
         };
         match self.sock(sock) {
-            Some(s) if self.machine.local_addr(s).port == 0 => {
+            Some(s) if self.machine.local_addr(s).port() == 0 => {
                 let (low, high) = self.machine.port_range(s);
                 u32::from(high.saturating_sub(low)) + 1
             }

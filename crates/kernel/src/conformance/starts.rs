@@ -6,7 +6,7 @@
 //! places. Beliefs leave starts open, so that equal states stay equal; this module checks them.
 
 use super::{Belief, End, EnumeratingChooser, Observation, Op};
-use crate::addr::Ip;
+use crate::addr::{Endpoint, Ip};
 use crate::profile::Behaviours;
 use crate::profile::behaviour::Perturb;
 use crate::time::{MS, SEC, Time};
@@ -84,17 +84,18 @@ impl Starts {
         let Some(id) = first.sock(*sock) else {
             return Ok(());
         };
-        if first.machine.local_addr(id).port != 0 {
+        if first.machine.local_addr(id).port() != 0 {
             return Ok(());
         }
-        let (End::Ok, Some(name), false) = (seen.end, seen.name, to.end.ip.is_any()) else {
+        let to = Endpoint::from(*to);
+        let (End::Ok, Some(name), false) = (seen.end, seen.name, to.ip.is_any()) else {
             // The port that it took, and the length of the search, are unknown.
             self.known.clear();
             return Ok(());
         };
         let trial = |place: u32| try_from(beliefs, place, (start, at), op, seen);
         let (low, _) = first.machine.port_range(id);
-        let place = u32::from(name.port.saturating_sub(low));
+        let place = u32::from(name.port().saturating_sub(low));
         let (Some((_, script)), behaviours) = (trial(place), *first.machine.behaviours()) else {
             self.known.clear();
             return Ok(());
@@ -103,7 +104,7 @@ impl Starts {
             self.known.clear();
             return Ok(());
         };
-        let key = (name.ip, to.end.ip, to.end.port, low, n);
+        let key = (name.ip().into(), to.ip, to.port, low, n);
         let unit = if even { 2 } else { 1 };
         let searches = Searches {
             trial: &|place| trial(place).map(|(trial, _)| trial),

@@ -15,6 +15,7 @@ use crate::namespace::Namespace;
 use crate::profile::TrackedBehaviours;
 use crate::profile::behaviour::{BindFamily, Scope, Touch, V6Foreign};
 use crate::tables::Tables;
+use std::net::SocketAddr;
 
 /// The interface that has a host's addresses; 1 is `lo`.
 pub(crate) const ETHERNET: u16 = 2;
@@ -92,7 +93,7 @@ impl<C: Chooser> Machine<C> {
     /// # Errors
     /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` or `EAFNOSUPPORT`, in the kernel's order
     /// of checks (`inet_bind`, `inet6_bind`).
-    pub fn bind(&mut self, s: SockId, at: impl Into<SockAddr>) -> Result<(), Errno> {
+    pub fn bind(&mut self, s: SockId, at: SocketAddr) -> Result<(), Errno> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };

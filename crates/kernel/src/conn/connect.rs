@@ -15,6 +15,7 @@ use crate::conn::socket::{Link, State};
 use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
 use crate::port::port_range;
+use std::net::SocketAddr;
 use std::task::Poll;
 
 /// Interface index of `lo`.
@@ -43,7 +44,7 @@ impl<C: Chooser> Machine<C> {
     /// `EADDRNOTAVAIL` if ephemeral port selection finds no port, or if the 4-tuple of a bound
     /// socket is in use; `EISCONN`, `ENETUNREACH`, `EINVAL`, `EAFNOSUPPORT`, `ECONNREFUSED`,
     /// `ETIMEDOUT` as on a real kernel.
-    pub fn connect(&mut self, s: SockId, to: impl Into<SockAddr>) -> Poll<Result<(), Errno>> {
+    pub fn connect(&mut self, s: SockId, to: SocketAddr) -> Poll<Result<(), Errno>> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::EINVAL));
         };

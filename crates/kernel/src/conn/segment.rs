@@ -2,6 +2,7 @@
 //! segment says and whether its sender has seen the other end's FIN.
 
 use crate::addr::{Endpoint, Ip};
+use std::net::SocketAddr;
 
 /// The kind of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,26 +41,81 @@ pub enum SegKind {
 /// assert_eq!(host.connect(socket, "10.0.0.2:80".parse::<SocketAddr>()?), Poll::Pending);
 ///
 /// let (ns, syn) = host.segment().ok_or("no SYN")?;
-/// assert_eq!(syn.kind, SegKind::Syn);
+/// assert_eq!(syn.kind(), SegKind::Syn);
 /// host.deliver(ns, syn.reply(SegKind::SynAck));
 /// assert_eq!(host.state(socket), State::Established);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Sender.
-    pub src: Endpoint,
-    /// Receiver.
-    pub dst: Endpoint,
-    /// The kind.
-    pub kind: SegKind,
-    /// The sender has received the receiver's FIN and acknowledges it.
-    pub saw_fin: bool,
-    /// It carries a timestamp option.
-    pub timestamps: bool,
+    pub(crate) src: Endpoint,
+    pub(crate) dst: Endpoint,
+    pub(crate) kind: SegKind,
+    pub(crate) saw_fin: bool,
+    pub(crate) timestamps: bool,
 }
 
 impl Segment {
+    /// A segment that acknowledges no FIN and carries no timestamp.
+    #[must_use]
+    pub fn new(src: SocketAddr, dst: SocketAddr, kind: SegKind) -> Self {
+        Segment {
+            src: src.into(),
+            dst: dst.into(),
+            kind,
+            saw_fin: false,
+            timestamps: false,
+        }
+    }
+
+    /// The same with another [`kind`](Segment::kind).
+    #[must_use]
+    pub fn with_kind(self, kind: SegKind) -> Self {
+        Segment { kind, ..self }
+    }
+
+    /// The same with another [`saw_fin`](Segment::saw_fin).
+    #[must_use]
+    pub fn with_saw_fin(self, saw_fin: bool) -> Self {
+        Segment { saw_fin, ..self }
+    }
+
+    /// The same with or without [`timestamps`](Segment::timestamps).
+    #[must_use]
+    pub fn with_timestamps(self, timestamps: bool) -> Self {
+        Segment { timestamps, ..self }
+    }
+
+    /// The sender's address.
+    #[must_use]
+    pub fn src(&self) -> SocketAddr {
+        self.src.into()
+    }
+
+    /// The receiver's address.
+    #[must_use]
+    pub fn dst(&self) -> SocketAddr {
+        self.dst.into()
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> SegKind {
+        self.kind
+    }
+
+    /// Returns `true` if the sender has received the receiver's FIN and acknowledges it.
+    #[must_use]
+    pub fn saw_fin(&self) -> bool {
+        self.saw_fin
+    }
+
+    /// Returns `true` if the segment carries a timestamp option.
+    #[must_use]
+    pub fn timestamps(&self) -> bool {
+        self.timestamps
+    }
+
     /// The segment that goes the other way.
     #[must_use]
     pub fn reply(&self, kind: SegKind) -> Segment {

@@ -319,7 +319,7 @@ impl<C: Chooser> Machine<C> {
         match owner.who() {
             Who::Sock(i) => {
                 let s = &self.socks[i];
-                let local = crate::Endpoint::new(s.rcv_saddr, s.num);
+                let local = crate::addr::Endpoint::new(s.rcv_saddr, s.num);
                 match s.state {
                     State::Close | State::Listen => format!("{local} {}", s.state),
                     _ => format!("{local} {} {}", s.state, s.remote()),
@@ -328,8 +328,8 @@ impl<C: Chooser> Machine<C> {
             Who::Tw(t) => {
                 let w = &self.tw.socks[t];
                 let (l, r) = (
-                    crate::Endpoint::new(w.local, w.lport),
-                    crate::Endpoint::new(w.remote, w.rport),
+                    crate::addr::Endpoint::new(w.local, w.lport),
+                    crate::addr::Endpoint::new(w.remote, w.rport),
                 );
                 format!("{l} {} {r}", self.tw_state(t))
             }

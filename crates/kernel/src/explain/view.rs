@@ -8,6 +8,7 @@ use crate::machine::{Machine, NsId};
 use crate::time::Time;
 use crate::time_wait::timer::own_timer_fires;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// A bind bucket.
 ///
@@ -66,9 +67,9 @@ impl BucketView {
 #[non_exhaustive]
 pub struct SocketView {
     /// Local address and held port (0 if none).
-    pub local: Endpoint,
+    pub local: SocketAddr,
     /// Remote end of a connection.
-    pub remote: Option<Endpoint>,
+    pub remote: Option<SocketAddr>,
     /// The TCP state.
     pub state: State,
     /// The uid of its owner; `None` for a TIME-WAIT socket.
@@ -142,8 +143,8 @@ impl<C: Chooser> Machine<C> {
         for (_, s) in self.socks.iter().filter(|(_, s)| s.ns == ns.0) {
             let open = !matches!(s.state, State::Close | State::Listen);
             list.push(SocketView {
-                local: Endpoint::new(s.rcv_saddr, s.num),
-                remote: open.then(|| s.remote()),
+                local: Endpoint::new(s.rcv_saddr, s.num).into(),
+                remote: open.then(|| s.remote().into()),
                 state: s.state,
                 uid: Some(s.uid),
                 expires: None,
@@ -151,8 +152,8 @@ impl<C: Chooser> Machine<C> {
         }
         for (i, w) in self.tw.socks.iter().filter(|(_, w)| w.ns == ns.0) {
             list.push(SocketView {
-                local: Endpoint::new(w.local, w.lport),
-                remote: Some(Endpoint::new(w.remote, w.rport)),
+                local: Endpoint::new(w.local, w.lport).into(),
+                remote: Some(Endpoint::new(w.remote, w.rport).into()),
                 state: self.tw_state(i),
                 uid: None,
                 expires: Some(self.expiry(w)),

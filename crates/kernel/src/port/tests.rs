@@ -72,7 +72,7 @@ impl Host {
         let mut machine = Machine::new(profile.behaviours, Seeded::new(1, "host"));
         let ns = machine.add_namespace();
         for ip in &OWN[1..] {
-            machine.add_address(ns, *ip);
+            machine.add_address(ns, (*ip).into());
         }
         machine.set_routed(ns, true);
         let range = format!("{LOW} {}", LOW + size - 1);
@@ -80,7 +80,7 @@ impl Host {
         written.expect("every kernel has a range");
         let listener = machine.socket(ns, Family::Inet, 0);
         let at = Endpoint::new(OWN[1].into(), 80);
-        machine.bind(listener, at).expect("the port is free");
+        machine.bind(listener, at.into()).expect("the port is free");
         machine.listen(listener, 100).expect("the socket is bound");
         Host {
             machine,
@@ -118,19 +118,19 @@ impl Host {
                 if let Some(s) = self.sock(s) {
                     let port = port.map_or(0, |offset| LOW + offset);
                     let at = Endpoint::new(OWN[address].into(), port);
-                    let _ = self.machine.bind(s, at);
+                    let _ = self.machine.bind(s, at.into());
                 }
             }
             Step::Connect(s, port) => {
                 if let Some(s) = self.sock(s) {
                     let to = Endpoint::new(SERVER.into(), 3000 + port);
-                    let _ = self.machine.connect(s, to);
+                    let _ = self.machine.connect(s, to.into());
                 }
             }
             Step::Visit(s) => {
                 if let Some(s) = self.sock(s) {
                     let to = Endpoint::new(OWN[1].into(), 80);
-                    let _ = self.machine.connect(s, to);
+                    let _ = self.machine.connect(s, to.into());
                     self.machine.close(s);
                     self.socks.retain(|of| *of != s);
                     if let std::task::Poll::Ready(Ok(child)) = self.machine.accept(self.listener, 0)

@@ -36,6 +36,7 @@ macro_rules! behaviours {
 
         /// One row of [`Behaviours::rows`].
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub struct Row {
             /// Name of the behaviour, the field's name.
             pub name: &'static str,

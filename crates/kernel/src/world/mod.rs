@@ -6,7 +6,7 @@ use crate::Errno;
 use crate::Family;
 use crate::Shutdown;
 use crate::SockOpt;
-use crate::addr::{Ip, SockAddr};
+use crate::addr::Ip;
 use crate::chooser::{Chooser, Seeded};
 use crate::conformance::{Observation, Op};
 use crate::journal::{Journal, end_of};
@@ -14,6 +14,7 @@ use crate::machine::{Machine, NsId, SockId};
 use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 
 /// A machine of a world, as returned by [`World::add_machine`].
@@ -51,7 +52,7 @@ pub struct WorldSock {
 ///     let at: SocketAddr = at.parse().expect("an address");
 ///     let machine = world.add_machine(kernel.behaviours, Seeded::new(1, "host"));
 ///     let ns = world.add_namespace(machine);
-///     world.add_address(ns, at.ip().into());
+///     world.add_address(ns, at.ip());
 ///     (ns, at)
 /// });
 /// let listener = world.socket(api.0, Family::Inet, 0);
@@ -59,7 +60,7 @@ pub struct WorldSock {
 /// world.listen(listener, 8)?;
 /// let client = world.socket(app.0, Family::Inet, 1000);
 /// assert_eq!(world.connect(client, api.1), Poll::Ready(Ok(())));
-/// assert_eq!(world.peer_addr(client)?, api.1.into());
+/// assert_eq!(world.peer_addr(client)?, api.1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -138,9 +139,9 @@ impl<C: Chooser> World<C> {
     }
 
     /// Gives a namespace an address. The first one to have an address gets its packets.
-    pub fn add_address(&mut self, ns: WorldNs, ip: Ip) {
+    pub fn add_address(&mut self, ns: WorldNs, ip: IpAddr) {
         self.machines[ns.machine.0].add_address(ns.ns, ip);
-        self.addresses.entry(ip).or_insert(ns);
+        self.addresses.entry(ip.into()).or_insert(ns);
         if let Some(journal) = &mut self.journal {
             journal.address(ns, ip);
         }
@@ -218,12 +219,6 @@ impl<C: Chooser> World<C> {
         }
     }
 
-    /// Returns `true` if any host has this address.
-    #[must_use]
-    pub fn knows(&self, ip: Ip) -> bool {
-        ip.is_loopback() || self.addresses.contains_key(&ip)
-    }
-
     /// [`Machine::sysctl`]
     ///
     /// # Errors
@@ -288,8 +283,7 @@ impl<C: Chooser> World<C> {
     ///
     /// # Errors
     /// As there.
-    pub fn bind(&mut self, s: WorldSock, at: impl Into<SockAddr>) -> Result<(), Errno> {
-        let at = at.into();
+    pub fn bind(&mut self, s: WorldSock, at: SocketAddr) -> Result<(), Errno> {
         let r = self.machines[s.machine.0].bind(s.sock, at);
         if self.journal.is_some() {
             let seen = self.with_port(s, r);
@@ -324,8 +318,7 @@ impl<C: Chooser> World<C> {
     }
 
     /// [`Machine::connect`]; the whole handshake has happened when this returns.
-    pub fn connect(&mut self, s: WorldSock, to: impl Into<SockAddr>) -> Poll<Result<(), Errno>> {
-        let to = to.into();
+    pub fn connect(&mut self, s: WorldSock, to: SocketAddr) -> Poll<Result<(), Errno>> {
         let mut r = self.machines[s.machine.0].connect(s.sock, to);
         if r == Poll::Pending {
             self.settle();
@@ -353,7 +346,7 @@ impl<C: Chooser> World<C> {
     /// The observable answer of a bind() or listen().
     fn with_port(&self, s: WorldSock, r: Result<(), Errno>) -> Observation {
         Observation {
-            port: r.is_ok().then(|| self.local_addr(s).port),
+            port: r.is_ok().then(|| self.local_addr(s).port()),
             ..Observation::of(r)
         }
     }

@@ -2,17 +2,17 @@
 
 use super::{World, WorldNs, WorldSock};
 use crate::Errno;
-use crate::addr::Endpoint;
 use crate::chooser::Chooser;
 use crate::conn::socket::State;
 use crate::explain::reason::Refusal;
 use crate::explain::view::{BucketView, SocketView};
 use crate::machine::Machine;
+use std::net::SocketAddr;
 
 impl<C: Chooser> World<C> {
     /// [`Machine::local_addr`]
     #[must_use]
-    pub fn local_addr(&self, s: WorldSock) -> Endpoint {
+    pub fn local_addr(&self, s: WorldSock) -> SocketAddr {
         self.machines[s.machine.0].local_addr(s.sock)
     }
 
@@ -20,7 +20,7 @@ impl<C: Chooser> World<C> {
     ///
     /// # Errors
     /// As there.
-    pub fn peer_addr(&self, s: WorldSock) -> Result<Endpoint, Errno> {
+    pub fn peer_addr(&self, s: WorldSock) -> Result<SocketAddr, Errno> {
         self.machines[s.machine.0].peer_addr(s.sock)
     }
 

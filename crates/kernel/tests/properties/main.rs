@@ -9,8 +9,7 @@ mod reference;
 use fourtuple_kernel::chooser::PortHashInput;
 use fourtuple_kernel::profile;
 use fourtuple_kernel::{
-    Chooser, Endpoint, Errno, Family, Ip, MachineId, PortVerdict, SockOpt, Time, World, WorldNs,
-    WorldSock,
+    Chooser, Errno, Family, MachineId, PortVerdict, SockOpt, Time, World, WorldNs, WorldSock,
 };
 use program::{KERNEL, LARGE, Op, Spec, Step, TINY};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -18,6 +17,7 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use reference::ends::Ending;
 use reference::{A1, A2, Answer, ReferenceRng};
 use rstest::rstest;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::Poll;
 
 /// The reference's random numbers as a chooser of the model.
@@ -30,11 +30,14 @@ impl Chooser for RandomChooser {
     }
 
     fn port_hash(&mut self, input: PortHashInput) -> u64 {
-        let last_byte = |ip: Ip| (ip.bits() & 0xff) as u8;
+        let last_byte = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => ip.octets()[3],
+            IpAddr::V6(ip) => ip.octets()[15],
+        };
         self.0.port_hash(
-            u32::from(last_byte(input.saddr)),
-            last_byte(input.daddr),
-            input.epoch,
+            u32::from(last_byte(input.source())),
+            last_byte(input.destination().ip()),
+            input.epoch(),
         )
     }
 
@@ -85,15 +88,15 @@ struct Model {
     socks: Vec<(WorldSock, Option<WorldSock>)>,
 }
 
-fn host(addr: u32) -> Ip {
+fn host(addr: u32) -> IpAddr {
     match addr {
-        0 => Ip::ANY4,
-        n => std::net::Ipv4Addr::new(10, 0, 0, n as u8).into(),
+        0 => Ipv4Addr::UNSPECIFIED.into(),
+        n => Ipv4Addr::new(10, 0, 0, n as u8).into(),
     }
 }
 
-fn server(dest: u8) -> Endpoint {
-    Endpoint::new(std::net::Ipv4Addr::new(10, 0, 9, dest).into(), 80)
+fn server(dest: u8) -> SocketAddr {
+    (Ipv4Addr::new(10, 0, 9, dest), 80).into()
 }
 
 impl Model {
@@ -109,7 +112,7 @@ impl Model {
         }
         let listeners = (1..4)
             .map(|dest| {
-                w.add_address(far_ns, server(dest).ip);
+                w.add_address(far_ns, server(dest).ip());
                 let l = w.socket(far_ns, Family::Inet, 0);
                 w.bind(l, server(dest)).expect("a free port");
                 w.listen(l, 4096).expect("a free port");
@@ -134,7 +137,7 @@ impl Model {
     }
 
     fn port(&self, s: WorldSock, r: Result<(), Errno>) -> Answer {
-        r.map(|()| self.w.local_addr(s).port)
+        r.map(|()| self.w.local_addr(s).port())
     }
 
     fn call(&mut self, op: &Op) -> Option<Answer> {
@@ -152,7 +155,7 @@ impl Model {
             }
             Op::Bind(i, addr, port) => {
                 let s = self.socks[*i].0;
-                let r = self.w.bind(s, Endpoint::new(host(*addr), *port));
+                let r = self.w.bind(s, SocketAddr::new(host(*addr), *port));
                 Some(self.port(s, r))
             }
             Op::Listen(i) => {

@@ -8,8 +8,7 @@ use super::{Answer, FixedChooser, kernel};
 use fourtuple_kernel::profile::Behaviours;
 use fourtuple_kernel::reason::Refusal;
 use fourtuple_kernel::{
-    BucketView, Endpoint, Errno, Family, MachineId, Shutdown, SockOpt, State, Time, World, WorldNs,
-    WorldSock,
+    BucketView, Errno, Family, MachineId, Shutdown, SockOpt, State, Time, World, WorldNs, WorldSock,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -58,7 +57,7 @@ impl Bench {
             (k.server_ns, "10.0.9.2"),
             (k.server_ns, "10.0.9.3"),
         ] {
-            k.w.add_address(ns, ip.parse::<std::net::IpAddr>().unwrap().into());
+            k.w.add_address(ns, ip.parse().unwrap());
         }
         (k.a1, k.a2) = ("10.0.0.1", "10.0.0.2");
         (k.s1, k.s2, k.s3) = ("10.0.9.1:80", "10.0.9.2:80", "10.0.9.3:80");
@@ -233,7 +232,7 @@ impl Bench {
 
     fn named(&mut self, s: S, r: Result<(), Errno>) -> Answer {
         self.check();
-        r.map(|()| self.w.local_addr(s).port)
+        r.map(|()| self.w.local_addr(s).port())
     }
 
     /// bind() to `address:port`, `[v6]:port`.
@@ -245,7 +244,7 @@ impl Bench {
     /// bind() to an address without brackets, and a port.
     pub fn bind(&mut self, s: S, ip: &str, port: u16) -> Answer {
         let ip: std::net::IpAddr = ip.parse().unwrap();
-        let r = self.w.bind(s, Endpoint::new(ip.into(), port));
+        let r = self.w.bind(s, SocketAddr::new(ip, port));
         self.named(s, r)
     }
 
@@ -416,8 +415,7 @@ impl Bench {
 }
 
 /// Parses `address:port`.
-pub fn end(at: &str) -> Endpoint {
-    at.parse::<SocketAddr>()
+pub fn end(at: &str) -> SocketAddr {
+    at.parse()
         .unwrap_or_else(|_| panic!("`{at}` is not an address with a port"))
-        .into()
 }

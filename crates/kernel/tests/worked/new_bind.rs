@@ -209,7 +209,7 @@ pub(super) fn example_15_bind_address_no_port(era: New) {
 pub(super) fn example_16_one_is_reset(era: New) {
     let mut k = bench(era);
     let a = four_bound(&mut k, "127.0.0.1");
-    let port = k.w.local_addr(a[2]).port;
+    let port = k.w.local_addr(a[2]).port();
     k.reset(a[2]);
     assert_eq!(k.unbound(k.s2), ok(port));
 }
@@ -343,7 +343,7 @@ pub(super) fn listener_shut_down(era: New) {
     let port = k.listen(l).unwrap();
     k.shutdown(l, Shutdown::Read);
     assert!(!k.holds_port(l));
-    assert_eq!(k.w.local_addr(l).port, port);
+    assert_eq!(k.w.local_addr(l).port(), port);
 }
 
 on_new_eras!(

@@ -23,7 +23,7 @@ fn connect_order(era: Old) -> [u16; 4] {
 pub(super) fn example_1_the_article(era: Old) {
     let mut k = Bench::far(era.kernel());
     let a = four_bound(&mut k);
-    let ports: Vec<u16> = a.iter().map(|&s| k.w.local_addr(s).port).collect();
+    let ports: Vec<u16> = a.iter().map(|&s| k.w.local_addr(s).port()).collect();
     assert_eq!(ports, [40000, 40001, 40002, 40003]);
     for port in ports {
         assert_eq!(k.values(port).unwrap().0, 0, "fastreuse of {port}");

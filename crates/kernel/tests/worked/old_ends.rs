@@ -68,7 +68,7 @@ pub(super) fn example_10_time_wait_in_connect_buckets(era: Old) {
             "tcp_tw_reuse={reuse} timestamps={timestamps} after {seconds} s"
         );
         if want.is_ok() {
-            let port = k.w.local_addr(b).port;
+            let port = k.w.local_addr(b).port();
             assert_eq!(k.bucket(port).unwrap().owners.len(), 1, "TIME-WAIT is gone");
         }
         // Another destination never minds.
@@ -255,7 +255,7 @@ fn deaths(k: &mut Bench, ports: &[u16], from_ms: u64) -> Vec<u64> {
 fn one_time_wait(k: &mut Bench, at_ms: u64, peer_closes: bool) -> u16 {
     k.at_ms(at_ms);
     let s = k.unbound_pair(k.s1);
-    let port = k.w.local_addr(s).port;
+    let port = k.w.local_addr(s).port();
     if peer_closes {
         k.close_first(s);
     } else {

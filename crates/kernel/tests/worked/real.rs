@@ -457,7 +457,7 @@ fn the_same_on_every_kernel(#[case] name: &str) {
     let mut k = bench(name);
     let s = k.tcp();
     assert_eq!(k.connect(s, "127.0.0.1:81"), Err(Errno::ECONNREFUSED));
-    let port = k.w.local_addr(s).port;
+    let port = k.w.local_addr(s).port();
     assert_ne!(port, 0, "stale");
     let wild = k.tcp();
     assert_eq!(k.bind(wild, "0.0.0.0", port), ok(port));

@@ -39,7 +39,7 @@ fn connect_walks_one_by_one(#[case] name: &str) {
     let mut rounds = Vec::new();
     for _ in 0..2 {
         let sockets: Vec<_> = (0..8).map(|_| k.unbound_pair(k.s1)).collect();
-        let ports: Vec<u16> = sockets.iter().map(|&s| k.w.local_addr(s).port).collect();
+        let ports: Vec<u16> = sockets.iter().map(|&s| k.w.local_addr(s).port()).collect();
         rounds.push(ports);
         for s in sockets {
             k.reset(s);

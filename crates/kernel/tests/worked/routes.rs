@@ -34,7 +34,7 @@ fn address_of_a_socket_whose_syn_is_lost_on_lo(
     let s = if inet6 { k.tcp6() } else { k.tcp() };
     k.set(s, SockOpt::BindToDevice(ShortName::LO));
     assert_eq!(k.connect(s, "[::ffff:10.0.7.7]:80"), WAITING);
-    let port = k.w.local_addr(s).port;
+    let port = k.w.local_addr(s).port();
     let other = k.tcp();
     assert_eq!(k.bind(other, k.a1, port), USE);
     let elsewhere = k.tcp();
@@ -70,7 +70,7 @@ fn ipv6_that_is_switched_off_has_no_loopback_address(#[case] key: &str) {
 #[test]
 fn a_link_local_address_needs_a_scope() {
     let mut k = Bench::local(RECENT);
-    k.w.add_address(k.ns, end("[fe80::1]:0").ip);
+    k.w.add_address(k.ns, end("[fe80::1]:0").ip());
     let s = k.tcp6();
     assert_eq!(k.connect(s, "[fe80::1]:53"), Err(Errno::EINVAL));
     assert_eq!(

@@ -5,7 +5,7 @@
 //! moment at which the tick counter started, which differs between boots but not within one: the
 //! first connection determines it, and the model has to predict all others to the tick.
 
-use fourtuple_kernel::{Behaviours, Endpoint, Family as ModelFamily, Machine, Seeded, Time};
+use fourtuple_kernel::{Behaviours, Family as ModelFamily, Machine, Seeded, Time};
 use fourtuple_linux::{Call, Family, Outcome, Program, RunError, Step, Vm, profile_of};
 use std::net::SocketAddr;
 use std::task::Poll;
@@ -201,7 +201,7 @@ fn expected(behaviours: Behaviours, began: u64) -> u64 {
     let mut machine = Machine::new(behaviours, Seeded::new(1, "measured"));
     machine.set_clock(Time(began * 1000));
     let ns = machine.add_namespace();
-    let [server, client] = [server(), client()].map(Endpoint::from);
+    let [server, client] = [server(), client()];
     let [listener, connecting] = [0, 1].map(|_| machine.socket(ns, ModelFamily::Inet, 0));
     let ready = machine
         .bind(listener, server)

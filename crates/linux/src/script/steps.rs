@@ -8,6 +8,7 @@ use fourtuple_harness::attempt::{Args, Name};
 use fourtuple_harness::{Answer as AttemptAnswer, Cannot, Recorder, Seen};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Address, Case, PortRef, Spanned};
+use fourtuple_syscall::canonical;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -408,17 +409,17 @@ impl StepCalls {
 
     fn seen(&self, calls: &[Step], own: &Answer) -> Seen {
         let mut seen = Seen {
-            local: own.local.map(Into::into),
-            peer: own.peer.map(Into::into),
+            local: own.local.map(canonical),
+            peer: own.peer.map(canonical),
             bytes: None,
         };
         match (&self.step, calls.first().map(|step| &step.call)) {
             (scenario::Step::Connect(_), Some(Call::Connect { to, .. })) => {
-                seen.peer = Some(peer_of(*to, own.local).into());
+                seen.peer = Some(canonical(peer_of(*to, own.local)));
             }
             (scenario::Step::Accept(_), _) => {
                 let local = calls.get(1).and_then(|step| step.answer.as_ref()?.local);
-                seen.local = local.map(Into::into);
+                seen.local = local.map(canonical);
             }
             (scenario::Step::Send(_) | scenario::Step::Recv(_), _) => seen.bytes = own.moved,
             _ => {}
@@ -439,8 +440,8 @@ impl StepCalls {
                     .collect();
                 Args::Option(names.join(",").into(), values.join(",").into())
             }
-            (_, Some(Call::Bind { at, .. })) => Args::At((*at).into()),
-            (_, Some(Call::Connect { to, .. })) => Args::To((*to).into()),
+            (_, Some(Call::Bind { at, .. })) => Args::At(canonical(*at)),
+            (_, Some(Call::Connect { to, .. })) => Args::To(canonical(*to)),
             (scenario::Step::Listen(listen), _) => Args::Backlog(listen.backlog),
             (scenario::Step::Accept(accept), _) => accept
                 .accepted

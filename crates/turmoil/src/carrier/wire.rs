@@ -2,14 +2,14 @@
 //!
 //! A *datagram* contains handshake segments one after the other. A *pipe* (a turmoil TCP stream
 //! between two kernels) contains messages with a length prefix. Integers are big endian; addresses
-//! are the 16 bytes of [`Ip`], with IPv4 addresses v4-mapped.
+//! have 16 bytes, with IPv4 addresses v4-mapped.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use fourtuple_kernel::{Endpoint, Ip, SegKind, Segment};
-use std::net::{IpAddr, Ipv6Addr};
+use fourtuple_kernel::{SegKind, Segment};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The endpoints of a connection from the sender's point of view: its own first.
-pub(crate) type ConnKey = (Endpoint, Endpoint);
+pub(crate) type ConnKey = (SocketAddr, SocketAddr);
 
 /// The content of a numbered frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,9 +21,9 @@ pub(crate) enum Body {
     /// Reports that the program at `from` has read further bytes sent by `to`.
     Credit {
         /// The reading end.
-        from: Endpoint,
+        from: SocketAddr,
         /// The writing end.
-        to: Endpoint,
+        to: SocketAddr,
         /// Bytes since the last credit.
         bytes: u32,
     },
@@ -34,7 +34,7 @@ impl Body {
     pub(crate) fn connection(&self) -> Option<(ConnKey, bool)> {
         match self {
             Body::Nothing => None,
-            Body::Segment(s, _) => Some(((s.src, s.dst), s.kind == SegKind::Rst)),
+            Body::Segment(s, _) => Some(((s.src(), s.dst()), s.kind() == SegKind::Rst)),
             Body::Credit { from, to, .. } => Some(((*from, *to), false)),
         }
     }
@@ -77,20 +77,24 @@ const NOTHING: u8 = 3;
 const SEGMENT: u8 = 4;
 const CREDIT: u8 = 5;
 
-fn put_endpoint(out: &mut BytesMut, at: Endpoint) {
-    out.put_u128(at.ip.bits());
-    out.put_u16(at.port);
+fn put_endpoint(out: &mut BytesMut, at: SocketAddr) {
+    let ip = match at.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    out.put_u128(ip.to_bits());
+    out.put_u16(at.port());
 }
 
-fn get_endpoint(from: &mut Bytes) -> Option<Endpoint> {
-    let ip = Ip::from(IpAddr::V6(Ipv6Addr::from_bits(from.try_get_u128().ok()?)));
-    Some(Endpoint::new(ip, from.try_get_u16().ok()?))
+fn get_endpoint(from: &mut Bytes) -> Option<SocketAddr> {
+    let ip = Ipv6Addr::from_bits(from.try_get_u128().ok()?);
+    Some(SocketAddr::new(ip.to_canonical(), from.try_get_u16().ok()?))
 }
 
 fn put_segment(out: &mut BytesMut, s: &Segment) {
-    put_endpoint(out, s.src);
-    put_endpoint(out, s.dst);
-    let (kind, len) = match s.kind {
+    put_endpoint(out, s.src());
+    put_endpoint(out, s.dst());
+    let (kind, len) = match s.kind() {
         SegKind::Syn => (0, 0),
         SegKind::SynAck => (1, 0),
         SegKind::Ack => (2, 0),
@@ -102,7 +106,7 @@ fn put_segment(out: &mut BytesMut, s: &Segment) {
     };
     out.put_u8(kind);
     out.put_u32(len);
-    out.put_u8(u8::from(s.saw_fin) | u8::from(s.timestamps) << 1);
+    out.put_u8(u8::from(s.saw_fin()) | u8::from(s.timestamps()) << 1);
 }
 
 fn get_segment(from: &mut Bytes) -> Option<Segment> {
@@ -120,13 +124,8 @@ fn get_segment(from: &mut Bytes) -> Option<Segment> {
         7 => SegKind::Refuse,
         _ => return None,
     };
-    Some(Segment {
-        src,
-        dst,
-        kind,
-        saw_fin: flags & 1 != 0,
-        timestamps: flags & 2 != 0,
-    })
+    let segment = Segment::new(src, dst, kind).with_saw_fin(flags & 1 != 0);
+    Some(segment.with_timestamps(flags & 2 != 0))
 }
 
 /// Encodes segments as one datagram.
@@ -248,18 +247,12 @@ fn read(one: &mut Bytes) -> Option<Read> {
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Endpoint {
-        text.parse::<std::net::SocketAddr>().unwrap().into()
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
     }
 
     fn segment(kind: SegKind) -> Segment {
-        Segment {
-            src: at("10.0.0.1:40000"),
-            dst: at("[fd00::2]:80"),
-            kind,
-            saw_fin: true,
-            timestamps: false,
-        }
+        Segment::new(at("10.0.0.1:40000"), at("[fd00::2]:80"), kind).with_saw_fin(true)
     }
 
     const KINDS: [SegKind; 8] = [

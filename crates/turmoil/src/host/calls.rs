@@ -4,9 +4,9 @@ use super::conns::{Direction, Key};
 use super::options::Kept;
 use super::state::{Failure, Open, Sets, State};
 use bytes::Bytes;
-use fourtuple_kernel::{
-    Endpoint, Errno, Family, NsId, Shutdown, SockAddr, SockId, SockOpt, State as Tcp,
-};
+use fourtuple_kernel::{Errno, Family, NsId, Shutdown, SockId, SockOpt, State as Tcp};
+use fourtuple_syscall::canonical;
+use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
 
 type Answer<T> = Result<T, Errno>;
@@ -53,7 +53,7 @@ impl State {
         self.note(answer, || format!("setsockopt({})", opt.c_name()))
     }
 
-    pub(crate) fn bind(&mut self, id: SockId, at: SockAddr) -> Answer<()> {
+    pub(crate) fn bind(&mut self, id: SockId, at: SocketAddr) -> Answer<()> {
         let answer = self.machine.bind(id, at);
         self.note(answer, || format!("bind({at})"))
     }
@@ -65,12 +65,12 @@ impl State {
     }
 
     /// Starts a connect, or polls one that is in progress.
-    pub(crate) fn connect(&mut self, id: SockId, to: SockAddr) -> Answer<()> {
+    pub(crate) fn connect(&mut self, id: SockId, to: SocketAddr) -> Answer<()> {
         let before = self.machine.state(id);
         let answer = self.machine.connect(id, to);
         let started = before == Tcp::Close && !matches!(answer, Poll::Ready(Err(Errno::EISCONN)));
         if started && self.machine.state(id) != Tcp::Close {
-            self.connecting(id, to.end);
+            self.connecting(id, canonical(to));
             self.timer_set(Sets::Syn);
         }
         self.route();
@@ -81,11 +81,11 @@ impl State {
         self.note(answer, || format!("connect({to})"))
     }
 
-    fn connecting(&mut self, id: SockId, to: Endpoint) {
+    fn connecting(&mut self, id: SockId, to: SocketAddr) {
         let local = self.machine.local_addr(id);
         // Connecting to the wildcard address means this host.
-        let remote = if to.ip.is_any() {
-            Endpoint::new(local.ip, to.port)
+        let remote = if to.ip().is_unspecified() {
+            SocketAddr::new(local.ip(), to.port())
         } else {
             to
         };
@@ -99,7 +99,7 @@ impl State {
         };
         open.key = Some(key);
         self.conns.connecting(key, id);
-        if self.is_local(key.ns, remote.ip) {
+        if self.is_local(key.ns, remote.ip()) {
             let machine = &self.machine;
             self.conns
                 .embryo(key.other_end(), |s| machine.state(s) == Tcp::Close);
@@ -121,7 +121,7 @@ impl State {
             }
             Poll::Ready(Ok(())) => {
                 let host = key
-                    .and_then(|k| self.network.route(k.remote.ip))
+                    .and_then(|k| self.network.route(k.remote.ip()))
                     .filter(|h| *h != self.own);
                 match host {
                     Some(host) if self.peers.of(host).is_opening() => {
@@ -160,19 +160,19 @@ impl State {
         };
         if let Some(key) = open.key.take() {
             self.conns.forget(key, id, &mut self.woken);
-            if self.is_local(key.ns, key.remote.ip) {
+            if self.is_local(key.ns, key.remote.ip()) {
                 self.touch(key.other_end());
             }
         }
     }
 
-    pub(crate) fn accept(&mut self, id: SockId, uid: u32) -> Answer<(SockId, Endpoint)> {
+    pub(crate) fn accept(&mut self, id: SockId, uid: u32) -> Answer<(SockId, SocketAddr)> {
         let Poll::Ready(answer) = self.machine.accept(id, uid) else {
             return Err(Errno::EAGAIN);
         };
         let local = self.machine.local_addr(id);
         let child = self.note(answer, || format!("accept() on {local}"))?;
-        self.admit_parked(local.port);
+        self.admit_parked(local.port());
         let listener = self.open.get(&id);
         let kept = listener.map(|l| l.kept.clone()).unwrap_or_default();
         let ns = listener.map_or(self.namespaces[0].0, |l| l.ns);
@@ -197,10 +197,10 @@ impl State {
         id: SockId,
         uid: u32,
         cx: &mut Context<'_>,
-    ) -> Poll<Answer<(SockId, Endpoint)>> {
+    ) -> Poll<Answer<(SockId, SocketAddr)>> {
         match self.accept(id, uid) {
             Err(Errno::EAGAIN) => {
-                let port = self.machine.local_addr(id).port;
+                let port = self.machine.local_addr(id).port();
                 self.acceptors.entry(port).or_default().add(cx.waker());
                 Poll::Pending
             }
@@ -237,7 +237,7 @@ impl State {
         if let Some(conn) = self.conns.of(key, id) {
             conn.sent(sent);
         }
-        match key.filter(|k| self.is_local(k.ns, k.remote.ip)) {
+        match key.filter(|k| self.is_local(k.ns, k.remote.ip())) {
             Some(key) => {
                 if let Some(conn) = self.conns.get(key.other_end()).filter(|c| !c.shut_read) {
                     conn.arrive(data);
@@ -363,7 +363,7 @@ impl State {
         };
         let key = open.key;
         let listener =
-            (self.machine.state(id) == Tcp::Listen).then(|| self.machine.local_addr(id).port);
+            (self.machine.state(id) == Tcp::Listen).then(|| self.machine.local_addr(id).port());
         self.machine.close(id);
         self.changed(key);
         self.let_go(id);
@@ -384,7 +384,7 @@ impl State {
         self.route();
         if let Some(key) = key {
             self.touch(key);
-            if self.is_local(key.ns, key.remote.ip) {
+            if self.is_local(key.ns, key.remote.ip()) {
                 self.touch(key.other_end());
             }
         }

@@ -2,16 +2,17 @@
 
 use bytes::{Buf, Bytes};
 use fourtuple_kernel::time::Time;
-use fourtuple_kernel::{Endpoint, NsId, Segment, SockId};
+use fourtuple_kernel::{NsId, Segment, SockId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::task::Waker;
 
 /// A connection as seen by one of its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) ns: NsId,
-    pub(crate) local: Endpoint,
-    pub(crate) remote: Endpoint,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
 }
 
 impl Key {
@@ -219,7 +220,7 @@ impl Conns {
         self.parked
             .iter()
             .copied()
-            .filter(|k| k.local.port == port)
+            .filter(|k| k.local.port() == port)
             .collect()
     }
 
@@ -299,7 +300,7 @@ impl Conns {
         for (_, conn) in self
             .table
             .iter_mut()
-            .filter(|(key, _)| key.remote.port == port)
+            .filter(|(key, _)| key.remote.port() == port)
         {
             conn.wake(woken);
         }

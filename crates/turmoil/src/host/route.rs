@@ -4,7 +4,8 @@ use super::conns::Key;
 use super::state::{Sets, State};
 use crate::carrier::wire::Body;
 use bytes::Bytes;
-use fourtuple_kernel::{Endpoint, NsId, SegKind, Segment};
+use fourtuple_kernel::{NsId, SegKind, Segment};
+use std::net::SocketAddr;
 
 impl State {
     /// Passes the segments of the model to the carrier, or to another namespace of this machine.
@@ -17,19 +18,19 @@ impl State {
     fn route_one(&mut self, ns: NsId, segment: Segment) {
         let key = Key {
             ns,
-            local: segment.src,
-            remote: segment.dst,
+            local: segment.src(),
+            remote: segment.dst(),
         };
-        match segment.kind {
+        match segment.kind() {
             SegKind::Syn => self.syn_went_out(key),
             SegKind::Rst | SegKind::Refuse => self.conns.forget_embryo(key),
             _ => {}
         }
-        let bytes = match segment.kind {
+        let bytes = match segment.kind() {
             SegKind::Data(_) => self.sending.take().unwrap_or_default(),
             _ => Bytes::new(),
         };
-        let Some(host) = self.network.route(segment.dst.ip) else {
+        let Some(host) = self.network.route(segment.dst().ip()) else {
             tracing::trace!(?segment, "no host has this address");
             return;
         };
@@ -40,7 +41,7 @@ impl State {
         self.network.sent(1);
         self.kick = true;
         let peer = self.peers.of(host);
-        match segment.kind {
+        match segment.kind() {
             SegKind::Syn => {
                 peer.datagram.push(segment);
                 peer.want_pipe();
@@ -54,21 +55,21 @@ impl State {
 
     /// Handles a segment for one of this machine's addresses.
     pub(crate) fn receive(&mut self, segment: Segment, bytes: Bytes) {
-        let Some(ns) = self.namespace_of(segment.dst.ip) else {
+        let Some(ns) = self.namespace_of(segment.dst().ip()) else {
             return;
         };
-        match segment.kind {
+        match segment.kind() {
             SegKind::Fin => self.timer_set(Sets::Ack),
             SegKind::Challenge => self.timer_set(Sets::Challenge),
-            SegKind::Ack | SegKind::Data(_) if segment.saw_fin => self.timer_set(Sets::End),
+            SegKind::Ack | SegKind::Data(_) if segment.saw_fin() => self.timer_set(Sets::End),
             _ => {}
         }
         let key = Key {
             ns,
-            local: segment.dst,
-            remote: segment.src,
+            local: segment.dst(),
+            remote: segment.src(),
         };
-        if segment.kind == SegKind::Syn {
+        if segment.kind() == SegKind::Syn {
             let machine = &self.machine;
             self.conns
                 .embryo(key, |s| machine.state(s) == fourtuple_kernel::State::Close);
@@ -77,13 +78,18 @@ impl State {
             .conns
             .get(key)
             .is_some_and(|c| c.sock.is_none() && !c.child);
-        if embryo && matches!(segment.kind, SegKind::Ack | SegKind::Data(_) | SegKind::Fin) {
+        if embryo
+            && matches!(
+                segment.kind(),
+                SegKind::Ack | SegKind::Data(_) | SegKind::Fin
+            )
+        {
             self.conns.park(key, segment, bytes);
             self.admit(key);
             return;
         }
         self.arrive(key, segment, bytes);
-        if matches!(segment.kind, SegKind::Rst | SegKind::Refuse) {
+        if matches!(segment.kind(), SegKind::Rst | SegKind::Refuse) {
             self.conns.forget_embryo(key);
         }
     }
@@ -103,29 +109,18 @@ impl State {
         let Some((first, _)) = self.conns.get(key).and_then(|c| c.parked.front()).cloned() else {
             return;
         };
-        self.machine.deliver(
-            key.ns,
-            Segment {
-                kind: SegKind::Ack,
-                ..first
-            },
-        );
+        self.machine.deliver(key.ns, first.with_kind(SegKind::Ack));
         self.route();
         // Only a child socket answers this.
-        self.machine.deliver(
-            key.ns,
-            Segment {
-                kind: SegKind::SynAck,
-                ..first
-            },
-        );
+        self.machine
+            .deliver(key.ns, first.with_kind(SegKind::SynAck));
         let mut child = None;
         while let Some((ns, answer)) = self.machine.segment() {
-            match answer.kind {
-                SegKind::Ack if (answer.src, answer.dst) == (key.local, key.remote) => {
+            match answer.kind() {
+                SegKind::Ack if (answer.src(), answer.dst()) == (key.local, key.remote) => {
                     child = Some(true)
                 }
-                SegKind::Rst if (answer.src, answer.dst) == (key.local, key.remote) => {
+                SegKind::Rst if (answer.src(), answer.dst()) == (key.local, key.remote) => {
                     child = Some(false)
                 }
                 _ => self.route_one(ns, answer),
@@ -142,7 +137,7 @@ impl State {
                     conn.child = true;
                 }
                 for (segment, bytes) in self.conns.unpark(key) {
-                    if segment.kind != SegKind::Ack {
+                    if segment.kind() != SegKind::Ack {
                         self.arrive(key, segment, bytes);
                     }
                 }
@@ -167,8 +162,8 @@ impl State {
     }
 
     /// Handles a credit that arrived over the network.
-    pub(crate) fn credit_arrived(&mut self, from: Endpoint, to: Endpoint, bytes: u32) {
-        if let Some(ns) = self.namespace_of(to.ip) {
+    pub(crate) fn credit_arrived(&mut self, from: SocketAddr, to: SocketAddr, bytes: u32) {
+        if let Some(ns) = self.namespace_of(to.ip()) {
             self.credited(
                 Key {
                     ns,
@@ -182,15 +177,15 @@ impl State {
 
     /// Reports to the writer of a connection that bytes were read.
     pub(crate) fn report(&mut self, key: Key, bytes: u32) {
-        if self.is_local(key.ns, key.remote.ip) {
+        if self.is_local(key.ns, key.remote.ip()) {
             self.credited(key.other_end(), bytes);
             return;
         }
-        let Some(host) = self.network.route(key.remote.ip) else {
+        let Some(host) = self.network.route(key.remote.ip()) else {
             return;
         };
         if host == self.own {
-            if let Some(ns) = self.namespace_of(key.remote.ip) {
+            if let Some(ns) = self.namespace_of(key.remote.ip()) {
                 self.credited(
                     Key {
                         ns,

@@ -11,7 +11,7 @@ use crate::config::Linux;
 use crate::network::Network;
 use bytes::Bytes;
 use fourtuple_kernel::time::{MS, Time};
-use fourtuple_kernel::{Errno, Ip, Machine, NsId, Refusal, Seeded, SockId, State as Tcp};
+use fourtuple_kernel::{Errno, Machine, NsId, Refusal, Seeded, SockId, State as Tcp};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(crate) struct State {
     pub(crate) machine: Machine<Seeded>,
     /// Namespaces with their own windows.
     pub(crate) namespaces: Vec<(NsId, u32)>,
-    local: BTreeMap<Ip, NsId>,
+    local: BTreeMap<IpAddr, NsId>,
     pub(crate) own: IpAddr,
     pub(crate) network: Arc<Network>,
     pub(crate) open: BTreeMap<SockId, Open>,
@@ -117,8 +117,8 @@ impl State {
             let ns = machine.add_namespace();
             machine.set_routed(ns, true);
             for ip in &space.addresses {
-                machine.add_address(ns, Ip::from(*ip));
-                local.entry(Ip::from(*ip)).or_insert(ns);
+                machine.add_address(ns, *ip);
+                local.entry(ip.to_canonical()).or_insert(ns);
             }
             let tentative = space.linux.tentative.as_nanos();
             let tentative = u64::try_from(tentative).unwrap_or(u64::MAX);
@@ -164,12 +164,12 @@ impl State {
     }
 
     /// The namespace that has an address.
-    pub(crate) fn namespace_of(&self, ip: Ip) -> Option<NsId> {
+    pub(crate) fn namespace_of(&self, ip: IpAddr) -> Option<NsId> {
         self.local.get(&ip).copied()
     }
 
     /// Returns `true` if an address is reached without leaving the namespace.
-    pub(crate) fn is_local(&self, ns: NsId, ip: Ip) -> bool {
+    pub(crate) fn is_local(&self, ns: NsId, ip: IpAddr) -> bool {
         ip.is_loopback() || self.local.get(&ip) == Some(&ns)
     }
 
@@ -242,7 +242,7 @@ impl State {
         if let Some(conn) = self.conns.get(key) {
             conn.wake(&mut self.woken);
         }
-        if let Some(waiters) = self.acceptors.get_mut(&key.local.port) {
+        if let Some(waiters) = self.acceptors.get_mut(&key.local.port()) {
             waiters.wake_into(&mut self.woken);
         }
     }

@@ -74,8 +74,8 @@ pub(super) const PINS: &[Pin] = &[
             k.range("40000 40007");
             // Destinations with equal starts in different cells; the ten-second epoch moves both.
             k.chooser().hash_of = Some(|i| {
-                let low = u64::from(i.dport - 5001) * 8;
-                let start = i.epoch * 2;
+                let low = u64::from(i.destination().port() - 5001) * 8;
+                let start = i.epoch() * 2;
                 (start + low) << 32 | low
             });
             list([k.s1, k.s2].map(|to| k.unbound(to)))

@@ -193,13 +193,10 @@ pub(super) const PINS: &[Pin] = &[
         "1",
         |k| {
             time_wait(k, true);
-            let segment = Segment {
-                src: super::super::bench::end(k.s1),
-                dst: super::super::bench::end("127.0.0.1:40000"),
-                kind: SegKind::Rst,
-                saw_fin: true,
-                timestamps: true,
-            };
+            let [src, dst] = [k.s1, "127.0.0.1:40000"].map(super::super::bench::end);
+            let segment = Segment::new(src, dst, SegKind::Rst)
+                .with_saw_fin(true)
+                .with_timestamps(true);
             k.w.machine_mut(k.m).deliver(k.ns.ns, segment);
             held_after(k, 0)
         },

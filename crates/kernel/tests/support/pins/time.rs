@@ -205,7 +205,7 @@ fn deaths(b: Behaviours, crowd: usize) -> String {
         for n in 0..count {
             let s = k.unbound_pair(k.s1);
             if n == 0 {
-                ports.push(k.w.local_addr(s).port);
+                ports.push(k.w.local_addr(s).port());
             }
             k.close_first(s);
         }

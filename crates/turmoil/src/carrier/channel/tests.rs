@@ -1,23 +1,18 @@
 use super::*;
 use crate::carrier::wire::Body;
 use bytes::Bytes;
-use fourtuple_kernel::{Endpoint, SegKind, Segment};
+use fourtuple_kernel::{SegKind, Segment};
+use std::net::{Ipv4Addr, SocketAddr};
 
 const NOW: Time = Time(1_000);
 
-fn at(port: u16) -> Endpoint {
-    Endpoint::new(fourtuple_kernel::Ip::LOOPBACK4, port)
+fn at(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
 }
 
 fn body(port: u16, kind: SegKind) -> Body {
     Body::Segment(
-        Segment {
-            src: at(port),
-            dst: at(80),
-            kind,
-            saw_fin: false,
-            timestamps: true,
-        },
+        Segment::new(at(port), at(80), kind).with_timestamps(true),
         Bytes::new(),
     )
 }

@@ -6,7 +6,7 @@ use crate::host::{Kernel, State};
 use crate::network::Network;
 use fourtuple_harness::Name;
 use fourtuple_harness::compile::BACKLOG;
-use fourtuple_kernel::{Endpoint, Errno, Refusal, SockId};
+use fourtuple_kernel::{Errno, Refusal, SockId};
 use fourtuple_program::{Accepted, Caller, HostId, NewSocket, SocketApi};
 use fourtuple_syscall::{Family, Kind, Outcome, Returned, SockOpt, Syscall};
 use std::net::SocketAddr;
@@ -83,14 +83,14 @@ const DOWN: Outcome = Outcome::Err(Errno::EBADF);
 
 fn local(s: &State, id: SockId) -> Returned {
     Returned {
-        local: Some(s.machine.local_addr(id).into()),
+        local: Some(s.machine.local_addr(id)),
         ..Returned::default()
     }
 }
 
 fn ends(s: &State, id: SockId) -> Returned {
     Returned {
-        peer: s.machine.peer_addr(id).ok().map(Into::into),
+        peer: s.machine.peer_addr(id).ok(),
         ..local(s, id)
     }
 }
@@ -175,12 +175,12 @@ impl SocketApi for Api {
         let result = self.on(socket, |s, id| match *call {
             Syscall::Socket { .. } | Syscall::Accept { .. } => Err(Errno::ENOSYS),
             Syscall::Set { option, .. } => s.set(id, option).map(nothing),
-            Syscall::Bind { addr, .. } => s.bind(id, addr.into()).map(|()| local(s, id)),
+            Syscall::Bind { addr, .. } => s.bind(id, addr).map(|()| local(s, id)),
             Syscall::Listen { backlog, .. } => {
                 let backlog = u32::try_from(backlog).unwrap_or(u32::MAX);
                 s.listen(id, backlog).map(|()| local(s, id))
             }
-            Syscall::Connect { addr, .. } => s.connect(id, addr.into()).map(|()| ends(s, id)),
+            Syscall::Connect { addr, .. } => s.connect(id, addr).map(|()| ends(s, id)),
             Syscall::Send { len, .. } => s.send(id, &vec![b'.'; len as usize]).map(moved),
             Syscall::Recv { len, .. } => s.recv(id, &mut vec![0; len as usize]).map(moved),
             Syscall::Shutdown { how, .. } => s.shutdown(id, how).map(nothing),
@@ -191,7 +191,7 @@ impl SocketApi for Api {
             }
             Syscall::Getsockname { .. } => Ok(local(s, id)),
             Syscall::Getpeername { .. } => s.machine.peer_addr(id).map(|peer| Returned {
-                peer: Some(peer.into()),
+                peer: Some(peer),
                 ..Returned::default()
             }),
         });
@@ -239,11 +239,12 @@ impl SocketApi for Api {
                 }
             }
         });
-        let (id, local, peer): (SockId, Endpoint, Option<Endpoint>) = accepted.map_err(blocked)?;
+        let (id, local, peer): (SockId, SocketAddr, Option<SocketAddr>) =
+            accepted.map_err(blocked)?;
         Ok(Accepted {
             socket: Handle { id, ..listener },
-            local: SocketAddr::from(local),
-            peer: peer.map(Into::into),
+            local,
+            peer,
         })
     }
 

@@ -11,9 +11,10 @@ use crate::network::Network;
 use crate::sim::LinuxSim;
 use fourtuple_harness::{Attempts, Cannot, Name};
 use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_kernel::{Endpoint, sysctl_has_no_effect};
+use fourtuple_kernel::sysctl_has_no_effect;
 use fourtuple_program::HostId;
 use fourtuple_scenario::{Case, Program};
+use fourtuple_syscall::canonical;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -240,7 +241,7 @@ fn listen(simulation: &Simulation, host: usize, at: SocketAddr) -> Result<(), Ca
         Driver::Steps(steps) => steps.listen(id, at),
     };
     opened.map_err(|outcome| {
-        let (name, at) = (&simulation.hosts[host].name, Endpoint::from(at));
+        let (name, at) = (&simulation.hosts[host].name, canonical(at));
         Cannot::new(format!("host {name} cannot listen on {at}: {outcome}"))
     })
 }
