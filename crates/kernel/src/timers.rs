@@ -79,7 +79,9 @@ impl Timers {
     /// recognised as cancelled because its owner no longer has its number.
     pub(crate) fn cancel(&mut self, seq: u32) {
         for line in &mut self.lines {
-            line.pop_back_if(|last| last.seq == seq);
+            if line.back().is_some_and(|last| last.seq == seq) {
+                line.pop_back();
+            }
         }
     }
 

@@ -9,16 +9,20 @@
 //! - `host`: one running kernel, its bytes and its waiting tasks, behind one lock
 //! - `carrier`: the two transports of segments over turmoil
 //! - [`ss()`] and [`explain_last_error`]: the sockets of a host, and the reason of a failed call
-//! - [`engine`]: scenarios on these sockets, and on turmoil's own
+//! - `engine`, a feature: scenarios on these sockets, and on turmoil's own
 //!
 //! Calls run under a kernel's lock and take no time; only the carrier's tasks send and receive.
 //! State belongs to the simulation: it is found through the runtime that turmoil creates for each
 //! host, and dropped with it.
 #![forbid(unsafe_code)]
+// The engines set clocks, count packets and boot hosts with several namespaces.
+#![cfg_attr(not(feature = "engine"), allow(dead_code))]
 
+mod builder;
 mod carrier;
 mod clock;
 mod config;
+#[cfg(feature = "engine")]
 pub mod engine;
 mod explain;
 mod host;
@@ -28,26 +32,36 @@ mod sim;
 mod socket;
 mod ss;
 
+pub use builder::BuildLinux;
 pub use config::{ConfigError, DEFAULT_KERNEL, Linux};
 pub use explain::{Explanation, explain_last_error};
 pub use fourtuple_kernel::{
     BucketView, Errno, Family, Refusal, Shutdown, SockOpt, SocketView, State,
 };
-pub use sim::{BuildLinux, LinuxSim};
+pub use sim::LinuxSim;
 pub use socket::Socket;
 pub use ss::{Ss, ss};
 
 use std::fmt;
 
 /// The error of sockets on a host without Linux ports, inside an `io::Error`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NoLinux;
+
+/// The text of [`Display`](fmt::Display): a test that fails prints its error with `Debug`.
+impl fmt::Debug for NoLinux {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl fmt::Display for NoLinux {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "this task runs on no host with Linux ports: build the simulation with \
-             `turmoil::Builder::new().build_linux(Linux::default())` and register its hosts there",
+            "this task runs on no host with Linux ports: register the host with \
+             `fourtuple_turmoil::LinuxSim`, which \
+             `turmoil::Builder::new().build_linux(Linux::default())` builds; functions that take \
+             `&mut turmoil::Sim` and register hosts have to take `&mut LinuxSim`",
         )
     }
 }
