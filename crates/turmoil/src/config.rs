@@ -34,10 +34,14 @@ pub struct Linux {
     pub(crate) time_wait: Option<Duration>,
     pub(crate) tentative: Duration,
     pub(crate) window: u32,
+    pub(crate) loopback: Duration,
 }
 
 /// Default of [`Linux::window`], in bytes.
 const WINDOW: u32 = 256 * 1024;
+
+/// Default of [`Linux::loopback`].
+const LOOPBACK: Duration = Duration::from_micros(25);
 
 impl Default for Linux {
     /// The default kernel with its default sysctls and the address that turmoil gives the host.
@@ -69,6 +73,7 @@ impl Linux {
             time_wait: None,
             tentative: Duration::ZERO,
             window: WINDOW,
+            loopback: LOOPBACK,
         }
     }
 
@@ -132,6 +137,16 @@ impl Linux {
     #[must_use]
     pub fn window(mut self, bytes: u32) -> Self {
         self.window = bytes.max(1);
+        self
+    }
+
+    /// Sets the time of a packet over the loopback interface, so that a loop of requests within a
+    /// host does not last for ever in no time. The default is 25 microseconds: 50 for a round trip
+    /// and for a connect. turmoil's clock moves in milliseconds, so packets arrive at once until
+    /// they make a millisecond, and the next one waits for the clock.
+    #[must_use]
+    pub fn loopback(mut self, packet: Duration) -> Self {
+        self.loopback = packet;
         self
     }
 }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use tokio::sync::Notify;
 
 /// Locks a mutex, even a poisoned one: the state is only ever changed by complete calls.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -21,6 +22,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Network {
     shared: Mutex<Shared>,
     boots: AtomicU64,
+    /// Notified when the software of the last client has ended.
+    clients_ended: Notify,
     /// The clock of all kernels.
     pub(crate) clock: Arc<Clock>,
 }
@@ -38,6 +41,8 @@ struct Shared {
     observed_flags: FlagSet,
     in_flight: u64,
     idle: Vec<Waker>,
+    /// Clients whose software has not ended.
+    clients: u64,
 }
 
 impl Network {
@@ -51,7 +56,9 @@ impl Network {
                 observed_flags: FlagSet::default(),
                 in_flight: 0,
                 idle: Vec::new(),
+                clients: 0,
             }),
+            clients_ended: Notify::new(),
             boots: AtomicU64::new(0),
             clock: Arc::new(Clock::new()),
         })
@@ -72,6 +79,24 @@ impl Network {
         s.kernels
             .values()
             .for_each(|kernel| kernel.pump.notify_one());
+    }
+
+    /// Counts a client, until [`Network::client_ended`].
+    pub(crate) fn add_client(&self) {
+        lock(&self.shared).clients += 1;
+    }
+
+    /// Records that the software of a client has ended, and waits for that of all others.
+    pub(crate) async fn client_ended(&self) {
+        lock(&self.shared).clients -= 1;
+        loop {
+            let ended = self.clients_ended.notified();
+            if lock(&self.shared).clients == 0 {
+                break;
+            }
+            ended.await;
+        }
+        self.clients_ended.notify_waiters();
     }
 
     /// The number of hosts.
@@ -118,6 +143,12 @@ impl Network {
 
     pub(crate) fn kernel(&self, name: &str) -> Option<Arc<Kernel>> {
         lock(&self.shared).kernels.get(name).cloned()
+    }
+
+    /// Returns `true` if the software of a host has ended.
+    pub(crate) fn has_exited(&self, name: &str) -> bool {
+        let kernel = self.kernel(name);
+        kernel.is_some_and(|kernel| kernel.enter(|state| state.exited))
     }
 
     pub(crate) fn kernels(&self) -> Vec<Arc<Kernel>> {

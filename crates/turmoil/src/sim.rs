@@ -1,34 +1,27 @@
 //! A turmoil simulation whose hosts run Linux.
 
 use crate::config::Linux;
-use crate::host::{Namespace, Spec, boot};
+use crate::host::{Namespace, Role, Spec, boot};
 use crate::network::Network;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, RangeInclusive};
 use std::sync::Arc;
 use turmoil::{Sim, ToIpAddr};
 
-/// Adds [`build_linux`](BuildLinux::build_linux) to turmoil's builder.
-pub trait BuildLinux {
-    /// Builds a simulation in which every host has Linux ports, configured by `linux` unless
-    /// [`LinuxSim::linux`] configures a host differently.
-    fn build_linux<'a>(&self, linux: Linux) -> LinuxSim<'a>;
-}
-
-impl BuildLinux for turmoil::Builder {
-    fn build_linux<'a>(&self, linux: Linux) -> LinuxSim<'a> {
-        LinuxSim::new(self.build(), linux)
-    }
-}
+/// The sysctl of the ephemeral ports.
+const RANGE: &str = "net.ipv4.ip_local_port_range";
 
 /// turmoil's [`Sim`] with hosts that run Linux. Dereferences to `Sim` for all other methods.
 pub struct LinuxSim<'a> {
     sim: Sim<'a>,
     linux: Linux,
-    special: BTreeMap<String, Linux>,
+    /// The configurations of single hosts, and whether the host has been registered.
+    special: BTreeMap<String, (Linux, bool)>,
+    /// The range of hosts that do not write the sysctl.
+    ports: Option<RangeInclusive<u16>>,
     network: Arc<Network>,
 }
 
@@ -63,22 +56,63 @@ impl Drop for LinuxSim<'_> {
 }
 
 impl<'a> LinuxSim<'a> {
-    /// Gives the hosts that are registered from now on Linux ports.
+    /// Gives the hosts that are registered from now on Linux ports. For simulations that were not
+    /// built with [`BuildLinux::build_linux`](crate::BuildLinux::build_linux), for example with an
+    /// RNG of the test's own: their `ephemeral_ports`, `tcp_capacity` and `udp_capacity` bound the
+    /// carrier, and should be turmoil's defaults or larger.
     #[must_use]
     pub fn new(sim: Sim<'a>, linux: Linux) -> Self {
+        Self::with_ports(sim, linux, None)
+    }
+
+    pub(crate) fn with_ports(
+        sim: Sim<'a>,
+        linux: Linux,
+        ports: Option<RangeInclusive<u16>>,
+    ) -> Self {
         LinuxSim {
             sim,
             linux,
             special: BTreeMap::new(),
+            ports,
             network: Network::new(),
         }
     }
 
     /// Configures the Linux of one host. Call it before [`LinuxSim::host`] or [`LinuxSim::client`]
     /// with that name.
+    ///
+    /// # Panics
+    /// If the host has been registered: its kernel has booted.
     pub fn linux(&mut self, name: impl Into<String>, linux: Linux) -> &mut Self {
-        self.special.insert(name.into(), linux);
+        let name = name.into();
+        assert!(
+            self.network.resolve(&name).is_none(),
+            "host `{name}` is registered already: call `linux` before `host` or `client`"
+        );
+        self.special.insert(name, (linux, false));
         self
+    }
+
+    /// [`Sim::run`].
+    ///
+    /// # Errors
+    /// As there, and if [`LinuxSim::linux`] has configured a host that was not registered.
+    pub fn run(&mut self) -> turmoil::Result {
+        let missing = self.special.iter().find(|(_, (_, known))| !known);
+        if let Some((name, _)) = missing {
+            return Err(format!(
+                "`linux` configures the host `{name}`, and no host of that name is registered"
+            )
+            .into());
+        }
+        self.sim.run()
+    }
+
+    /// [`Sim::is_host_running`]: `false` once the software has ended, although the kernel goes on.
+    pub fn is_host_running(&mut self, addr: impl ToIpAddr) -> bool {
+        let own = self.sim.lookup(addr);
+        self.sim.is_host_running(own) && !self.network.has_exited(&self.name(own))
     }
 
     /// [`Sim::client`] on a host with Linux ports.
@@ -87,7 +121,9 @@ impl<'a> LinuxSim<'a> {
         F: Future<Output = turmoil::Result> + 'static,
     {
         let board = self.register(addr);
-        self.sim.client(board.spec.own, boot(board, client));
+        self.network.add_client();
+        self.sim
+            .client(board.spec.own, boot(board, Role::Client, client));
     }
 
     /// [`Sim::host`] with Linux ports. [`Sim::crash`] removes its sockets without a packet;
@@ -98,18 +134,46 @@ impl<'a> LinuxSim<'a> {
         Fut: Future<Output = turmoil::Result> + 'static,
     {
         let board = self.register(addr);
-        self.sim
-            .host(board.spec.own, move || boot(Arc::clone(&board), host()));
+        self.sim.host(board.spec.own, move || {
+            boot(Arc::clone(&board), Role::Host, host())
+        });
     }
 
     fn register(&mut self, addr: impl ToIpAddr) -> Arc<crate::host::Board> {
         let own = self.sim.lookup(addr);
-        let name = self
-            .sim
-            .reverse_lookup(own)
-            .unwrap_or_else(|| own.to_string());
-        let linux = self.special.get(&name).unwrap_or(&self.linux).clone();
+        let name = self.name(own);
+        let linux = match self.special.get_mut(&name) {
+            Some((linux, known)) => {
+                *known = true;
+                linux.clone()
+            }
+            None => self.linux.clone(),
+        };
+        let linux = self.with_range(linux);
         self.board(name, own, vec![linux])
+    }
+
+    /// The name of a host; its address if it has none.
+    fn name(&self, own: IpAddr) -> String {
+        self.sim
+            .reverse_lookup(own)
+            .unwrap_or_else(|| own.to_string())
+    }
+
+    /// Gives a configuration the builder's ephemeral ports, unless it writes the sysctl.
+    fn with_range(&self, linux: Linux) -> Linux {
+        let Some(ports) = &self.ports else {
+            return linux;
+        };
+        if linux.sysctls.iter().any(|(key, _)| key == RANGE) {
+            return linux;
+        }
+        let value = format!("{} {}", ports.start(), ports.end());
+        let before = linux.clone();
+        linux.sysctl(RANGE, &value).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the builder's ephemeral ports are left out");
+            before
+        })
     }
 
     /// Registers a host with several network namespaces, one for each configuration.

@@ -137,6 +137,7 @@ impl Socket {
     /// Waits for a connect in progress.
     pub fn poll_connect(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.kernel.enter(|s| match up(s) {
+            Ok(s) if s.exited => Poll::Pending,
             Ok(s) => s.poll_connect(self.id, cx).map_err(io_error),
             Err(errno) => Poll::Ready(Err(io_error(errno))),
         })
@@ -147,6 +148,7 @@ impl Socket {
     /// # Errors
     /// `EADDRNOTAVAIL` when no local port is left, `ECONNREFUSED`, `ETIMEDOUT` and others.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<()> {
+        self.kernel.turn(Some(to)).await;
         match self.start_connect(to) {
             Err(e) if e.raw_os_error() == Some(Errno::EINPROGRESS.number()) => {}
             Err(e) => return Err(e),
@@ -176,6 +178,7 @@ impl Socket {
     /// Waits for a connection to accept.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
         let accepted = self.kernel.enter(|s| match up(s) {
+            Ok(s) if s.exited => Poll::Pending,
             Ok(s) => s.poll_accept(self.id, s.uid(self.id), cx),
             Err(errno) => Poll::Ready(Err(errno)),
         });
@@ -274,6 +277,14 @@ impl Socket {
         })
     }
 
+    /// `IP_TTL`.
+    pub(crate) fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        if !(1..=255).contains(&ttl) {
+            return Err(io_error(Errno::EINVAL));
+        }
+        self.kept(|k| k.ttl = ttl)
+    }
+
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
         self.kernel.enter(|s| s.is_ready(self.id, direction))
     }
@@ -284,7 +295,9 @@ impl Socket {
 
     pub(crate) fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<()> {
         self.kernel.enter(|s| {
-            if s.is_ready(self.id, direction) || !s.wait(self.id, direction, cx.waker()) {
+            if s.exited {
+                Poll::Pending
+            } else if s.is_ready(self.id, direction) || !s.wait(self.id, direction, cx.waker()) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -302,6 +315,7 @@ impl Socket {
         let answer = self.kernel.enter(|s| {
             let answer = up(s).and_then(|s| call(s, self.id));
             match answer {
+                _ if s.exited => None,
                 Err(Errno::EAGAIN) if s.wait(self.id, direction, cx.waker()) => None,
                 answer => Some(answer),
             }

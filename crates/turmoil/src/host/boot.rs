@@ -5,7 +5,7 @@ use super::state::Spec;
 use crate::carrier::{self, Ports};
 use crate::network::Network;
 use fourtuple_kernel::time::MS;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,8 +42,25 @@ impl Drop for Power {
     }
 }
 
+/// The role of a host in turmoil: the simulation ends with its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Registered by `client`.
+    Client,
+    /// Registered by `host`.
+    Host,
+}
+
 /// Boots Linux on the current turmoil host and runs its software.
-pub(crate) async fn boot<F: Future>(board: Arc<Board>, software: F) -> F::Output {
+///
+/// turmoil runs a host only as long as its software. A kernel outlives its programs: it still
+/// acknowledges FINs and refuses connections. After its software has ended without an error, a host
+/// therefore stays until the simulation ends, and a client until the last client has ended.
+pub(crate) async fn boot(
+    board: Arc<Board>,
+    role: Role,
+    software: impl Future<Output = turmoil::Result>,
+) -> turmoil::Result {
     let nth = board.boots.fetch_add(1, Ordering::Relaxed) + 1;
     let kernel = Kernel::new(&board.spec, nth, Arc::clone(&board.network));
     board
@@ -62,6 +79,13 @@ pub(crate) async fn boot<F: Future>(board: Arc<Board>, software: F) -> F::Output
     let ports = ports.unwrap_or_else(|error| no_ports(&kernel, &error));
     tokio::task::spawn_local(pump(Arc::clone(&kernel), ports, registration));
     let output = software.await;
+    kernel.enter(super::State::exit);
+    if output.is_ok() {
+        match role {
+            Role::Client => board.network.client_ended().await,
+            Role::Host => pending().await,
+        }
+    }
     power.finished = true;
     output
 }

@@ -69,6 +69,10 @@ impl State {
         let before = self.machine.state(id);
         let answer = self.machine.connect(id, to);
         let started = before == Tcp::Close && !matches!(answer, Poll::Ready(Err(Errno::EISCONN)));
+        if started && self.is_own(to) {
+            // A SYN and its answer.
+            self.loopback.charge(2, self.machine.now());
+        }
         if started && self.machine.state(id) != Tcp::Close {
             self.connecting(id, canonical(to));
             self.timer_set(Sets::Syn);
@@ -213,13 +217,19 @@ impl State {
         self.open.get(&id).map_or(0, |open| open.uid)
     }
 
+    /// Returns `true` if a write to a connection within the host waits for the clock.
+    fn waits_for_loopback(&self, key: Option<Key>) -> bool {
+        key.is_some_and(|key| self.is_local(key.ns, key.remote.ip()))
+            && self.loopback.busy_until(self.machine.now()).is_some()
+    }
+
     /// Sends as many of the `bytes` as fit into the window.
     pub(crate) fn send(&mut self, id: SockId, bytes: &[u8]) -> Answer<usize> {
         let key = self.key(id);
         let window = self.window(id);
         let open = matches!(self.machine.state(id), Tcp::Established | Tcp::CloseWait);
         let room = self.conns.of(key, id).map_or(window, |c| c.room(window));
-        if open && room == 0 {
+        if open && (room == 0 || self.waits_for_loopback(key)) {
             return Err(Errno::EAGAIN);
         }
         if bytes.is_empty() {
@@ -239,6 +249,7 @@ impl State {
         }
         match key.filter(|k| self.is_local(k.ns, k.remote.ip())) {
             Some(key) => {
+                self.loopback.charge(1, self.machine.now());
                 if let Some(conn) = self.conns.get(key.other_end()).filter(|c| !c.shut_read) {
                     conn.arrive(data);
                 }
@@ -294,6 +305,7 @@ impl State {
         let key = self.key(id);
         let window = self.window(id);
         let state = self.machine.state(id);
+        let waits = self.waits_for_loopback(key);
         let conn = self.conns.of(key, id);
         match direction {
             Direction::Read => {
@@ -305,7 +317,9 @@ impl State {
                 bytes || !open
             }
             Direction::Write => match state {
-                Tcp::Established | Tcp::CloseWait => conn.is_none_or(|c| c.room(window) > 0),
+                Tcp::Established | Tcp::CloseWait => {
+                    !waits && conn.is_none_or(|c| c.room(window) > 0)
+                }
                 Tcp::SynSent | Tcp::SynRecv => false,
                 _ => true,
             },
@@ -327,9 +341,14 @@ impl State {
     /// Registers a waker for when the direction may become ready.
     pub(crate) fn wait(&mut self, id: SockId, direction: Direction, waker: &Waker) -> bool {
         let key = self.key(id);
+        let waits = direction == Direction::Write && self.waits_for_loopback(key);
         match self.conns.of(key, id) {
             Some(conn) => {
                 conn.wait(direction, waker);
+                if let Some(key) = key.filter(|_| waits) {
+                    self.loopback.wait(key);
+                    self.kick = true;
+                }
                 true
             }
             None => false,

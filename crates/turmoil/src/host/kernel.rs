@@ -5,6 +5,7 @@ use crate::network::{Network, lock};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use tokio::runtime::{Handle, Id};
@@ -59,6 +60,24 @@ impl Kernel {
             self.pump.notify_one();
         }
         result
+    }
+}
+
+impl Kernel {
+    /// Waits until the host's software may call bind() or connect(): over the loopback interface
+    /// until the clock has caught up with it, and for ever once the software has ended.
+    pub(crate) async fn turn(&self, to: Option<SocketAddr>) {
+        loop {
+            let wait = self.enter(|s| match to {
+                _ if s.exited => Some(None),
+                Some(to) if s.is_own(to) => s.loopback.busy_until(s.machine.now()).map(Some),
+                _ => None,
+            });
+            match wait {
+                None => return,
+                Some(until) => self.network.sleep_until(until).await,
+            }
+        }
     }
 }
 

@@ -7,6 +7,21 @@ use bytes::Bytes;
 use fourtuple_kernel::{NsId, SegKind, Segment};
 use std::net::SocketAddr;
 
+/// Writes a segment to the log, as turmoil writes its packets: the 4-tuple, the flags, the length.
+fn log(segment: &Segment, event: &str) {
+    let (flags, len) = match segment.kind() {
+        SegKind::Syn => ("SYN", 0),
+        SegKind::SynAck => ("SYN ACK", 0),
+        SegKind::Ack | SegKind::Challenge => ("ACK", 0),
+        SegKind::Data(len) => ("PSH ACK", len),
+        SegKind::Fin => ("FIN ACK", 0),
+        SegKind::Rst => ("RST", 0),
+        SegKind::Refuse => ("RST ACK", 0),
+    };
+    let (src, dst) = (segment.src(), segment.dst());
+    tracing::trace!(%src, %dst, protocol = "TCP", flags, len, "{event}");
+}
+
 impl State {
     /// Passes the segments of the model to the carrier, or to another namespace of this machine.
     pub(crate) fn route(&mut self) {
@@ -31,9 +46,10 @@ impl State {
             _ => Bytes::new(),
         };
         let Some(host) = self.network.route(segment.dst().ip()) else {
-            tracing::trace!(?segment, "no host has this address");
+            log(&segment, "Drop: no host has the address");
             return;
         };
+        log(&segment, "Send");
         if host == self.own {
             self.receive(segment, bytes);
             return;
@@ -58,6 +74,7 @@ impl State {
         let Some(ns) = self.namespace_of(segment.dst().ip()) else {
             return;
         };
+        log(&segment, "Delivered");
         match segment.kind() {
             SegKind::Fin => self.timer_set(Sets::Ack),
             SegKind::Challenge => self.timer_set(Sets::Challenge),

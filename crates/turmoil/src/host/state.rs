@@ -5,6 +5,7 @@
 //! system calls, `route` the incoming and outgoing segments.
 
 use super::conns::{Conns, Key, Waiters};
+use super::loopback::Loopback;
 use super::options::Kept;
 use crate::carrier::Peers;
 use crate::config::Linux;
@@ -13,9 +14,10 @@ use bytes::Bytes;
 use fourtuple_kernel::time::{MS, Time};
 use fourtuple_kernel::{Errno, Machine, NsId, Refusal, Seeded, SockId, State as Tcp};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 /// One network namespace of a machine, as configured at boot.
 #[derive(Clone, Debug)]
@@ -59,6 +61,9 @@ pub(crate) struct Failure {
 pub(crate) struct State {
     /// `false` once the host has crashed.
     pub(crate) up: bool,
+    /// `true` once the host's software has ended. Tasks that it has left behind make no progress on
+    /// sockets any more, as threads of a process that has exited.
+    pub(crate) exited: bool,
     pub(crate) machine: Machine<Seeded>,
     /// Namespaces with their own windows.
     pub(crate) namespaces: Vec<(NsId, u32)>,
@@ -70,6 +75,7 @@ pub(crate) struct State {
     /// Tasks that wait in accept(), by port.
     pub(crate) acceptors: BTreeMap<u16, Waiters>,
     pub(crate) peers: Peers,
+    pub(crate) loopback: Loopback,
     /// Payload of the segment that the current call sends.
     pub(crate) sending: Option<Bytes>,
     pub(crate) woken: Vec<Waker>,
@@ -99,6 +105,10 @@ pub(crate) enum Sets {
     End,
 }
 
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl State {
     pub(crate) fn new(spec: &Spec, boot: u64, network: Arc<Network>) -> Self {
         let first = &spec.namespaces[0].linux;
@@ -120,11 +130,10 @@ impl State {
                 machine.add_address(ns, *ip);
                 local.entry(ip.to_canonical()).or_insert(ns);
             }
-            let tentative = space.linux.tentative.as_nanos();
-            let tentative = u64::try_from(tentative).unwrap_or(u64::MAX);
-            machine.set_tentative(ns, machine.now().after(tentative));
+            let tentative = machine.now().after(nanos(space.linux.tentative));
+            machine.set_tentative(ns, tentative);
             if let Some(length) = space.linux.time_wait {
-                machine.set_time_wait(ns, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
+                machine.set_time_wait(ns, nanos(length));
             }
             for (key, value) in &space.linux.sysctls {
                 if let Err(errno) = machine.sysctl(ns, key, value) {
@@ -136,15 +145,14 @@ impl State {
         machine.take_refusal();
         State {
             up: true,
+            exited: false,
             quiet_until: None,
             shortest_end: spec
                 .namespaces
                 .iter()
                 .filter_map(|n| n.linux.time_wait)
                 .min()
-                .map_or(LEAST_END, |tw| {
-                    LEAST_END.min(u64::try_from(tw.as_nanos()).unwrap_or(u64::MAX))
-                }),
+                .map_or(LEAST_END, |tw| LEAST_END.min(nanos(tw))),
             machine,
             namespaces,
             local,
@@ -154,6 +162,7 @@ impl State {
             conns: Conns::default(),
             acceptors: BTreeMap::new(),
             peers: Peers::default(),
+            loopback: Loopback::new(nanos(first.loopback)),
             sending: None,
             woken: Vec::new(),
             kick: false,
@@ -171,6 +180,12 @@ impl State {
     /// Returns `true` if an address is reached without leaving the namespace.
     pub(crate) fn is_local(&self, ns: NsId, ip: IpAddr) -> bool {
         ip.is_loopback() || self.local.get(&ip) == Some(&ns)
+    }
+
+    /// Returns `true` if connections to an address stay within the first namespace.
+    pub(crate) fn is_own(&self, to: SocketAddr) -> bool {
+        let ip = to.ip().to_canonical();
+        ip.is_unspecified() || self.is_local(self.namespaces[0].0, ip)
     }
 
     /// The window of this socket's connections, in bytes for each direction.
@@ -212,10 +227,8 @@ impl State {
         if self.quiet_until.is_some_and(|at| at <= now) {
             self.quiet_until = self.machine.next_event();
         }
-        [self.quiet_until, self.conns.next_check()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (check, wake) = (self.conns.next_check(), self.loopback.next_wake());
+        [self.quiet_until, check, wake].into_iter().flatten().min()
     }
 
     /// Advances the kernel's clock and fires its timers.
@@ -223,6 +236,9 @@ impl State {
         let now = now.max(self.machine.now());
         self.machine.advance(now);
         self.route();
+        for key in self.loopback.due(now) {
+            self.touch(key);
+        }
         for key in self.conns.due_checks(now) {
             let Some(sock) = self.conns.get(key).and_then(|c| c.sock) else {
                 continue;
@@ -254,9 +270,19 @@ impl State {
             .syn_sent(key, now, |before| machine.syn_repetition(key.ns, before));
     }
 
+    /// Closes every socket, as the kernel does for a process that exits. The kernel goes on.
+    pub(crate) fn exit(&mut self) {
+        let all: Vec<SockId> = self.open.keys().copied().collect();
+        for id in all {
+            self.close(id);
+        }
+        self.exited = true;
+    }
+
     /// Crashes the host: its sockets disappear without a segment.
     pub(crate) fn crash(&mut self) {
         self.up = false;
+        self.exited = false;
         for (ns, _) in &self.namespaces {
             self.machine.crash(*ns);
         }

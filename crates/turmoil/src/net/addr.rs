@@ -36,6 +36,16 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
+/// Resolves a host name of the simulation, as `tokio::net::lookup_host`.
+///
+/// # Errors
+/// If no host has the name.
+pub async fn lookup_host<A: ToSocketAddrs>(
+    host: A,
+) -> io::Result<impl Iterator<Item = SocketAddr>> {
+    Ok(to_addrs(&host)?.into_iter())
+}
+
 fn parse(text: &str) -> io::Result<Vec<SocketAddr>> {
     if let Ok(addr) = text.parse() {
         return Ok(vec![addr]);

@@ -1,10 +1,12 @@
 //! Socket options of Linux beyond tokio's.
 
 use super::{TcpListener, TcpSocket, TcpStream};
-use crate::Socket;
+use crate::socket::io_error;
+use crate::{Errno, Socket};
 use fourtuple_kernel::{PortRange, SockOpt};
 use std::io;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Socket options of Linux that affect local ports. A kernel that does not know an option returns
 /// `ENOPROTOOPT`.
@@ -73,6 +75,27 @@ pub trait LinuxSocketExt {
     /// As `setsockopt`.
     fn set_tcp_linger2(&self, seconds: i32) -> io::Result<()> {
         self.set_option(SockOpt::Linger2(seconds))
+    }
+
+    /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`, as socket2's `TcpKeepalive` sets them.
+    /// Checked and without effect: keepalive probes are not simulated.
+    ///
+    /// # Errors
+    /// `EINVAL` for times outside 1 to 32,767 seconds, and for more than 127 probes or none.
+    fn set_keepalive_times(
+        &self,
+        idle: Duration,
+        interval: Duration,
+        probes: u32,
+    ) -> io::Result<()> {
+        let seconds = 1..=32_767;
+        let valid = seconds.contains(&idle.as_secs())
+            && seconds.contains(&interval.as_secs())
+            && (1..=127).contains(&probes);
+        if !valid {
+            return Err(io_error(Errno::EINVAL));
+        }
+        self.as_socket().kept(|_| ())
     }
 
     /// `TCP_SYNCNT`: the number of retransmissions of an unanswered SYN.

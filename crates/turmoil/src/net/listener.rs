@@ -3,6 +3,7 @@
 use super::addr::{ToSocketAddrs, to_addrs};
 use super::{TcpSocket, TcpStream};
 use crate::Socket;
+use crate::host::current;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
@@ -23,6 +24,7 @@ impl TcpListener {
     ///
     /// As `bind` and `listen`, for the last address tried.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        current()?.turn(None).await;
         let mut last = None;
         for addr in to_addrs(&addr)? {
             match Self::bind_one(addr) {
@@ -76,11 +78,11 @@ impl TcpListener {
         self.socket.kept(|k| k.ttl)
     }
 
-    /// Sets `IP_TTL`.
+    /// `IP_TTL`, from 1 to 255. Stored, without effect in the simulation.
     ///
     /// # Errors
-    /// If the host has crashed.
+    /// `EINVAL` for other values.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.socket.kept(|k| k.ttl = ttl)
+        self.socket.set_ttl(ttl)
     }
 }

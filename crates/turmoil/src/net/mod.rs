@@ -11,7 +11,7 @@ mod socket;
 mod stream;
 pub mod tcp;
 
-pub use addr::ToSocketAddrs;
+pub use addr::{ToSocketAddrs, lookup_host};
 pub use ext::LinuxSocketExt;
 pub use listener::TcpListener;
 pub use socket::TcpSocket;

@@ -5,7 +5,7 @@ use super::addr::{ToSocketAddrs, to_addrs};
 use super::socket::{kept, set_linger};
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split};
 use crate::Socket;
-use crate::host::Direction;
+use crate::host::{Direction, current};
 use bytes::BufMut;
 use fourtuple_kernel::Shutdown;
 use std::future::poll_fn;
@@ -37,6 +37,7 @@ impl TcpStream {
     ///
     /// As `connect`, for the last address tried; `EADDRNOTAVAIL` if no local port is left.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
+        current()?.turn(None).await;
         let mut last = None;
         for addr in to_addrs(&addr)? {
             match TcpSocket::for_addr(addr)?.connect(addr).await {
@@ -289,8 +290,22 @@ impl TcpStream {
         nodelay, set_nodelay: bool = nodelay;
         /// `TCP_QUICKACK`.
         quickack, set_quickack: bool = quickack;
-        /// `IP_TTL`.
-        ttl, set_ttl: u32 = ttl;
+    }
+
+    /// `IP_TTL`.
+    ///
+    /// # Errors
+    /// If the host has crashed.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.socket.kept(|k| k.ttl)
+    }
+
+    /// `IP_TTL`, from 1 to 255. Stored, without effect in the simulation.
+    ///
+    /// # Errors
+    /// `EINVAL` for other values.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.socket.set_ttl(ttl)
     }
 
     /// `SO_LINGER`.
@@ -355,8 +370,18 @@ impl TcpStream {
             .poll_io(Direction::Write, cx, |s, id| s.send(id, buf))
     }
 
+    /// As tokio, takes a connection that is over for one that is shut down.
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
+        match self.socket.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+}
+
+impl AsRef<TcpStream> for TcpStream {
+    fn as_ref(&self) -> &TcpStream {
+        self
     }
 }
 

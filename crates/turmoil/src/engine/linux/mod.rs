@@ -18,7 +18,7 @@ mod simulation;
 mod steps;
 
 use super::drive::drive;
-use crate::{BuildLinux, Linux};
+use crate::{Linux, LinuxSim};
 use fourtuple_harness::budget::LONGEST;
 use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing};
 use fourtuple_kernel::profile::{FlagSet, Profile};
@@ -86,8 +86,8 @@ pub(in crate::engine) fn builder(case: &Case) -> turmoil::Builder {
 type Simulated = (Attempts, Vec<String>, FlagSet);
 
 fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, Cannot> {
-    let mut sim =
-        builder(case).build_linux(Linux::with_behaviours(&profile.name, profile.behaviours));
+    let linux = Linux::with_behaviours(&profile.name, profile.behaviours);
+    let mut sim = LinuxSim::new(builder(case).build(), linux);
     let simulation = Simulation::new(case, profile, &mut sim)?;
     note_left_out(case, &simulation);
     let network = Arc::clone(sim.network());

@@ -6,7 +6,7 @@ use super::steps::Steps;
 use crate::config::Linux;
 use crate::engine::notes::Notes;
 use crate::engine::processes::Processes;
-use crate::host::boot;
+use crate::host::{Role, boot};
 use crate::network::Network;
 use crate::sim::LinuxSim;
 use fourtuple_harness::{Attempts, Cannot, Name};
@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A host of the scenario: a namespace of a machine, which is a turmoil host.
 #[derive(Debug)]
@@ -85,7 +86,8 @@ impl Simulation {
             let mut linux = Linux::with_behaviours(case.kernel_of(name), behaviours)
                 .only_addresses(host.addresses.iter().copied())
                 .seed(case.seed)
-                .window(u32::MAX);
+                .window(u32::MAX)
+                .loopback(Duration::ZERO);
             linux.time_wait = case.time_wait;
             linux.tentative = host.tentative;
             linux.sysctls = host
@@ -140,6 +142,7 @@ impl Simulation {
             sim.raw().host(turmoil, move || {
                 boot(
                     Arc::clone(&board),
+                    Role::Host,
                     machine(Rc::clone(&simulation), name.clone()),
                 )
             });
