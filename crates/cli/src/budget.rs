@@ -74,8 +74,8 @@ impl Budget {
         Ok(())
     }
 
-    /// As [`Self::check_model`] for one scenario and trials that end after `calls` calls. Where they
-    /// do not suffice, says so and what is done instead.
+    /// As [`Self::check_model`] for one scenario and trials that end after `calls` calls. Where
+    /// they do not suffice, says so and what is done instead.
     pub(crate) fn check_trials(
         self,
         selected: &Selected,

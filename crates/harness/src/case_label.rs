@@ -66,13 +66,17 @@ pub(crate) fn label(
 /// value that there is with the others: `bind=none`, or nothing if they are all of `among`.
 pub(crate) fn points(these: &[&[String]], among: &[&[String]]) -> Vec<String> {
     let axes = these.first().map_or(0, |point| point.len());
-    let alike = |a: &[String], b: &[String], axis: usize| {
+    let differ_only_on = |a: &[String], b: &[String], axis: usize| {
         let mut pairs = a.iter().zip(b).enumerate();
         pairs.all(|(n, (a, b))| n == axis || a == b)
     };
     let matters = |axis: &usize| {
         let mut rest = among.iter().filter(|point| !these.contains(point));
-        rest.any(|other| these.iter().any(|point| alike(point, other, *axis)))
+        rest.any(|other| {
+            these
+                .iter()
+                .any(|point| differ_only_on(point, other, *axis))
+        })
     };
     let matter: Vec<usize> = (0..axes).filter(matters).collect();
     let mut words: Vec<String> = Vec::new();

@@ -1,6 +1,7 @@
 //! Sockets that are entered from outside leave the same ports as the calls that made them.
 
 use std::net::SocketAddr;
+use std::task::Poll;
 
 use fourtuple_kernel::{
     Family, Machine, NsId, PortOrigin, Profile, Restored, Seeded, SockId, SockOpt, State,
@@ -36,22 +37,7 @@ fn connect(machine: &mut Machine, ns: NsId, source: &str, to: &str) -> bool {
     let no_port = machine.set_option(one, SockOpt::BindAddressNoPort(true));
     no_port.is_ok()
         && machine.bind(one, at(&format!("{source}:0"))).is_ok()
-        && machine
-            .connect(one, at(to))
-            .is_ready_and(|done| done.is_ok())
-}
-
-trait ReadyAnd<T> {
-    fn is_ready_and(self, test: impl FnOnce(T) -> bool) -> bool;
-}
-
-impl<T> ReadyAnd<T> for std::task::Poll<T> {
-    fn is_ready_and(self, test: impl FnOnce(T) -> bool) -> bool {
-        match self {
-            std::task::Poll::Ready(value) => test(value),
-            std::task::Poll::Pending => false,
-        }
-    }
+        && machine.connect(one, at(to)) == Poll::Ready(Ok(()))
 }
 
 /// Makes a connection of a kind by calls, and returns it as it would be captured.
@@ -67,7 +53,7 @@ fn made(machine: &mut Machine, ns: NsId, kind: (bool, usize, usize, bool)) -> Op
         .bind(one, at(&format!("{}:0", SOURCES[source])))
         .ok()?;
     let to = at(SERVERS[server]);
-    if !machine.connect(one, to).is_ready_and(|done| done.is_ok()) {
+    if machine.connect(one, to) != Poll::Ready(Ok(())) {
         machine.close(one);
         return None;
     }

@@ -10,7 +10,7 @@ pub(crate) fn beginning(program: &Program) -> Vec<Op> {
     if program.hosts.is_empty() {
         return vec![Op::Ns];
     }
-    let addresses = |h: &crate::HostSpec| h.addresses.iter().map(|&ip| ip.into()).collect();
+    let addresses = |h: &crate::HostSpec| h.addresses.clone();
     let mut ops = vec![Op::Hosts(program.hosts.iter().map(addresses).collect())];
     for (host, spec) in program.hosts.iter().enumerate() {
         if spec.tentative_ms > 0 {
@@ -78,10 +78,7 @@ impl Names {
         let host = self.host(step)?;
         Ok(match &step.call {
             Call::Ns => Op::Ns,
-            Call::Addr { at } => Op::Address {
-                host,
-                ip: (*at).into(),
-            },
+            Call::Addr { at } => Op::Address { host, ip: (*at) },
             Call::Sysctl { key, value } => Op::Sysctl {
                 host,
                 key: key.clone(),
@@ -112,7 +109,7 @@ impl Names {
             },
             Call::Bind { sock, at } => Op::Bind {
                 sock: self.sock(sock),
-                at: (*at).into(),
+                at: *at,
             },
             Call::Listen { sock, backlog } => Op::Listen {
                 sock: self.sock(sock),
@@ -120,7 +117,7 @@ impl Names {
             },
             Call::Connect { sock, to, .. } => Op::Connect {
                 sock: self.sock(sock),
-                to: (*to).into(),
+                to: *to,
             },
             Call::Accept { sock, new, uid, .. } => {
                 let (sock, new) = (self.sock(sock), self.sock(new));

@@ -608,8 +608,8 @@ fn socket_address(o: &mut Vec<u8>, a: &SocketAddr) {
     }
 }
 
-/// The source that a route prefers. None (family 0) for an address that is not there yet: the kernel
-/// chooses it once it is.
+/// The source that a route prefers. None (family 0) for an address that is not there yet: the
+/// kernel chooses it once it is.
 fn preferred(o: &mut Vec<u8>, host: &HostSpec, source: IpAddr) {
     let at = o.len();
     socket_address(o, &SocketAddr::new(source, 0));

@@ -180,7 +180,7 @@ fn patience(call: &Call) -> u64 {
 }
 
 fn answer(call: &Call, seen: &Observation) -> Answer {
-    let name = seen.name.map(Into::into);
+    let name = seen.name;
     let peer = matches!(call, Call::Accept { .. } | Call::Getpeername { .. });
     Answer {
         at_us: 0,

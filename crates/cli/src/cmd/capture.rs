@@ -69,7 +69,7 @@ impl Args {
         match &self.output {
             None => writeln!(out, "{text}")?,
             Some(path) => {
-                files::write(path, &format!("{text}\n"), Existing::Keep)?;
+                files::write(path, format!("{text}\n"), Existing::Keep)?;
                 writeln!(
                     out,
                     "{}: {} sockets",

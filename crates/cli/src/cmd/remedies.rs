@@ -34,7 +34,8 @@ pub(crate) struct Args {
     #[arg(long)]
     all: bool,
     /// Maximum number of socket calls that the trials simulate in all. Where they do not suffice,
-    /// the fixes for the cause are tried first, at fewer seeds, and the rest is listed as not tried.
+    /// the fixes for the cause are tried first, at fewer seeds, and the rest is listed as not
+    /// tried.
     #[arg(long, value_name = "CALLS", default_value_t = 1_500_000)]
     max_calls: u64,
     /// Try only one part of the cases (kernels and points of the matrix), such as the second of

@@ -197,8 +197,8 @@ fn tried(out: &mut String, sheet: &Sheet<'_>, all: bool) {
     let mut columns = sheet.columns.iter();
     let about_ports = columns.any(|column| about_ports(column.first.cause));
     let tried = |row: &&&Row<'_>| {
-        let tells = !matches!(row.best.effect, Effect::DoesNotApply | Effect::Untried);
-        about_ports && row.best.often_tried && tells
+        let was_tried = !matches!(row.best.effect, Effect::DoesNotApply | Effect::Untried);
+        about_ports && row.best.often_tried && was_tried
     };
     let shown: Vec<String> = rest
         .iter()

@@ -106,7 +106,7 @@ pub(crate) struct Script {
 #[derive(Clone, Debug)]
 enum Body {
     Steps(steps::Steps),
-    Processes(processes::Processes),
+    Processes(Box<processes::Processes>),
 }
 
 /// A script that has run.
@@ -180,7 +180,9 @@ impl Script {
                         "`close: both` is one side after the other: packets take no time".into(),
                     );
                 }
-                Body::Processes(processes::Processes::of(case, of_case, listeners, wait_ms)?)
+                Body::Processes(Box::new(processes::Processes::of(
+                    case, of_case, listeners, wait_ms,
+                )?))
             }
         };
         Ok(Script {

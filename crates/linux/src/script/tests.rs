@@ -57,7 +57,7 @@ fn attempts_show_the_scope_of_an_address() {
     );
     let script = Script::of(&case, Duration::from_secs(1)).expect("a kernel can run it");
     let answered = host.run_request(&script).expect("it runs");
-    let bind = answered.attempts.iter().last().expect("a bind");
+    let bind = answered.attempts.iter().next_back().expect("a bind");
     assert_eq!(bind.call().to_string(), "a bind [fe80::1%lo]:53");
     assert_eq!(bind.result().to_string(), "EADDRNOTAVAIL");
 }
