@@ -68,7 +68,7 @@ fn test(case: &CaseReport, run: &EngineRun, neutral: Option<&str>) -> TestCase {
         format!(" {point}")
     };
     match run {
-        EngineRun::Cannot { engine, reason } => {
+        EngineRun::NotRun { engine, reason } => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(reason.as_str());
             TestCase::new(format!("{}{point} {engine}", case.case.kernel), status)

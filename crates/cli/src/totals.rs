@@ -63,7 +63,7 @@ impl Totals {
         for run in report.cases.iter().flat_map(|case| &case.runs) {
             let (engine, ran) = match run {
                 EngineRun::Ran(report) => (report.engine, 1),
-                EngineRun::Cannot { engine, .. } => (*engine, 0),
+                EngineRun::NotRun { engine, .. } => (*engine, 0),
             };
             *totals.by_engine.entry(engine).or_default() += ran;
         }

@@ -9,7 +9,7 @@ use crate::group::{Group, point};
 use crate::kernels;
 use crate::model::Model;
 use crate::runner::{CaseReport, ScenarioReport};
-use crate::text::events::Story;
+use crate::text::events::EventTable;
 
 /// Neighbours in the order of release with the same answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Difference {
         let steps = case.program.steps().is_some();
         let story = |case: &Case, profile: &Profile| {
             let report = Model.run(case, profile).ok()?;
-            Some(Story::of(&report.attempts, steps))
+            Some(EventTable::of(&report.attempts, steps))
         };
         let mut on_second = case.clone();
         to.clone_into(&mut on_second.kernel);
@@ -205,7 +205,7 @@ struct Walk<'a> {
     /// A case of this point of the matrix, to be run on other kernels.
     case: &'a Case,
     /// Answers that no kernel gives that was asked for.
-    others: Vec<Story>,
+    others: Vec<EventTable>,
     /// Answers by behaviours: a group, or beyond the groups one of the others.
     known: Vec<(Behaviours, usize)>,
 }
@@ -242,7 +242,7 @@ impl Walk<'_> {
         let mut case = self.case.clone();
         case.kernel = name.to_owned();
         let report = Model.run(&case, &profile).ok()?;
-        let story = Story::of(&report.attempts, case.program.steps().is_some());
+        let story = EventTable::of(&report.attempts, case.program.steps().is_some());
         let groups = self.groups.iter().map(|group| &group.story);
         let found = groups
             .chain(&self.others)

@@ -30,7 +30,7 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the engine is unable to run this case at all. Smaller omissions go to the report's
     /// notes.
-    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot>;
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError>;
 }
 
 /// An engine outside of this process, such as a virtual machine: it may break off, and many cases
@@ -62,15 +62,15 @@ pub enum Standing {
 /// The reason why an engine is unable to run a case, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Cannot {
+pub struct EngineError {
     /// One line without a full stop, such as `turmoil's sockets have no SO_REUSEPORT`.
     pub reason: String,
 }
 
-impl Cannot {
+impl EngineError {
     /// Makes the error from its line.
     pub fn new(reason: impl Into<String>) -> Self {
-        Cannot {
+        EngineError {
             reason: reason.into(),
         }
     }

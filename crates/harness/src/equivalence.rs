@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use crate::attempts::Attempts;
-use crate::engine::{Cannot, Engine, OnKernel};
+use crate::engine::{Engine, EngineError, OnKernel};
 use crate::report::RunReport;
 
 /// Runs one case on several kernels: the reports, in their order. A kernel for which an earlier run
 /// stands is not run.
-pub fn run_on(engine: &dyn Engine, cases: &[OnKernel<'_>]) -> Vec<Result<RunReport, Cannot>> {
-    let mut made: Vec<Result<RunReport, Cannot>> = Vec::with_capacity(cases.len());
+pub fn run_on(engine: &dyn Engine, cases: &[OnKernel<'_>]) -> Vec<Result<RunReport, EngineError>> {
+    let mut made: Vec<Result<RunReport, EngineError>> = Vec::with_capacity(cases.len());
     // The outcomes that runs had, each once.
     let mut known: Vec<Arc<Attempts>> = Vec::new();
     for &(case, profile) in cases {

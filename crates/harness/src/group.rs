@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::case_label;
 use crate::kernels::Order;
 use crate::runner::{CaseReport, ScenarioReport};
-use crate::text::events::Story;
+use crate::text::events::EventTable;
 
 /// Cases with the same story.
 #[derive(Debug)]
 pub struct Group<'a> {
     /// The story that they share.
-    pub story: Story,
+    pub story: EventTable,
     /// The cases; never empty.
     pub cases: Vec<&'a CaseReport>,
     /// All cases of the scenario.
@@ -37,7 +37,7 @@ impl<'a> Group<'a> {
                 group.cases.push(case);
                 continue;
             }
-            let story = Story::of(&reference.attempts, case.case.program.steps().is_some());
+            let story = EventTable::of(&reference.attempts, case.case.program.steps().is_some());
             match groups.iter_mut().find(|group| group.story.is_like(&story)) {
                 Some(group) => group.cases.push(case),
                 None => groups.push(Group {

@@ -10,7 +10,7 @@ use fourtuple_kernel::{BucketView, Seeded};
 use fourtuple_scenario::{Case, PortRange};
 
 use crate::attempt::Name;
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::model::Model;
 use crate::remedies::edit::port_list;
 
@@ -117,7 +117,11 @@ pub struct PortTimeline {
 ///
 /// # Errors
 /// When the model cannot run the case.
-pub fn record(case: &Case, profile: &Profile, calls: usize) -> Result<Vec<PortTimeline>, Cannot> {
+pub fn record(
+    case: &Case,
+    profile: &Profile,
+    calls: usize,
+) -> Result<Vec<PortTimeline>, EngineError> {
     let watch: Watch = Arc::default();
     if let Ok(mut recorder) = watch.lock() {
         recorder.every = (calls / SAMPLES).max(1);

@@ -15,7 +15,7 @@ use crate::why::Why;
 
 /// A process on a host, as one recorder knows it: from [`Recorder::who`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Who(pub(crate) u32);
+pub struct RecordedProcess(pub(crate) u32);
 
 /// A socket of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum SocketId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The process and its host.
-    pub who: Who,
+    pub who: RecordedProcess,
     /// Which of its instances, counted from 1.
     pub instance: u32,
     /// The socket.
@@ -69,7 +69,7 @@ impl Recorder {
     }
 
     /// A process that will make calls. It is the same for the same names.
-    pub fn who(&mut self, host: impl Into<Name>, process: impl Into<Name>) -> Who {
+    pub fn who(&mut self, host: impl Into<Name>, process: impl Into<Name>) -> RecordedProcess {
         self.attempts.who(host.into(), process.into())
     }
 

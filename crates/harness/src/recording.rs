@@ -10,7 +10,7 @@ use fourtuple_syscall::{Outcome, Returned, SockOpt, Syscall, canonical};
 
 use crate::attempt::{Answer, Args, Name};
 use crate::attempts::Attempts;
-use crate::recorder::{self, Recorder, Seen, Slot, SocketId, Who};
+use crate::recorder::{self, RecordedProcess, Recorder, Seen, Slot, SocketId};
 
 /// See the module's documentation.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Recording {
 /// The part that the attempts of a process share.
 #[derive(Clone, Debug)]
 struct Recorded {
-    who: Who,
+    who: RecordedProcess,
     /// The arguments of the calls that set its options.
     options: Vec<(SockOpt, Args)>,
 }

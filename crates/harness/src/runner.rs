@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use crate::agreement::{self, Agreement};
 use crate::attempt::Name;
-use crate::engine::{Cannot, Engine, OnKernel, Standing};
+use crate::engine::{Engine, EngineError, OnKernel, Standing};
 use crate::equivalence;
 use crate::kernels::{self, Order};
 use crate::report::RunReport;
@@ -18,8 +18,8 @@ use crate::report::RunReport;
 pub enum EngineRun {
     /// It ran.
     Ran(RunReport),
-    /// It cannot run this case.
-    Cannot {
+    /// The engine is unable to run this case.
+    NotRun {
         /// The engine.
         engine: &'static str,
         /// Why, in one line.
@@ -33,7 +33,7 @@ impl EngineRun {
     pub fn report(&self) -> Option<&RunReport> {
         match self {
             EngineRun::Ran(report) => Some(report),
-            EngineRun::Cannot { .. } => None,
+            EngineRun::NotRun { .. } => None,
         }
     }
 }
@@ -255,13 +255,17 @@ pub fn run_folded(
 }
 
 /// Turns an engine's report on the first of some equivalent kernels into a run for all of them.
-fn engine_run(engine: &dyn Engine, made: Result<RunReport, Cannot>, kernels: &[Name]) -> EngineRun {
+fn engine_run(
+    engine: &dyn Engine,
+    made: Result<RunReport, EngineError>,
+    kernels: &[Name],
+) -> EngineRun {
     match made {
         Ok(mut report) => {
             report.also = kernels[1..].to_vec();
             EngineRun::Ran(report)
         }
-        Err(cannot) => EngineRun::Cannot {
+        Err(cannot) => EngineRun::NotRun {
             engine: engine.name(),
             reason: cannot.reason,
         },

@@ -122,7 +122,7 @@ fn expects(case: &Case) -> bool {
 fn left_out(report: &ScenarioReport) -> Vec<LeftOut> {
     let mut all: Vec<LeftOut> = Vec::new();
     for run in report.cases.iter().flat_map(|case| &case.runs) {
-        let EngineRun::Cannot { engine, reason } = run else {
+        let EngineRun::NotRun { engine, reason } = run else {
             continue;
         };
         match all

@@ -2,7 +2,7 @@
 //! kernels.
 
 use fourtuple_harness::{
-    Cannot, Engine, Model, RunReport, ScenarioReport, Standing, kernels, runner,
+    Engine, EngineError, Model, RunReport, ScenarioReport, Standing, kernels, runner,
 };
 use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
@@ -39,7 +39,7 @@ impl Engine for Other {
         (self.standing)(case)
     }
 
-    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
         let report = Model.run(case, profile)?;
         let attempts = report.attempts.as_ref().clone();

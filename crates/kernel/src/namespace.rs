@@ -3,8 +3,8 @@
 use crate::Errno;
 use crate::Family;
 use crate::addr::Ip;
-use crate::bucket::held::Held;
-use crate::bucket::{Bucket, ByAddr, Owner, Who};
+use crate::bucket::held::HeldPorts;
+use crate::bucket::{Bucket, ByAddr, Owner, OwnerKind};
 use crate::conn::requests::Requests;
 use crate::conn::socket::{Sock, Tw};
 use crate::conn::tuples::{Tuple, Tuples};
@@ -29,7 +29,7 @@ pub(crate) struct Namespace {
     /// Ports with a bucket.
     pub(crate) used: PortSet,
     /// Ports by the addresses that hold them.
-    pub(crate) held: Held,
+    pub(crate) held: HeldPorts,
     /// Ports in use towards destinations whose ports were often found taken.
     pub(crate) destinations: Destinations,
     /// Sockets and TIME-WAIT sockets by 4-tuple.
@@ -56,7 +56,7 @@ impl Namespace {
             by_port: PortMap::default(),
             blocked: PortSet::default(),
             used: PortSet::default(),
-            held: Held::default(),
+            held: HeldPorts::default(),
             destinations: Destinations::default(),
             established: Tuples::default(),
             devices: false,
@@ -222,8 +222,8 @@ pub(crate) const fn fold(a: u64, b: u64) -> u64 {
 }
 
 pub(crate) fn tuple_of(socks: &Slab<Sock>, tws: &Slab<Tw>, owner: Owner) -> Tuple {
-    match owner.who() {
-        Who::Sock(i) => {
+    match owner.kind() {
+        OwnerKind::Sock(i) => {
             let s = &socks[i];
             Tuple {
                 local: s.rcv_saddr,
@@ -232,7 +232,7 @@ pub(crate) fn tuple_of(socks: &Slab<Sock>, tws: &Slab<Tw>, owner: Owner) -> Tupl
                 rport: s.dport,
             }
         }
-        Who::Tw(i) => {
+        OwnerKind::Tw(i) => {
             let t = &tws[i];
             Tuple {
                 local: t.local,

@@ -6,7 +6,7 @@
 //! the records, so they are all that is sent: one for each call, in order.
 
 use crate::frame::{Addr, Operands, Output, Record};
-use crate::program::{Op, Stage};
+use crate::program::{Dispatcher, Op};
 use crate::wire::*;
 use crate::{memory, sys};
 use alloc::vec::Vec;
@@ -23,14 +23,14 @@ use fourtuple_syscall::{Errno, Kind, Outcome, Returned, Syscall};
 const PATIENCE: u32 = 20;
 
 /// Runs the processes, and puts the records into `out`.
-pub fn run(operands: &[u8], stage: &mut Stage, out: &mut Output) {
+pub fn run(operands: &[u8], stage: &mut Dispatcher, out: &mut Output) {
     let mark = memory::mark();
     play(operands, stage, out);
     // SAFETY: all that `play` has allocated is dropped.
     unsafe { memory::release(mark) };
 }
 
-fn play(operands: &[u8], stage: &mut Stage, out: &mut Output) {
+fn play(operands: &[u8], stage: &mut Dispatcher, out: &mut Output) {
     let mut o = Operands(operands);
     let (next_slot, wait_ms) = (o.u16(), o.u32());
     let standing = o.u16();
@@ -94,7 +94,7 @@ impl Build {
 
 /// The kernel as the interpreter sees it.
 struct Kernel<'a, 'b, 'c> {
-    stage: &'a mut Stage<'b>,
+    stage: &'a mut Dispatcher<'b>,
     out: &'a mut Output<'c>,
     next_slot: u16,
     wait_ms: u32,

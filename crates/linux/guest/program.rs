@@ -41,7 +41,7 @@ pub fn serve(memory: &mut Memory, input: i32, output: i32, flags: u8) {
             return;
         }
         let mut out = Output::new(&mut memory.output);
-        let mut stage = Stage {
+        let mut stage = Dispatcher {
             executor: Executor::new(&mut memory.sockets, &mut memory.data),
             hosts: [Worker::NONE; MAX_HOSTS],
             processes: [Worker::NONE; MAX_PROCESSES],
@@ -103,7 +103,7 @@ fn first_op(bytes: &[u8]) -> Option<(Op<'_>, &[u8])> {
 /// The ports that calls returned, by the number of their record; 0 for none.
 pub type Ports = [u16; MAX_STEPS];
 
-fn run(frame: &[u8], stage: &mut Stage, ports: &mut Ports, out: &mut Output) {
+fn run(frame: &[u8], stage: &mut Dispatcher, ports: &mut Ports, out: &mut Output) {
     let Some((&setup, mut rest)) = frame.split_first_chunk() else {
         return;
     };
@@ -182,13 +182,13 @@ enum Role {
 }
 
 /// Dispatches operations: to this process, or to the worker that they name.
-pub struct Stage<'a> {
+pub struct Dispatcher<'a> {
     executor: Executor<'a>,
     hosts: [Worker; MAX_HOSTS],
     processes: [Worker; MAX_PROCESSES],
 }
 
-impl Stage<'_> {
+impl Dispatcher<'_> {
     /// Executes one operation and returns its record.
     pub fn perform(&mut self, op: Op) -> Record {
         let host = op.host as usize % MAX_HOSTS;

@@ -15,7 +15,7 @@ use crate::script::{Answered, Script};
 use crate::shrink::shrink;
 use crate::target::Target;
 use fourtuple_harness::{
-    Cannot, Conformance, Disallowed, Engine, External, Model, RunReport, Standing,
+    Conformance, Disallowed, Engine, EngineError, External, Model, RunReport, Standing,
 };
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
@@ -44,7 +44,7 @@ pub struct KernelEngine {
     /// Programs that take longer on a real clock are reported without shrinking.
     shrink_up_to: Duration,
     /// Results of cases that ran in advance, by [`key`].
-    ready: Mutex<BTreeMap<String, Result<Ran, Cannot>>>,
+    ready: Mutex<BTreeMap<String, Result<Ran, EngineError>>>,
     /// The first failure of the infrastructure, if any.
     broken: Mutex<Option<String>>,
 }
@@ -102,18 +102,18 @@ impl KernelEngine {
     }
 
     /// The reason why a case did not run, in one line.
-    fn cannot(&self, e: &RunError) -> Cannot {
+    fn cannot(&self, e: &RunError) -> EngineError {
         let line = one_line(e);
         if e.breaks_off() {
             lock(&self.broken).get_or_insert_with(|| line.clone());
         }
-        Cannot::new(line)
+        EngineError::new(line)
     }
 
     /// Translates a case for the guest.
-    fn script(&self, case: &Case, profile: &Profile) -> Result<Script, Cannot> {
+    fn script(&self, case: &Case, profile: &Profile) -> Result<Script, EngineError> {
         if profile.behaviours != self.profile.behaviours {
-            return Err(Cannot::new(format!(
+            return Err(EngineError::new(format!(
                 "{} has the profile {}",
                 self.on.name(),
                 self.profile.name
@@ -131,8 +131,9 @@ impl KernelEngine {
     }
 
     /// Runs cases and checks their answers.
-    fn run_all(&self, cases: &[(&Case, &Profile)]) -> Vec<Result<Ran, Cannot>> {
-        let mut results: Vec<Option<Result<Ran, Cannot>>> = cases.iter().map(|_| None).collect();
+    fn run_all(&self, cases: &[(&Case, &Profile)]) -> Vec<Result<Ran, EngineError>> {
+        let mut results: Vec<Option<Result<Ran, EngineError>>> =
+            cases.iter().map(|_| None).collect();
         let mut scripts: Vec<(usize, Script)> = Vec::new();
         for (place, (case, profile)) in cases.iter().enumerate() {
             match self.script(case, profile) {
@@ -172,7 +173,7 @@ impl KernelEngine {
             });
         }
         let unfinished = match ended {
-            Ok(()) => Cannot::new("it was not run"),
+            Ok(()) => EngineError::new("it was not run"),
             Err(e) => self.cannot(&e),
         };
         results
@@ -181,14 +182,14 @@ impl KernelEngine {
             .collect()
     }
 
-    fn check(&self, answered: Answered, judge: &mut Judge) -> Result<Ran, Cannot> {
+    fn check(&self, answered: Answered, judge: &mut Judge) -> Result<Ran, EngineError> {
         if let Some(why) = &answered.not_listening {
-            return Err(Cannot::new(why.clone()));
+            return Err(EngineError::new(why.clone()));
         }
         let before = judge.calls();
         let found = judge
             .program(&answered.program)
-            .map_err(|e| Cannot::new(e.to_string()))?;
+            .map_err(|e| EngineError::new(e.to_string()))?;
         // Calls after the limit do not wait for their answers, which says nothing about the kernel.
         let checked = found.as_ref().map(|found| found.step);
         if let Some(late) = self.late(&answered.program, checked) {
@@ -208,13 +209,13 @@ impl KernelEngine {
 
     /// The reason why a program was stopped, if that was before it reached a step: by default its
     /// last.
-    fn late(&self, program: &crate::Program, step: Option<usize>) -> Option<Cannot> {
+    fn late(&self, program: &crate::Program, step: Option<usize>) -> Option<EngineError> {
         let last = step.map_or(program.steps.len(), |step| step + 1);
         let took = Duration::from_micros(took_us(&program.steps[..last]));
         let limit = self.max_wait + UNFORESEEN / 2;
         let stopped = !self.on.kind().virtual_time && took > limit;
         stopped.then(|| {
-            Cannot::new(format!(
+            EngineError::new(format!(
                 "it was stopped after {} s by the real clock, and the limit is {} s (--max-wait)",
                 took.as_secs(),
                 self.max_wait.as_secs_f64()
@@ -271,14 +272,14 @@ impl Engine for KernelEngine {
         Standing::MustBeAllowed
     }
 
-    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         let ahead = lock(&self.ready).remove(&key(case, profile));
         let ran = match ahead {
             Some(ran) => ran,
             None => self
                 .run_all(&[(case, profile)])
                 .pop()
-                .unwrap_or_else(|| Err(Cannot::new("it was not run"))),
+                .unwrap_or_else(|| Err(EngineError::new("it was not run"))),
         };
         let Ran {
             answered,
@@ -346,15 +347,15 @@ pub(crate) fn within(
     case: &Case,
     profile: &Profile,
     real: Option<Duration>,
-) -> Result<Duration, Cannot> {
+) -> Result<Duration, EngineError> {
     let (calls, needed) = Model::foresee(case, profile)?;
     if calls > MOST_CALLS {
-        return Err(Cannot::new(format!(
+        return Err(EngineError::new(format!(
             "it makes {calls} calls, and a conformance check covers at most {MOST_CALLS}"
         )));
     }
     match real {
-        Some(limit) if needed > limit => Err(Cannot::new(format!(
+        Some(limit) if needed > limit => Err(EngineError::new(format!(
             "it takes {} s by the real clock, and the limit is {} s (--max-wait); the vm engine has a clock of its own",
             needed.as_secs_f64().ceil(),
             limit.as_secs_f64()

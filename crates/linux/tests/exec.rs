@@ -1,7 +1,7 @@
 //! External engines: the adapters in `adapters/`, and programs that violate the protocol.
 #![cfg(target_os = "linux")]
 
-use fourtuple_harness::{Cannot, Engine, External, RunReport, kernels};
+use fourtuple_harness::{Engine, EngineError, External, RunReport, kernels};
 use fourtuple_linux::exec::{Exec, PATIENCE};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,7 +31,7 @@ fn in_namespace() -> Option<&'static str> {
 }
 
 /// Runs each case of a scenario text for the engine's own kernel.
-fn run(engine: &Exec, text: &str) -> Vec<Result<RunReport, Cannot>> {
+fn run(engine: &Exec, text: &str) -> Vec<Result<RunReport, EngineError>> {
     let scenario = fourtuple_scenario::parse("test.yaml", text).expect("a scenario");
     let cases = fourtuple_scenario::expand(&scenario, &kernels::names()).expect("cases");
     cases

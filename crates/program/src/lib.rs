@@ -35,7 +35,7 @@ mod steps;
 
 pub use api::{Accepted, CallId, CallLog, Caller, Clock, NewSocket, SocketApi};
 pub use drive::{RealClock, run, run_blocking};
-pub use interpreter::{Interpreter, Move, Place, Stage, Upcoming};
+pub use interpreter::{InstanceState, Interpreter, Move, Place, Upcoming};
 pub use plan::{AcceptedFate, Close, HostId, Plan, Process, ProcessId, Role, Target};
 pub use steps::{PortName, Progress, SockName, Step, StepInterpreter, StepPlan, run_steps};
 

@@ -92,7 +92,7 @@ impl Args {
             samples: self.samples as usize,
             threads: self.jobs.unwrap_or_else(threads::cpus).max(1),
         };
-        let failed = |cannot: fourtuple_harness::Cannot| {
+        let failed = |cannot: fourtuple_harness::EngineError| {
             Failure::Message(format!("error: failed to explore the scenario: {cannot}"))
         };
         let mut all: Vec<Exploration> = Vec::new();

@@ -16,7 +16,7 @@ use fourtuple_scenario::Op;
 use serde::{Serialize, Serializer};
 
 use crate::attempt::{Answer, Args, Attempt, Name};
-use crate::recorder::{Caller, Seen, SocketId, Who};
+use crate::recorder::{Caller, RecordedProcess, Seen, SocketId};
 use crate::why::Why;
 
 pub(crate) use pools::Pools;
@@ -83,7 +83,7 @@ impl Attempts {
         })
     }
 
-    pub(crate) fn who(&mut self, host: Name, process: Name) -> Who {
+    pub(crate) fn who(&mut self, host: Name, process: Name) -> RecordedProcess {
         self.pools.who(host, process)
     }
 

@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 
 use super::row::Row;
 use crate::attempt::{Answer, Args, Name, SocketName};
-use crate::recorder::{Seen, SocketId, Who};
+use crate::recorder::{RecordedProcess, Seen, SocketId};
 use crate::why::Why;
 
 /// Rows before a new one that are searched first for the same call or the same answer. A
@@ -89,10 +89,10 @@ impl Reply {
 }
 
 impl Pools {
-    pub(super) fn who(&mut self, host: Name, process: Name) -> Who {
+    pub(super) fn who(&mut self, host: Name, process: Name) -> RecordedProcess {
         let at = index(self.callers.insert_full((host, process)).0);
         // A row has one bit more to say.
-        Who(at.min(u32::MAX >> 1))
+        RecordedProcess(at.min(u32::MAX >> 1))
     }
 
     pub(super) fn socket(&mut self, name: Name) -> SocketId {

@@ -13,7 +13,7 @@ use fourtuple_syscall::{Errno, Family, Kind, Outcome, SockOpt, Syscall};
 
 use super::recording::{RecordingChooser, Walk, looked_at};
 use super::{Cost, FILLS, Rate, Style};
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::model::net::Net;
 
 /// Connects that are counted at each filling.
@@ -52,7 +52,7 @@ impl<'a> Bench<'a> {
         profile: &Profile,
         style: &'a Style,
         all: &[SocketAddr],
-    ) -> Result<Self, Cannot> {
+    ) -> Result<Self, EngineError> {
         let seed = case.seed;
         let mut net = Net::new(case, profile, &mut |machine| {
             RecordingChooser::new(seed, machine)
@@ -62,7 +62,7 @@ impl<'a> Bench<'a> {
         // Destinations that a program of the scenario serves have no listener here yet.
         for to in all {
             let Some(at) = net.reached(host, to.ip()) else {
-                return Err(Cannot::new(format!("no host has the address of {to}")));
+                return Err(EngineError::new(format!("no host has the address of {to}")));
             };
             let served = net
                 .listeners
@@ -190,7 +190,7 @@ impl<'a> Bench<'a> {
 
     /// Fills the range with connections to each of some destinations: how many there are, and the
     /// answer after that.
-    pub(super) fn fill(mut self, to: &[SocketAddr]) -> Result<(u32, Option<String>), Cannot> {
+    pub(super) fn fill(mut self, to: &[SocketAddr]) -> Result<(u32, Option<String>), EngineError> {
         let mut held = 0;
         let mut then = None;
         for to in to {
@@ -205,7 +205,7 @@ impl<'a> Bench<'a> {
                         then = Some(errno.name().to_owned());
                     }
                     Err(errno) => {
-                        return Err(Cannot::new(format!(
+                        return Err(EngineError::new(format!(
                             "connecting to {to} fails with {}",
                             errno.name()
                         )));
@@ -217,7 +217,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Makes connections that are closed at once, as fast as ports allow.
-    pub(super) fn rate(mut self, to: SocketAddr, ports: u32) -> Result<Rate, Cannot> {
+    pub(super) fn rate(mut self, to: SocketAddr, ports: u32) -> Result<Rate, EngineError> {
         let close = self.style.close;
         let mut rate = Rate {
             close: close.to_string(),
@@ -271,7 +271,7 @@ impl<'a> Bench<'a> {
                         .advance(timer.map_or(retry, |timer| timer.clamp(now.after(1), retry)));
                 }
                 Err(errno) => {
-                    return Err(Cannot::new(format!(
+                    return Err(EngineError::new(format!(
                         "connecting to {to} fails with {}",
                         errno.name()
                     )));
@@ -291,7 +291,7 @@ impl<'a> Bench<'a> {
         to: SocketAddr,
         range: PortRange,
         most: u32,
-    ) -> Result<Vec<Cost>, Cannot> {
+    ) -> Result<Vec<Cost>, EngineError> {
         let machine = self.net.hosts[self.host].ns.machine;
         let mut costs = Vec::new();
         let mut held = 0;

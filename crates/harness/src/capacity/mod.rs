@@ -18,7 +18,7 @@ use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program, SockOpt
 use fourtuple_syscall::canonical;
 use serde::Serialize;
 
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::remedies::edit;
 use measure::Bench;
 
@@ -74,9 +74,9 @@ pub struct Capacity {
     /// Ports of the range that searches may use.
     pub ports: u32,
     /// Connections at once to its first destination.
-    pub to_one: Held,
+    pub to_one: MaxConnections,
     /// Connections at once to all destinations of the scenario, and how many those are.
-    pub to_all: Held,
+    pub to_all: MaxConnections,
     /// The number of destinations behind `to_all`.
     pub destinations: u32,
     /// Connections one after the other to the first destination, each closed at once.
@@ -87,7 +87,7 @@ pub struct Capacity {
 
 /// A number of connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Held {
+pub struct MaxConnections {
     /// Counted on the model.
     pub counted: u32,
     /// The result of the formula.
@@ -180,10 +180,10 @@ pub fn measure(
     profile: &Profile,
     measured: &mut Measured,
     progress: &mut dyn FnMut(&str),
-) -> Result<Capacities, Cannot> {
+) -> Result<Capacities, EngineError> {
     let styles = styles(case);
     if styles.is_empty() {
-        return Err(Cannot::new("no program of this scenario connects"));
+        return Err(EngineError::new("no program of this scenario connects"));
     }
     let mut everywhere: Vec<SocketAddr> = Vec::new();
     for to in styles.iter().flat_map(|style| &style.connect) {
@@ -300,7 +300,7 @@ fn of_style(
     style: &Style,
     everywhere: &[SocketAddr],
     progress: &mut dyn FnMut(&str),
-) -> Result<Capacity, Cannot> {
+) -> Result<Capacity, EngineError> {
     let first = canonical(style.connect[0]);
     // A program reaches destinations of its own family.
     let all: Vec<SocketAddr> = everywhere
@@ -365,7 +365,7 @@ fn of_style(
             ),
         ),
     };
-    let held = |counted, (formula, by): (u64, String), then| Held {
+    let held = |counted, (formula, by): (u64, String), then| MaxConnections {
         counted,
         formula,
         by,

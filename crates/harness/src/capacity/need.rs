@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::measure::Bench;
 use super::{Style, distinct, styles, time_wait};
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::remedies::edit;
 use crate::text::{columns, labelled};
 
@@ -116,10 +116,10 @@ fn range_of(ports: u64) -> PortRange {
 ///
 /// # Errors
 /// When the case cannot be set up, or no program of it connects.
-pub fn ranges(case: &Case, profile: &Profile, need: &Need) -> Result<Vec<Range>, Cannot> {
+pub fn ranges(case: &Case, profile: &Profile, need: &Need) -> Result<Vec<Range>, EngineError> {
     let styles = styles(case);
     if styles.is_empty() {
-        return Err(Cannot::new("no program of this scenario connects"));
+        return Err(EngineError::new("no program of this scenario connects"));
     }
     styles
         .iter()
@@ -127,7 +127,12 @@ pub fn ranges(case: &Case, profile: &Profile, need: &Need) -> Result<Vec<Range>,
         .collect()
 }
 
-fn of_style(case: &Case, profile: &Profile, style: &Style, need: &Need) -> Result<Range, Cannot> {
+fn of_style(
+    case: &Case,
+    profile: &Profile,
+    style: &Style,
+    need: &Need,
+) -> Result<Range, EngineError> {
     let no_port = profile.behaviours.bind_address_no_port
         && style.options.get(OptId::BindAddressNoPort) == Some(SockOpt::BindAddressNoPort(true));
     // A bound port serves one connection, whatever its destination is.

@@ -1,6 +1,6 @@
 //! Capacities for people and for pull requests.
 
-use super::{Capacities, Capacity, Cost, Held};
+use super::{Capacities, Capacity, Cost, MaxConnections};
 use crate::case_label;
 use crate::kernels::Order;
 use crate::text::{columns, escape_markdown, labelled};
@@ -140,7 +140,7 @@ pub fn report(all: &[Capacities]) -> String {
 
 /// The counts and formulas of one program: name, count, formula and its text.
 pub(crate) fn counts(one: &Capacity) -> Vec<[String; 5]> {
-    let then = |held: &Held| {
+    let then = |held: &MaxConnections| {
         held.then
             .clone()
             .map_or_else(|| "-".to_owned(), |errno| format!("then {errno}"))

@@ -13,7 +13,7 @@ use fourtuple_scenario::{Accepted, Case, Hold};
 use fourtuple_syscall::Kind;
 use indexmap::IndexMap;
 
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 
 /// Backlog of the listeners of processes and of those that are there from the start; they accept at
 /// once.
@@ -24,9 +24,9 @@ pub const BACKLOG: u32 = 4096;
 ///
 /// # Errors
 /// When the case is in the step form, or mentions a host or a process that it does not have.
-pub fn plan(case: &Case) -> Result<Plan, Cannot> {
+pub fn plan(case: &Case) -> Result<Plan, EngineError> {
     let processes = case.program.processes();
-    let processes = processes.ok_or_else(|| Cannot::new("the order of steps is fixed"))?;
+    let processes = processes.ok_or_else(|| EngineError::new("the order of steps is fixed"))?;
     let all = processes.values().map(|one| process(case, processes, one));
     Ok(Plan::new(all.collect::<Result<_, _>>()?))
 }
@@ -36,28 +36,30 @@ pub fn plan(case: &Case) -> Result<Plan, Cannot> {
 ///
 /// # Errors
 /// When the case is in the declarative form, or mentions a host that it does not have.
-pub fn steps(case: &Case) -> Result<StepPlan, Cannot> {
+pub fn steps(case: &Case) -> Result<StepPlan, EngineError> {
     let of_case = case.program.steps();
-    let of_case = of_case.ok_or_else(|| Cannot::new("processes have no fixed order of steps"))?;
+    let of_case =
+        of_case.ok_or_else(|| EngineError::new("processes have no fixed order of steps"))?;
     steps::plan(case, of_case)
 }
 
 /// The place of the host with a name.
-fn host(case: &Case, name: &str) -> Result<usize, Cannot> {
+fn host(case: &Case, name: &str) -> Result<usize, EngineError> {
     let found = case.hosts.get_index_of(name);
-    found.ok_or_else(|| Cannot::new(format!("no host is called {name}")))
+    found.ok_or_else(|| EngineError::new(format!("no host is called {name}")))
 }
 
 fn process(
     case: &Case,
     processes: &IndexMap<String, scenario::Process>,
     one: &scenario::Process,
-) -> Result<Process, Cannot> {
+) -> Result<Process, EngineError> {
     let host = host(case, &one.on)?;
     let place_of = |name: &str| {
         let found = processes.get_index_of(name);
-        let found = found.ok_or_else(|| Cannot::new(format!("no process is called {name}")))?;
-        Ok::<_, Cannot>(ProcessId(number(found)))
+        let found =
+            found.ok_or_else(|| EngineError::new(format!("no process is called {name}")))?;
+        Ok::<_, EngineError>(ProcessId(number(found)))
     };
     let after = one.after.iter().map(|name| place_of(name));
     let connect = one.connect.iter().map(|addr| Target {
@@ -70,7 +72,7 @@ fn process(
         uid: one.uid,
         count: one.count,
         start: nanos(one.start),
-        after: after.collect::<Result<_, Cannot>>()?,
+        after: after.collect::<Result<_, EngineError>>()?,
         options: one.options.iter().collect(),
         bind: one.bind.clone(),
         connect: connect.collect(),

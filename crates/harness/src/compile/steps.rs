@@ -9,7 +9,7 @@ use fourtuple_syscall::{Kind, Syscall};
 use indexmap::IndexSet;
 
 use super::{host, nanos, number};
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 
 /// Numbers for the names of a case.
 #[derive(Default)]
@@ -21,7 +21,10 @@ struct Names<'a> {
 }
 
 /// The plan of steps; each step of the file is one of the plan.
-pub(super) fn plan(case: &Case, steps: &[Spanned<scenario::Step>]) -> Result<StepPlan, Cannot> {
+pub(super) fn plan(
+    case: &Case,
+    steps: &[Spanned<scenario::Step>],
+) -> Result<StepPlan, EngineError> {
     let mut names = Names::default();
     let plan = steps.iter().zip(1..).map(|(one, next)| {
         let mut step = names.step(case, one)?;
@@ -32,7 +35,7 @@ pub(super) fn plan(case: &Case, steps: &[Spanned<scenario::Step>]) -> Result<Ste
         }
         Ok(step)
     });
-    Ok(StepPlan::new(plan.collect::<Result<_, Cannot>>()?))
+    Ok(StepPlan::new(plan.collect::<Result<_, EngineError>>()?))
 }
 
 impl<'a> Names<'a> {
@@ -51,7 +54,7 @@ impl<'a> Names<'a> {
         (fixed, address.variable().map(|name| self.port(name)))
     }
 
-    fn step(&mut self, case: &Case, step: &'a scenario::Step) -> Result<Step, Cannot> {
+    fn step(&mut self, case: &Case, step: &'a scenario::Step) -> Result<Step, EngineError> {
         Ok(match step {
             scenario::Step::Sleep(sleep) => Step::Sleep(nanos(sleep.sleep)),
             scenario::Step::Sysctl(of) => Step::Sysctl {
@@ -87,9 +90,9 @@ impl<'a> Names<'a> {
     fn call(
         &mut self,
         step: &'a scenario::Step,
-    ) -> Result<(Syscall<SockName>, Option<PortName>), Cannot> {
+    ) -> Result<(Syscall<SockName>, Option<PortName>), EngineError> {
         let Some(sock) = step.socket().map(|name| self.sock(name)) else {
-            return Err(Cannot::new("a step makes no call"));
+            return Err(EngineError::new("a step makes no call"));
         };
         let mut port = None;
         let mut address = |names: &mut Self, of: &'a Address| {
@@ -141,7 +144,7 @@ impl<'a> Names<'a> {
             scenario::Step::Socket(_)
             | scenario::Step::Set(_)
             | scenario::Step::Sysctl(_)
-            | scenario::Step::Sleep(_) => return Err(Cannot::new("a step makes no call")),
+            | scenario::Step::Sleep(_) => return Err(EngineError::new("a step makes no call")),
         };
         Ok((call, port))
     }

@@ -31,7 +31,7 @@ use fourtuple_scenario::{Case, Op, Program};
 use serde::{Serialize, Serializer};
 
 use crate::attempt::{Answer, Name};
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 
 pub use witness::{Replay, replay};
 
@@ -201,7 +201,7 @@ pub fn explore(
     profile: &Profile,
     budget: Budget,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Exploration, Cannot> {
+) -> Result<Exploration, EngineError> {
     let (found, coverage) = match &*case.program {
         Program::Steps(_) => steps::run(case, profile, budget, progress)?,
         Program::Processes(_) => match search::run(case, profile, budget, &mut |n| {

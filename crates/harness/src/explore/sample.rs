@@ -6,7 +6,7 @@ use fourtuple_scenario::Case;
 use super::recorded::{RecordedChoices, Split};
 use super::sim::{Explored, State};
 use super::{Budget, Count, Course, Found, named};
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::phase::phases;
 use crate::threads;
 
@@ -19,12 +19,12 @@ pub(super) fn run(
     profile: &Profile,
     budget: Budget,
     progress: &mut dyn FnMut(usize),
-) -> Result<Found, Cannot> {
+) -> Result<Found, EngineError> {
     let phases = phases(case, profile);
     let starts = phases
         .iter()
         .map(|phase| Ok((*phase, State::start(case, profile, *phase)?)))
-        .collect::<Result<Vec<_>, Cannot>>()?;
+        .collect::<Result<Vec<_>, EngineError>>()?;
     let mut found = Found::new();
     let runs: Vec<u64> = (0..budget.samples as u64).collect();
     let each = 1.0 / runs.len().max(1) as f64;

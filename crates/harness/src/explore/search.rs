@@ -10,7 +10,7 @@ use super::recorded::{self, RecordedChoices};
 use super::sim::{Explored, State};
 use super::symmetry::Symmetry;
 use super::{Budget, Count, Course, Coverage, Found, named};
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::phase::phases;
 use crate::remedies::edit;
 use crate::threads;
@@ -64,7 +64,7 @@ pub(super) fn run(
     profile: &Profile,
     budget: Budget,
     progress: &mut dyn FnMut(usize),
-) -> Result<Option<(Found, Coverage)>, Cannot> {
+) -> Result<Option<(Found, Coverage)>, EngineError> {
     let phases = phases(case, profile);
     let (mut all, mut sum, mut symmetric_any) = (Found::new(), 0, false);
     for phase in &phases {
@@ -99,7 +99,7 @@ fn from_phase(
     budget: Budget,
     phase: u64,
     progress: &mut dyn FnMut(usize),
-) -> Result<Option<(Found, usize, bool)>, Cannot> {
+) -> Result<Option<(Found, usize, bool)>, EngineError> {
     let symmetry = Symmetry::of(case, profile);
     if places(case) > budget.states as u64 {
         return Ok(None);
@@ -162,7 +162,7 @@ fn search(
     budget: Budget,
     symmetry: Option<&Symmetry>,
     progress: &mut dyn FnMut(usize),
-) -> Result<Option<(Found, usize)>, Cannot> {
+) -> Result<Option<(Found, usize)>, EngineError> {
     let (plan, mut start) = State::start(case, profile, phase)?;
     if symmetry.is_some() {
         start.free_searches();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{MachineId, NsId, Refusal, SockId, WorldSock};
 use fourtuple_program::{
-    CallId, CallLog, Caller, Clock, HostId, Interpreter, Move, Nanos, Place, Plan, Stage, Upcoming,
+    CallId, CallLog, Caller, Clock, HostId, InstanceState, Interpreter, Move, Nanos, Place, Plan,
+    Upcoming,
 };
 use fourtuple_scenario::{Case, Op};
 use fourtuple_syscall::{Outcome, Syscall};
@@ -18,7 +19,7 @@ use super::recorded::RecordedChoices;
 use super::symmetry::Symmetry;
 use crate::attempt::{Answer, Name};
 use crate::compile;
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::model::net::Net;
 use crate::recording::{Recording, answer};
 
@@ -110,7 +111,7 @@ impl State {
         case: &'a Case,
         profile: &Profile,
         phase: u64,
-    ) -> Result<(Explored<'a>, State), Cannot> {
+    ) -> Result<(Explored<'a>, State), EngineError> {
         let mut choices = RecordedChoices::default();
         choices.set_phase(phase);
         let net = Net::new(case, profile, &mut |_| choices.clone())?;
@@ -452,17 +453,17 @@ impl Explored<'_> {
         // Which of the addresses in turn come next.
         let in_turn = |list: usize| if list == 0 { 0 } else { turn % list as u64 };
         let stage = match one.stage {
-            Stage::Held => 0,
-            Stage::Open(listener) => 10 + u64::from(listener),
-            Stage::Listen(listener, _) => 100_000 + u64::from(listener),
-            Stage::Next => 1,
-            Stage::Connect(..) => 2,
-            Stage::Calling(_) => 3,
-            Stage::Draining => 4,
-            Stage::Done => 5,
+            InstanceState::Held => 0,
+            InstanceState::Open(listener) => 10 + u64::from(listener),
+            InstanceState::Listen(listener, _) => 100_000 + u64::from(listener),
+            InstanceState::Next => 1,
+            InstanceState::Connect(..) => 2,
+            InstanceState::Calling(_) => 3,
+            InstanceState::Draining => 4,
+            InstanceState::Done => 5,
         };
-        let waits = matches!(one.stage, Stage::Open(_) | Stage::Next);
-        let paced = matches!(one.stage, Stage::Done) || process.every == 0;
+        let waits = matches!(one.stage, InstanceState::Open(_) | InstanceState::Next);
+        let paced = matches!(one.stage, InstanceState::Done) || process.every == 0;
         mix(&[
             u64::from(one.process.0),
             stage,

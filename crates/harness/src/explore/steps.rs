@@ -6,7 +6,7 @@ use fourtuple_scenario::Case;
 use super::recorded::{self, RecordedChoices, Split};
 use super::{Budget, Count, Course, Coverage, Found, Progress};
 use crate::attempts::Attempts;
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::model::Model;
 use crate::phase::phases;
 use crate::tally::tally;
@@ -17,7 +17,7 @@ pub(super) fn run(
     profile: &Profile,
     budget: Budget,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(Found, Coverage), Cannot> {
+) -> Result<(Found, Coverage), EngineError> {
     let mut found = Found::new();
     let mut given = Some(Vec::new());
     let mut runs = 0;
@@ -49,7 +49,7 @@ fn sample(
     profile: &Profile,
     budget: Budget,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(Found, Coverage), Cannot> {
+) -> Result<(Found, Coverage), EngineError> {
     let mut found = Found::new();
     let each = 1.0 / budget.samples.max(1) as f64;
     for run in 0..budget.samples {
@@ -74,7 +74,7 @@ pub(super) fn simulate(
     case: &Case,
     profile: &Profile,
     mut choices: RecordedChoices,
-) -> Result<Attempts, Cannot> {
+) -> Result<Attempts, EngineError> {
     choices.draw_phase(&phases(case, profile));
     let (attempts, _) = Model::simulate(case, profile, |_| choices.clone())?;
     Ok(attempts)

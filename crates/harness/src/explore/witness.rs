@@ -8,7 +8,7 @@ use super::sim::State;
 use super::steps;
 use super::{Outcome, named};
 use crate::attempts::Attempts;
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::recording::Recording;
 
 /// A course of events that was repeated.
@@ -24,7 +24,7 @@ pub struct Replay {
 ///
 /// # Errors
 /// When the case cannot be set up, or is not the one that was explored.
-pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Replay, Cannot> {
+pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Replay, EngineError> {
     if let Program::Steps(_) = &*case.program {
         let answers = outcome
             .course
@@ -47,7 +47,7 @@ pub fn replay(case: &Case, profile: &Profile, outcome: &Outcome) -> Result<Repla
     for (action, answers) in &outcome.course.moves {
         let action = action.filter(|action| state.enabled().contains(action));
         let Some(action) = action else {
-            return Err(Cannot::new("this witness belongs to another scenario"));
+            return Err(EngineError::new("this witness belongs to another scenario"));
         };
         state.replay(&RecordedChoices::of(answers.clone()));
         state.perform(&plan, action);

@@ -245,7 +245,7 @@ impl Examined {
                     self.runs += 1;
                     self.attempts += report.attempts.len() as u64;
                 }
-                EngineRun::Cannot { engine, reason } => {
+                EngineRun::NotRun { engine, reason } => {
                     let reason = format!("{engine}: {reason}");
                     *self.left_out.entry(reason).or_default() += 1;
                 }

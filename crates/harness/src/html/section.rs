@@ -136,7 +136,7 @@ fn engines(cases: &[&CaseReport], order: &Order) -> Markup {
     for case in cases {
         for run in &case.runs {
             let (engine, words, differs) = match run {
-                EngineRun::Cannot { engine, reason } => {
+                EngineRun::NotRun { engine, reason } => {
                     (*engine, format!("cannot run this: {reason}"), false)
                 }
                 EngineRun::Ran(report) => {

@@ -20,7 +20,7 @@ use fourtuple_scenario::{Case, Program};
 
 use crate::attempts::Attempts;
 use crate::compile;
-use crate::engine::{Cannot, Engine, Standing};
+use crate::engine::{Engine, EngineError, Standing};
 use crate::port_timeline::Watch;
 use crate::recording::Recording;
 use crate::report::RunReport;
@@ -42,7 +42,7 @@ impl Model {
         case: &Case,
         profile: &Profile,
         chooser: impl FnMut(&str) -> C,
-    ) -> Result<(Attempts, Vec<String>), Cannot> {
+    ) -> Result<(Attempts, Vec<String>), EngineError> {
         Self::simulate_for(case, profile, chooser, None)
     }
 
@@ -50,7 +50,10 @@ impl Model {
     ///
     /// # Errors
     /// As [`Engine::run`].
-    pub fn foresee(case: &Case, profile: &Profile) -> Result<(usize, std::time::Duration), Cannot> {
+    pub fn foresee(
+        case: &Case,
+        profile: &Profile,
+    ) -> Result<(usize, std::time::Duration), EngineError> {
         let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
         let net = net::Net::new(case, profile, &mut chooser)?;
         let (attempts, net) = Self::run_on(net, case)?;
@@ -66,7 +69,7 @@ impl Model {
         profile: &Profile,
         chooser: impl FnMut(&str) -> C,
         watch: &Watch,
-    ) -> Result<(Attempts, Vec<String>), Cannot> {
+    ) -> Result<(Attempts, Vec<String>), EngineError> {
         Self::simulate_for(case, profile, chooser, Some(watch.clone()))
     }
 
@@ -75,7 +78,7 @@ impl Model {
         profile: &Profile,
         mut chooser: impl FnMut(&str) -> C,
         watch: Option<Watch>,
-    ) -> Result<(Attempts, Vec<String>), Cannot> {
+    ) -> Result<(Attempts, Vec<String>), EngineError> {
         let mut net = net::Net::new(case, profile, &mut chooser)?;
         net.watch = watch;
         let (attempts, net) = Self::run_on(net, case)?;
@@ -86,7 +89,7 @@ impl Model {
     fn run_on<C: Chooser>(
         mut net: net::Net<C>,
         case: &Case,
-    ) -> Result<(Attempts, net::Net<C>), Cannot> {
+    ) -> Result<(Attempts, net::Net<C>), EngineError> {
         net.happened(false);
         let recording = match &*case.program {
             Program::Processes(_) => {
@@ -120,7 +123,7 @@ impl Model {
     ///
     /// # Errors
     /// When the case cannot be set up.
-    pub fn journal(case: &Case, profile: &Profile) -> Result<Journal, Cannot> {
+    pub fn journal(case: &Case, profile: &Profile) -> Result<Journal, EngineError> {
         let mut world = World::new();
         world.keep_journal();
         let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
@@ -147,7 +150,7 @@ impl Engine for Model {
         }
     }
 
-    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
         let net = net::Net::new(case, profile, &mut chooser)?;
         let (attempts, net) = Self::run_on(net, case)?;

@@ -14,7 +14,7 @@ use fourtuple_syscall::canonical;
 use crate::attempt::Name;
 use crate::call;
 use crate::compile::BACKLOG;
-use crate::engine::Cannot;
+use crate::engine::EngineError;
 use crate::port_timeline::Watch;
 
 /// The beginning of the note about a sysctl that the kernel refuses; the errno follows.
@@ -50,7 +50,7 @@ impl<C: Chooser> Net<C> {
         case: &Case,
         profile: &Profile,
         chooser: &mut dyn FnMut(&str) -> C,
-    ) -> Result<Self, Cannot> {
+    ) -> Result<Self, EngineError> {
         Self::within(World::new(), case, profile, chooser)
     }
 
@@ -60,7 +60,7 @@ impl<C: Chooser> Net<C> {
         case: &Case,
         profile: &Profile,
         chooser: &mut dyn FnMut(&str) -> C,
-    ) -> Result<Self, Cannot> {
+    ) -> Result<Self, EngineError> {
         let mut net = Net {
             world,
             plain: Vec::new(),
@@ -83,7 +83,10 @@ impl<C: Chooser> Net<C> {
                             let found = profile::find(&kernel.value);
                             found
                                 .ok_or_else(|| {
-                                    Cannot::new(format!("no kernel is called {}", kernel.value))
+                                    EngineError::new(format!(
+                                        "no kernel is called {}",
+                                        kernel.value
+                                    ))
                                 })?
                                 .behaviours
                         }
@@ -154,7 +157,7 @@ impl<C: Chooser> Net<C> {
     }
 
     /// A listener of the scenario itself: it makes no attempt, so it must not fail.
-    pub(crate) fn listen(&mut self, host: usize, at: SocketAddr) -> Result<(), Cannot> {
+    pub(crate) fn listen(&mut self, host: usize, at: SocketAddr) -> Result<(), EngineError> {
         let HostNs { name, ns } = &self.hosts[host];
         let socket = self.world.socket(*ns, Family::of(at.ip()), 0);
         let world = &mut self.world;
@@ -164,7 +167,7 @@ impl<C: Chooser> Net<C> {
             .and_then(|()| world.listen(socket, BACKLOG));
         made.map_err(|errno| {
             let at = canonical(at);
-            Cannot::new(format!("host {name} cannot listen on {at}: {errno}"))
+            EngineError::new(format!("host {name} cannot listen on {at}: {errno}"))
         })?;
         self.listeners.push((host, socket, at.port()));
         Ok(())
@@ -178,9 +181,9 @@ impl<C: Chooser> Net<C> {
     }
 
     /// The host with a name.
-    pub(crate) fn host(&self, name: &str) -> Result<usize, Cannot> {
+    pub(crate) fn host(&self, name: &str) -> Result<usize, EngineError> {
         let found = self.by_name.get(name).copied();
-        found.ok_or_else(|| Cannot::new(format!("no host is called {name}")))
+        found.ok_or_else(|| EngineError::new(format!("no host is called {name}")))
     }
 
     /// The host that a connection from `from` to an address reaches.

@@ -11,7 +11,7 @@ use super::allowance::Allowance;
 use super::catalogue;
 use super::situation::{Cause, Situation, SocketCounts};
 use crate::attempts::Attempts;
-use crate::engine::{Cannot, Engine as _};
+use crate::engine::{Engine as _, EngineError};
 use crate::explore::{self, Coverage};
 use crate::model::Model;
 use crate::report::RunReport;
@@ -154,10 +154,12 @@ impl Lab<'_> {
     }
 
     /// Runs a case, and counts its calls.
-    pub(super) fn model(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+    pub(super) fn model(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         let mut allowance = self.allowance.get();
         if !allowance.allows(case) {
-            return Err(Cannot::new("the calls that trials may make are used up"));
+            return Err(EngineError::new(
+                "the calls that trials may make are used up",
+            ));
         }
         let report = Model.run(case, profile)?;
         allowance.spend(report.attempts.len());
@@ -170,7 +172,7 @@ impl Lab<'_> {
         counts.fixes(before) || fewer && counts.fixes_with_fewer(before)
     }
 
-    fn run(&self, variant: Variant, removes: &[Cause], fewer: bool) -> Result<Trial, Cannot> {
+    fn run(&self, variant: Variant, removes: &[Cause], fewer: bool) -> Result<Trial, EngineError> {
         let report = self.model(&variant.case, self.profile)?;
         let counts = SocketCounts::of(&report.attempts);
         let mut trial = Trial {

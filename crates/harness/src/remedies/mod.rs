@@ -33,7 +33,7 @@ use fourtuple_scenario::Case;
 use serde::Serialize;
 
 use crate::attempts::Attempts;
-use crate::engine::{Cannot, Engine as _};
+use crate::engine::{Engine as _, EngineError};
 use crate::findings::{self, Finding};
 use crate::model::Model;
 use catalogue::{Change, Entry};
@@ -201,7 +201,7 @@ fn unchanged(
     case: &Case,
     profile: &Profile,
     allowance: &mut Allowance,
-) -> Result<(Case, Arc<Attempts>, Seeds), Cannot> {
+) -> Result<(Case, Arc<Attempts>, Seeds), EngineError> {
     let first = Model.run(case, profile)?.attempts;
     let of = allowance.seeds(first.len());
     allowance.spend(first.len());
@@ -231,7 +231,7 @@ pub fn examine(
     profile: &Profile,
     allowance: &mut Allowance,
     progress: &mut dyn FnMut(usize, usize),
-) -> Result<Remedies, Cannot> {
+) -> Result<Remedies, EngineError> {
     let (case, attempts, seeds) = unchanged(case, profile, allowance)?;
     let situation = Situation::of(&case, profile, &attempts);
     let bench = Examination {

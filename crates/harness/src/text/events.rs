@@ -19,7 +19,7 @@ const REASON_WIDTH: usize = 84;
 
 /// A story that can be compared with another kernel's: ports are not part of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Story {
+pub struct EventTable {
     blocks: Vec<Block>,
     steps: bool,
 }
@@ -155,7 +155,7 @@ fn same_reason(a: &Why, b: &Why) -> bool {
     a.rule == b.rule && a.ports == b.ports
 }
 
-impl Story {
+impl EventTable {
     /// The story of an outcome. In the step form (`steps`) every call is a row of its own, in
     /// order.
     #[must_use]
@@ -183,10 +183,10 @@ impl Story {
             row.instances.sort_unstable();
             row.instances.dedup();
         }
-        Story { blocks, steps }
+        EventTable { blocks, steps }
     }
 
-    /// Rows that [`Story::write`] would show without a limit.
+    /// Rows that [`EventTable::write`] would show without a limit.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.blocks.iter().map(|block| block.rows.len()).sum()
@@ -194,7 +194,7 @@ impl Story {
 
     /// Returns whether two stories are the same, ports apart.
     #[must_use]
-    pub fn is_like(&self, other: &Story) -> bool {
+    pub fn is_like(&self, other: &EventTable) -> bool {
         self.blocks.len() == other.blocks.len()
             && self.blocks.iter().zip(&other.blocks).all(|(a, b)| {
                 (a.from, a.to, a.instants) == (b.from, b.to, b.instants)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use fourtuple_kernel::{Behaviours, Family, PortVerdict, call_path, profile};
 use fourtuple_scenario::Op;
 
-use super::events::Story;
+use super::events::EventTable;
 use super::{WIDTH, columns, labelled, plain, ranges, wrap};
 use crate::attempt::{Answer, Attempt, SocketName};
 use crate::attempts::Attempts;
@@ -45,7 +45,7 @@ fn explain_case(out: &mut String, case: &CaseReport) {
     };
     out.push_str(&format!("\nWhat happened on {title}\n\n"));
     let steps = case.case.program.steps().is_some();
-    Story::of(&report.attempts, steps).write(out, ROWS);
+    EventTable::of(&report.attempts, steps).write(out, ROWS);
     for note in &report.notes {
         labelled(out, "  note: ", note);
     }

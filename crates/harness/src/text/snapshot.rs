@@ -263,7 +263,7 @@ struct EngineLines {
 fn engine_lines(case: &CaseReport) -> Vec<EngineLines> {
     let reference = case.reference();
     let words = case.runs.iter().enumerate().map(|(place, run)| match run {
-        EngineRun::Cannot { engine, reason } => EngineLines {
+        EngineRun::NotRun { engine, reason } => EngineLines {
             place,
             engine,
             verdict: format!("cannot run this: {reason}"),

@@ -277,11 +277,11 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
     let checked = |run: &EngineRun| matches!(run, EngineRun::Ran(ran) if ran.conformance.is_some());
     let reasons: BTreeSet<&str> = runs()
         .filter_map(|(_, run)| match run {
-            EngineRun::Cannot { reason, .. } => Some(reason.as_str()),
+            EngineRun::NotRun { reason, .. } => Some(reason.as_str()),
             EngineRun::Ran(_) => None,
         })
         .collect();
-    let never = runs().all(|(_, run)| matches!(run, EngineRun::Cannot { .. }));
+    let never = runs().all(|(_, run)| matches!(run, EngineRun::NotRun { .. }));
     let shown = runs().any(|(_, run)| checked(run)) || never && reasons.len() > 1;
     if !shown {
         return None;
@@ -293,7 +293,7 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
     let mut cannot: Vec<(&str, Vec<&str>)> = Vec::new();
     for (case, run) in runs() {
         match run {
-            EngineRun::Cannot { reason, .. } => {
+            EngineRun::NotRun { reason, .. } => {
                 let names = case.kernels.iter().map(|name| &**name);
                 match cannot.iter_mut().find(|(same, _)| *same == reason.as_str()) {
                     Some((_, kernels)) => kernels.extend(names),
@@ -356,7 +356,7 @@ fn real(report: &ScenarioReport, engine: &'static str) -> Option<Vec<String>> {
 fn engine_of(run: &EngineRun) -> &'static str {
     match run {
         EngineRun::Ran(report) => report.engine,
-        EngineRun::Cannot { engine, .. } => engine,
+        EngineRun::NotRun { engine, .. } => engine,
     }
 }
 
@@ -364,7 +364,7 @@ fn engine_of(run: &EngineRun) -> &'static str {
 fn words(case: &CaseReport, engine: &str) -> Option<String> {
     let run = case.runs.iter().find(|run| engine_of(run) == engine)?;
     match run {
-        EngineRun::Cannot { reason, .. } => Some(format!("cannot run this: {reason}")),
+        EngineRun::NotRun { reason, .. } => Some(format!("cannot run this: {reason}")),
         EngineRun::Ran(report) => {
             let one = case.agreement.iter().find(|one| one.engine == engine);
             let mut parts: Vec<String> = Vec::new();

@@ -3,7 +3,7 @@
 
 use crate::Family;
 use crate::addr::Ip;
-use crate::bucket::{Bucket, Fastuid, Owner, Who, frp};
+use crate::bucket::{Bucket, Fastuid, Owner, OwnerKind, frp};
 use crate::chooser::Chooser;
 use crate::conn::socket::{Sock, State};
 use crate::machine::Machine;
@@ -103,8 +103,8 @@ impl Other {
 
 /// An owner of a bucket as the conflict test sees it.
 fn other(t: &Tables<'_>, owner: Owner) -> Other {
-    match owner.who() {
-        Who::Sock(i) => {
+    match owner.kind() {
+        OwnerKind::Sock(i) => {
             let s = &t.socks[i];
             Other {
                 addr: s.rcv_saddr,
@@ -118,7 +118,7 @@ fn other(t: &Tables<'_>, owner: Owner) -> Other {
                 state: s.state,
             }
         }
-        Who::Tw(i) => {
+        OwnerKind::Tw(i) => {
             let w = &t.tws[i];
             Other {
                 addr: w.local,
@@ -329,7 +329,7 @@ impl<C: Chooser> Machine<C> {
             return;
         };
         for owner in &bucket.owners {
-            let Who::Tw(t) = owner.who() else {
+            let OwnerKind::Tw(t) = owner.kind() else {
                 continue;
             };
             self.b.tw_copies_reuseport();

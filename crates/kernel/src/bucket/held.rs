@@ -10,7 +10,7 @@ const MAX_ADDRESSES: usize = 64;
 
 /// Ports by family and local address of their owners.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct HeldPorts {
     by_address: Vec<(Family, Ip, PortSet)>,
     families: [PortSet; 2],
 }
@@ -18,7 +18,7 @@ pub(crate) struct Held {
 /// The set of a search for which the index has no entry.
 static NOTHING: PortSet = PortSet::EMPTY;
 
-impl Held {
+impl HeldPorts {
     /// Records that an owner of this address is on the port, or that the last one has left.
     pub(crate) fn put(&mut self, family: Family, addr: Ip, port: u16, inside: bool) {
         if inside {

@@ -17,7 +17,7 @@ const TW_BIT: u32 = 1 << 31;
 
 /// The two kinds of owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum OwnerKind {
     Sock(u32),
     Tw(u32),
 }
@@ -29,11 +29,11 @@ impl Owner {
     pub(crate) const fn tw(i: u32) -> Self {
         Owner(i | TW_BIT)
     }
-    pub(crate) const fn who(self) -> Who {
+    pub(crate) const fn kind(self) -> OwnerKind {
         if self.0 & TW_BIT == 0 {
-            Who::Sock(self.0)
+            OwnerKind::Sock(self.0)
         } else {
-            Who::Tw(self.0 & !TW_BIT)
+            OwnerKind::Tw(self.0 & !TW_BIT)
         }
     }
 }

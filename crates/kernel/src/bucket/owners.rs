@@ -1,6 +1,6 @@
 //! The owner list of a bind bucket (`inet_bind_hash`, `inet_bind_bucket_destroy`).
 
-use crate::bucket::{ByAddr, Owner, Who};
+use crate::bucket::{ByAddr, Owner, OwnerKind};
 use crate::chooser::Chooser;
 use crate::conn::socket::NONE;
 use crate::machine::Machine;
@@ -8,12 +8,12 @@ use crate::machine::Machine;
 impl<C: Chooser> Machine<C> {
     /// Puts an owner into a bucket and its entry by address.
     pub(crate) fn link(&mut self, owner: Owner, bucket: u32) {
-        let (ns, addr, family, connect) = match owner.who() {
-            Who::Sock(i) => {
+        let (ns, addr, family, connect) = match owner.kind() {
+            OwnerKind::Sock(i) => {
                 let s = &self.socks[i];
                 (s.ns, s.rcv_saddr, s.family, s.connect_bind)
             }
-            Who::Tw(i) => {
+            OwnerKind::Tw(i) => {
                 let t = &self.tw.socks[i];
                 (t.ns, t.local, t.family, t.connect_bind)
             }
@@ -23,13 +23,13 @@ impl<C: Chooser> Machine<C> {
         let place = b.owners.len() as u32;
         b.owners.push(owner);
         n.enter_address(bucket, addr, family, connect);
-        match owner.who() {
-            Who::Sock(i) => {
+        match owner.kind() {
+            OwnerKind::Sock(i) => {
                 let s = &mut self.socks[i];
                 s.bucket = bucket;
                 s.place = place;
             }
-            Who::Tw(i) => {
+            OwnerKind::Tw(i) => {
                 let t = &mut self.tw.socks[i];
                 t.bucket = bucket;
                 t.place = place;
@@ -39,8 +39,8 @@ impl<C: Chooser> Machine<C> {
 
     /// Takes an owner out of its bucket; recomputes and destroys as the kernel does.
     pub(crate) fn unlink(&mut self, owner: Owner) {
-        let (ns, bucket, place, addr, family, connect) = match owner.who() {
-            Who::Sock(i) => {
+        let (ns, bucket, place, addr, family, connect) = match owner.kind() {
+            OwnerKind::Sock(i) => {
                 let s = &mut self.socks[i];
                 let old = (
                     s.ns,
@@ -53,7 +53,7 @@ impl<C: Chooser> Machine<C> {
                 s.bucket = NONE;
                 old
             }
-            Who::Tw(i) => {
+            OwnerKind::Tw(i) => {
                 let t = &mut self.tw.socks[i];
                 let old = (t.ns, t.bucket, t.place, t.local, t.family, t.connect_bind);
                 t.bucket = NONE;
@@ -65,9 +65,9 @@ impl<C: Chooser> Machine<C> {
         let b = &mut n.buckets[bucket];
         b.owners.swap_remove(place as usize);
         if let Some(moved) = b.owners.get(place as usize).copied() {
-            match moved.who() {
-                Who::Sock(i) => self.socks[i].place = place,
-                Who::Tw(i) => self.tw.socks[i].place = place,
+            match moved.kind() {
+                OwnerKind::Sock(i) => self.socks[i].place = place,
+                OwnerKind::Tw(i) => self.tw.socks[i].place = place,
             }
         }
         n.leave_address(bucket, addr, family, connect, recompute);

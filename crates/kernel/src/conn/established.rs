@@ -1,7 +1,7 @@
 //! Changes of the established table, and the check that a 4-tuple is free
 //! (`__inet_check_established`).
 
-use crate::bucket::{Owner, Who};
+use crate::bucket::{Owner, OwnerKind};
 use crate::chooser::Chooser;
 use crate::conn::socket::Sock;
 use crate::conn::tuples::{Pair, Tuple, Tuples};
@@ -27,7 +27,7 @@ impl<C: Chooser> Machine<C> {
         let tuple = tuple_of(&self.socks, &self.tw.socks, owner);
         self.ns_mut(ns).established.insert(&tuple, owner);
         let mut plain = false;
-        if let Who::Sock(i) = owner.who() {
+        if let OwnerKind::Sock(i) = owner.kind() {
             let sock = &mut self.socks[i];
             sock.hashed = true;
             plain = sock.dev == 0;
@@ -39,7 +39,7 @@ impl<C: Chooser> Machine<C> {
     pub(crate) fn hash_remove(&mut self, ns: u16, owner: Owner) {
         let tuple = tuple_of(&self.socks, &self.tw.socks, owner);
         self.ns_mut(ns).established.remove(&tuple, owner);
-        if let Who::Sock(i) = owner.who() {
+        if let OwnerKind::Sock(i) = owner.kind() {
             self.socks[i].hashed = false;
         }
         self.note_destination(ns, &tuple, None);
@@ -83,7 +83,7 @@ pub(crate) fn in_use(
     let (mut taken, mut hard) = (false, false);
     table.find_of(pair, lport, rport, |o| {
         taken = true;
-        hard = matches!(o.who(), Who::Sock(i) if socks[i].dev == 0);
+        hard = matches!(o.kind(), OwnerKind::Sock(i) if socks[i].dev == 0);
         hard
     });
     (taken, taken && !hard)
@@ -124,16 +124,16 @@ pub(crate) fn check_established<C: Chooser>(
         rport: s.dport,
     };
     let found = t.ns.established.find(&tuple, |o| {
-        let bound = match o.who() {
-            Who::Sock(i) => t.socks[i].dev,
-            Who::Tw(i) => t.tws[i].dev,
+        let bound = match o.kind() {
+            OwnerKind::Sock(i) => t.socks[i].dev,
+            OwnerKind::Tw(i) => t.tws[i].dev,
         };
         o != Owner::sock(sk) && (bound == 0 || bound == s.dev)
     });
-    match found.map(Owner::who) {
+    match found.map(Owner::kind) {
         None => Check::Free,
-        Some(Who::Sock(_)) => Check::InUse,
-        Some(Who::Tw(tw)) if may_replace(t, chooser, tw, from) => Check::Recycle(tw),
-        Some(Who::Tw(_)) => Check::TimeWait,
+        Some(OwnerKind::Sock(_)) => Check::InUse,
+        Some(OwnerKind::Tw(tw)) if may_replace(t, chooser, tw, from) => Check::Recycle(tw),
+        Some(OwnerKind::Tw(_)) => Check::TimeWait,
     }
 }

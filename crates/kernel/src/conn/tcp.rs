@@ -4,7 +4,7 @@
 use crate::Errno;
 use crate::Family;
 use crate::addr::{Endpoint, Ip};
-use crate::bucket::{Owner, Who};
+use crate::bucket::{Owner, OwnerKind};
 use crate::chooser::Chooser;
 use crate::conn::segment::{Packet, SegKind, Segment};
 use crate::conn::socket::{Sock, State};
@@ -85,9 +85,9 @@ impl<C: Chooser> Machine<C> {
         }
         let tuple = Tuple::new(seg.dst, seg.src);
         let found = self.ns(ns).established.find(&tuple, |_| true);
-        match found.map(Owner::who) {
-            Some(Who::Sock(i)) => self.receive_sock(i, seg),
-            Some(Who::Tw(t)) => self.receive_tw(t, seg),
+        match found.map(Owner::kind) {
+            Some(OwnerKind::Sock(i)) => self.receive_sock(i, seg),
+            Some(OwnerKind::Tw(t)) => self.receive_tw(t, seg),
             None => self.receive_unknown(ns, seg),
         }
     }

@@ -7,7 +7,7 @@ pub(crate) mod view;
 use crate::Errno;
 use crate::Family;
 use crate::bucket::conflict::Mode;
-use crate::bucket::{Owner, Who};
+use crate::bucket::{Owner, OwnerKind};
 use crate::chooser::Chooser;
 use crate::conn::established::Check;
 use crate::conn::socket::State;
@@ -316,8 +316,8 @@ impl<C: Chooser> Machine<C> {
 
     /// An owner in words, as `ss` would print it.
     pub(crate) fn describe(&self, owner: Owner) -> String {
-        match owner.who() {
-            Who::Sock(i) => {
+        match owner.kind() {
+            OwnerKind::Sock(i) => {
                 let s = &self.socks[i];
                 let local = crate::addr::Endpoint::new(s.rcv_saddr, s.num);
                 match s.state {
@@ -325,7 +325,7 @@ impl<C: Chooser> Machine<C> {
                     _ => format!("{local} {} {}", s.state, s.remote()),
                 }
             }
-            Who::Tw(t) => {
+            OwnerKind::Tw(t) => {
                 let w = &self.tw.socks[t];
                 let (l, r) = (
                     crate::addr::Endpoint::new(w.local, w.lport),

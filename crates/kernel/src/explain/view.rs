@@ -1,7 +1,7 @@
 //! The visible state of a namespace: its sockets, as `ss` prints them, and its bind buckets.
 
 use crate::addr::Endpoint;
-use crate::bucket::{Bucket, Who};
+use crate::bucket::{Bucket, OwnerKind};
 use crate::chooser::Chooser;
 use crate::conn::socket::{State, Tw};
 use crate::machine::{Machine, NsId};
@@ -181,14 +181,14 @@ impl<C: Chooser> Machine<C> {
                     b.owners.len()
                 );
                 for (place, o) in b.owners.iter().enumerate() {
-                    let (bucket, at, ns, port) = match o.who() {
-                        Who::Sock(i) => (
+                    let (bucket, at, ns, port) = match o.kind() {
+                        OwnerKind::Sock(i) => (
                             self.socks[i].bucket,
                             self.socks[i].place,
                             self.socks[i].ns,
                             self.socks[i].num,
                         ),
-                        Who::Tw(i) => (
+                        OwnerKind::Tw(i) => (
                             self.tw.socks[i].bucket,
                             self.tw.socks[i].place,
                             self.tw.socks[i].ns,

@@ -12,7 +12,7 @@ use super::{Verdict, port_range};
 use crate::Family;
 use crate::addr::Ip;
 use crate::bucket::conflict::{Mode, conflict};
-use crate::bucket::held::Held;
+use crate::bucket::held::HeldPorts;
 use crate::chooser::Chooser;
 use crate::conn::bind::{Taken, joins_unchecked};
 use crate::conn::socket::Sock;
@@ -87,7 +87,7 @@ pub(crate) fn first_usable(t: &Tables<'_>, sk: u32, runs: &[Run], mode: Mode) ->
 /// else those where an owner with an overlapping address is enough, because the options of the
 /// binder share with nothing.
 pub(crate) fn certain_conflicts<'a>(t: &Tables<'a>, sk: u32, mode: Mode) -> [&'a PortSet; 3] {
-    let (s, none) = (&t.socks[sk], Held::nothing());
+    let (s, none) = (&t.socks[sk], HeldPorts::nothing());
     if !selection_shares(t.rules) {
         return [&t.ns.used, none, none];
     }

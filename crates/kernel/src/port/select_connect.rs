@@ -7,7 +7,7 @@
 use super::order::{Order, Passes, Start, draw_width};
 use super::{Ports, Verdict, port_range};
 use crate::bucket::Owner;
-use crate::bucket::held::Held;
+use crate::bucket::held::HeldPorts;
 use crate::chooser::{Chooser, PortHashInput};
 use crate::conn::established::{Check, PortFrom, check_established, in_use};
 use crate::conn::socket::Sock;
@@ -157,8 +157,8 @@ fn next_candidate(
         sets: [
             &t.ns.blocked,
             &t.ns.values.reserved,
-            Held::nothing(),
-            taken.map_or(Held::nothing(), |to| &to.taken),
+            HeldPorts::nothing(),
+            taken.map_or(HeldPorts::nothing(), |to| &to.taken),
         ],
         // Entries that may give way are asked for.
         except: taken

@@ -11,7 +11,9 @@ use crate::release::profile_of;
 use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
 use crate::{call_text, engine};
-use fourtuple_harness::{Cannot, Conformance, Disallowed, Engine, External, RunReport, Standing};
+use fourtuple_harness::{
+    Conformance, Disallowed, Engine, EngineError, External, RunReport, Standing,
+};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::Case;
 use session::{Clock, Failure, Hello, Session};
@@ -72,21 +74,23 @@ impl Exec {
     }
 
     /// The case as calls, or the reason why an adapter cannot execute it.
-    fn script(&self, case: &Case, profile: &Profile) -> Result<Script, Cannot> {
+    fn script(&self, case: &Case, profile: &Profile) -> Result<Script, EngineError> {
         if profile.behaviours != self.profile.behaviours {
-            return Err(Cannot::new(format!(
+            return Err(EngineError::new(format!(
                 "{} has the profile {}",
                 self.name_of_stack(),
                 self.profile.name
             )));
         }
         if has_history(&self.profile.behaviours) {
-            return Err(Cannot::new(
+            return Err(EngineError::new(
                 "its kernel's namespaces share TIME-WAIT sockets, and an adapter starts in the middle",
             ));
         }
         if case.hosts.len() > 1 {
-            return Err(Cannot::new("it has several hosts, and an adapter is one"));
+            return Err(EngineError::new(
+                "it has several hosts, and an adapter is one",
+            ));
         }
         let (wait, real) = match self.hello.clock {
             Clock::Virtual => (engine::PATIENCE, None),
@@ -98,7 +102,7 @@ impl Exec {
         Ok(script)
     }
 
-    fn execute(&self, script: &Script) -> Result<Answered, Cannot> {
+    fn execute(&self, script: &Script) -> Result<Answered, EngineError> {
         let ran = Session::start(&self.command, self.patience)
             .and_then(|(mut session, _)| script.execute(&mut session));
         ran.map_err(|failure| {
@@ -106,16 +110,16 @@ impl Exec {
                 let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
                 broken.get_or_insert_with(|| why.clone());
             }
-            Cannot::new(failure.to_string())
+            EngineError::new(failure.to_string())
         })
     }
 
     /// Checks the answers against the profile.
-    fn check(&self, answered: &Answered) -> Result<Conformance, Cannot> {
+    fn check(&self, answered: &Answered) -> Result<Conformance, EngineError> {
         let mut judge = Judge::new(self.profile.behaviours);
         let found = judge
             .program(&answered.program)
-            .map_err(|e| Cannot::new(format!("the model is unable to check it: {e}")))?;
+            .map_err(|e| EngineError::new(format!("the model is unable to check it: {e}")))?;
         let profile = &self.profile.name;
         Ok(Conformance {
             running: self.name_of_stack(),
@@ -153,11 +157,11 @@ impl Engine for Exec {
         Standing::MustBeAllowed
     }
 
-    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         let script = self.script(case, profile)?;
         let answered = self.execute(&script)?;
         if let Some(why) = &answered.not_listening {
-            return Err(Cannot::new(why.clone()));
+            return Err(EngineError::new(why.clone()));
         }
         let conformance = self.check(&answered)?;
         let mut report =

@@ -21,7 +21,7 @@ use crate::program::{Answer, Call, Family, HostSpec, Outcome, Program, Step};
 use crate::request::GuestRequest;
 use crate::wire::MAX_HOSTS;
 use fourtuple_harness::Attempts;
-use fourtuple_harness::{Cannot, model};
+use fourtuple_harness::{EngineError, model};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
 use std::collections::BTreeSet;
@@ -129,7 +129,7 @@ impl Script {
     ///
     /// # Errors
     /// One line: the part of the case that a real kernel cannot execute.
-    pub(crate) fn of(case: &Case, wait: Duration) -> Result<Script, Cannot> {
+    pub(crate) fn of(case: &Case, wait: Duration) -> Result<Script, EngineError> {
         possible(case)?;
         let hosts: Vec<HostSpec> = case
             .hosts
@@ -206,9 +206,9 @@ impl Script {
 }
 
 /// Checks that real kernels can execute a case.
-fn possible(case: &Case) -> Result<(), Cannot> {
+fn possible(case: &Case) -> Result<(), EngineError> {
     if case.time_wait.is_some_and(|time| time != TIME_WAIT) {
-        return Err(Cannot::new(
+        return Err(EngineError::new(
             "TIME-WAIT is 60 s in every kernel and cannot be changed",
         ));
     }
@@ -217,11 +217,13 @@ fn possible(case: &Case) -> Result<(), Cannot> {
         .keys()
         .any(|name| case.kernel_of(name) != case.kernel)
     {
-        return Err(Cannot::new("its hosts have different kernels"));
+        return Err(EngineError::new("its hosts have different kernels"));
     }
     detection::possible(case)?;
     if case.hosts.len() > MAX_HOSTS {
-        return Err(Cannot::new(format!("it has more than {MAX_HOSTS} hosts")));
+        return Err(EngineError::new(format!(
+            "it has more than {MAX_HOSTS} hosts"
+        )));
     }
     Ok(())
 }
@@ -385,9 +387,9 @@ impl Script {
     ///
     /// # Errors
     /// One line: the part that they cannot execute.
-    pub(crate) fn for_adapter(&self) -> Result<(), Cannot> {
+    pub(crate) fn for_adapter(&self) -> Result<(), EngineError> {
         if let Some(ip) = self.nowhere.first() {
-            return Err(Cannot::new(format!(
+            return Err(EngineError::new(format!(
                 "it connects to {ip}, which no host has"
             )));
         }

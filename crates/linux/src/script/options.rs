@@ -1,27 +1,30 @@
 //! Socket options of scenarios in the encoding of programs.
 
 use crate::program::OptionValue;
-use fourtuple_harness::Cannot;
+use fourtuple_harness::EngineError;
 use fourtuple_scenario::Options;
 use fourtuple_syscall::{OptValue, SockOpt};
 
 /// The options with their values, in the order in which they are set.
-pub(super) fn of(options: &Options, hosts: usize) -> Result<Vec<(String, OptionValue)>, Cannot> {
+pub(super) fn of(
+    options: &Options,
+    hosts: usize,
+) -> Result<Vec<(String, OptionValue)>, EngineError> {
     options.iter().map(|option| one(option, hosts)).collect()
 }
 
-fn one(option: SockOpt, hosts: usize) -> Result<(String, OptionValue), Cannot> {
+fn one(option: SockOpt, hosts: usize) -> Result<(String, OptionValue), EngineError> {
     if let SockOpt::BindToDevice(name) = option
         && name.as_str() == "eth0"
         && hosts != 2
     {
         // A host has one interface for each of the others.
-        return Err(Cannot::new(
+        return Err(EngineError::new(
             "the interface eth0 is only known where there are two hosts",
         ));
     }
     if let SockOpt::BindToIfIndex(2..) = option {
-        return Err(Cannot::new(
+        return Err(EngineError::new(
             "real kernels number their interfaces themselves; only lo is always 1",
         ));
     }

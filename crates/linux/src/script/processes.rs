@@ -8,7 +8,7 @@ use crate::plan::Builder;
 use crate::program::{self, Answer, Call, Step};
 use crate::wire::*;
 use fourtuple_harness::recording::Recording;
-use fourtuple_harness::{Cannot, compile};
+use fourtuple_harness::{EngineError, compile};
 use fourtuple_kernel::Refusal;
 use fourtuple_program::{
     Accepted, CallId, CallLog, Caller, Clock, HostId, Interpreter, Nanos, NewSocket, Plan,
@@ -46,7 +46,7 @@ impl Processes {
         processes: &IndexMap<String, scenario::Process>,
         standing: Vec<Standing>,
         wait_ms: u32,
-    ) -> Result<Processes, Cannot> {
+    ) -> Result<Processes, EngineError> {
         let (mut instances, mut connections, mut listeners) = (0u64, 0u64, 0u64);
         for process in processes.values() {
             instances += u64::from(process.count);
@@ -56,12 +56,12 @@ impl Processes {
         }
         let most = MAX_CONNECTIONS as u64;
         if instances > most || connections > most || listeners > MAX_LISTENERS as u64 {
-            return Err(Cannot::new(format!(
+            return Err(EngineError::new(format!(
                 "it has more than {most} connections or {MAX_LISTENERS} listeners"
             )));
         }
         if processes.len() > MAX_PROCESSES {
-            return Err(Cannot::new(format!(
+            return Err(EngineError::new(format!(
                 "it has more than {MAX_PROCESSES} processes"
             )));
         }

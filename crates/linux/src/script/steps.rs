@@ -5,7 +5,7 @@ use super::{Answered, Answers, Placed, answer, options, placed, port_of, sysctl,
 use crate::program::{Answer, Call, OptionValue, Outcome, Step};
 use crate::wire::MAX_PROCESSES;
 use fourtuple_harness::attempt::{Args, Name};
-use fourtuple_harness::{Answer as AttemptAnswer, Cannot, Recorder, Seen};
+use fourtuple_harness::{Answer as AttemptAnswer, EngineError, Recorder, Seen};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Address, Case, PortRef, Spanned};
 use fourtuple_syscall::canonical;
@@ -66,7 +66,7 @@ impl Steps {
         before: usize,
         listeners: Vec<Standing>,
         wait_ms: u32,
-    ) -> Result<Steps, Cannot> {
+    ) -> Result<Steps, EngineError> {
         let mut planner = Planner {
             case,
             out: Steps {
@@ -154,7 +154,7 @@ impl Planner<'_> {
             .or_insert(u16::try_from(next).unwrap_or(1))
     }
 
-    fn step(&mut self, step: &scenario::Step) -> Result<(), Cannot> {
+    fn step(&mut self, step: &scenario::Step) -> Result<(), EngineError> {
         match step {
             scenario::Step::Sleep(sleep) => {
                 let ms = sleep.sleep.as_nanos().div_ceil(1_000_000);
@@ -170,7 +170,7 @@ impl Planner<'_> {
             }
             scenario::Step::Socket(socket) => {
                 if socket.nonblock {
-                    return Err(Cannot::new("it has a socket that does not block"));
+                    return Err(EngineError::new("it has a socket that does not block"));
                 }
                 let entry = SocketEntry {
                     host: socket.on.as_str().into(),
@@ -202,7 +202,7 @@ impl Planner<'_> {
         entry: &SocketEntry,
         sock: &str,
         options: &scenario::Options,
-    ) -> Result<(), Cannot> {
+    ) -> Result<(), EngineError> {
         for (option, value) in options::of(options, self.case.hosts.len())? {
             let sock = sock.to_owned();
             self.push(placed_in(
@@ -227,7 +227,7 @@ impl Planner<'_> {
         (fixed, address.variable().map(call))
     }
 
-    fn call(&mut self, step: &scenario::Step) -> Result<(), Cannot> {
+    fn call(&mut self, step: &scenario::Step) -> Result<(), EngineError> {
         let Some(name) = step.socket() else {
             return Ok(());
         };

@@ -5,11 +5,13 @@ use core::task::Poll;
 
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, Syscall};
 
-use super::{Calling, Ending, Instance, Listener, Move, Opened, Served, Server, Stage, Turn};
+use super::{
+    Calling, Ending, Execution, Instance, InstanceState, Listener, Move, Opened, Served, Server,
+};
 use crate::api::at_once;
 use crate::{CallLog, Caller, HostId, NewSocket, Process, ProcessId, Role, SocketApi, Target};
 
-impl<S, A, L> Turn<'_, S, A, L>
+impl<S, A, L> Execution<'_, S, A, L>
 where
     S: Copy + Eq,
     A: SocketApi<Socket = S>,
@@ -76,15 +78,18 @@ where
         let stage = self.it.instances[n as usize].stage;
         let process = self.plan.process(self.it.instances[n as usize].process);
         match stage {
-            Stage::Open(listener) if (listener as usize) < process.listen.len() => {
+            InstanceState::Open(listener) if (listener as usize) < process.listen.len() => {
                 self.open(n, process, listener);
             }
-            Stage::Listen(listener, socket) => self.listen(n, process, listener, socket),
-            Stage::Connect(socket, to) => self.connect(n, socket, to),
-            Stage::Open(0) if process.inherit.is_some() => self.inherit(n, process),
-            Stage::Open(_) if process.per_round() == 0 => self.it.go_on(self.plan, n),
-            Stage::Open(_) | Stage::Next => self.begin_connection(n, process),
-            Stage::Held | Stage::Calling(_) | Stage::Draining | Stage::Done => {}
+            InstanceState::Listen(listener, socket) => self.listen(n, process, listener, socket),
+            InstanceState::Connect(socket, to) => self.connect(n, socket, to),
+            InstanceState::Open(0) if process.inherit.is_some() => self.inherit(n, process),
+            InstanceState::Open(_) if process.per_round() == 0 => self.it.go_on(self.plan, n),
+            InstanceState::Open(_) | InstanceState::Next => self.begin_connection(n, process),
+            InstanceState::Held
+            | InstanceState::Calling(_)
+            | InstanceState::Draining
+            | InstanceState::Done => {}
         }
     }
 
@@ -92,12 +97,12 @@ where
     fn open(&mut self, n: u32, process: &Process, listener: u32) {
         let addr = process.listen[listener as usize];
         let caller = self.it.caller(n, Role::Listener(listener));
-        let mut next = Stage::Open(listener + 1);
+        let mut next = InstanceState::Open(listener + 1);
         if let Some(socket) = self.socket(caller, process, Family::for_ends(Some(addr), None)) {
             let bind = Syscall::Bind { sock: (), addr };
             let outcome = self.call(caller, socket, &bind);
             if outcome.is_ok() {
-                next = Stage::Listen(listener, socket);
+                next = InstanceState::Listen(listener, socket);
             } else {
                 self.close(caller, socket);
                 return self.failed(n, &outcome, next);
@@ -114,7 +119,7 @@ where
             backlog: process.backlog,
         };
         let outcome = self.call(caller, socket, &call);
-        let next = Stage::Open(listener + 1);
+        let next = InstanceState::Open(listener + 1);
         let Outcome::Ok(returned) = outcome else {
             self.close(caller, socket);
             return self.failed(n, &outcome, next);
@@ -127,7 +132,7 @@ where
     }
 
     /// A call of an instance has failed, which ends it or is followed by the next stage.
-    fn failed(&mut self, n: u32, failure: &Outcome, next: Stage<S>) {
+    fn failed(&mut self, n: u32, failure: &Outcome, next: InstanceState<S>) {
         let instance = &mut self.it.instances[n as usize];
         if self.plan.process(instance.process).stop_on_failure || self.api.is_fatal(failure) {
             return self.it.finished(self.plan, n);
@@ -191,7 +196,7 @@ where
         let (index, connection) = (instance.index, instance.connection);
         instance.connection += 1;
         instance.last = now;
-        instance.stage = Stage::Next;
+        instance.stage = InstanceState::Next;
         let at = process.bind_of(index, connection);
         let to = process.connect_of(index, connection);
         let family = Family::for_ends(at, to.map(|to| to.addr));
@@ -211,13 +216,13 @@ where
             // Without a call that the engine does not have, the program goes on.
             if !matches!(outcome, Outcome::Ok(_) | Outcome::Unsupported(_)) {
                 self.close(caller, socket);
-                return self.failed(n, &outcome, Stage::Next);
+                return self.failed(n, &outcome, InstanceState::Next);
             }
         }
         match to {
             None => self.hold(n, role, socket, Server::None),
             Some(to) if at.is_none() => return self.connect(n, socket, to),
-            Some(to) => self.it.instances[n as usize].stage = Stage::Connect(socket, to),
+            Some(to) => self.it.instances[n as usize].stage = InstanceState::Connect(socket, to),
         }
         self.it.go_on(self.plan, n);
     }
@@ -236,7 +241,7 @@ where
         let id = self.log.begin(self.it.now(), caller, &call);
         let outcome = self.api.call(socket, &call);
         let instance = &mut self.it.instances[n as usize];
-        instance.stage = Stage::Calling(socket);
+        instance.stage = InstanceState::Calling(socket);
         instance.calling = Some(Calling {
             call: id,
             to,
@@ -273,7 +278,7 @@ where
                 self.it.calling.push(n);
                 continue;
             }
-            let Stage::Calling(socket) = self.it.instances[n as usize].stage else {
+            let InstanceState::Calling(socket) = self.it.instances[n as usize].stage else {
                 continue;
             };
             match self.api.poll_connect(socket) {
@@ -365,7 +370,7 @@ where
     pub(super) fn answered(&mut self, n: u32) {
         let Instance {
             calling: Some(calling),
-            stage: Stage::Calling(socket),
+            stage: InstanceState::Calling(socket),
             ..
         } = self.it.instances[n as usize]
         else {
@@ -374,7 +379,7 @@ where
         let role = self.role(n);
         let instance = &mut self.it.instances[n as usize];
         instance.calling = None;
-        instance.stage = Stage::Next;
+        instance.stage = InstanceState::Next;
         match calling.answer {
             Some(Outcome::Ok(returned)) => {
                 let server = match (calling.accepted, returned.peer, returned.local) {
@@ -386,7 +391,7 @@ where
             }
             Some(failure) => {
                 self.close(self.it.caller(n, role), socket);
-                return self.failed(n, &failure, Stage::Next);
+                return self.failed(n, &failure, InstanceState::Next);
             }
             None => self.close(self.it.caller(n, role), socket),
         }

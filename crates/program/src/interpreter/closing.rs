@@ -2,7 +2,7 @@
 
 use fourtuple_syscall::{Outcome, SockOpt, Syscall};
 
-use super::{Ending, Held, Move, Served, Server, Stage, Turn};
+use super::{Ending, Execution, InstanceState, Move, OpenConnection, Served, Server};
 use crate::{AcceptedFate, CallLog, Caller, Close, Role, SocketApi};
 
 /// `SO_LINGER` that makes the next close a reset.
@@ -11,7 +11,7 @@ const RESET: Syscall<()> = Syscall::Set {
     option: SockOpt::RESET,
 };
 
-impl<S, A, L> Turn<'_, S, A, L>
+impl<S, A, L> Execution<'_, S, A, L>
 where
     S: Copy + Eq,
     A: SocketApi<Socket = S>,
@@ -24,7 +24,7 @@ where
         let number = match role {
             Role::Connection(number) | Role::Listener(number) => number,
         };
-        let one = Held {
+        let one = OpenConnection {
             instance: n,
             number,
             client,
@@ -46,11 +46,11 @@ where
         self.it.queue.push(at, Move::Release(place));
     }
 
-    fn held(&self, place: u32) -> Option<Held<S>> {
+    fn held(&self, place: u32) -> Option<OpenConnection<S>> {
         self.it.held.get(place as usize)?.clone()
     }
 
-    fn caller_of(&self, held: &Held<S>) -> Caller {
+    fn caller_of(&self, held: &OpenConnection<S>) -> Caller {
         self.it.caller(held.instance, Role::Connection(held.number))
     }
 
@@ -89,7 +89,7 @@ where
             self.forget(place);
         } else {
             // The server sees the close after the client's next call.
-            self.it.after_turn = Some(Move::CloseServer(place));
+            self.it.after_move = Some(Move::CloseServer(place));
         }
         self.closed(held.instance);
     }
@@ -131,8 +131,8 @@ where
     fn closed(&mut self, n: u32) {
         let instance = &mut self.it.instances[n as usize];
         instance.open = instance.open.saturating_sub(1);
-        if instance.stage == Stage::Draining && instance.open == 0 {
-            instance.stage = Stage::Next;
+        if instance.stage == InstanceState::Draining && instance.open == 0 {
+            instance.stage = InstanceState::Next;
             self.it.go_on(self.plan, n);
         }
     }

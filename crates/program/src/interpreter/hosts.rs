@@ -1,7 +1,7 @@
 //! Engines in which every host makes its own moves and may crash: simulations of a network with
 //! latency.
 
-use super::{Interpreter, Move, Stage, Turn};
+use super::{Execution, InstanceState, Interpreter, Move};
 use crate::{CallLog, HostId, Nanos, Plan, ProcessId, SocketApi};
 
 impl<S: Copy + Eq> Interpreter<S> {
@@ -19,7 +19,7 @@ impl<S: Copy + Eq> Interpreter<S> {
     {
         let at = self.listeners.keys().copied();
         let at: alloc::vec::Vec<_> = at.filter(|(host, _)| hosts.contains(host)).collect();
-        let mut turn = Turn {
+        let mut turn = Execution {
             it: self,
             plan,
             api,
@@ -55,7 +55,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         A: SocketApi<Socket = S>,
         L: CallLog<A::Reason>,
     {
-        let mut turn = Turn {
+        let mut turn = Execution {
             it: self,
             plan,
             api,
@@ -93,8 +93,8 @@ impl<S: Copy + Eq> Interpreter<S> {
             .collect();
         let stays = |n: &u32| !gone[*n as usize];
         self.turn = self.turn.filter(stays);
-        let after_turn = self.after_turn.take();
-        after_turn
+        let after_move = self.after_move.take();
+        after_move
             .into_iter()
             .for_each(|one| self.queue.push(0, one));
         self.called = self.called.filter(stays);
@@ -127,8 +127,8 @@ impl<S: Copy + Eq> Interpreter<S> {
             let instance = &mut self.instances[n as usize];
             (instance.calling, instance.open) = (None, 0);
             match instance.stage {
-                Stage::Done => {}
-                Stage::Held if self.waits_for[instance.process.0 as usize] > 0 => {}
+                InstanceState::Done => {}
+                InstanceState::Held if self.waits_for[instance.process.0 as usize] > 0 => {}
                 _ => self.finished(plan, n),
             }
         }

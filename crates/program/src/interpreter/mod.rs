@@ -48,7 +48,7 @@ pub enum Move {
 
 /// The position of an instance in its program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage<S> {
+pub enum InstanceState<S> {
     /// Not started: it waits for other processes, or its host is down.
     Held,
     /// It opens its listeners; this is the next one.
@@ -72,7 +72,7 @@ struct Instance<S> {
     process: ProcessId,
     /// Counted from 0 within the process.
     index: u32,
-    stage: Stage<S>,
+    stage: InstanceState<S>,
     /// The time at which it continues.
     at: Nanos,
     round: u32,
@@ -110,7 +110,7 @@ enum Server {
 
 /// A connection, or a bound socket, that is held.
 #[derive(Clone, Debug)]
-struct Held<S> {
+struct OpenConnection<S> {
     instance: u32,
     number: u32,
     client: S,
@@ -160,7 +160,7 @@ pub struct Interpreter<S> {
     /// The instance whose turn it is: it continues before all others.
     turn: Option<u32>,
     /// A move that is queued at the end of that turn.
-    after_turn: Option<Move>,
+    after_move: Option<Move>,
     instances: Vec<Instance<S>>,
     /// For each process, the number of instances that have attempts to make.
     busy: Vec<u32>,
@@ -174,7 +174,7 @@ pub struct Interpreter<S> {
     down: Vec<HostId>,
     /// Listeners accept when a connection arrives, not when the client's connect returns.
     accepts_on_arrival: bool,
-    held: Vec<Option<Held<S>>>,
+    held: Vec<Option<OpenConnection<S>>>,
     /// Free indices of `held`.
     free: Vec<u32>,
     listeners: BTreeMap<(HostId, u16), Vec<Listener<S>>>,
@@ -189,7 +189,7 @@ pub struct Interpreter<S> {
 }
 
 /// The execution of one move, with everything that it modifies.
-struct Turn<'a, S, A, L> {
+struct Execution<'a, S, A, L> {
     it: &'a mut Interpreter<S>,
     plan: &'a Plan,
     api: &'a mut A,
@@ -205,7 +205,7 @@ impl<S: Copy + Eq> Interpreter<S> {
             instances.extend((0..process.count).map(|index| Instance {
                 process: ProcessId(n),
                 index,
-                stage: Stage::Held,
+                stage: InstanceState::Held,
                 at: process.start,
                 round: 0,
                 connection: 0,
@@ -218,7 +218,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         let mut this = Interpreter {
             queue: Queue::default(),
             turn: None,
-            after_turn: None,
+            after_move: None,
             instances,
             busy: processes.clone().map(|one| one.count).collect(),
             opening: processes.clone().map(|one| one.count).collect(),
@@ -260,7 +260,7 @@ impl<S: Copy + Eq> Interpreter<S> {
                 continue;
             }
             let instance = &mut self.instances[n as usize];
-            instance.stage = Stage::Open(0);
+            instance.stage = InstanceState::Open(0);
             instance.at = at;
             self.queue.push(at, Move::Go(n));
         }
@@ -315,7 +315,7 @@ impl<S: Copy + Eq> Interpreter<S> {
     /// The moves that can be made now, in no particular order.
     pub fn enabled(&self) -> impl Iterator<Item = Move> {
         let turn = self.turn.map(Move::Go).into_iter();
-        turn.chain(self.after_turn).chain(self.queue.due().copied())
+        turn.chain(self.after_move).chain(self.queue.due().copied())
     }
 
     /// Removes one of the enabled moves. Returns `false` if it is not enabled.
@@ -329,7 +329,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         }
         // The instance that had the turn queues up like all others.
         let turn = self.turn.take().map(Move::Go);
-        for one in turn.into_iter().chain(self.after_turn.take()) {
+        for one in turn.into_iter().chain(self.after_move.take()) {
             self.queue.push(self.now(), one);
         }
         self.queue.take(&one)
@@ -341,7 +341,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         A: SocketApi<Socket = S>,
         L: CallLog<A::Reason>,
     {
-        let mut turn = Turn {
+        let mut turn = Execution {
             it: self,
             plan,
             api,
@@ -358,7 +358,7 @@ impl<S: Copy + Eq> Interpreter<S> {
             Move::CloseAccepted(accepted) => turn.close_accepted(accepted),
         }
         if self.turn.is_none()
-            && let Some(next) = self.after_turn.take()
+            && let Some(next) = self.after_move.take()
         {
             self.queue.push(self.now(), next);
         }
@@ -370,7 +370,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         A: SocketApi<Socket = S>,
         L: CallLog<A::Reason>,
     {
-        let mut turn = Turn {
+        let mut turn = Execution {
             it: self,
             plan,
             api,
@@ -386,7 +386,7 @@ impl<S: Copy + Eq> Interpreter<S> {
         A: SocketApi<Socket = S>,
         L: CallLog<A::Reason>,
     {
-        let mut turn = Turn {
+        let mut turn = Execution {
             it: self,
             plan,
             api,
@@ -398,7 +398,7 @@ impl<S: Copy + Eq> Interpreter<S> {
     /// Ends an instance that has made all its attempts.
     fn finished(&mut self, plan: &Plan, n: u32) {
         let instance = &mut self.instances[n as usize];
-        instance.stage = Stage::Done;
+        instance.stage = InstanceState::Done;
         let process = instance.process;
         let busy = &mut self.busy[process.index()];
         *busy = busy.saturating_sub(1);
@@ -438,16 +438,16 @@ impl<S: Copy + Eq> Interpreter<S> {
             let one = &mut self.instances[n as usize];
             let process = plan.process(one.process);
             match one.stage {
-                Stage::Open(listener) if listener as usize >= process.listen.len() => {
-                    one.stage = Stage::Next;
+                InstanceState::Open(listener) if listener as usize >= process.listen.len() => {
+                    one.stage = InstanceState::Next;
                     let process = one.process;
                     self.listens(plan, process);
                 }
-                Stage::Open(_) | Stage::Listen(..) | Stage::Connect(..) => {
+                InstanceState::Open(_) | InstanceState::Listen(..) | InstanceState::Connect(..) => {
                     self.turn = Some(n);
                     return;
                 }
-                Stage::Next if one.connection < process.per_round() => {
+                InstanceState::Next if one.connection < process.per_round() => {
                     let first = one.round == 0 && one.connection == 0;
                     one.at = if first {
                         now
@@ -461,24 +461,27 @@ impl<S: Copy + Eq> Interpreter<S> {
                     }
                     return;
                 }
-                Stage::Next if process.per_round() == 0 && one.open > 0 => {
-                    one.stage = Stage::Draining;
+                InstanceState::Next if process.per_round() == 0 && one.open > 0 => {
+                    one.stage = InstanceState::Draining;
                     return;
                 }
-                Stage::Next if process.is_last_round(one.round) => {
+                InstanceState::Next if process.is_last_round(one.round) => {
                     self.finished(plan, n);
                     return;
                 }
-                Stage::Next if one.open > 0 && process.hold.is_some() => {
-                    one.stage = Stage::Draining;
+                InstanceState::Next if one.open > 0 && process.hold.is_some() => {
+                    one.stage = InstanceState::Draining;
                     return;
                 }
-                Stage::Next => {
+                InstanceState::Next => {
                     one.round += 1;
                     one.connection = 0;
                     one.open = 0;
                 }
-                Stage::Held | Stage::Calling(_) | Stage::Draining | Stage::Done => return,
+                InstanceState::Held
+                | InstanceState::Calling(_)
+                | InstanceState::Draining
+                | InstanceState::Done => return,
             }
         }
     }
@@ -492,7 +495,7 @@ impl<S: Copy + Eq> Interpreter<S> {
             Move::Go(n) => {
                 let instance = &self.instances[n as usize];
                 let process = plan.process(instance.process);
-                instance.stage == Stage::Open(0)
+                instance.stage == InstanceState::Open(0)
                     && process.listen.is_empty()
                     && process.inherit.is_none()
                     && process.per_round() == 0

@@ -1,6 +1,6 @@
 //! The state of an interpreter for explorations of all orders: possible moves and their sockets.
 
-use super::{Interpreter, Move, Server, Stage};
+use super::{InstanceState, Interpreter, Move, Server};
 use crate::{HostId, Nanos, ProcessId};
 
 /// The state of an instance.
@@ -11,7 +11,7 @@ pub struct Place<S> {
     /// Its number within the process, counted from 0.
     pub index: u32,
     /// Its next action.
-    pub stage: Stage<S>,
+    pub stage: InstanceState<S>,
     /// The time of that action, if it waits for a time.
     pub at: Nanos,
     /// Rounds that are complete.
@@ -56,8 +56,8 @@ impl<S: Copy + Eq> Interpreter<S> {
 
     /// The future closes, in no particular order.
     pub fn upcoming(&self) -> impl Iterator<Item = Upcoming<S>> {
-        let after_turn = self.after_turn.iter().map(|what| (self.now(), what));
-        let all = self.queue.iter().chain(after_turn);
+        let after_move = self.after_move.iter().map(|what| (self.now(), what));
+        let all = self.queue.iter().chain(after_move);
         all.filter_map(|(at, what)| self.close_of(at, *what))
     }
 
@@ -111,14 +111,18 @@ impl<S: Copy + Eq> Interpreter<S> {
     }
 }
 
-impl<S> Stage<S> {
+impl<S> InstanceState<S> {
     /// The socket that the instance is about to use.
     pub fn socket(self) -> Option<S> {
         match self {
-            Stage::Listen(_, socket) | Stage::Connect(socket, _) | Stage::Calling(socket) => {
-                Some(socket)
-            }
-            Stage::Held | Stage::Open(_) | Stage::Next | Stage::Draining | Stage::Done => None,
+            InstanceState::Listen(_, socket)
+            | InstanceState::Connect(socket, _)
+            | InstanceState::Calling(socket) => Some(socket),
+            InstanceState::Held
+            | InstanceState::Open(_)
+            | InstanceState::Next
+            | InstanceState::Draining
+            | InstanceState::Done => None,
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::drive::aftermath;
 use crate::clock::Clock;
 use fourtuple_harness::recording::Recording;
-use fourtuple_harness::{Attempts, Cannot, compile};
+use fourtuple_harness::{Attempts, EngineError, compile};
 use fourtuple_kernel::Refusal;
 use fourtuple_program::{HostId, Interpreter, Nanos, Plan, SocketApi};
 use fourtuple_scenario::Case;
@@ -64,7 +64,7 @@ impl<A: HostApi> Run<A> {
 }
 
 impl<A: HostApi> Processes<A> {
-    pub(super) fn new(case: &Case, clock: Arc<Clock>, api: A) -> Result<Self, Cannot> {
+    pub(super) fn new(case: &Case, clock: Arc<Clock>, api: A) -> Result<Self, EngineError> {
         let plan = Arc::new(compile::plan(case)?);
         let mut interpreter = Interpreter::new(&plan);
         if !clock.is_set() {

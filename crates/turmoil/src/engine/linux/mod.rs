@@ -20,7 +20,7 @@ mod steps;
 use super::drive::drive;
 use crate::{Linux, LinuxSim};
 use fourtuple_harness::budget::LONGEST;
-use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing};
+use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing};
 use fourtuple_kernel::profile::{FlagSet, Profile};
 use fourtuple_scenario::Case;
 use simulation::Simulation;
@@ -56,7 +56,7 @@ impl Engine for Turmoil {
         }
     }
 
-    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         let (attempts, notes, observed_flags) = simulate(case, profile)?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         report.observed_flags = observed_flags;
@@ -85,7 +85,7 @@ pub(in crate::engine) fn builder(case: &Case) -> turmoil::Builder {
 /// The attempts, the notes, and the behaviour flags that the run observed.
 type Simulated = (Attempts, Vec<String>, FlagSet);
 
-fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, Cannot> {
+fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, EngineError> {
     let linux = Linux::with_behaviours(&profile.name, profile.behaviours);
     let mut sim = LinuxSim::new(builder(case).build(), linux);
     let simulation = Simulation::new(case, profile, &mut sim)?;

@@ -9,7 +9,7 @@ use crate::engine::processes::Processes;
 use crate::host::{Role, boot};
 use crate::network::Network;
 use crate::sim::LinuxSim;
-use fourtuple_harness::{Attempts, Cannot, Name};
+use fourtuple_harness::{Attempts, EngineError, Name};
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::sysctl_has_no_effect;
 use fourtuple_program::HostId;
@@ -55,7 +55,7 @@ pub(super) struct Simulation {
     pace: Pace,
     driver: Driver,
     notes: Rc<Notes>,
-    failed: RefCell<Option<Cannot>>,
+    failed: RefCell<Option<EngineError>>,
     booted: Cell<bool>,
     /// Sysctls that have no effect on ports, by host, until they are noted.
     unmodelled: Vec<(String, String)>,
@@ -67,7 +67,7 @@ impl Simulation {
         case: &Case,
         profile: &Profile,
         sim: &mut LinuxSim<'_>,
-    ) -> Result<Rc<Self>, Cannot> {
+    ) -> Result<Rc<Self>, EngineError> {
         let mut machines: Vec<(Name, IpAddr, Vec<Linux>)> = Vec::new();
         let mut hosts = Vec::new();
         let mut unmodelled = Vec::new();
@@ -78,7 +78,9 @@ impl Simulation {
                 Some(kernel) => {
                     let found = profile::find(&kernel.value);
                     found
-                        .ok_or_else(|| Cannot::new(format!("unknown kernel {}", kernel.value)))?
+                        .ok_or_else(|| {
+                            EngineError::new(format!("unknown kernel {}", kernel.value))
+                        })?
                         .behaviours
                 }
             };
@@ -198,11 +200,11 @@ impl Simulation {
         self.notes.add(note);
     }
 
-    pub(super) fn fail(&self, cannot: Cannot) {
+    pub(super) fn fail(&self, cannot: EngineError) {
         self.failed.borrow_mut().get_or_insert(cannot);
     }
 
-    pub(super) fn failed(&self) -> Option<Cannot> {
+    pub(super) fn failed(&self) -> Option<EngineError> {
         self.failed.borrow_mut().take()
     }
 
@@ -237,7 +239,7 @@ async fn machine(simulation: Rc<Simulation>, machine: Name) -> turmoil::Result {
 }
 
 /// Opens a listener of the scenario itself. It is not an attempt, so a failure is an error.
-fn listen(simulation: &Simulation, host: usize, at: SocketAddr) -> Result<(), Cannot> {
+fn listen(simulation: &Simulation, host: usize, at: SocketAddr) -> Result<(), EngineError> {
     let id = HostId(host as u32);
     let opened = match &simulation.driver {
         Driver::Processes(driver) => driver.listen(id, at),
@@ -245,6 +247,6 @@ fn listen(simulation: &Simulation, host: usize, at: SocketAddr) -> Result<(), Ca
     };
     opened.map_err(|outcome| {
         let (name, at) = (&simulation.hosts[host].name, canonical(at));
-        Cannot::new(format!("host {name} cannot listen on {at}: {outcome}"))
+        EngineError::new(format!("host {name} cannot listen on {at}: {outcome}"))
     })
 }

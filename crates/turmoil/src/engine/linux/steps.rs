@@ -4,7 +4,7 @@ use super::api::{Api, Handle};
 use super::pace::Pace;
 use crate::engine::processes::HostApi as _;
 use fourtuple_harness::recording::Recording;
-use fourtuple_harness::{Attempts, Cannot, compile};
+use fourtuple_harness::{Attempts, EngineError, compile};
 use fourtuple_program::{HostId, Nanos, Progress, SocketApi as _, StepInterpreter, StepPlan};
 use fourtuple_scenario::Case;
 use fourtuple_syscall::Outcome;
@@ -33,7 +33,7 @@ struct Run {
 }
 
 impl Steps {
-    pub(super) fn new(case: &Case, pace: Pace, api: Api) -> Result<Self, Cannot> {
+    pub(super) fn new(case: &Case, pace: Pace, api: Api) -> Result<Self, EngineError> {
         let latency = case.network.latency.unwrap_or_default().max;
         Ok(Steps {
             pace,

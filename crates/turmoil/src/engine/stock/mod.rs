@@ -18,7 +18,7 @@ mod steps;
 use super::drive::drive;
 use super::processes::Processes;
 use api::Api;
-use fourtuple_harness::{Attempts, Cannot, Engine, RunReport, Standing, budget};
+use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing, budget};
 use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_program::HostId;
@@ -52,7 +52,7 @@ impl Engine for Stock {
         Standing::Contrast
     }
 
-    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, Cannot> {
+    fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         let (attempts, notes) = simulate(case)?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         // The run does not depend on the kernel, so it is valid for all kernels.
@@ -61,10 +61,10 @@ impl Engine for Stock {
     }
 }
 
-fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
+fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), EngineError> {
     let connections = budget::connections(case);
     if connections > budget::STOCK_CONNECTIONS {
-        return Err(Cannot::new(format!(
+        return Err(EngineError::new(format!(
             "turmoil's port selection is too slow for {connections} connections"
         )));
     }
@@ -73,7 +73,7 @@ fn simulate(case: &Case) -> Result<(Attempts, Vec<String>), Cannot> {
         one.inherit.is_some() || one.only_listens() && one.hold != Hold::Forever
     };
     if let Some((name, _)) = processes.find(ends) {
-        return Err(Cannot::new(format!(
+        return Err(EngineError::new(format!(
             "the listeners of {name} are closed or shared, which this engine leaves out"
         )));
     }
@@ -142,7 +142,7 @@ enum Driver {
 }
 
 impl Driver {
-    fn new(case: &Case, simulation: &Rc<Simulation>) -> Result<Self, Cannot> {
+    fn new(case: &Case, simulation: &Rc<Simulation>) -> Result<Self, EngineError> {
         Ok(match &*case.program {
             Program::Processes(_) => {
                 let api = Api::new(Rc::clone(simulation));
@@ -183,7 +183,7 @@ async fn work(
             Driver::Steps(steps) => steps.listen(host, at),
         };
         if let Err(outcome) = opened {
-            simulation.fail(Cannot::new(format!(
+            simulation.fail(EngineError::new(format!(
                 "host {name} cannot listen on {at}: {outcome}"
             )));
             return Err("no listener".into());

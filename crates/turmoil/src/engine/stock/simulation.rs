@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::engine::linux;
 use crate::engine::notes::Notes;
-use fourtuple_harness::Cannot;
+use fourtuple_harness::EngineError;
 use fourtuple_scenario::{Case, Program, Step};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -26,7 +26,7 @@ struct HostInfo {
 pub(super) struct Simulation {
     hosts: Vec<HostInfo>,
     pub(super) notes: Notes,
-    failed: RefCell<Option<Cannot>>,
+    failed: RefCell<Option<EngineError>>,
     pub(super) clock: Arc<Clock>,
     started: Cell<bool>,
     start: Notify,
@@ -64,13 +64,13 @@ fn addresses(case: &Case) -> Vec<IpAddr> {
 }
 
 /// turmoil's builder for a case, with notes on unsupported settings.
-pub(super) fn builder(case: &Case) -> Result<(turmoil::Builder, Vec<String>), Cannot> {
+pub(super) fn builder(case: &Case) -> Result<(turmoil::Builder, Vec<String>), EngineError> {
     let mut builder = linux::builder(case);
     let mut notes = Vec::new();
     let v6 = addresses(case).iter().any(IpAddr::is_ipv6);
     if v6 {
         if addresses(case).iter().any(IpAddr::is_ipv4) {
-            return Err(Cannot::new(
+            return Err(EngineError::new(
                 "turmoil simulates one address family at a time",
             ));
         }
@@ -205,11 +205,11 @@ impl Simulation {
         SocketAddr::new(ip.unwrap_or(at.ip()), at.port())
     }
 
-    pub(super) fn fail(&self, cannot: Cannot) {
+    pub(super) fn fail(&self, cannot: EngineError) {
         self.failed.borrow_mut().get_or_insert(cannot);
     }
 
-    pub(super) fn failed(&self) -> Option<Cannot> {
+    pub(super) fn failed(&self) -> Option<EngineError> {
         self.failed.borrow().clone()
     }
 }

@@ -5,7 +5,7 @@ use super::simulation::Simulation;
 use crate::engine::processes::HostApi;
 use crate::engine::signal::Signal;
 use fourtuple_harness::recording::Recording;
-use fourtuple_harness::{Attempts, Cannot, compile};
+use fourtuple_harness::{Attempts, EngineError, compile};
 use fourtuple_program::{HostId, Progress, SocketApi, StepInterpreter, StepPlan};
 use fourtuple_scenario::Case;
 use fourtuple_syscall::Outcome;
@@ -46,7 +46,7 @@ struct Run {
 }
 
 impl Steps {
-    pub(super) fn new(case: &Case, simulation: &Rc<Simulation>) -> Result<Self, Cannot> {
+    pub(super) fn new(case: &Case, simulation: &Rc<Simulation>) -> Result<Self, EngineError> {
         Ok(Steps {
             simulation: Rc::clone(simulation),
             plan: compile::steps(case)?,
