@@ -37,13 +37,13 @@ const VERBS: &[&[&str]] = &[
     &["capacity", "s.yaml"],
     &["remedies", "s.yaml"],
     &["explore", "s.yaml"],
-    &["import", "log.strace"],
+    &["import", "strace", "log.strace"],
     &["report", "s.yaml"],
     &["kernels"],
     &["schema"],
     &["completions", "bash"],
     &["man"],
-    &["test", "s.yaml"],
+    &["test", "suite"],
     &[
         "fuzz",
         "--engines",
@@ -88,6 +88,8 @@ fn no_answer_depends_on_what_a_process_inherits() {
     let directory = scratch("surroundings");
     std::fs::write(directory.join("s.yaml"), SCENARIO).expect("a scratch file");
     std::fs::write(directory.join("log.strace"), LOG).expect("a scratch file");
+    std::fs::create_dir(directory.join("suite")).expect("a scratch directory");
+    std::fs::write(directory.join("suite/s.yaml"), SCENARIO).expect("a scratch file");
     for verb in VERBS {
         let right = run_in("exec \"$@\"", &directory, verb);
         let status = right.status.code();

@@ -31,9 +31,12 @@ fn address_of_a_socket_whose_syn_is_lost_on_lo(
     #[values(false, true)] inet6: bool,
 ) {
     let mut k = Bench::far(name);
-    let s = if inet6 { k.tcp6() } else { k.tcp() };
+    let (s, to) = match inet6 {
+        true => (k.tcp6(), "[::ffff:10.0.7.7]:80"),
+        false => (k.tcp(), "10.0.7.7:80"),
+    };
     k.set(s, SockOpt::BindToDevice(ShortName::LO));
-    assert_eq!(k.connect(s, "[::ffff:10.0.7.7]:80"), WAITING);
+    assert_eq!(k.connect(s, to), WAITING);
     let port = k.w.local_addr(s).port();
     let other = k.tcp();
     assert_eq!(k.bind(other, k.a1, port), USE);

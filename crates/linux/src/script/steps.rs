@@ -440,8 +440,8 @@ impl StepCalls {
                     .collect();
                 Args::Option(names.join(",").into(), values.join(",").into())
             }
-            (_, Some(Call::Bind { at, .. })) => Args::At(canonical(*at)),
-            (_, Some(Call::Connect { to, .. })) => Args::To(canonical(*to)),
+            (_, Some(Call::Bind { at, .. })) => Args::At(*at),
+            (_, Some(Call::Connect { to, .. })) => Args::To(*to),
             (scenario::Step::Listen(listen), _) => Args::Backlog(listen.backlog),
             (scenario::Step::Accept(accept), _) => accept
                 .accepted
