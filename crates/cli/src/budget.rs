@@ -94,7 +94,8 @@ impl Budget {
             &[once.times(affordable)],
         )?;
         complain(&format!(
-            "note: every trial at every seed would take {wanted} calls; the limit of {calls} leaves about {affordable} for each kernel and point of the matrix: the fixes for the cause first, at fewer seeds (`--max-calls`)"
+            "note: all trials at all seeds would take {wanted} calls; the limit of {calls} leaves about {affordable} trials for \
+             each kernel and point of the matrix: fixes for the cause come first, at fewer seeds (change it with `--max-calls`)"
         ));
         Ok(())
     }
