@@ -25,7 +25,8 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
-    /// Maximum number of states; a scenario with more is sampled.
+    /// Maximum number of states, shared by all kernels and points of the matrix (at least 1000 for
+    /// each); a case with more is sampled.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     budget: u32,
     /// Number of sampled runs if there are too many states.
@@ -70,25 +71,30 @@ enum Format {
 /// Cases from which on their number is stated before they are explored.
 const MANY: usize = 16;
 
+/// The states that each case may have however many cases share the budget.
+const MIN_STATES: u32 = 1_000;
+
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
         let options = format!("{} {} {:?}", self.budget, self.samples, self.witness);
         let seal = (self.shard).seal("explore", [selected.sweep_item(), options]);
+        // Of all cases, so that a part gives the same as the whole.
+        let cases = u32::try_from(selected.cases.len()).unwrap_or(u32::MAX);
+        let states = (self.budget / cases.max(1)).max(self.budget.min(MIN_STATES));
         self.shard.keep(&mut selected.cases);
         self.overrides
             .budget
             .check_model(std::slice::from_ref(&selected), self.samples.into())?;
         if selected.cases.len() > MANY {
             crate::output::complain(&format!(
-                "note: {} kernels and points of the matrix, each explored up to {} states before {} runs are sampled (`--budget`, `--samples`, `--kernel`)",
+                "note: {} kernels and points of the matrix, each explored up to {states} states before {} runs are sampled (`--budget`, `--samples`, `--kernel`)",
                 selected.cases.len(),
-                self.budget,
                 self.samples
             ));
         }
         let budget = Budget {
-            states: self.budget as usize,
+            states: states as usize,
             samples: self.samples as usize,
             threads: self.jobs.unwrap_or_else(threads::cpus).max(1),
         };
