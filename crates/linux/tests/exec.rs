@@ -258,4 +258,10 @@ fn cases_that_an_adapter_cannot_express_say_why() {
         )),
         "it connects to 10.0.0.2, which no host has"
     );
+    assert_eq!(
+        reason(&format!(
+            "{head}hosts: {{ a: {{ addresses: [\"fd00::3\"], tentative: 2s }} }}\nsteps: [{{ socket: s }}]\n"
+        )),
+        "it times duplicate address detection, and an adapter waits until it is over"
+    );
 }

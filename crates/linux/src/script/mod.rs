@@ -393,6 +393,11 @@ impl Script {
                 "it connects to {ip}, which no host has"
             )));
         }
+        if self.hosts.iter().any(|host| host.tentative_ms > 0) {
+            return Err(EngineError::new(
+                "it times duplicate address detection, and an adapter waits until it is over",
+            ));
+        }
         Ok(())
     }
 
