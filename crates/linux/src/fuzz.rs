@@ -175,7 +175,7 @@ pub struct Flip {
 
 /// Checks the same answers with every profile that differs from the right one in a single
 /// behaviour, until `most` programs detect the change. `asked` holds the observed flags of each
-/// program, as returned by [`asked`].
+/// program, as returned by [`observed_flags`].
 ///
 /// If the changed profile's kernel keeps state between programs and the right one's does not, each
 /// program is checked from a fresh boot: the programs ran concurrently, in no order. A check that
