@@ -90,6 +90,31 @@ pub(crate) fn points(these: &[&[String]], among: &[&[String]]) -> Vec<String> {
     words
 }
 
+/// A label for points of the matrix with their kernels, those with the same kernels together:
+/// `linux-4.2..linux-6.18 with bind=none; linux-6.18 with bind=address`.
+pub(crate) fn places(
+    places: &[(&[String], Vec<&str>)],
+    among: &[&[String]],
+    order: &Order,
+) -> String {
+    let mut together: Vec<(String, Vec<&[String]>)> = Vec::new();
+    for (point, kernels) in places {
+        let kernels = order.compact(kernels);
+        match together.iter_mut().find(|(known, _)| *known == kernels) {
+            Some((_, points)) => points.push(point),
+            None => together.push((kernels, vec![point])),
+        }
+    }
+    let parts =
+        together.into_iter().map(
+            |(kernels, these)| match points(&these, among).join(" or ") {
+                points if points.is_empty() => kernels,
+                points => format!("{kernels} with {points}"),
+            },
+        );
+    parts.collect::<Vec<_>>().join("; ")
+}
+
 impl<'a> Space<'a> {
     fn of(among: &[&'a CaseReport]) -> Self {
         let mut kernels = Axis::default();

@@ -79,28 +79,6 @@ fn join<'a>(all: &'a [Capacities]) -> Vec<Same<'a>> {
     found
 }
 
-/// Places in words: kernels written short, and points where not all of the matrix are meant.
-fn kernels(places: &Places<'_>, among: &[&[String]], order: &Order) -> String {
-    let mut together: Vec<(String, Vec<&[String]>)> = Vec::new();
-    for (point, kernels) in places {
-        let kernels = order.compact(kernels);
-        match together.iter_mut().find(|(known, _)| *known == kernels) {
-            Some((_, points)) => points.push(point),
-            None => together.push((kernels, vec![point])),
-        }
-    }
-    let parts: Vec<String> = together
-        .into_iter()
-        .map(
-            |(kernels, points)| match case_label::points(&points, among).join(" or ") {
-                points if points.is_empty() => kernels,
-                points => format!("{kernels} with {points}"),
-            },
-        )
-        .collect();
-    parts.join("; ")
-}
-
 /// The points of the matrix.
 fn points(all: &[Capacities]) -> Vec<&[String]> {
     all.iter().map(|case| &*case.point).collect()
@@ -126,7 +104,7 @@ pub fn report(all: &[Capacities]) -> String {
                 "{} on {} ({}): {}; ports {}, {} of them for ephemeral port selection",
                 same.programs.join(", "),
                 one.host,
-                kernels(&same.on, &points, &order),
+                case_label::places(&same.on, &points, &order),
                 one.how,
                 one.range,
                 one.ports
@@ -242,7 +220,7 @@ fn curves(out: &mut String, same: &Same<'_>, points: &[&[String]], order: &Order
         out.push_str(line);
         out.push('\n');
         if n > 0 && rows.len() > 1 {
-            let on = kernels(&rows[n - 1].1, points, order);
+            let on = case_label::places(&rows[n - 1].1, points, order);
             labelled(out, "      on ", &on);
         }
     }
@@ -267,7 +245,7 @@ pub fn markdown(all: &[Capacities]) -> String {
         for [name, counted, _, formula, by] in counts(same.first) {
             rows.push(vec![
                 escape_markdown(&same.programs.join(", ")),
-                escape_markdown(&kernels(&same.on, &points, &order)),
+                escape_markdown(&case_label::places(&same.on, &points, &order)),
                 name,
                 counted,
                 escape_markdown(&format!("{formula} = {by}")),

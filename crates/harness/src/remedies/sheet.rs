@@ -161,26 +161,11 @@ fn title(members: &[&Remedies], all: &[Remedies], order: &Order) -> String {
             None => points.push((point, names)),
         }
     }
-    // Points with the same kernels stand together.
-    let mut together: Vec<(String, Vec<&[String]>)> = Vec::new();
-    for (point, names) in points {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let kernels = order.compact(&names);
-        match together.iter_mut().find(|(known, _)| *known == kernels) {
-            Some((_, points)) => points.push(point),
-            None => together.push((kernels, vec![point])),
-        }
-    }
-    let parts: Vec<String> = together
-        .into_iter()
-        .map(
-            |(kernels, points)| match case_label::points(&points, &among).join(" or ") {
-                points if points.is_empty() => kernels,
-                points => format!("{kernels} with {points}"),
-            },
-        )
+    let places: Vec<(&[String], Vec<&str>)> = points
+        .iter()
+        .map(|(point, names)| (*point, names.iter().map(String::as_str).collect()))
         .collect();
-    parts.join("; ")
+    case_label::places(&places, &among, order)
 }
 
 fn rows<'a>(columns: &[Column<'a>]) -> Vec<Row<'a>> {
