@@ -92,17 +92,22 @@ expect:
     )
 }
 
+fn as_expected(outcome: Result<RunReport, EngineError>) -> RunReport {
+    let report = outcome.expect("it can be expressed");
+    assert!(!report.is_disallowed(), "{:?}", report.conformance);
+    assert!(
+        report.expect_failed.is_empty(),
+        "{:?}",
+        report.expect_failed
+    );
+    report
+}
+
 /// Runs the scenarios on an adapter and expects every answer to conform.
 fn conforms(command: &str) {
     let engine = Exec::new(command, MAX_WAIT, PATIENCE).expect("an adapter of this kernel");
     for outcome in run(&engine, &scenario(&engine.profile().name)) {
-        let report = outcome.expect("it can be expressed");
-        assert!(!report.is_disallowed(), "{:?}", report.conformance);
-        assert!(
-            report.expect_failed.is_empty(),
-            "{:?}",
-            report.expect_failed
-        );
+        let report = as_expected(outcome);
         assert_eq!(report.notes, Vec::<String>::new());
         let words: Vec<String> = report
             .attempts
@@ -117,13 +122,7 @@ fn conforms(command: &str) {
         assert_eq!(words.last().map(String::as_str), Some("WAITING"));
     }
     for outcome in run(&engine, &declared(&engine.profile().name)) {
-        let report = outcome.expect("it can be expressed");
-        assert!(!report.is_disallowed(), "{:?}", report.conformance);
-        assert!(
-            report.expect_failed.is_empty(),
-            "{:?}",
-            report.expect_failed
-        );
+        let report = as_expected(outcome);
         // Two of the server, and a connect of each instance in each round.
         let ok = report.attempts.iter();
         let ok = ok.filter(|attempt| attempt.result().to_string() == "ok");

@@ -1,8 +1,10 @@
-//! The sources that the guest program is compiled from.
+//! The sources that the guest program is compiled from: `SOURCES` of a crate has each of its files.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+
+use rstest::rstest;
 
 fn add(found: &mut BTreeMap<String, String>, root: &Path, directory: &Path) {
     for entry in fs::read_dir(directory).expect("a directory") {
@@ -17,13 +19,15 @@ fn add(found: &mut BTreeMap<String, String>, root: &Path, directory: &Path) {
     }
 }
 
-#[test]
-fn every_file_is_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+#[rstest]
+#[case::program("program", fourtuple_program::SOURCES)]
+#[case::syscall("syscall", fourtuple_syscall::SOURCES)]
+fn every_file_is_there(#[case] name: &str, #[case] sources: &[(&str, &str)]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crates/{name}/src"));
     let mut found = BTreeMap::new();
     add(&mut found, &root, &root);
-    let sources = fourtuple_syscall::SOURCES.iter();
     let sources: BTreeMap<String, String> = sources
+        .iter()
         .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
         .collect();
     assert_eq!(sources, found);
