@@ -16,7 +16,7 @@ use fourtuple_program::{
 };
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
-use fourtuple_syscall::{Errno, Outcome, Returned, Syscall};
+use fourtuple_syscall::{Errno, Outcome, Returned, Syscall, canonical};
 use indexmap::IndexMap;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -224,7 +224,7 @@ impl<A: Answers> Kernel<'_, A> {
         };
         let (_, peer) = self.ask(host, Call::Getpeername { sock });
         Outcome::Ok(Returned {
-            peer: peer.peer.map(plain),
+            peer: peer.peer.map(canonical),
             ..returned
         })
     }
@@ -234,19 +234,13 @@ impl<A: Answers> Kernel<'_, A> {
 fn outcome(answer: &Answer) -> Outcome {
     match answer.result {
         program::Outcome::Ok => Outcome::Ok(Returned {
-            local: answer.local.map(plain),
+            local: answer.local.map(canonical),
             ..Returned::default()
         }),
         program::Outcome::Waiting => Outcome::WouldBlock,
         program::Outcome::NoSock => Outcome::Err(Errno::EBADF),
         program::Outcome::Errno(errno) => Outcome::Err(errno),
     }
-}
-
-/// An address for the comparison of ends of connections: an IPv4 address as what it is, without a
-/// scope.
-fn plain(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
 impl<A: Answers> SocketApi for Kernel<'_, A> {
@@ -327,8 +321,8 @@ impl<A: Answers> SocketApi for Kernel<'_, A> {
         let nowhere = SocketAddr::from(([0; 4], 0));
         Ok(Accepted {
             socket,
-            local: name.local.map_or(nowhere, plain),
-            peer: answer.peer.map(plain),
+            local: name.local.map_or(nowhere, canonical),
+            peer: answer.peer.map(canonical),
         })
     }
 
