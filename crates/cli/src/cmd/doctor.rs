@@ -109,7 +109,7 @@ impl Args {
         };
         let mut report = doctor::report(&document, &kernel, &settings);
         if let Some((earlier, seconds)) = &earlier {
-            report.watch(earlier, &document, &kernel, *seconds);
+            report.watch(earlier, &kernel, *seconds);
         }
         self.write(out, &report)?;
         Ok(match self.threshold {

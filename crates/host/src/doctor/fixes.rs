@@ -1,5 +1,6 @@
 //! Changes of a host, each tried on its present state.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::state::{Change, Host, Restored};
@@ -95,20 +96,18 @@ fn changes(host: &Host<'_>, range: Range) -> Vec<(Change, String)> {
 
 /// The destination's address with a port that no socket is connected to.
 fn other_port(host: &Host<'_>, to: SocketAddr) -> Option<SocketAddr> {
-    let used = |at: SocketAddr| {
-        let mut sockets = host.document.sockets.iter();
-        sockets.any(|socket| socket.peer == Some(at))
-    };
-    let mut others = (1..=u16::MAX).map(|n| SocketAddr::new(to.ip(), to.port().wrapping_add(n)));
-    others.find(|at| at.port() != 0 && !used(*at))
+    let used = host.ports_of(to.ip());
+    let mut others = (1..=u16::MAX).map(|n| to.port().wrapping_add(n));
+    let free = others.find(|port| *port != 0 && !used.contains(port));
+    free.map(|port| SocketAddr::new(to.ip(), port))
 }
 
 /// An address of the same family that no socket of the host has.
 fn other_source(host: &Host<'_>, source: IpAddr) -> Option<IpAddr> {
-    let used = |ip: IpAddr| {
-        let mut sockets = host.document.sockets.iter();
-        host.document.addresses.contains(&ip) || sockets.any(|socket| socket.local.ip() == ip)
-    };
+    let locals = host.document.sockets.iter().map(|socket| socket.local.ip());
+    let used: BTreeSet<IpAddr> = locals
+        .chain(host.document.addresses.iter().copied())
+        .collect();
     let mut others = (1..=u32::from(u16::MAX)).map(|n| match source {
         IpAddr::V4(ip) => IpAddr::from(std::net::Ipv4Addr::from(ip.to_bits().wrapping_add(n))),
         IpAddr::V6(ip) => {
@@ -116,5 +115,5 @@ fn other_source(host: &Host<'_>, source: IpAddr) -> Option<IpAddr> {
             std::net::Ipv6Addr::from(bits).into()
         }
     });
-    others.find(|ip| !used(*ip))
+    others.find(|ip| !used.contains(ip))
 }

@@ -236,7 +236,7 @@ pub fn report(document: &Document, kernel: &Profile, settings: &Settings) -> Rep
         blockers: notes::blockers(&host, low..=high),
         listeners: notes::listeners(document, &now, low..=high),
         close_wait: notes::close_wait(document),
-        settings: notes::settings(&host, &now, range),
+        settings: notes::settings(&host, range),
     }
 }
 
@@ -334,24 +334,17 @@ fn program(socket: &Socket) -> String {
 impl Report {
     /// Adds the rate at which sockets came since an earlier capture of the same host, and how long
     /// the ports last at this rate.
-    pub fn watch(&mut self, earlier: &Document, now: &Document, kernel: &Profile, seconds: f64) {
-        let range = self.range.low..=self.range.high;
-        let count = |document: &Document| {
-            let host = Host::new(document, kernel, Unknown::Either);
-            towards(&host, &range)
-        };
-        let (before, after) = (count(earlier), count(now));
+    pub fn watch(&mut self, earlier: &Document, kernel: &Profile, seconds: f64) {
+        let host = Host::new(earlier, kernel, Unknown::Either);
+        let before = towards(&host, &(self.range.low..=self.range.high));
         for one in &mut self.destinations {
             let Some(to) = one.pair.destination else {
                 continue;
             };
-            let key = (one.pair.source, to);
-            let total = |counts: &BTreeMap<_, (u32, u32)>| {
-                counts
-                    .get(&key)
-                    .map_or(0.0, |(held, time_wait)| f64::from(held + time_wait))
-            };
-            let growth = (total(&after) - total(&before)) / seconds;
+            let total = |(held, time_wait): (u32, u32)| f64::from(held + time_wait);
+            let earlier = before.get(&(one.pair.source, to)).copied();
+            let growth =
+                (total((one.held, one.time_wait)) - total(earlier.unwrap_or_default())) / seconds;
             one.growth_per_second = Some((growth * 100.0).round() / 100.0);
             if growth > 0.0 {
                 let lasts = f64::from(one.connects_left.at_least) / growth;

@@ -70,7 +70,7 @@ pub(super) fn close_wait(document: &Document) -> Vec<Program> {
 }
 
 /// Settings without effect, and settings that surprise.
-pub(super) fn settings(host: &Host<'_>, now: &Restored, range: Range) -> Vec<String> {
+pub(super) fn settings(host: &Host<'_>, range: Range) -> Vec<String> {
     let value = |name: &str| host.sysctl(&format!("net.ipv4.{name}"));
     let time_waits = || {
         let sockets = host.document.sockets.iter();
@@ -113,8 +113,7 @@ pub(super) fn settings(host: &Host<'_>, now: &Restored, range: Range) -> Vec<Str
         ));
     }
     let reserved = value("ip_local_reserved_ports").unwrap_or_default();
-    let outside = !reserved.is_empty() && range.reserved == 0;
-    if outside && !(range.low..=range.high).any(|port| now.is_reserved(port)) {
+    if !reserved.is_empty() && range.reserved == 0 {
         notes.push(format!(
             "net.ipv4.ip_local_reserved_ports = {reserved} has no effect: all of it is outside the range"
         ));

@@ -116,13 +116,18 @@ impl<'a> Host<'a> {
             IpAddr::V6(ip) if ip.is_loopback() => ip.into(),
             IpAddr::V6(_) => Ipv6Addr::from((0x2001_0db8 << 96) | 0xfffd).into(),
         };
-        let used: BTreeSet<u16> = (self.document.sockets.iter())
+        let used = self.ports_of(ip);
+        let port = (1..=u16::MAX).find(|port| !used.contains(port));
+        SocketAddr::new(ip, port.unwrap_or(1))
+    }
+
+    /// The ports of an address that sockets of the host are connected to.
+    pub(super) fn ports_of(&self, ip: IpAddr) -> BTreeSet<u16> {
+        (self.document.sockets.iter())
             .filter_map(|socket| socket.peer)
             .filter(|peer| peer.ip() == ip)
             .map(|peer| peer.port())
-            .collect();
-        let port = (1..=u16::MAX).find(|port| !used.contains(port));
-        SocketAddr::new(ip, port.unwrap_or(1))
+            .collect()
     }
 
     /// The state of the host with a change, at both ends of what is unknown.
