@@ -156,6 +156,34 @@ fn no_control_character_of_a_capture_reaches_an_output() {
     for (name, text) in [("evil.ss", &ss), ("evil.strace", &strace)] {
         std::fs::write(directory.join(name), text).expect("written");
     }
+    let capture = serde_json::json!({
+        "fourtuple_capture": 1, "kernel": format!("6.18.0{EVIL}"), "time": 0, "source": "proc",
+        "sysctl": { "net.ipv4.ip_local_reserved_ports": format!("1{EVIL}\nevil") },
+        "addresses": ["10.0.0.3"],
+        "sockets": [
+            { "state": "LISTEN", "local": "10.0.0.3:40000", "uid": 0,
+              "process": { "pid": 1, "name": format!("{EVIL}\nevil") } },
+            { "state": "CLOSE-WAIT", "local": "10.0.0.3:40001", "peer": "10.0.0.4:443", "uid": 0,
+              "process": { "pid": 1, "name": format!("{EVIL}\nevil") } },
+        ],
+    });
+    let capture = capture.to_string();
+    std::fs::write(directory.join("evil.json"), capture).expect("written");
+    for format in ["text", "json", "prometheus"] {
+        let arguments = [
+            "doctor",
+            "evil.json",
+            "--kernel",
+            "linux-6.18",
+            "--format",
+            format,
+        ];
+        runs_tamely(&directory, &arguments);
+        let out = fourtuple(&directory, &arguments).out;
+        let forged = out.lines().any(|line| line.starts_with("evil"));
+        assert!(!forged, "a name is a line of its own: {out}");
+    }
+    runs_tamely(&directory, &["import", "capture", "evil.json"]);
     for kind in ["ss", "strace", "netstat", "proc"] {
         for file in ["evil.ss", "evil.strace"] {
             let arguments = ["import", kind, file];

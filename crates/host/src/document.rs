@@ -207,6 +207,15 @@ impl Document {
     }
 }
 
+/// A text of one line: without control characters.
+pub(crate) fn printable(text: &str) -> String {
+    let clean = text.chars().map(|c| match c.is_control() {
+        true => '?',
+        false => c,
+    });
+    clean.collect()
+}
+
 /// The version alone, which decides whether the rest can be read.
 #[derive(Deserialize)]
 struct Version {

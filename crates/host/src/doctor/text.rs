@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Destination, Effect, Interval, Pair, Program, Report};
+use crate::document::printable;
 
 /// Programs and listeners that are named; more are counted.
 const NAMED: usize = 8;
@@ -35,7 +36,7 @@ impl Report {
         let _ = writeln!(
             out,
             "Linux {} (as {}), {} TCP sockets, ephemeral ports {}-{}: {} and {} reserved",
-            self.kernel,
+            printable(&self.kernel),
             self.profile,
             self.sockets,
             self.range.low,
@@ -54,7 +55,7 @@ impl Report {
         if !self.listeners.is_empty() {
             out.push_str("\nListeners inside the range; another program may get their ports while they restart:\n");
             for one in self.listeners.iter().take(NAMED) {
-                let _ = writeln!(out, "  {} ({})", one.at, one.program);
+                let _ = writeln!(out, "  {} ({})", one.at, printable(&one.program));
             }
             more(&mut out, self.listeners.len());
             out.push_str("  = help: reserve them with net.ipv4.ip_local_reserved_ports\n");
@@ -64,7 +65,7 @@ impl Report {
         if !self.settings.is_empty() {
             out.push_str("\nSettings:\n");
             for note in &self.settings {
-                let _ = writeln!(out, "  {note}");
+                let _ = writeln!(out, "  {}", printable(note));
             }
         }
         self.fixes_to_text(&mut out);
@@ -184,7 +185,7 @@ fn listed(out: &mut String, title: &str, programs: &[Program], unit: &str) {
     }
     let _ = writeln!(out, "\n{title}");
     for one in programs.iter().take(NAMED) {
-        let _ = writeln!(out, "  {}: {} {unit}", one.program, one.count);
+        let _ = writeln!(out, "  {}: {} {unit}", printable(&one.program), one.count);
     }
     more(out, programs.len());
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::document::{Process, Socket};
+use crate::document::{Process, Socket, printable};
 
 /// Names a process for each socket, by its inode. Processes of other users stay unknown without
 /// privileges.
@@ -54,9 +54,5 @@ fn inode(descriptor: &fs::DirEntry) -> Option<u64> {
 fn comm(pid: u32) -> String {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     let name = String::from_utf8_lossy(&name);
-    let clean = name.trim_end().chars().map(|c| match c.is_control() {
-        true => '?',
-        false => c,
-    });
-    clean.collect()
+    printable(name.trim_end())
 }
