@@ -66,8 +66,6 @@ impl PortHashInput {
 /// #   fn step_factor(&mut self, _most: u32) -> u32 { 1 }
 /// #   fn garbage_uid_matches(&mut self) -> bool { false }
 /// #   fn garbage_bit(&mut self) -> bool { false }
-/// #   fn timer_fired(&mut self, nominal: u64, now: u64) -> bool { now >= nominal }
-/// #   fn uncertain(&mut self, nominal: bool) -> bool { nominal }
 /// #   fn pick_listener(&mut self, _n: u32) -> u32 { 0 }
 ///     // ... and the others.
 /// }
@@ -107,10 +105,14 @@ pub trait Chooser: Clone {
     fn garbage_bit(&mut self) -> bool;
     /// Returns `true` if a timer that may fire anywhere in `earliest..=latest` (nominally at
     /// `nominal`) has fired by `now`; only asked while `earliest <= now < latest`.
-    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool;
+    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
+        now >= nominal
+    }
     /// Returns `true` if a condition holds whose moment lies somewhere in a window that includes
     /// now; `nominal` is the answer of an exact clock.
-    fn uncertain(&mut self, nominal: bool) -> bool;
+    fn uncertain(&mut self, nominal: bool) -> bool {
+        nominal
+    }
     /// The error of a recorded kernel's timers and clock, in nanoseconds; 0 is exact.
     fn slack(&self) -> u64 {
         0
@@ -231,14 +233,6 @@ impl Chooser for Seeded {
 
     fn garbage_bit(&mut self) -> bool {
         false
-    }
-
-    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
-        now >= nominal
-    }
-
-    fn uncertain(&mut self, nominal: bool) -> bool {
-        nominal
     }
 
     fn tick_phase(&self) -> u64 {

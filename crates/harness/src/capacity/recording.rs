@@ -105,14 +105,6 @@ impl Chooser for RecordingChooser {
         self.seeded.garbage_bit()
     }
 
-    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
-        self.seeded.timer_fired(nominal, now)
-    }
-
-    fn uncertain(&mut self, nominal: bool) -> bool {
-        self.seeded.uncertain(nominal)
-    }
-
     fn pick_listener(&mut self, n: u32) -> u32 {
         self.seeded.pick_listener(n)
     }

@@ -297,14 +297,6 @@ impl Chooser for RecordedChoices {
         self.choose(2) == 1
     }
 
-    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
-        now >= nominal
-    }
-
-    fn uncertain(&mut self, nominal: bool) -> bool {
-        nominal
-    }
-
     fn tick_phase(&self) -> u64 {
         self.tick_phase
     }

@@ -53,14 +53,6 @@ impl Chooser for FixedChooser {
         self.garbage_bit
     }
 
-    fn timer_fired(&mut self, nominal: u64, now: u64) -> bool {
-        now >= nominal
-    }
-
-    fn uncertain(&mut self, nominal: bool) -> bool {
-        nominal
-    }
-
     fn pick_listener(&mut self, _n: u32) -> u32 {
         0
     }
