@@ -119,15 +119,12 @@ impl Output {
 
     /// Writes a diagnostic.
     pub(crate) fn diagnostic(&mut self, one: &Diagnostic) -> io::Result<()> {
-        let text = one.to_string();
-        let (words, rest) = text.split_once(": ").unwrap_or(("", &text));
-        self.piece(Some(Style::Refused), words)?;
-        self.own(": ")?;
-        for line in rest.lines() {
-            self.piece(None, line)?;
-            self.own("\n")?;
-        }
-        self.own("\n")
+        let text = match self.colours {
+            true => one.styled(),
+            false => one.to_string(),
+        };
+        self.own(&text)?;
+        self.own("\n\n")
     }
 
     /// Writes a command to GitHub's runner; the caller has escaped its parts.

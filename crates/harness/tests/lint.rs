@@ -13,12 +13,7 @@ fn findings(yaml: &str) -> Vec<Finding> {
 fn found(yaml: &str) -> Vec<(&'static str, usize, String)> {
     let found = findings(yaml).into_iter().map(|one| {
         let place = one.diagnostic.place.expect("a place in the file");
-        let marked = place.excerpt.chars().skip(place.caret_start);
-        (
-            one.rule.name(),
-            place.line,
-            marked.take(place.caret_count).collect(),
-        )
+        (one.rule.name(), place.line, place.marked().to_owned())
     });
     found.collect()
 }

@@ -2,18 +2,16 @@
 //!
 //! Scenarios are written by hand, so a problem is shown the way a compiler shows it: file, line and
 //! column, the source line, the value found, the value expected, and a fix. The problems of one
-//! file are collected in [`Errors`]. The rendering here has no colours; a caller that adds them
-//! uses the fields of [`Diagnostic`].
+//! file are collected in [`Errors`]. `Display` has no colours; [`Diagnostic::styled`] has.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use crate::source::SourceFile;
 use crate::span::Span;
-
-/// Widest excerpt of a source line, in characters. A longer line is cut around the problem.
-const EXCERPT_CHARS: usize = 160;
-/// Characters kept before the problem when a line is cut.
-const EXCERPT_LEAD: usize = 60;
 
 /// The severity of a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,22 +40,20 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
-/// The place of a problem, ready for display.
+/// The place of a problem, with the text that is shown of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Line, counted from 1.
     pub line: usize,
     /// Column in characters, counted from 1.
     pub column: usize,
-    /// The line, or the part of a long line around the problem. Control characters are replaced by
-    /// spaces.
-    pub excerpt: String,
-    /// The number of characters of `excerpt` before the carets.
-    pub caret_start: usize,
-    /// The number of carets; at least one.
-    pub caret_count: usize,
+    /// The text of the file.
+    text: Arc<str>,
+    marked: Range<usize>,
     /// The expectation, shown after the carets; may be empty.
     pub label: String,
+    /// Other places that the problem is about.
+    related: Vec<(Range<usize>, String)>,
 }
 
 impl Diagnostic {
@@ -85,6 +81,28 @@ impl Diagnostic {
         made
     }
 
+    /// Makes a problem at some bytes of a text that is not a scenario, such as a configuration.
+    pub fn in_text(
+        file: impl Into<String>,
+        text: &str,
+        at: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Self {
+        let source = SourceFile::new(file, text);
+        Self::at(&source, source.span(at.start, at.end), message, label)
+    }
+
+    /// Marks another place of the file that the problem is about.
+    #[must_use]
+    pub(crate) fn with_related(mut self, span: Span, label: impl Into<String>) -> Self {
+        if let Some(place) = &mut self.place {
+            let marked = first_line(&place.text, span);
+            place.related.push((marked, label.into()));
+        }
+        self
+    }
+
     /// Adds a suggested fix.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -103,36 +121,28 @@ impl Diagnostic {
 impl Place {
     fn of(source: &SourceFile, span: Span, label: String) -> Self {
         let (line, text, offset) = source.line_at(span.start as usize);
-        let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
-        let column = before.chars().count();
-        // An error that spans several lines is marked up to the end of its first line.
-        let marked = (span.end as usize).saturating_sub(span.start as usize);
-        let marked = after
-            .char_indices()
-            .take_while(|(at, _)| *at < marked)
-            .count();
-        let skipped = if text.chars().count() > EXCERPT_CHARS {
-            column.saturating_sub(EXCERPT_LEAD)
-        } else {
-            0
-        };
-        let shown: String = text
-            .chars()
-            .skip(skipped)
-            .take(EXCERPT_CHARS)
-            .map(|c| if is_control(c) { ' ' } else { c })
-            .collect();
-        let caret_start = column - skipped;
-        let room = shown.chars().count().saturating_sub(caret_start).max(1);
+        let before = text.get(..offset).unwrap_or(text);
         Self {
             line,
-            column: column + 1,
-            excerpt: shown.trim_end().to_owned(),
-            caret_start,
-            caret_count: marked.clamp(1, room),
+            column: before.chars().count() + 1,
+            text: Arc::clone(&source.text),
+            marked: first_line(&source.text, span),
             label,
+            related: Vec::new(),
         }
     }
+
+    /// The text of the file that is marked.
+    pub fn marked(&self) -> &str {
+        self.text.get(self.marked.clone()).unwrap_or_default()
+    }
+}
+
+/// The bytes of a span up to the end of its first line: more than a line is not marked.
+fn first_line(text: &str, span: Span) -> Range<usize> {
+    let range = span.start as usize..span.end as usize;
+    let line = text.get(range.clone()).and_then(|text| text.lines().next());
+    range.start..range.start + line.map_or(0, str::len)
 }
 
 /// Returns `true` for characters that control a terminal or the layout of a line instead of being
@@ -156,6 +166,20 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// Replaces control characters, but for tabs and line breaks, by as many spaces as they have bytes:
+/// offsets stay what they are.
+fn tame_source(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' | '\n' => tamed.push(c),
+            c if is_control(c) => tamed.extend(std::iter::repeat_n(' ', c.len_utf8())),
+            c => tamed.push(c),
+        }
+    }
+    tamed
+}
+
 /// Replaces control characters and line breaks, so that text of a file cannot control the terminal
 /// or start a line of its own.
 fn tame(text: &str) -> String {
@@ -163,43 +187,49 @@ fn tame(text: &str) -> String {
     text.chars().map(tame).collect()
 }
 
+impl Diagnostic {
+    /// The problem with the escape sequences of a terminal. No control character of the file is
+    /// among them.
+    pub fn styled(&self) -> String {
+        self.render(&Renderer::styled())
+    }
+
+    fn render(&self, renderer: &Renderer) -> String {
+        let (file, message) = (tame(&self.file), tame(&self.message));
+        let title = match self.severity {
+            Severity::Error => Level::ERROR.primary_title(message),
+            Severity::Warning(rule) => Level::WARNING.primary_title(message).id(rule),
+        };
+        let group = Group::with_title(title).element(match &self.place {
+            None => Element::from(Origin::path(file)),
+            Some(place) => {
+                let primary = AnnotationKind::Primary.span(place.marked.clone());
+                let related = place.related.iter().map(|(marked, label)| {
+                    AnnotationKind::Context
+                        .span(marked.clone())
+                        .label(tame(label))
+                });
+                Snippet::source(tame_source(&place.text))
+                    .path(file)
+                    .annotation(primary.label(tame(&place.label)))
+                    .annotations(related)
+                    .into()
+            }
+        });
+        let notes = self
+            .notes
+            .iter()
+            .map(|note| Level::NOTE.message(tame(note)));
+        let help = self.help.iter().map(|help| Level::HELP.message(tame(help)));
+        let text = renderer.render(&[group.elements(notes.chain(help))]);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n")
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
-        let (file, message) = (tame(&self.file), tame(&self.message));
-        let _ = match self.severity {
-            Severity::Error => writeln!(out, "error: {message}"),
-            Severity::Warning(rule) => writeln!(out, "warning[{rule}]: {message}"),
-        };
-        let margin = match &self.place {
-            None => {
-                let _ = writeln!(out, " --> {file}");
-                1
-            }
-            Some(place) => {
-                let margin = place.line.to_string().len();
-                let pad = " ".repeat(margin);
-                let _ = writeln!(out, "{pad}--> {file}:{}:{}", place.line, place.column);
-                let _ = writeln!(out, "{pad} |");
-                let _ = writeln!(out, "{} | {}", place.line, place.excerpt);
-                let mark = format!(
-                    "{pad} | {}{} {}",
-                    " ".repeat(place.caret_start),
-                    "^".repeat(place.caret_count),
-                    tame(&place.label)
-                );
-                let _ = writeln!(out, "{}", mark.trim_end());
-                margin
-            }
-        };
-        let pad = " ".repeat(margin);
-        for note in &self.notes {
-            let _ = writeln!(out, "{pad} = note: {}", tame(note));
-        }
-        if let Some(help) = &self.help {
-            let _ = writeln!(out, "{pad} = help: {}", tame(help));
-        }
-        f.write_str(out.trim_end())
+        f.write_str(&self.render(&Renderer::plain()))
     }
 }
 

@@ -9,12 +9,12 @@ use crate::span::Span;
 pub(crate) struct SourceFile {
     /// The path as the user gave it, for display.
     pub(crate) path: String,
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
     line_starts: Vec<usize>,
 }
 
 impl SourceFile {
-    pub(crate) fn new(path: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+    pub(crate) fn new(path: impl Into<String>, text: impl Into<Arc<str>>) -> Arc<Self> {
         let text = text.into();
         let line_starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))

@@ -99,15 +99,15 @@ fn missing_paths_and_empty_directories_are_reported_together() {
     fs::create_dir(dir.0.join("empty")).expect("writable");
     let errors =
         discover([dir.0.join("nowhere"), dir.0.join("empty")]).expect_err("nothing to find");
-    insta::assert_snapshot!(dir.message(&errors), @r#"
-error: no such file or directory
- --> DIR/nowhere
-  = help: check the spelling of the path
+    insta::assert_snapshot!(dir.message(&errors), @"
+    error: no such file or directory
+    --> DIR/nowhere
+     = help: check the spelling of the path
 
-error: no scenario in this directory
- --> DIR/empty
-  = help: scenarios are files that end in `.yaml` or `.yml`; `fourtuple new NAME` creates one
-"#);
+    error: no scenario in this directory
+    --> DIR/empty
+     = help: scenarios are files that end in `.yaml` or `.yml`; `fourtuple new NAME` creates one
+    ");
 }
 
 #[test]
@@ -125,30 +125,30 @@ fn files_that_are_not_scenarios_are_rejected() {
     }
     shown.push(dir.message(&load(&dir.0).expect_err("a directory")));
     shown.push(dir.message(&load(&dir.0.join("nowhere.yaml")).expect_err("nothing")));
-    insta::assert_snapshot!(shown.join("\n\n"), @r#"
-error: the file is empty
- --> DIR/empty.yaml
-  = help: start with `about: ...`, then `hosts:` and `processes:` or `steps:`
+    insta::assert_snapshot!(shown.join("\n\n"), @"
+    error: the file is empty
+    --> DIR/empty.yaml
+     = help: start with `about: ...`, then `hosts:` and `processes:` or `steps:`
 
-error: the file is not text: byte 10 is not UTF-8
- --> DIR/latin1.yaml
-  = help: scenarios are YAML in UTF-8; is this the right file?
+    error: the file is not text: byte 10 is not UTF-8
+    --> DIR/latin1.yaml
+     = help: scenarios are YAML in UTF-8; is this the right file?
 
-error: the file is not text: byte 8 is NUL
- --> DIR/nul.yaml
-  = help: scenarios are YAML in UTF-8; is this the right file?
+    error: the file is not text: byte 8 is NUL
+    --> DIR/nul.yaml
+     = help: scenarios are YAML in UTF-8; is this the right file?
 
-error: the file is not text: byte 7 is NUL
- --> DIR/elf.yaml
-  = help: scenarios are YAML in UTF-8; is this the right file?
+    error: the file is not text: byte 7 is NUL
+    --> DIR/elf.yaml
+     = help: scenarios are YAML in UTF-8; is this the right file?
 
-error: this is a directory, not a scenario file
- --> DIR
+    error: this is a directory, not a scenario file
+    --> DIR
 
-error: no such file or directory
- --> DIR/nowhere.yaml
-  = help: check the spelling of the path
-"#);
+    error: no such file or directory
+    --> DIR/nowhere.yaml
+     = help: check the spelling of the path
+    ");
 }
 
 #[test]
@@ -162,11 +162,11 @@ fn a_file_over_the_limit_is_refused_before_it_is_read() {
         .expect("writable");
     file.set_len(100 * 1024 * 1024).expect("a size");
     let errors = load(&path).expect_err("too large");
-    insta::assert_snapshot!(dir.message(&errors), @r#"
-error: the file has 104857600 bytes
- --> DIR/large.yaml
-  = help: the limit is 1048576 bytes; use `count` or `matrix` to repeat things
-"#);
+    insta::assert_snapshot!(dir.message(&errors), @"
+    error: the file has 104857600 bytes
+    --> DIR/large.yaml
+     = help: the limit is 1048576 bytes; use `count` or `matrix` to repeat things
+    ");
     let text = format!(
         "about: \"{}\"\n",
         "x".repeat(usize::try_from(limits::MAX_FILE_BYTES).expect("fits"))

@@ -63,35 +63,39 @@ fn a_missing_selector_means_all() {
 fn unknown_names_come_with_the_nearest_ones() {
     let errors = ask("[linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]")
         .expect_err("unknown names");
-    insta::assert_snapshot!(errors.to_string(), @r#"
-error: unknown kernel `linux-6.8`
- --> kernels.yaml:2:10
-  |
-2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
-  |          ^^^^^^^^^ expected a known kernel
-  = help: did you mean `linux-6.1`, `linux-6.18` or `linux-4.2`?
+    insta::assert_snapshot!(errors.to_string(), @"
+    error: unknown kernel `linux-6.8`
+     --> kernels.yaml:2:10
+      |
+    2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
+      |          ^^^^^^^^^ expected a known kernel
+      |
+      = help: did you mean `linux-6.1`, `linux-6.18` or `linux-4.2`?
 
-error: the range spans the families `linux` and `rhel`
- --> kernels.yaml:2:21
-  |
-2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
-  |                     ^^^^^^^^^^^^^^^^^^^ expected a known kernel
-  = help: a range covers one family; write a list of two ranges
+    error: the range spans the families `linux` and `rhel`
+     --> kernels.yaml:2:21
+      |
+    2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
+      |                     ^^^^^^^^^^^^^^^^^^^ expected a known kernel
+      |
+      = help: a range covers one family; write a list of two ranges
 
-error: the range from `linux-6.1` to `linux-4.2` is reversed
- --> kernels.yaml:2:42
-  |
-2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
-  |                                          ^^^^^^^^^^^^^^^^^^^^ expected a known kernel
-  = help: write `linux-4.2..linux-6.1`
+    error: the range from `linux-6.1` to `linux-4.2` is reversed
+     --> kernels.yaml:2:42
+      |
+    2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
+      |                                          ^^^^^^^^^^^^^^^^^^^^ expected a known kernel
+      |
+      = help: write `linux-4.2..linux-6.1`
 
-error: unknown kernel `windows`
- --> kernels.yaml:2:64
-  |
-2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
-  |                                                                ^^^^^^^ expected a known kernel
-  = help: `fourtuple kernels` lists the names
-"#);
+    error: unknown kernel `windows`
+     --> kernels.yaml:2:64
+      |
+    2 | kernel: [linux-6.8, linux-6.1..rhel-8.0, linux-6.1..linux-4.2, windows]
+      |                                                                ^^^^^^^ expected a known kernel
+      |
+      = help: `fourtuple kernels` lists the names
+    ");
 }
 
 #[test]
@@ -105,19 +109,21 @@ expect:
 ";
     let scenario = parse("kernels.yaml", text).expect("valid but for the names");
     let errors = expand(&scenario, &names()).expect_err("unknown names");
-    insta::assert_snapshot!(errors.to_string(), @r#"
-error: unknown kernel `rhel-6.4`
- --> kernels.yaml:2:23
-  |
-2 | hosts: { h: { kernel: rhel-6.4 } }
-  |                       ^^^^^^^^ expected a known kernel
-  = help: did you mean `rhel-6.5`, `rhel-7.0` or `rhel-8.0`?
+    insta::assert_snapshot!(errors.to_string(), @"
+    error: unknown kernel `rhel-6.4`
+     --> kernels.yaml:2:23
+      |
+    2 | hosts: { h: { kernel: rhel-6.4 } }
+      |                       ^^^^^^^^ expected a known kernel
+      |
+      = help: did you mean `rhel-6.5`, `rhel-7.0` or `rhel-8.0`?
 
-error: unknown kernel `linux-6.19`
- --> kernels.yaml:5:15
-  |
-5 |   - { kernel: linux-6.19, p.bind: ok }
-  |               ^^^^^^^^^^ expected a known kernel
-  = help: did you mean `linux-6.1`, `linux-6.18` or `linux-3.10`?
-"#);
+    error: unknown kernel `linux-6.19`
+     --> kernels.yaml:5:15
+      |
+    5 |   - { kernel: linux-6.19, p.bind: ok }
+      |               ^^^^^^^^^^ expected a known kernel
+      |
+      = help: did you mean `linux-6.1`, `linux-6.18` or `linux-3.10`?
+    ");
 }

@@ -192,7 +192,7 @@ impl Builder<'_> {
                             format!("duplicate key {}", quoted(&key.text)),
                             "expected each key once",
                         )
-                        .with_note(format!("the first one is on line {}", first.line))
+                        .with_related(*first, "the first one")
                         .with_help("remove one of them, or rename it");
                         self.problems.push(problem);
                     }
@@ -253,7 +253,7 @@ impl Builder<'_> {
                 OpenValue::Map(..) => ("map", '}'),
             };
             let span = self.source.span(start, start + 1);
-            let (line, text, _) = self.source.line_at(at);
+            let (_, text, _) = self.source.line_at(at);
             let help = if text.contains("${") {
                 format!("add `{close}`; inside brackets, `${{name}}` needs quotes: `\"${{name}}\"`")
             } else {
@@ -265,7 +265,7 @@ impl Builder<'_> {
                 format!("unclosed {noun}"),
                 format!("expected a `{close}` that closes it"),
             )
-            .with_note(format!("detected on line {line}: {said}"))
+            .with_related(self.source.span(at, at), format!("noticed here: {said}"))
             .with_help(help);
         }
         let span = self.source.span(at, at);
