@@ -1,6 +1,7 @@
 //! The `fourtuple` command.
 //!
 //! - [`cmd`]: one file for each verb
+//! - [`config`]: defaults of options for a project
 //! - [`select`]: scenario files to cases
 //! - [`corpus`]: the scenarios to start from
 //! - [`engines`]: the engines
@@ -17,6 +18,7 @@ mod budget;
 mod certificate;
 mod clean;
 mod cmd;
+mod config;
 mod corpus;
 mod engines;
 mod files;
@@ -41,6 +43,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use fourtuple_kernel::profile;
 
 use crate::cmd::Verb;
+use crate::config::Config;
 use crate::output::{Color, Failure, Output, Verdict};
 
 /// Predicts TCP local ports on Linux kernels: which port, which errno, and why.
@@ -87,10 +90,35 @@ fn command() -> clap::Command {
 }
 
 /// Parses the command line.
-fn parse() -> Result<Cli, clap::Error> {
-    let mut command = command();
-    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+fn parse() -> Result<Cli, Unparsed> {
+    let command = command();
+    let config = Config::find(&command)?;
+    let mut command = match &config {
+        None => command,
+        Some(config) => config.apply(command),
+    };
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let cli = matches.and_then(|matches| {
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    });
+    cli.map_err(|error| {
+        let problem = config.and_then(|config| config.problem(&error));
+        problem.map_or(Unparsed::Arguments(error), Unparsed::Config)
+    })
+}
+
+/// The reason why there is no command line.
+enum Unparsed {
+    /// An error, or a text that was asked for, such as help.
+    Arguments(clap::Error),
+    /// The file with the defaults is wrong.
+    Config(Failure),
+}
+
+impl From<Failure> for Unparsed {
+    fn from(failure: Failure) -> Self {
+        Unparsed::Config(failure)
+    }
 }
 
 /// Out of memory is an error like others.
@@ -106,8 +134,11 @@ fn main() -> ExitCode {
     let mut out = Output::stdout();
     let done = match parsed {
         Ok(cli) => cli.verb.run(&mut out),
-        Err(error) if error.use_stderr() => Err(Failure::Message(error.render().to_string())),
-        Err(help) => match out.help(&help.render()) {
+        Err(Unparsed::Config(failure)) => Err(failure),
+        Err(Unparsed::Arguments(error)) if error.use_stderr() => {
+            Err(Failure::Message(error.render().to_string()))
+        }
+        Err(Unparsed::Arguments(help)) => match out.help(&help.render()) {
             Ok(()) => Ok(Verdict::Good),
             Err(error) => Err(error.into()),
         },
