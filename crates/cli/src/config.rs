@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Command};
-use fourtuple_scenario::Diagnostic;
+use fourtuple_scenario::{Diagnostic, Errors};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -106,11 +106,9 @@ impl Config {
         };
         let read = DeTable::parse(&text).map_err(|error| {
             let at = error.span().unwrap_or(0..0);
-            config.wrong(&text, at, format!("invalid TOML: {}", error.message()), "")
+            Errors::from(config.wrong(&text, at, format!("invalid TOML: {}", error.message()), ""))
         });
-        let result =
-            read.and_then(|table| config.take_table(&text, None, table.get_ref(), command));
-        result.map_err(|problem| Failure::Message(problem.to_string()))?;
+        read.and_then(|table| config.take_table(&text, None, table.get_ref(), command))?;
         config.text = text;
         Ok(config)
     }
@@ -121,7 +119,7 @@ impl Config {
         verb: Option<&str>,
         table: &DeTable<'_>,
         command: &Command,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), Errors> {
         for (key, value) in table {
             let name: &str = key.get_ref();
             match (value.get_ref(), verb) {
@@ -129,7 +127,9 @@ impl Config {
                     if command.find_subcommand(name).is_none() {
                         let message = format!("unknown verb `{name}`");
                         let problem = self.wrong(text, key.span(), message, "expected a verb");
-                        return Err(problem.with_help("`fourtuple --help` lists the verbs"));
+                        return Err(problem
+                            .with_help("`fourtuple --help` lists the verbs")
+                            .into());
                     }
                     self.take_table(text, Some(name), inner, command)?;
                 }
@@ -146,7 +146,7 @@ impl Config {
         key: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
         command: &Command,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), Errors> {
         let name: &str = key.get_ref();
         let known = |verb: &&str| option(command, verb, name).is_some();
         if !OPTIONS.contains(&name) || !verbs(verb).iter().any(known) {
@@ -155,7 +155,9 @@ impl Config {
                 Some(verb) => format!("`{verb}` has no option `{name}` that can be set here"),
             };
             let problem = self.wrong(text, key.span(), message, "expected a long option");
-            return Err(problem.with_help(format!("the options are {}", OPTIONS.join(", "))));
+            return Err(problem
+                .with_help(format!("the options are {}", OPTIONS.join(", ")))
+                .into());
         }
         let values = values(value.get_ref()).ok_or_else(|| {
             let message = format!("a value of `{name}` that no option can have");
@@ -169,7 +171,9 @@ impl Config {
         if values.iter().any(|value| value.starts_with("exec:")) {
             let message = "an engine that runs a command";
             let problem = self.wrong(text, value.span(), message, "expected another engine");
-            return Err(problem.with_help("give `--engine exec:COMMAND` on the command line"));
+            return Err(problem
+                .with_help("give `--engine exec:COMMAND` on the command line")
+                .into());
         }
         self.settings.push(Setting {
             verb: verb.map(str::to_owned),
