@@ -55,8 +55,6 @@ pub mod trace;
 mod wire;
 
 #[cfg(target_os = "linux")]
-mod apt;
-#[cfg(target_os = "linux")]
 mod cpio;
 #[cfg(target_os = "linux")]
 mod host;
@@ -64,8 +62,6 @@ mod host;
 mod image;
 #[cfg(target_os = "linux")]
 mod sys;
-#[cfg(target_os = "linux")]
-mod tar;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 #[cfg(target_os = "linux")]
