@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use fourtuple_harness::{Engine, Model, kernels, runner, text};
+use fourtuple_harness::{Engine, Model, kernels, runner};
+use fourtuple_render::text;
 use fourtuple_scenario::{expand, parse};
 use fourtuple_suite::root;
 

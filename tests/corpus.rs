@@ -97,7 +97,7 @@ fn every_scenario_is_free_of_findings_that_are_not_meant() {
         if is_full_size(&cases.unwrap_or_else(|errors| panic!("{errors}"))) {
             continue;
         }
-        let findings = fourtuple_harness::lint::check(&scenario, &names, &mut |_| {});
+        let findings = fourtuple_analysis::lint(&scenario, &names, &mut |_| {});
         let findings = findings.unwrap_or_else(|errors| panic!("{errors}"));
         found.extend(findings.iter().map(|one| one.diagnostic.to_string()));
     }

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourtuple_harness::tally::{Tally, tally};
-use fourtuple_harness::{CaseReport, ScenarioReport};
+use fourtuple_harness::{CaseReport, ScenarioReport, Tally, tally};
 use fourtuple_scenario::{Program, load};
 use fourtuple_suite::{index, root, scenarios};
 

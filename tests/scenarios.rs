@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fourtuple_harness::text;
+use fourtuple_render::text;
 use fourtuple_suite::{relative, root, run};
 use rstest::rstest;
 

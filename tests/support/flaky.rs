@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use fourtuple_harness::explore::{self, Budget, Coverage};
+use fourtuple_analysis::explore::{self, Budget, Coverage};
 use fourtuple_harness::kernels;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, expand, load};

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fourtuple_harness::group::{self, Group};
 use fourtuple_harness::kernels::{self, Order};
-use fourtuple_harness::tally::{Tally, tally};
-use fourtuple_harness::{CaseReport, Engine, Model, ScenarioReport, runner};
+use fourtuple_harness::{CaseReport, Engine, Group, Model, ScenarioReport, Tally, runner, tally};
+use fourtuple_render::title;
 use fourtuple_scenario::{Scenario, expand, load};
 use fourtuple_turmoil::engine::Turmoil;
 
@@ -147,7 +146,7 @@ fn answers(report: &ScenarioReport) -> Vec<String> {
                 1 => words,
                 _ => format!(
                     "**{}**: {words}",
-                    cell(&group::title(cases, &report.cases, &order))
+                    cell(&title(cases, &report.cases, &order))
                 ),
             }
         })

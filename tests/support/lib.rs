@@ -8,7 +8,7 @@ pub mod index;
 
 use std::path::{Path, PathBuf};
 
-pub use fourtuple_harness::suite::is_full_size;
+pub use fourtuple_harness::runner::is_full_size;
 use fourtuple_harness::{Engine, Model, ScenarioReport, kernels, runner};
 use fourtuple_scenario::{Case, expand, load};
 use fourtuple_turmoil::engine::{Stock, Turmoil};

@@ -4,7 +4,7 @@
 
 use crate::clock::best;
 use crate::machine::RANGE;
-use fourtuple_harness::capacity::recording::{RecordingChooser, Walk, looked_at};
+use fourtuple_analysis::capacity::recording::{RecordingChooser, Walk, looked_at};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Chooser, Errno, Family, Machine, NsId, Seeded, SockId};
 use fourtuple_scenario::PortRange;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use fourtuple_harness::{Engine, Model, Need, budget};
+use fourtuple_harness::runner::budget;
+use fourtuple_harness::{Engine, Model, Need};
 use fourtuple_scenario::Scenario;
 
 use crate::output::{Failure, complain};

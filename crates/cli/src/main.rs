@@ -23,7 +23,6 @@ mod corpus;
 mod engines;
 mod files;
 mod github;
-mod junit;
 mod memory;
 mod ordered;
 mod output;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, BufWriter, StderrLock, StdoutLock, Write};
 
 use anstream::{AutoStream, ColorChoice};
-use fourtuple_harness::text::{Style, Text};
+use fourtuple_render::text::{Style, Text};
 use fourtuple_scenario::{Diagnostic, Errors};
 
 use crate::clean::{self, Clean};

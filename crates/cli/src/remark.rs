@@ -2,8 +2,9 @@
 //! an unmet expectation, a note if calls were refused and nothing is expected, a warning for a
 //! finding of a lint rule.
 
-use fourtuple_harness::lint::Finding;
-use fourtuple_harness::{Assessment, ScenarioReport, ScenarioVerdict, text};
+use fourtuple_analysis::LintFinding;
+use fourtuple_harness::{Assessment, ScenarioReport, ScenarioVerdict};
+use fourtuple_render::text;
 
 /// The severity of a remark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub(crate) fn on_report(report: &ScenarioReport) -> Vec<Remark> {
 }
 
 /// The remark of a lint rule.
-pub(crate) fn on_finding(finding: &Finding) -> Remark {
+pub(crate) fn on_finding(finding: &LintFinding) -> Remark {
     let one = &finding.diagnostic;
     let place = one.place.as_ref();
     let mut message = one.message.clone();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fourtuple_harness::agreement::Agreement;
-use fourtuple_harness::text::{Style, Text};
-use fourtuple_harness::verdict::{LeftOut, counts};
-use fourtuple_harness::{Assessment, EngineRun, ScenarioReport, ScenarioVerdict};
+use fourtuple_harness::{
+    Agreement, Assessment, EngineRun, LeftOut, ScenarioReport, ScenarioVerdict, counts,
+};
+use fourtuple_render::text::{Style, Text};
 
 use crate::output::{Failure, Verdict};
 

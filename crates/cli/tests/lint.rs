@@ -83,7 +83,7 @@ fn a_scenario_that_cannot_be_read_ends_with_2() {
 #[test]
 fn every_rule_is_in_the_help() {
     let said = fourtuple(&scratch("lint-help"), &["lint", "--help"]);
-    for rule in fourtuple_harness::lint::Rule::ALL {
+    for rule in fourtuple_analysis::LintRule::ALL {
         assert!(said.out.contains(rule.name()), "{}", rule.name());
         assert!(said.out.contains(rule.about()), "{}", rule.about());
     }

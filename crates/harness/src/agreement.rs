@@ -6,7 +6,8 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::attempt::{Attempt, Name};
+use crate::attempt::Name;
+use crate::attempts::Attempt;
 use crate::conformance::Conformance;
 use crate::engine::Standing;
 use crate::report::RunReport;
@@ -37,7 +38,7 @@ pub struct Agreement {
     pub differing_results: u32,
     /// The first difference.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<Difference>,
+    pub first: Option<FirstDifference>,
 }
 
 impl Agreement {
@@ -50,7 +51,7 @@ impl Agreement {
 
 /// The first attempt on which two engines differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Difference {
+pub struct FirstDifference {
     /// Its number.
     pub n: u32,
     /// The call, for example `plain.1 connect 192.168.0.5:3000`.
@@ -109,7 +110,7 @@ pub fn compare(reference: &RunReport, other: &RunReport, standing: Standing) -> 
 /// A real kernel agrees when the model allows each of its answers: what the model answered by
 /// itself is one way of many.
 fn allowed(reference: &RunReport, other: &RunReport, conformance: &Conformance) -> Agreement {
-    let first = conformance.disallowed.as_ref().map(|one| Difference {
+    let first = conformance.disallowed.as_ref().map(|one| FirstDifference {
         n: one.n,
         call: one.call.clone(),
         got: Some(one.seen.clone()),
@@ -130,7 +131,11 @@ fn allowed(reference: &RunReport, other: &RunReport, conformance: &Conformance) 
     }
 }
 
-fn difference(index: usize, wanted: Option<Attempt<'_>>, got: Option<Attempt<'_>>) -> Difference {
+fn difference(
+    index: usize,
+    wanted: Option<Attempt<'_>>,
+    got: Option<Attempt<'_>>,
+) -> FirstDifference {
     let same_call = matches!((wanted, got), (Some(wanted), Some(got)) if wanted.same_call(got));
     let shown = |attempt: Attempt<'_>| {
         if same_call {
@@ -140,7 +145,7 @@ fn difference(index: usize, wanted: Option<Attempt<'_>>, got: Option<Attempt<'_>
         }
     };
     let named = wanted.or(got);
-    Difference {
+    FirstDifference {
         n: u32::try_from(index + 1).unwrap_or(u32::MAX),
         call: named.map(Attempt::call).unwrap_or_default(),
         got: got.map(shown),

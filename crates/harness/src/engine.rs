@@ -3,6 +3,7 @@
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 
+use crate::error::EngineError;
 use crate::report::RunReport;
 
 /// A case on a kernel.
@@ -12,7 +13,7 @@ pub type OnKernel<'a> = (&'a Case, &'a Profile);
 ///
 /// An engine keeps nothing between runs: the same case, profile and seed give the same report,
 /// whatever ran before. The [runner](crate::runner) decides which runs are made;
-/// [budget](crate::budget) has the costs of every engine.
+/// [budget](crate::runner::budget) has the costs of every engine.
 pub trait Engine: Send + Sync {
     /// The name on the command line and in outcomes, for example `model`.
     fn name(&self) -> &'static str;
@@ -57,21 +58,4 @@ pub enum Standing {
     MustBeAllowed,
     /// Differences are informational, never a failure. The scenario's expectations do not apply.
     Contrast,
-}
-
-/// The reason why an engine is unable to run a case, in one line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct EngineError {
-    /// One line without a full stop, such as `turmoil's sockets have no SO_REUSEPORT`.
-    pub reason: String,
-}
-
-impl EngineError {
-    /// Makes the error from its line.
-    pub fn new(reason: impl Into<String>) -> Self {
-        EngineError {
-            reason: reason.into(),
-        }
-    }
 }

@@ -24,8 +24,7 @@ pub struct Unmet {
 }
 
 /// Every expectation of the case that its attempts do not meet, in the order of the file.
-#[must_use]
-pub fn check(case: &Case, attempts: &Attempts) -> Vec<Unmet> {
+pub(crate) fn check(case: &Case, attempts: &Attempts) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     if let Program::Steps(steps) = &*case.program {
         check_steps(steps, attempts, &mut unmet);
@@ -57,8 +56,7 @@ pub fn check(case: &Case, attempts: &Attempts) -> Vec<Unmet> {
 }
 
 /// Returns whether a step makes an attempt.
-#[must_use]
-pub fn makes_attempt(step: &Step) -> bool {
+pub(crate) fn makes_attempt(step: &Step) -> bool {
     match step {
         Step::Socket(socket) => !socket.implicit,
         Step::Sysctl(_) | Step::Sleep(_) => false,

@@ -169,7 +169,7 @@ impl Order {
 }
 
 /// The family of the releases that all others are made of.
-pub(crate) const MAINLINE: &str = "linux";
+pub const MAINLINE: &str = "linux";
 
 /// Returns whether a mainline kernel is a stable release that is listed beside its series:
 /// `linux-6.17.13`.
@@ -180,7 +180,8 @@ pub fn is_stable(name: &str) -> bool {
 }
 
 /// The name without its version: `linux`, `rhel`.
-pub(crate) fn family(name: &str) -> &str {
+#[must_use]
+pub fn family(name: &str) -> &str {
     let end = name
         .find(|c: char| c.is_ascii_digit())
         .unwrap_or(name.len());

@@ -1,75 +1,52 @@
-//! Runs scenarios on engines, compares them, and writes what people read.
+//! Runs scenarios on engines and compares them.
 //!
-//! A map of the crate:
+//! A case becomes a plan ([`compile`]), an [`Engine`] runs it and records every call
+//! ([`Recording`], [`Recorder`]), and the outcome ([`RunReport`], [`Attempts`]) is compared with
+//! those of other engines ([`Agreement`]) and other kernels ([`Group`]). [`Model`] is the reference
+//! engine. [`runner`] does all of it for a scenario; [`runner::budget`] knows the costs beforehand.
 //!
-//! - [`engine`]: the [`Engine`] trait, which other crates implement
-//! - [`model`]: the reference engine, on the kernel model
-//! - [`attempt`], [`attempts`], [`why`], [`recorder`], [`report`]: the outcome of a run,
-//!   and its collection by an engine
-//! - [`compile`]: cases as plans of `fourtuple-program`; [`recording`]: their calls as attempts
-//! - [`call`]: what engines share when they make a scenario's calls
-//! - [`expect`]: the scenario's expectations
-//! - [`agreement`]: engines compared
-//! - [`runner`]: a scenario on all its kernels and engines; [`equivalence`]: runs shared by
-//!   several kernels; [`group`]: cases with equal outcomes; [`changes`]: the release of a change
-//! - [`verdict`]: the result of a scenario in one word; [`findings`]: remarks on an outcome
-//!   besides refusals, with the check to run
-//! - [`lint`]: settings of a scenario that have no effect
-//! - [`budget`]: what a run will need, before it starts
-//! - [`port_timeline`]: the uses of a host's ports over time
-//! - [`fuzz`]: random scenarios on several engines; [`rng`]: random numbers for generated
-//!   programs and scenarios
-//! - [`suite`]: the engines of a snapshot suite
-//! - [`threads`]: work on several threads
-//! - [`text`], [`json`], [`html`]: what people and programs read
+//! Answers about an outcome are in `fourtuple-analysis`, text and pages in `fourtuple-render`.
 
-pub mod agreement;
-pub mod attempt;
-pub mod attempts;
-pub mod budget;
-pub mod call;
-pub mod capacity;
-mod case_label;
-pub mod changes;
+mod agreement;
+mod attempt;
+mod attempts;
 pub mod compile;
-pub mod conformance;
-pub mod engine;
-pub mod equivalence;
-pub mod expect;
-pub mod explore;
-pub mod findings;
-pub mod fuzz;
-pub mod group;
-pub mod html;
-pub mod json;
+mod conformance;
+mod engine;
+mod error;
+mod events;
+mod expect;
+mod group;
 pub mod kernels;
-pub mod lint;
-pub mod model;
-mod phase;
-pub mod port_timeline;
-pub mod recorder;
-pub mod recording;
-pub mod remedies;
-pub mod report;
-pub mod rng;
+mod model;
+mod notes;
+mod recorder;
+mod recording;
+mod report;
+mod rng;
 pub mod runner;
-pub mod suite;
-pub mod tally;
-pub mod text;
+mod tally;
 pub mod threads;
-pub mod verdict;
-pub mod why;
+mod verdict;
+mod why;
 
-pub use agreement::Agreement;
-pub use attempt::{Answer, Args, Attempt, Name, SocketName};
-pub use attempts::Attempts;
-pub use budget::Need;
+pub use agreement::{Agreement, FirstDifference, compare};
+pub use attempt::{Answer, Args, Caller, Name, RecordedProcess, Seen, SocketId, SocketName};
+pub use attempts::{Attempt, Attempts};
 pub use conformance::{Conformance, Disallowed};
-pub use engine::{Engine, EngineError, External, Standing};
+pub use engine::{Engine, External, OnKernel, Standing};
+pub use error::EngineError;
+pub use events::{EventBlock, EventRow, EventTable, seconds};
 pub use expect::Unmet;
-pub use model::Model;
-pub use recorder::{Caller, RecordedProcess, Recorder, Seen, Slot, SocketId};
+pub use group::Group;
+pub use model::{HostNs, Model, Net, left_out, sysctl_refusal};
+pub use notes::note_unmodelled;
+pub use recorder::{Recorder, Slot};
+pub use recording::{Recording, answer};
 pub use report::RunReport;
+pub use rng::SeededRng;
+pub use runner::budget::Need;
 pub use runner::{CaseReport, EngineRun, ScenarioReport};
-pub use verdict::{Assessment, ScenarioVerdict};
+pub use tally::{Tally, tally};
+pub use verdict::{Assessment, LeftOut, ScenarioVerdict, counts};
 pub use why::{Ports, Why};

@@ -4,54 +4,17 @@
 //! network with latency) is answered later, in its own place, so that all engines list the calls in
 //! the order in which programs made them.
 
-use std::net::SocketAddr;
-
 use fourtuple_kernel::Refusal;
 use fourtuple_scenario::Op;
 
-use crate::attempt::{Answer, Args, Attempt, Name};
-use crate::attempts::Attempts;
+use crate::attempt::{Answer, Args, Caller, Name, RecordedProcess, Seen, SocketId};
+use crate::attempts::{Attempt, Attempts};
 use crate::why::Why;
-
-/// A process on a host, as one recorder knows it: from [`Recorder::who`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordedProcess(pub(crate) u32);
-
-/// A socket of a caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketId {
-    /// One with a name, as one recorder knows it: from [`Recorder::named`].
-    Named(u32),
-    /// The k-th socket of the process.
-    Numbered(u32),
-}
-
-/// The maker of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The process and its host.
-    pub who: RecordedProcess,
-    /// Which of its instances, counted from 1.
-    pub instance: u32,
-    /// The socket.
-    pub socket: SocketId,
-}
 
 /// The place of a call that has been made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a call that is never answered stays WAITING"]
 pub struct Slot(pub(crate) usize);
-
-/// Results of a call besides success or failure.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
-    /// The socket's own address.
-    pub local: Option<SocketAddr>,
-    /// The other end.
-    pub peer: Option<SocketAddr>,
-    /// Bytes moved.
-    pub bytes: Option<u32>,
-}
 
 /// The attempts of a run as they come in.
 #[derive(Clone, Debug, Default)]

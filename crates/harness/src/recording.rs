@@ -8,9 +8,9 @@ use fourtuple_program::{CallId, CallLog, Caller, Nanos, Plan};
 use fourtuple_scenario::{Case, Op, Step};
 use fourtuple_syscall::{Outcome, Returned, SockOpt, Syscall, canonical};
 
-use crate::attempt::{Answer, Args, Name};
+use crate::attempt::{self, Answer, Args, Name, RecordedProcess, Seen, SocketId};
 use crate::attempts::Attempts;
-use crate::recorder::{self, RecordedProcess, Recorder, Seen, Slot, SocketId};
+use crate::recorder::{Recorder, Slot};
 
 /// See the module's documentation.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ impl Recording {
             _ => return None,
         };
         let number = self.plan.process(process).number_of(instance, socket);
-        let caller = recorder::Caller {
+        let caller = attempt::Caller {
             who: recorded.who,
             instance: instance + 1,
             socket: SocketId::Numbered(number),

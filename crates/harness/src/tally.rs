@@ -4,8 +4,8 @@ use std::fmt;
 
 use fourtuple_scenario::Op;
 
-use crate::attempt::{Answer, Attempt, Name, same_name};
-use crate::attempts::{Attempts, Mark};
+use crate::attempt::{Answer, Name, same_name};
+use crate::attempts::{Attempt, Attempts, Mark};
 
 /// Attempt marks that are remembered. Processes take turns, so that the same few come again
 /// and again.

@@ -4,8 +4,7 @@ mod common;
 
 use common::{case, report};
 use fourtuple_harness::{
-    Answer, Attempts, Caller, Recorder, RunReport, Seen, SocketId, SocketName, Standing,
-    agreement::compare,
+    Answer, Attempts, Caller, Recorder, RunReport, Seen, SocketId, SocketName, Standing, compare,
 };
 use fourtuple_kernel::Errno;
 

@@ -7,7 +7,7 @@ use crate::program::{Call, HostSpec, Program, Step};
 use crate::shrink::edit::Palette;
 use crate::shrink::length;
 use crate::simulate::Translation;
-use fourtuple_harness::{rng::SeededRng, threads};
+use fourtuple_harness::{SeededRng, threads};
 use fourtuple_kernel::Behaviours;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use fourtuple_harness::capacity::need::{self, Need};
-use fourtuple_harness::capacity::{self, Capacities, Measured};
+use fourtuple_analysis::capacity::need::{self, Need};
+use fourtuple_analysis::capacity::{self, Capacities, Measured};
 use fourtuple_kernel::profile;
+use fourtuple_render::text;
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
@@ -77,9 +78,9 @@ impl Args {
         }
         match self.format {
             _ if self.export == Some(super::Export::Markdown) => {
-                out.text(&capacity::text::markdown(&all))?;
+                out.text(&text::capacity::markdown(&all))?;
             }
-            Format::Text => out.text(&capacity::text::report(&all))?,
+            Format::Text => out.text(&text::capacity::report(&all))?,
             Format::Json => {
                 let document = serde_json::json!({ "format": 1, "capacities": all });
                 serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
@@ -107,7 +108,7 @@ impl Args {
             })?);
         }
         match self.format {
-            Format::Text => out.text(&need::report(need, &all))?,
+            Format::Text => out.text(&text::capacity::ranges(need, &all))?,
             Format::Json => {
                 let document = serde_json::json!({ "format": 1, "need": need, "ranges": all });
                 serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use fourtuple_harness::text;
 use fourtuple_kernel::profile;
 use fourtuple_linux::judge::{Counterexample, Judge};
 use fourtuple_linux::{profile_of_recording, scenario_text, trace};
+use fourtuple_render::text;
 
 use super::certify_scenarios::{self, CheckOptions};
 use crate::certificate::{Certificate, Certificates};

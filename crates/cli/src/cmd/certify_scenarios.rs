@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use fourtuple_harness::{Engine, External, RunReport, runner, text};
+use fourtuple_harness::{Engine, External, RunReport, runner};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::engine::KernelEngine;
+use fourtuple_render::text;
 use serde::Serialize;
 
 use super::certify::Rows;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use fourtuple_harness::{Model, runner, text};
+use fourtuple_harness::{Model, runner};
+use fourtuple_render::text;
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;

@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use fourtuple_harness::explore::{self, Budget, Exploration};
+use fourtuple_analysis::explore::{self, Budget, Exploration};
 use fourtuple_harness::threads;
 use fourtuple_kernel::profile;
+use fourtuple_render::text;
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
@@ -144,7 +145,7 @@ impl Args {
                 if !replay.same {
                     verdict = Verdict::Bad;
                 }
-                witnesses.push(explore::text::witness(&found, n, outcome, &replay));
+                witnesses.push(text::explore::witness(&found, n, outcome, &replay));
                 replays.push(serde_json::json!({
                     "scenario": found.scenario, "kernel": found.kernel, "outcome": n, "share": outcome.share,
                     "counts": outcome.counts, "attempts": replay.attempts, "same": replay.same,
@@ -155,7 +156,7 @@ impl Args {
         let texts = if self.witness.is_some() {
             witnesses
         } else {
-            all.iter().map(explore::text::report).collect()
+            all.iter().map(text::explore::report).collect()
         };
         match self.format {
             Format::Text => out.text(&texts.join("\n"))?,

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fourtuple_harness::fuzz::{self, Batch, Examined, Finding, Shape};
+use fourtuple_analysis::fuzz::{self, Batch, Examined, Finding, Shape};
 use fourtuple_harness::{Engine, External, threads};
 use fourtuple_linux::engine;
 

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use fourtuple_harness::kernels;
-use fourtuple_harness::text;
 use fourtuple_kernel::profile::{self, Profile};
+use fourtuple_render::text;
 
 use crate::certificate::{self, Certificates, UNCHECKED};
 use crate::output::{Failure, Output, Verdict};

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use fourtuple_harness::lint::{self, Finding, Rule};
+use fourtuple_analysis::{LintFinding, LintRule, lint};
 
 use crate::budget::TRIED;
 use crate::github;
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 
 fn after_help() -> String {
     let mut text = "Rules:\n".to_owned();
-    for rule in Rule::ALL {
+    for rule in LintRule::ALL {
         text.push_str(&format!("  {:<18} {}\n", rule.name(), rule.about()));
     }
     text.push_str(
@@ -63,7 +63,7 @@ impl Args {
         let selected = select::all(&self.paths, &self.overrides)?;
         self.overrides.budget.check_model(&selected, TRIED)?;
         let total = selected.len();
-        let mut found: Vec<Finding> = Vec::new();
+        let mut found: Vec<LintFinding> = Vec::new();
         let mut scenarios = 0;
         {
             let progress = Progress::of(total);
@@ -71,7 +71,7 @@ impl Args {
                 let name = &one.scenario.name;
                 progress.at(n, &**name);
                 let mut say = |what: &str| progress.show(format!("{name}: {what}"));
-                let findings = lint::check(&one.scenario, &names, &mut say)?;
+                let findings = lint(&one.scenario, &names, &mut say)?;
                 scenarios += usize::from(!findings.is_empty());
                 found.extend(findings);
             }
@@ -103,7 +103,7 @@ impl Args {
                 writeln!(out, "{summary}")?;
             }
             Format::Sarif => {
-                let rules = Rule::ALL.iter().map(|rule| (rule.name(), rule.about()));
+                let rules = LintRule::ALL.iter().map(|rule| (rule.name(), rule.about()));
                 let mut log = Log::new(rules);
                 log.add(&remarks(&found));
                 log.write(out)?;
@@ -117,12 +117,12 @@ impl Args {
     }
 }
 
-fn remarks(found: &[Finding]) -> Vec<Remark> {
+fn remarks(found: &[LintFinding]) -> Vec<Remark> {
     found.iter().map(remark::on_finding).collect()
 }
 
-fn json(one: &Finding) -> serde_json::Value {
-    let Finding {
+fn json(one: &LintFinding) -> serde_json::Value {
+    let LintFinding {
         rule, diagnostic, ..
     } = one;
     let place = diagnostic.place.as_ref();

@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use fourtuple_analysis::remedies::{self, Allowance, Remedies};
 use fourtuple_harness::Unmet;
-use fourtuple_harness::remedies::{self, Allowance, Remedies};
 use fourtuple_kernel::profile;
+use fourtuple_render::text;
 
 use crate::budget::TRIED;
 use crate::files::{self, Existing};
@@ -110,7 +111,7 @@ impl Args {
         match self.format {
             _ if self.export == Some(super::Export::Markdown) => {
                 out.text(&warnings(&all, &unmet))?;
-                out.text(&remedies::text::markdown(&all, self.all))?;
+                out.text(&text::remedies::markdown(&all, self.all))?;
             }
             Format::Text => {
                 let unmet_somewhere = unmet.iter().any(|unmet| !unmet.is_empty());
@@ -118,7 +119,7 @@ impl Args {
                 out.text(&if unmet_somewhere && !all.iter().any(Remedies::needed) {
                     "The model refuses no call, so that no fix can be tried.\n".to_owned()
                 } else {
-                    remedies::text::table(&all, self.all)
+                    text::remedies::table(&all, self.all)
                 })?;
                 out.text("\n")?;
                 out.faint(&selected.certificate())?;

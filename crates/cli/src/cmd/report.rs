@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use fourtuple_harness::html::{self, About, Entry};
 use fourtuple_harness::{Assessment, Engine, runner};
+use fourtuple_render::html::{self, About, Entry};
 
 use crate::clean;
 use crate::engines::{self, EngineArgs, Made};

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use fourtuple_harness::text::{self, Text};
-use fourtuple_harness::{Assessment, Engine, Need, ScenarioReport, ScenarioVerdict, json, runner};
+use fourtuple_harness::{Assessment, Engine, Need, ScenarioReport, ScenarioVerdict, runner};
+use fourtuple_render::text::{self, Text};
+use fourtuple_render::{json, junit};
 
 use crate::engines::{self, EngineArgs, Made};
 use crate::memory::MemoryBudget;
@@ -15,7 +16,7 @@ use crate::progress::Progress;
 use crate::select::{self, Folded, Overrides, Selected};
 use crate::shard::Shard;
 use crate::totals::Totals;
-use crate::{github, junit, remark, sarif};
+use crate::{github, remark, sarif};
 
 /// Runs scenarios and reports their outcomes.
 ///

@@ -4,11 +4,12 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use fourtuple_harness::{Engine, Model, Need, ScenarioReport, runner, suite, text};
+use fourtuple_harness::{Engine, Model, Need, ScenarioReport, runner};
+use fourtuple_render::junit::Suites;
+use fourtuple_render::text;
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 use crate::budget::Budget;
-use crate::junit::Suites;
 use crate::memory::MemoryBudget;
 use crate::ordered::{Plan, map_ordered};
 use crate::output::{Failure, Output, Verdict};
@@ -118,7 +119,7 @@ impl Args {
         let orphans = orphans(&self.snapshots(), &selected)?;
         self.shard.keep(&mut selected);
         let full_size: Vec<bool> = (selected.iter())
-            .map(|one| suite::is_full_size(&one.cases))
+            .map(|one| runner::is_full_size(&one.cases))
             .collect();
         let folded = select::fold(selected);
         let mut counts = Counts::default();

@@ -5,8 +5,10 @@
 //! and an attempt is a row of indices into them, next to what is its own: the time, the instance,
 //! the socket and the ports. Readers see an [`Attempt`] for each row.
 //!
-//! - this file: adding and reading attempts; `row`: one of them; `pools`: their shared parts
+//! - this file: adding and reading attempts; `row`: one of them; `pools`: their shared parts;
+//!   `attempt`: a row with its parts
 
+mod attempt;
 mod pools;
 mod row;
 
@@ -15,12 +17,13 @@ use std::fmt;
 use fourtuple_scenario::Op;
 use serde::{Serialize, Serializer};
 
-use crate::attempt::{Answer, Args, Attempt, Name};
-use crate::recorder::{Caller, RecordedProcess, Seen, SocketId};
+use crate::attempt::{Answer, Args, Caller, Name, RecordedProcess, Seen, SocketId};
 use crate::why::Why;
 
-pub(crate) use pools::Pools;
-pub(crate) use row::{Mark, Row};
+pub use attempt::Attempt;
+use pools::Pools;
+pub(crate) use row::Mark;
+use row::Row;
 
 /// The attempts of a run, in the order in which the calls were made.
 #[derive(Clone, Default)]

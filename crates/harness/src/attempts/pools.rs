@@ -8,8 +8,7 @@ use fourtuple_scenario::Op;
 use indexmap::IndexSet;
 
 use super::row::Row;
-use crate::attempt::{Answer, Args, Name, SocketName};
-use crate::recorder::{RecordedProcess, Seen, SocketId};
+use crate::attempt::{Answer, Args, Name, RecordedProcess, Seen, SocketId, SocketName};
 use crate::why::Why;
 
 /// Rows before a new one that are searched first for the same call or the same answer. A

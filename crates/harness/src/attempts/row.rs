@@ -1,6 +1,6 @@
 //! One row of the attempts: inline columns, and indices into the pools.
 
-use crate::recorder::{Caller, Seen, SocketId};
+use crate::attempt::{Caller, Seen, SocketId};
 
 /// One attempt, in half a cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

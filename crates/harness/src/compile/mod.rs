@@ -13,7 +13,7 @@ use fourtuple_scenario::{Accepted, Case, Hold};
 use fourtuple_syscall::Kind;
 use indexmap::IndexMap;
 
-use crate::engine::EngineError;
+use crate::error::EngineError;
 
 /// Backlog of the listeners of processes and of those that are there from the start; they accept at
 /// once.

@@ -9,7 +9,7 @@ use fourtuple_syscall::{Kind, Syscall};
 use indexmap::IndexSet;
 
 use super::{host, nanos, number};
-use crate::engine::EngineError;
+use crate::error::EngineError;
 
 /// Numbers for the names of a case.
 #[derive(Default)]

@@ -8,8 +8,9 @@
 //! - `api`: the model as the interpreter of `fourtuple-program` sees it
 
 mod api;
-pub(crate) mod net;
+mod net;
 
+pub use net::{HostNs, Net, sysctl_refusal};
 use std::sync::Arc;
 
 use fourtuple_kernel::journal::Journal;
@@ -20,8 +21,8 @@ use fourtuple_scenario::{Case, Program};
 
 use crate::attempts::Attempts;
 use crate::compile;
-use crate::engine::{Engine, EngineError, Standing};
-use crate::port_timeline::Watch;
+use crate::engine::{Engine, Standing};
+use crate::error::EngineError;
 use crate::recording::Recording;
 use crate::report::RunReport;
 
@@ -41,9 +42,11 @@ impl Model {
     pub fn simulate<C: Chooser>(
         case: &Case,
         profile: &Profile,
-        chooser: impl FnMut(&str) -> C,
+        mut chooser: impl FnMut(&str) -> C,
     ) -> Result<(Attempts, Vec<String>), EngineError> {
-        Self::simulate_for(case, profile, chooser, None)
+        let net = Net::new(case, profile, &mut chooser)?;
+        let (attempts, net) = Self::run_on(net, case, &mut |_, _| ())?;
+        Ok((attempts, notes(net.notes, case)))
     }
 
     /// Returns the number of calls that a case makes and the virtual time that it takes.
@@ -54,43 +57,35 @@ impl Model {
         case: &Case,
         profile: &Profile,
     ) -> Result<(usize, std::time::Duration), EngineError> {
-        let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
-        let net = net::Net::new(case, profile, &mut chooser)?;
-        let (attempts, net) = Self::run_on(net, case)?;
+        let net = Net::new(case, profile, &mut seeded(case))?;
+        let (attempts, net) = Self::run_on(net, case, &mut |_, _| ())?;
         Ok((
             attempts.len(),
             std::time::Duration::from_nanos(net.elapsed()),
         ))
     }
 
-    /// Runs a case with an observer of the hosts.
-    pub(crate) fn watched<C: Chooser>(
+    /// Runs a case with an observer of the hosts, which is called after each event; `true` marks
+    /// the end of the run.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn watched(
         case: &Case,
         profile: &Profile,
-        chooser: impl FnMut(&str) -> C,
-        watch: &Watch,
-    ) -> Result<(Attempts, Vec<String>), EngineError> {
-        Self::simulate_for(case, profile, chooser, Some(watch.clone()))
-    }
-
-    fn simulate_for<C: Chooser>(
-        case: &Case,
-        profile: &Profile,
-        mut chooser: impl FnMut(&str) -> C,
-        watch: Option<Watch>,
-    ) -> Result<(Attempts, Vec<String>), EngineError> {
-        let mut net = net::Net::new(case, profile, &mut chooser)?;
-        net.watch = watch;
-        let (attempts, net) = Self::run_on(net, case)?;
-        Ok((attempts, notes(net.notes, case)))
+        watch: &mut dyn FnMut(&Net<Seeded>, bool),
+    ) -> Result<(), EngineError> {
+        Self::run_on(Net::new(case, profile, &mut seeded(case))?, case, watch)?;
+        Ok(())
     }
 
     /// Runs the program of a case to its end: its attempts, and the hosts at the end.
     fn run_on<C: Chooser>(
-        mut net: net::Net<C>,
+        mut net: Net<C>,
         case: &Case,
-    ) -> Result<(Attempts, net::Net<C>), EngineError> {
-        net.happened(false);
+        watch: &mut dyn FnMut(&Net<C>, bool),
+    ) -> Result<(Attempts, Net<C>), EngineError> {
+        watch(&net, false);
         let recording = match &*case.program {
             Program::Processes(_) => {
                 let plan = Arc::new(compile::plan(case)?);
@@ -99,22 +94,22 @@ impl Model {
                     interpreter.add_listener(HostId(*host as u32), *port, *socket);
                 }
                 let mut recording = Recording::new(case, &plan);
-                let turn_over = |net: &mut net::Net<C>| net.happened(false);
+                let turn_over = |net: &mut Net<C>| watch(net, false);
                 run(&plan, &mut interpreter, &mut net, &mut recording, turn_over);
                 recording
             }
             Program::Steps(_) => {
                 let plan = compile::steps(case)?;
                 let mut recording = Recording::of_steps(case);
-                let over = |net: &mut net::Net<C>| {
+                let over = |net: &mut Net<C>| {
                     net.accept_all();
-                    net.happened(false);
+                    watch(net, false);
                 };
                 run_steps(&plan, &mut net, &mut recording, over);
                 recording
             }
         };
-        net.happened(true);
+        watch(&net, true);
         Ok((recording.finish(), net))
     }
 
@@ -126,9 +121,8 @@ impl Model {
     pub fn journal(case: &Case, profile: &Profile) -> Result<Journal, EngineError> {
         let mut world = World::new();
         world.keep_journal();
-        let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
-        let net = net::Net::within(world, case, profile, &mut chooser)?;
-        let (_, net) = Self::run_on(net, case)?;
+        let net = Net::within(world, case, profile, &mut seeded(case))?;
+        let (_, net) = Self::run_on(net, case, &mut |_, _| ())?;
         Ok(net.world.journal().cloned().unwrap_or_default())
     }
 }
@@ -151,15 +145,20 @@ impl Engine for Model {
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
-        let mut chooser = |machine: &str| Seeded::new(case.seed, machine);
-        let net = net::Net::new(case, profile, &mut chooser)?;
-        let (attempts, net) = Self::run_on(net, case)?;
+        let net = Net::new(case, profile, &mut seeded(case))?;
+        let (attempts, net) = Self::run_on(net, case, &mut |_, _| ())?;
         let observed_flags = net.observed_flags();
         let notes = notes(net.notes, case);
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         report.observed_flags = observed_flags;
         Ok(report)
     }
+}
+
+/// The choosers of a case's machines.
+fn seeded(case: &Case) -> impl FnMut(&str) -> Seeded {
+    let seed = case.seed;
+    move |machine| Seeded::new(seed, machine)
 }
 
 /// The notes of a run, with what it left out.

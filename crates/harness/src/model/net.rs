@@ -12,41 +12,45 @@ use fourtuple_scenario::Case;
 use fourtuple_syscall::canonical;
 
 use crate::attempt::Name;
-use crate::call;
 use crate::compile::BACKLOG;
-use crate::engine::EngineError;
-use crate::port_timeline::Watch;
+use crate::error::EngineError;
+use crate::notes::note_unmodelled;
 
 /// The beginning of the note about a sysctl that the kernel refuses; the errno follows.
-pub(crate) fn refusal(host: &str, key: &str, value: &str) -> String {
+#[must_use]
+pub fn sysctl_refusal(host: &str, key: &str, value: &str) -> String {
     format!("{host}: sysctl {key} = {value} is refused with ")
 }
 
 /// A host of the scenario.
 #[derive(Clone)]
-pub(crate) struct HostNs {
-    pub(crate) name: Name,
-    pub(crate) ns: WorldNs,
+pub struct HostNs {
+    /// The name of the host.
+    pub name: Name,
+    /// Its namespace in the world.
+    pub ns: WorldNs,
 }
 
 /// The world with the scenario's hosts in it, and the listeners that were there from the start.
 #[derive(Clone)]
-pub(crate) struct Net<C: Chooser> {
-    pub(crate) world: World<C>,
+pub struct Net<C: Chooser> {
+    /// The world.
+    pub world: World<C>,
     /// The machines that run the kernel of the case, not one of their own.
     plain: Vec<MachineId>,
-    pub(crate) hosts: Vec<HostNs>,
+    /// The hosts, in the order of the case.
+    pub hosts: Vec<HostNs>,
     by_name: BTreeMap<Name, usize>,
     by_address: BTreeMap<IpAddr, usize>,
-    pub(crate) listeners: Vec<(usize, WorldSock, u16)>,
-    pub(crate) notes: Vec<String>,
-    /// The observer of the hosts after each event.
-    pub(crate) watch: Option<Watch>,
+    /// The listeners of the hosts: the place of the host, the socket, the port.
+    pub listeners: Vec<(usize, WorldSock, u16)>,
+    /// Remarks for the report.
+    pub notes: Vec<String>,
 }
 
 impl<C: Chooser> Net<C> {
     /// Builds the hosts. `chooser` makes the source of chance of each machine from its name.
-    pub(crate) fn new(
+    pub fn new(
         case: &Case,
         profile: &Profile,
         chooser: &mut dyn FnMut(&str) -> C,
@@ -55,7 +59,7 @@ impl<C: Chooser> Net<C> {
     }
 
     /// Builds the hosts in a world that has none.
-    pub(crate) fn within(
+    pub fn within(
         world: World<C>,
         case: &Case,
         profile: &Profile,
@@ -69,7 +73,6 @@ impl<C: Chooser> Net<C> {
             by_address: BTreeMap::new(),
             listeners: Vec::new(),
             notes: Vec::new(),
-            watch: None,
         };
         let mut machines: BTreeMap<&str, MachineId> = BTreeMap::new();
         for (name, host) in &*case.hosts {
@@ -135,20 +138,20 @@ impl<C: Chooser> Net<C> {
     }
 
     /// The behaviours of the case's kernel that were observed so far.
-    pub(crate) fn observed_flags(&self) -> FlagSet {
+    pub fn observed_flags(&self) -> FlagSet {
         let machines = self.plain.iter().map(|id| self.world.observed_flags(*id));
         machines.fold(FlagSet::default(), FlagSet::union)
     }
 
     /// Writes a sysctl; one that the kernel refuses becomes a note, as an administrator would see
     /// it.
-    pub(crate) fn write_sysctl(&mut self, host: usize, key: &str, value: &str) {
+    pub fn write_sysctl(&mut self, host: usize, key: &str, value: &str) {
         let HostNs { name, ns } = &self.hosts[host];
         if sysctl_has_no_effect(key) {
-            call::note_unmodelled(&mut self.notes, name, key);
+            note_unmodelled(&mut self.notes, name, key);
         }
         if let Err(errno) = self.world.sysctl(*ns, key, value) {
-            let note = format!("{}{errno}", refusal(name, key, value));
+            let note = format!("{}{errno}", sysctl_refusal(name, key, value));
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }
@@ -157,7 +160,7 @@ impl<C: Chooser> Net<C> {
     }
 
     /// A listener of the scenario itself: it makes no attempt, so it must not fail.
-    pub(crate) fn listen(&mut self, host: usize, at: SocketAddr) -> Result<(), EngineError> {
+    pub fn listen(&mut self, host: usize, at: SocketAddr) -> Result<(), EngineError> {
         let HostNs { name, ns } = &self.hosts[host];
         let socket = self.world.socket(*ns, Family::of(at.ip()), 0);
         let world = &mut self.world;
@@ -181,13 +184,13 @@ impl<C: Chooser> Net<C> {
     }
 
     /// The host with a name.
-    pub(crate) fn host(&self, name: &str) -> Result<usize, EngineError> {
+    pub fn host(&self, name: &str) -> Result<usize, EngineError> {
         let found = self.by_name.get(name).copied();
         found.ok_or_else(|| EngineError::new(format!("no host is called {name}")))
     }
 
     /// The host that a connection from `from` to an address reaches.
-    pub(crate) fn reached(&self, from: usize, ip: IpAddr) -> Option<usize> {
+    pub fn reached(&self, from: usize, ip: IpAddr) -> Option<usize> {
         let ip = ip.to_canonical();
         if ip.is_loopback() || ip.is_unspecified() {
             Some(from)
@@ -196,20 +199,8 @@ impl<C: Chooser> Net<C> {
         }
     }
 
-    /// Notifies the observer of an event. `last` marks the end of the run.
-    pub(crate) fn happened(&self, last: bool) {
-        let Some(Ok(mut watch)) = self.watch.as_ref().map(|watch| watch.lock()) else {
-            return;
-        };
-        if watch.is_due(last) {
-            for HostNs { name, ns } in &self.hosts {
-                watch.look(self.elapsed(), name, &self.world.buckets(*ns));
-            }
-        }
-    }
-
     /// Time since the start of the scenario.
-    pub(crate) fn elapsed(&self) -> u64 {
+    pub fn elapsed(&self) -> u64 {
         self.world.now().since(World::<C>::START)
     }
 }

@@ -11,7 +11,7 @@ mod setting;
 mod settings;
 
 use crate::program::{Call, Family, How, OptionValue, Program, Step};
-use fourtuple_harness::rng::SeededRng;
+use fourtuple_harness::SeededRng;
 pub(crate) use setting::seen_from;
 use setting::{Setting, any_sysctl};
 use std::net::{Ipv6Addr, SocketAddr};

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::program::{Call, HostSpec};
-use fourtuple_harness::rng::SeededRng;
+use fourtuple_harness::SeededRng;
 use std::net::{IpAddr, SocketAddr};
 
 /// Addresses of the loopback interface, repeated by weight.

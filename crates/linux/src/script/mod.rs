@@ -20,8 +20,7 @@ use crate::plan::{AnswerError, Builder, MAX_PROGRAM, Plan, ProgramError, Records
 use crate::program::{Answer, Call, Family, HostSpec, Outcome, Program, Step};
 use crate::request::GuestRequest;
 use crate::wire::MAX_HOSTS;
-use fourtuple_harness::Attempts;
-use fourtuple_harness::{EngineError, model};
+use fourtuple_harness::{Attempts, EngineError, left_out};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
 use std::collections::BTreeSet;
@@ -163,7 +162,7 @@ impl Script {
         }
         let mut notes = Vec::new();
         if !case.network.is_ideal() {
-            notes.push(model::left_out(case));
+            notes.push(left_out(case));
         }
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
         let body = match &*case.program {

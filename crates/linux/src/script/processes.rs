@@ -7,8 +7,7 @@ use super::{Answered, Answers, options};
 use crate::plan::Builder;
 use crate::program::{self, Answer, Call, Step};
 use crate::wire::*;
-use fourtuple_harness::recording::Recording;
-use fourtuple_harness::{EngineError, compile};
+use fourtuple_harness::{EngineError, Recording, compile};
 use fourtuple_kernel::Refusal;
 use fourtuple_program::{
     Accepted, CallId, CallLog, Caller, Clock, HostId, Interpreter, Nanos, NewSocket, Plan,

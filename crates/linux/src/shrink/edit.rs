@@ -3,7 +3,7 @@
 use super::length;
 use crate::generate::{Kind, seen_from};
 use crate::program::{Call, Family, OptionValue, Program, Step};
-use fourtuple_harness::rng::SeededRng;
+use fourtuple_harness::SeededRng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 

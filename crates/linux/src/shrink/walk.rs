@@ -6,7 +6,7 @@ use super::edit::Palette;
 use super::{Shrunk, length};
 use crate::generate::Kind;
 use crate::program::Program;
-use fourtuple_harness::rng::SeededRng;
+use fourtuple_harness::SeededRng;
 
 /// Length up to which a program counts as short.
 const SHORT: usize = 8;

@@ -2,7 +2,7 @@
 //! of idle time.
 
 use crate::clock::{Clock, Idle};
-use fourtuple_harness::budget::{LONGEST, settled};
+use fourtuple_harness::runner::budget::{LONGEST, settled};
 use fourtuple_scenario::{Case, Fault, FaultKind};
 use std::net::IpAddr;
 use std::time::Duration;

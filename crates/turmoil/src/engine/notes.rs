@@ -1,6 +1,6 @@
 //! Notes about a run, each of them once.
 
-use fourtuple_harness::call::note_unmodelled;
+use fourtuple_harness::note_unmodelled;
 use fourtuple_kernel::{Errno, sysctl_has_no_effect};
 use std::cell::RefCell;
 

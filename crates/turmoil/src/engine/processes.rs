@@ -6,8 +6,7 @@
 
 use super::drive::aftermath;
 use crate::clock::Clock;
-use fourtuple_harness::recording::Recording;
-use fourtuple_harness::{Attempts, EngineError, compile};
+use fourtuple_harness::{Attempts, EngineError, Recording, compile};
 use fourtuple_kernel::Refusal;
 use fourtuple_program::{HostId, Interpreter, Nanos, Plan, SocketApi};
 use fourtuple_scenario::Case;

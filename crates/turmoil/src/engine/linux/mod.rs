@@ -19,7 +19,7 @@ mod steps;
 
 use super::drive::drive;
 use crate::{Linux, LinuxSim};
-use fourtuple_harness::budget::LONGEST;
+use fourtuple_harness::runner::budget::LONGEST;
 use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing};
 use fourtuple_kernel::profile::{FlagSet, Profile};
 use fourtuple_scenario::Case;

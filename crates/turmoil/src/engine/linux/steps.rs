@@ -3,8 +3,7 @@
 use super::api::{Api, Handle};
 use super::pace::Pace;
 use crate::engine::processes::HostApi as _;
-use fourtuple_harness::recording::Recording;
-use fourtuple_harness::{Attempts, EngineError, compile};
+use fourtuple_harness::{Attempts, EngineError, Recording, compile};
 use fourtuple_program::{HostId, Nanos, Progress, SocketApi as _, StepInterpreter, StepPlan};
 use fourtuple_scenario::Case;
 use fourtuple_syscall::Outcome;

@@ -1,0 +1,28 @@
+//! Answers about a scenario beside its outcome: each is an experiment on the model that can be
+//! repeated.
+//!
+//! - [`remedies`]: the fixes for a shortage or a conflict of ports, each one tried
+//! - [`explore`]: every order of the calls and every port choice
+//! - [`capacity`]: the connections that a host can make, and the range that a load needs
+//! - [`lint`]: settings without effect
+//! - [`histories`]: the release in which answers change, and the behaviours that change them
+//! - [`findings`]: remarks on an outcome besides refusals, with the check to run
+//! - [`PortTimeline`]: the uses of a host's ports over time
+//! - [`fuzz`]: random scenarios on several engines
+
+pub mod capacity;
+mod changes;
+mod edit;
+mod exists;
+pub mod explore;
+mod findings;
+pub mod fuzz;
+mod lint;
+mod phase;
+mod port_timeline;
+pub mod remedies;
+
+pub use changes::{Difference, History, Stretch, histories};
+pub use findings::{Finding, findings};
+pub use lint::{LintFinding, LintRule, lint};
+pub use port_timeline::{PORTS_SHOWN, PortTimeline, SAMPLES, Sample, Use, port_timelines};

@@ -1,0 +1,226 @@
+//! The known fixes, in the order in which one would try them: the fix for the cause first, then
+//! what changes least.
+
+mod connector;
+mod host;
+mod idle;
+mod listener;
+
+use fourtuple_kernel::{Behaviours, Rule};
+use fourtuple_scenario::{Case, Close, Op, SockOpt};
+
+use crate::edit;
+
+use super::situation::{Cause, Part, Situation, names};
+
+/// The party that has to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Actor {
+    /// The programs that bind ports of the range.
+    Binders,
+    /// The programs that get no port.
+    Refused,
+    /// The old and the new holder of a port.
+    Both,
+    /// The administrator of the hosts.
+    Operator,
+    /// The programs that close connections.
+    Closers,
+    /// The other end of the connections.
+    Server,
+}
+
+impl Actor {
+    /// Its names in the table.
+    pub(super) fn names(self, situation: &Situation) -> Vec<String> {
+        let named = match self {
+            Actor::Binders => names(&situation.binders),
+            Actor::Refused => situation.refused(),
+            // A connection to itself has no other holder.
+            Actor::Both if situation.both().is_empty() => situation.refused(),
+            Actor::Both => names(&situation.both()),
+            Actor::Closers => names(&situation.closers),
+            Actor::Operator => situation
+                .hosts
+                .iter()
+                .map(|host| format!("root on {host}"))
+                .collect(),
+            Actor::Server => vec!["the server".to_owned()],
+        };
+        if named.is_empty() {
+            return vec!["-".to_owned()];
+        }
+        named
+    }
+
+    /// The programs that it stands for, and the reason where there are none.
+    fn parts(self, situation: &Situation) -> (Vec<Part>, &'static str) {
+        match self {
+            Actor::Binders => (situation.binders.clone(), NO_BINDER),
+            Actor::Both if situation.listeners.is_empty() => (Vec::new(), NO_LISTENER),
+            Actor::Both => (situation.both(), NO_LISTENER),
+            Actor::Refused => (situation.victims.clone(), NO_CONNECTOR),
+            Actor::Closers => (situation.closers.clone(), NOT_CLOSED),
+            Actor::Operator | Actor::Server => (Vec::new(), ""),
+        }
+    }
+}
+
+/// The result of applying a fix.
+pub(super) enum Change {
+    /// Changed cases, the smallest change first, each with the change in words.
+    To(Vec<(String, Case)>),
+    /// There is nothing to apply it to, and why.
+    Nothing(String),
+}
+
+impl Change {
+    fn one(changed: bool, words: impl Into<String>, case: Case, otherwise: &str) -> Self {
+        if changed {
+            Change::To(vec![(words.into(), case)])
+        } else {
+            Change::Nothing(otherwise.to_owned())
+        }
+    }
+}
+
+/// The change that a fix makes.
+#[derive(Clone, Copy)]
+pub(super) enum Edit {
+    /// Sets a socket option on the programs that have to act.
+    Option(SockOpt),
+    /// Sets a sysctl on the hosts of the refused programs.
+    Sysctl(&'static str, &'static str),
+    /// Any other change.
+    By(fn(&Case, &Situation) -> Change),
+}
+
+/// A known fix.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    /// Short name, used in file names.
+    pub(super) id: &'static str,
+    /// The name in the table.
+    pub(super) name: &'static str,
+    pub(super) who: Actor,
+    /// Returns whether a kernel has it; none if every kernel does.
+    pub(super) exists: Option<fn(&Behaviours) -> bool>,
+    /// Its cost or risk.
+    pub(super) cost: &'static str,
+    pub(super) change: Edit,
+    /// The reason when it has no effect, by the rule that still refuses.
+    pub(super) idle: fn(Option<Rule>) -> &'static str,
+    /// Why this advice should no longer be given.
+    pub(super) stale: Option<&'static str>,
+    /// Causes that it removes whatever ports are chosen, so that the seeds only confirm it.
+    pub(super) removes: &'static [Cause],
+    /// It is often tried, so that its having no effect is worth a line.
+    pub(super) often_tried: bool,
+    /// There are fewer sockets afterwards.
+    pub(super) fewer: bool,
+}
+
+impl Entry {
+    /// Applies the fix to a case.
+    pub(super) fn apply(&self, case: &Case, situation: &Situation) -> Change {
+        match self.change {
+            Edit::Option(option) => {
+                let (parts, otherwise) = self.who.parts(situation);
+                set_option(case, &parts, option, otherwise)
+            }
+            Edit::Sysctl(key, value) => set_sysctl(case, situation, key, value),
+            Edit::By(change) => change(case, situation),
+        }
+    }
+}
+
+/// The fields that most entries share.
+const ENTRY: Entry = Entry {
+    id: "",
+    name: "",
+    who: Actor::Refused,
+    exists: None,
+    cost: "",
+    change: Edit::By(|_, _| Change::Nothing(String::new())),
+    idle: |_| "",
+    stale: None,
+    removes: &[],
+    often_tried: false,
+    fewer: false,
+};
+
+const NO_BINDER: &str = "no program here binds before it connects";
+const NOT_CLOSED: &str = "no connection of this scenario is ever closed";
+const NO_CONNECTOR: &str = "no connecting program is refused";
+const NO_LISTENER: &str = "no program that binds or listens by number is refused";
+
+fn set_option(case: &Case, parts: &[Part], option: SockOpt, otherwise: &str) -> Change {
+    let mut case = case.clone();
+    let names = names(parts);
+    let changed = edit::option(&mut case, &names, option);
+    let otherwise = if names.is_empty() {
+        otherwise
+    } else {
+        "it is set already"
+    };
+    let words = format!(
+        "{}: {} on {}",
+        option.name(),
+        option.value(),
+        names.join(", ")
+    );
+    Change::one(changed, words, case, otherwise)
+}
+
+fn set_sysctl(case: &Case, situation: &Situation, key: &str, value: &str) -> Change {
+    let mut case = case.clone();
+    let changed = edit::sysctl(&mut case, &situation.hosts, key, value);
+    let words = format!("{key} = {value} on {}", situation.hosts.join(", "));
+    Change::one(changed, words, case, "it is set to that already")
+}
+
+fn closing(case: &Case, how: Close) -> Change {
+    let otherwise = if edit::closes(case) {
+        "the connections close that way already"
+    } else {
+        NOT_CLOSED
+    };
+    let mut case = case.clone();
+    let changed = edit::close(&mut case, how);
+    Change::one(changed, format!("close: {how}"), case, otherwise)
+}
+
+/// Every known fix but another kernel.
+pub(super) fn entries() -> impl Iterator<Item = &'static Entry> {
+    let all = [
+        listener::ENTRIES,
+        connector::ENTRIES,
+        host::ENTRIES,
+        connector::LATER,
+    ];
+    all.into_iter().flatten()
+}
+
+/// Returns whether a kernel refused an option that a change set.
+pub(super) fn unknown_option(attempts: &fourtuple_harness::Attempts) -> bool {
+    attempts.iter().any(|attempt| {
+        matches!(attempt.op(), Op::Set | Op::Socket)
+            && *attempt.result()
+                == fourtuple_harness::Answer::Errno(fourtuple_kernel::Errno::ENOPROTOOPT)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique() {
+        let mut ids: Vec<&str> = entries().map(|entry| entry.id).collect();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+        assert!(entries().all(|entry| !entry.name.is_empty() && !entry.cost.is_empty()));
+    }
+}

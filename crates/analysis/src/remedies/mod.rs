@@ -1,0 +1,509 @@
+//! The fixes for a shortage or a conflict of ports, each one tried on the scenario at hand.
+//!
+//! A list of workarounds is no answer to an operator whose connections fail: which one fits depends
+//! on which program binds, which end closes and which kernel it is. Here every known fix is applied
+//! to the case as a typed change and run on the model engine, so that each row of the table is an
+//! experiment that can be repeated. A fix counts as working only if it works whatever ports are
+//! chosen.
+//!
+//! - `situation`: the programs that are refused, those that hold the ports, and the cause
+//! - `catalogue`: the known fixes
+//! - `allowance`: the calls that experiments may make in all
+//! - `lab`: runs a changed case at many seeds; `kernel`: other kernels, and regressions of kernels
+//! - [`examine`]: tries the fixes alone, then in pairs where none works alone
+//! - [`scenario_of`]: a fix as a scenario of its own
+
+mod allowance;
+mod catalogue;
+mod kernel;
+mod lab;
+pub(crate) mod situation;
+mod written;
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use fourtuple_harness::{Attempts, Engine as _, EngineError, Model};
+use fourtuple_kernel::profile::Profile;
+use fourtuple_scenario::Case;
+use serde::Serialize;
+
+use crate::exists::History;
+use crate::findings::{Finding, findings};
+use catalogue::{Change, Entry};
+use lab::{Certainty, Lab, Trial, Variant};
+use situation::Situation;
+
+pub use allowance::Allowance;
+pub use lab::Seeds;
+pub use situation::{Cause, SocketCounts};
+pub use written::scenario_of;
+
+/// Sockets up to which fixes are tried in pairs as well.
+const PAIRED: u32 = 2_000;
+/// Pairs that are kept.
+const PAIRS: usize = 3;
+
+/// The effect of a fix on the scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Every socket gets its port, whatever ports are chosen, and nothing else breaks.
+    Always,
+    /// Every socket gets its port at nearly every seed.
+    Usually,
+    /// Every socket gets its port at some seeds: other ports are chosen.
+    ByLuck,
+    /// More sockets get a port, though not all.
+    HelpsPartly,
+    /// As many as before.
+    Nothing,
+    /// Fewer than before.
+    Harms,
+    /// This kernel does not have it.
+    Absent,
+    /// Not tried: the calls that experiments may make were used up.
+    Untried,
+    /// The scenario has nothing that it could be applied to.
+    DoesNotApply,
+}
+
+impl Effect {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Effect::Always => "always works",
+            Effect::Usually => "usually works",
+            Effect::ByLuck => "works by luck only",
+            Effect::HelpsPartly => "helps partly",
+            Effect::Nothing => "has no effect",
+            Effect::Harms => "makes it worse",
+            Effect::Absent => "does not exist on this kernel",
+            Effect::Untried => "was not tried",
+            Effect::DoesNotApply => "does not apply here",
+        }
+    }
+
+    /// Returns whether it can be recommended.
+    #[must_use]
+    pub fn works(self) -> bool {
+        matches!(self, Effect::Always | Effect::Usually)
+    }
+}
+
+impl From<Certainty> for Effect {
+    fn from(certainty: Certainty) -> Self {
+        match certainty {
+            Certainty::Always => Effect::Always,
+            Certainty::Usually => Effect::Usually,
+            Certainty::ByLuck => Effect::ByLuck,
+        }
+    }
+}
+
+/// One fix, or two together, with its effect.
+#[derive(Clone, Debug, Serialize)]
+pub struct Remedy {
+    /// Short name, such as `no-port-on-binder`; two are joined by `+`.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// The programs or administrators that have to act.
+    pub who: Vec<String>,
+    /// From which kernel on it exists.
+    pub since: String,
+    /// The change in this scenario.
+    pub change: String,
+    /// Its effect.
+    pub effect: Effect,
+    /// The seeds at which it works, if it works at the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+    /// The sockets with it.
+    pub after: Option<SocketCounts>,
+    /// Its cost or risk.
+    pub cost: String,
+    /// Why it has no effect, when it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Why this advice should no longer be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
+    /// It is often tried.
+    #[serde(skip)]
+    pub often_tried: bool,
+    /// The changed case; none if it does not apply.
+    #[serde(skip)]
+    pub case: Option<Case>,
+    /// The outcome of the changed case.
+    #[serde(skip)]
+    pub attempts: Arc<Attempts>,
+}
+
+/// All that was tried on one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Remedies {
+    /// The scenario.
+    pub scenario: String,
+    /// The question that it asks.
+    pub about: String,
+    /// The kernel.
+    pub kernel: String,
+    /// The point of the matrix, `name=value`.
+    pub point: Vec<String>,
+    /// The sockets without any change.
+    pub before: SocketCounts,
+    /// The unchanged case at the seeds.
+    pub unchanged: Seeds,
+    /// The kind of problem.
+    pub cause: Cause,
+    /// Programs that are refused.
+    pub victims: Vec<String>,
+    /// Programs that bind ports of the range.
+    pub binders: Vec<String>,
+    /// The rule of the first refusal, and its sentence.
+    pub rule: Option<(String, String)>,
+    /// The regression of this kernel that is the cause, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regression: Option<String>,
+    /// Other findings about the outcome, with the check to run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// The fixes: what always works first, the smallest change ahead; then what usually works, then
+    /// the rest.
+    pub remedies: Vec<Remedy>,
+}
+
+impl Remedies {
+    /// Returns whether any socket is without its port.
+    #[must_use]
+    pub fn needed(&self) -> bool {
+        self.before.refused > 0
+    }
+
+    /// Returns whether any fix can be recommended.
+    #[must_use]
+    pub fn any_works(&self) -> bool {
+        self.remedies.iter().any(|one| one.effect.works())
+    }
+}
+
+/// Runs the unchanged case at its seeds. The first run with a refusal stands for it.
+fn unchanged(
+    case: &Case,
+    profile: &Profile,
+    allowance: &mut Allowance,
+) -> Result<(Case, Arc<Attempts>, Seeds), EngineError> {
+    let first = Model.run(case, profile)?.attempts;
+    let of = allowance.seeds(first.len());
+    allowance.spend(first.len());
+    let refused = |attempts: &Attempts| SocketCounts::of(attempts).refused > 0;
+    let mut good = u32::from(!refused(&first));
+    let mut shown = (case.clone(), first);
+    for n in 1..of {
+        let other = lab::reseeded(case, n);
+        let attempts = Model.run(&other, profile)?.attempts;
+        allowance.spend(attempts.len());
+        if !refused(&attempts) {
+            good += 1;
+        } else if !refused(&shown.1) {
+            shown = (other, attempts);
+        }
+    }
+    Ok((shown.0, shown.1, Seeds { good, of }))
+}
+
+/// Tries everything on a case that the allowance has calls for, the fixes for its cause first; the
+/// unchanged case is run in any event. `progress` hears how many of how many experiments are done.
+///
+/// # Errors
+/// When the model cannot run the case at all.
+pub fn examine(
+    case: &Case,
+    profile: &Profile,
+    allowance: &mut Allowance,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Remedies, EngineError> {
+    let (case, attempts, seeds) = unchanged(case, profile, allowance)?;
+    let situation = Situation::of(&case, profile, &attempts);
+    let bench = Examination {
+        lab: Lab {
+            situation: &situation,
+            profile,
+            before: seeds,
+            allowance: Cell::new(*allowance),
+        },
+        history: &History::new(),
+    };
+    let mut remedies: Vec<Remedy> = Vec::new();
+    let mut regression = None;
+    if situation.counts.refused > 0 {
+        remedies = bench.all(&case, progress);
+        regression = kernel::regression(&case, &bench.lab);
+    }
+    *allowance = bench.lab.allowance.get();
+    Ok(Remedies {
+        scenario: case.scenario.clone(),
+        about: case.about.clone(),
+        kernel: case.kernel.clone(),
+        point: case
+            .axes
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
+        before: situation.counts,
+        unchanged: seeds,
+        cause: situation.cause,
+        victims: situation.refused(),
+        binders: situation::names(&situation.binders),
+        rule: situation
+            .rule()
+            .map(|rule| (rule.name().to_owned(), rule.text().to_owned())),
+        regression: regression.map(|one| {
+            format!(
+                "A bug of this kernel is the cause: it {} (fixed in {}).",
+                one.symptom, one.fixed_in
+            )
+        }),
+        findings: findings(&case, profile, &attempts),
+        remedies,
+    })
+}
+
+struct Examination<'a> {
+    lab: Lab<'a>,
+    history: &'a History,
+}
+
+impl Examination<'_> {
+    fn all(&self, case: &Case, progress: &mut dyn FnMut(usize, usize)) -> Vec<Remedy> {
+        let mut tried: Vec<(usize, Remedy, &Entry)> = Vec::new();
+        let mut entries: Vec<(usize, &Entry)> = catalogue::entries().enumerate().collect();
+        let total = entries.len() + 1;
+        // What removes the cause is worth the first calls.
+        let cause = &self.lab.situation.cause;
+        entries.sort_by_key(|(_, entry)| !entry.removes.contains(cause));
+        for (n, (place, entry)) in entries.into_iter().enumerate() {
+            progress(n, total);
+            let works = |id: &str| {
+                let mut all = tried.iter();
+                all.any(|(_, one, _)| one.id == id && one.effect.works())
+            };
+            let remedy = if entry.id == "more-addresses" && works("own-address") {
+                Remedy {
+                    why: Some("one address of its own is enough".to_owned()),
+                    ..self.bare(&[entry])
+                }
+            } else {
+                self.alone(case, entry)
+            };
+            tried.push((place, remedy, entry));
+        }
+        tried.sort_by_key(|(place, ..)| *place);
+        let mut remedies: Vec<(Remedy, &Entry)> = Vec::new();
+        for (_, remedy, entry) in tried {
+            // The same change under another name is no second fix.
+            let known = |one: &Remedy| one.case.is_some() && one.case == remedy.case;
+            if !remedies.iter().any(|(one, _)| known(one)) {
+                remedies.push((remedy, entry));
+            }
+        }
+        let mut found: Vec<Remedy> = Vec::new();
+        let alone = remedies.iter().any(|(one, _)| one.effect.works());
+        if !alone && self.lab.situation.counts.total <= PAIRED {
+            found = self.pairs(case, &remedies, progress);
+        }
+        let mut all: Vec<Remedy> = remedies.into_iter().map(|(one, _)| one).collect();
+        all.append(&mut found);
+        progress(total - 1, total);
+        all.push(kernel::another(case, &self.lab));
+        // Within one effect the catalogue's order stays, which is the order of size.
+        all.sort_by_key(|one| (one.effect, one.stale.is_some()));
+        all
+    }
+
+    fn alone(&self, case: &Case, entry: &Entry) -> Remedy {
+        let mut remedy = self.bare(&[entry]);
+        match entry.apply(case, self.lab.situation) {
+            Change::Nothing(why) => remedy.why = Some(why),
+            Change::To(_) if !self.lab.allowance.get().allows(case) => {
+                remedy.effect = Effect::Untried;
+            }
+            Change::To(variants) => {
+                let variants = variants
+                    .into_iter()
+                    .map(|(words, case)| Variant { words, case })
+                    .collect();
+                let trial = self.lab.best(variants, entry.removes, entry.fewer);
+                self.fill(&mut remedy, trial, &[entry]);
+            }
+        }
+        remedy
+    }
+
+    /// Two fixes at once, where none is enough: every pair whose two halves both apply.
+    fn pairs(
+        &self,
+        case: &Case,
+        alone: &[(Remedy, &Entry)],
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Vec<Remedy> {
+        let usable: Vec<&Entry> = alone
+            .iter()
+            .filter(|(one, entry)| one.case.is_some() && entry.stale.is_none() && self.has(entry))
+            .map(|(_, entry)| *entry)
+            .collect();
+        let mut found = Vec::new();
+        let total = usable.len() * usable.len().saturating_sub(1) / 2;
+        let mut done = 0;
+        for (n, first) in usable.iter().enumerate() {
+            for second in &usable[n + 1..] {
+                progress(done, total);
+                done += 1;
+                // A wider range has to be there before it can be cut into slices.
+                let ordered = if second.id == "wider-range" {
+                    [*second, *first]
+                } else {
+                    [*first, *second]
+                };
+                let Some(trial) = self.pair(case, ordered) else {
+                    continue;
+                };
+                let mut remedy = self.bare(&ordered);
+                self.fill(&mut remedy, Ok(trial), &ordered);
+                if remedy.effect.works() {
+                    found.push(remedy);
+                }
+                if found.len() == PAIRS {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    fn pair(&self, case: &Case, ordered: [&Entry; 2]) -> Option<Trial> {
+        let Change::To(variants) = ordered[0].apply(case, self.lab.situation) else {
+            return None;
+        };
+        let mut both = Vec::new();
+        for (words, changed) in variants {
+            if let Change::To(more) = ordered[1].apply(&changed, self.lab.situation) {
+                both.extend(more.into_iter().map(|(other, case)| Variant {
+                    words: format!("{words}; {other}"),
+                    case,
+                }));
+            }
+        }
+        let fewer = ordered.iter().any(|entry| entry.fewer);
+        self.lab.best(both, ordered[0].removes, fewer).ok()
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        entry
+            .exists
+            .is_none_or(|exists| exists(&self.lab.profile.behaviours))
+    }
+
+    fn since(&self, entries: &[&Entry]) -> Vec<String> {
+        let existing = entries.iter().filter_map(|entry| entry.exists);
+        existing.map(|exists| self.history.since(exists)).collect()
+    }
+
+    fn bare(&self, entries: &[&Entry]) -> Remedy {
+        let join = |part: fn(&Entry) -> &'static str, with: &str| {
+            let parts: Vec<&str> = entries.iter().map(|entry| part(entry)).collect();
+            parts.join(with)
+        };
+        let mut who: Vec<String> = Vec::new();
+        for name in entries
+            .iter()
+            .flat_map(|entry| entry.who.names(self.lab.situation))
+        {
+            if !who.contains(&name) {
+                who.push(name);
+            }
+        }
+        let since = self.since(entries);
+        Remedy {
+            id: join(|entry| entry.id, "+"),
+            name: join(|entry| entry.name, ", and "),
+            who,
+            since: if since.is_empty() {
+                "every kernel".to_owned()
+            } else {
+                since.join("; ")
+            },
+            change: String::new(),
+            effect: Effect::DoesNotApply,
+            seeds: None,
+            after: None,
+            cost: join(|entry| entry.cost, "; "),
+            why: None,
+            stale: entries
+                .iter()
+                .find_map(|entry| entry.stale)
+                .map(str::to_owned),
+            often_tried: entries.iter().any(|entry| entry.often_tried),
+            case: None,
+            attempts: Arc::default(),
+        }
+    }
+
+    fn fill(&self, remedy: &mut Remedy, trial: Result<Trial, String>, entries: &[&Entry]) {
+        let trial = match trial {
+            Ok(trial) => trial,
+            Err(reason) => {
+                remedy.why = Some(reason);
+                return;
+            }
+        };
+        let before = self.lab.situation.counts;
+        remedy.effect = match (trial.certainty, trial.counts) {
+            _ if trial.absent() => Effect::Absent,
+            (Some((certainty, _)), _) => certainty.into(),
+            (None, counts) if counts.better_than(before) => Effect::HelpsPartly,
+            (None, counts) if counts.ok < before.ok => Effect::Harms,
+            _ => Effect::Nothing,
+        };
+        remedy.seeds = trial.certainty.map(|(_, seeds)| seeds);
+        remedy.why = self.why_not(&trial, entries, remedy.effect);
+        remedy.change = trial.words;
+        remedy.after = Some(trial.counts);
+        remedy.case = Some(trial.case);
+        remedy.attempts = trial.attempts;
+    }
+
+    fn why_not(&self, trial: &Trial, entries: &[&Entry], effect: Effect) -> Option<String> {
+        if effect.works() {
+            return None;
+        }
+        if effect == Effect::ByLuck {
+            return Some("other ports are chosen; the cause stays".to_owned());
+        }
+        if effect == Effect::Absent {
+            let answer = if catalogue::unknown_option(&trial.attempts) {
+                "ENOPROTOOPT"
+            } else {
+                "no such sysctl"
+            };
+            return Some(format!("{answer} here; {}", self.since(entries).join("; ")));
+        }
+        let still = situation::first_refusal(&trial.attempts);
+        let rule = still.as_ref().map(|why| why.rule);
+        let idle = entries.first().map_or("", |entry| (entry.idle)(rule));
+        if effect == Effect::Nothing && !idle.is_empty() {
+            return Some(idle.to_owned());
+        }
+        Some(match rule {
+            Some(rule) => format!(
+                "{} of {} are still refused by {}",
+                trial.counts.refused,
+                trial.counts.total,
+                rule.name()
+            ),
+            None => "other calls fail now".to_owned(),
+        })
+    }
+}
