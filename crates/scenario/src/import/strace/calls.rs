@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use indexmap::IndexMap;
 
-use super::line::{Body, Line, line};
+use super::line::{Body, Line, Stamp, line};
 use super::time::Clock;
 use crate::import::notes::Notes;
 use crate::import::{MAX_CAPTURE_LINES, MAX_LINE_BYTES};
@@ -70,6 +70,12 @@ fn waits(name: &str) -> bool {
     name.starts_with("accept") || name.starts_with("recv") || name == "read"
 }
 
+/// Returns `true` for calls that make a descriptor: until they return, another thread may close the
+/// file that had its number.
+fn opens(name: &str) -> bool {
+    matches!(name, "socket" | "dup" | "dup2" | "dup3" | "fcntl")
+}
+
 /// A call that has not returned yet.
 struct PendingCall<'a> {
     line: usize,
@@ -100,13 +106,21 @@ pub(super) fn calls<'a>(log: &'a str, notes: &mut Notes) -> Vec<LogEntry<'a>> {
         notes,
     };
     let mut over = 0_usize;
-    for (n, text) in log.lines().enumerate() {
+    let (sorted, as_written) = if lines.clock.unordered {
+        (by_time(log), "")
+    } else {
+        (Vec::new(), log)
+    };
+    for (n, text) in sorted.into_iter().chain(as_written.lines().enumerate()) {
         if n >= MAX_CAPTURE_LINES {
             over += 1;
         } else if text.len() > MAX_LINE_BYTES {
             let what = format!(
                 "lines longer than {MAX_LINE_BYTES} bytes, which no capture of socket calls has"
             );
+            lines.notes.count(what, n + 1);
+        } else if text.starts_with("Lost ") && text.ends_with(" events") {
+            let what = "lines about events that bpftrace lost: calls are missing";
             lines.notes.count(what, n + 1);
         } else {
             lines.read(n + 1, text);
@@ -118,6 +132,18 @@ pub(super) fn calls<'a>(log: &'a str, notes: &mut Notes) -> Vec<LogEntry<'a>> {
         ));
     }
     lines.finish()
+}
+
+/// The lines of a log with their indices, in the order of their stamps.
+fn by_time(log: &str) -> Vec<(usize, &str)> {
+    let mut last = Stamp::Seconds(0);
+    let mut all: Vec<(Stamp, usize, &str)> = Vec::new();
+    for (n, text) in log.lines().enumerate().take(MAX_CAPTURE_LINES + 1) {
+        last = line(text).time.unwrap_or(last);
+        all.push((last, n, text));
+    }
+    all.sort_by_key(|(time, ..)| *time);
+    all.into_iter().map(|(_, n, text)| (n, text)).collect()
 }
 
 impl<'a> Lines<'a, '_> {
@@ -176,7 +202,7 @@ impl<'a> Lines<'a, '_> {
             self.notes.odd(n, &joined);
             return;
         };
-        let late = waits(name);
+        let late = waits(name) || opens(name);
         let made = LogEntry::Call(Call {
             line: if late { n } else { start.line },
             until: Some(n).filter(|_| !late),
@@ -357,13 +383,40 @@ mod tests {
                    8 connect(4, {}, 16 <unfinished ...>\n\
                    7 <... accept resumed>NULL, NULL) = 5\n\
                    8 <... connect resumed>) = 0\n";
-        let found: Vec<usize> = calls(log, &mut Notes::default())
-            .into_iter()
-            .map(|one| match one {
-                LogEntry::Call(call) => call.line,
-                LogEntry::Exit(_) => 0,
-            })
-            .collect();
-        assert_eq!(found, [2, 3]);
+        assert_eq!(order(log), [2, 3]);
+    }
+
+    /// The lines on which the calls of a log take effect.
+    fn order(log: &str) -> Vec<usize> {
+        let line = |one: LogEntry<'_>| match one {
+            LogEntry::Call(call) => call.line,
+            LogEntry::Exit(_) => 0,
+        };
+        let entries = calls(log, &mut Notes::default());
+        entries.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_number_that_another_thread_closes_meanwhile_is_opened_afterwards() {
+        let log = "7 socket(AF_INET, SOCK_STREAM, 0 <unfinished ...>\n\
+                   8 close(4) = 0\n\
+                   7 <... socket resumed>) = 4\n";
+        assert_eq!(order(log), [2, 3]);
+    }
+
+    #[test]
+    fn lines_of_bpftrace_have_the_order_of_their_stamps() {
+        let log = "7 31855.000003 close(3) = 0\n\
+                   Lost 12 events\n\
+                   8 31855.000002 close(4) = 0\n\
+                   8 31855.000004 close(5) = 0\n";
+        assert_eq!(order(log), [3, 1, 4]);
+        let mut notes = Notes::default();
+        calls(log, &mut notes);
+        let lost = notes
+            .finish()
+            .iter()
+            .any(|note| note.to_string().contains("lost"));
+        assert!(lost);
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Line<'a> {
 }
 
 /// A time stamp in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stamp {
     /// `12:34:56.5`: since midnight.
     Clock(u64),

@@ -4,22 +4,26 @@ use super::line::Stamp;
 
 const DAY: u64 = 86_400_000_000;
 /// Stamps below this, in microseconds, are not times since the epoch: `-r` prints the time since
-/// the previous line.
+/// the previous line, bpftrace the time since boot.
 const SHORT: u64 = 100_000_000 * 1_000_000;
 
 /// Converts time stamps to microseconds since an arbitrary origin.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clock {
     relative: bool,
+    /// `true` for times since boot, which may be out of order: bpftrace writes the lines of each
+    /// processor in turn.
+    pub(super) unordered: bool,
     days: u64,
     last: u64,
 }
 
 impl Clock {
-    /// Detects the style of the stamps. They are relative if they begin at zero, or are small and
-    /// not monotonic.
+    /// Detects the style of the stamps. Small ones that fall are relative if they begin at zero or
+    /// differ much, and otherwise times since boot that are out of order.
     pub(super) fn of(stamps: impl Iterator<Item = Stamp>) -> Self {
         let mut last = None;
+        let (mut least, mut most, mut falls) = (u64::MAX, 0, false);
         for stamp in stamps {
             let Stamp::Seconds(now) = stamp else {
                 return Self::default();
@@ -27,15 +31,16 @@ impl Clock {
             if now >= SHORT {
                 return Self::default();
             }
-            if last.is_none_or(|last| now < last) && (last.is_some() || now == 0) {
-                return Self {
-                    relative: true,
-                    ..Self::default()
-                };
-            }
+            falls |= last.is_none_or(|last| now < last) && (last.is_some() || now == 0);
+            (least, most) = (least.min(now), most.max(now));
             last = Some(now);
         }
-        Self::default()
+        let relative = falls && least < most / 2 || falls && most == 0;
+        Self {
+            relative,
+            unordered: last.is_some() && !relative,
+            ..Self::default()
+        }
     }
 
     /// The time of the next line.
@@ -86,6 +91,9 @@ mod tests {
             [0, 100, 70_000_100, 70_000_200]
         );
         assert_eq!(seconds(&[1_000, 2_000, 3_000]), [1_000, 2_000, 3_000]);
+        assert_eq!(seconds(&[5, 900, 20]), [5, 905, 925]);
+        let boot = 31_000_000_000;
+        assert_eq!(seconds(&[boot + 5, boot]), [boot + 5, boot]);
         let epoch = 1_700_000_000_000_000;
         assert_eq!(seconds(&[epoch + 5, epoch]), [epoch + 5, epoch]);
     }
