@@ -123,6 +123,18 @@ pub enum PortBy {
     Accept,
 }
 
+impl PortBy {
+    /// The name, as the file has it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Bind => "bind",
+            Self::Connect => "connect",
+            Self::Accept => "accept",
+        }
+    }
+}
+
 // The signature that serde asks for.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_false(value: &bool) -> bool {
@@ -184,6 +196,9 @@ impl Document {
             }
             if one.bind_address_no_port == Some(true) {
                 text.push_str(" inet-sockopt:(bind_address_no_port)");
+            }
+            if let Some(by) = one.port_by {
+                let _ = write!(text, " port-by:{}", by.as_str());
             }
             text.push('\n');
         }

@@ -147,7 +147,13 @@ impl Writer<'_> {
         let (name, port) = (format!("c{}", n + 1), one.local.port());
         let family = family(one.local);
         if one.choice == ChosenBy::Bind {
-            self.step(&format!("socket: {name}{family}, by: holder, on: host"));
+            let reuse = match one.reuse {
+                true => ", options: { reuseaddr: true }",
+                false => "",
+            };
+            self.step(&format!(
+                "socket: {name}{family}, by: holder, on: host{reuse}"
+            ));
             self.step(&format!("bind: {name}, at: \"{}\", expect: ok", one.local));
             if one.life == ConnState::Bound {
                 return;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::table::{self, Row};
+use super::table::{self, Chosen, Row};
 use crate::import::MAX_IMPORTED_ADDRESSES;
 use crate::import::notes::Notes;
 use crate::import::sysctl::{RANGE, range_of, reserves};
@@ -32,6 +32,9 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) life: ConnState,
     pub(super) choice: ChosenBy,
+    /// `true` if it has `SO_REUSEADDR`: another socket whose port bind() chose has the same local
+    /// address.
+    pub(super) reuse: bool,
 }
 
 /// The state of a connection.
@@ -51,7 +54,7 @@ pub(super) enum ConnState {
 pub(super) enum ChosenBy {
     /// connect(): two connections from one address share the port.
     Connect,
-    /// bind() with a number: the port is not in the range, or reserved.
+    /// bind(): a capture says so, or the port is not in the range, or reserved.
     Bind,
     /// Unknown.
     Open,
@@ -380,7 +383,8 @@ fn connections(
             (None, table::State::Bound) => row.local,
             (None, _) => continue,
         };
-        if row.peer.is_some() && listens(listeners, row.local) {
+        let by_accept = row.chosen == Some(Chosen::Accept) || listens(listeners, row.local);
+        if row.peer.is_some() && by_accept {
             notes.count(
                 "accepted connections, which hold no port of their own",
                 row.line,
@@ -408,18 +412,20 @@ fn connections(
         };
         let local = row.local;
         // The option leaves the choice of the port to connect().
-        let choice = if row.no_port {
-            ChosenBy::Connect
-        } else {
-            ChosenBy::Open
+        let choice = match row.chosen {
+            Some(Chosen::Bind) => ChosenBy::Bind,
+            Some(Chosen::Connect) => ChosenBy::Connect,
+            Some(Chosen::Accept) | None => ChosenBy::Open,
         };
         all.push(Connection {
             local,
             peer,
             life,
             choice,
+            reuse: false,
         });
     }
+    let mut reuses = false;
     for connection in &mut all {
         let shared = owners
             .get(&connection.local)
@@ -427,9 +433,17 @@ fn connections(
         let chosen = choosable(connection.local.port());
         connection.choice = match (chosen, shared, connection.life) {
             (_, _, ConnState::Bound) | (false, false, _) => ChosenBy::Bind,
+            (_, true, _) if connection.choice == ChosenBy::Bind => ChosenBy::Bind,
             (_, true, _) => ChosenBy::Connect,
             (true, false, _) => connection.choice,
         };
+        connection.reuse = shared && connection.choice == ChosenBy::Bind;
+        reuses |= connection.reuse;
+    }
+    if reuses {
+        notes.assumed(
+            "sockets that share a local address which bind() got have SO_REUSEADDR: the kernel does not show the option, but they could not exist together without it",
+        );
     }
     if !outside.is_empty() {
         let named: Vec<String> = outside.iter().take(5).map(u16::to_string).collect();

@@ -16,8 +16,35 @@ pub(crate) struct Row {
     pub(crate) peer: Option<SocketAddr>,
     /// The remaining milliseconds of a TIME-WAIT socket, if the table has timers.
     pub(crate) left: Option<u64>,
-    /// `true` if the socket has `IP_BIND_ADDRESS_NO_PORT`, which `--inet-sockopt` shows.
-    pub(crate) no_port: bool,
+    /// The call that chose the port, if the table shows it: `IP_BIND_ADDRESS_NO_PORT`, which
+    /// `--inet-sockopt` prints, or `port-by:` of a capture.
+    pub(crate) chosen: Option<Chosen>,
+}
+
+/// The call that chose a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    Bind,
+    Connect,
+    Accept,
+}
+
+impl Chosen {
+    fn of(line: &str) -> Option<Self> {
+        // Names of processes may contain anything; a capture has none of them.
+        let by = match line.split_once(" port-by:") {
+            Some((before, call)) if !before.contains("users:(") => call.trim_end(),
+            _ => "",
+        };
+        match by {
+            "number" | "bind" => Some(Self::Bind),
+            "connect" => Some(Self::Connect),
+            "accept" => Some(Self::Accept),
+            _ => line
+                .contains("bind_address_no_port")
+                .then_some(Self::Connect),
+        }
+    }
 }
 
 /// TCP states by their effect on the port.
@@ -162,8 +189,7 @@ fn table(words: &[&str], line: &str, n: usize, notes: &mut Notes) -> Read {
             }
         }
     };
-    let no_port = line.contains("bind_address_no_port");
-    row(state, local, peer, left, no_port)
+    row(state, local, peer, left, Chosen::of(line))
 }
 
 fn row(
@@ -171,7 +197,7 @@ fn row(
     local: SocketAddr,
     peer: SocketAddr,
     left: Option<u64>,
-    no_port: bool,
+    chosen: Option<Chosen>,
 ) -> Read {
     if local.port() == 0 {
         return if state == State::Bound {
@@ -191,7 +217,7 @@ fn row(
         local,
         peer,
         left,
-        no_port,
+        chosen,
     })
 }
 
@@ -231,7 +257,7 @@ fn proc(words: &[&str]) -> Read {
         .and_then(|timer| timer.strip_prefix("03:"))
         .and_then(|left| u64::from_str_radix(left, 16).ok())
         .map(|left| left.saturating_mul(10));
-    row(state, local, peer, left, false)
+    row(state, local, peer, left, None)
 }
 
 /// Parses `0100007F:0050`: groups of four bytes in the byte order of the machine, assumed to be
@@ -349,7 +375,10 @@ mod tests {
         let rows = all("ESTAB 0 0 10.0.0.5:41000 10.0.0.9:80\n\
              \t inet-sockopt: (recverr is_icsk bind_address_no_port)\n\
              TIME-WAIT 0 0 10.0.0.5:41001 10.0.0.9:80\n timer:(timewait,9sec,0)\n");
-        assert!(rows[0].no_port && !rows[1].no_port);
+        assert_eq!(
+            (rows[0].chosen, rows[1].chosen),
+            (Some(Chosen::Connect), None)
+        );
         assert_eq!(rows[1].left, Some(9_000));
     }
 
