@@ -184,6 +184,85 @@ fn an_imported_capture_has_the_sysctls_and_the_kernel_of_its_host() {
     assert_eq!(said.status, 0, "{}{}", said.out, said.err);
 }
 
+/// Two connections whose program bound the same number for both: a capture shows who chose the port,
+/// not SO_REUSEADDR, without which they could not exist together.
+#[test]
+fn ports_that_bind_got_stay_bound_in_an_imported_capture() {
+    let mut host = host();
+    let bound = |peer: &str| json!({"state": "ESTAB", "local": "10.0.0.5:40003", "peer": peer, "uid": 0, "port_by": "number"});
+    host["sockets"] = json!([bound("10.0.0.9:80"), bound("10.0.0.9:81")]);
+    host["sysctl"]["net.ipv4.ip_local_port_range"] = json!("40003 40003");
+    let directory = written("bound", &host.to_string());
+    let arguments = ["import", "capture", "host.json", "-o", "made.yaml"];
+    let said = fourtuple(&directory, &arguments);
+    assert_eq!(said.status, 0, "{}", said.err);
+    assert!(said.err.contains("have SO_REUSEADDR"), "{}", said.err);
+    // A program that does not bind gets no port, to whatever destination.
+    let arguments = ["run", "made.yaml", "--engine", "model", "--format", "json"];
+    let said = fourtuple(&directory, &arguments);
+    let document: Value = serde_json::from_str(&said.out).expect("JSON");
+    let runs = document["runs"].as_array().expect("runs").iter();
+    let plain = runs.filter(|run| run["axes"]["no_bind"] == "true");
+    let asked: Vec<&Value> = plain
+        .flat_map(|run| run["attempts"].as_array().expect("attempts"))
+        .filter(|one| one["process"] == "asker" && one["op"] == "connect")
+        .collect();
+    assert!(!asked.is_empty(), "{}", said.out);
+    let refused = |one: &&Value| one["result"] == "EADDRNOTAVAIL";
+    assert!(asked.iter().all(refused), "{asked:?}");
+}
+
+/// Up to Linux 6.17 a port stays closed after its binder has ended, while connections share it.
+#[test]
+fn ports_that_ended_binders_may_have_closed_are_counted() {
+    let directory = written("ended", &host().to_string());
+    let report = report(
+        &directory,
+        &["--kernel", "linux-6.12", "--assume", "connect"],
+    );
+    assert_eq!(report["stays_closed"], true);
+    // 40006 to 40009 have no socket.
+    assert_eq!(report["without_sockets"], 4);
+    let text = doctor(&directory, &["--kernel", "linux-6.12"]).out;
+    assert!(text.contains("in the worst case 4 connect()s"), "{text}");
+    let text = doctor(&directory, &[]).out;
+    assert!(!text.contains("in the worst case"), "{text}");
+}
+
+/// Connections that are opened between two captures have a rate, and the ports an end.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_watched_host_has_a_rate() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("an address");
+    let directory = scratch("host-watched");
+    let arguments = "doctor --watch 1s --format json --destinations 1000 -o report.json";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let mut running = command(&directory, &arguments);
+    let mut running = running.spawn().expect("the command runs");
+    let mut held = Vec::new();
+    while running.try_wait().expect("a status").is_none() {
+        held.push(std::net::TcpStream::connect(at).expect("a connection"));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(running.wait().expect("it has ended").success());
+    let report = fs::read_to_string(directory.join("report.json")).expect("a report");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let rows = report["destinations"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["destination"] == at.to_string());
+    let row = row.unwrap_or_else(|| panic!("no {at} in {rows:?}"));
+    let (now, rate) = (row["held"].as_f64(), row["growth_per_second"].as_f64());
+    assert!(now > Some(0.0) && now <= Some(held.len() as f64), "{row}");
+    // The captures are a second apart or more.
+    assert!(rate > Some(0.0) && rate <= now, "{row}");
+    assert!(row["lasts_seconds"].as_u64() > Some(100), "{row}");
+    for wrong in ["0s", "10", "61m", "x"] {
+        let said = fourtuple(&directory, &["doctor", "--watch", wrong]);
+        assert_eq!(said.status, 2, "{wrong}");
+        assert!(said.err.contains("such as `10s`"), "{}", said.err);
+    }
+}
+
 #[test]
 fn a_capture_comes_from_a_pipe() {
     let directory = written("pipe", &host().to_string());

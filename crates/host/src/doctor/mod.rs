@@ -10,7 +10,7 @@ mod prometheus;
 mod state;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use fourtuple_kernel::profile::Profile;
@@ -73,6 +73,13 @@ pub struct Report {
     /// Ports of the range that connect() skips whatever the destination, because bind() or listen()
     /// touched them.
     pub blocked: Interval,
+    /// Ports of the range, reserved ones excepted, without any socket: connect() gets them whatever
+    /// the capture does not show.
+    pub without_sockets: u32,
+    /// `true` if a port stays closed to connect() after its binder has ended, until the last socket
+    /// of the port is gone (up to Linux 6.17). A capture does not show such ports: in the worst case
+    /// `without_sockets` connect() calls succeed.
+    pub stays_closed: bool,
     /// Destinations with the most sockets first, and for each source address a new destination.
     pub destinations: Vec<Destination>,
     /// Destinations that are not listed.
@@ -229,6 +236,8 @@ pub fn report(document: &Document, kernel: &Profile, settings: &Settings) -> Rep
         range,
         origins: host.origins(low..=high),
         blocked: now.blocked(),
+        without_sockets: without_sockets(document, &now, low..=high),
+        stays_closed: !kernel.behaviours.recompute_on_release,
         fixes_for: worst.map(|one| one.pair),
         fixes,
         destinations,
@@ -238,6 +247,19 @@ pub fn report(document: &Document, kernel: &Profile, settings: &Settings) -> Rep
         close_wait: notes::close_wait(document),
         settings: notes::settings(&host, range),
     }
+}
+
+/// The number of ports of a range that no socket has and that are not reserved.
+fn without_sockets(
+    document: &Document,
+    now: &Restored,
+    range: std::ops::RangeInclusive<u16>,
+) -> u32 {
+    let taken: BTreeSet<u16> = (document.sockets.iter())
+        .map(|socket| socket.local.port())
+        .collect();
+    let free = |port: &u16| !taken.contains(port) && !now.is_reserved(*port);
+    range.filter(free).count() as u32
 }
 
 /// The sockets towards each destination from ports of the range: those that are held, and those in

@@ -130,6 +130,17 @@ impl Report {
             "{} ports are closed to connect(), whatever the destination.",
             self.blocked
         );
+        let most = self
+            .destinations
+            .iter()
+            .map(|one| one.connects_left.at_most);
+        if self.stays_closed && origins.bind > 0 && most.max() > Some(self.without_sockets) {
+            let _ = writeln!(
+                out,
+                "This kernel keeps a port closed after its binder has ended while other sockets have the port, which no capture shows: in the worst case {} connect()s are left to any destination.",
+                self.without_sockets
+            );
+        }
         if origins.unknown > 0 {
             out.push_str(
                 "The first number of an interval holds if bind() chose the unknown ports, the second if connect() did.\n  = help: --assume connect or --assume bind, if you know what the programs do\n",
