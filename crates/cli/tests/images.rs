@@ -53,8 +53,11 @@ fn files(top: &Path, version: &str, kernel: bool, module: bool) {
     }
 }
 
+/// A kernel and its module.
+type Unpacked = (Vec<u8>, Vec<u8>);
+
 /// Asks for a kernel, and returns what is said and what was unpacked: the kernel and the module.
-fn asked(cache: &Path, on: &str, mirror: Option<&str>) -> (Said, Option<(Vec<u8>, Vec<u8>)>) {
+fn asked(cache: &Path, on: &str, mirror: Option<&str>) -> (Said, Option<Unpacked>) {
     let file = "scenarios/rhel-6.5/connect-after-bind.yaml";
     let mut command = command(&root(), &["certify", file, "--on", on]);
     command.env("XDG_CACHE_HOME", cache);
@@ -192,14 +195,12 @@ fn a_mirror_of_ubuntu_is_asked_for_the_kernel() {
         .output();
     let list = scanned.expect("it starts").stdout;
     assert!(!list.is_empty());
-    for suite in ["noble-updates"] {
-        let dir = mirror.join("dists").join(suite).join("main/binary-amd64");
-        fs::create_dir_all(&dir).expect("directories");
-        fs::write(dir.join("Packages"), &list).expect("a file");
-        let release =
-            format!("Suite: {suite}\nCodename: {suite}\nComponents: main\nArchitectures: amd64\n");
-        fs::write(mirror.join("dists").join(suite).join("Release"), release).expect("a file");
-    }
+    let suite = mirror.join("dists/noble-updates");
+    let lists = suite.join("main/binary-amd64");
+    fs::create_dir_all(&lists).expect("directories");
+    fs::write(lists.join("Packages"), &list).expect("a file");
+    let release = "Codename: noble-updates\nComponents: main\nArchitectures: amd64\n";
+    fs::write(suite.join("Release"), release).expect("a file");
     let served = serve(below(&mirror));
     found(&scratch.join("cache"), "ubuntu:6.8", Some(&served));
 }
