@@ -24,7 +24,10 @@ use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing};
 use fourtuple_kernel::profile::{FlagSet, Profile};
 use fourtuple_scenario::Case;
 use simulation::Simulation;
+use std::future::Future as _;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 /// Size of a datagram queue that a burst of handshakes does not overflow.
@@ -92,12 +95,25 @@ fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, EngineError> {
     note_left_out(case, &simulation);
     let network = Arc::clone(sim.network());
     let host = |name: &str| simulation.turmoil_host(name);
+    // On an ideal network the program advances between the steps, when all packets have arrived.
+    let mut program = simulation
+        .is_ideal()
+        .then(|| Box::pin(Rc::clone(&simulation).run()));
     let ended = drive(sim.raw(), &network.clock, case, host, |sim| {
-        sim.step().map_err(|error| {
+        let ended = sim.step().map_err(|error| {
             let error = super::without_task_number(&error.to_string());
             format!("the simulation ended early: {error}")
-        })
+        })?;
+        let Some(program) = &mut program else {
+            return Ok(ended);
+        };
+        if sim.elapsed() > LONGEST {
+            return Err("the simulation ended early: a packet did not arrive".to_owned());
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        Ok(program.as_mut().poll(&mut cx).is_ready())
     });
+    drop(program);
     drop(sim);
     if let Some(cannot) = simulation.failed() {
         return Err(cannot);

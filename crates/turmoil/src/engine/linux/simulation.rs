@@ -62,7 +62,8 @@ pub(super) struct Simulation {
 }
 
 impl Simulation {
-    /// Registers the scenario's hosts with the simulation, and the client that runs the program.
+    /// Registers the scenario's hosts with the simulation. On a network with latency, a client of its
+    /// own runs the program.
     pub(super) fn new(
         case: &Case,
         profile: &Profile,
@@ -149,19 +150,29 @@ impl Simulation {
                 )
             });
         }
-        let running = Rc::clone(&simulation);
-        sim.raw().client("scheduler", async move {
-            running.booted();
-            match &running.driver {
-                Driver::Steps(steps) => steps.run_all().await,
-                Driver::Processes(driver) if running.pace.is_ideal() => {
-                    driver.run_all(&running.pace).await;
-                }
-                Driver::Processes(driver) => driver.watch().await,
-            }
-            Ok(())
-        });
+        if !simulation.pace.is_ideal() {
+            let program = Rc::clone(&simulation).run();
+            sim.raw().client("scheduler", async move {
+                program.await;
+                Ok(())
+            });
+        }
         Ok(simulation)
+    }
+
+    /// Runs the program of the scenario to its end, once all machines have booted.
+    pub(super) async fn run(self: Rc<Self>) {
+        self.booted();
+        match &self.driver {
+            Driver::Steps(steps) => steps.run_all().await,
+            Driver::Processes(driver) if self.pace.is_ideal() => driver.run_all(&self.pace).await,
+            Driver::Processes(driver) => driver.watch().await,
+        }
+    }
+
+    /// Returns `true` if packets take no time.
+    pub(super) fn is_ideal(&self) -> bool {
+        self.pace.is_ideal()
     }
 
     /// Marks the first boot of all machines as complete. Notes sysctls that kernels reject, or that
