@@ -22,7 +22,8 @@ pub(crate) struct Channel {
     /// The number of frames of `unacked` that were written to the current pipe.
     written: usize,
     owe_hello: bool,
-    owe_ack: bool,
+    /// Frames received since the last acknowledgement.
+    owed: u32,
     /// Number of the next frame to deliver.
     expected: u64,
     /// Frames of a newer pipe that arrived before those of an older one.
@@ -46,7 +47,7 @@ impl Channel {
             unacked: VecDeque::new(),
             written: 0,
             owe_hello: true,
-            owe_ack: false,
+            owed: 0,
             expected: 0,
             early: BTreeMap::new(),
         }
@@ -63,7 +64,12 @@ impl Channel {
 
     /// `true` if there are messages that were not written to the current pipe.
     pub(crate) fn wants_to_write(&self) -> bool {
-        self.written < self.unacked.len() || self.owe_ack
+        self.written < self.unacked.len() || self.owed > 0
+    }
+
+    /// The number of received frames that were not acknowledged.
+    pub(crate) fn owed(&self) -> u32 {
+        self.owed
     }
 
     /// The time of the first write of the oldest unacknowledged frame.
@@ -116,8 +122,7 @@ impl Channel {
             sent.at = Some(now);
             self.written += 1;
         }
-        if self.owe_ack {
-            self.owe_ack = false;
+        if std::mem::take(&mut self.owed) > 0 {
             write(&Message::Ack {
                 next: self.expected,
             });
@@ -141,7 +146,7 @@ impl Channel {
         if boot != self.peer_boot {
             return;
         }
-        self.owe_ack = true;
+        self.owed += 1;
         if number >= self.expected {
             self.early.insert(number, body);
         }

@@ -2,8 +2,9 @@
 
 use super::wire::{datagram, read_datagram};
 use super::{FIRST_PORT, PORTS, pipe};
-use crate::host::Kernel;
+use crate::host::{Kernel, State};
 use bytes::Bytes;
+use fourtuple_kernel::Segment;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -69,7 +70,6 @@ async fn receive(kernel: Arc<Kernel>, udp: UdpSocket) {
             for segment in segments {
                 s.receive(segment, Bytes::new());
             }
-            s.kick = true;
         });
         kernel.network.arrived(count);
     }
@@ -81,19 +81,40 @@ async fn accept(kernel: Arc<Kernel>, listener: TcpListener) {
     }
 }
 
-/// Sends the queued datagrams, and starts the tasks of new pipes.
-pub(crate) fn flush(kernel: &Arc<Kernel>, ports: &Ports) {
-    let (own, datagrams, new) = kernel.enter(|s| (s.own, s.peers.datagrams(), s.peers.unstarted()));
-    for host in new {
-        pipe::start(kernel, host);
+/// What a kernel has for the network.
+pub(crate) struct Outgoing {
+    own: IpAddr,
+    datagrams: Vec<(IpAddr, Vec<Segment>)>,
+    /// Hosts whose pipe is new.
+    pipes: Vec<IpAddr>,
+}
+
+impl Outgoing {
+    /// Takes the queued datagrams and the new pipes.
+    pub(crate) fn take(s: &mut State) -> Self {
+        Outgoing {
+            own: s.own,
+            datagrams: s.peers.datagrams(),
+            pipes: s.peers.unstarted(),
+        }
     }
-    let port = port_for(kernel, own);
-    for (host, segments) in datagrams {
-        for some in segments.chunks(SEGMENTS) {
-            // An error means that the host is not on the network: the datagram is lost.
-            let _ = ports
-                .sender
-                .try_send_to(&datagram(some), SocketAddr::new(host, port));
+
+    /// Sends the datagrams, and starts the tasks of the pipes.
+    pub(crate) fn send(self, kernel: &Arc<Kernel>, ports: &Ports) {
+        for host in self.pipes {
+            pipe::start(kernel, host);
+        }
+        if self.datagrams.is_empty() {
+            return;
+        }
+        let port = port_for(kernel, self.own);
+        for (host, segments) in self.datagrams {
+            for some in segments.chunks(SEGMENTS) {
+                // An error means that the host is not on the network: the datagram is lost.
+                let _ = ports
+                    .sender
+                    .try_send_to(&datagram(some), SocketAddr::new(host, port));
+            }
         }
     }
 }

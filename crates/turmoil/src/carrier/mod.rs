@@ -18,7 +18,7 @@ mod peers;
 mod pipe;
 pub(crate) mod wire;
 
-pub(crate) use datagram::{Ports, flush};
+pub(crate) use datagram::{Outgoing, Ports};
 pub(crate) use peers::Peers;
 
 /// First of the turmoil ports that carriers listen on, on every Linux host, for UDP and TCP. A host

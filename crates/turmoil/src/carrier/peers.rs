@@ -71,6 +71,14 @@ pub(crate) enum Pipe {
     Broken,
 }
 
+/// The time at which a stream has to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Now,
+    /// Not before this time; `None` for not at all.
+    At(Option<Time>),
+}
+
 /// Another kernel.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -161,6 +169,34 @@ impl Peer {
             self.wanted = false;
         }
         woken.append(&mut self.waiting);
+    }
+
+    /// Decides about another stream; `is_open` if there is one. Without timeouts if the kernel is
+    /// `patient`. [`Due::Now`] begins an attempt.
+    pub(crate) fn due(&mut self, now: Time, is_open: bool, patient: bool) -> Due {
+        let timeout = self.rto.nanos();
+        if is_open {
+            let Some(oldest) = self.channel.oldest().filter(|_| !patient) else {
+                return Due::At(None);
+            };
+            let expires = oldest.max(self.tried.unwrap_or(Time::ZERO)).after(timeout);
+            if now < expires {
+                return Due::At(Some(expires));
+            }
+            self.rto.expired();
+        } else {
+            if !self.wanted && !self.channel.wants_to_write() {
+                return Due::At(None);
+            }
+            let again = self.tried.map(|at| at.after(timeout));
+            if let Some(again) = again.filter(|again| now < *again && !self.alive) {
+                return Due::At(Some(again));
+            }
+        }
+        self.tried = Some(now);
+        self.alive = false;
+        self.wanted = false;
+        Due::Now
     }
 
     /// Records that a message of the peer has arrived.

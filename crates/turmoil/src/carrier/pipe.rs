@@ -1,7 +1,7 @@
 //! The pipe to another host: one task that opens it and writes, and one that reads.
 
 use super::datagram::port_for;
-use super::peers::{Peer, Pipe};
+use super::peers::{Due, Peer, Pipe};
 use super::wire::{Body, Read, put_message, take_message};
 use crate::host::{Kernel, State};
 use bytes::{Buf, BytesMut};
@@ -12,10 +12,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use turmoil::net::TcpStream;
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Received frames that are acknowledged together if packets are never lost, unless there is
+/// something else to write first.
+const OWED: u32 = 64;
 
 /// Bytes of one read.
 const CHUNK: usize = 16 * 1024;
@@ -67,6 +72,16 @@ pub(super) fn start(kernel: &Arc<Kernel>, host: IpAddr) {
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
+/// The result of looking at a peer.
+enum Check {
+    /// Streams opened by the peer, and those that have ended.
+    Streams(Vec<Stream>, Vec<u64>),
+    /// A stream is needed; the address of this host.
+    Open(IpAddr),
+    /// Nothing before this time.
+    Wait(Option<Time>),
+}
+
 struct Writer {
     kernel: Arc<Kernel>,
     host: IpAddr,
@@ -90,9 +105,14 @@ impl Writer {
     async fn run(mut self) {
         let notify = self.peer(|p, _| Arc::clone(&p.notify));
         loop {
-            self.collect();
-            let deadline = self.decide();
-            self.take();
+            let deadline = self.check();
+            if let Some(written) = self.write_now() {
+                let is_broken = written.is_err();
+                self.written(written);
+                if is_broken {
+                    continue;
+                }
+            }
             let network = &self.kernel.network;
             tokio::select! {
                 biased;
@@ -104,10 +124,43 @@ impl Writer {
         }
     }
 
+    /// Handles changes of the streams, encodes the messages that the channel has to write, and opens
+    /// a stream if one is needed. Returns the time of the next check.
+    fn check(&mut self) -> Option<Time> {
+        loop {
+            let (is_connecting, is_open) = (self.connecting.is_some(), !self.streams.is_empty());
+            // If the engine sets the clock, packets are neither late nor lost, so there is no
+            // timeout.
+            let patient = self.kernel.network.clock.is_set();
+            let out = &mut self.out;
+            let check = self.kernel.enter(|s| {
+                let now = s.machine.now();
+                let peer = s.peers.of(self.host);
+                if !peer.adopted.is_empty() || !peer.ended.is_empty() {
+                    let adopted = std::mem::take(&mut peer.adopted);
+                    return Check::Streams(adopted, std::mem::take(&mut peer.ended));
+                }
+                if is_open && out.is_empty() {
+                    peer.channel.take(now, |message| put_message(out, message));
+                }
+                if is_connecting {
+                    return Check::Wait(None);
+                }
+                match peer.due(now, is_open, patient) {
+                    Due::Now => Check::Open(s.own),
+                    Due::At(next) => Check::Wait(next),
+                }
+            });
+            match check {
+                Check::Streams(adopted, ended) => self.collect(adopted, &ended),
+                Check::Open(own) => self.open(own),
+                Check::Wait(next) => return next,
+            }
+        }
+    }
+
     /// Adds the streams opened by the peer, and drops the ones that have ended.
-    fn collect(&mut self) {
-        let (adopted, ended) =
-            self.peer(|p, _| (std::mem::take(&mut p.adopted), std::mem::take(&mut p.ended)));
+    fn collect(&mut self, adopted: Vec<Stream>, ended: &[u64]) {
         if !adopted.is_empty() {
             self.finish_message();
             self.streams.extend(adopted);
@@ -141,49 +194,11 @@ impl Writer {
         });
     }
 
-    /// Opens a stream if one is needed. Returns the time of the next check.
-    fn decide(&mut self) -> Option<Time> {
-        if self.connecting.is_some() {
-            return None;
-        }
-        let none = self.streams.is_empty();
-        // If the engine sets the clock, packets are neither late nor lost, so there is no timeout.
-        let patient = self.kernel.network.clock.is_set();
-        let (open, again) = self.peer(|p, now| {
-            if none {
-                if !p.wanted && !p.channel.wants_to_write() {
-                    return (false, None);
-                }
-                let again = p.tried.map(|at| at.after(p.rto.nanos()));
-                return match again {
-                    Some(again) if now < again && !p.alive => (false, Some(again)),
-                    _ => (true, None),
-                };
-            }
-            let Some(oldest) = p.channel.oldest().filter(|_| !patient) else {
-                return (false, None);
-            };
-            let expires = oldest
-                .max(p.tried.unwrap_or(Time::ZERO))
-                .after(p.rto.nanos());
-            if now < expires {
-                return (false, Some(expires));
-            }
-            p.rto.expired();
-            (true, None)
-        });
-        if open {
-            self.stale = self.streams.iter().map(|s| s.id).collect();
-            self.peer(|p, now| {
-                p.tried = Some(now);
-                p.alive = false;
-                p.wanted = false;
-            });
-            let own = self.kernel.enter(|s| s.own);
-            let at = SocketAddr::new(self.host, port_for(&self.kernel, own));
-            self.connecting = Some(Box::pin(TcpStream::connect(at)));
-        }
-        again
+    /// Opens a stream.
+    fn open(&mut self, own: IpAddr) {
+        self.stale = self.streams.iter().map(|s| s.id).collect();
+        let at = SocketAddr::new(self.host, port_for(&self.kernel, own));
+        self.connecting = Some(Box::pin(TcpStream::connect(at)));
     }
 
     fn opened(&mut self, opened: io::Result<TcpStream>) {
@@ -219,17 +234,14 @@ impl Writer {
         }
     }
 
-    /// Encodes the messages that the channel has to write.
-    fn take(&mut self) {
-        if self.out.is_empty() && !self.streams.is_empty() {
-            let out = &mut self.out;
-            self.kernel.enter(|s| {
-                let now = s.machine.now();
-                s.peers
-                    .of(self.host)
-                    .channel
-                    .take(now, |message| put_message(out, message));
-            });
+    /// Writes what is encoded before the task waits again, if the stream has space for it.
+    fn write_now(&mut self) -> Option<io::Result<usize>> {
+        let stream = self.streams.last_mut().filter(|_| !self.out.is_empty())?;
+        // Without space, the task waits for it as for everything else.
+        let mut cx = Context::from_waker(Waker::noop());
+        match Pin::new(&mut stream.writer).poll_write(&mut cx, &self.out) {
+            Poll::Ready(written) => Some(written),
+            Poll::Pending => None,
         }
     }
 
@@ -262,13 +274,17 @@ async fn write(stream: Option<&mut Stream>, out: &BytesMut) -> io::Result<usize>
 async fn read(kernel: Arc<Kernel>, host: IpAddr, id: u64, mut half: OwnedReadHalf) {
     let mut buffer = BytesMut::new();
     let mut boot = 0;
+    let owed = match kernel.network.clock.is_set() {
+        true => OWED,
+        false => 1,
+    };
     loop {
         buffer.reserve(CHUNK);
         match half.read_buf(&mut buffer).await {
             Ok(count) if count > 0 => {}
             _ => break,
         }
-        let (arrived, fits) = kernel.enter(|s| receive(s, host, &mut boot, &mut buffer));
+        let (arrived, fits) = kernel.enter(|s| receive(s, host, &mut boot, &mut buffer, owed));
         kernel.network.arrived(arrived);
         if !fits {
             break;
@@ -281,12 +297,17 @@ async fn read(kernel: Arc<Kernel>, host: IpAddr, id: u64, mut half: OwnedReadHal
     });
 }
 
-/// Handles the messages in a buffer. Returns the number of delivered frames, and `false` if the
-/// stream is of no further use.
-fn receive(s: &mut State, host: IpAddr, boot: &mut u64, buffer: &mut BytesMut) -> (u64, bool) {
+/// Handles the messages in a buffer. `owed` received frames are acknowledged. Returns the number of
+/// delivered frames, and `false` if the stream is of no further use.
+fn receive(
+    s: &mut State,
+    host: IpAddr,
+    boot: &mut u64,
+    buffer: &mut BytesMut,
+    owed: u32,
+) -> (u64, bool) {
     let mut arrived = 0;
     s.peers.of(host).heard();
-    s.kick = true;
     loop {
         let message = match take_message(buffer) {
             Ok(Some(message)) => message,
@@ -315,7 +336,9 @@ fn receive(s: &mut State, host: IpAddr, boot: &mut u64, buffer: &mut BytesMut) -
                 let mut up = Vec::new();
                 peer.channel
                     .frame(*boot, number, body, |body| up.push(body));
-                peer.notify.notify_one();
+                if peer.channel.owed() >= owed {
+                    peer.notify.notify_one();
+                }
                 for body in up {
                     match body {
                         Body::Nothing => continue,

@@ -2,7 +2,7 @@
 
 use super::kernel::{Kernel, Registration};
 use super::state::Spec;
-use crate::carrier::{self, Ports};
+use crate::carrier::{Outgoing, Ports};
 use crate::network::Network;
 use fourtuple_kernel::time::MS;
 use std::future::{Future, pending};
@@ -106,13 +106,13 @@ async fn pump(kernel: Arc<Kernel>, mut ports: Ports, registration: Registration)
         if let Err(error) = ports.open_more(&kernel).await {
             no_ports(&kernel, &error);
         }
-        kernel.enter(|_| ());
-        carrier::flush(&kernel, &ports);
-        let next = kernel.enter(|s| {
+        let (outgoing, next) = kernel.enter(|s| {
             // A timer that is due and has no effect must not spin.
             let soon = s.machine.now().after(MS);
-            s.next_event().map(|at| at.max(soon))
+            let next = s.next_event().map(|at| at.max(soon));
+            (Outgoing::take(s), next)
         });
+        outgoing.send(&kernel, &ports);
         tokio::select! {
             biased;
             () = kernel.pump.notified() => {}
