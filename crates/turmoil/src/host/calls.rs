@@ -96,11 +96,7 @@ impl State {
         let Some(open) = self.open.get_mut(&id) else {
             return;
         };
-        let key = Key {
-            ns: open.ns,
-            local,
-            remote,
-        };
+        let key = Key::new(open.ns, local, remote);
         open.key = Some(key);
         self.conns.connecting(key, id);
         if self.is_local(key.ns, remote.ip()) {
@@ -184,11 +180,7 @@ impl State {
         let remote = self.machine.remote_addr(child).unwrap_or(own);
         // A connection that the other end has reset is accepted as well, and carries nothing.
         let alive = self.machine.peer_addr(child).is_ok();
-        let key = alive.then_some(Key {
-            ns,
-            local: own,
-            remote,
-        });
+        let key = alive.then_some(Key::new(ns, own, remote));
         if let Some(key) = key {
             self.conns.accepted(key, child);
         }

@@ -3,8 +3,10 @@
 use bytes::{Buf, Bytes};
 use fourtuple_kernel::time::Time;
 use fourtuple_kernel::{NsId, Segment, SockId};
+use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 use std::task::Waker;
 
 /// A connection as seen by one of its ends.
@@ -16,13 +18,26 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    pub(crate) fn new(ns: NsId, local: SocketAddr, remote: SocketAddr) -> Self {
+        Key { ns, local, remote }
+    }
+
     /// The key of the other end, if it is in the same namespace.
     pub(crate) fn other_end(self) -> Key {
-        Key {
-            ns: self.ns,
-            local: self.remote,
-            remote: self.local,
-        }
+        Key::new(self.ns, self.remote, self.local)
+    }
+}
+
+impl Hash for Key {
+    /// Two words, which differ for most connections: every segment looks its connection up.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let word = |at: SocketAddr| match at.ip() {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()),
+            IpAddr::V6(ip) => (ip.to_bits() ^ ip.to_bits() >> 64) as u64,
+        };
+        let ports = u32::from(self.local.port()) << 16 | u32::from(self.remote.port());
+        state.write_u64(u64::from(ports));
+        state.write_u64(word(self.local).rotate_left(32) ^ word(self.remote));
     }
 }
 
@@ -173,7 +188,7 @@ impl Conn {
 /// All connections of a kernel, by endpoints from its point of view: its own first.
 #[derive(Debug, Default)]
 pub(crate) struct Conns {
-    table: BTreeMap<Key, Conn>,
+    table: IndexMap<Key, Conn>,
     /// The times at which a connect() may have been given up. The model has the timers; this index
     /// avoids polling every waiter whenever a timer fires.
     checks: BTreeMap<Time, Vec<Key>>,
@@ -251,13 +266,13 @@ impl Conns {
     /// Removes a connection that was reset before it was accepted.
     pub(crate) fn forget_embryo(&mut self, key: Key) {
         if self.table.get(&key).is_some_and(|c| c.sock.is_none()) {
-            self.table.remove(&key);
+            self.table.swap_remove(&key);
             self.parked.remove(&key);
         }
     }
 
     fn drop_entry(&mut self, key: Key, woken: &mut Vec<Waker>) {
-        if let Some(mut conn) = self.table.remove(&key) {
+        if let Some(mut conn) = self.table.swap_remove(&key) {
             conn.wake(woken);
         }
     }

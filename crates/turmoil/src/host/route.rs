@@ -31,11 +31,7 @@ impl State {
     }
 
     fn route_one(&mut self, ns: NsId, segment: Segment) {
-        let key = Key {
-            ns,
-            local: segment.src(),
-            remote: segment.dst(),
-        };
+        let key = Key::new(ns, segment.src(), segment.dst());
         match segment.kind() {
             SegKind::Syn => self.syn_went_out(key),
             SegKind::Rst | SegKind::Refuse => self.conns.forget_embryo(key),
@@ -81,11 +77,7 @@ impl State {
             SegKind::Ack | SegKind::Data(_) if segment.saw_fin() => self.timer_set(Sets::End),
             _ => {}
         }
-        let key = Key {
-            ns,
-            local: segment.dst(),
-            remote: segment.src(),
-        };
+        let key = Key::new(ns, segment.dst(), segment.src());
         if segment.kind() == SegKind::Syn {
             let machine = &self.machine;
             self.conns
@@ -181,14 +173,7 @@ impl State {
     /// Handles a credit that arrived over the network.
     pub(crate) fn credit_arrived(&mut self, from: SocketAddr, to: SocketAddr, bytes: u32) {
         if let Some(ns) = self.namespace_of(to.ip()) {
-            self.credited(
-                Key {
-                    ns,
-                    local: to,
-                    remote: from,
-                },
-                bytes,
-            );
+            self.credited(Key::new(ns, to, from), bytes);
         }
     }
 
@@ -203,13 +188,7 @@ impl State {
         };
         if host == self.own {
             if let Some(ns) = self.namespace_of(key.remote.ip()) {
-                self.credited(
-                    Key {
-                        ns,
-                        ..key.other_end()
-                    },
-                    bytes,
-                );
+                self.credited(Key::new(ns, key.remote, key.local), bytes);
             }
             return;
         }
