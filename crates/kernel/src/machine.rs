@@ -14,7 +14,7 @@ use crate::profile::{Behaviours, FlagSet, TrackedBehaviours};
 use crate::slab::Slab;
 use crate::sysctl::{Values, scope_of, sysctl_has_no_effect, sysctl_names};
 use crate::time::Time;
-use crate::time_wait::TimeWaits;
+use crate::time_wait::table::TimeWaits;
 use crate::timers::Timers;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

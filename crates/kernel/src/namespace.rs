@@ -214,13 +214,6 @@ impl Namespace {
     }
 }
 
-/// Mixes two words: both halves of their product. Hashes serve lookups only and are never iterated
-/// over, so that any good one gives the same answers.
-pub(crate) const fn fold(a: u64, b: u64) -> u64 {
-    let product = a as u128 * b as u128;
-    product as u64 ^ (product >> 64) as u64
-}
-
 pub(crate) fn tuple_of(socks: &Slab<Sock>, tws: &Slab<Tw>, owner: Owner) -> Tuple {
     match owner.kind() {
         OwnerKind::Sock(i) => {

@@ -18,9 +18,9 @@ mod words;
 
 pub use addr::canonical;
 pub use errno::{Errno, UnknownErrno};
-pub use option::{Level, OptId, OptInfo, SockOpt};
+pub use option::{Level, OptId, OptInfo, OptionError, SockOpt};
 pub use syscall::{Op, Outcome, Returned, Syscall};
-pub use value::{Encoded, OptValue, OptionError, PortRange, Shape, ShortName};
+pub use value::{Encoded, OptValue, PortRange, Shape, ShortName};
 pub use words::{Family, Kind, Shutdown};
 
 /// The files of this crate, by their paths below `src`. The guest program of virtual machines is

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::value::{Encoded, OptValue, OptionError, PortRange, Shape, ShortName};
+use crate::value::{Encoded, OptValue, PortRange, Shape, ShortName};
 
 /// The level of a socket option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,3 +346,33 @@ impl fmt::Display for SockOpt {
         f.write_str(self.c_name())
     }
 }
+
+/// The error of an unknown option or of a value that the option does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// No option has the name.
+    Unknown,
+    /// The value has another form; see [`Shape::expected`].
+    Value(Shape),
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OptionError::Unknown => {
+                f.write_str("unknown socket option: expected one of ")?;
+                for (at, row) in SockOpt::TABLE.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { ", " };
+                    write!(f, "{comma}{}", row.name)?;
+                }
+                Ok(())
+            }
+            OptionError::Value(Shape::Int { min, max }) => {
+                write!(f, "expected a number from {min} to {max}")
+            }
+            OptionError::Value(shape) => write!(f, "expected {}", shape.expected()),
+        }
+    }
+}
+
+impl core::error::Error for OptionError {}

@@ -3,7 +3,7 @@
 
 use crate::bucket::{Owner, OwnerKind};
 use crate::chooser::Chooser;
-use crate::conn::socket::Sock;
+use crate::conn::socket::{PortFrom, Sock};
 use crate::conn::tuples::{Pair, Tuple, Tuples};
 use crate::machine::Machine;
 use crate::namespace::tuple_of;
@@ -87,16 +87,6 @@ pub(crate) fn in_use(
         hard
     });
     (taken, taken && !hard)
-}
-
-/// The origin of the port whose 4-tuple is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PortFrom {
-    /// Ephemeral port selection. The kernel passes a place for the TIME-WAIT socket that is
-    /// replaced, and asks for `tcp_tw_reuse`.
-    Selection,
-    /// bind() or an earlier connect(): the socket holds the port already.
-    Socket,
 }
 
 /// connect(): is the 4-tuple of this socket, this port and its destination free?

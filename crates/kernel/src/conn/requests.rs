@@ -1,7 +1,7 @@
 //! Connection requests (`struct request_sock`): SYNs that a listener has answered, by 4-tuple.
 
+use crate::addr::fold;
 use crate::conn::tuples::Tuple;
-use crate::namespace::fold;
 use hashbrown::HashTable;
 
 /// A connection request that a listener has answered and that is not yet a child.

@@ -295,3 +295,13 @@ pub(crate) struct Tw {
     /// In sub-state FIN_WAIT2: the peer's FIN has not come.
     pub(crate) fin_wait2: bool,
 }
+
+/// The origin of the port whose 4-tuple is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortFrom {
+    /// Ephemeral port selection. The kernel passes a place for the TIME-WAIT socket that is
+    /// replaced, and asks for `tcp_tw_reuse`.
+    Selection,
+    /// bind() or an earlier connect(): the socket holds the port already.
+    Socket,
+}

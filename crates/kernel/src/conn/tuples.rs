@@ -9,9 +9,8 @@
 //! table, so that a search that goes from port to port stays on the same few pages of memory,
 //! however large the table is.
 
-use crate::addr::{Endpoint, Ip};
+use crate::addr::{Endpoint, Ip, fold};
 use crate::bucket::Owner;
-use crate::namespace::fold;
 use hashbrown::HashTable;
 use hashbrown::hash_table;
 use std::collections::BTreeMap;

@@ -172,11 +172,11 @@ functions! {
     "inet_twsk_schedule", "the end of a TIME-WAIT socket", "all",
         "time_wait/mod.rs" => "schedule_tw", [], reference;
     "inet_twdr_hangman", "a tick of the TIME-WAIT wheel", "up to 4.0",
-        "time_wait/wheel.rs" => "wheel_tick", [], reference;
+        "time_wait/death_row.rs" => "wheel_tick", [], reference;
     "tcp_replace_ts_recent", "the time stamp of the last segment", "all",
         "conn/tcp.rs" => "receive_open", [];
     "apply_slack", "how late a timer may be", "2.6.35 to 4.7",
-        "time_wait/wheel.rs" => "slackened", [];
+        "time_wait/death_row.rs" => "slackened", [];
     "inet_bind_bucket_destroy", "the bucket when an owner leaves", "all",
         "bucket/owners.rs" => "unlink", [], reference;
     "inet_put_port", "giving a port back", "all",

@@ -3,9 +3,8 @@
 //! Kept only for destinations whose ports a connect() search has often found taken, so that the
 //! next search skips them a word at a time instead of asking the established table for each.
 
-use crate::addr::Ip;
+use crate::addr::{Ip, fold};
 use crate::conn::socket::Sock;
-use crate::namespace::fold;
 use crate::port::set::PortSet;
 use hashbrown::HashTable;
 

@@ -3,7 +3,7 @@
 //! Every rule of the model that is not the same on all kernels is one field here, with the kernel
 //! function that it stands for. Algorithms read these fields and never a version number.
 
-use super::flags::{FlagSet, TrackedBehaviours};
+use super::flags::{FlagSet, Tracked};
 use super::values::Value;
 
 pub use super::values::{
@@ -74,7 +74,7 @@ macro_rules! behaviours {
             /// Returns `true` if two kernels have the same values of all flags of a set.
             #[must_use]
             pub fn agrees_on(&self, other: &Behaviours, flags: FlagSet) -> bool {
-                $((self.$field == other.$field || !flags.contains(Flag::$field)))&&*
+                $((self.$field == other.$field || !flags.contains(Flag::$field as u32)))&&*
             }
 
             /// A copy with one behaviour as another kernel has it. An unknown name changes nothing.
@@ -101,16 +101,16 @@ macro_rules! behaviours {
         /// A behaviour by its place in the table.
         #[allow(non_camel_case_types)]
         #[derive(Clone, Copy)]
-        pub(super) enum Flag { $($field,)* }
+        enum Flag { $($field,)* }
 
         // A `FlagSet` is one word.
         const _: () = assert!(Behaviours::NAMES.len() <= 64);
 
-        impl TrackedBehaviours {
+        impl Tracked<Behaviours> {
             $(
                 #[inline]
                 pub(crate) fn $field(&self) -> $ty {
-                    self.read(Flag::$field).$field
+                    self.read(Flag::$field as u32).$field
                 }
             )*
         }

@@ -1,7 +1,6 @@
 //! The behaviour flags that a machine has read. Two kernels that agree on those give the same
 //! answers to the same calls, so that one run stands for both.
 
-use super::behaviour::{Behaviours, Flag};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of behaviour flags.
@@ -33,28 +32,28 @@ impl FlagSet {
         FlagSet(self.0 | other.0)
     }
 
-    pub(super) const fn contains(self, flag: Flag) -> bool {
-        self.0 >> flag as u32 & 1 == 1
+    pub(super) const fn contains(self, flag: u32) -> bool {
+        self.0 >> flag & 1 == 1
     }
 }
 
-/// The behaviours of a machine, with a record of the flags that have been read.
+/// A table of behaviours, with a record of the flags that have been read.
 #[derive(Debug)]
-pub(crate) struct TrackedBehaviours {
-    table: Behaviours,
+pub(crate) struct Tracked<T> {
+    table: T,
     read: AtomicU64,
 }
 
-impl TrackedBehaviours {
-    pub(crate) const fn new(table: Behaviours) -> Self {
-        TrackedBehaviours {
+impl<T> Tracked<T> {
+    pub(crate) const fn new(table: T) -> Self {
+        Tracked {
             table,
             read: AtomicU64::new(0),
         }
     }
 
     /// The whole table; every flag counts as read.
-    pub(crate) fn table(&self) -> &Behaviours {
+    pub(crate) fn table(&self) -> &T {
         self.read.store(u64::MAX, Ordering::Relaxed);
         &self.table
     }
@@ -62,7 +61,7 @@ impl TrackedBehaviours {
     /// The whole table, unrecorded. For values whose effect cannot be observed yet: the place that
     /// makes the effect visible reads the flag.
     #[inline]
-    pub(crate) fn peek(&self) -> &Behaviours {
+    pub(crate) fn peek(&self) -> &T {
         &self.table
     }
 
@@ -73,19 +72,19 @@ impl TrackedBehaviours {
 
     /// The table, recorded as read for this flag.
     #[inline]
-    pub(super) fn read(&self, flag: Flag) -> &Behaviours {
+    pub(super) fn read(&self, flag: u32) -> &T {
         // A load is cheaper than an atomic write, and after a few calls every flag is recorded.
-        if self.read.load(Ordering::Relaxed) >> flag as u32 & 1 == 0 {
-            self.read.fetch_or(1 << flag as u32, Ordering::Relaxed);
+        if self.read.load(Ordering::Relaxed) >> flag & 1 == 0 {
+            self.read.fetch_or(1 << flag, Ordering::Relaxed);
         }
         &self.table
     }
 }
 
-impl Clone for TrackedBehaviours {
+impl<T: Clone> Clone for Tracked<T> {
     fn clone(&self) -> Self {
-        TrackedBehaviours {
-            table: self.table,
+        Tracked {
+            table: self.table.clone(),
             read: AtomicU64::new(self.observed_flags().0),
         }
     }

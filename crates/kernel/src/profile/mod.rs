@@ -32,7 +32,6 @@ mod values;
 pub use behaviour::{Behaviours, Row};
 pub use changes::{CHANGES, Change};
 pub use flags::FlagSet;
-pub(crate) use flags::TrackedBehaviours;
 pub use parse::UnknownProfile;
 pub use regressions::Regression;
 pub use release::Release;
@@ -42,6 +41,9 @@ use std::sync::LazyLock;
 
 use base::BASE;
 use release::{MINORS, parse_linux, release};
+
+/// The behaviours of a machine, with a record of those that have been read.
+pub(crate) type TrackedBehaviours = flags::Tracked<Behaviours>;
 
 /// The values of `CONFIG_HZ`, in ticks per second, that kernels are built with.
 pub const HZ: RangeInclusive<u32> = 24..=1200;

@@ -1,7 +1,9 @@
 //! TIME-WAIT sockets: their creation, the segments that meet them, their end
 //! (`tcp_time_wait`, `tcp_timewait_state_process`, `inet_twsk_schedule`).
 
+mod death_row;
 pub(crate) mod reuse;
+pub(crate) mod table;
 pub(crate) mod timer;
 pub(crate) mod wheel;
 
@@ -11,29 +13,6 @@ use crate::conn::segment::{SegKind, Segment};
 use crate::conn::socket::{State, Tw};
 use crate::machine::Machine;
 use crate::profile::behaviour::{Scope, TwTimer};
-use crate::slab::Slab;
-use crate::time::Time;
-use crate::time_wait::wheel::Wheel;
-
-/// The TIME-WAIT sockets of a machine.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TimeWaits {
-    pub(crate) socks: Slab<Tw>,
-    /// Scheduled ones, over all namespaces: the number that `tcp_max_tw_buckets` limits.
-    pub(crate) count: u32,
-    /// The moment at which the first of them was scheduled, or one that has ended since.
-    oldest: Time,
-    pub(crate) wheel: Wheel,
-}
-
-impl TimeWaits {
-    /// The moment from which kernels may differ in which TIME-WAIT sockets have ended: none has
-    /// ended before. A wheel may be early by one slot.
-    pub(crate) fn first_end(&self) -> Option<Time> {
-        let least = self.wheel.round() - self.wheel.period;
-        (self.count > 0).then(|| self.oldest.after(least))
-    }
-}
 
 impl<C: Chooser> Machine<C> {
     /// Replaces a socket by a TIME-WAIT socket (`tcp_time_wait`). `fin_wait2`: the peer's FIN is

@@ -1,8 +1,7 @@
 //! Replacing a TIME-WAIT socket in connect() (`tcp_twsk_unique`).
 
 use crate::chooser::Chooser;
-use crate::conn::established::PortFrom;
-use crate::conn::socket::Tw;
+use crate::conn::socket::{PortFrom, Tw};
 use crate::profile::behaviour::TwAge;
 use crate::tables::Tables;
 use crate::time::{MS, SEC};

@@ -1,5 +1,6 @@
 //! Several machines joined by an ideal network: packets take no time and none is lost.
 
+mod ids;
 mod views;
 
 use crate::Errno;
@@ -10,34 +11,14 @@ use crate::addr::Ip;
 use crate::chooser::{Chooser, Seeded};
 use crate::conformance::{Observation, Op};
 use crate::journal::{Journal, end_of};
-use crate::machine::{Machine, NsId, SockId};
+use crate::machine::Machine;
 use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 
-/// A machine of a world, as returned by [`World::add_machine`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MachineId(usize);
-
-/// A network namespace of a world, as returned by [`World::add_namespace`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorldNs {
-    /// Its machine.
-    pub machine: MachineId,
-    /// The namespace on that machine.
-    pub ns: NsId,
-}
-
-/// A socket of a world, as returned by [`World::socket`] and [`World::accept`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorldSock {
-    /// Its machine.
-    pub machine: MachineId,
-    /// The socket on that machine.
-    pub sock: SockId,
-}
+pub use ids::{MachineId, WorldNs, WorldSock};
 
 /// Machines and the ideal network between them.
 ///
