@@ -4,12 +4,16 @@
 //! next deadline: turmoil itself would tick through every millisecond of a TIME-WAIT. An engine in
 //! whose network packets take no time sets the clock itself.
 
-use crate::network::lock;
 use std::collections::BTreeSet;
 use std::future::pending;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+
+/// Locks a mutex, even a poisoned one: the state is only ever changed by complete calls.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// turmoil's smallest step; the clock is advanced by multiples of it.
 const TICK: Duration = Duration::from_millis(1);

@@ -1,6 +1,7 @@
 //! The reason for the last failed call on a host.
 
-use crate::host::{Failure, START, current};
+use crate::host::{Failure, current};
+use crate::network::START;
 use fourtuple_kernel::{Errno, Refusal};
 use std::fmt;
 use std::time::Duration;

@@ -1,21 +1,17 @@
 //! The state that all Linux hosts of one simulation share: addresses, the clock, and the number of
 //! segments in flight.
 
-use crate::clock::Clock;
-use crate::host::{Kernel, START};
-use fourtuple_kernel::FlagSet;
-use fourtuple_kernel::time::Time;
+use crate::clock::{Clock, lock};
+use fourtuple_kernel::{Machine, Seeded, Time};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use tokio::sync::Notify;
 
-/// Locks a mutex, even a poisoned one: the state is only ever changed by complete calls.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// A kernel's clock at the start of the simulation.
+pub(crate) const START: Time = Machine::<Seeded>::START;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -36,9 +32,6 @@ struct Shared {
     names: BTreeMap<String, Vec<IpAddr>>,
     /// Names by turmoil address, with the order of registration.
     hosts: BTreeMap<IpAddr, (String, usize)>,
-    kernels: BTreeMap<String, Arc<Kernel>>,
-    /// Behaviour flags observed by kernels that have been shut down.
-    observed_flags: FlagSet,
     in_flight: u64,
     idle: Vec<Waker>,
     /// Clients whose software has not ended.
@@ -52,8 +45,6 @@ impl Network {
                 routes: BTreeMap::new(),
                 names: BTreeMap::new(),
                 hosts: BTreeMap::new(),
-                kernels: BTreeMap::new(),
-                observed_flags: FlagSet::default(),
                 in_flight: 0,
                 idle: Vec::new(),
                 clients: 0,
@@ -75,10 +66,6 @@ impl Network {
             .entry(own)
             .or_insert_with(|| (name.to_owned(), order));
         s.names.insert(name.to_owned(), addresses.to_vec());
-        // The other hosts must listen on a port for this one too.
-        s.kernels
-            .values()
-            .for_each(|kernel| kernel.pump.notify_one());
     }
 
     /// Counts a client, until [`Network::client_ended`].
@@ -122,46 +109,6 @@ impl Network {
     /// Allocates a boot number, greater than all before it.
     pub(crate) fn next_boot(&self) -> u64 {
         self.boots.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    pub(crate) fn set_kernel(&self, name: &str, kernel: Arc<Kernel>) {
-        let before = lock(&self.shared).kernels.insert(name.to_owned(), kernel);
-        before.iter().for_each(|kernel| self.gone(kernel));
-    }
-
-    /// Records the observed flags of a kernel that has been shut down.
-    fn gone(&self, kernel: &Kernel) {
-        let observed_flags = kernel.enter(|state| state.machine.observed_flags());
-        let mut s = lock(&self.shared);
-        s.observed_flags = s.observed_flags.union(observed_flags);
-    }
-
-    /// The behaviour flags observed by kernels that have been shut down.
-    pub(crate) fn observed_flags(&self) -> FlagSet {
-        lock(&self.shared).observed_flags
-    }
-
-    pub(crate) fn kernel(&self, name: &str) -> Option<Arc<Kernel>> {
-        lock(&self.shared).kernels.get(name).cloned()
-    }
-
-    /// Returns `true` if the software of a host has ended.
-    pub(crate) fn has_exited(&self, name: &str) -> bool {
-        let kernel = self.kernel(name);
-        kernel.is_some_and(|kernel| kernel.enter(|state| state.exited))
-    }
-
-    pub(crate) fn kernels(&self) -> Vec<Arc<Kernel>> {
-        lock(&self.shared).kernels.values().cloned().collect()
-    }
-
-    /// Ends the simulation: shuts the kernels down and drops all references to them.
-    pub(crate) fn end(&self) {
-        let kernels = std::mem::take(&mut lock(&self.shared).kernels);
-        for kernel in kernels.values() {
-            kernel.enter(crate::host::State::crash);
-            self.gone(kernel);
-        }
     }
 
     /// The current time on the clock of an active kernel. `None` outside a running host.

@@ -1,8 +1,7 @@
 //! A turmoil simulation whose hosts run Linux.
 
 use crate::config::Linux;
-use crate::host::{Namespace, Role, Spec, boot};
-use crate::network::Network;
+use crate::host::{Kernels, Namespace, Role, Spec, boot};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -22,14 +21,14 @@ pub struct LinuxSim<'a> {
     special: BTreeMap<String, (Linux, bool)>,
     /// The range of hosts that do not write the sysctl.
     ports: Option<RangeInclusive<u16>>,
-    network: Arc<Network>,
+    kernels: Arc<Kernels>,
 }
 
 impl fmt::Debug for LinuxSim<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LinuxSim")
             .field("linux", &self.linux)
-            .field("network", &self.network)
+            .field("kernels", &self.kernels)
             .finish_non_exhaustive()
     }
 }
@@ -51,7 +50,7 @@ impl DerefMut for LinuxSim<'_> {
 impl Drop for LinuxSim<'_> {
     fn drop(&mut self) {
         // Before the tasks are dropped, so that closing thousands of sockets has no effects.
-        self.network.end();
+        self.kernels.end();
     }
 }
 
@@ -75,7 +74,7 @@ impl<'a> LinuxSim<'a> {
             linux,
             special: BTreeMap::new(),
             ports,
-            network: Network::new(),
+            kernels: Kernels::new(),
         }
     }
 
@@ -87,7 +86,7 @@ impl<'a> LinuxSim<'a> {
     pub fn linux(&mut self, name: impl Into<String>, linux: Linux) -> &mut Self {
         let name = name.into();
         assert!(
-            self.network.resolve(&name).is_none(),
+            self.kernels.network.resolve(&name).is_none(),
             "host `{name}` is registered already: call `linux` before `host` or `client`"
         );
         self.special.insert(name, (linux, false));
@@ -112,7 +111,7 @@ impl<'a> LinuxSim<'a> {
     /// [`Sim::is_host_running`]: `false` once the software has ended, although the kernel goes on.
     pub fn is_host_running(&mut self, addr: impl ToIpAddr) -> bool {
         let own = self.sim.lookup(addr);
-        self.sim.is_host_running(own) && !self.network.has_exited(&self.name(own))
+        self.sim.is_host_running(own) && !self.kernels.has_exited(&self.name(own))
     }
 
     /// [`Sim::client`] on a host with Linux ports.
@@ -121,7 +120,7 @@ impl<'a> LinuxSim<'a> {
         F: Future<Output = turmoil::Result> + 'static,
     {
         let board = self.register(addr);
-        self.network.add_client();
+        self.kernels.network.add_client();
         self.sim
             .client(board.spec.own, boot(board, Role::Client, client));
     }
@@ -194,14 +193,15 @@ impl<'a> LinuxSim<'a> {
             all.extend_from_slice(&addresses);
             namespaces.push(Namespace { addresses, linux });
         }
-        self.network.add_host(&name, own, &all);
+        self.kernels.network.add_host(&name, own, &all);
+        self.kernels.host_added();
         crate::host::Board::new(
             Spec {
                 name,
                 own,
                 namespaces,
             },
-            Arc::clone(&self.network),
+            Arc::clone(&self.kernels),
         )
     }
 
@@ -211,7 +211,7 @@ impl<'a> LinuxSim<'a> {
         &mut self.sim
     }
 
-    pub(crate) fn network(&self) -> &Arc<Network> {
-        &self.network
+    pub(crate) fn kernels(&self) -> &Arc<Kernels> {
+        &self.kernels
     }
 }

@@ -116,7 +116,7 @@ impl fmt::Display for Ss {
 /// # }
 /// ```
 pub fn ss(host: impl AsRef<str>) -> io::Result<Ss> {
-    find(current()?.network.kernel(host.as_ref()), host.as_ref())
+    find(current()?.kernels.get(host.as_ref()), host.as_ref())
 }
 
 fn find(kernel: Option<Arc<Kernel>>, host: &str) -> io::Result<Ss> {
@@ -136,6 +136,6 @@ impl LinuxSim<'_> {
     ///
     /// If no Linux host of that name has booted.
     pub fn ss(&self, host: impl AsRef<str>) -> io::Result<Ss> {
-        find(self.network().kernel(host.as_ref()), host.as_ref())
+        find(self.kernels().get(host.as_ref()), host.as_ref())
     }
 }

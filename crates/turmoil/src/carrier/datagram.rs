@@ -51,12 +51,6 @@ impl Ports {
     }
 }
 
-/// The port of `to` that receives from this host.
-pub(super) fn port_for(kernel: &Kernel, own: IpAddr) -> u16 {
-    let order = kernel.network.order(own) % usize::from(PORTS);
-    FIRST_PORT + u16::try_from(order).unwrap_or(0)
-}
-
 async fn receive(kernel: Arc<Kernel>, udp: UdpSocket) {
     let mut buffer = vec![0; LARGEST];
     while let Ok((len, from)) = udp.recv_from(&mut buffer).await {
@@ -107,7 +101,7 @@ impl Outgoing {
         if self.datagrams.is_empty() {
             return;
         }
-        let port = port_for(kernel, self.own);
+        let port = pipe::port_for(kernel, self.own);
         for (host, segments) in self.datagrams {
             for some in segments.chunks(SEGMENTS) {
                 // An error means that the host is not on the network: the datagram is lost.

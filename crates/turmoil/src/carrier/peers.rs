@@ -1,7 +1,6 @@
 //! The other kernels that a kernel exchanges segments with.
 
 use super::channel::Channel;
-use super::pipe::Stream;
 use super::wire::Body;
 use fourtuple_kernel::Segment;
 use fourtuple_kernel::time::{MS, SEC, Time};
@@ -10,6 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use turmoil::net::tcp::OwnedWriteHalf;
 
 /// `TCP_TIMEOUT_INIT`
 const RTO_FIRST: u64 = SEC;
@@ -77,6 +78,20 @@ pub(crate) enum Due {
     Now,
     /// Not before this time; `None` for not at all.
     At(Option<Time>),
+}
+
+/// The writing half of a stream, and the task that reads the other half.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(super) id: u64,
+    pub(super) writer: OwnedWriteHalf,
+    pub(super) reader: JoinHandle<()>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
 }
 
 /// Another kernel.

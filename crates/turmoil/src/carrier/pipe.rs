@@ -1,8 +1,8 @@
 //! The pipe to another host: one task that opens it and writes, and one that reads.
 
-use super::datagram::port_for;
-use super::peers::{Due, Peer, Pipe};
+use super::peers::{Due, Peer, Pipe, Stream};
 use super::wire::{Body, Read, put_message, take_message};
+use super::{FIRST_PORT, PORTS};
 use crate::host::{Kernel, State};
 use bytes::{Buf, BytesMut};
 use fourtuple_kernel::Time;
@@ -14,9 +14,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
-use tokio::task::JoinHandle;
 use turmoil::net::TcpStream;
-use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use turmoil::net::tcp::OwnedReadHalf;
 
 /// Received frames that are acknowledged together if packets are never lost, unless there is
 /// something else to write first.
@@ -25,25 +24,17 @@ const OWED: u32 = 64;
 /// Bytes of one read.
 const CHUNK: usize = 16 * 1024;
 
-/// The writing half of a stream, and the task that reads the other half.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    id: u64,
-    writer: OwnedWriteHalf,
-    reader: JoinHandle<()>,
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.reader.abort();
-    }
-}
-
 fn stream(kernel: &Arc<Kernel>, host: IpAddr, stream: TcpStream) -> Stream {
     let id = kernel.enter(|s| s.peers.of(host).next_stream());
     let (read_half, writer) = stream.into_split();
     let reader = tokio::task::spawn_local(read(Arc::clone(kernel), host, id, read_half));
     Stream { id, writer, reader }
+}
+
+/// The port of `to` that receives from this host.
+pub(super) fn port_for(kernel: &Kernel, own: IpAddr) -> u16 {
+    let order = kernel.network.order(own) % usize::from(PORTS);
+    FIRST_PORT + u16::try_from(order).unwrap_or(0)
 }
 
 /// Adds a stream opened by the peer.

@@ -1,9 +1,8 @@
 //! The tasks of a turmoil host besides its software.
 
-use super::kernel::{Kernel, Registration};
+use super::kernel::{Kernel, Kernels, Registration};
 use super::state::Spec;
 use crate::carrier::{Outgoing, Ports};
-use crate::network::Network;
 use fourtuple_kernel::time::MS;
 use std::future::{Future, pending};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,15 +13,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Board {
     pub(crate) spec: Spec,
-    pub(crate) network: Arc<Network>,
+    pub(crate) kernels: Arc<Kernels>,
     boots: AtomicU64,
 }
 
 impl Board {
-    pub(crate) fn new(spec: Spec, network: Arc<Network>) -> Arc<Self> {
+    pub(crate) fn new(spec: Spec, kernels: Arc<Kernels>) -> Arc<Self> {
         Arc::new(Board {
             spec,
-            network,
+            kernels,
             boots: AtomicU64::new(0),
         })
     }
@@ -62,10 +61,8 @@ pub(crate) async fn boot(
     software: impl Future<Output = turmoil::Result>,
 ) -> turmoil::Result {
     let nth = board.boots.fetch_add(1, Ordering::Relaxed) + 1;
-    let kernel = Kernel::new(&board.spec, nth, Arc::clone(&board.network));
-    board
-        .network
-        .set_kernel(&board.spec.name, Arc::clone(&kernel));
+    let kernel = Kernel::new(&board.spec, nth, &board.kernels);
+    board.kernels.add(&kernel);
     let mut power = Power {
         kernel: Arc::clone(&kernel),
         finished: false,
@@ -82,7 +79,7 @@ pub(crate) async fn boot(
     kernel.enter(super::State::exit);
     if output.is_ok() {
         match role {
-            Role::Client => board.network.client_ended().await,
+            Role::Client => board.kernels.network.client_ended().await,
             Role::Host => pending().await,
         }
     }

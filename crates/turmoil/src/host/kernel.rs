@@ -1,9 +1,11 @@
 //! The lock around a kernel, its clock, and the lookup of the calling task's kernel.
 
 use super::state::{Spec, State};
-use crate::network::{Network, lock};
+use crate::clock::lock;
+use crate::network::Network;
+use fourtuple_kernel::FlagSet;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -16,6 +18,8 @@ pub(crate) struct Kernel {
     pub(crate) name: String,
     pub(crate) boot: u64,
     pub(crate) network: Arc<Network>,
+    /// The kernels of all hosts.
+    pub(crate) kernels: Arc<Kernels>,
     state: Mutex<State>,
     /// Wakes the task that sends segments and fires timers.
     pub(crate) pump: Notify,
@@ -32,12 +36,14 @@ impl fmt::Debug for Kernel {
 
 impl Kernel {
     /// Boots a machine. `nth` counts the boots of this host from 1.
-    pub(crate) fn new(spec: &Spec, nth: u64, network: Arc<Network>) -> Arc<Self> {
+    pub(crate) fn new(spec: &Spec, nth: u64, kernels: &Arc<Kernels>) -> Arc<Self> {
+        let network = Arc::clone(&kernels.network);
         let kernel = Arc::new(Kernel {
             name: spec.name.clone(),
             boot: network.next_boot(),
             state: Mutex::new(State::new(spec, nth, Arc::clone(&network))),
             network,
+            kernels: Arc::clone(kernels),
             pump: Notify::new(),
         });
         kernel.enter(|s| s.peers.set_boot(kernel.boot));
@@ -77,6 +83,73 @@ impl Kernel {
                 None => return,
                 Some(until) => self.network.sleep_until(until).await,
             }
+        }
+    }
+}
+
+/// The kernels of a simulation, by the names of their hosts.
+#[derive(Debug)]
+pub(crate) struct Kernels {
+    pub(crate) network: Arc<Network>,
+    table: Mutex<BTreeMap<String, Arc<Kernel>>>,
+    /// Behaviour flags observed by kernels that have been shut down.
+    observed_flags: Mutex<FlagSet>,
+}
+
+impl Kernels {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Kernels {
+            network: Network::new(),
+            table: Mutex::default(),
+            observed_flags: Mutex::default(),
+        })
+    }
+
+    /// Adds a kernel, in the place of the one that its host ran before.
+    pub(super) fn add(&self, kernel: &Arc<Kernel>) {
+        let before = lock(&self.table).insert(kernel.name.clone(), Arc::clone(kernel));
+        before.iter().for_each(|kernel| self.gone(kernel));
+    }
+
+    /// Records the observed flags of a kernel that has been shut down.
+    fn gone(&self, kernel: &Kernel) {
+        let observed_flags = kernel.enter(|state| state.machine.observed_flags());
+        let mut all = lock(&self.observed_flags);
+        *all = all.union(observed_flags);
+    }
+
+    /// The behaviour flags observed by kernels that have been shut down.
+    pub(crate) fn observed_flags(&self) -> FlagSet {
+        *lock(&self.observed_flags)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Kernel>> {
+        lock(&self.table).get(name).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Kernel>> {
+        lock(&self.table).values().cloned().collect()
+    }
+
+    /// Returns `true` if the software of a host has ended.
+    pub(crate) fn has_exited(&self, name: &str) -> bool {
+        let kernel = self.get(name);
+        kernel.is_some_and(|kernel| kernel.enter(|state| state.exited))
+    }
+
+    /// Opens ports on all hosts for one that has joined the network.
+    pub(crate) fn host_added(&self) {
+        self.all()
+            .iter()
+            .for_each(|kernel| kernel.pump.notify_one());
+    }
+
+    /// Ends the simulation: shuts the kernels down and drops all references to them.
+    pub(crate) fn end(&self) {
+        let kernels = std::mem::take(&mut *lock(&self.table));
+        for kernel in kernels.values() {
+            kernel.enter(State::crash);
+            self.gone(kernel);
         }
     }
 }

@@ -17,11 +17,6 @@ mod state;
 
 pub(crate) use boot::{Board, Role, boot};
 pub(crate) use conns::Direction;
-pub(crate) use kernel::{Kernel, current};
+pub(crate) use kernel::{Kernel, Kernels, current};
 pub(crate) use options::Kept;
 pub(crate) use state::{Failure, Namespace, Spec, State};
-
-use fourtuple_kernel::{Machine, Seeded, Time};
-
-/// A kernel's clock at the start of the simulation.
-pub(crate) const START: Time = Machine::<Seeded>::START;

@@ -17,6 +17,19 @@ pub struct TcpListener {
 /// The backlog that tokio passes to `listen`.
 const BACKLOG: u32 = 1024;
 
+impl TcpSocket {
+    /// `listen()`.
+    ///
+    /// # Errors
+    /// As `listen`.
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        self.socket.listen(backlog)?;
+        Ok(TcpListener {
+            socket: self.socket,
+        })
+    }
+}
+
 impl TcpListener {
     /// Creates a listener bound to an address, with `SO_REUSEADDR` as tokio sets it.
     ///

@@ -1,13 +1,13 @@
 //! `TcpSocket`.
 
-use super::{TcpListener, TcpStream};
 use crate::Socket;
 use fourtuple_kernel::{Family, ShortName, SockOpt};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A TCP socket that has not been converted to a [`TcpStream`] or [`TcpListener`] yet, as
+/// A TCP socket that has not been converted to a [`TcpStream`](super::TcpStream) or
+/// [`TcpListener`](super::TcpListener) yet, as
 /// `tokio::net::TcpSocket`.
 #[derive(Debug)]
 pub struct TcpSocket {
@@ -231,33 +231,11 @@ impl TcpSocket {
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
         self.socket.bind(scoped(addr))
     }
-
-    /// `connect()`.
-    ///
-    /// # Errors
-    /// As `connect`; `EADDRNOTAVAIL` when no local port is left.
-    pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        self.socket.connect(scoped(addr)).await?;
-        Ok(TcpStream {
-            socket: self.socket,
-        })
-    }
-
-    /// `listen()`.
-    ///
-    /// # Errors
-    /// As `listen`.
-    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        self.socket.listen(backlog)?;
-        Ok(TcpListener {
-            socket: self.socket,
-        })
-    }
 }
 
 /// Adds the scope id of the host's only interface to a link-local address without one: turmoil
 /// assigns such addresses to its hosts, without interfaces.
-fn scoped(addr: SocketAddr) -> SocketAddr {
+pub(super) fn scoped(addr: SocketAddr) -> SocketAddr {
     /// The index of a host's interface other than `lo`.
     const ETHERNET: u32 = 2;
     match addr {

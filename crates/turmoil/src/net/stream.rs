@@ -2,8 +2,7 @@
 
 use super::TcpSocket;
 use super::addr::{ToSocketAddrs, to_addrs};
-use super::socket::{kept, set_linger};
-use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split};
+use super::socket::{kept, scoped, set_linger};
 use crate::Socket;
 use crate::host::{Direction, current};
 use bytes::BufMut;
@@ -28,6 +27,19 @@ fn would_block<T>(result: io::Result<T>) -> io::Result<T> {
         io::ErrorKind::WouldBlock => io::ErrorKind::WouldBlock.into(),
         _ => error,
     })
+}
+
+impl TcpSocket {
+    /// `connect()`.
+    ///
+    /// # Errors
+    /// As `connect`; `EADDRNOTAVAIL` when no local port is left.
+    pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        self.socket.connect(scoped(addr)).await?;
+        Ok(TcpStream {
+            socket: self.socket,
+        })
+    }
 }
 
 impl TcpStream {
@@ -330,18 +342,6 @@ impl TcpStream {
     /// As `setsockopt`.
     pub fn set_zero_linger(&self) -> io::Result<()> {
         self.set_linger(Some(Duration::ZERO))
-    }
-
-    /// Splits into two halves that borrow the stream.
-    pub fn split<'a>(&'a mut self) -> (ReadHalf<'a>, WriteHalf<'a>) {
-        split::split(self)
-    }
-
-    /// Splits into two halves that can be moved to different tasks. Dropping the writing half
-    /// sends a FIN.
-    #[must_use]
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        super::tcp::split_owned(self)
     }
 
     pub(super) fn poll_read_priv(

@@ -2,8 +2,8 @@
 
 use crate::engine::notes::Notes;
 use crate::engine::processes::HostApi;
+use crate::host::Kernels;
 use crate::host::{Kernel, State};
-use crate::network::Network;
 use fourtuple_harness::Name;
 use fourtuple_harness::compile::BACKLOG;
 use fourtuple_kernel::{Errno, Refusal, SockId};
@@ -32,7 +32,7 @@ pub(super) struct Place {
 
 /// See the module's documentation.
 pub(super) struct Api {
-    network: Arc<Network>,
+    kernels: Arc<Kernels>,
     hosts: Vec<Place>,
     notes: Rc<Notes>,
     /// Woken when a connect completes or a connection can be accepted, on a network with latency.
@@ -41,9 +41,9 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(network: Arc<Network>, hosts: Vec<Place>, notes: Rc<Notes>) -> Self {
+    pub(super) fn new(kernels: Arc<Kernels>, hosts: Vec<Place>, notes: Rc<Notes>) -> Self {
         Api {
-            network,
+            kernels,
             hosts,
             notes,
             waker: None,
@@ -52,7 +52,7 @@ impl Api {
     }
 
     fn kernel(&self, host: HostId) -> Option<Arc<Kernel>> {
-        self.network.kernel(&self.hosts[host.0 as usize].machine)
+        self.kernels.get(&self.hosts[host.0 as usize].machine)
     }
 
     /// Makes a call on the kernel of a socket.

@@ -93,13 +93,13 @@ fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, EngineError> {
     let mut sim = LinuxSim::new(builder(case).build(), linux);
     let simulation = Simulation::new(case, profile, &mut sim)?;
     note_left_out(case, &simulation);
-    let network = Arc::clone(sim.network());
+    let kernels = Arc::clone(sim.kernels());
     let host = |name: &str| simulation.turmoil_host(name);
     // On an ideal network the program advances between the steps, when all packets have arrived.
     let mut program = simulation
         .is_ideal()
         .then(|| Box::pin(Rc::clone(&simulation).run()));
-    let ended = drive(sim.raw(), &network.clock, case, host, |sim| {
+    let ended = drive(sim.raw(), &kernels.network.clock, case, host, |sim| {
         let ended = sim.step().map_err(|error| {
             let error = super::without_task_number(&error.to_string());
             format!("the simulation ended early: {error}")
@@ -122,7 +122,7 @@ fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, EngineError> {
         simulation.note(early);
     }
     let (attempts, notes) = simulation.finish();
-    Ok((attempts, notes, network.observed_flags()))
+    Ok((attempts, notes, kernels.observed_flags()))
 }
 
 /// Notes the faults between hosts of one machine, which are not simulated.

@@ -4,7 +4,8 @@
 //! pass when no packet is in flight. On any other network the clock is turmoil's.
 
 use crate::clock::Clock;
-use crate::network::Network;
+use crate::host::Kernels;
+use crate::network::START;
 use fourtuple_scenario::Case;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +13,17 @@ use std::time::Duration;
 /// See the module's documentation.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
-    network: Arc<Network>,
+    kernels: Arc<Kernels>,
     ideal: bool,
 }
 
 impl Pace {
-    pub(super) fn new(network: Arc<Network>, case: &Case) -> Self {
+    pub(super) fn new(kernels: Arc<Kernels>, case: &Case) -> Self {
         let ideal = case.network.is_ideal();
         if ideal {
-            network.clock.set(Duration::ZERO);
+            kernels.network.clock.set(Duration::ZERO);
         }
-        Pace { network, ideal }
+        Pace { kernels, ideal }
     }
 
     pub(super) fn is_ideal(&self) -> bool {
@@ -30,27 +31,27 @@ impl Pace {
     }
 
     pub(super) fn clock(&self) -> &Clock {
-        &self.network.clock
+        &self.kernels.network.clock
     }
 
     /// The kernels' time since the start.
     pub(super) fn now(&self) -> Duration {
-        self.network.clock.elapsed().unwrap_or_default()
+        self.kernels.network.clock.elapsed().unwrap_or_default()
     }
 
     /// Waits until no packet is in flight.
     pub(super) async fn settle(&self) {
-        self.network.idle().await;
+        self.kernels.network.idle().await;
     }
 
     /// The time of the next timer of any kernel.
     pub(super) fn next_event(&self) -> Option<Duration> {
-        let kernels = self.network.kernels();
+        let kernels = self.kernels.all();
         let next = kernels
             .iter()
             .filter_map(|k| k.enter(|s| s.machine.next_event()))
             .min();
-        next.map(|at| at - crate::host::START)
+        next.map(|at| at - START)
     }
 
     /// Lets time pass on all kernels, one timer after the other.
@@ -68,10 +69,10 @@ impl Pace {
     /// Sets the kernels' clocks. turmoil's clock does not move: it counts the ticks that packets
     /// need, and a minute of TIME-WAIT would be sixty thousand idle ticks.
     async fn jump(&self, to: Duration) {
-        self.network.clock.set(to);
-        for kernel in self.network.kernels() {
+        self.kernels.network.clock.set(to);
+        for kernel in self.kernels.all() {
             kernel.enter(|_| ());
         }
-        self.network.idle().await;
+        self.kernels.network.idle().await;
     }
 }

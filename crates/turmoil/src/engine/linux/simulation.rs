@@ -6,8 +6,8 @@ use super::steps::Steps;
 use crate::config::Linux;
 use crate::engine::notes::Notes;
 use crate::engine::processes::Processes;
+use crate::host::Kernels;
 use crate::host::{Role, boot};
-use crate::network::Network;
 use crate::sim::LinuxSim;
 use fourtuple_harness::{Attempts, EngineError, Name};
 use fourtuple_kernel::profile::{self, Profile};
@@ -51,7 +51,7 @@ enum Driver {
 /// See the module's documentation.
 pub(super) struct Simulation {
     hosts: Vec<HostInfo>,
-    network: Arc<Network>,
+    kernels: Arc<Kernels>,
     pace: Pace,
     driver: Driver,
     notes: Rc<Notes>,
@@ -117,20 +117,20 @@ impl Simulation {
             });
             linuxes.push(linux);
         }
-        let pace = Pace::new(Arc::clone(sim.network()), case);
+        let pace = Pace::new(Arc::clone(sim.kernels()), case);
         let notes = Rc::new(Notes::default());
         let places = hosts.iter().map(HostInfo::place).collect();
-        let api = Api::new(Arc::clone(sim.network()), places, Rc::clone(&notes));
+        let api = Api::new(Arc::clone(sim.kernels()), places, Rc::clone(&notes));
         let driver = match &*case.program {
             Program::Processes(_) => Driver::Processes(Box::new(Processes::new(
                 case,
-                Arc::clone(&sim.network().clock),
+                Arc::clone(&sim.kernels().network.clock),
                 api,
             )?)),
             Program::Steps(_) => Driver::Steps(Box::new(Steps::new(case, pace.clone(), api)?)),
         };
         let simulation = Rc::new(Simulation {
-            network: Arc::clone(sim.network()),
+            kernels: Arc::clone(sim.kernels()),
             pace,
             driver,
             notes,
@@ -184,7 +184,7 @@ impl Simulation {
         }
         let machines: BTreeSet<&Name> = self.hosts.iter().map(|host| &host.machine).collect();
         for machine in machines {
-            let Some(kernel) = self.network.kernel(machine) else {
+            let Some(kernel) = self.kernels.get(machine) else {
                 continue;
             };
             for (namespace, key, value, errno) in

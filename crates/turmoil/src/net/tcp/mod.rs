@@ -1,9 +1,8 @@
 //! Halves of a [`TcpStream`](super::TcpStream), as in `tokio::net::tcp`.
 
 mod owned;
-pub(super) mod split;
+mod split;
 
-pub(super) use owned::split_owned;
 pub use owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use split::{ReadHalf, WriteHalf};
 

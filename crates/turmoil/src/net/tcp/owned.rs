@@ -20,12 +20,17 @@ pub struct OwnedReadHalf(Arc<TcpStream>);
 #[derive(Debug)]
 pub struct OwnedWriteHalf(Arc<TcpStream>, bool);
 
-pub(crate) fn split_owned(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
-    let stream = Arc::new(stream);
-    (
-        OwnedReadHalf(Arc::clone(&stream)),
-        OwnedWriteHalf(stream, true),
-    )
+impl TcpStream {
+    /// Splits into two halves that can be moved to different tasks. Dropping the writing half
+    /// sends a FIN.
+    #[must_use]
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let stream = Arc::new(self);
+        (
+            OwnedReadHalf(Arc::clone(&stream)),
+            OwnedWriteHalf(stream, true),
+        )
+    }
 }
 
 fn reunite(read: OwnedReadHalf, mut write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
