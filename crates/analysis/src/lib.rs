@@ -8,8 +8,10 @@
 //! - [`histories`]: the release in which answers change, and the behaviours that change them
 //! - [`findings`]: remarks on an outcome besides refusals, with the check to run
 //! - [`PortTimeline`]: the uses of a host's ports over time
+//! - [`Answers`]: what a report shows of one scenario
 //! - [`fuzz`]: random scenarios on several engines
 
+mod answers;
 pub mod capacity;
 mod changes;
 mod edit;
@@ -22,7 +24,13 @@ mod phase;
 mod port_timeline;
 pub mod remedies;
 
+pub use answers::Answers;
 pub use changes::{Difference, History, Stretch, histories};
 pub use findings::{Finding, findings};
 pub use lint::{LintFinding, LintRule, lint};
 pub use port_timeline::{PORTS_SHOWN, PortTimeline, SAMPLES, Sample, Use, port_timelines};
+
+/// The example of the README, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 use crate::attempt::Name;
 use crate::attempts::Attempt;
 use crate::conformance::Conformance;
-use crate::engine::Standing;
 use crate::report::RunReport;
+use crate::standing::Standing;
 
 /// One engine compared with the model on one kernel and one point of the matrix.
 #[derive(Clone, Debug, PartialEq, Serialize)]

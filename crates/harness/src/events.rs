@@ -1,5 +1,7 @@
-//! The outcome of a run in few rows: calls of one process at one time with the same result are one
-//! row, and instants at which the same happened again are one block.
+//! Outcomes in few rows, and the cases whose outcomes are equal.
+//!
+//! Calls of one process at one time with the same result are one row, and instants at which the
+//! same happened again are one block.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use fourtuple_scenario::Op;
 
 use crate::attempt::{Answer, Args, Name, same_name};
 use crate::attempts::{Attempt, Attempts, Mark};
+use crate::runner::{CaseReport, ScenarioReport};
 use crate::why::Why;
 
 /// Rows that are searched backwards for an equal one within an instant; keeps the work linear.
@@ -245,6 +248,50 @@ fn close(blocks: &mut Vec<EventBlock>, at: u64, rows: Vec<EventRow>, steps: bool
         instants: 1,
         rows,
     });
+}
+
+/// Cases with the same story.
+#[derive(Debug)]
+pub struct Group<'a> {
+    /// The story that they share.
+    pub story: EventTable,
+    /// The cases; never empty.
+    pub cases: Vec<&'a CaseReport>,
+    /// All cases of the scenario.
+    pub all: &'a [CaseReport],
+}
+
+impl<'a> Group<'a> {
+    /// The groups of a scenario, in the order of their first case. Cases that no engine can run are
+    /// left out.
+    #[must_use]
+    pub fn all(report: &'a ScenarioReport) -> Vec<Group<'a>> {
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for case in &report.cases {
+            let Some(reference) = case.reference() else {
+                continue;
+            };
+            // Kernels for which one run stands share its attempts.
+            let same = |one: &&CaseReport| {
+                one.reference()
+                    .is_some_and(|known| Arc::ptr_eq(&known.attempts, &reference.attempts))
+            };
+            if let Some(group) = groups.iter_mut().find(|group| group.cases.iter().any(same)) {
+                group.cases.push(case);
+                continue;
+            }
+            let story = EventTable::of(&reference.attempts, case.case.program.steps().is_some());
+            match groups.iter_mut().find(|group| group.story.is_like(&story)) {
+                Some(group) => group.cases.push(case),
+                None => groups.push(Group {
+                    story,
+                    cases: vec![case],
+                    all: &report.cases,
+                }),
+            }
+        }
+        groups
+    }
 }
 
 /// A point in virtual time: `0 s`, `1.1 s`, `70 s`.

@@ -16,7 +16,6 @@ mod engine;
 mod error;
 mod events;
 mod expect;
-mod group;
 pub mod kernels;
 mod model;
 mod notes;
@@ -25,6 +24,7 @@ mod recording;
 mod report;
 mod rng;
 pub mod runner;
+mod standing;
 mod tally;
 pub mod threads;
 mod verdict;
@@ -34,11 +34,10 @@ pub use agreement::{Agreement, FirstDifference, compare};
 pub use attempt::{Answer, Args, Caller, Name, RecordedProcess, Seen, SocketId, SocketName};
 pub use attempts::{Attempt, Attempts};
 pub use conformance::{Conformance, Disallowed};
-pub use engine::{Engine, External, OnKernel, Standing};
+pub use engine::{Engine, External, OnKernel};
 pub use error::EngineError;
-pub use events::{EventBlock, EventRow, EventTable, seconds};
+pub use events::{EventBlock, EventRow, EventTable, Group, seconds};
 pub use expect::Unmet;
-pub use group::Group;
 pub use model::{HostNs, Model, Net, left_out, sysctl_refusal};
 pub use notes::note_unmodelled;
 pub use recorder::{Recorder, Slot};
@@ -47,6 +46,12 @@ pub use report::RunReport;
 pub use rng::SeededRng;
 pub use runner::budget::Need;
 pub use runner::{CaseReport, EngineRun, ScenarioReport};
+pub use standing::Standing;
 pub use tally::{Tally, tally};
 pub use verdict::{Assessment, LeftOut, ScenarioVerdict, counts};
 pub use why::{Ports, Why};
+
+/// The example of the README, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,8 +5,8 @@ use fourtuple_scenario::{Case, Program};
 use serde::Serialize;
 
 use crate::attempt::Name;
-use crate::engine::Standing;
 use crate::runner::{CaseReport, EngineRun, ScenarioReport};
+use crate::standing::Standing;
 
 /// The result of a scenario in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -13,3 +13,8 @@ mod sheet;
 pub mod text;
 
 pub use case_label::title;
+
+/// The example of the README, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

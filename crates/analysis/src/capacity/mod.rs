@@ -211,11 +211,7 @@ pub fn measure(
         scenario: case.scenario.clone(),
         about: case.about.clone(),
         kernel: case.kernel.clone(),
-        point: case
-            .axes
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect(),
+        point: case.point(),
         time_wait: time_wait(case),
         programs,
     })

@@ -232,11 +232,7 @@ pub fn explore(
         scenario: case.scenario.clone(),
         about: case.about.clone(),
         kernel: case.kernel.clone(),
-        point: case
-            .axes
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect(),
+        point: case.point(),
         coverage,
         fixed_order: case.program.steps().is_some(),
         classes,

@@ -3,10 +3,11 @@
 use fourtuple_harness::{Engine as _, Model};
 use fourtuple_scenario::Case;
 
-use super::lab;
-
 /// Experiments that every scenario is given: with few calls each is made at fewer seeds.
 const EXPERIMENTS: u64 = 16;
+
+/// Seeds that a fix is tried with when the scenario is small.
+const SEEDS: u32 = 64;
 
 /// Socket calls that the model may still simulate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,16 @@ impl Allowance {
         let calls = u64::try_from(attempts.max(1)).unwrap_or(u64::MAX);
         let afforded = self.calls / EXPERIMENTS / calls;
         let afforded = u32::try_from(afforded).unwrap_or(u32::MAX);
-        lab::seeds_for(attempts).min(afforded.max(1))
+        seeds_for(attempts).min(afforded.max(1))
+    }
+}
+
+/// Returns the number of seeds for a case of this many attempts.
+pub(super) fn seeds_for(attempts: usize) -> u32 {
+    match attempts {
+        0..=2_000 => SEEDS,
+        2_001..=20_000 => 16,
+        _ => 4,
     }
 }
 

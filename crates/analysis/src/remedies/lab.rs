@@ -8,14 +8,12 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
 use serde::Serialize;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, seeds_for};
 use super::catalogue;
 use super::situation::{Cause, Situation, SocketCounts};
 use crate::explore;
 use crate::explore::Coverage;
 
-/// Seeds that a fix is tried with when the scenario is small.
-const SEEDS: u32 = 64;
 /// States that are explored to prove a fix.
 const STATES: usize = 2000;
 /// Attempts that an exploration may have at most: beyond it never ends within its states.
@@ -89,15 +87,6 @@ impl Trial {
 /// Returns whether a kernel refused a sysctl.
 pub(super) fn refuses_setting(notes: &[String]) -> bool {
     notes.iter().any(|note| note.contains("is refused with"))
-}
-
-/// Returns the number of seeds for a case of this many attempts.
-pub(super) fn seeds_for(attempts: usize) -> u32 {
-    match attempts {
-        0..=2_000 => SEEDS,
-        2_001..=20_000 => 16,
-        _ => 4,
-    }
 }
 
 /// The case with the n-th of its seeds.

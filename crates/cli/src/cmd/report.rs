@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use fourtuple_analysis::Answers;
 use fourtuple_harness::{Assessment, Engine, runner};
-use fourtuple_render::html::{self, About, Entry};
+use fourtuple_render::html::{self, About};
 
 use crate::clean;
 use crate::engines::{self, EngineArgs, Made};
@@ -12,6 +13,7 @@ use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
+use crate::selected;
 use crate::shard::Shard;
 use crate::totals::Totals;
 
@@ -54,10 +56,10 @@ impl Args {
         }
         self.shard.keep(&mut selected);
         let asked: Vec<&dyn Engine> = engines.iter().map(Made::engine).collect();
-        let folded = select::fold(selected);
+        let folded = selected::fold(selected);
         self.overrides.budget.check(&folded, &asked)?;
         engines::prepare(&engines, &folded);
-        let checked = select::certificate(&folded);
+        let checked = selected::certificate(&folded);
         let total = folded.len();
         let mut entries = Vec::with_capacity(total);
         let mut totals = Totals::default();
@@ -67,7 +69,7 @@ impl Args {
                 progress.at(n, &*one.scenario.name);
                 let report = runner::run_folded(&one.scenario, &one.cases, &asked);
                 totals.add(Totals::of(&report, &Assessment::of(&report)));
-                entries.push(Entry::new(report));
+                entries.push(Answers::new(report));
             }
         }
         let verdict = totals.verdict(self.engines.named());

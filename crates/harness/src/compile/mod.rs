@@ -5,15 +5,15 @@ mod steps;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fourtuple_program::{
-    AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, StepPlan, Target,
-};
+use fourtuple_program::{AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, Target};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Accepted, Case, Hold};
 use fourtuple_syscall::Kind;
 use indexmap::IndexMap;
 
 use crate::error::EngineError;
+
+pub use steps::steps;
 
 /// Backlog of the listeners of processes and of those that are there from the start; they accept at
 /// once.
@@ -29,18 +29,6 @@ pub fn plan(case: &Case) -> Result<Plan, EngineError> {
     let processes = processes.ok_or_else(|| EngineError::new("the order of steps is fixed"))?;
     let all = processes.values().map(|one| process(case, processes, one));
     Ok(Plan::new(all.collect::<Result<_, _>>()?))
-}
-
-/// The plan of a case in the step form. Hosts and steps have the numbers of their places in the
-/// case.
-///
-/// # Errors
-/// When the case is in the declarative form, or mentions a host that it does not have.
-pub fn steps(case: &Case) -> Result<StepPlan, EngineError> {
-    let of_case = case.program.steps();
-    let of_case =
-        of_case.ok_or_else(|| EngineError::new("processes have no fixed order of steps"))?;
-    steps::plan(case, of_case)
 }
 
 /// The place of the host with a name.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use fourtuple_program::{HostId, PortName, SockName, Step, StepPlan};
 use fourtuple_scenario as scenario;
-use fourtuple_scenario::{Address, Case, Spanned};
+use fourtuple_scenario::{Address, Case};
 use fourtuple_syscall::{Kind, Syscall};
 use indexmap::IndexSet;
 
@@ -20,11 +20,14 @@ struct Names<'a> {
     nameless: u32,
 }
 
-/// The plan of steps; each step of the file is one of the plan.
-pub(super) fn plan(
-    case: &Case,
-    steps: &[Spanned<scenario::Step>],
-) -> Result<StepPlan, EngineError> {
+/// The plan of a case in the step form. Hosts and steps have the numbers of their places in the
+/// case; each step of the file is one of the plan.
+///
+/// # Errors
+/// When the case is in the declarative form, or mentions a host that it does not have.
+pub fn steps(case: &Case) -> Result<StepPlan, EngineError> {
+    let steps = case.program.steps();
+    let steps = steps.ok_or_else(|| EngineError::new("processes have no fixed order of steps"))?;
     let mut names = Names::default();
     let plan = steps.iter().zip(1..).map(|(one, next)| {
         let mut step = names.step(case, one)?;

@@ -21,10 +21,11 @@ use fourtuple_scenario::{Case, Program};
 
 use crate::attempts::Attempts;
 use crate::compile;
-use crate::engine::{Engine, Standing};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::recording::Recording;
 use crate::report::RunReport;
+use crate::standing::Standing;
 
 /// The port model with virtual time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,6 @@
 //! Runs a scenario: every kernel, every point of the matrix, every engine.
 
 pub mod budget;
-mod equivalence;
 mod suite;
 
 use std::sync::Arc;
@@ -12,10 +11,12 @@ use indexmap::IndexMap;
 
 use crate::agreement::{self, Agreement};
 use crate::attempt::Name;
-use crate::engine::{Engine, OnKernel, Standing};
+use crate::attempts::Attempts;
+use crate::engine::{Engine, OnKernel};
 use crate::error::EngineError;
 use crate::kernels::{self, Order};
 use crate::report::RunReport;
+use crate::standing::Standing;
 
 pub use suite::is_full_size;
 
@@ -75,11 +76,7 @@ impl CaseReport {
     /// The point of the matrix: `tw_reuse=1 hold=2s`; empty without a matrix.
     #[must_use]
     pub fn point(&self) -> String {
-        let axes = self.case.axes.iter();
-        let axes: Vec<String> = axes
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        axes.join(" ")
+        self.case.point().join(" ")
     }
 
     /// The runs of the engines that were able to run it.
@@ -253,7 +250,7 @@ pub fn run_folded(
             .map(|&n| (&*cases[n].0, &*cases[n].1))
             .collect();
         for engine in engines {
-            for (&n, made) in point.iter().zip(equivalence::run_on(*engine, &on_kernels)) {
+            for (&n, made) in point.iter().zip(run_on(*engine, &on_kernels)) {
                 runs[n].push(engine_run(*engine, made, &cases[n].2));
             }
         }
@@ -268,6 +265,40 @@ pub fn run_folded(
             .map(|((case, _, kernels), runs)| compared(case, kernels, runs, engines))
             .collect(),
     }
+}
+
+/// Runs one case on several kernels: the reports, in their order. A kernel for which an earlier run
+/// stands is not run.
+fn run_on(engine: &dyn Engine, cases: &[OnKernel<'_>]) -> Vec<Result<RunReport, EngineError>> {
+    let mut made: Vec<Result<RunReport, EngineError>> = Vec::with_capacity(cases.len());
+    // The outcomes that runs had, each once.
+    let mut known: Vec<Arc<Attempts>> = Vec::new();
+    for &(case, profile) in cases {
+        let before = made.iter().zip(cases);
+        let mut before = before.filter_map(|(made, other)| Some((made.as_ref().ok()?, other)));
+        let same = before.find(|(made, (_, other))| {
+            profile
+                .behaviours
+                .agrees_on(&other.behaviours, made.observed_flags)
+        });
+        let this = match same {
+            Some((same, (other, _))) => Ok(same.on(case, profile, other)),
+            None => engine
+                .run(case, profile)
+                .map(|report| kept_once(report, &mut known)),
+        };
+        made.push(this);
+    }
+    made
+}
+
+/// Deduplicates identical outcomes.
+fn kept_once(mut report: RunReport, known: &mut Vec<Arc<Attempts>>) -> RunReport {
+    match known.iter().find(|one| **one == report.attempts) {
+        Some(same) => report.attempts = Arc::clone(same),
+        None => known.push(Arc::clone(&report.attempts)),
+    }
+    report
 }
 
 /// Turns an engine's report on the first of some equivalent kernels into a run for all of them.

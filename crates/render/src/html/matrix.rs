@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
+use fourtuple_analysis::Answers;
 use fourtuple_analysis::remedies::SocketCounts;
 use fourtuple_harness::kernels::Order;
 use fourtuple_harness::{CaseReport, Name};
 
-use super::{Entry, scrolled};
+use super::scrolled;
 
 /// One row: a scenario at one point of its matrix.
 struct Row<'a> {
@@ -47,7 +48,7 @@ impl Cell {
 }
 
 /// The table. Kernels whose column would be the same share one.
-pub(super) fn matrix(entries: &[Entry], order: &Order) -> Markup {
+pub(super) fn matrix(entries: &[Answers], order: &Order) -> Markup {
     let kernels = kernels(entries, order);
     let rows = rows(entries, &kernels);
     let mut columns: Vec<(Vec<&str>, usize)> = Vec::new();
@@ -113,7 +114,7 @@ pub(super) fn whole(names: &str) -> Markup {
 }
 
 /// Every kernel that any scenario was asked on, in the order of history.
-fn kernels(entries: &[Entry], order: &Order) -> Vec<String> {
+fn kernels(entries: &[Answers], order: &Order) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let cases = entries.iter().flat_map(|entry| &entry.report.cases);
     for kernel in cases.flat_map(|case| &case.kernels) {
@@ -125,7 +126,7 @@ fn kernels(entries: &[Entry], order: &Order) -> Vec<String> {
     all
 }
 
-fn rows<'a>(entries: &'a [Entry], kernels: &[String]) -> Vec<Row<'a>> {
+fn rows<'a>(entries: &'a [Answers], kernels: &[String]) -> Vec<Row<'a>> {
     let mut rows = Vec::new();
     for (n, entry) in entries.iter().enumerate() {
         let mut points: Vec<String> = Vec::new();

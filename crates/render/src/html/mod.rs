@@ -21,115 +21,12 @@ mod section;
 mod source;
 mod timeline;
 
-use fourtuple_analysis::capacity::{self as measuring, Capacities, Measured};
-use fourtuple_analysis::remedies::{self, Allowance, Remedies};
-use fourtuple_analysis::{PortTimeline, port_timelines};
+use fourtuple_analysis::Answers;
 use fourtuple_harness::kernels::Order;
-use fourtuple_harness::{Assessment, CaseReport, Group, ScenarioReport, ScenarioVerdict};
-use fourtuple_kernel::profile;
+use fourtuple_harness::{Assessment, ScenarioVerdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
-
-/// Calls of a case up to which every fix is tried, at every seed.
-const FEW_CALLS: usize = 2_000;
-/// Calls that the fixes of a larger case may take.
-const TRIAL_CALLS: u64 = 200_000;
-/// Calls of a case up to which fixes are tried and capacities are counted.
-const MOST_CALLS: usize = 50_000;
-
-/// A scenario with everything that its part of the page shows.
-#[derive(Debug)]
-pub struct Entry {
-    report: ScenarioReport,
-    /// For each group of cases with equal outcomes, what its first case shows.
-    groups: Vec<Shown>,
-    /// The fixes on the first and on the last kernel of each group.
-    remedies: Vec<Remedies>,
-    /// The connections that each program can make, on the first kernel.
-    capacities: Option<Capacities>,
-}
-
-#[derive(Debug, Default)]
-struct Shown {
-    timelines: Vec<PortTimeline>,
-}
-
-impl Entry {
-    /// Records the ports and tries the fixes of a scenario that has run.
-    #[must_use]
-    pub fn new(report: ScenarioReport) -> Self {
-        let groups = Group::all(&report);
-        let remedies = groups.iter().flat_map(|group| fixes_of(&group.cases));
-        let remedies = remedies.collect();
-        let capacities = groups
-            .first()
-            .and_then(|group| capacities_of(group.cases[0]));
-        let groups = groups.iter().map(|group| Shown::of(&group.cases)).collect();
-        Entry {
-            capacities,
-            report,
-            groups,
-            remedies,
-        }
-    }
-
-    /// The scenario.
-    #[must_use]
-    pub fn report(&self) -> &ScenarioReport {
-        &self.report
-    }
-}
-
-impl Shown {
-    fn of(cases: &[&CaseReport]) -> Self {
-        let case = cases[0];
-        let (Some(profile), Some(reference)) = (profile::find(&case.case.kernel), case.reference())
-        else {
-            return Shown::default();
-        };
-        let calls = reference.attempts.len();
-        let timelines = port_timelines(&case.case, &profile, calls).unwrap_or_default();
-        Shown { timelines }
-    }
-}
-
-/// The fixes on the first kernel of a group, and on its last.
-fn fixes_of(cases: &[&CaseReport]) -> Vec<Remedies> {
-    let Some(reference) = cases[0].reference() else {
-        return Vec::new();
-    };
-    let refused = remedies::SocketCounts::of(&reference.attempts).refused > 0;
-    if !refused || reference.attempts.len() > MOST_CALLS {
-        return Vec::new();
-    }
-    let first = cases[0];
-    let last = cases
-        .iter()
-        .rev()
-        .find(|last| last.case.axes == first.case.axes && last.case.kernel != first.case.kernel);
-    let both = std::iter::once(&first).chain(last);
-    both.filter_map(|case| examine(case)).collect()
-}
-
-fn capacities_of(case: &CaseReport) -> Option<Capacities> {
-    let calls = case.reference()?.attempts.len();
-    if calls > MOST_CALLS {
-        return None;
-    }
-    let profile = profile::find(&case.case.kernel)?;
-    let mut measured = Measured::default();
-    measuring::measure(&case.case, &profile, &mut measured, &mut |_| {}).ok()
-}
-
-fn examine(case: &CaseReport) -> Option<Remedies> {
-    let profile = profile::find(&case.case.kernel)?;
-    let mut allowance = match case.reference()?.attempts.len() {
-        0..=FEW_CALLS => Allowance::UNLIMITED,
-        _ => Allowance::of(TRIAL_CALLS),
-    };
-    remedies::examine(&case.case, &profile, &mut allowance, &mut |_, _| {}).ok()
-}
 
 /// The command line and certificates that a page states about itself.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +39,7 @@ pub struct About {
 
 /// The page.
 #[must_use]
-pub fn page(entries: &[Entry], about: &About) -> String {
+pub fn page(entries: &[Answers], about: &About) -> String {
     let title = match entries {
         [only] => format!("{} · fourtuple", only.report.name),
         _ => "TCP local ports · fourtuple".to_owned(),
@@ -200,7 +97,7 @@ fn badge(assessment: &Assessment) -> Markup {
 }
 
 /// The verdict on all of them.
-fn verdict(entries: &[Entry]) -> Markup {
+fn verdict(entries: &[Answers]) -> Markup {
     if let [only] = entries {
         return badge(&Assessment::of(&only.report));
     }
@@ -224,7 +121,7 @@ fn verdict(entries: &[Entry]) -> Markup {
     }
 }
 
-fn contents(entries: &[Entry]) -> Markup {
+fn contents(entries: &[Answers]) -> Markup {
     html! {
         h2 { "Scenarios" }
         ol.contents {

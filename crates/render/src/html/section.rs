@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use fourtuple_analysis::remedies::SocketCounts;
+use fourtuple_analysis::{Answers, PortTimeline};
 use fourtuple_harness::kernels::Order;
 use fourtuple_harness::{Assessment, CaseReport, EngineRun, Group, Why, tally};
 
-use super::{Entry, Shown, capacity, fixes, ports, scrolled, source, timeline};
+use super::{capacity, fixes, ports, scrolled, source, timeline};
 use crate::case_label;
 use crate::text::{capital, events, plain, summary};
 
@@ -16,7 +17,7 @@ const STORY_ROWS: usize = 80;
 const REASONS: usize = 4;
 
 /// The part of the page about one scenario.
-pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
+pub(super) fn section(entry: &Answers, number: usize, order: &Order) -> Markup {
     let report = &entry.report;
     let groups = Group::all(report);
     let id = format!("s{number}");
@@ -31,8 +32,8 @@ pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
                 (super::badge(&Assessment::of(report)))
                 @if groups.len() > 1 { " There are " (groups.len()) " different answers." }
             }
-            @for (n, (group, shown)) in groups.iter().zip(&entry.groups).enumerate() {
-                (answer(group, shown, &format!("{id}g{}", n + 1), order))
+            @for (n, (group, timelines)) in groups.iter().zip(&entry.timelines).enumerate() {
+                (answer(group, timelines, &format!("{id}g{}", n + 1), order))
             }
             (fixes::fixes(&entry.remedies))
             (capacity::capacity(entry.capacities.as_ref(), &id))
@@ -44,7 +45,7 @@ pub(super) fn section(entry: &Entry, number: usize, order: &Order) -> Markup {
     }
 }
 
-fn answer(group: &Group<'_>, shown: &Shown, id: &str, order: &Order) -> Markup {
+fn answer(group: &Group<'_>, timelines: &[PortTimeline], id: &str, order: &Order) -> Markup {
     let first = group.cases[0];
     let Some(reference) = first.reference() else {
         return html! {};
@@ -64,7 +65,7 @@ fn answer(group: &Group<'_>, shown: &Shown, id: &str, order: &Order) -> Markup {
             (results(first))
             (reasons(first))
             (timeline::timeline(&reference.attempts, id))
-            @for timeline in &shown.timelines { (ports::ports(timeline, id)) }
+            @for timeline in timelines { (ports::ports(timeline, id)) }
             details {
                 summary { "Every call, in order" }
                 (scrolled("Every call, in order", &html! { pre { (story) } }))

@@ -17,11 +17,11 @@ processes:
   plain: { on: app, after: binders, count: 4, connect: 192.168.0.5:3000 }
 ";
 
-fn entry(text: &str) -> Entry {
+fn entry(text: &str) -> Answers {
     let scenario = parse("scenarios/a.yaml", text).expect("a scenario");
     let cases = expand(&scenario, &fourtuple_harness::kernels::names()).expect("cases");
     let engines: [&dyn Engine; 1] = [&Model];
-    Entry::new(runner::run(&scenario, cases, &engines))
+    Answers::new(runner::run(&scenario, cases, &engines))
 }
 
 #[test]

@@ -44,6 +44,14 @@ impl Case {
             .map_or(self.kernel.as_str(), |kernel| kernel.value.as_str())
     }
 
+    /// The point of the matrix, each axis as `name=value`; empty without a matrix.
+    #[must_use]
+    pub fn point(&self) -> Vec<String> {
+        let axes = self.axes.iter();
+        axes.map(|(name, value)| format!("{name}={value}"))
+            .collect()
+    }
+
     /// Mutable hosts, copied if other cases share them.
     pub fn hosts_mut(&mut self) -> &mut IndexMap<String, Host> {
         Arc::make_mut(&mut self.hosts)
