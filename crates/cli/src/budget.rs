@@ -8,7 +8,7 @@ use fourtuple_harness::{Engine, Model, Need};
 use fourtuple_scenario::Scenario;
 
 use crate::output::{Failure, complain};
-use crate::select::{Folded, Selected};
+use crate::selected::{Folded, Selected};
 
 /// Approximate number of variants of a scenario that `remedies` and `lint` try.
 pub(crate) const TRIED: u64 = 64;

@@ -32,6 +32,9 @@ pub(crate) struct Certificate {
     pub(crate) disallowed: u64,
 }
 
+/// Certificates by profile and kernel.
+pub(crate) type Rows = BTreeMap<(String, String), Certificate>;
+
 impl Certificate {
     pub(crate) fn new(kernel: &str, how: &str) -> Self {
         Certificate {

@@ -11,7 +11,7 @@ use fourtuple_linux::exec::{self, Exec};
 use fourtuple_turmoil::engine::{Stock, Turmoil};
 
 use crate::output::{Failure, Output};
-use crate::select::Folded;
+use crate::selected::Folded;
 
 /// The default engines: those that need nothing but this program and must agree.
 const DEFAULT: [&str; 2] = ["model", "turmoil"];

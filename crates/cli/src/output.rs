@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, BufWriter, StderrLock, StdoutLock, Write};
 
 use anstream::{AutoStream, ColorChoice};
+use fourtuple_linux::RunError;
 use fourtuple_render::text::{Style, Text};
 use fourtuple_scenario::{Diagnostic, Errors};
 
@@ -34,6 +35,12 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Failure::Closed,
             kind => Failure::Message(format!("error: failed to write the output: {kind}")),
         }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Failure::Message(format!("error: {error}"))
     }
 }
 

@@ -12,6 +12,7 @@ use fourtuple_render::text;
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
+use crate::selected::Selected;
 
 /// Counts how many connections a host can hold and open.
 ///
@@ -94,7 +95,7 @@ impl Args {
     fn ranges(
         self,
         need: &Need,
-        selected: &select::Selected,
+        selected: &Selected,
         out: &mut Output,
     ) -> Result<Verdict, Failure> {
         let mut all = Vec::new();

@@ -1,6 +1,5 @@
 //! `fourtuple certify`: checks the model against real kernels.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +9,11 @@ use fourtuple_linux::{profile_of_recording, scenario_text, trace};
 use fourtuple_render::text;
 
 use super::certify_scenarios::{self, CheckOptions};
-use crate::certificate::{Certificate, Certificates};
+use crate::certificate::{Certificate, Certificates, Rows};
 use crate::engines::WaitArgs;
 use crate::output::{Failure, Output, Verdict};
-use crate::select::{self, Overrides, Selected};
+use crate::select::{self, Overrides};
+use crate::selected::Selected;
 use crate::shard::{Seal, Shard};
 
 /// Checks the model against real kernels.
@@ -55,9 +55,6 @@ pub(crate) struct Args {
     #[command(flatten)]
     overrides: Overrides,
 }
-
-/// The results by profile and kernel.
-pub(super) type Rows = BTreeMap<(String, String), Certificate>;
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {

@@ -11,12 +11,11 @@ use fourtuple_linux::engine::KernelEngine;
 use fourtuple_render::text;
 use serde::Serialize;
 
-use super::certify::Rows;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, Rows};
 use crate::engines;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output};
-use crate::select::Selected;
+use crate::selected::Selected;
 
 /// The results of scenarios on kernels.
 #[derive(Debug, Default, Serialize)]

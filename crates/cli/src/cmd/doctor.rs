@@ -1,7 +1,7 @@
 //! `fourtuple doctor`: the connections that a host can still make.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fourtuple_host::Document;
@@ -10,6 +10,7 @@ use fourtuple_kernel::profile::{self, Profile};
 
 use super::capture::Place;
 use crate::files::{self, Existing};
+use crate::input;
 use crate::output::{Failure, Output, Verdict};
 
 /// Computes how many more connections a host can make.
@@ -88,7 +89,7 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let start = Instant::now();
         let mut document = match &self.file {
-            Some(file) => read(file)?,
+            Some(file) => input::document(file, &input::read(file)?)?,
             None => self.place.capture()?,
         };
         let mut earlier = None;
@@ -147,28 +148,4 @@ impl Args {
         profile::find(&name)
             .ok_or_else(|| Failure::Message(format!("error: unknown kernel `{release}`")))
     }
-}
-
-/// Reads a file of `fourtuple capture`.
-fn read(file: &Path) -> Result<Document, Failure> {
-    parse(file, &super::import::read(file)?)
-}
-
-/// Parses the text of a file of `fourtuple capture`. Another kind of file is named.
-pub(crate) fn parse(file: &Path, text: &str) -> Result<Document, Failure> {
-    Document::parse(text).map_err(|error| {
-        let (reason, help) = match fourtuple_scenario::import::kind_of(text) {
-            Some((kind, help)) if !text.trim_start().starts_with('{') => {
-                (format!("this is {kind}, not a capture"), help)
-            }
-            _ => (
-                error.to_string(),
-                "write it with `fourtuple capture -o FILE`",
-            ),
-        };
-        Failure::Message(format!(
-            "error: {reason}\n --> {}\n  = help: {help}",
-            file.display()
-        ))
-    })
 }

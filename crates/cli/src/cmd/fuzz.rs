@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, End, Findings};
-use fourtuple_linux::{RunError, Target, profile_of, trace};
+use fourtuple_linux::{Target, profile_of, trace};
 
 use super::fuzz_engines::Engines;
 use super::fuzz_report::{self, FindingReport};
@@ -142,7 +142,7 @@ impl Args {
         for directory in directories.into_iter().flatten() {
             fs::create_dir_all(directory).map_err(|e| cannot_write(directory, &e))?;
         }
-        let on = Target::named(on, self.jobs.map(usize::from)).map_err(failure)?;
+        let on = Target::named(on, self.jobs.map(usize::from))?;
         let profile = match given {
             Some(profile) => profile,
             None => profile_of(on.release()).ok_or_else(|| {
@@ -181,7 +181,7 @@ impl Args {
         let findings = {
             let progress = Progress::of(campaign.count);
             let say = |done| progress.at(done, "programs");
-            fuzz::run(&campaign, &say).map_err(failure)?
+            fuzz::run(&campaign, &say)?
         };
         if let Some(file) = &self.record {
             record(file, &campaign.on, &profile, &findings)?;
@@ -335,10 +335,6 @@ fn too_large(size: u64) -> Option<String> {
              record parts with `--shard`"
         )
     })
-}
-
-pub(super) fn failure(error: RunError) -> Failure {
-    Failure::Message(format!("error: {error}"))
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {

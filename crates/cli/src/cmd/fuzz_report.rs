@@ -5,7 +5,6 @@ use fourtuple_linux::fuzz::{Campaign, End, Tally};
 use fourtuple_linux::judge::Counterexample;
 use fourtuple_linux::{Program, scenario_text, shrink};
 
-use super::fuzz::failure;
 use crate::output::Failure;
 
 /// An answer that is not allowed, with the shortest scenario that shows it.
@@ -33,7 +32,7 @@ impl FindingReport {
         let shrunk = if whole {
             None
         } else {
-            shrink(&campaign.on, campaign.behaviours, program, found).map_err(failure)?
+            shrink(&campaign.on, campaign.behaviours, program, found)?
         };
         let shortened = shrunk.is_some();
         let (program, last) = match &shrunk {

@@ -1,16 +1,14 @@
 //! `fourtuple import`: makes a scenario of the output of other tools.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use fourtuple_kernel::profile;
-use fourtuple_scenario::import::{
-    self, ImportError, Imported, Log, MAX_CAPTURE_BYTES, Note, Settings,
-};
+use fourtuple_scenario::import::{self, ImportError, Imported, Log, Note, Settings};
 
 use crate::files::{self, Existing};
+use crate::input::{self, read};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::reproduced;
 
@@ -107,7 +105,7 @@ impl Args {
         let mut sysctl = capture.sysctl.as_deref().map(read).transpose()?;
         let mut release = "linux-6.18".to_owned();
         if of_host {
-            let host = super::doctor::parse(&capture.file, &text)?;
+            let host = input::document(&capture.file, &text)?;
             text = host.table();
             sysctl = sysctl.or_else(|| Some(host.sysctls()));
             release = host.kernel;
@@ -172,36 +170,4 @@ fn have_no_port(kernels: &[String]) -> bool {
         let first = name.split("..").next().unwrap_or_default();
         profile::find(first).is_some_and(|profile| profile.behaviours.bind_address_no_port)
     })
-}
-
-/// Reads a capture.
-pub(crate) fn read(path: &Path) -> Result<String, Failure> {
-    let failed = |reason: String| {
-        Failure::Message(format!(
-            "error: failed to read {}: {reason}",
-            path.display()
-        ))
-    };
-    let kind = |error: std::io::Error| failed(error.kind().to_string());
-    let limit = MAX_CAPTURE_BYTES + 1;
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(kind)?;
-    } else {
-        let file = File::open(path).map_err(kind)?;
-        if file.metadata().map_err(kind)?.is_dir() {
-            return Err(failed("it is a directory".to_owned()));
-        }
-        file.take(limit).read_to_end(&mut bytes).map_err(kind)?;
-    }
-    if bytes.len() as u64 > MAX_CAPTURE_BYTES {
-        return Err(failed(format!(
-            "it has more than {MAX_CAPTURE_BYTES} bytes"
-        )));
-    }
-    Ok(import::decode(bytes))
 }

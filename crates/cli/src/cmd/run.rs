@@ -13,7 +13,8 @@ use crate::memory::MemoryBudget;
 use crate::ordered::{Plan, map_ordered};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::select::{self, Folded, Overrides, Selected};
+use crate::select::{self, Overrides};
+use crate::selected::{self, Folded, Selected};
 use crate::shard::Shard;
 use crate::totals::Totals;
 use crate::{github, remark, sarif};
@@ -89,7 +90,7 @@ impl Args {
         let seal = self.shard.seal("run", sweep.chain(engine_names));
         let is_part = seal.is_some();
         self.shard.keep(&mut selected);
-        let folded = select::fold(selected);
+        let folded = selected::fold(selected);
         let asked: Vec<&dyn Engine> = engines.iter().map(Made::engine).collect();
         let budget = self.overrides.budget;
         let needs = budget.check(&folded, &asked)?;
@@ -121,7 +122,7 @@ impl Args {
         })?;
         drop(progress);
         if self.format == Format::Text && shown != Shown::None {
-            out.faint(&select::certificate(&folded))?;
+            out.faint(&selected::certificate(&folded))?;
         }
         writer.finish(out, &totals)?;
         if let (Format::JsonLines, Some(seal)) = (self.format, seal) {

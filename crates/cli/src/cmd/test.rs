@@ -14,7 +14,8 @@ use crate::memory::MemoryBudget;
 use crate::ordered::{Plan, map_ordered};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::select::{self, Folded, Overrides};
+use crate::select::{self, Overrides};
+use crate::selected::{self, Folded, Selected};
 use crate::shard::Shard;
 use crate::snapshot_file::{Comparison, SnapshotFile};
 
@@ -121,7 +122,7 @@ impl Args {
         let full_size: Vec<bool> = (selected.iter())
             .map(|one| runner::is_full_size(&one.cases))
             .collect();
-        let folded = select::fold(selected);
+        let folded = selected::fold(selected);
         let mut counts = Counts::default();
         let mut junit = Suites::new();
         self.each(&folded, &full_size, |tested| {
@@ -306,7 +307,7 @@ fn snapshot_name(file: &str) -> String {
 }
 
 /// Snapshots without a scenario, sorted.
-fn orphans(snapshots: &Path, selected: &[select::Selected]) -> Result<Vec<PathBuf>, Failure> {
+fn orphans(snapshots: &Path, selected: &[Selected]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     collect(snapshots, &mut found).map_err(|error| {
         Failure::Message(format!(
