@@ -59,6 +59,7 @@ pub const SOURCES: &[(&str, &str)] = &[
         "interpreter/places.rs",
         include_str!("interpreter/places.rs"),
     ),
+    ("interpreter/state.rs", include_str!("interpreter/state.rs")),
     ("lib.rs", include_str!("lib.rs")),
     ("plan.rs", include_str!("plan.rs")),
     ("queue.rs", include_str!("queue.rs")),

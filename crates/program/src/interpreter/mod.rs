@@ -9,149 +9,24 @@
 //!
 //! - this file: moves and the order of an instance's stages; [`calls`]: its calls; [`closing`]: the
 //!   ends of connections and listeners; [`hosts`]: engines whose hosts act independently;
-//!   [`places`]: the state for explorations of all orders
+//!   [`places`]: the state for explorations of all orders; [`state`]: its parts
 
 mod calls;
 mod closing;
 mod hosts;
 mod places;
+mod state;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use fourtuple_syscall::Outcome;
-
 use crate::queue::Queue;
-use crate::{CallId, CallLog, Caller, HostId, Nanos, Plan, ProcessId, Role, SocketApi, Target};
+use crate::{CallLog, Caller, HostId, Nanos, Plan, ProcessId, Role, SocketApi};
+use state::{Calling, Ending, Instance, Listener, OpenConnection, Opened, Served, Server};
 
 pub use places::{Place, Upcoming};
-
-/// A possible next step of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Move {
-    /// An instance makes its next call.
-    Go(u32),
-    /// An instance sees the answer of its connect.
-    Answered(u32),
-    /// A connection has been held long enough.
-    Release(u32),
-    /// The client sees that the server closed.
-    CloseClient(u32),
-    /// The server sees that the client closed.
-    CloseServer(u32),
-    /// An instance closes a listener that it has, its own or one that it shares.
-    CloseListener(u32),
-    /// A socket is closed because its listener was.
-    CloseAccepted(u32),
-}
-
-/// The position of an instance in its program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InstanceState<S> {
-    /// Not started: it waits for other processes, or its host is down.
-    Held,
-    /// It opens its listeners; this is the next one.
-    Open(u32),
-    /// It calls listen() on a bound socket.
-    Listen(u32, S),
-    /// It begins its next connection.
-    Next,
-    /// It connects a socket that is bound.
-    Connect(S, Target),
-    /// It waits for the answer of a connect.
-    Calling(S),
-    /// It waits until its connections are closed, to begin the next round.
-    Draining,
-    /// It has made all its attempts.
-    Done,
-}
-
-#[derive(Clone, Debug)]
-struct Instance<S> {
-    process: ProcessId,
-    /// Counted from 0 within the process.
-    index: u32,
-    stage: InstanceState<S>,
-    /// The time at which it continues.
-    at: Nanos,
-    round: u32,
-    connection: u32,
-    /// The start time of its last connection.
-    last: Nanos,
-    /// Connections of the current round that are not closed yet; for an instance without
-    /// connections, listeners that it will close.
-    open: u32,
-    /// The connect that it waits for, or whose result it handles next.
-    calling: Option<Calling>,
-}
-
-/// A pending or completed connect.
-#[derive(Clone, Copy, Debug)]
-struct Calling {
-    call: CallId,
-    to: Target,
-    answer: Option<Outcome>,
-    /// The accepted socket, if the connection was accepted before the result arrived.
-    accepted: Option<u32>,
-}
-
-/// The server's socket of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Server {
-    /// There is none.
-    None,
-    /// The accepted socket with this number.
-    Known(u32),
-    /// The socket that will be accepted with these local and remote addresses, seen from the
-    /// server.
-    At(SocketAddr, SocketAddr),
-}
-
-/// A connection, or a bound socket, that is held.
-#[derive(Clone, Debug)]
-struct OpenConnection<S> {
-    instance: u32,
-    number: u32,
-    client: S,
-    server: Server,
-}
-
-/// A listener.
-#[derive(Clone, Debug)]
-struct Listener<S> {
-    socket: S,
-    /// The instance's listener, with its number among all opened ones; `None` for listeners of
-    /// hosts.
-    of: Option<(Caller, u32)>,
-}
-
-/// An accepted socket.
-#[derive(Clone, Copy, Debug)]
-struct Served<S> {
-    socket: S,
-    /// The number of the instance's listener that accepted it.
-    of: Option<u32>,
-}
-
-/// A listener that an instance has opened.
-#[derive(Clone, Debug)]
-struct Opened<S> {
-    instance: u32,
-    caller: Caller,
-    socket: S,
-    at: (HostId, u16),
-    accepted: Vec<u32>,
-    /// The instances that have it.
-    shared_by: u32,
-}
-
-/// The end of a listener, as far as one of the instances that share it is concerned.
-#[derive(Clone, Copy, Debug)]
-struct Ending {
-    opened: u32,
-    instance: u32,
-}
+pub use state::{InstanceState, Move};
 
 /// The state of a plan's processes during a run.
 #[derive(Clone, Debug)]
