@@ -35,7 +35,7 @@ impl Clock {
             (least, most) = (least.min(now), most.max(now));
             last = Some(now);
         }
-        let relative = falls && least < most / 2 || falls && most == 0;
+        let relative = falls && (least < most / 2 || most == 0);
         Self {
             relative,
             unordered: last.is_some() && !relative,
