@@ -6,7 +6,7 @@
 use crate::Errno;
 use crate::conformance::{End, Observation, Op};
 use crate::time::Time;
-use crate::world::{WorldNs, WorldSock};
+use crate::world::ids::{WorldNs, WorldSock};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::task::Poll;

@@ -1,6 +1,6 @@
 //! Several machines joined by an ideal network: packets take no time and none is lost.
 
-mod ids;
+pub(crate) mod ids;
 mod views;
 
 use crate::Errno;
