@@ -46,7 +46,15 @@ impl<C: Chooser> Machine<C> {
     /// The same for callers that stop there and let nothing but the machine see it.
     pub(crate) fn next_timer(&mut self) -> Option<Time> {
         self.tidy_timers();
-        self.timers.first().map(|timer| timer.earliest)
+        self.timers.next_time()
+    }
+
+    /// The same for timers that may fire by `to`.
+    pub(crate) fn next_timer_by(&mut self, to: Time) -> Option<Time> {
+        if self.timers.is_quiet(to) {
+            return None;
+        }
+        self.next_timer().filter(|next| *next <= to)
     }
 
     /// Notes the behaviours that running timers depend on, before time passes up to `to`.
@@ -75,9 +83,8 @@ impl<C: Chooser> Machine<C> {
 
     /// Returns `true` if a timer may have to fire without time passing.
     pub(crate) fn is_due(&self) -> bool {
-        self.timers
-            .first()
-            .is_some_and(|t| t.earliest <= self.clock)
+        let due = |t: &Timer| t.earliest <= self.clock;
+        !self.timers.is_quiet(self.clock) && self.timers.first().is_some_and(due)
     }
 
     pub(crate) fn timer_valid(&self, t: &Timer) -> bool {
@@ -97,6 +104,10 @@ impl<C: Chooser> Machine<C> {
     /// fires only timers that are due now.
     pub fn advance(&mut self, to: Time) {
         self.observe_timers(to);
+        if self.timers.is_quiet(to) {
+            self.clock = self.clock.max(to);
+            return;
+        }
         let mut undecided: Vec<Timer> = Vec::new();
         while let Some(mut timer) = self.timers.pop_due(to) {
             if !self.timer_valid(&timer) {

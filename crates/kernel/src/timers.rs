@@ -47,6 +47,8 @@ pub(crate) struct Timers {
     lines: [VecDeque<Timer>; KINDS],
     others: BinaryHeap<Reverse<Timer>>,
     seq: u32,
+    /// No timer may fire before this time. Time passes far more often than timers fire.
+    quiet_until: Time,
 }
 
 /// The place of the first timer in the queue.
@@ -67,6 +69,7 @@ impl Timers {
 
     /// Adds a timer that has its number.
     pub(crate) fn put_back(&mut self, timer: Timer) {
+        self.quiet_until = self.quiet_until.min(timer.earliest);
         let line = &mut self.lines[timer.kind as usize];
         if line.back().is_none_or(|last| *last <= timer) {
             line.push_back(timer);
@@ -92,11 +95,29 @@ impl Timers {
 
     /// Takes the timer that may fire first, if it may have fired by `now`.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        let (first, place) = self.find_first()?;
-        if first.earliest > now {
+        if self.is_quiet(now) {
             return None;
         }
-        self.pop(place)
+        match self.find_first() {
+            Some((first, place)) if first.earliest <= now => self.pop(place),
+            _ => {
+                self.next_time();
+                None
+            }
+        }
+    }
+
+    /// The time from which on a timer may fire.
+    pub(crate) fn next_time(&mut self) -> Option<Time> {
+        let next = self.first().map(|timer| timer.earliest);
+        self.quiet_until = next.unwrap_or(Time(u64::MAX));
+        next
+    }
+
+    /// Returns `true` if no timer can have fired by `now`, without looking at the timers; `false`
+    /// means that one may have.
+    pub(crate) fn is_quiet(&self, now: Time) -> bool {
+        now < self.quiet_until
     }
 
     pub(crate) fn first(&self) -> Option<&Timer> {
@@ -167,6 +188,27 @@ mod tests {
         assert!(fired.is_sorted());
         let at: Vec<u64> = fired.into_iter().map(|(at, _)| at).collect();
         assert_eq!(at, moments);
+    }
+
+    #[test]
+    fn no_timer_is_due_while_the_queue_is_quiet() {
+        let kinds = [TimerKind::SynRetry, TimerKind::TimeWait];
+        let mut timers = Timers::default();
+        let mut quiet = 0;
+        for n in 0..300u64 {
+            let at = n + n * 37 % 101;
+            let seq = timers.arm(timer(kinds[(n % 2) as usize], at));
+            if n % 7 == 0 {
+                timers.cancel(seq);
+            }
+            for now in [n, n + 10].map(Time) {
+                let due = timers.iter().any(|timer| timer.earliest <= now);
+                assert!(!(due && timers.is_quiet(now)));
+                quiet += u32::from(timers.is_quiet(now));
+                assert_eq!(timers.pop_due(now).is_some(), due);
+            }
+        }
+        assert!(quiet > 0);
     }
 
     #[test]

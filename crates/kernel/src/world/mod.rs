@@ -152,10 +152,10 @@ impl<C: Chooser> World<C> {
         machines.filter_map(Machine::next_event).min()
     }
 
-    /// The same for stops within [`World::advance`], which callers do not observe.
-    fn next_timer(&mut self) -> Option<Time> {
+    /// The same up to `to`, for stops within [`World::advance`], which callers do not observe.
+    fn next_timer(&mut self, to: Time) -> Option<Time> {
         let machines = self.machines.iter_mut();
-        machines.filter_map(Machine::next_timer).min()
+        machines.filter_map(|m| m.next_timer_by(to)).min()
     }
 
     /// Lets time pass on all machines; timers fire in the order of time, then of machines.
@@ -163,17 +163,14 @@ impl<C: Chooser> World<C> {
         if to <= self.clock && !self.machines.iter().any(Machine::is_due) {
             return;
         }
-        while let Some(next) = self.next_timer().filter(|&t| t <= to) {
+        // Timers that fire may arm others for the same moment: one more round, and again.
+        while let Some(next) = self.next_timer(to) {
             let next = next.max(self.clock);
             for m in &mut self.machines {
                 m.advance(next);
             }
             self.clock = next;
             self.settle();
-            if self.next_timer() == Some(next) {
-                // Timers that fire now and arm others for now: one more round, and again.
-                continue;
-            }
         }
         for m in &mut self.machines {
             m.advance(to);
@@ -191,6 +188,9 @@ impl<C: Chooser> World<C> {
                 return;
             }
             quiet += 1;
+            if self.machines[m].outbox.is_empty() {
+                continue;
+            }
             while let Some((_, seg)) = self.machines[m].segment() {
                 quiet = 1;
                 if let Some(to) = self.addresses.get(&seg.dst.ip).copied() {
