@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{Said, fourtuple, root, scratch};
-use fourtuple_linux::{Call, HostSpec, Program, Step};
+use fourtuple_linux::{Call, HostSpec, Program, Step, Syscall};
 
 /// The result of an input: accepted or not, and the output.
 struct Tried {
@@ -252,11 +252,11 @@ limits! {
         steps_of_a_program: "steps" => |_, n| program(0, vec![Call::Sleep { ms: 0 }; usize_of(n)]),
         hosts_of_a_program: "hosts" => |_, n| program(n, Vec::new()),
         names_of_a_program: "names of sockets" => |_, n| {
-            let accept = |n: u64| Call::Accept { sock: format!("{n}"), new: format!("{}", n + 1), uid: None, wait_ms: None };
+            let accept = |n: u64| Syscall::Accept { sock: format!("{n}"), new: format!("{}", n + 1), uid: None }.into();
             // Two names in each call, and an odd one at the end.
             let mut calls: Vec<Call> = (0..n / 2).map(|k| accept(2 * k)).collect();
             if n % 2 == 1 {
-                calls.push(Call::Close { sock: format!("{n}") });
+                calls.push(Syscall::Close { sock: format!("{n}") }.into());
             }
             program(0, calls)
         },
@@ -264,8 +264,8 @@ limits! {
             let len = u32::try_from(n).expect("it fits");
             let sock = || "s".to_owned();
             both([
-                program(0, vec![Call::Send { sock: sock(), len, wait_ms: None }]),
-                program(0, vec![Call::Recv { sock: sock(), len, wait_ms: None }]),
+                program(0, vec![Syscall::Send { sock: sock(), len }.into()]),
+                program(0, vec![Syscall::Recv { sock: sock(), len }.into()]),
             ])
         },
         bytes_of_a_program: "bytes as the kernel's side is sent it" => |_, n| {

@@ -3,13 +3,12 @@
 //! A journal of the model is checked like a recording of a real kernel: the model's own answers
 //! must be among those that its profile allows.
 
-use crate::Errno;
-use crate::conformance::{End, Observation, Op};
+use crate::conformance::Op;
 use crate::time::Time;
 use crate::world::ids::{WorldNs, WorldSock};
+use fourtuple_syscall::{Outcome, Syscall};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::task::Poll;
 
 /// One call and its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +17,8 @@ pub struct Entry {
     pub at: Time,
     /// The call.
     pub op: Op,
-    /// The observed answer.
-    pub seen: Observation,
+    /// The outcome.
+    pub seen: Outcome,
 }
 
 /// The calls of a world so far, its namespaces taken as the hosts of one kernel.
@@ -27,6 +26,7 @@ pub struct Entry {
 /// ```
 /// use fourtuple_kernel::conformance::Op;
 /// use fourtuple_kernel::{Family, Profile, Seeded, World};
+/// use fourtuple_syscall::Syscall;
 ///
 /// let kernel: Profile = "debian-12".parse()?;
 /// let mut world: World = World::new();
@@ -37,7 +37,7 @@ pub struct Entry {
 ///
 /// let journal = world.journal().ok_or("no journal")?;
 /// let calls = journal.entries(World::<Seeded>::START);
-/// assert!(matches!(calls[1].op, Op::Socket { host: 0, sock: 0, .. }));
+/// assert!(matches!(calls[1].op, Op::Call { call: Syscall::Socket { sock: 0, .. }, .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -57,7 +57,7 @@ impl Journal {
         let hosts = Entry {
             at: start,
             op: Op::Hosts(addresses.collect()),
-            seen: Observation::bare(End::Ok),
+            seen: Outcome::OK,
         };
         std::iter::once(hosts)
             .chain(self.entries.iter().cloned())
@@ -99,12 +99,12 @@ impl Journal {
     }
 
     /// Records a call that has returned.
-    pub(crate) fn add(&mut self, at: Time, op: Op, seen: Observation) {
+    pub(crate) fn add(&mut self, at: Time, op: Op, seen: Outcome) {
         if self.last.is_some_and(|last| last < at) {
             self.entries.push(Entry {
                 at,
                 op: Op::Sleep,
-                seen: Observation::bare(End::Ok),
+                seen: Outcome::OK,
             });
         }
         self.last = Some(at);
@@ -112,12 +112,13 @@ impl Journal {
     }
 
     /// Records the end of a connect() that was pending.
-    pub(crate) fn connected(&mut self, at: Time, sock: WorldSock, answer: Observation) {
+    pub(crate) fn connected(&mut self, at: Time, sock: WorldSock, answer: Outcome) {
         let number = self.sock(sock);
-        let is_its = |op: &Op| matches!(op, Op::Connect { sock, .. } if *sock == number);
+        let is_its =
+            |op: &Op| matches!(op.call(), Some(Syscall::Connect { sock, .. }) if *sock == number);
         match self.entries.last_mut() {
             Some(last) if is_its(&last.op) => {
-                if last.seen.end == End::Waiting {
+                if last.seen == Outcome::WouldBlock {
                     (last.at, last.seen) = (at, answer);
                     self.last = Some(at);
                 }
@@ -126,17 +127,8 @@ impl Journal {
             // past.
             _ => {
                 let connect = self.entries.iter().rev().find(|entry| is_its(&entry.op));
-                self.concurrent |= connect.is_some_and(|entry| entry.seen.end == End::Waiting);
+                self.concurrent |= connect.is_some_and(|entry| entry.seen == Outcome::WouldBlock);
             }
         }
-    }
-}
-
-/// The end of a call that may wait.
-pub(crate) fn end_of<T>(call: &Poll<Result<T, Errno>>) -> End {
-    match call {
-        Poll::Pending => End::Waiting,
-        Poll::Ready(Ok(_)) => End::Ok,
-        Poll::Ready(Err(errno)) => End::Err(*errno),
     }
 }

@@ -307,6 +307,11 @@ impl<C: Chooser> Machine<C> {
             .map(|_| s.index)
     }
 
+    /// The user that owns a socket.
+    pub(crate) fn uid(&self, s: SockId) -> u32 {
+        self.live(s).map_or(0, |i| self.socks[i].uid)
+    }
+
     /// The answer of getsockname(): the port that the socket had last, even if that was lost.
     #[must_use]
     pub fn local_addr(&self, s: SockId) -> SocketAddr {

@@ -1,19 +1,19 @@
 //! The conformance checker itself: its work, and its answer at its limits.
 
 use fourtuple_kernel::conformance::{
-    Checker, End, GaveUp, MAX_SOCKETS_KEPT, MAX_STATES, MAX_WORK, Observation, Op,
-    SOCKETS_PER_UNIT, SimulatedKernel,
+    Checker, GaveUp, MAX_SOCKETS_KEPT, MAX_STATES, MAX_WORK, Op, SOCKETS_PER_UNIT, SimulatedKernel,
 };
 use fourtuple_kernel::profile::behaviour::Perturb;
 use fourtuple_kernel::{Behaviours, Errno, Family, ShortName, SockOpt, Time, profile};
+use fourtuple_syscall::{Kind, Outcome, Syscall};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 fn behaviours(name: &str) -> Behaviours {
     profile::find(name).expect("a known kernel").behaviours
 }
 
-/// A recording: the time at which each call had returned, the call, its answer.
-type Recording = Vec<(Time, Op, Observation)>;
+/// A recording: the time at which each call had returned, the call, its outcome.
+type Recording = Vec<(Time, Op, Outcome)>;
 
 /// A simulated kernel, and the calls that it has answered.
 struct Recorder {
@@ -31,7 +31,8 @@ impl Recorder {
         }
     }
 
-    fn call(&mut self, op: Op) -> Observation {
+    fn call(&mut self, op: impl Into<Op>) -> Outcome {
+        let op = op.into();
         let seen = self.kernel.step(&op, 1_000_000);
         self.calls.push((self.kernel.now(), op, seen));
         seen
@@ -40,20 +41,25 @@ impl Recorder {
     fn socket(&mut self) -> usize {
         self.sockets += 1;
         let sock = self.sockets;
-        self.call(Op::Socket {
-            host: 0,
-            sock,
-            family: Family::Inet,
-            uid: 0,
-        });
+        self.call(socket(sock, Family::Inet));
         sock
     }
 
     fn listener(&mut self, at: SocketAddr) -> usize {
         let sock = self.socket();
-        self.call(Op::Bind { sock, at });
-        self.call(Op::Listen { sock, backlog: 128 });
+        self.call(Syscall::Bind { sock, addr: at });
+        self.call(Syscall::Listen { sock, backlog: 128 });
         sock
+    }
+}
+
+fn socket(sock: usize, family: Family) -> Syscall<usize> {
+    Syscall::Socket {
+        sock,
+        family,
+        kind: Kind::Stream,
+        uid: 0,
+        nonblock: false,
     }
 }
 
@@ -70,20 +76,20 @@ fn closing_connections(kernel: &str, connections: usize, accepts: bool) -> Recor
     let listener = recorder.listener(loopback(80));
     for _ in 0..connections {
         let client = recorder.socket();
-        recorder.call(Op::Connect {
+        recorder.call(Syscall::Connect {
             sock: client,
-            to: loopback(80),
+            addr: loopback(80),
         });
         if accepts {
             recorder.sockets += 1;
             let new = recorder.sockets;
-            recorder.call(Op::Accept {
+            recorder.call(Syscall::Accept {
                 sock: listener,
                 new,
-                uid: 0,
+                uid: None,
             });
         }
-        recorder.call(Op::Close { sock: client });
+        recorder.call(Syscall::Close { sock: client });
     }
     recorder.calls
 }
@@ -162,9 +168,9 @@ fn connects_to_one_destination(perturb: Perturb, seed: u64) -> Recording {
             recorder.calls.push((at, Op::Sleep, seen));
         }
         let sock = recorder.socket();
-        recorder.call(Op::Connect {
+        recorder.call(Syscall::Connect {
             sock,
-            to: loopback(5000),
+            addr: loopback(5000),
         });
     }
     recorder.calls
@@ -177,25 +183,20 @@ fn connect_by_lo(kernel: &str, family: Family, to: IpAddr) -> (Option<Errno>, Re
     let v4 = |host| IpAddr::from(Ipv4Addr::new(10, host, 0, 1));
     recorder.call(Op::Hosts(vec![vec![v4(0), v6(1)], vec![v4(1), v6(2)]]));
     let sock = 1;
-    recorder.call(Op::Socket {
-        host: 0,
+    recorder.call(socket(sock, family));
+    recorder.call(Syscall::Set {
         sock,
-        family,
-        uid: 0,
+        option: SockOpt::BindToDevice(ShortName::new("lo").expect("it is short")),
     });
-    recorder.call(Op::Set {
+    let op = Op::from(Syscall::Connect {
         sock,
-        opt: SockOpt::BindToDevice(ShortName::new("lo").expect("it is short")),
+        addr: SocketAddr::new(to, 80),
     });
-    let op = Op::Connect {
-        sock,
-        to: SocketAddr::new(to, 80),
-    };
     let seen = recorder.kernel.step(&op, 300_000_000_000);
     let at = recorder.kernel.now();
     recorder.calls.push((at, op, seen));
-    let errno = match seen.end {
-        End::Err(errno) => Some(errno),
+    let errno = match seen {
+        Outcome::Err(errno) => Some(errno),
         _ => None,
     };
     (errno, recorder.calls)

@@ -5,10 +5,8 @@
 //! model's. Instead the model checks, with the profile of that kernel, that every answer is one
 //! that the profile allows. Cases for kernels with another profile are skipped.
 
-use crate::call_text;
 use crate::error::RunError;
-use crate::fuzz::has_history;
-use crate::judge::{Counterexample, Judge};
+use crate::judge::{Counterexample, Judge, has_history};
 use crate::release::profile_of;
 use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
@@ -225,7 +223,7 @@ impl KernelEngine {
 
     /// The disallowed answer, with the smallest scenario that shows it.
     fn disallowed(&self, answered: &Answered, found: &Counterexample) -> Disallowed {
-        let call = call_text::describe(&answered.program.steps[found.step].call);
+        let call = answered.program.steps[found.step].call.to_string();
         let n = answered.owners.get(found.step).copied().unwrap_or(0);
         let took = Duration::from_micros(took_us(&answered.program.steps));
         let shrunk = match self.on.kind().virtual_time || took <= self.shrink_up_to {

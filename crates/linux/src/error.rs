@@ -1,8 +1,8 @@
 //! Errors of runs on real kernels.
 
 use crate::plan::{ProgramError, SetupFailure};
-use crate::program::{Call, Outcome, Program};
-use fourtuple_syscall::Errno;
+use crate::program::{Call, Program};
+use fourtuple_syscall::{Errno, Outcome, Syscall};
 
 /// The reason why a program did not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +54,17 @@ pub enum RunError {
 }
 
 /// Errors of a setup operation for which the kernel lacks a resource.
-const SCARCE: [&str; 6] = ["ENOMEM", "ENOSPC", "EMFILE", "ENFILE", "EAGAIN", "ENOBUFS"];
+const SCARCE: [Errno; 6] = [
+    Errno::ENOMEM,
+    Errno::ENOSPC,
+    Errno::EMFILE,
+    Errno::ENFILE,
+    Errno::EAGAIN,
+    Errno::ENOBUFS,
+];
 
 /// Errors of a call for want of file descriptors or memory, independent of the state of the ports.
-const SHORT: [&str; 4] = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"];
+const SHORT: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
 
 fn console_text(console: &str) -> String {
     if console.is_empty() {
@@ -73,7 +80,7 @@ impl RunError {
     pub fn breaks_off(&self) -> bool {
         match self {
             RunError::Broken { .. } | RunError::Shortage { .. } => true,
-            RunError::Setup { errno, .. } => SCARCE.contains(&errno.to_string().as_str()),
+            RunError::Setup { errno, .. } => SCARCE.contains(errno),
             _ => false,
         }
     }
@@ -81,13 +88,13 @@ impl RunError {
     /// The error of a program whose sockets ran into a shortage.
     pub(crate) fn shortage(program: &Program) -> Option<RunError> {
         let errno = program.steps.iter().find_map(|step| {
-            let Outcome::Errno(errno) = step.answer.as_ref()?.result else {
+            let Outcome::Err(errno) = step.outcome()? else {
                 return None;
             };
             // EAGAIN: no new process to make the socket in.
-            let is_process =
-                matches!(step.call, Call::Socket { .. }) && errno.to_string() == "EAGAIN";
-            (is_process || SHORT.contains(&errno.to_string().as_str())).then_some(errno)
+            let makes = matches!(step.call, Call::Sys(Syscall::Socket { .. }));
+            let is_process = makes && errno == Errno::EAGAIN;
+            (is_process || SHORT.contains(&errno)).then_some(errno)
         })?;
         Some(RunError::Shortage {
             program: program.program.clone(),

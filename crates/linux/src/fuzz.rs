@@ -2,11 +2,10 @@
 
 use crate::error::RunError;
 use crate::generate;
-use crate::judge::{Counterexample, Judge, MOST_TRIED};
+use crate::judge::{Counterexample, Judge, MOST_TRIED, has_history};
 use crate::program::Program;
 use crate::target::Target;
 use fourtuple_harness::threads;
-use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
 use fourtuple_kernel::{Behaviours, FlagSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -81,12 +80,6 @@ impl Findings {
             _ => None,
         })
     }
-}
-
-/// Returns true for kernels on which programs see state that earlier ones left behind, so that they
-/// must be checked in order.
-pub fn has_history(b: &Behaviours) -> bool {
-    b.perturb == Perturb::Hint || matches!(b.tw_timer, TwTimer::SlotWheel | TwTimer::SlotWheelQuick)
 }
 
 /// Runs a campaign. `progress` is called with the number of finished programs.

@@ -2,13 +2,12 @@
 //! program, call by call, and reports the first answer that the profile does not allow.
 
 use crate::calls::{self, Names, beginning};
-use crate::fuzz::has_history;
-use crate::program::{Call, DETECTION_SLACK_MS, Outcome, Program, Step};
-use fourtuple_kernel::conformance::{Checker, Disallowed, End, Mentions, Observation, Op};
+use crate::program::{Call, DETECTION_SLACK_MS, NO_SOCKET, Program};
+use fourtuple_kernel::conformance::{Checker, Disallowed, Mentions, Op};
+use fourtuple_kernel::profile::behaviour::{Perturb, TwTimer};
 use fourtuple_kernel::{Behaviours, FlagSet, Time};
-use fourtuple_syscall::canonical;
+use fourtuple_syscall::{Outcome, Syscall};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 /// Limit of the work of a check (calls tried on a state of the model) where the program can be
 /// replaced by another one. If a range of ports is rejected, ports come from the full range, and
@@ -53,6 +52,12 @@ pub struct CheckError {
     pub what: String,
     /// True if there are only too many states: another run of the program may be checkable.
     pub too_many: bool,
+}
+
+/// Returns true for kernels on which programs see state that earlier ones left behind, so that they
+/// must be checked in order.
+pub(crate) fn has_history(b: &Behaviours) -> bool {
+    b.perturb == Perturb::Hint || matches!(b.tw_timer, TwTimer::SlotWheel | TwTimer::SlotWheelQuick)
 }
 
 impl Judge {
@@ -147,19 +152,18 @@ impl Judge {
                 for op in beginning(program) {
                     // The runner has checked that the kernel accepted every sysctl; those that the
                     // model does not know have no effect on ports.
-                    let _ = self.checker.step(at, &op, &Observation::OK);
+                    let _ = self.checker.step(at, &op, &Outcome::OK);
                 }
                 detections = Detection::all(program, at);
             }
-            if answer.result == Outcome::NoSock || matches!(step.call, Call::Ns) {
+            if answer.outcome == NO_SOCKET || matches!(step.call, Call::Ns) {
                 continue;
             }
             let op = names.op(step).map_err(&wrong)?;
             if calls::is_unknown(&op) {
                 continue;
             }
-            let seen = seen(step, &op).map_err(&wrong)?;
-            let judged = self.step(&mut detections, (began, at), &op, &seen);
+            let judged = self.step(&mut detections, (began, at), &op, &answer.outcome);
             // A call begins when the one before it has returned.
             began = at;
             if judged.is_ok()
@@ -175,8 +179,8 @@ impl Judge {
                 return Ok(Some(Counterexample {
                     program: program.program.clone(),
                     step: i,
-                    seen: words(&seen),
-                    allowed: all_words(&disallowed.allowed),
+                    seen: words(&op, &op.compared(&answer.outcome)),
+                    allowed: all_words(&op, &disallowed.allowed),
                 }));
             }
         }
@@ -190,7 +194,7 @@ impl Judge {
         detections: &mut Vec<Detection>,
         (began, at): (Time, Time),
         op: &Op,
-        seen: &Observation,
+        seen: &Outcome,
     ) -> Result<(), Disallowed> {
         let began = match op {
             Op::Sleep => at,
@@ -250,7 +254,7 @@ impl Detection {
             host: self.host,
             until: Time::ZERO,
         };
-        checker.step(at, &op, &Observation::OK)
+        checker.step(at, &op, &Outcome::OK)
     }
 }
 
@@ -260,23 +264,21 @@ fn mentions(program: &Program) -> Mentions {
     let mut mentions = Mentions::default();
     for step in &program.steps {
         // Errors are reported at their own step.
-        if let Ok(op) = names.op(step)
-            && let Ok(seen) = seen(step, &op)
-        {
-            mentions.add(&op, &seen);
+        if let (Ok(op), Some(outcome)) = (names.op(step), step.outcome()) {
+            mentions.add(&op, &outcome);
         }
     }
     mentions
 }
 
-/// Describes answers, summarising ephemeral ports.
-fn all_words(answers: &BTreeSet<Observation>) -> Vec<String> {
+/// Describes outcomes, summarising ephemeral ports.
+fn all_words(op: &Op, outcomes: &BTreeSet<Outcome>) -> Vec<String> {
     let mut ports: Vec<u16> = Vec::new();
     let mut all = Vec::new();
-    for seen in answers {
-        match (seen.end, seen.port, seen.name) {
-            (End::Ok, Some(port), None) => ports.push(port),
-            _ => all.push(words(seen)),
+    for outcome in outcomes {
+        match port(op, outcome) {
+            Some(port) => ports.push(port),
+            None => all.push(words(op, outcome)),
         }
     }
     match ports[..] {
@@ -293,80 +295,71 @@ fn all_words(answers: &BTreeSet<Observation>) -> Vec<String> {
     all
 }
 
-/// Describes an answer: `ok, port 40001`, `EADDRINUSE`, `still waiting`.
-fn words(seen: &Observation) -> String {
-    let mut text = match seen.end {
-        End::Ok => "ok".to_owned(),
-        End::Err(e) => e.name().to_owned(),
-        End::Waiting => "still waiting".to_owned(),
+/// The port that a bind() or listen() reports.
+fn port(op: &Op, outcome: &Outcome) -> Option<u16> {
+    let Op::Call {
+        call: Syscall::Bind { .. } | Syscall::Listen { .. },
+        ..
+    } = op
+    else {
+        return None;
     };
-    if let Some(port) = seen.port {
-        text.push_str(&format!(", port {port}"));
+    match outcome {
+        Outcome::Ok(returned) => returned.local.map(|at| at.port()),
+        _ => None,
     }
-    if let Some(name) = seen.name {
-        text.push_str(&format!(", {name}"));
-    }
-    text
 }
 
-/// Translates an answer for the model.
-fn seen(step: &Step, op: &Op) -> Result<Observation, String> {
-    let answer = step.answer.as_ref().ok_or("it has no answer")?;
-    let end = match answer.result {
-        Outcome::Ok => End::Ok,
-        Outcome::Waiting | Outcome::NoSock => End::Waiting,
-        Outcome::Errno(e) => End::Err(e),
-    };
-    let endpoint = |a: Option<SocketAddr>| a.filter(|_| end == End::Ok).map(canonical);
-    let name = match op {
-        Op::Connect { .. } | Op::Getsockname { .. } => endpoint(answer.local),
-        Op::Accept { .. } | Op::Getpeername { .. } => endpoint(answer.peer),
-        _ => None,
-    };
-    let port = answer
-        .port
-        .filter(|_| end == End::Ok && matches!(op, Op::Bind { .. } | Op::Listen { .. }));
-    Ok(Observation { end, port, name })
+/// Describes the compared part of an outcome: `ok, port 40001`, `EADDRINUSE`, `still waiting`.
+fn words(op: &Op, outcome: &Outcome) -> String {
+    if let Some(port) = port(op, outcome) {
+        return format!("ok, port {port}");
+    }
+    match outcome {
+        Outcome::Ok(returned) => match returned.local.or(returned.peer) {
+            Some(name) => format!("ok, {name}"),
+            None => "ok".to_owned(),
+        },
+        Outcome::WouldBlock => "still waiting".to_owned(),
+        Outcome::Err(_) | Outcome::Unsupported(_) => outcome.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Judge;
-    use crate::program::{Answer, Call, Family, HostSpec, Outcome, Program, Step};
-    use fourtuple_kernel::Errno;
+    use crate::program::{Answer, Call, HostSpec, Program, Step};
     use fourtuple_kernel::profile::find;
+    use fourtuple_syscall::{Errno, Family, Outcome, Returned, Syscall};
+    use std::net::SocketAddr;
 
     const MS: u64 = 1000;
 
     /// A program that binds a tentative address at these times, in milliseconds.
     fn program(binds: &[(u64, Outcome)]) -> Program {
         let mut steps = Vec::new();
-        for (n, (at, result)) in binds.iter().enumerate() {
+        for (n, (at_ms, outcome)) in binds.iter().enumerate() {
             let sock = format!("s{n}");
-            let answer = |result, port| Answer {
-                at_us: at * MS,
-                result,
-                local: None,
-                peer: None,
-                port,
-                moved: None,
+            let addr: SocketAddr = "[fd00::3]:80".parse().expect("an address");
+            let outcome = match outcome {
+                Outcome::Ok(_) => Outcome::Ok(Returned {
+                    local: Some(addr),
+                    ..Returned::default()
+                }),
+                other => *other,
             };
-            let port = (*result == Outcome::Ok).then_some(80);
-            let socket = Call::Socket {
+            let bind = Syscall::Bind {
                 sock: sock.clone(),
-                family: Family::Inet6,
-                uid: None,
-                nonblock: false,
+                addr,
             };
-            let at = "[fd00::3]:80".parse().expect("an address");
-            let close = Call::Close { sock: sock.clone() };
-            for (call, result, port) in [
-                (socket, Outcome::Ok, None),
-                (Call::Bind { sock, at }, *result, port),
-                (close, Outcome::Ok, None),
+            for (call, outcome) in [
+                (Call::socket(&*sock, Family::Inet6, 0), Outcome::OK),
+                (bind.into(), outcome),
+                (Syscall::Close { sock }.into(), Outcome::OK),
             ] {
+                let at_us = at_ms * MS;
                 steps.push(Step {
-                    answer: Some(answer(result, port)),
+                    answer: Some(Answer { at_us, outcome }),
                     ..Step::new(call)
                 });
             }
@@ -392,8 +385,8 @@ mod tests {
 
     #[test]
     fn duplicate_address_detection_ends_about_when_it_should() {
-        let refused = Outcome::Errno(Errno::EADDRNOTAVAIL);
-        let ok = Outcome::Ok;
+        let refused = Outcome::Err(Errno::EADDRNOTAVAIL);
+        let ok = Outcome::OK;
         assert_eq!(
             disallowed(&[(0, refused), (1790, refused), (2110, ok)]),
             None

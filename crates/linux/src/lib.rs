@@ -24,7 +24,6 @@
     )
 )]
 
-mod call_text;
 mod calls;
 pub mod engine;
 mod error;
@@ -35,7 +34,6 @@ mod guest;
 mod handshake;
 pub mod judge;
 mod memory;
-pub mod options;
 mod plan;
 mod program;
 mod release;
@@ -68,15 +66,15 @@ mod unsupported;
 mod vm;
 
 pub use error::RunError;
-pub use fourtuple_syscall::Errno;
+pub use fourtuple_syscall::{Errno, Family, Outcome, Syscall};
 #[cfg(target_os = "linux")]
 pub use host::{Answers, Host, run_all};
 #[cfg(target_os = "linux")]
 pub use image::Image;
 pub use memory::Allocator;
-pub use plan::{BACKLOG, CONNECT_WAIT_MS, ProgramError, WAIT_MS};
+pub use plan::ProgramError;
 pub use program::{
-    Answer, Call, Family, HostSpec, How, OptionValue, Outcome, Program, Step, Topology,
+    Answer, BACKLOG, CONNECT_WAIT_MS, Call, HostSpec, Program, Step, Topology, WAIT_MS,
 };
 pub use release::{profile_of, profile_of_recording};
 pub use scenario_text::scenario_text;

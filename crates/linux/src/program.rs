@@ -1,12 +1,18 @@
 //! Socket programs: calls, and the answers of a kernel to them.
 
-use fourtuple_syscall::Errno;
-pub use fourtuple_syscall::{Family, Shutdown as How};
+use fourtuple_syscall::{Errno, Family, Kind, Outcome, Syscall};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+use std::net::IpAddr;
+
+/// Time in milliseconds after which a blocking connect is [`Outcome::WouldBlock`], unless the step
+/// sets its own.
+pub const CONNECT_WAIT_MS: u32 = 3000;
+/// The same time for accept, send and recv.
+pub const WAIT_MS: u32 = 20;
+/// The backlog of a listen step that names none.
+pub const BACKLOG: i32 = 128;
 
 /// A list of steps that run one after the other, in new namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,28 +83,43 @@ pub struct Step {
     pub host: Option<String>,
     /// The call.
     pub call: Call,
-    /// The outcome; `None` in a program that has not run.
+    /// Milliseconds after which the call is [`Outcome::WouldBlock`]. Default: [`CONNECT_WAIT_MS`]
+    /// for a connect, [`WAIT_MS`] for other calls that wait.
+    pub wait_ms: Option<u32>,
+    /// The answer; `None` in a program that has not run.
     pub answer: Option<Answer>,
 }
 
 impl Step {
     /// A step that has not run, on the host of its socket.
-    pub fn new(call: Call) -> Step {
+    pub fn new(call: impl Into<Call>) -> Step {
         Step {
             host: None,
-            call,
+            call: call.into(),
+            wait_ms: None,
             answer: None,
         }
     }
-}
 
-impl From<Call> for Step {
-    fn from(call: Call) -> Step {
-        Step::new(call)
+    /// The milliseconds that the call may take.
+    pub(crate) fn wait_ms(&self) -> u32 {
+        match &self.call {
+            Call::Sleep { ms } => *ms,
+            Call::Sys(Syscall::Connect { .. }) => self.wait_ms.unwrap_or(CONNECT_WAIT_MS),
+            Call::Sys(Syscall::Accept { .. } | Syscall::Send { .. } | Syscall::Recv { .. }) => {
+                self.wait_ms.unwrap_or(WAIT_MS)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The outcome, if the step has run.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.answer.as_ref().map(|answer| answer.outcome)
     }
 }
 
-/// A call. Sockets have names that the program chooses.
+/// A system call, or a change around the calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Makes a network namespace with only `lo`. A program without hosts begins with one,
@@ -116,105 +137,9 @@ pub enum Call {
         /// The text to write.
         value: String,
     },
-    /// Makes a stream socket. An existing socket of that name is closed.
-    Socket {
-        /// Its name.
-        sock: String,
-        /// IPv4 or IPv6.
-        family: Family,
-        /// The user that the socket belongs to; 0 by default.
-        uid: Option<u32>,
-        /// Calls on the socket do not wait.
-        nonblock: bool,
-    },
-    /// Sets a socket option; see [`crate::options`] for the names.
-    Set {
-        /// The socket.
-        sock: String,
-        /// The option's name.
-        option: String,
-        /// Its value.
-        value: OptionValue,
-    },
-    /// Binds the socket.
-    Bind {
-        /// The socket.
-        sock: String,
-        /// The address; with port 0 the kernel chooses the port.
-        at: SocketAddr,
-    },
-    /// Makes the socket listen.
-    Listen {
-        /// The socket.
-        sock: String,
-        /// Maximum number of connections that wait to be accepted; 128 by default.
-        backlog: Option<i32>,
-    },
-    /// Connects. `WAITING` after 3 s, or after `wait_ms`.
-    Connect {
-        /// The socket.
-        sock: String,
-        /// The address.
-        to: SocketAddr,
-        /// Milliseconds to wait.
-        wait_ms: Option<u32>,
-    },
-    /// Accepts. `WAITING` after 20 ms, or after `wait_ms`.
-    Accept {
-        /// The listening socket.
-        sock: String,
-        /// The name of the new one.
-        new: String,
-        /// The user that the new socket belongs to; by default that of the listening socket.
-        uid: Option<u32>,
-        /// Milliseconds to wait.
-        wait_ms: Option<u32>,
-    },
-    /// Sends zero bytes. `WAITING` after 20 ms, or after `wait_ms`.
-    Send {
-        /// The socket.
-        sock: String,
-        /// Number of bytes.
-        len: u32,
-        /// Milliseconds to wait.
-        wait_ms: Option<u32>,
-    },
-    /// Receives. `WAITING` after 20 ms, or after `wait_ms`.
-    Recv {
-        /// The socket.
-        sock: String,
-        /// Maximum number of bytes.
-        len: u32,
-        /// Milliseconds to wait.
-        wait_ms: Option<u32>,
-    },
-    /// Shuts down one direction or both.
-    Shutdown {
-        /// The socket.
-        sock: String,
-        /// The direction.
-        how: How,
-    },
-    /// Connects to `AF_UNSPEC`, which undoes a connect.
-    Disconnect {
-        /// The socket.
-        sock: String,
-    },
-    /// Closes the socket.
-    Close {
-        /// The socket.
-        sock: String,
-    },
-    /// Returns the local address.
-    Getsockname {
-        /// The socket.
-        sock: String,
-    },
-    /// Returns the peer's address.
-    Getpeername {
-        /// The socket.
-        sock: String,
-    },
+    /// A system call. Sockets have names that the program chooses; a new socket replaces one of the
+    /// same name, which is closed.
+    Sys(Syscall<String>),
     /// Waits.
     Sleep {
         /// Milliseconds.
@@ -222,115 +147,85 @@ pub enum Call {
     },
 }
 
+impl From<Syscall<String>> for Call {
+    fn from(call: Syscall<String>) -> Call {
+        Call::Sys(call)
+    }
+}
+
 impl Call {
-    /// The socket that the call is made on.
-    pub fn sock(&self) -> Option<&str> {
+    /// `socket(2)` of a stream socket.
+    pub fn socket(sock: impl Into<String>, family: Family, uid: u32) -> Call {
+        Call::Sys(Syscall::Socket {
+            sock: sock.into(),
+            family,
+            kind: Kind::Stream,
+            uid,
+            nonblock: false,
+        })
+    }
+
+    /// The system call, if it is one.
+    pub fn sys(&self) -> Option<&Syscall<String>> {
         match self {
-            Call::Ns | Call::Addr { .. } | Call::Sysctl { .. } | Call::Sleep { .. } => None,
-            Call::Socket { sock, .. }
-            | Call::Set { sock, .. }
-            | Call::Bind { sock, .. }
-            | Call::Listen { sock, .. }
-            | Call::Connect { sock, .. }
-            | Call::Accept { sock, .. }
-            | Call::Send { sock, .. }
-            | Call::Recv { sock, .. }
-            | Call::Shutdown { sock, .. }
-            | Call::Disconnect { sock }
-            | Call::Close { sock }
-            | Call::Getsockname { sock }
-            | Call::Getpeername { sock } => Some(sock),
+            Call::Sys(call) => Some(call),
+            _ => None,
         }
     }
 
-    /// Mutable access to the name of the socket.
-    pub(crate) fn sock_mut(&mut self) -> Option<&mut String> {
+    /// The socket that the call is made on.
+    pub fn sock(&self) -> Option<&str> {
+        self.sys().map(|call| call.sock().as_str())
+    }
+
+    /// The socket that the call makes.
+    pub(crate) fn made(&self) -> Option<&str> {
+        self.sys()?.made().map(String::as_str)
+    }
+
+    /// The name of the call in traces.
+    pub fn op(&self) -> &'static str {
         match self {
-            Call::Ns | Call::Addr { .. } | Call::Sysctl { .. } | Call::Sleep { .. } => None,
-            Call::Socket { sock, .. }
-            | Call::Set { sock, .. }
-            | Call::Bind { sock, .. }
-            | Call::Listen { sock, .. }
-            | Call::Connect { sock, .. }
-            | Call::Accept { sock, .. }
-            | Call::Send { sock, .. }
-            | Call::Recv { sock, .. }
-            | Call::Shutdown { sock, .. }
-            | Call::Disconnect { sock }
-            | Call::Close { sock }
-            | Call::Getsockname { sock }
-            | Call::Getpeername { sock } => Some(sock),
+            Call::Ns => "ns",
+            Call::Addr { .. } => "addr",
+            Call::Sysctl { .. } => "sysctl",
+            Call::Sleep { .. } => "sleep",
+            Call::Sys(call) => call.op().as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    /// The call as messages name it, such as `plain.1 connect 192.168.0.5:3000`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let call = match self {
+            Call::Ns => return f.write_str("a new namespace"),
+            Call::Addr { at } => return write!(f, "address {at}"),
+            Call::Sysctl { key, value } => return write!(f, "sysctl {key} = {value}"),
+            Call::Sleep { ms } => return write!(f, "sleep {ms} ms"),
+            Call::Sys(call) => call,
+        };
+        write!(f, "{} {}", call.sock(), call.op())?;
+        match call {
+            Syscall::Set { option, .. } => write!(f, " {}", option.name()),
+            Syscall::Bind { addr, .. } | Syscall::Connect { addr, .. } => write!(f, " {addr}"),
+            Syscall::Send { len, .. } | Syscall::Recv { len, .. } => write!(f, " {len}"),
+            _ => Ok(()),
         }
     }
 }
 
 /// The answer to a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// CLOCK_MONOTONIC of that machine when the call returned, in microseconds.
     pub at_us: u64,
-    /// The result.
-    pub result: Outcome,
-    /// The socket's local address after a successful bind, listen, connect or getsockname. A trace
-    /// keeps only the port of the first two, so it is missing after a listen that was read from
-    /// one.
-    pub local: Option<SocketAddr>,
-    /// The peer's address after a successful accept or getpeername.
-    pub peer: Option<SocketAddr>,
-    /// The local port after a successful bind or listen.
-    pub port: Option<u16>,
-    /// Bytes that a send or recv moved.
-    pub moved: Option<u32>,
+    /// The outcome: the socket's own address after bind, listen, connect and getsockname, the
+    /// peer's after accept and getpeername, the bytes that send and recv moved. `EBADF` if no
+    /// socket has the name, so that the call was not made. A recording keeps only the port of a
+    /// bind or listen: the address that a listen read from one has is the wildcard.
+    pub outcome: Outcome,
 }
 
-/// The result of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Success.
-    Ok,
-    /// Failure with an errno.
-    Errno(Errno),
-    /// The call was still blocking when the caller stopped waiting.
-    Waiting,
-    /// The socket does not exist, so the call was not made.
-    NoSock,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Outcome::Ok => f.write_str("ok"),
-            Outcome::Errno(e) => e.fmt(f),
-            Outcome::Waiting => f.write_str("WAITING"),
-            Outcome::NoSock => f.write_str("NOSOCK"),
-        }
-    }
-}
-
-impl FromStr for Outcome {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Ok(match s {
-            "ok" => Outcome::Ok,
-            "WAITING" => Outcome::Waiting,
-            "NOSOCK" => Outcome::NoSock,
-            name => Outcome::Errno(
-                name.parse()
-                    .map_err(|e| format!("invalid result `{name}`: {e}, `ok` or `WAITING`"))?,
-            ),
-        })
-    }
-}
-
-/// The value of a socket option.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum OptionValue {
-    /// On or off.
-    Bool(bool),
-    /// A number; seconds, where the option is a time.
-    Int(i64),
-    /// A text, such as an interface or `40000-40003`.
-    Text(String),
-}
+/// The outcome of a call on a socket that does not exist, which is not made.
+pub(crate) const NO_SOCKET: Outcome = Outcome::Err(Errno::EBADF);

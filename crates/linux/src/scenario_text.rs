@@ -1,7 +1,8 @@
 //! Programs written as step-form scenarios, so that an observed behaviour can be run, explained and
 //! kept.
 
-use crate::program::{Call, Family, How, OptionValue, Outcome, Program};
+use crate::program::{BACKLOG, Call, NO_SOCKET, Program};
+use fourtuple_syscall::{Family, Outcome, Syscall};
 use std::fmt::Write as _;
 
 /// Writes the first `steps` steps of a program as a scenario for `kernel`. With `expect_last` the
@@ -46,19 +47,25 @@ pub fn scenario_text(
     out.push_str("steps:\n");
     let last = steps.saturating_sub(1);
     for (i, step) in program.steps.iter().enumerate().take(steps) {
-        let result = step.answer.as_ref().map(|a| a.result);
-        let mut fields = match line(&step.call, result) {
+        let outcome = step.outcome();
+        let mut fields = match line(&step.call, outcome) {
             Some(fields) => fields,
             None => continue,
         };
-        if let (Some(host), Call::Socket { .. } | Call::Sysctl { .. }) = (&step.host, &step.call) {
+        let has_host = matches!(
+            step.call,
+            Call::Sys(Syscall::Socket { .. }) | Call::Sysctl { .. }
+        );
+        if let (Some(host), true) = (&step.host, has_host) {
             let _ = write!(fields, ", on: {host}");
         }
         // A sysctl is not a socket call: the format cannot expect its result, and the report notes
         // a refusal.
         let expects = expect_last && i == last && !matches!(step.call, Call::Sysctl { .. });
-        if let (true, Some(result @ (Outcome::Ok | Outcome::Errno(_)))) = (expects, result) {
-            let _ = write!(fields, ", expect: {result}");
+        if let (true, Some(outcome @ (Outcome::Ok(_) | Outcome::Err(_)))) = (expects, outcome)
+            && outcome != NO_SOCKET
+        {
+            let _ = write!(fields, ", expect: {outcome}");
         }
         let _ = writeln!(out, "  - {{ {fields} }}");
     }
@@ -66,75 +73,56 @@ pub fn scenario_text(
 }
 
 /// The fields of one step, or `None` for a step that scenarios do not have.
-fn line(call: &Call, result: Option<Outcome>) -> Option<String> {
+fn line(call: &Call, outcome: Option<Outcome>) -> Option<String> {
     Some(match call {
         Call::Ns | Call::Addr { .. } => return None,
         // A scenario only writes sysctls that the kernel has.
-        Call::Sysctl { .. } if !matches!(result, None | Some(Outcome::Ok)) => return None,
+        Call::Sysctl { .. } if !outcome.is_none_or(|outcome| outcome.is_ok()) => return None,
         Call::Sysctl { key, value } => format!("sysctl: {{ {key}: {} }}", quoted(&range(value))),
-        Call::Socket {
-            sock,
+        Call::Sleep { ms } => format!("sleep: {ms}ms"),
+        Call::Sys(call) => {
+            let mut fields = format!("{}: {}", call.op(), call.sock());
+            let _ = arguments(&mut fields, call);
+            fields
+        }
+    })
+}
+
+/// Adds the arguments of a call that are not their defaults.
+fn arguments(s: &mut String, call: &Syscall<String>) -> std::fmt::Result {
+    match call {
+        Syscall::Socket {
             family,
             uid,
             nonblock,
+            ..
         } => {
-            let mut s = format!("socket: {sock}");
             if *family == Family::Inet6 {
                 s.push_str(", family: inet6");
             }
-            if let Some(uid) = uid {
-                let _ = write!(s, ", by: user{uid}, uid: {uid}");
+            if *uid != 0 {
+                write!(s, ", by: user{uid}, uid: {uid}")?;
             }
             if *nonblock {
                 s.push_str(", nonblock: true");
             }
-            s
+            Ok(())
         }
-        Call::Set {
-            sock,
-            option,
-            value,
-        } => format!(
-            "set: {sock}, options: {{ {option}: {} }}",
-            option_value(option, value)
-        ),
-        Call::Bind { sock, at } => format!("bind: {sock}, at: \"{at}\""),
-        Call::Listen {
-            sock,
-            backlog: None,
-        } => format!("listen: {sock}"),
-        Call::Listen {
-            sock,
-            backlog: Some(n),
-        } => format!("listen: {sock}, backlog: {n}"),
-        Call::Connect { sock, to, .. } => format!("connect: {sock}, to: \"{to}\""),
-        Call::Accept { sock, new, .. } => format!("accept: {sock}, as: {new}"),
-        Call::Send { sock, len, .. } => format!("send: {sock}, len: {len}"),
-        Call::Recv { sock, len, .. } => format!("recv: {sock}, len: {len}"),
-        Call::Shutdown { sock, how } => {
-            let how = match how {
-                How::Read => "read",
-                How::Write => "write",
-                How::Both => "both",
-            };
-            format!("shutdown: {sock}, how: {how}")
+        Syscall::Set { option, .. } => {
+            let value = quoted(&option.value().to_string());
+            write!(s, ", options: {{ {}: {value} }}", option.name())
         }
-        Call::Disconnect { sock } => format!("disconnect: {sock}"),
-        Call::Close { sock } => format!("close: {sock}"),
-        Call::Getsockname { sock } => format!("getsockname: {sock}"),
-        Call::Getpeername { sock } => format!("getpeername: {sock}"),
-        Call::Sleep { ms } => format!("sleep: {ms}ms"),
-    })
-}
-
-fn option_value(option: &str, value: &OptionValue) -> String {
-    match (option, value) {
-        ("linger", OptionValue::Bool(false)) => "off".to_owned(),
-        ("linger", OptionValue::Int(n)) => n.to_string(),
-        (_, OptionValue::Int(n @ (0 | 1))) if option != "tcp_linger2" => (*n == 1).to_string(),
-        (_, OptionValue::Int(n)) => n.to_string(),
-        (_, OptionValue::Bool(on)) => on.to_string(),
-        (_, OptionValue::Text(text)) => quoted(text),
+        Syscall::Bind { addr, .. } => write!(s, ", at: \"{addr}\""),
+        Syscall::Listen { backlog, .. } if *backlog == BACKLOG => Ok(()),
+        Syscall::Listen { backlog, .. } => write!(s, ", backlog: {backlog}"),
+        Syscall::Connect { addr, .. } => write!(s, ", to: \"{addr}\""),
+        Syscall::Accept { new, .. } => write!(s, ", as: {new}"),
+        Syscall::Send { len, .. } | Syscall::Recv { len, .. } => write!(s, ", len: {len}"),
+        Syscall::Shutdown { how, .. } => write!(s, ", how: {how}"),
+        Syscall::Disconnect { .. }
+        | Syscall::Close { .. }
+        | Syscall::Getsockname { .. }
+        | Syscall::Getpeername { .. } => Ok(()),
     }
 }
 

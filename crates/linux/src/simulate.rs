@@ -2,10 +2,10 @@
 //! waiting, in the form of a recording.
 
 use crate::calls::{self, Names, beginning};
-use crate::plan::{CONNECT_WAIT_MS, WAIT_MS};
-use crate::program::{Answer, Call, Outcome, Program, Step};
-use fourtuple_kernel::conformance::{End, Observation, Op, SimulatedKernel};
+use crate::program::{Answer, Call, NO_SOCKET, Program, Step};
+use fourtuple_kernel::conformance::{Op, SimulatedKernel};
 use fourtuple_kernel::{Behaviours, FlagSet};
+use fourtuple_syscall::{Outcome, Syscall};
 
 /// A program with the answers of a profile.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ struct Part {
     makes: Option<usize>,
     /// The socket that is gone after success.
     ends: Option<usize>,
+    /// The time that the caller waits, in nanoseconds.
     patience: u64,
 }
 
@@ -55,25 +56,21 @@ impl Translation<'_> {
         for step in &program.steps {
             let call = &step.call;
             let op = names.op(step).ok()?;
-            let made = match call {
-                Call::Socket { sock: name, .. } | Call::Accept { new: name, .. } => Some(&**name),
+            let needs = match call.sys() {
+                Some(Syscall::Socket { .. }) => None,
+                _ => call.sock(),
+            };
+            let ends = match call.sys() {
+                Some(Syscall::Close { sock }) => Some(sock.as_str()),
                 _ => None,
             };
-            let needs = match call {
-                Call::Socket { .. } => None,
-                call => call.sock(),
-            };
-            let ends = match call {
-                Call::Close { sock } => Some(&**sock),
-                _ => None,
-            };
-            let [makes, needs, ends] = [made, needs, ends].map(|n| n.map(|n| names.sock(n)));
+            let [makes, needs, ends] = [call.made(), needs, ends].map(|n| n.map(|n| names.sock(n)));
             steps.push(Part {
                 op: (*call != Call::Ns && !calls::is_unknown(&op)).then_some(op),
                 needs,
                 makes,
                 ends,
-                patience: patience(call),
+                patience: u64::from(step.wait_ms()) * 1_000_000,
             });
         }
         Some(Translation {
@@ -130,22 +127,23 @@ impl Translation<'_> {
         let mut there: Vec<bool> = Vec::new();
         for op in &self.beginning {
             // As on a real kernel, a rejected sysctl ends the program.
-            if kernel.step(op, 0).end != End::Ok {
+            if !kernel.step(op, 0).is_ok() {
                 return None;
             }
         }
-        for (step, part) in self.program.steps.iter().zip(&self.steps) {
+        for part in &self.steps {
             let is_there = |n: usize| there.get(n).copied().unwrap_or(false);
             // The runner closes an existing socket of that name, which the model does not see.
             if part.makes.is_some_and(is_there) {
                 return None;
             }
             let missing = !part.needs.is_none_or(is_there);
-            let seen = match &part.op {
-                Some(op) if !missing => kernel.step(op, part.patience),
-                _ => Observation::OK,
+            let outcome = match &part.op {
+                _ if missing => NO_SOCKET,
+                Some(op) => kernel.step(op, part.patience),
+                None => Outcome::OK,
             };
-            if seen.end == End::Ok && !missing {
+            if outcome.is_ok() {
                 for (sock, now) in [(part.makes, true), (part.ends, false)] {
                     if let Some(sock) = sock {
                         there.resize(there.len().max(sock + 1), false);
@@ -153,45 +151,14 @@ impl Translation<'_> {
                     }
                 }
             }
-            let mut answer = answer(&step.call, &seen);
-            answer.at_us = kernel.now().nanos() / 1000;
-            if missing {
-                answer.result = Outcome::NoSock;
-            }
+            let answer = Answer {
+                at_us: kernel.now().nanos() / 1000,
+                outcome,
+            };
             if !take(answer) {
                 return Some(kernel);
             }
         }
         Some(kernel)
-    }
-}
-
-/// The time that the caller waits, in nanoseconds.
-fn patience(call: &Call) -> u64 {
-    let ms = match call {
-        Call::Connect { wait_ms, .. } => wait_ms.unwrap_or(CONNECT_WAIT_MS),
-        Call::Accept { wait_ms, .. } | Call::Send { wait_ms, .. } | Call::Recv { wait_ms, .. } => {
-            wait_ms.unwrap_or(WAIT_MS)
-        }
-        Call::Sleep { ms } => *ms,
-        _ => 0,
-    };
-    u64::from(ms) * 1_000_000
-}
-
-fn answer(call: &Call, seen: &Observation) -> Answer {
-    let name = seen.name;
-    let peer = matches!(call, Call::Accept { .. } | Call::Getpeername { .. });
-    Answer {
-        at_us: 0,
-        result: match seen.end {
-            End::Ok => Outcome::Ok,
-            End::Err(errno) => Outcome::Errno(errno),
-            End::Waiting => Outcome::Waiting,
-        },
-        local: name.filter(|_| !peer),
-        peer: name.filter(|_| peer),
-        port: seen.port,
-        moved: None,
     }
 }

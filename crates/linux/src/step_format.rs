@@ -1,11 +1,40 @@
 //! Serialises a step as one flat JSON object: `op`, `at_us`, `result`, then the fields of the op.
 //! Traces have this form.
 
-use crate::program::{Answer, Call, Family, How, OptionValue, Outcome, Step};
+use crate::program::{Answer, BACKLOG, Call, NO_SOCKET, Step};
+use fourtuple_syscall::{
+    Family, Kind, Op, OptValue, Outcome, Returned, Shutdown, SockOpt, Syscall,
+};
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+/// The result of a call on a socket that does not exist.
+const NOSOCK: &str = "NOSOCK";
+
+/// The value of a sysctl or of a socket option.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Bool(bool),
+    Int(i64),
+    Text(String),
+}
+
+impl From<OptValue> for Value {
+    fn from(value: OptValue) -> Value {
+        match value {
+            OptValue::Flag(on) => Value::Bool(on),
+            OptValue::Int(number) => Value::Int(number),
+            OptValue::Linger(None) => Value::Bool(false),
+            OptValue::Linger(Some(seconds)) => Value::Int(seconds.into()),
+            OptValue::Range(range) => Value::Text(range.to_string()),
+            OptValue::Name(name) => Value::Text(name.to_string()),
+        }
+    }
+}
 
 /// The fields of all ops.
 #[derive(Deserialize)]
@@ -16,7 +45,7 @@ struct Flat {
     at_us: Option<u64>,
     result: Option<String>,
     key: Option<String>,
-    value: Option<OptionValue>,
+    value: Option<Value>,
     sock: Option<String>,
     family: Option<String>,
     uid: Option<u32>,
@@ -54,8 +83,29 @@ fn word<T>(
         .ok_or_else(|| format!("invalid `{name}` value `{text}`"))
 }
 
+/// The result of a call as recordings write it.
+pub(crate) fn result(outcome: &Outcome) -> String {
+    match *outcome {
+        NO_SOCKET => NOSOCK.to_owned(),
+        outcome => outcome.to_string(),
+    }
+}
+
+/// The outcome with this result and, where it is a success, these values.
+pub(crate) fn outcome(result: &str, returned: Returned) -> Result<Outcome, String> {
+    Ok(match result {
+        "ok" => Outcome::Ok(returned),
+        "WAITING" => Outcome::WouldBlock,
+        NOSOCK => NO_SOCKET,
+        name => Outcome::Err(
+            name.parse()
+                .map_err(|e| format!("invalid result `{name}`: {e}, `ok` or `WAITING`"))?,
+        ),
+    })
+}
+
 impl Flat {
-    fn address<T: std::str::FromStr>(&mut self) -> Result<T, String> {
+    fn address<T: FromStr>(&mut self) -> Result<T, String> {
         let text = need(&self.op, "at", &mut self.at)?;
         text.parse().map_err(|_| {
             format!(
@@ -67,101 +117,94 @@ impl Flat {
 
     fn call(&mut self) -> Result<Call, String> {
         let op = self.op.clone();
-        let op = op.as_str();
-        if op == "ns" {
-            return Ok(Call::Ns);
-        } else if op == "addr" {
-            return Ok(Call::Addr {
+        Ok(match op.as_str() {
+            "ns" => Call::Ns,
+            "addr" => Call::Addr {
                 at: self.address::<IpAddr>()?,
-            });
-        } else if op == "sysctl" {
-            let value = match need(op, "value", &mut self.value)? {
-                OptionValue::Text(s) => s,
-                OptionValue::Int(n) => n.to_string(),
-                OptionValue::Bool(b) => u8::from(b).to_string(),
-            };
-            return Ok(Call::Sysctl {
-                key: need(op, "key", &mut self.key)?,
-                value,
-            });
-        } else if op == "sleep" {
-            return Ok(Call::Sleep {
-                ms: need(op, "ms", &mut self.ms)?,
-            });
-        }
-        const OPS: [&str; 13] = [
-            "socket",
-            "set",
-            "bind",
-            "listen",
-            "connect",
-            "accept",
-            "send",
-            "recv",
-            "shutdown",
-            "disconnect",
-            "close",
-            "getsockname",
-            "getpeername",
-        ];
-        if !OPS.contains(&op) {
-            return Err(format!(
-                "unknown op `{op}`: expected ns, addr, sysctl, sleep, {}",
-                OPS.join(", ")
-            ));
-        }
-        let sock = need(op, "sock", &mut self.sock)?;
-        let wait_ms = self.wait_ms;
+            },
+            "sysctl" => Call::Sysctl {
+                value: match need(&op, "value", &mut self.value)? {
+                    Value::Text(s) => s,
+                    Value::Int(n) => n.to_string(),
+                    Value::Bool(b) => u8::from(b).to_string(),
+                },
+                key: need(&op, "key", &mut self.key)?,
+            },
+            "sleep" => Call::Sleep {
+                ms: need(&op, "ms", &mut self.ms)?,
+            },
+            name => match Op::from_name(name) {
+                Some(op) => Call::Sys(self.sys(op)?),
+                None => {
+                    let all: Vec<&str> = Op::ALL.iter().map(|op| op.as_str()).collect();
+                    return Err(format!(
+                        "unknown op `{name}`: expected ns, addr, sysctl, sleep, {}",
+                        all.join(", ")
+                    ));
+                }
+            },
+        })
+    }
+
+    fn sys(&mut self, op: Op) -> Result<Syscall<String>, String> {
+        let sock = need(op.as_str(), "sock", &mut self.sock)?;
         Ok(match op {
-            "socket" => Call::Socket {
+            Op::Socket => Syscall::Socket {
                 sock,
                 family: word("family", &self.family, Family::from_name)?.unwrap_or(Family::Inet),
-                uid: self.uid,
+                kind: Kind::Stream,
+                uid: self.uid.unwrap_or(0),
                 nonblock: self.nonblock.unwrap_or(false),
             },
-            "set" => Call::Set {
+            Op::Set => Syscall::Set {
                 sock,
-                option: need(op, "option", &mut self.option)?,
-                value: need(op, "value", &mut self.value)?,
+                option: self.option()?,
             },
-            "bind" => Call::Bind {
+            Op::Bind => Syscall::Bind {
                 sock,
-                at: self.address()?,
+                addr: self.address()?,
             },
-            "listen" => Call::Listen {
+            Op::Listen => Syscall::Listen {
                 sock,
-                backlog: self.backlog,
+                backlog: self.backlog.unwrap_or(BACKLOG),
             },
-            "connect" => Call::Connect {
+            Op::Connect => Syscall::Connect {
                 sock,
-                to: need(op, "to", &mut self.to)?,
-                wait_ms,
+                addr: need(op.as_str(), "to", &mut self.to)?,
             },
-            "accept" => Call::Accept {
+            Op::Accept => Syscall::Accept {
                 sock,
-                new: need(op, "new", &mut self.new)?,
+                new: need(op.as_str(), "new", &mut self.new)?,
                 uid: self.uid,
-                wait_ms,
             },
-            "send" => Call::Send {
+            Op::Send => Syscall::Send {
                 sock,
-                len: need(op, "len", &mut self.len)?,
-                wait_ms,
+                len: need(op.as_str(), "len", &mut self.len)?,
             },
-            "recv" => Call::Recv {
+            Op::Recv => Syscall::Recv {
                 sock,
-                len: need(op, "len", &mut self.len)?,
-                wait_ms,
+                len: need(op.as_str(), "len", &mut self.len)?,
             },
-            "shutdown" => Call::Shutdown {
+            Op::Shutdown => Syscall::Shutdown {
                 sock,
-                how: word("how", &self.how, How::from_name)?.unwrap_or(How::Both),
+                how: word("how", &self.how, Shutdown::from_name)?.unwrap_or(Shutdown::Both),
             },
-            "disconnect" => Call::Disconnect { sock },
-            "close" => Call::Close { sock },
-            "getsockname" => Call::Getsockname { sock },
-            _ => Call::Getpeername { sock },
+            Op::Disconnect => Syscall::Disconnect { sock },
+            Op::Close => Syscall::Close { sock },
+            Op::Getsockname => Syscall::Getsockname { sock },
+            Op::Getpeername => Syscall::Getpeername { sock },
         })
+    }
+
+    fn option(&mut self) -> Result<SockOpt, String> {
+        let name = need("set", "option", &mut self.option)?;
+        let text = match need("set", "value", &mut self.value)? {
+            Value::Bool(on) => on.to_string(),
+            Value::Int(number) => number.to_string(),
+            Value::Text(text) => text,
+        };
+        SockOpt::parse(&name, &text)
+            .map_err(|e| format!("invalid socket option `{name}` with value `{text}`: {e}"))
     }
 
     fn answer(&self, call: &Call) -> Result<Option<Answer>, String> {
@@ -169,24 +212,22 @@ impl Flat {
             return Ok(None);
         };
         // Only fields that are written for this op count, so that reading and writing are inverse.
-        let (local, peer, port, moved) = match call {
-            Call::Bind { at, .. } => {
-                let local = self.port.map(|port| SocketAddr::new(at.ip(), port));
-                (local, None, self.port, None)
-            }
-            Call::Listen { .. } => (None, None, self.port, None),
-            _ => (self.local, self.peer, None, self.moved),
+        let bound = |ip| Returned {
+            local: self.port.map(|port| SocketAddr::new(ip, port)),
+            ..Returned::default()
         };
-        let result = result
-            .parse::<Outcome>()
-            .map_err(|e| format!("`result`: {e}"))?;
+        let returned = match call.sys() {
+            Some(Syscall::Bind { addr, .. }) => bound(addr.ip()),
+            Some(Syscall::Listen { .. }) => bound(Ipv4Addr::UNSPECIFIED.into()),
+            _ => Returned {
+                local: self.local,
+                peer: self.peer,
+                bytes: self.moved,
+            },
+        };
         Ok(Some(Answer {
             at_us: self.at_us.unwrap_or(0),
-            result,
-            local,
-            peer,
-            port,
-            moved,
+            outcome: outcome(result, returned).map_err(|e| format!("`result`: {e}"))?,
         }))
     }
 }
@@ -199,37 +240,9 @@ impl<'de> Deserialize<'de> for Step {
         Ok(Step {
             host: flat.host,
             call,
+            wait_ms: flat.wait_ms,
             answer,
         })
-    }
-}
-
-fn op(call: &Call) -> &'static str {
-    match call {
-        Call::Ns => "ns",
-        Call::Addr { .. } => "addr",
-        Call::Sysctl { .. } => "sysctl",
-        Call::Socket { .. } => "socket",
-        Call::Set { .. } => "set",
-        Call::Bind { .. } => "bind",
-        Call::Listen { .. } => "listen",
-        Call::Connect { .. } => "connect",
-        Call::Accept { .. } => "accept",
-        Call::Send { .. } => "send",
-        Call::Recv { .. } => "recv",
-        Call::Shutdown { .. } => "shutdown",
-        Call::Disconnect { .. } => "disconnect",
-        Call::Close { .. } => "close",
-        Call::Getsockname { .. } => "getsockname",
-        Call::Getpeername { .. } => "getpeername",
-        Call::Sleep { .. } => "sleep",
-    }
-}
-
-impl Call {
-    /// The name of the call in traces.
-    pub fn op(&self) -> &'static str {
-        op(self)
     }
 }
 
@@ -253,65 +266,74 @@ impl Serialize for Step {
         f.maybe("host", &self.host)?;
         if let Some(a) = &self.answer {
             f.put("at_us", &a.at_us)?;
-            f.put("result", &a.result.to_string())?;
+            f.put("result", &result(&a.outcome))?;
         }
         f.maybe("sock", &self.call.sock())?;
         match &self.call {
-            Call::Ns
-            | Call::Disconnect { .. }
-            | Call::Close { .. }
-            | Call::Getsockname { .. }
-            | Call::Getpeername { .. } => {}
+            Call::Ns => {}
             Call::Addr { at } => f.put("at", at)?,
             Call::Sysctl { key, value } => {
                 f.put("key", key)?;
                 f.put("value", value)?;
             }
-            Call::Socket {
+            Call::Sleep { ms } => f.put("ms", ms)?,
+            Call::Sys(call) => f.arguments(call)?,
+        }
+        f.maybe("wait_ms", &self.wait_ms)?;
+        if let Some(a) = &self.answer {
+            let returned = match a.outcome {
+                Outcome::Ok(returned) => returned,
+                _ => Returned::default(),
+            };
+            match self.call.sys() {
+                // The field is written even if there is no port (`null`).
+                Some(Syscall::Bind { .. } | Syscall::Listen { .. }) => {
+                    f.put("port", &returned.local.map(|at| at.port()))?;
+                }
+                _ => {
+                    f.maybe("local", &returned.local)?;
+                    f.maybe("peer", &returned.peer)?;
+                    f.maybe("moved", &returned.bytes)?;
+                }
+            }
+        }
+        f.0.end()
+    }
+}
+
+impl<M: SerializeMap> Fields<M> {
+    /// The arguments of a system call that are not its defaults.
+    fn arguments(&mut self, call: &Syscall<String>) -> Result<(), M::Error> {
+        match call {
+            Syscall::Socket {
                 family,
                 uid,
                 nonblock,
                 ..
             } => {
-                f.put("family", family.as_str())?;
-                f.maybe("uid", uid)?;
-                f.maybe("nonblock", &nonblock.then_some(true))?;
+                self.put("family", family.as_str())?;
+                self.maybe("uid", &(*uid != 0).then_some(uid))?;
+                self.maybe("nonblock", &nonblock.then_some(true))
             }
-            Call::Set { option, value, .. } => {
-                f.put("option", option)?;
-                f.put("value", value)?;
+            Syscall::Set { option, .. } => {
+                self.put("option", option.name())?;
+                self.put("value", &Value::from(option.value()))
             }
-            Call::Bind { at, .. } => f.put("at", at)?,
-            Call::Listen { backlog, .. } => f.maybe("backlog", backlog)?,
-            Call::Connect { to, wait_ms, .. } => {
-                f.put("to", to)?;
-                f.maybe("wait_ms", wait_ms)?;
+            Syscall::Bind { addr, .. } => self.put("at", addr),
+            Syscall::Listen { backlog, .. } => {
+                self.maybe("backlog", &(*backlog != BACKLOG).then_some(backlog))
             }
-            Call::Accept {
-                new, uid, wait_ms, ..
-            } => {
-                f.put("new", new)?;
-                f.maybe("uid", uid)?;
-                f.maybe("wait_ms", wait_ms)?;
+            Syscall::Connect { addr, .. } => self.put("to", addr),
+            Syscall::Accept { new, uid, .. } => {
+                self.put("new", new)?;
+                self.maybe("uid", uid)
             }
-            Call::Send { len, wait_ms, .. } | Call::Recv { len, wait_ms, .. } => {
-                f.put("len", len)?;
-                f.maybe("wait_ms", wait_ms)?;
-            }
-            Call::Shutdown { how, .. } => f.put("how", how.as_str())?,
-            Call::Sleep { ms } => f.put("ms", ms)?,
+            Syscall::Send { len, .. } | Syscall::Recv { len, .. } => self.put("len", len),
+            Syscall::Shutdown { how, .. } => self.put("how", how.as_str()),
+            Syscall::Disconnect { .. }
+            | Syscall::Close { .. }
+            | Syscall::Getsockname { .. }
+            | Syscall::Getpeername { .. } => Ok(()),
         }
-        if let Some(a) = &self.answer {
-            match &self.call {
-                // The field is written even if there is no port (`null`).
-                Call::Bind { .. } | Call::Listen { .. } => f.put("port", &a.port)?,
-                _ => {
-                    f.maybe("local", &a.local)?;
-                    f.maybe("peer", &a.peer)?;
-                    f.maybe("moved", &a.moved)?;
-                }
-            }
-        }
-        f.0.end()
     }
 }

@@ -28,6 +28,25 @@ fn traces_survive_a_round_trip() {
 }
 
 #[test]
+fn defaults_may_be_written() {
+    let steps = |flag: &str, backlog: &str, uid: &str| {
+        programs(&format!(
+            concat!(
+                r#"{{"program":"x","steps":[{{"op":"socket","sock":"a"{uid}}},"#,
+                r#"{{"op":"set","sock":"a","option":"reuseaddr","value":{flag}}},"#,
+                r#"{{"op":"listen","sock":"a"{backlog}}}]}}"#
+            ),
+            flag = flag,
+            backlog = backlog,
+            uid = uid
+        ))
+    };
+    let short = steps("true", "", "");
+    assert_eq!(steps("1", r#","backlog":128"#, r#","uid":0"#), short);
+    assert_ne!(steps("0", "", ""), short);
+}
+
+#[test]
 fn errors_name_the_line() {
     let wrong = [
         ("{", "t:2: column 1: EOF"),
@@ -46,6 +65,10 @@ fn errors_name_the_line() {
         (
             r#"{"program":"x","steps":[{"op":"bind","sock":"a","at":"x"}]}"#,
             "t:2: column 58: invalid `at` value `x`: `bind` needs an address",
+        ),
+        (
+            r#"{"program":"x","steps":[{"op":"set","sock":"a","option":"x","value":1}]}"#,
+            "t:2: column 71: invalid socket option `x` with value `1`: unknown socket option",
         ),
         (
             r#"{"program":"x","steps":[{"op":"ns","result":"EWHAT"}]}"#,

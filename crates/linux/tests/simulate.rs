@@ -36,7 +36,7 @@ fn the_answers_of_a_profile_are_allowed_by_it() {
             simulated += 1;
             let waiting = |p: &Program| {
                 let results = p.steps.iter().filter_map(|s| s.answer.as_ref());
-                results.filter(|a| a.result == Outcome::Waiting).count()
+                results.filter(|a| a.outcome == Outcome::WouldBlock).count()
             };
             waited += waiting(&answered.program);
             match Judge::new(profile.behaviours).program(&answered.program) {

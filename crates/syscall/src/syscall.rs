@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use core::task::Poll;
 
 use crate::words::words;
 use crate::{Errno, Family, Kind, Shutdown, SockOpt};
@@ -245,7 +246,7 @@ impl<S> Syscall<S> {
 }
 
 /// The values that a successful call returns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Returned {
     /// The local address, where the call decides about it or asks for it.
     pub local: Option<SocketAddr>,
@@ -256,7 +257,7 @@ pub struct Returned {
 }
 
 /// The outcome of a system call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// Success.
     Ok(Returned),
@@ -283,12 +284,27 @@ impl Outcome {
     }
 }
 
-impl From<Result<(), Errno>> for Outcome {
-    fn from(result: Result<(), Errno>) -> Self {
+impl From<Result<Returned, Errno>> for Outcome {
+    fn from(result: Result<Returned, Errno>) -> Self {
         match result {
-            Ok(()) => Outcome::OK,
+            Ok(returned) => Outcome::Ok(returned),
             Err(errno) => Outcome::Err(errno),
         }
+    }
+}
+
+impl From<Poll<Result<Returned, Errno>>> for Outcome {
+    fn from(result: Poll<Result<Returned, Errno>>) -> Self {
+        match result {
+            Poll::Ready(result) => result.into(),
+            Poll::Pending => Outcome::WouldBlock,
+        }
+    }
+}
+
+impl From<Result<(), Errno>> for Outcome {
+    fn from(result: Result<(), Errno>) -> Self {
+        result.map(|()| Returned::default()).into()
     }
 }
 

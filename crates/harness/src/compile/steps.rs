@@ -126,7 +126,7 @@ impl<'a> Names<'a> {
                         SockName(u32::MAX - self.nameless)
                     }
                 },
-                uid: Some(0),
+                uid: None,
             },
             scenario::Step::Send(transfer) => Syscall::Send {
                 sock,

@@ -1,13 +1,16 @@
 //! One possible state of a kernel, and the calls on it.
 
-use super::{End, EnumeratingChooser, Mentions, Observation, Op};
+use super::call::reported;
+use super::{EnumeratingChooser, Mentions, Op};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId, SockId};
 use crate::profile::Behaviours;
 use crate::time::Time;
-use fourtuple_syscall::Errno;
+use fourtuple_syscall::{Errno, Outcome, Returned, Syscall};
 use std::net::IpAddr;
-use std::task::Poll;
+
+/// The outcome of an operation on a host or a socket that does not exist.
+const GONE: Outcome = Outcome::Err(Errno::EINVAL);
 
 /// One possible state of a kernel.
 #[derive(Clone)]
@@ -28,19 +31,23 @@ impl Belief {
     pub(super) fn aiming(
         &self,
         op: &Op,
-        seen: &Observation,
+        seen: &Outcome,
         mentions: Option<&Mentions>,
     ) -> EnumeratingChooser {
-        let (Op::Bind { sock, .. } | Op::Listen { sock, .. } | Op::Connect { sock, .. }) = op
-        else {
-            return EnumeratingChooser::new();
+        let sock = match op.call() {
+            Some(
+                Syscall::Bind { sock, .. }
+                | Syscall::Listen { sock, .. }
+                | Syscall::Connect { sock, .. },
+            ) => self.sock(*sock),
+            _ => None,
         };
-        let Some(sock) = self.sock(*sock) else {
+        let Some(sock) = sock else {
             return EnumeratingChooser::new();
         };
         let (low, high) = self.machine.port_range(sock);
-        if seen.reports_port(op) {
-            let port = seen.port.or(seen.name.map(|name| name.port()));
+        if op.reports_port(seen) {
+            let port = reported(seen).map(|at| at.port());
             return EnumeratingChooser::aiming(u32::from(port.unwrap_or(low).saturating_sub(low)));
         }
         let script = mentions.and_then(|mentions| mentions.chooser(low, high));
@@ -55,7 +62,7 @@ impl Belief {
         script: &EnumeratingChooser,
         mentions: &Mentions,
     ) -> bool {
-        let (Op::Connect { sock, .. }, Some(place)) = (op, script.place()) else {
+        let (Some(Syscall::Connect { sock, .. }), Some(place)) = (op.call(), script.place()) else {
             return false;
         };
         let Some(sock) = self.sock(*sock) else {
@@ -112,157 +119,117 @@ impl<C: Chooser> Belief<C> {
         self.socks[i] = Some(id);
     }
 
-    /// Makes the call, and waits until `at` if it has to wait.
-    pub(super) fn call(&mut self, op: &Op, at: Time, seen: &Observation) -> Observation {
-        let gone = Observation::bare(End::Err(Errno::EINVAL));
-        let m = &mut self.machine;
+    /// Executes the operation. A call that has to wait waits until `at`.
+    pub(super) fn execute(&mut self, op: &Op, at: Time, seen: &Outcome) -> Outcome {
         match op {
-            Op::Ns => {
-                self.begin(&[Vec::new()]);
-                Observation::bare(End::Ok)
-            }
-            Op::Hosts(hosts) => {
-                self.begin(hosts);
-                Observation::bare(End::Ok)
-            }
+            Op::Ns => self.begin(&[Vec::new()]),
+            Op::Hosts(hosts) => self.begin(hosts),
             Op::Address { host, ip } => {
                 if let Some(&ns) = self.nss.get(*host) {
-                    m.add_address(ns, *ip);
+                    self.machine.add_address(ns, *ip);
                 }
-                Observation::bare(End::Ok)
             }
             Op::Tentative { host, until } => {
                 if let Some(&ns) = self.nss.get(*host) {
-                    m.set_tentative(ns, *until);
+                    self.machine.set_tentative(ns, *until);
                 }
-                Observation::bare(End::Ok)
             }
-            Op::Sleep => Observation::bare(End::Ok),
-            Op::Sysctl { host, key, value } => {
-                let Some(&ns) = self.nss.get(*host) else {
-                    return gone;
+            Op::Sysctl { host, key, value } => return self.sysctl(*host, key, value, seen),
+            Op::Call { host, call } => return self.call(*host, call, at),
+            Op::Sleep => {}
+        }
+        Outcome::OK
+    }
+
+    fn sysctl(&mut self, host: usize, key: &str, value: &str, seen: &Outcome) -> Outcome {
+        let Some(&ns) = self.nss.get(host) else {
+            return GONE;
+        };
+        let mut r = self.machine.sysctl(ns, key, value);
+        // A recorder may have written a hidden key from the first namespace.
+        if r == Err(Errno::ENOENT) && seen.is_ok() && self.machine.is_hidden(key) {
+            r = self.machine.sysctl_machine(key, value);
+        }
+        r.into()
+    }
+
+    fn call(&mut self, host: usize, call: &Syscall<usize>, at: Time) -> Outcome {
+        if let Syscall::Socket {
+            sock, family, uid, ..
+        } = *call
+        {
+            let Some(&ns) = self.nss.get(host) else {
+                return GONE;
+            };
+            let id = self.machine.socket(ns, family, uid);
+            self.name(sock, id);
+            return Outcome::OK;
+        }
+        let Some(s) = self.sock(*call.sock()) else {
+            return match call {
+                Syscall::Close { .. } => Outcome::OK,
+                _ => GONE,
+            };
+        };
+        let m = &mut self.machine;
+        let local = |m: &Machine<C>| Returned {
+            local: Some(m.local_addr(s)),
+            ..Returned::default()
+        };
+        let moved = |_: u32| Returned::default();
+        match *call {
+            Syscall::Socket { .. } => Outcome::OK,
+            Syscall::Set { option, .. } => m.set_option(s, option).into(),
+            Syscall::Bind { addr, .. } => m.bind(s, addr).map(|()| local(m)).into(),
+            Syscall::Listen { backlog, .. } => {
+                // A negative backlog is a very long one.
+                let backlog = u32::try_from(backlog).unwrap_or(u32::MAX);
+                m.listen(s, backlog).map(|()| local(m)).into()
+            }
+            Syscall::Connect { addr, .. } => {
+                let mut r = m.connect(s, addr);
+                if r.is_pending() {
+                    m.advance(at);
+                    r = m.connect_result(s);
+                }
+                r.map_ok(|()| local(m)).into()
+            }
+            Syscall::Accept { new, uid, .. } => self.accept(s, new, uid, at),
+            Syscall::Send { len, .. } => m.send_bytes(s, len).map_ok(moved).into(),
+            Syscall::Recv { len, .. } => m.recv_bytes(s, len).map_ok(moved).into(),
+            Syscall::Shutdown { how, .. } => m.shutdown(s, how).into(),
+            Syscall::Disconnect { .. } => m.disconnect(s).into(),
+            Syscall::Close { sock } => {
+                m.close(s);
+                self.socks[sock] = None;
+                Outcome::OK
+            }
+            Syscall::Getsockname { .. } => Outcome::Ok(local(m)),
+            Syscall::Getpeername { .. } => {
+                let peer = |name| Returned {
+                    peer: Some(name),
+                    ..Returned::default()
                 };
-                let mut r = m.sysctl(ns, key, value);
-                // A recorder may have written a hidden key from the first namespace.
-                if r == Err(Errno::ENOENT) && seen.end == End::Ok && m.is_hidden(key) {
-                    r = m.sysctl_machine(key, value);
-                }
-                Observation::of(r)
+                m.peer_addr(s).map(peer).into()
             }
-            Op::Socket {
-                host,
-                sock,
-                family,
-                uid,
-            } => {
-                let Some(&ns) = self.nss.get(*host) else {
-                    return gone;
-                };
-                let id = m.socket(ns, *family, *uid);
-                self.name(*sock, id);
-                Observation::bare(End::Ok)
-            }
-            Op::Accept { sock, new, uid } => match self.sock(*sock) {
-                Some(s) => self.accept(s, *new, *uid, at),
-                None => gone,
-            },
-            Op::Close { sock } => {
-                if let Some(s) = self.sock(*sock) {
-                    self.machine.close(s);
-                    self.socks[*sock] = None;
-                }
-                Observation::bare(End::Ok)
-            }
-            Op::Set { sock, .. }
-            | Op::Bind { sock, .. }
-            | Op::Listen { sock, .. }
-            | Op::Connect { sock, .. }
-            | Op::Send { sock, .. }
-            | Op::Recv { sock, .. }
-            | Op::Shutdown { sock, .. }
-            | Op::Disconnect { sock }
-            | Op::Getsockname { sock }
-            | Op::Getpeername { sock } => match self.sock(*sock) {
-                Some(s) => self.on_socket(s, op, at),
-                None => gone,
-            },
         }
     }
 
     /// Accepts a connection, which becomes the socket `new`.
-    fn accept(&mut self, s: SockId, new: usize, uid: u32, at: Time) -> Observation {
+    fn accept(&mut self, s: SockId, new: usize, uid: Option<u32>, at: Time) -> Outcome {
+        let uid = uid.unwrap_or_else(|| self.machine.uid(s));
         let mut r = self.machine.accept(s, uid);
-        if r == Poll::Pending {
+        if r.is_pending() {
             self.machine.advance(at);
             r = self.machine.accept(s, uid);
         }
-        match r {
-            Poll::Pending => Observation::bare(End::Waiting),
-            Poll::Ready(Err(e)) => Observation::bare(End::Err(e)),
-            Poll::Ready(Ok(child)) => {
-                self.name(new, child);
-                Observation {
-                    end: End::Ok,
-                    port: None,
-                    name: self.machine.remote_addr(child),
-                }
+        let accepted = r.map_ok(|child| {
+            self.name(new, child);
+            Returned {
+                peer: self.machine.remote_addr(child),
+                ..Returned::default()
             }
-        }
-    }
-
-    /// Makes a call on an existing socket.
-    fn on_socket(&mut self, s: SockId, op: &Op, at: Time) -> Observation {
-        let m = &mut self.machine;
-        let with_port = |m: &Machine<C>, r: Result<(), Errno>| Observation {
-            port: r.is_ok().then(|| m.local_addr(s).port()),
-            ..Observation::of(r)
-        };
-        let waited = |r: Poll<Result<u32, Errno>>| match r {
-            Poll::Pending => Observation::bare(End::Waiting),
-            Poll::Ready(r) => Observation::of(r.map(|_| ())),
-        };
-        match op {
-            Op::Set { opt, .. } => Observation::of(m.set_option(s, *opt)),
-            Op::Bind { at, .. } => {
-                let r = m.bind(s, *at);
-                with_port(m, r)
-            }
-            Op::Listen { backlog, .. } => {
-                let r = m.listen(s, *backlog);
-                with_port(m, r)
-            }
-            Op::Connect { to, .. } => {
-                let mut r = m.connect(s, *to);
-                if r == Poll::Pending {
-                    m.advance(at);
-                    r = m.connect_result(s);
-                }
-                match r {
-                    Poll::Pending => Observation::bare(End::Waiting),
-                    Poll::Ready(r) => Observation {
-                        name: r.is_ok().then(|| m.local_addr(s)),
-                        ..Observation::of(r)
-                    },
-                }
-            }
-            Op::Send { len, .. } => waited(m.send_bytes(s, *len)),
-            Op::Recv { len, .. } => waited(m.recv_bytes(s, *len)),
-            Op::Shutdown { how, .. } => Observation::of(m.shutdown(s, *how)),
-            Op::Disconnect { .. } => Observation::of(m.disconnect(s)),
-            Op::Getsockname { .. } => Observation {
-                end: End::Ok,
-                port: None,
-                name: Some(m.local_addr(s)),
-            },
-            Op::Getpeername { .. } => match m.peer_addr(s) {
-                Ok(name) => Observation {
-                    end: End::Ok,
-                    port: None,
-                    name: Some(name),
-                },
-                Err(e) => Observation::bare(End::Err(e)),
-            },
-            _ => unreachable!("only calls on one socket come here"),
-        }
+        });
+        accepted.into()
     }
 }

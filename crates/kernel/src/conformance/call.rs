@@ -1,10 +1,10 @@
-//! Calls as recorders make them, and the observed answers.
+//! Calls as recorders make them, and the part of their outcomes that is compared.
 
 use crate::time::Time;
-use fourtuple_syscall::{Errno, Family, Shutdown, SockOpt};
-use std::net::{IpAddr, SocketAddr};
+use fourtuple_syscall::{Errno, Op as Name, Outcome, Returned, Syscall, canonical};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// A call, as a recorder makes it. Hosts and sockets are numbers that the caller gives.
+/// An operation of a recorder. Hosts and sockets are numbers that the caller gives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// A new network namespace with only `lo`; earlier ones end.
@@ -34,151 +34,73 @@ pub enum Op {
         /// As written.
         value: String,
     },
-    /// Makes a socket.
-    Socket {
-        /// Number of the host, 0 with a single namespace.
+    /// A system call, which waits until the caller gives up ([`Outcome::WouldBlock`]).
+    Call {
+        /// Number of the host on which `socket(2)` makes a socket, 0 with a single namespace.
         host: usize,
-        /// Number of the socket.
-        sock: usize,
-        /// Address family.
-        family: Family,
-        /// The uid of the process.
-        uid: u32,
-    },
-    /// Sets an option.
-    Set {
-        /// Number of the socket.
-        sock: usize,
-        /// Option and value.
-        opt: SockOpt,
-    },
-    /// Binds.
-    Bind {
-        /// Number of the socket.
-        sock: usize,
-        /// Address and port.
-        at: SocketAddr,
-    },
-    /// Listens.
-    Listen {
-        /// Number of the socket.
-        sock: usize,
-        /// Backlog.
-        backlog: u32,
-    },
-    /// Connects, and waits until the caller gives up ([`End::Waiting`]).
-    Connect {
-        /// Number of the socket.
-        sock: usize,
-        /// Destination.
-        to: SocketAddr,
-    },
-    /// Accepts.
-    Accept {
-        /// Listener.
-        sock: usize,
-        /// Number of the child.
-        new: usize,
-        /// The accepting process's uid.
-        uid: u32,
-    },
-    /// Sends bytes.
-    Send {
-        /// Number of the socket.
-        sock: usize,
-        /// Number of bytes.
-        len: u32,
-    },
-    /// Receives bytes.
-    Recv {
-        /// Number of the socket.
-        sock: usize,
-        /// Most bytes to receive.
-        len: u32,
-    },
-    /// Shuts one or both directions down.
-    Shutdown {
-        /// Number of the socket.
-        sock: usize,
-        /// The directions.
-        how: Shutdown,
-    },
-    /// connect() to `AF_UNSPEC`.
-    Disconnect {
-        /// Number of the socket.
-        sock: usize,
-    },
-    /// Closes.
-    Close {
-        /// Number of the socket.
-        sock: usize,
-    },
-    /// Asks for the local name.
-    Getsockname {
-        /// Number of the socket.
-        sock: usize,
-    },
-    /// Asks for the peer's name.
-    Getpeername {
-        /// Number of the socket.
-        sock: usize,
+        /// The call.
+        call: Syscall<usize>,
     },
     /// Time passes.
     Sleep,
 }
 
-/// The end of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// Success.
-    Ok,
-    /// Failure.
-    Err(Errno),
-    /// Not done when the caller gave up.
-    Waiting,
+impl From<Syscall<usize>> for Op {
+    /// A call on the first host.
+    fn from(call: Syscall<usize>) -> Op {
+        Op::Call { host: 0, call }
+    }
 }
 
-/// The observed answer to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Observation {
-    /// Success, error, or neither yet.
-    pub end: End,
-    /// bind and listen: the port that getsockname() printed afterwards.
-    pub port: Option<u16>,
-    /// connect and getsockname: the local name. accept and getpeername: the peer's.
-    pub name: Option<SocketAddr>,
-}
-
-impl Observation {
-    /// A success with nothing else to report.
-    pub const OK: Observation = Observation {
-        end: End::Ok,
-        port: None,
-        name: None,
-    };
-
-    pub(crate) fn bare(end: End) -> Self {
-        Observation {
-            end,
-            port: None,
-            name: None,
+impl Op {
+    /// The system call, if it is one.
+    pub(crate) fn call(&self) -> Option<&Syscall<usize>> {
+        match self {
+            Op::Call { call, .. } => Some(call),
+            _ => None,
         }
     }
 
-    /// Returns `true` if the answer reports the port that the call took, or that it took none. A
-    /// connect() that the other end refuses keeps a port that only a later call reports.
-    pub(super) fn reports_port(&self, op: &Op) -> bool {
-        match (op, self.end) {
-            (Op::Connect { .. }, End::Err(e)) => e == Errno::EADDRNOTAVAIL,
-            (Op::Bind { .. }, End::Err(e)) => e == Errno::EADDRINUSE,
-            _ => self.port.is_some() || self.name.is_some(),
+    /// The part of an outcome that is compared: the port of bind() and listen(), of which
+    /// recordings keep no more; the local address of connect() and getsockname(); the peer's of
+    /// accept() and getpeername().
+    #[must_use]
+    pub fn compared(&self, outcome: &Outcome) -> Outcome {
+        let Outcome::Ok(returned) = outcome else {
+            return *outcome;
+        };
+        let (mut local, mut peer) = (None, None);
+        match self.call().map(Syscall::op) {
+            Some(Name::Bind | Name::Listen) => {
+                let port = |at: SocketAddr| SocketAddr::from((Ipv4Addr::UNSPECIFIED, at.port()));
+                local = returned.local.map(port);
+            }
+            Some(Name::Connect | Name::Getsockname) => local = returned.local.map(canonical),
+            Some(Name::Accept | Name::Getpeername) => peer = returned.peer.map(canonical),
+            _ => {}
         }
-    }
-
-    pub(crate) fn of(r: Result<(), Errno>) -> Self {
-        Observation::bare(match r {
-            Ok(()) => End::Ok,
-            Err(e) => End::Err(e),
+        Outcome::Ok(Returned {
+            local,
+            peer,
+            bytes: None,
         })
+    }
+
+    /// Returns `true` if the outcome reports the port that the call took, or that it took none. A
+    /// connect() that the other end refuses keeps a port that only a later call reports.
+    pub(super) fn reports_port(&self, seen: &Outcome) -> bool {
+        match (self.call(), seen) {
+            (Some(Syscall::Connect { .. }), Outcome::Err(e)) => *e == Errno::EADDRNOTAVAIL,
+            (Some(Syscall::Bind { .. }), Outcome::Err(e)) => *e == Errno::EADDRINUSE,
+            _ => reported(seen).is_some(),
+        }
+    }
+}
+
+/// The address in the compared part of an outcome.
+pub(super) fn reported(seen: &Outcome) -> Option<SocketAddr> {
+    match seen {
+        Outcome::Ok(returned) => returned.local.or(returned.peer),
+        _ => None,
     }
 }

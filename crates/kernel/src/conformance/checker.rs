@@ -2,16 +2,17 @@
 
 use super::search::{Search, Stop};
 use super::starts::Starts;
-use super::{Belief, EnumeratingChooser, Mentions, Observation, Op};
+use super::{Belief, EnumeratingChooser, Mentions, Op};
 use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
+use fourtuple_syscall::Outcome;
 use std::collections::BTreeSet;
 
 /// The error of an observed answer that no state of the model gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disallowed {
-    /// The answers that the model allows.
-    pub allowed: BTreeSet<Observation>,
+    /// The outcomes that the model allows, as far as they are compared ([`Op::compared`]).
+    pub allowed: BTreeSet<Outcome>,
 }
 
 /// Checks the answers of one boot of a kernel against a profile.
@@ -19,12 +20,14 @@ pub struct Disallowed {
 /// ```
 /// use fourtuple_kernel::conformance::{Checker, Disallowed, Op, SimulatedKernel};
 /// use fourtuple_kernel::{Family, Profile, SockOpt};
+/// use fourtuple_syscall::{Kind, Syscall};
 ///
 /// let [real, older]: [Profile; 2] = ["linux-3.9".parse()?, "linux-3.8".parse()?];
+/// let (family, kind, uid, nonblock) = (Family::Inet, Kind::Stream, 0, false);
 /// let program = [
 ///     Op::Ns,
-///     Op::Socket { host: 0, sock: 0, family: Family::Inet, uid: 0 },
-///     Op::Set { sock: 0, opt: SockOpt::ReusePort(true) },
+///     Syscall::Socket { sock: 0, family, kind, uid, nonblock }.into(),
+///     Syscall::Set { sock: 0, option: SockOpt::ReusePort(true) }.into(),
 /// ];
 /// let check = |claimed: &Profile| -> Result<(), Disallowed> {
 ///     let mut kernel = SimulatedKernel::new(real.behaviours, 1);
@@ -63,13 +66,9 @@ pub struct Checker {
 
 /// The most states of a kernel that are kept at a time, unless a caller asks for less.
 pub const MAX_STATES: usize = 2_048;
-/// The most sockets and TIME-WAIT sockets in all states that are kept at a time.
-pub const MAX_SOCKETS_KEPT: usize = 200_000;
 /// The most work on one program, unless a caller asks for less: calls tried on a state, where each
-/// [`SOCKETS_PER_UNIT`] sockets of the state count as one call more.
+/// [`SOCKETS_PER_UNIT`](super::SOCKETS_PER_UNIT) sockets of the state count as one call more.
 pub const MAX_WORK: u64 = 2_000_000;
-/// Sockets that are copied in the time of a call.
-pub const SOCKETS_PER_UNIT: usize = 16;
 
 /// The limit at which a checker gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +195,7 @@ impl Checker {
     ///
     /// # Errors
     /// If no state of the model allows that answer. The checker is then as before the call.
-    pub fn step(&mut self, at: Time, op: &Op, seen: &Observation) -> Result<(), Disallowed> {
+    pub fn step(&mut self, at: Time, op: &Op, seen: &Outcome) -> Result<(), Disallowed> {
         if matches!(op, Op::Ns | Op::Hosts(_)) {
             self.lost = None;
             self.work = 0;
@@ -213,6 +212,7 @@ impl Checker {
         } else {
             self.last
         };
+        let seen = &op.compared(seen);
         let mut search = Search::new(op, seen, (start, at));
         search.limit = self.limit.saturating_sub(self.work);
         search.room = self.room;

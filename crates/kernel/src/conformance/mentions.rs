@@ -5,7 +5,9 @@
 //! stands for all. A port that is only given to other sockets need not be tried either: taking it
 //! would make nothing possible that is not possible otherwise. Ports that calls name remain.
 
-use super::{EnumeratingChooser, Observation, Op};
+use super::call::reported;
+use super::{EnumeratingChooser, Op};
+use fourtuple_syscall::{Outcome, Syscall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -28,37 +30,42 @@ pub struct Mentions {
 }
 
 impl Mentions {
-    /// Adds the ports of a call and its answer.
-    pub fn add(&mut self, op: &Op, seen: &Observation) {
-        let reported = seen.port.or(seen.name.map(|name| name.port()));
-        self.all.extend(reported);
-        let sock = match op {
-            Op::Bind { sock, at } => {
-                self.name(at.port());
-                *sock
+    /// Adds the ports of a call and its outcome.
+    pub fn add(&mut self, op: &Op, seen: &Outcome) {
+        let seen = op.compared(seen);
+        let name = reported(&seen);
+        let port = name.map(|name| name.port());
+        self.all.extend(port);
+        let Some(call) = op.call() else {
+            return;
+        };
+        let sock = match *call {
+            Syscall::Bind { sock, addr } => {
+                self.name(addr.port());
+                sock
             }
-            Op::Accept { .. } => {
-                if let Some(name) = seen.name {
+            Syscall::Accept { .. } => {
+                if let Some(name) = name {
                     *self.accepted.entry(name).or_default() += 1;
                 }
                 return;
             }
-            Op::Getpeername { .. } => return self.named.extend(reported),
-            Op::Connect { sock, to } => {
-                self.name(to.port());
-                if let Some(name) = seen.name {
+            Syscall::Getpeername { .. } => return self.named.extend(port),
+            Syscall::Connect { sock, addr } => {
+                self.name(addr.port());
+                if let Some(name) = name {
                     *self.accepted.entry(name).or_default() -= 1;
                 }
-                if !seen.reports_port(op) {
-                    self.unreported.insert(*sock);
+                if !op.reports_port(&seen) {
+                    self.unreported.insert(sock);
                 }
-                *sock
+                sock
             }
-            Op::Listen { sock, .. } | Op::Getsockname { sock } => *sock,
+            Syscall::Listen { sock, .. } | Syscall::Getsockname { sock } => sock,
             _ => return,
         };
         if self.unreported.contains(&sock) {
-            self.named.extend(reported);
+            self.named.extend(port);
         }
     }
 

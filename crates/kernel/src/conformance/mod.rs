@@ -13,7 +13,7 @@
 //! | file | job |
 //! |---|---|
 //! | `checker.rs` | the states of one boot, and the limits |
-//! | `call.rs` | calls and observed answers |
+//! | `call.rs` | operations, and the part of their outcomes that is compared |
 //! | `belief.rs` | one state: a machine and the names of its sockets |
 //! | `search.rs` | one call on all states |
 //! | `enumerate.rs` | the chooser that walks through the choices of a call |
@@ -33,11 +33,10 @@ mod simulated;
 mod starts;
 
 use belief::Belief;
-pub use call::{End, Observation, Op};
-pub use checker::{
-    Checker, Disallowed, GaveUp, MAX_SOCKETS_KEPT, MAX_STATES, MAX_WORK, SOCKETS_PER_UNIT,
-};
+pub use call::Op;
+pub use checker::{Checker, Disallowed, GaveUp, MAX_STATES, MAX_WORK};
 use enumerate::EnumeratingChooser;
 pub use fingerprint::PortClass;
 pub use mentions::Mentions;
+pub use search::{MAX_SOCKETS_KEPT, SOCKETS_PER_UNIT};
 pub use simulated::SimulatedKernel;

@@ -1,12 +1,16 @@
 //! One observed call, tried on the states that explain everything before it.
 
 use super::enumerate::Timers;
-use super::{
-    Belief, EnumeratingChooser, MAX_SOCKETS_KEPT, Mentions, Observation, Op, SOCKETS_PER_UNIT,
-};
+use super::{Belief, EnumeratingChooser, Mentions, Op};
 use crate::profile::FlagSet;
 use crate::time::Time;
+use fourtuple_syscall::Outcome;
 use std::collections::BTreeSet;
+
+/// The most sockets and TIME-WAIT sockets in all states that are kept at a time.
+pub const MAX_SOCKETS_KEPT: usize = 200_000;
+/// Sockets that are copied in the time of a call.
+pub const SOCKETS_PER_UNIT: usize = 16;
 
 /// The reason why a search ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +24,8 @@ pub(super) enum Stop {
 /// A search for the states that explain one answer.
 pub(super) struct Search<'a> {
     op: &'a Op,
-    seen: &'a Observation,
+    /// The compared part of the observed outcome.
+    seen: &'a Outcome,
     /// The times at which the call began and had returned.
     time: (Time, Time),
     /// The most work.
@@ -39,19 +44,19 @@ pub(super) struct Search<'a> {
     /// Their sockets.
     sockets: usize,
     /// The answers of those that do not.
-    pub(super) allowed: BTreeSet<Observation>,
+    pub(super) allowed: BTreeSet<Outcome>,
 }
 
 /// One trial: the state after it, the answer, and the chooser with its choices.
 struct Trial {
     after: Belief,
     explains: bool,
-    answer: Observation,
+    answer: Outcome,
     script: EnumeratingChooser,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(op: &'a Op, seen: &'a Observation, time: (Time, Time)) -> Self {
+    pub(super) fn new(op: &'a Op, seen: &'a Outcome, time: (Time, Time)) -> Self {
         Search {
             op,
             seen,
@@ -148,7 +153,8 @@ impl<'a> Search<'a> {
         let mut after = belief.clone();
         *after.machine.chooser_mut() = script;
         after.machine.advance(start);
-        let answer = after.call(self.op, at, self.seen);
+        let answer = after.execute(self.op, at, self.seen);
+        let answer = self.op.compared(&answer);
         self.flags = self.flags.union(after.machine.observed_flags());
         let script = std::mem::take(after.machine.chooser_mut());
         Ok(Trial {

@@ -1,10 +1,11 @@
 //! The model in the place of a recorded kernel: it answers the same calls, in virtual time.
 
-use super::{Belief, End, Observation, Op};
+use super::{Belief, Op};
 use crate::chooser::{Chooser, Seeded};
 use crate::machine::Machine;
 use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
+use fourtuple_syscall::{Outcome, Syscall};
 
 /// The length of a call in nanoseconds: about that of a real kernel, so that no two calls are made
 /// at the same moment.
@@ -53,14 +54,14 @@ impl SimulatedKernel {
 
     /// Makes a call whose caller gives up after `patience` nanoseconds; [`Op::Sleep`] takes exactly
     /// so long.
-    pub fn step(&mut self, op: &Op, patience: u64) -> Observation {
+    pub fn step(&mut self, op: &Op, patience: u64) -> Outcome {
         let start = self.now.after(CALL);
         let deadline = start.after(patience);
         self.choice = self.choice.max(self.kernel.choice(op));
         if *op == Op::Sleep {
             self.now = deadline;
             self.kernel.machine.advance(deadline);
-            return Observation::OK;
+            return Outcome::OK;
         }
         self.kernel.machine.advance(start);
         if patience == 0 {
@@ -74,7 +75,7 @@ impl SimulatedKernel {
             let answer = self.kernel.answer(op, at);
             self.now = at;
             let next = self.kernel.machine.next_event();
-            if answer.end != End::Waiting || at >= deadline {
+            if answer != Outcome::WouldBlock || at >= deadline {
                 return answer;
             }
             at = next
@@ -88,9 +89,9 @@ impl SimulatedKernel {
 impl<C: Chooser> Belief<C> {
     /// The number of ports that this call chooses from; 0 if it chooses none.
     fn choice(&self, op: &Op) -> u32 {
-        let sock = match op {
-            Op::Bind { sock, at } if at.port() == 0 => *sock,
-            Op::Listen { sock, .. } | Op::Connect { sock, .. } => *sock,
+        let sock = match op.call() {
+            Some(Syscall::Bind { sock, addr }) if addr.port() == 0 => *sock,
+            Some(Syscall::Listen { sock, .. } | Syscall::Connect { sock, .. }) => *sock,
             _ => return 0,
         };
         match self.sock(sock) {
@@ -103,7 +104,7 @@ impl<C: Chooser> Belief<C> {
     }
 
     /// The answer of this state.
-    fn answer(&mut self, op: &Op, at: Time) -> Observation {
-        self.call(op, at, &Observation::OK)
+    fn answer(&mut self, op: &Op, at: Time) -> Outcome {
+        self.execute(op, at, &Outcome::OK)
     }
 }

@@ -5,11 +5,13 @@
 //! once a search towards a destination has reported its port, the next one can only start at a few
 //! places. Beliefs leave starts open, so that equal states stay equal; this module checks them.
 
-use super::{Belief, End, EnumeratingChooser, Observation, Op};
+use super::call::reported;
+use super::{Belief, EnumeratingChooser, Op};
 use crate::addr::{Endpoint, Ip};
 use crate::profile::Behaviours;
 use crate::profile::behaviour::Perturb;
 use crate::time::{MS, SEC, Time};
+use fourtuple_syscall::{Outcome, Syscall};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// In smaller ranges, ports that are taken decide more than the start.
@@ -58,7 +60,7 @@ struct Fit {
 /// One more attempt at the observed call, from a given start.
 enum Trial {
     Fits(Fit),
-    Other(Observation),
+    Other(Outcome),
     /// Too much else is left to chance.
     Unclear,
 }
@@ -73,9 +75,9 @@ impl Starts {
         beliefs: &[Belief],
         (start, at): (Time, Time),
         op: &Op,
-        seen: &Observation,
-    ) -> Result<(), BTreeSet<Observation>> {
-        let Op::Connect { sock, to } = op else {
+        seen: &Outcome,
+    ) -> Result<(), BTreeSet<Outcome>> {
+        let Some(Syscall::Connect { sock, addr: to }) = op.call() else {
             return Ok(());
         };
         let Some(first) = beliefs.first() else {
@@ -88,7 +90,7 @@ impl Starts {
             return Ok(());
         }
         let to = Endpoint::from(*to);
-        let (End::Ok, Some(name), false) = (seen.end, seen.name, to.ip.is_any()) else {
+        let (Some(name), false) = (reported(seen), to.ip.is_any()) else {
             // The port that it took, and the length of the search, are unknown.
             self.known.clear();
             return Ok(());
@@ -121,7 +123,7 @@ impl Starts {
         at: Time,
         behaviours: &Behaviours,
         searches: &Searches<'_>,
-    ) -> Result<(), BTreeSet<Observation>> {
+    ) -> Result<(), BTreeSet<Outcome>> {
         let renews = behaviours.perturb == Perturb::Cells65536;
         let known = self.known.remove(&key);
         // Longer ago than the hash lasts, nothing of it is left.
@@ -251,10 +253,7 @@ struct Searches<'a> {
 impl Searches<'_> {
     /// Those among some starts that lead to the observed port, and the answers to which the others
     /// lead.
-    fn among(
-        &self,
-        starts: impl Iterator<Item = u32>,
-    ) -> Option<(Vec<Fit>, BTreeSet<Observation>)> {
+    fn among(&self, starts: impl Iterator<Item = u32>) -> Option<(Vec<Fit>, BTreeSet<Outcome>)> {
         let (mut fits, mut others) = (Vec::new(), BTreeSet::new());
         let starts: BTreeSet<u32> = starts.map(|start| start / self.unit * self.unit).collect();
         for start in starts {
@@ -294,7 +293,7 @@ fn try_from(
     place: u32,
     (start, at): (Time, Time),
     op: &Op,
-    seen: &Observation,
+    seen: &Outcome,
 ) -> Option<(Trial, EnumeratingChooser)> {
     let mut other = None;
     for belief in beliefs.iter().take(MOST) {
@@ -304,7 +303,7 @@ fn try_from(
             *b.machine.chooser_mut() = script;
             b.machine.advance(start);
             let before = b.start_moved();
-            let answer = b.call(op, at, seen);
+            let answer = op.compared(&b.execute(op, at, seen));
             let moves = b.start_moved().wrapping_sub(before);
             script = std::mem::take(b.machine.chooser_mut());
             if answer == *seen {

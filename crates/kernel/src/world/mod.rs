@@ -9,11 +9,12 @@ use crate::Shutdown;
 use crate::SockOpt;
 use crate::addr::Ip;
 use crate::chooser::{Chooser, Seeded};
-use crate::conformance::{Observation, Op};
-use crate::journal::{Journal, end_of};
+use crate::conformance::Op;
+use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
+use fourtuple_syscall::{Kind, Outcome, Returned, Syscall};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
@@ -86,11 +87,27 @@ impl<C: Chooser> World<C> {
         self.journal.as_deref()
     }
 
-    /// Records a call.
-    fn note(&mut self, op: impl FnOnce(&mut Journal) -> Op, seen: impl FnOnce() -> Observation) {
+    /// Records an operation on a host.
+    fn note_host(&mut self, ns: WorldNs, op: impl FnOnce(usize) -> Op, outcome: Outcome) {
         if let Some(journal) = &mut self.journal {
-            let op = op(journal);
-            journal.add(self.clock, op, seen());
+            let op = op(journal.host(ns));
+            journal.add(self.clock, op, outcome);
+        }
+    }
+
+    /// Records a call on a socket.
+    fn note(&mut self, call: Syscall<WorldSock>, outcome: Outcome) {
+        if let Some(journal) = &mut self.journal {
+            let call = call.map(|sock| journal.sock(sock));
+            journal.add(self.clock, call.into(), outcome);
+        }
+    }
+
+    /// The local address of a socket, as its calls return it.
+    fn local(&self, s: WorldSock) -> Returned {
+        Returned {
+            local: self.journal.is_some().then(|| self.local_addr(s)),
+            ..Returned::default()
         }
     }
 
@@ -206,23 +223,19 @@ impl<C: Chooser> World<C> {
     /// As there.
     pub fn sysctl(&mut self, ns: WorldNs, key: &str, value: &str) -> Result<(), Errno> {
         let r = self.machines[ns.machine.0].sysctl(ns.ns, key, value);
-        let op = |journal: &mut Journal| Op::Sysctl {
-            host: journal.host(ns),
+        let op = |host| Op::Sysctl {
+            host,
             key: key.to_owned(),
             value: value.to_owned(),
         };
-        self.note(op, || Observation::of(r));
+        self.note_host(ns, op, r.into());
         r
     }
 
     /// [`Machine::set_tentative`]
     pub fn set_tentative(&mut self, ns: WorldNs, until: Time) {
         self.machines[ns.machine.0].set_tentative(ns.ns, until);
-        let op = |journal: &mut Journal| Op::Tentative {
-            host: journal.host(ns),
-            until,
-        };
-        self.note(op, || Observation::OK);
+        self.note_host(ns, |host| Op::Tentative { host, until }, Outcome::OK);
     }
 
     /// [`Machine::set_time_wait`]
@@ -236,13 +249,18 @@ impl<C: Chooser> World<C> {
             machine: ns.machine,
             sock: self.machines[ns.machine.0].socket(ns.ns, family, uid),
         };
-        let op = |journal: &mut Journal| Op::Socket {
-            host: journal.host(ns),
-            sock: journal.sock(made),
-            family,
-            uid,
-        };
-        self.note(op, || Observation::of(Ok(())));
+        if let Some(journal) = &mut self.journal {
+            let (kind, nonblock) = (Kind::Stream, false);
+            let call = Syscall::Socket {
+                sock: journal.sock(made),
+                family,
+                kind,
+                uid,
+                nonblock,
+            };
+            let host = journal.host(ns);
+            journal.add(self.clock, Op::Call { host, call }, Outcome::OK);
+        }
         made
     }
 
@@ -252,11 +270,8 @@ impl<C: Chooser> World<C> {
     /// As there.
     pub fn set_option(&mut self, s: WorldSock, opt: SockOpt) -> Result<(), Errno> {
         let r = self.machines[s.machine.0].set_option(s.sock, opt);
-        let op = |journal: &mut Journal| Op::Set {
-            sock: journal.sock(s),
-            opt,
-        };
-        self.note(op, || Observation::of(r));
+        let (sock, option) = (s, opt);
+        self.note(Syscall::Set { sock, option }, r.into());
         r
     }
 
@@ -266,16 +281,11 @@ impl<C: Chooser> World<C> {
     /// As there.
     pub fn bind(&mut self, s: WorldSock, at: SocketAddr) -> Result<(), Errno> {
         let r = self.machines[s.machine.0].bind(s.sock, at);
-        if self.journal.is_some() {
-            let seen = self.with_port(s, r);
-            self.note(
-                |journal| Op::Bind {
-                    sock: journal.sock(s),
-                    at,
-                },
-                || seen,
-            );
-        }
+        let (sock, addr) = (s, at);
+        self.note(
+            Syscall::Bind { sock, addr },
+            r.map(|()| self.local(s)).into(),
+        );
         r
     }
 
@@ -285,16 +295,11 @@ impl<C: Chooser> World<C> {
     /// As there.
     pub fn listen(&mut self, s: WorldSock, backlog: u32) -> Result<(), Errno> {
         let r = self.machines[s.machine.0].listen(s.sock, backlog);
-        if self.journal.is_some() {
-            let seen = self.with_port(s, r);
-            self.note(
-                |journal| Op::Listen {
-                    sock: journal.sock(s),
-                    backlog,
-                },
-                || seen,
-            );
-        }
+        let call = Syscall::Listen {
+            sock: s,
+            backlog: i32::try_from(backlog).unwrap_or(i32::MAX),
+        };
+        self.note(call, r.map(|()| self.local(s)).into());
         r
     }
 
@@ -305,16 +310,11 @@ impl<C: Chooser> World<C> {
             self.settle();
             r = self.ask_connect_result(s);
         }
-        if self.journal.is_some() {
-            let seen = self.with_name(s, r);
-            self.note(
-                |journal| Op::Connect {
-                    sock: journal.sock(s),
-                    to,
-                },
-                || seen,
-            );
-        }
+        let (sock, addr) = (s, to);
+        self.note(
+            Syscall::Connect { sock, addr },
+            r.map_ok(|()| self.local(s)).into(),
+        );
         r
     }
 
@@ -324,29 +324,13 @@ impl<C: Chooser> World<C> {
         r
     }
 
-    /// The observable answer of a bind() or listen().
-    fn with_port(&self, s: WorldSock, r: Result<(), Errno>) -> Observation {
-        Observation {
-            port: r.is_ok().then(|| self.local_addr(s).port()),
-            ..Observation::of(r)
-        }
-    }
-
-    /// The observable answer of a connect().
-    fn with_name(&self, s: WorldSock, r: Poll<Result<(), Errno>>) -> Observation {
-        Observation {
-            name: matches!(r, Poll::Ready(Ok(()))).then(|| self.local_addr(s)),
-            ..Observation::bare(end_of(&r))
-        }
-    }
-
     /// [`Machine::connect_result`]
     pub fn connect_result(&mut self, s: WorldSock) -> Poll<Result<(), Errno>> {
         let r = self.ask_connect_result(s);
-        if self.journal.is_some() && r != Poll::Pending {
-            let (at, seen) = (self.clock, self.with_name(s, r));
+        if r.is_ready() {
+            let outcome = r.map_ok(|()| self.local(s)).into();
             if let Some(journal) = &mut self.journal {
-                journal.connected(at, s, seen);
+                journal.connected(self.clock, s, outcome);
             }
         }
         r
@@ -359,21 +343,20 @@ impl<C: Chooser> World<C> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(r) => Poll::Ready(r.map(|sock| WorldSock { machine, sock })),
         };
-        if self.journal.is_some() {
-            let child = match r {
-                Poll::Ready(Ok(child)) => Some(child),
-                _ => None,
-            };
-            let seen = Observation {
-                name: child.and_then(|child| self.machines[machine.0].remote_addr(child.sock)),
-                ..Observation::bare(end_of(&r))
-            };
-            let op = |journal: &mut Journal| Op::Accept {
+        let accepted = r.map_ok(|child| Returned {
+            peer: self.machines[machine.0].remote_addr(child.sock),
+            ..Returned::default()
+        });
+        if let Some(journal) = &mut self.journal {
+            let call = Syscall::Accept {
                 sock: journal.sock(s),
-                new: child.map_or(journal.next_sock(), |child| journal.sock(child)),
-                uid,
+                new: match r {
+                    Poll::Ready(Ok(child)) => journal.sock(child),
+                    _ => journal.next_sock(),
+                },
+                uid: Some(uid),
             };
-            self.note(op, || seen);
+            journal.add(self.clock, call.into(), accepted.into());
         }
         r
     }
@@ -382,22 +365,14 @@ impl<C: Chooser> World<C> {
     pub fn send(&mut self, s: WorldSock, len: u32) -> Poll<Result<u32, Errno>> {
         let r = self.machines[s.machine.0].send_bytes(s.sock, len);
         self.settle();
-        let op = |journal: &mut Journal| Op::Send {
-            sock: journal.sock(s),
-            len,
-        };
-        self.note(op, || Observation::bare(end_of(&r)));
+        self.note(Syscall::Send { sock: s, len }, r.map_ok(moved).into());
         r
     }
 
     /// [`Machine::recv_bytes`]
     pub fn recv(&mut self, s: WorldSock, len: u32) -> Poll<Result<u32, Errno>> {
         let r = self.machines[s.machine.0].recv_bytes(s.sock, len);
-        let op = |journal: &mut Journal| Op::Recv {
-            sock: journal.sock(s),
-            len,
-        };
-        self.note(op, || Observation::bare(end_of(&r)));
+        self.note(Syscall::Recv { sock: s, len }, r.map_ok(moved).into());
         r
     }
 
@@ -408,11 +383,7 @@ impl<C: Chooser> World<C> {
     pub fn shutdown(&mut self, s: WorldSock, how: Shutdown) -> Result<(), Errno> {
         let r = self.machines[s.machine.0].shutdown(s.sock, how);
         self.settle();
-        let op = |journal: &mut Journal| Op::Shutdown {
-            sock: journal.sock(s),
-            how,
-        };
-        self.note(op, || Observation::of(r));
+        self.note(Syscall::Shutdown { sock: s, how }, r.into());
         r
     }
 
@@ -423,10 +394,7 @@ impl<C: Chooser> World<C> {
     pub fn disconnect(&mut self, s: WorldSock) -> Result<(), Errno> {
         let r = self.machines[s.machine.0].disconnect(s.sock);
         self.settle();
-        let op = |journal: &mut Journal| Op::Disconnect {
-            sock: journal.sock(s),
-        };
-        self.note(op, || Observation::of(r));
+        self.note(Syscall::Disconnect { sock: s }, r.into());
         r
     }
 
@@ -434,14 +402,19 @@ impl<C: Chooser> World<C> {
     pub fn close(&mut self, s: WorldSock) {
         self.machines[s.machine.0].close(s.sock);
         self.settle();
-        let op = |journal: &mut Journal| Op::Close {
-            sock: journal.sock(s),
-        };
-        self.note(op, || Observation::of(Ok(())));
+        self.note(Syscall::Close { sock: s }, Outcome::OK);
     }
 
     /// [`Machine::crash`]
     pub fn crash(&mut self, ns: WorldNs) {
         self.machines[ns.machine.0].crash(ns.ns);
+    }
+}
+
+/// The values of a send() or recv() that moved bytes.
+fn moved(bytes: u32) -> Returned {
+    Returned {
+        bytes: Some(bytes),
+        ..Returned::default()
     }
 }

@@ -6,7 +6,7 @@
 //! first connection determines it, and the model has to predict all others to the tick.
 
 use fourtuple_kernel::{Behaviours, Family as ModelFamily, Machine, Seeded, Time};
-use fourtuple_linux::{Call, Family, Outcome, Program, RunError, Step, Vm, profile_of};
+use fourtuple_linux::{BACKLOG, Call, Family, Program, RunError, Step, Syscall, Vm, profile_of};
 use std::net::SocketAddr;
 use std::task::Poll;
 
@@ -126,58 +126,49 @@ fn client() -> SocketAddr {
 /// A connection that its client closes first, and then a bind to its port every millisecond.
 fn program(number: u32) -> Program {
     let sock = |name: &str| name.to_owned();
-    let socket = |name: &str| Call::Socket {
-        sock: sock(name),
-        family: Family::Inet,
-        uid: None,
-        nonblock: false,
+    let socket = |name: &str| Call::socket(name, Family::Inet, 0);
+    let bind = |name: &str, addr| {
+        Call::from(Syscall::Bind {
+            sock: sock(name),
+            addr,
+        })
     };
+    let close = |name: &str| Call::from(Syscall::Close { sock: sock(name) });
     let mut calls = vec![
         Call::Ns,
         Call::Sleep {
             ms: number * APART % 2_048,
         },
         socket("l"),
-        Call::Bind {
+        bind("l", server()),
+        Call::from(Syscall::Listen {
             sock: sock("l"),
-            at: server(),
-        },
-        Call::Listen {
-            sock: sock("l"),
-            backlog: None,
-        },
+            backlog: BACKLOG,
+        }),
         socket("a"),
-        Call::Bind {
+        bind("a", client()),
+        Call::from(Syscall::Connect {
             sock: sock("a"),
-            at: client(),
-        },
-        Call::Connect {
-            sock: sock("a"),
-            to: server(),
-            wait_ms: None,
-        },
-        Call::Accept {
+            addr: server(),
+        }),
+        Call::from(Syscall::Accept {
             sock: sock("l"),
             new: sock("s"),
             uid: None,
-            wait_ms: None,
-        },
-        Call::Close { sock: sock("a") },
-        Call::Close { sock: sock("s") },
+        }),
+        close("a"),
+        close("s"),
         socket("b"),
         Call::Sleep { ms: FIRST },
     ];
     for _ in 0..LOOKS {
-        calls.push(Call::Bind {
-            sock: sock("b"),
-            at: client(),
-        });
+        calls.push(bind("b", client()));
         calls.push(Call::Sleep { ms: 1 });
     }
     Program {
         program: format!("connection {number}"),
         hosts: Vec::new(),
-        steps: calls.into_iter().map(Step::from).collect(),
+        steps: calls.into_iter().map(Step::new).collect(),
     }
 }
 
@@ -187,10 +178,11 @@ fn at(step: &Step) -> u64 {
 
 /// Start and end of TIME-WAIT.
 fn seen(program: &Program) -> (u64, u64) {
-    let closes = |step: &&Step| matches!(&step.call, Call::Close { sock } if sock == "s");
+    let closes =
+        |step: &&Step| matches!(step.call.sys(), Some(Syscall::Close { sock }) if sock == "s");
     let free = |step: &&Step| {
-        let worked = step.answer.as_ref().map(|answer| answer.result) == Some(Outcome::Ok);
-        worked && matches!(&step.call, Call::Bind { sock, .. } if sock == "b")
+        let worked = step.answer.is_some_and(|answer| answer.outcome.is_ok());
+        worked && matches!(step.call.sys(), Some(Syscall::Bind { sock, .. }) if sock == "b")
     };
     let began = program.steps.iter().find(closes).map_or(0, at);
     (began, program.steps.iter().find(free).map_or(0, at))

@@ -5,12 +5,11 @@
 
 mod session;
 
-use crate::fuzz::has_history;
-use crate::judge::Judge;
+use crate::engine;
+use crate::judge::{Judge, has_history};
 use crate::release::profile_of;
 use crate::scenario_text::scenario_text;
 use crate::script::{Answered, Script};
-use crate::{call_text, engine};
 use fourtuple_harness::{
     Conformance, Disallowed, Engine, EngineError, External, RunReport, Standing,
 };
@@ -134,7 +133,7 @@ impl Exec {
                 let steps = found.step + 1;
                 Disallowed {
                     n: answered.owners.get(found.step).copied().unwrap_or(0),
-                    call: call_text::describe(&answered.program.steps[found.step].call),
+                    call: answered.program.steps[found.step].call.to_string(),
                     scenario: scenario_text(&answered.program, steps, profile, &about, true),
                     seen: found.seen,
                     allowed: found.allowed,

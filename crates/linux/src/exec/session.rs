@@ -1,9 +1,9 @@
 //! One adapter process, and the lines exchanged with it.
 
-use crate::options::sock_opt;
-use crate::plan::{BACKLOG, CONNECT_WAIT_MS, WAIT_MS};
-use crate::program::{Answer, Call, Outcome, Step};
+use crate::program::{Answer, Call, Step};
 use crate::script::Answers;
+use crate::step_format::outcome;
+use fourtuple_syscall::{Returned, Syscall};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
@@ -164,27 +164,24 @@ impl Session {
             let reason = reply.reason.unwrap_or_else(|| format!("`{op}`"));
             return Err(Failure::Unsupported(one_line(&reason)));
         }
-        Ok(Answer {
-            at_us: reply.at_us,
-            result: match reply.result.as_str() {
-                // No socket has the name.
-                "EBADF" => Outcome::NoSock,
-                result => result.parse().map_err(invalid)?,
-            },
+        let returned = Returned {
             local: reply.local,
             peer: reply.peer,
-            port: None,
-            moved: reply.moved,
+            bytes: reply.moved,
+        };
+        Ok(Answer {
+            at_us: reply.at_us,
+            outcome: outcome(&reply.result, returned).map_err(invalid)?,
         })
     }
 
     fn host(&mut self, addresses: &[IpAddr]) -> Result<(), Failure> {
         let calls = addresses.iter().map(|&at| Call::Addr { at });
         for call in std::iter::once(Call::Ns).chain(calls) {
-            let what = crate::call_text::describe(&call);
-            let answer = self.request(fields_of(&Step::new(call))?, 0)?;
-            if answer.result != Outcome::Ok {
-                return Err(Failure::Unsupported(format!("{what}: {}", answer.result)));
+            let what = call.to_string();
+            let outcome = self.request(fields_of(&Step::new(call))?, 0)?.outcome;
+            if !outcome.is_ok() {
+                return Err(Failure::Unsupported(format!("{what}: {outcome}")));
             }
         }
         Ok(())
@@ -199,28 +196,12 @@ impl Answers for Session {
     }
 
     fn answer(&mut self, step: &Step) -> Result<Answer, Failure> {
-        let wait_ms = match &step.call {
-            Call::Connect { wait_ms, .. } => wait_ms.unwrap_or(CONNECT_WAIT_MS),
-            Call::Accept { wait_ms, .. }
-            | Call::Send { wait_ms, .. }
-            | Call::Recv { wait_ms, .. } => wait_ms.unwrap_or(WAIT_MS),
-            Call::Sleep { ms } => *ms,
-            _ => 0,
-        };
+        let wait_ms = step.wait_ms();
         let mut fields = fields_of(step)?;
         if wait_ms > 0 && !matches!(step.call, Call::Sleep { .. }) {
             fields.insert("wait_ms".to_owned(), wait_ms.into());
         }
-        let mut answer = self.request(fields, wait_ms)?;
-        // Keeps only the fields of recordings, so that answers are checked as a recording is.
-        match &step.call {
-            Call::Accept { .. } => answer.local = None,
-            Call::Bind { .. } | Call::Listen { .. } => {
-                answer.port = answer.local.map(|at| at.port());
-            }
-            _ => {}
-        }
-        Ok(answer)
+        self.request(fields, wait_ms)
     }
 }
 
@@ -234,14 +215,13 @@ impl Drop for Session {
 /// The fields of a request: those of recordings, and the encoded option, which saves adapters a
 /// table of options.
 fn fields_of(step: &Step) -> Result<Map<String, Value>, Failure> {
-    let unsupported = |why: String| Failure::Unsupported(why);
     let Ok(Value::Object(mut fields)) = serde_json::to_value(step) else {
-        return Err(unsupported("a call without fields".to_owned()));
+        return Err(Failure::Unsupported("a call without fields".to_owned()));
     };
     fields.remove("host");
-    match &step.call {
-        Call::Set { option, value, .. } => {
-            let encoded = sock_opt(option, value).map_err(unsupported)?.encode();
+    match step.call.sys() {
+        Some(Syscall::Set { option, .. }) => {
+            let encoded = option.encode();
             let mut bytes = String::new();
             for byte in encoded.value() {
                 let _ = write!(bytes, "{byte:02x}");
@@ -250,8 +230,8 @@ fn fields_of(step: &Step) -> Result<Map<String, Value>, Failure> {
             fields.insert("number".to_owned(), encoded.option.into());
             fields.insert("bytes".to_owned(), bytes.into());
         }
-        Call::Listen { backlog, .. } => {
-            fields.insert("backlog".to_owned(), backlog.unwrap_or(BACKLOG).into());
+        Some(Syscall::Listen { backlog, .. }) => {
+            fields.insert("backlog".to_owned(), (*backlog).into());
         }
         _ => {}
     }

@@ -1,8 +1,12 @@
 //! Situations that random calls seldom produce, each with random parts.
 
 use super::{Maker, PATIENCE_MS};
-use crate::program::{Call, How, OptionValue};
+use crate::program::{Call, Step};
+use fourtuple_syscall::{PortRange, SockOpt, Syscall};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The options by which sockets share a port.
+const SHARING: [fn(bool) -> SockOpt; 2] = [SockOpt::ReuseAddr, SockOpt::ReusePort];
 
 impl Maker {
     pub(super) fn directed(&mut self) {
@@ -46,7 +50,7 @@ impl Maker {
             ] {
                 let index = self.socket_on(host, true, 0);
                 if only {
-                    self.set(index, "v6only", 1);
+                    self.set(index, SockOpt::V6Only(true));
                 }
                 self.bind_to(index, SocketAddr::new(ip.into(), port));
             }
@@ -57,11 +61,11 @@ impl Maker {
             let v6 = self.rng.percent(80);
             let index = self.socket_on(host, v6, 0);
             if v6 && self.rng.percent(50) {
-                let only = i64::from(self.rng.percent(80));
-                self.set(index, "v6only", only);
+                let only = self.rng.percent(80);
+                self.set(index, SockOpt::V6Only(only));
             }
             if reuse {
-                self.set(index, "reuseaddr", 1);
+                self.set(index, SockOpt::ReuseAddr(true));
             }
             let ip: IpAddr = if v6 {
                 let wild = Ipv6Addr::UNSPECIFIED;
@@ -87,7 +91,7 @@ impl Maker {
             (true, IpAddr::from(Ipv6Addr::LOCALHOST)),
         ] {
             let index = self.socket_on(host, v6, 0);
-            self.set(index, "reuseport", 1);
+            self.set(index, SockOpt::ReusePort(true));
             self.bind_to(index, SocketAddr::new(ip, port));
         }
     }
@@ -115,9 +119,9 @@ impl Maker {
         let at = SocketAddr::from(([127, 0, 0, 1], port));
         for attach in [false, true] {
             let index = self.socket_on(host, false, 0);
-            self.set(index, "reuseport", 1);
+            self.set(index, SockOpt::ReusePort(true));
             if attach {
-                self.set(index, "attach_reuseport_cbpf", 1);
+                self.set(index, SockOpt::AttachReuseportBpf(true));
             }
             self.bind_to(index, at);
             if attach {
@@ -140,13 +144,13 @@ impl Maker {
             .rng
             .pick(&[[1000, 0], [1000, 0], [0, 1000], [1000, 1000]]);
         let left = self.socket_on(host, false, user);
-        self.set(left, "reuseport", 1);
+        self.set(left, SockOpt::ReusePort(true));
         self.bind_to(left, at);
         let plain = self.socket_on(host, false, 0);
         self.bind_to(plain, SocketAddr::from(([127, 0, 0, 2], port)));
         self.connect_at(left, to);
         let next = self.socket_on(host, false, other);
-        self.set(next, "reuseport", 1);
+        self.set(next, SockOpt::ReusePort(true));
         self.close(left);
         self.bind_to(next, at);
     }
@@ -157,7 +161,7 @@ impl Maker {
         for _ in 0..2 {
             let index = self.socket_on(host, false, 0);
             self.sockets[index].repair = true;
-            self.set(index, "tcp_repair", 1);
+            self.set(index, SockOpt::Repair(true));
             self.bind_to(index, SocketAddr::from(([127, 0, 0, 1], 0)));
         }
     }
@@ -169,12 +173,8 @@ impl Maker {
         // A port that no other situation of the program uses.
         let to = SocketAddr::from(([127, 0, 0, 1], 5100 + server as u16));
         self.bind_to(server, to);
-        let sock = self.sockets[server].name.clone();
         self.sockets[server].guess = super::Guess::Listening;
-        self.push(Call::Listen {
-            sock,
-            backlog: Some(0),
-        });
+        self.on(server, |sock| Syscall::Listen { sock, backlog: 0 });
         for _ in 0..2 {
             let client = self.socket_on(host, false, 0);
             // The range may have one port only.
@@ -203,9 +203,8 @@ impl Maker {
         let index = self.socket(v6);
         let port = self.setting.port_in_range(&mut self.rng);
         self.bind(index, port);
-        let sock = self.sockets[index].name.clone();
-        let how = self.rng.pick(&[How::Write, How::Both, How::Read]);
-        self.push(Call::Shutdown { sock, how });
+        let how = self.any_half();
+        self.on(index, |sock| Syscall::Shutdown { sock, how });
         if self.rng.percent(50) {
             self.listen(index);
             let client = self.socket(v6);
@@ -219,18 +218,15 @@ impl Maker {
     /// connect and close.
     fn crowd(&mut self) {
         let port = self.setting.port_in_range(&mut self.rng);
-        let options: &[&str] = self.rng.pick(&[
-            ["reuseaddr"].as_slice(),
-            &["reuseport"],
-            &["reuseport"],
-            &["reuseaddr", "reuseport"],
-        ]);
+        let options = self
+            .rng
+            .pick(&[&SHARING[..1], &SHARING[1..], &SHARING[1..], &SHARING]);
         for _ in 0..self.rng.between(2, 5) {
             let v6 = self.rng.percent(20);
             let index = self.socket(v6);
             for option in options {
                 if self.rng.percent(85) {
-                    self.set(index, option, 1);
+                    self.set(index, option(true));
                 }
             }
             let port = if self.rng.percent(85) { port } else { 0 };
@@ -238,7 +234,7 @@ impl Maker {
             match self.rng.below(8) {
                 0 | 1 => {
                     for option in options {
-                        self.set(index, option, 0);
+                        self.set(index, option(false));
                     }
                 }
                 2 => self.listen(index),
@@ -258,16 +254,12 @@ impl Maker {
         let (low, high) = self.setting.range;
         let autobind = self.rng.pick(&["0", "1"]);
         self.sysctl_on(host, "net.ipv4.ip_autobind_reuse", autobind);
-        let options: &[&str] = self.rng.pick(&[
-            ["reuseaddr"].as_slice(),
-            &["reuseport"],
-            &["reuseaddr", "reuseport"],
-        ]);
+        let options = self.rng.pick(&[&SHARING[..1], &SHARING[1..], &SHARING]);
         let uid = self.rng.pick(self.setting.uids);
         for _ in 0..(high - low + 2).min(4) {
             let index = self.socket_on(host, false, uid);
             for option in options {
-                self.set(index, option, 1);
+                self.set(index, option(true));
             }
             self.bind_to(index, SocketAddr::from(([127, 0, 0, 1], 0)));
         }
@@ -277,16 +269,12 @@ impl Maker {
     pub(super) fn end_of_the_range(&mut self) {
         let range = self
             .rng
-            .pick(&["60999-61000", "60999-61000", "60998-61001"]);
+            .pick(&[(60999, 61000), (60999, 61000), (60998, 61001)]);
+        let range = PortRange::new(range.0, range.1);
         for _ in 0..self.rng.between(2, 4) {
             let v6 = self.family();
             let index = self.socket(v6);
-            let sock = self.sockets[index].name.clone();
-            self.push(Call::Set {
-                sock,
-                option: "local_port_range".into(),
-                value: OptionValue::Text(range.into()),
-            });
+            self.set(index, SockOpt::LocalPortRange(range));
             self.bind(index, 0);
         }
     }
@@ -333,19 +321,9 @@ impl Maker {
         let at = self.place_of(other, v6);
         let sock = self.sockets[index].name.clone();
         self.sockets[index].guess = super::Guess::Connected;
-        self.push(Call::Connect {
-            sock,
-            to: at,
+        self.steps.push(Step {
             wait_ms: Some(PATIENCE_MS),
-        });
-    }
-
-    pub(super) fn set(&mut self, index: usize, option: &str, value: i64) {
-        let sock = self.sockets[index].name.clone();
-        self.push(Call::Set {
-            sock,
-            option: option.into(),
-            value: OptionValue::Int(value),
+            ..Step::new(Syscall::Connect { sock, addr: at })
         });
     }
 }

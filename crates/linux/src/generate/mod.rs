@@ -10,8 +10,9 @@ mod routes;
 mod setting;
 mod settings;
 
-use crate::program::{Call, Family, How, OptionValue, Program, Step};
+use crate::program::{BACKLOG, Call, Program, Step};
 use fourtuple_harness::SeededRng;
+use fourtuple_syscall::{Family, PortRange, ShortName, Shutdown, SockOpt, Syscall};
 pub(crate) use setting::seen_from;
 use setting::{Setting, any_sysctl};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -99,8 +100,18 @@ impl Maker {
         }
     }
 
-    fn push(&mut self, call: Call) {
+    fn push(&mut self, call: impl Into<Call>) {
         self.steps.push(Step::new(call));
+    }
+
+    /// Adds a call on a socket, which is given its name.
+    fn on(&mut self, index: usize, call: impl FnOnce(String) -> Syscall<String>) {
+        let sock = self.sockets[index].name.clone();
+        self.push(call(sock));
+    }
+
+    fn set(&mut self, index: usize, option: SockOpt) {
+        self.on(index, |sock| Syscall::Set { sock, option });
     }
 
     fn act(&mut self) {
@@ -143,11 +154,10 @@ impl Maker {
     fn sysctl_on(&mut self, host: usize, key: &str, value: &str) {
         self.steps.push(Step {
             host: self.setting.hosts.get(host).map(|h| h.name.clone()),
-            call: Call::Sysctl {
+            ..Step::new(Call::Sysctl {
                 key: key.into(),
                 value: value.into(),
-            },
-            answer: None,
+            })
         });
     }
 
@@ -169,15 +179,10 @@ impl Maker {
             repair: false,
             device: false,
         });
+        let family = if v6 { Family::Inet6 } else { Family::Inet };
         self.steps.push(Step {
             host: self.setting.hosts.get(host).map(|h| h.name.clone()),
-            call: Call::Socket {
-                sock: name,
-                family: if v6 { Family::Inet6 } else { Family::Inet },
-                uid: (uid != 0).then_some(uid),
-                nonblock: false,
-            },
-            answer: None,
+            ..Step::new(Call::socket(name, family, uid))
         });
         index
     }
@@ -189,54 +194,38 @@ impl Maker {
     fn option(&mut self, index: usize) {
         let (low, high) = self.setting.range;
         let range = match self.rng.below(4) {
-            0 => format!("{low}-{low}"),
-            1 => format!("{}-{}", low + 1, high + 2),
-            2 => format!("0-{low}"),
-            _ => format!("{}-{}", low, high),
+            0 => PortRange::new(low, low),
+            1 => PortRange::new(low + 1, high + 2),
+            2 => PortRange::new(0, low),
+            _ => PortRange::new(low, high),
         };
-        let on = OptionValue::Int(1);
-        let (option, value) = match self.rng.below(100) {
-            0..34 => ("reuseaddr", on),
-            34..58 => ("reuseport", on),
-            58..66 => ("bind_address_no_port", on),
-            66..73 => ("local_port_range", OptionValue::Text(range)),
-            73..79 => ("v6only", OptionValue::Int(self.rng.below(2) as i64)),
-            79..84 => ("linger", OptionValue::Int(0)),
-            84..87 => ("freebind", on),
-            87..90 => ("transparent", on),
-            90..94 => (
-                "bindtodevice",
-                OptionValue::Text(self.rng.pick(&["lo", "lo", ""]).into()),
-            ),
-            94..96 => (
-                "tcp_linger2",
-                OptionValue::Int(self.rng.pick(&[-1, 1, 5, 0])),
-            ),
-            96..98 => ("tcp_repair", OptionValue::Int(self.rng.pick(&[1, 1, 0]))),
-            98 => ("reuseaddr", OptionValue::Int(0)),
-            _ => ("reuseport", OptionValue::Int(0)),
+        let option = match self.rng.below(100) {
+            0..34 => SockOpt::ReuseAddr(true),
+            34..58 => SockOpt::ReusePort(true),
+            58..66 => SockOpt::BindAddressNoPort(true),
+            66..73 => SockOpt::LocalPortRange(range),
+            73..79 => SockOpt::V6Only(self.rng.below(2) == 1),
+            79..84 => SockOpt::Linger(Some(0)),
+            84..87 => SockOpt::FreeBind(true),
+            87..90 => SockOpt::Transparent(true),
+            90..94 => {
+                let name = self.rng.pick(&["lo", "lo", ""]);
+                SockOpt::BindToDevice(ShortName::new(name).unwrap_or(ShortName::LO))
+            }
+            94..96 => SockOpt::Linger2(self.rng.pick(&[-1, 1, 5, 0])),
+            96..98 => SockOpt::Repair(self.rng.pick(&[true, true, false])),
+            98 => SockOpt::ReuseAddr(false),
+            _ => SockOpt::ReusePort(false),
         };
-        if option == "bindtodevice" {
-            if !self.setting.hosts.is_empty() {
-                return;
-            }
-            if self.sockets[index].guess != Guess::Fresh {
-                return;
-            }
-            self.sockets[index].device = true;
+        let is_fresh = self.sockets[index].guess == Guess::Fresh;
+        match option {
+            SockOpt::BindToDevice(_) if !self.setting.hosts.is_empty() || !is_fresh => return,
+            SockOpt::BindToDevice(_) => self.sockets[index].device = true,
+            SockOpt::Repair(_) if !is_fresh => return,
+            SockOpt::Repair(_) => self.sockets[index].repair = true,
+            _ => {}
         }
-        if option == "tcp_repair" {
-            if self.sockets[index].guess != Guess::Fresh {
-                return;
-            }
-            self.sockets[index].repair = true;
-        }
-        let sock = self.sockets[index].name.clone();
-        self.push(Call::Set {
-            sock,
-            option: option.into(),
-            value,
-        });
+        self.set(index, option);
     }
 
     fn options(&mut self, index: usize) {
@@ -265,8 +254,7 @@ impl Maker {
             socket.guess = Guess::Bound;
             socket.local = Some(at);
         }
-        let sock = socket.name.clone();
-        self.push(Call::Bind { sock, at });
+        self.on(index, |sock| Syscall::Bind { sock, addr: at });
     }
 
     fn some_port(&mut self) -> u16 {
@@ -282,12 +270,7 @@ impl Maker {
         let v6 = self.family();
         let index = self.socket(v6);
         if self.rng.percent(60) {
-            let sock = self.sockets[index].name.clone();
-            self.push(Call::Set {
-                sock,
-                option: "reuseaddr".into(),
-                value: OptionValue::Int(1),
-            });
+            self.set(index, SockOpt::ReuseAddr(true));
         }
         self.options(index);
         if self.rng.percent(93) {
@@ -305,11 +288,9 @@ impl Maker {
         if self.sockets[index].repair {
             return;
         }
-        let backlog = self.rng.weighted(&[(12, None), (1, Some(0)), (1, Some(1))]);
-        let socket = &mut self.sockets[index];
-        socket.guess = Guess::Listening;
-        let sock = socket.name.clone();
-        self.push(Call::Listen { sock, backlog });
+        let backlog = self.rng.weighted(&[(12, BACKLOG), (1, 0), (1, 1)]);
+        self.sockets[index].guess = Guess::Listening;
+        self.on(index, |sock| Syscall::Listen { sock, backlog });
     }
 
     fn listen_again(&mut self) {
@@ -365,10 +346,9 @@ impl Maker {
             socket.guess = Guess::Connected;
         }
         let sock = socket.name.clone();
-        self.push(Call::Connect {
-            sock,
-            to,
+        self.steps.push(Step {
             wait_ms: Some(PATIENCE_MS),
+            ..Step::new(Syscall::Connect { sock, addr: to })
         });
     }
 
@@ -426,15 +406,10 @@ impl Maker {
             repair: false,
             device: false,
         });
-        let sock = self.sockets[listener].name.clone();
         let uid = self.rng.pick(self.setting.uids);
         let uid = (uid != 0).then_some(uid);
-        self.push(Call::Accept {
-            sock,
-            new: name,
-            uid,
-            wait_ms: None,
-        });
+        let new = name;
+        self.on(listener, |sock| Syscall::Accept { sock, new, uid });
         index
     }
 
@@ -453,21 +428,14 @@ impl Maker {
             return self.client();
         };
         if self.rng.percent(10) {
-            let sock = self.sockets[index].name.clone();
-            self.push(Call::Set {
-                sock,
-                option: "linger".into(),
-                value: OptionValue::Int(0),
-            });
+            self.set(index, SockOpt::Linger(Some(0)));
         }
         self.close(index);
     }
 
     fn close(&mut self, index: usize) {
-        let socket = &mut self.sockets[index];
-        socket.guess = Guess::Closed;
-        let sock = socket.name.clone();
-        self.push(Call::Close { sock });
+        self.sockets[index].guess = Guess::Closed;
+        self.on(index, |sock| Syscall::Close { sock });
     }
 
     /// The address that reaches a socket.
@@ -499,21 +467,11 @@ impl Maker {
             self.bind(client, port);
         }
         self.connect_to(client, listener);
-        let sock = self.sockets[client].name.clone();
         let child = self.accept(listener);
-        let child_name = self.sockets[child].name.clone();
         if self.rng.percent(15) {
             // Unread data makes the close a reset.
-            let from = if self.rng.percent(50) {
-                sock.clone()
-            } else {
-                child_name.clone()
-            };
-            self.push(Call::Send {
-                sock: from,
-                len: 10,
-                wait_ms: None,
-            });
+            let from = if self.rng.percent(50) { client } else { child };
+            self.on(from, |sock| Syscall::Send { sock, len: 10 });
         }
         match self.rng.below(5) {
             0 | 1 => {
@@ -525,10 +483,8 @@ impl Maker {
                 self.close(client);
             }
             _ => {
-                self.push(Call::Shutdown {
-                    sock,
-                    how: How::Write,
-                });
+                let how = Shutdown::Write;
+                self.on(client, |sock| Syscall::Shutdown { sock, how });
                 self.close(child);
                 self.close(client);
             }
@@ -550,14 +506,18 @@ impl Maker {
         if let Some(index) =
             self.some(|s| any || matches!(s.guess, Guess::Connected | Guess::Listening))
         {
-            let how = self.rng.pick(&[How::Write, How::Both, How::Read]);
+            let how = self.any_half();
             let socket = &mut self.sockets[index];
-            if socket.guess == Guess::Listening && how != How::Write {
+            if socket.guess == Guess::Listening && how != Shutdown::Write {
                 socket.guess = Guess::Bound;
             }
-            let sock = socket.name.clone();
-            self.push(Call::Shutdown { sock, how });
+            self.on(index, |sock| Syscall::Shutdown { sock, how });
         }
+    }
+
+    fn any_half(&mut self) -> Shutdown {
+        self.rng
+            .pick(&[Shutdown::Write, Shutdown::Both, Shutdown::Read])
     }
 
     fn disconnect(&mut self) {
@@ -567,8 +527,7 @@ impl Maker {
             if socket.guess != Guess::Closed {
                 socket.guess = Guess::Bound;
             }
-            let sock = socket.name.clone();
-            self.push(Call::Disconnect { sock });
+            self.on(index, |sock| Syscall::Disconnect { sock });
         }
     }
 
@@ -576,34 +535,22 @@ impl Maker {
         // Calls on unconnected sockets return errors.
         let any = self.rng.percent(25);
         if let Some(index) = self.some(|s| any || s.guess == Guess::Connected) {
-            let sock = self.sockets[index].name.clone();
             let len = self.rng.between(1, 20);
-            let call = if self.rng.percent(60) {
-                Call::Send {
-                    sock,
-                    len,
-                    wait_ms: None,
-                }
-            } else {
-                Call::Recv {
-                    sock,
-                    len,
-                    wait_ms: None,
-                }
-            };
-            self.push(call);
+            let sends = self.rng.percent(60);
+            self.on(index, |sock| match sends {
+                true => Syscall::Send { sock, len },
+                false => Syscall::Recv { sock, len },
+            });
         }
     }
 
     fn ask(&mut self) {
         if let Some(index) = self.some(|s| s.guess != Guess::Closed) {
-            let sock = self.sockets[index].name.clone();
-            let call = if self.rng.percent(70) {
-                Call::Getsockname { sock }
-            } else {
-                Call::Getpeername { sock }
-            };
-            self.push(call);
+            let own = self.rng.percent(70);
+            self.on(index, |sock| match own {
+                true => Syscall::Getsockname { sock },
+                false => Syscall::Getpeername { sock },
+            });
         }
     }
 

@@ -2,7 +2,7 @@
 //! port selection.
 
 use super::Maker;
-use crate::program::{Call, OptionValue};
+use fourtuple_syscall::{ShortName, SockOpt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Addresses that no host has, of each family, and one of them mapped.
@@ -40,12 +40,7 @@ impl Maker {
         let host = self.any_host();
         let to = self.rng.pick(&NOWHERE);
         let index = self.socket_on(host, to.is_ipv6(), 0);
-        let sock = self.sockets[index].name.clone();
-        self.push(Call::Set {
-            sock,
-            option: "bindtodevice".into(),
-            value: OptionValue::Text("lo".into()),
-        });
+        self.set(index, SockOpt::BindToDevice(ShortName::LO));
         self.sockets[index].device = true;
         self.connect_at(index, SocketAddr::new(to, 9));
         self.close(index);

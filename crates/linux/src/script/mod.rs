@@ -7,22 +7,21 @@
 //! whose answers the model can check.
 //!
 //! - `detection`: the limits of duplicate address detection
-//! - `options`: socket options in the encoding of programs
 //! - `steps`: the step form
 //! - `processes`: the declarative form
 
 mod detection;
-mod options;
 mod processes;
 mod steps;
 
 use crate::plan::{AnswerError, Builder, MAX_PROGRAM, Plan, ProgramError, Records};
-use crate::program::{Answer, Call, Family, HostSpec, Outcome, Program, Step};
+use crate::program::{Answer, Call, HostSpec, NO_SOCKET, Program, Step};
 use crate::request::GuestRequest;
 use crate::wire::MAX_HOSTS;
 use fourtuple_harness::{Attempts, EngineError, left_out};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
+use fourtuple_syscall::{Family, Kind, Outcome, SockOpt, Syscall};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -50,11 +49,7 @@ pub(crate) trait Answers {
     fn no_port(&mut self) -> Result<Answer, Self::Error> {
         Ok(Answer {
             at_us: 0,
-            result: Outcome::NoSock,
-            local: None,
-            peer: None,
-            port: None,
-            moved: None,
+            outcome: NO_SOCKET,
         })
     }
 }
@@ -166,9 +161,9 @@ impl Script {
         }
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
         let body = match &*case.program {
-            scenario::Program::Steps(of_case) => {
+            scenario::Program::Steps(_) => {
                 let before = prelude.len();
-                Body::Steps(steps::Steps::of(case, of_case, before, listeners, wait_ms)?)
+                Body::Steps(steps::Steps::of(case, before, listeners, wait_ms)?)
             }
             scenario::Program::Processes(of_case) => {
                 if of_case
@@ -227,6 +222,21 @@ fn possible(case: &Case) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// Checks that a real kernel can set an option: it numbers and names interfaces itself.
+fn settable(option: SockOpt, hosts: usize) -> Result<(), EngineError> {
+    let reason = match option {
+        // A host has one interface for each of the others.
+        SockOpt::BindToDevice(name) if name.as_str() == "eth0" && hosts != 2 => {
+            "the interface eth0 is only known where there are two hosts"
+        }
+        SockOpt::BindToIfIndex(2..) => {
+            "real kernels number their interfaces themselves; only lo is always 1"
+        }
+        _ => return Ok(()),
+    };
+    Err(EngineError::new(reason))
+}
+
 /// The addresses of a host without those that every host has.
 fn of_its_own(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let mut own = Vec::new();
@@ -267,7 +277,7 @@ fn destinations(case: &Case) -> BTreeSet<IpAddr> {
     }
 }
 
-fn placed(host: &str, call: Call) -> Placed {
+fn placed(host: &str, call: impl Into<Call>) -> Placed {
     Placed {
         step: Step {
             host: Some(host.to_owned()),
@@ -285,45 +295,29 @@ fn sysctl(host: &str, key: &str, value: &str) -> Placed {
 
 /// The calls that make a listener of a host.
 fn listener(host: &str, sock: &str, at: SocketAddr, nonblock: bool) -> [Placed; 4] {
-    let sock = sock.to_owned();
+    let sock = || sock.to_owned();
     let calls = [
-        Call::Socket {
-            sock: sock.clone(),
-            family: family_of(at),
-            uid: None,
+        Syscall::Socket {
+            sock: sock(),
+            family: Family::of(at.ip()),
+            kind: Kind::Stream,
+            uid: 0,
             nonblock,
         },
-        Call::Set {
-            sock: sock.clone(),
-            option: "reuseaddr".into(),
-            value: true.into(),
+        Syscall::Set {
+            sock: sock(),
+            option: SockOpt::ReuseAddr(true),
         },
-        Call::Bind {
-            sock: sock.clone(),
-            at,
+        Syscall::Bind {
+            sock: sock(),
+            addr: at,
         },
-        Call::Listen {
-            sock,
-            backlog: Some(BACKLOG),
+        Syscall::Listen {
+            sock: sock(),
+            backlog: BACKLOG,
         },
     ];
     calls.map(|call| placed(host, call))
-}
-
-/// An IPv4-mapped address as the IPv4 address that it stands for.
-fn unmapped(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V6(six) => six.to_ipv4_mapped().map_or(ip, IpAddr::V4),
-        IpAddr::V4(_) => ip,
-    }
-}
-
-fn family_of(at: SocketAddr) -> Family {
-    if at.is_ipv4() {
-        Family::Inet
-    } else {
-        Family::Inet6
-    }
 }
 
 impl GuestRequest for Script {
@@ -436,28 +430,23 @@ impl Answered {
     /// Adds an executed call, and the notes about its failure.
     fn keep(&mut self, step: Step, owner: u32) {
         let host = step.host.as_deref().unwrap_or_default();
-        if let Some(answer) = &step.answer
-            && answer.result != Outcome::Ok
-        {
-            match &step.call {
-                Call::Sysctl { key, value } => {
-                    let errno = answer.result;
-                    let note = format!("{host}: sysctl {key} = {value} is refused with {errno}");
-                    if !self.notes.contains(&note) {
-                        self.notes.push(note);
-                    }
+        let failed = step.outcome().filter(|outcome| !outcome.is_ok());
+        match (&step.call, failed) {
+            (Call::Sysctl { key, value }, Some(errno)) => {
+                let note = format!("{host}: sysctl {key} = {value} is refused with {errno}");
+                if !self.notes.contains(&note) {
+                    self.notes.push(note);
                 }
-                Call::Bind { sock, at } if owner == 0 && sock.starts_with("listener.") => {
-                    self.not_listening = Some(format!(
-                        "host {host} cannot listen on {at}: {}",
-                        answer.result
-                    ));
-                }
-                _ => {}
             }
+            (Call::Sys(Syscall::Bind { sock, addr }), Some(errno))
+                if owner == 0 && sock.starts_with("listener.") =>
+            {
+                self.not_listening = Some(format!("host {host} cannot listen on {addr}: {errno}"));
+            }
+            _ => {}
         }
         let mut step = step;
-        if let Call::Socket { nonblock, .. } = &mut step.call {
+        if let Call::Sys(Syscall::Socket { nonblock, .. }) = &mut step.call {
             // Listeners are non-blocking to accept only pending connections. A checker that replays
             // the calls in order does not need that.
             *nonblock = false;
@@ -471,12 +460,11 @@ impl Answered {
 fn answer<A: Answers>(one: &Placed, by: &mut A, calls: &[Step]) -> Result<Step, A::Error> {
     let mut step = one.step.clone();
     let port = one.port_of.map(|call| calls.get(call).and_then(port_of));
-    if let Some(Some(port)) = port {
-        match &mut step.call {
-            Call::Bind { at, .. } => at.set_port(port),
-            Call::Connect { to, .. } => to.set_port(port),
-            _ => {}
-        }
+    if let Some(Some(port)) = port
+        && let Call::Sys(Syscall::Bind { addr, .. } | Syscall::Connect { addr, .. }) =
+            &mut step.call
+    {
+        addr.set_port(port);
     }
     step.answer = Some(match port {
         Some(None) => by.no_port()?,
@@ -487,8 +475,10 @@ fn answer<A: Answers>(one: &Placed, by: &mut A, calls: &[Step]) -> Result<Step, 
 
 /// The port that a call returned.
 fn port_of(step: &Step) -> Option<u16> {
-    let answer = step.answer.as_ref()?;
-    let address = answer.local.or(answer.peer)?;
+    let Outcome::Ok(returned) = step.outcome()? else {
+        return None;
+    };
+    let address = returned.local.or(returned.peer)?;
     (address.port() != 0).then(|| address.port())
 }
 

@@ -3,9 +3,9 @@
 //! A guest interprets the processes itself, because its clock runs on between two calls. It sends
 //! the records of its calls in order, and the same interpreter runs on them here.
 
-use super::{Answered, Answers, options};
+use super::{Answered, Answers, settable};
 use crate::plan::Builder;
-use crate::program::{self, Answer, Call, Step};
+use crate::program::{Answer, Call, Step};
 use crate::wire::*;
 use fourtuple_harness::{EngineError, Recording, compile};
 use fourtuple_kernel::Refusal;
@@ -15,7 +15,7 @@ use fourtuple_program::{
 };
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
-use fourtuple_syscall::{Errno, Outcome, Returned, Syscall, canonical};
+use fourtuple_syscall::{Errno, Kind, Outcome, Returned, Syscall, canonical};
 use indexmap::IndexMap;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -51,7 +51,9 @@ impl Processes {
             instances += u64::from(process.count);
             connections += process.total_connections();
             listeners += u64::from(process.count) * process.listen.len() as u64;
-            options::of(&process.options, case.hosts.len())?;
+            for option in process.options.iter() {
+                settable(option, case.hosts.len())?;
+            }
         }
         let most = MAX_CONNECTIONS as u64;
         if instances > most || connections > most || listeners > MAX_LISTENERS as u64 {
@@ -89,7 +91,7 @@ impl Processes {
             o.extend(standing.port.to_le_bytes());
         }
         for process in self.plan.processes() {
-            builder.user(Some(process.uid), 0)?;
+            builder.user(process.uid)?;
         }
         codec::encode(self.plan.processes(), &mut o).map_err(|_| "a list is too long")?;
         builder.op(OP_PLAY, 0, 0, &o).map(|_| ())
@@ -162,17 +164,15 @@ impl<A: Answers> Kernel<'_, A> {
         Socket(self.sockets.len() - 1)
     }
 
-    fn name(&self, socket: Socket) -> String {
-        self.sockets[socket.0].1.clone()
-    }
-
     /// Makes a call on a host. Without an answer nothing that follows shows.
-    fn ask(&mut self, host: usize, call: Call) -> (Step, Answer) {
+    fn ask(&mut self, host: usize, call: impl Into<Call>) -> (Step, Outcome) {
         let name = self.of.case.hosts.get_index(host);
         let mut step = Step {
             host: name.map(|(name, _)| name.clone()),
             ..Step::new(call)
         };
+        let connects = matches!(step.call, Call::Sys(Syscall::Connect { .. }));
+        step.wait_ms = connects.then_some(self.of.wait_ms);
         let answer = match self.failed {
             Some(_) => None,
             None => match self.by.answer(&step) {
@@ -185,25 +185,21 @@ impl<A: Answers> Kernel<'_, A> {
         };
         let answer = answer.unwrap_or(Answer {
             at_us: 0,
-            result: program::Outcome::Errno(Errno::EIO),
-            local: None,
-            peer: None,
-            port: None,
-            moved: None,
+            outcome: Outcome::Err(Errno::EIO),
         });
-        match step.call {
-            Call::Connect { .. } => self.clock.connected(answer.at_us),
-            _ => self.clock.returned(answer.at_us),
+        match connects {
+            true => self.clock.connected(answer.at_us),
+            false => self.clock.returned(answer.at_us),
         }
-        step.answer = Some(answer.clone());
-        (step, answer)
+        step.answer = Some(answer);
+        (step, canonical_outcome(answer.outcome))
     }
 
     /// Makes a call of the scenario.
-    fn make(&mut self, host: usize, call: Call) -> Outcome {
-        let (step, answer) = self.ask(host, call);
+    fn make(&mut self, host: usize, call: impl Into<Call>) -> Outcome {
+        let (step, outcome) = self.ask(host, call);
         self.keep(step);
-        outcome(&answer)
+        outcome
     }
 
     fn keep(&self, step: Step) {
@@ -212,33 +208,31 @@ impl<A: Answers> Kernel<'_, A> {
 
     fn connect(&mut self, socket: Socket, to: SocketAddr) -> Outcome {
         let (host, sock) = self.sockets[socket.0].clone();
-        let call = Call::Connect {
+        let call = Syscall::Connect {
             sock: sock.clone(),
-            to,
-            wait_ms: Some(self.of.wait_ms),
+            addr: to,
         };
         let outcome = self.make(host, call);
         let Outcome::Ok(returned) = outcome else {
             return outcome;
         };
-        let (_, peer) = self.ask(host, Call::Getpeername { sock });
-        Outcome::Ok(Returned {
-            peer: peer.peer.map(canonical),
-            ..returned
-        })
+        let peer = match self.ask(host, Syscall::Getpeername { sock }).1 {
+            Outcome::Ok(returned) => returned.peer,
+            _ => None,
+        };
+        Outcome::Ok(Returned { peer, ..returned })
     }
 }
 
-/// The outcome that an answer says.
-fn outcome(answer: &Answer) -> Outcome {
-    match answer.result {
-        program::Outcome::Ok => Outcome::Ok(Returned {
-            local: answer.local.map(canonical),
-            ..Returned::default()
+/// An outcome with canonical addresses.
+fn canonical_outcome(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Ok(returned) => Outcome::Ok(Returned {
+            local: returned.local.map(canonical),
+            peer: returned.peer.map(canonical),
+            ..returned
         }),
-        program::Outcome::Waiting => Outcome::WouldBlock,
-        program::Outcome::NoSock => Outcome::Err(Errno::EBADF),
-        program::Outcome::Errno(errno) => Outcome::Err(errno),
+        failed => failed,
     }
 }
 
@@ -260,10 +254,11 @@ impl<A: Answers> SocketApi for Kernel<'_, A> {
         let name = all.and_then(|all| all.get_index(process.0 as usize));
         let sock = format!("{}.{number}", name.map_or("", |(name, _)| name.as_str()));
         let host = new.at.0 as usize;
-        let call = Call::Socket {
+        let call = Syscall::Socket {
             sock: sock.clone(),
             family: new.family,
-            uid: Some(new.uid),
+            kind: Kind::Stream,
+            uid: new.uid,
             nonblock: matches!(socket, Role::Listener(_)),
         };
         match self.make(host, call) {
@@ -273,26 +268,11 @@ impl<A: Answers> SocketApi for Kernel<'_, A> {
     }
 
     fn call(&mut self, socket: Socket, call: &Syscall<()>) -> Poll<Outcome> {
-        let sock = self.name(socket);
-        let call = match *call {
-            Syscall::Set { option, .. } => {
-                let (option, value) = options::written(option);
-                Call::Set {
-                    sock,
-                    option,
-                    value,
-                }
-            }
-            Syscall::Bind { addr, .. } => Call::Bind { sock, at: addr },
-            Syscall::Listen { backlog, .. } => Call::Listen {
-                sock,
-                backlog: Some(backlog),
-            },
-            Syscall::Connect { addr, .. } => return Poll::Ready(self.connect(socket, addr)),
-            Syscall::Close { .. } => Call::Close { sock },
-            _ => return Poll::Ready(Outcome::Unsupported("processes make no such call")),
-        };
-        Poll::Ready(self.make(self.sockets[socket.0].0, call))
+        let (host, sock) = self.sockets[socket.0].clone();
+        Poll::Ready(match *call {
+            Syscall::Connect { addr, .. } => self.connect(socket, addr),
+            call => self.make(host, call.map(|()| sock.clone())),
+        })
     }
 
     fn poll_connect(&mut self, _: Socket) -> Poll<Outcome> {
@@ -303,25 +283,26 @@ impl<A: Answers> SocketApi for Kernel<'_, A> {
     fn accept(&mut self, listener: Socket) -> Result<Accepted<Socket>, Outcome> {
         let (host, sock) = self.sockets[listener.0].clone();
         let new = format!("accepted.{}", self.accepted + 1);
-        let call = Call::Accept {
+        let call = Syscall::Accept {
             sock,
             new: new.clone(),
             uid: None,
-            wait_ms: None,
         };
-        let (step, answer) = self.ask(host, call);
-        let Outcome::Ok(_) = outcome(&answer) else {
-            return Err(outcome(&answer));
+        let (step, outcome) = self.ask(host, call);
+        let Outcome::Ok(accepted) = outcome else {
+            return Err(outcome);
         };
         self.accepted += 1;
         self.keep(step);
         let socket = self.named(host, new.clone());
-        let (_, name) = self.ask(host, Call::Getsockname { sock: new });
-        let nowhere = SocketAddr::from(([0; 4], 0));
+        let local = match self.ask(host, Syscall::Getsockname { sock: new }).1 {
+            Outcome::Ok(returned) => returned.local,
+            _ => None,
+        };
         Ok(Accepted {
             socket,
-            local: name.local.map_or(nowhere, canonical),
-            peer: answer.peer.map(canonical),
+            local: local.unwrap_or(SocketAddr::from(([0; 4], 0))),
+            peer: accepted.peer,
         })
     }
 

@@ -2,8 +2,9 @@
 
 use super::length;
 use crate::generate::{Kind, seen_from};
-use crate::program::{Call, Family, OptionValue, Program, Step};
+use crate::program::{BACKLOG, Call, Program, Step};
 use fourtuple_harness::SeededRng;
+use fourtuple_syscall::{Family, OptId, PortRange, SockOpt, Syscall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +16,7 @@ pub(crate) struct Palette {
     ips: Vec<IpAddr>,
     ports: Vec<u16>,
     uids: Vec<u32>,
-    options: Vec<(String, OptionValue)>,
+    options: Vec<SockOpt>,
     sysctls: Vec<(String, String)>,
     sleeps: Vec<u32>,
     hosts: bool,
@@ -32,10 +33,7 @@ impl Palette {
         .into();
         let mut ports = BTreeSet::from([0, 5000]);
         let mut uids = BTreeSet::new();
-        let mut options = Vec::new();
-        for name in ["reuseaddr", "reuseport"] {
-            options.push((name.to_owned(), OptionValue::Int(1)));
-        }
+        let mut options = vec![SockOpt::ReuseAddr(true), SockOpt::ReusePort(true)];
         let mut sysctls = Vec::new();
         let mut sleeps = BTreeSet::from([1, 130, 1100]);
         if kind.virtual_time {
@@ -47,14 +45,16 @@ impl Palette {
         }
         for step in &program.steps {
             match &step.call {
-                Call::Bind { at, .. } | Call::Connect { to: at, .. } => {
-                    ips.insert(at.ip());
-                    ports.insert(at.port());
+                Call::Sys(Syscall::Bind { addr, .. } | Syscall::Connect { addr, .. }) => {
+                    ips.insert(addr.ip());
+                    ports.insert(addr.port());
                 }
-                Call::Socket { uid: Some(uid), .. } | Call::Accept { uid: Some(uid), .. } => {
+                Call::Sys(
+                    Syscall::Socket { uid: uid @ 1.., .. } | Syscall::Accept { uid: Some(uid), .. },
+                ) => {
                     uids.insert(*uid);
                 }
-                Call::Set { option, value, .. } => options.push((option.clone(), value.clone())),
+                Call::Sys(Syscall::Set { option, .. }) => options.push(*option),
                 Call::Sysctl { key, value } => sysctls.push((key.clone(), value.clone())),
                 Call::Sleep { ms } => {
                     sleeps.insert(*ms);
@@ -81,38 +81,27 @@ impl Palette {
 
     /// The values for short programs of all kinds.
     pub(crate) fn general(kind: Kind) -> Palette {
-        let set = |sock: &str, option: &str, value| Call::Set {
-            sock: sock.into(),
-            option: option.into(),
-            value,
-        };
         let sysctl = |key: &str, value: &str| Call::Sysctl {
             key: format!("net.ipv4.{key}"),
             value: value.into(),
         };
-        let mut calls = vec![
-            Call::Socket {
-                sock: String::new(),
-                family: Family::Inet,
-                uid: Some(1000),
-                nonblock: false,
-            },
-            set("", "linger", OptionValue::Int(0)),
-            set("", "v6only", OptionValue::Int(1)),
-            set("", "v6only", OptionValue::Int(0)),
-            set("", "reuseaddr", OptionValue::Int(0)),
-            set("", "reuseport", OptionValue::Int(0)),
-            set("", "bind_address_no_port", OptionValue::Int(1)),
-            set(
-                "",
-                "local_port_range",
-                OptionValue::Text("40000-40000".into()),
-            ),
-            sysctl("ip_local_port_range", "40000 40000"),
-            sysctl("ip_local_port_range", "40000 40000"),
-            sysctl("ip_local_port_range", "40000 40000"),
-            sysctl("ip_local_port_range", "40000 40000"),
-        ];
+        let mut calls = vec![Call::socket("", Family::Inet, 1000)];
+        calls.extend(
+            [
+                SockOpt::Linger(Some(0)),
+                SockOpt::V6Only(true),
+                SockOpt::V6Only(false),
+                SockOpt::ReuseAddr(false),
+                SockOpt::ReusePort(false),
+                SockOpt::BindAddressNoPort(true),
+                SockOpt::LocalPortRange(PortRange::new(40000, 40000)),
+            ]
+            .map(|option| {
+                let sock = String::new();
+                Syscall::Set { sock, option }.into()
+            }),
+        );
+        calls.extend([(); 4].map(|()| sysctl("ip_local_port_range", "40000 40000")));
         for (key, values) in [
             ("tcp_tw_reuse", ["0", "1"].as_slice()),
             ("tcp_tw_reuse_delay", &["1"]),
@@ -135,9 +124,9 @@ impl Palette {
                 (IpAddr::from([10, 0, 0, 1]), 40000),
                 (IpAddr::from([10, 99, 0, 1]), 40000),
             ]
-            .map(|(ip, port)| Call::Bind {
-                sock: String::new(),
-                at: SocketAddr::new(ip, port),
+            .map(|(ip, port)| {
+                let (sock, addr) = (String::new(), SocketAddr::new(ip, port));
+                Syscall::Bind { sock, addr }.into()
             }),
         );
         let program = Program {
@@ -160,11 +149,10 @@ impl Palette {
             for host in 0..hosts {
                 program.steps.push(Step {
                     host: program.hosts.get(host).map(|h| h.name.clone()),
-                    call: Call::Sysctl {
+                    ..Step::new(Call::Sysctl {
                         key: "net.ipv4.ip_local_port_range".into(),
                         value: "40000 40000".into(),
-                    },
-                    answer: None,
+                    })
                 });
             }
         }
@@ -239,7 +227,7 @@ impl Palette {
                 if !program.hosts.is_empty() {
                     let host = program.hosts[rng.below(program.hosts.len())].name.clone();
                     let step = &mut program.steps[place];
-                    if matches!(step.call, Call::Socket { .. } | Call::Sysctl { .. }) {
+                    if has_host(&step.call) {
                         step.host = Some(host);
                     }
                 }
@@ -250,16 +238,16 @@ impl Palette {
     /// Turns connections to a listener into self-connections of the sockets, which leave the same
     /// state behind.
     fn alone(&self, program: &mut Program, place: usize, rng: &mut SeededRng) {
-        let Call::Connect { to, .. } = program.steps[place].call else {
+        let Call::Sys(Syscall::Connect { addr: to, .. }) = program.steps[place].call else {
             return;
         };
         let mut gone: BTreeSet<String> = BTreeSet::new();
         for step in &program.steps {
-            match &step.call {
-                Call::Bind { sock, at } if at.port() == to.port() => {
+            match step.call.sys() {
+                Some(Syscall::Bind { sock, addr }) if addr.port() == to.port() => {
                     gone.insert(sock.clone());
                 }
-                Call::Accept { sock, new, .. } if gone.contains(sock) => {
+                Some(Syscall::Accept { sock, new, .. }) if gone.contains(sock) => {
                     gone.insert(new.clone());
                 }
                 _ => {}
@@ -267,15 +255,12 @@ impl Palette {
         }
         let port = rng.pick(&self.ports);
         program.steps.retain_mut(|step| {
-            if let Call::Connect { to: other, .. } = &mut step.call
-                && *other == to
+            if let Call::Sys(Syscall::Connect { addr, .. }) = &mut step.call
+                && *addr == to
             {
-                other.set_port(port);
+                addr.set_port(port);
             }
-            let sock = match &step.call {
-                Call::Accept { new, .. } => Some(&**new),
-                call => call.sock(),
-            };
+            let sock = step.call.made().or(step.call.sock());
             !sock.is_some_and(|sock| gone.contains(sock))
         });
     }
@@ -289,23 +274,24 @@ impl Palette {
             true => String::new(),
             false => names[rng.below(names.len())].clone(),
         };
-        let call = match rng.below(14) {
+        let mut wait_ms = None;
+        let call: Call = match rng.below(14) {
             _ if names.is_empty() => self.socket(program, rng),
             0 | 1 => self.socket(program, rng),
-            2 | 3 => Call::Bind {
-                sock,
-                at: self.place(rng),
-            },
-            4 | 5 => Call::Connect {
-                sock,
-                to: self.place(rng),
-                wait_ms: Some(PATIENCE_MS),
-            },
-            6 => Call::Listen {
-                sock,
-                backlog: None,
-            },
-            7 | 8 => Call::Close { sock },
+            2 | 3 => {
+                let addr = self.place(rng);
+                Syscall::Bind { sock, addr }.into()
+            }
+            4 | 5 => {
+                wait_ms = Some(PATIENCE_MS);
+                let addr = self.place(rng);
+                Syscall::Connect { sock, addr }.into()
+            }
+            6 => {
+                let backlog = BACKLOG;
+                Syscall::Listen { sock, backlog }.into()
+            }
+            7 | 8 => Syscall::Close { sock }.into(),
             9 => Call::Sleep {
                 ms: rng.pick(&self.sleeps),
             },
@@ -313,42 +299,33 @@ impl Palette {
                 let (key, value) = self.sysctls[rng.below(self.sysctls.len())].clone();
                 Call::Sysctl { key, value }
             }
-            12 => Call::Accept {
-                sock,
-                new: new_name(program),
-                uid: None,
-                wait_ms: None,
-            },
+            12 => {
+                let (new, uid) = (new_name(program), None);
+                Syscall::Accept { sock, new, uid }.into()
+            }
             _ => {
-                let (option, value) = self.options[rng.below(self.options.len())].clone();
-                Call::Set {
-                    sock,
-                    option,
-                    value,
-                }
+                let option = rng.pick(&self.options);
+                Syscall::Set { sock, option }.into()
             }
         };
-        let host = host.filter(|_| matches!(call, Call::Socket { .. } | Call::Sysctl { .. }));
+        let host = host.filter(|_| has_host(&call));
         Step {
             host,
-            call,
-            answer: None,
+            wait_ms,
+            ..Step::new(call)
         }
     }
 
     fn socket(&self, program: &Program, rng: &mut SeededRng) -> Call {
-        Call::Socket {
-            sock: new_name(program),
-            family: match rng.percent(25) {
-                true => Family::Inet6,
-                false => Family::Inet,
-            },
-            uid: match !self.uids.is_empty() && rng.percent(30) {
-                true => Some(rng.pick(&self.uids)),
-                false => None,
-            },
-            nonblock: false,
-        }
+        let family = match rng.percent(25) {
+            true => Family::Inet6,
+            false => Family::Inet,
+        };
+        let uid = match !self.uids.is_empty() && rng.percent(30) {
+            true => rng.pick(&self.uids),
+            false => 0,
+        };
+        Call::socket(new_name(program), family, uid)
     }
 
     fn place(&self, rng: &mut SeededRng) -> SocketAddr {
@@ -358,18 +335,30 @@ impl Palette {
     /// Changes the value of one step.
     fn change(&self, program: &mut Program, place: usize, rng: &mut SeededRng) {
         match &mut program.steps[place].call {
-            Call::Bind { at, .. } | Call::Connect { to: at, .. } => {
+            Call::Sys(call) => self.change_call(call, rng),
+            Call::Sysctl { key, value } if !self.sysctls.is_empty() => {
+                (*key, *value) = self.sysctls[rng.below(self.sysctls.len())].clone();
+            }
+            Call::Sleep { ms } => *ms = rng.pick(&self.sleeps),
+            _ => {}
+        }
+        debug_assert!(self.hosts || program.hosts.is_empty());
+    }
+
+    fn change_call(&self, call: &mut Syscall<String>, rng: &mut SeededRng) {
+        match call {
+            Syscall::Bind { addr, .. } | Syscall::Connect { addr, .. } => {
                 if rng.percent(50) {
-                    at.set_ip(rng.pick(&self.ips));
+                    addr.set_ip(rng.pick(&self.ips));
                 } else {
-                    at.set_port(rng.pick(&self.ports));
+                    addr.set_port(rng.pick(&self.ports));
                 }
             }
-            Call::Socket { family, uid, .. } => {
+            Syscall::Socket { family, uid, .. } => {
                 if rng.percent(50) && !self.uids.is_empty() {
                     *uid = match rng.percent(50) {
-                        true => None,
-                        false => Some(rng.pick(&self.uids)),
+                        true => 0,
+                        false => rng.pick(&self.uids),
                     };
                 } else {
                     *family = match family {
@@ -378,19 +367,20 @@ impl Palette {
                     };
                 }
             }
-            Call::Set { option, value, .. } => {
-                (*option, *value) = self.options[rng.below(self.options.len())].clone();
-            }
-            Call::Sysctl { key, value } if !self.sysctls.is_empty() => {
-                (*key, *value) = self.sysctls[rng.below(self.sysctls.len())].clone();
-            }
-            Call::Sleep { ms } => *ms = rng.pick(&self.sleeps),
-            Call::Accept { uid, .. } => *uid = None,
-            Call::Listen { backlog, .. } => *backlog = None,
+            Syscall::Set { option, .. } => *option = rng.pick(&self.options),
+            Syscall::Accept { uid, .. } => *uid = None,
+            Syscall::Listen { backlog, .. } => *backlog = BACKLOG,
             _ => {}
         }
-        debug_assert!(self.hosts || program.hosts.is_empty());
     }
+}
+
+/// Returns true for the calls whose step may name a host.
+fn has_host(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Sys(Syscall::Socket { .. }) | Call::Sysctl { .. }
+    )
 }
 
 /// The step without its answer.
@@ -408,11 +398,8 @@ fn pick_mut<'a, T>(of: &'a mut [T], rng: &mut SeededRng) -> Option<&'a mut T> {
 
 /// The names of a program's sockets.
 fn names(program: &Program) -> Vec<String> {
-    let made = |step: &Step| match &step.call {
-        Call::Socket { sock: name, .. } | Call::Accept { new: name, .. } => Some(name.clone()),
-        _ => None,
-    };
-    program.steps.iter().filter_map(made).collect()
+    let made = program.steps.iter().filter_map(|step| step.call.made());
+    made.map(str::to_owned).collect()
 }
 
 fn new_name(program: &Program) -> String {
@@ -424,10 +411,12 @@ fn new_name(program: &Program) -> String {
 
 fn rename(call: &mut Call, from: &str, to: &str) {
     // A call that makes a socket keeps its own name.
-    if !matches!(call, Call::Socket { .. })
-        && let Some(sock) = call.sock_mut().filter(|sock| *sock == from)
-    {
-        *sock = to.to_owned();
+    let made = call.made().map(str::to_owned);
+    if let Call::Sys(call) = call {
+        *call = call.clone().map(|name| match name == from {
+            true if made.as_ref() != Some(&name) => to.to_owned(),
+            _ => name,
+        });
     }
 }
 
@@ -436,23 +425,26 @@ fn rename(call: &mut Call, from: &str, to: &str) {
 fn fit(program: &mut Program) {
     let mut v6: BTreeMap<String, bool> = BTreeMap::new();
     for step in &mut program.steps {
-        match &mut step.call {
-            Call::Socket { sock, family, .. } => {
+        let Call::Sys(call) = &mut step.call else {
+            continue;
+        };
+        match call {
+            Syscall::Socket { sock, family, .. } => {
                 v6.insert(sock.clone(), *family == Family::Inet6);
             }
-            Call::Accept { sock, new, .. } => {
+            Syscall::Accept { sock, new, .. } => {
                 let same = v6.get(sock).copied().unwrap_or(false);
                 v6.insert(new.clone(), same);
             }
-            Call::Bind { sock, at } => {
+            Syscall::Bind { sock, addr } => {
                 let v6 = v6.get(sock).copied().unwrap_or(false);
-                let native = matches!(at.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_none());
+                let native = matches!(addr.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_none());
                 if v6 || !native {
-                    *at = seen_from(*at, v6);
+                    *addr = seen_from(*addr, v6);
                 }
             }
-            Call::Connect { sock, to, .. } => {
-                *to = seen_from(*to, v6.get(sock).copied().unwrap_or(false));
+            Syscall::Connect { sock, addr } => {
+                *addr = seen_from(*addr, v6.get(sock).copied().unwrap_or(false));
             }
             _ => {}
         }
@@ -493,28 +485,35 @@ pub(super) fn is_tame(program: &Program) -> bool {
     // The host of each socket, and true if it has a port or few to choose from.
     let mut sockets: BTreeMap<&str, (Option<&str>, bool)> = BTreeMap::new();
     for step in &program.steps {
-        match &step.call {
+        let call = match &step.call {
+            Call::Sys(call) => call,
             Call::Sysctl { key, value } => {
                 if let Some(small) = small(key, value) {
                     ranges.insert(step.host.as_deref().or(first), small);
                 }
+                continue;
             }
-            Call::Socket { sock, .. } => {
+            _ => continue,
+        };
+        match call {
+            Syscall::Socket { sock, .. } => {
                 sockets.insert(sock, (step.host.as_deref().or(first), false));
             }
-            Call::Set { sock, option, .. } if option == "local_port_range" => {
+            Syscall::Set { sock, option } if option.id() == OptId::LocalPortRange => {
                 if let Some((_, has)) = sockets.get_mut(&**sock) {
                     *has = true;
                 }
             }
-            Call::Accept { sock, new, .. } => {
+            Syscall::Accept { sock, new, .. } => {
                 let host = sockets.get(&**sock).and_then(|(host, _)| *host);
                 sockets.insert(new, (host, true));
             }
-            Call::Bind { sock, .. } | Call::Listen { sock, .. } | Call::Connect { sock, .. } => {
-                let explicit = matches!(&step.call, Call::Bind { at, .. } if at.port() != 0);
-                if let Call::Connect { to, .. } = &step.call
-                    && !anywhere(to.ip())
+            Syscall::Bind { sock, .. }
+            | Syscall::Listen { sock, .. }
+            | Syscall::Connect { sock, .. } => {
+                let explicit = matches!(call, Syscall::Bind { addr, .. } if addr.port() != 0);
+                if let Syscall::Connect { addr, .. } = call
+                    && !anywhere(addr.ip())
                 {
                     return false;
                 }

@@ -13,7 +13,7 @@ mod walk;
 use crate::error::RunError;
 use crate::generate::Kind;
 use crate::judge::{Counterexample, Judge, MOST_TRIED};
-use crate::program::{Call, Outcome, Program};
+use crate::program::{Call, NO_SOCKET, Program, Step};
 use crate::simulate::Translation;
 use crate::target::Target;
 use fourtuple_kernel::{Behaviours, profile};
@@ -357,11 +357,8 @@ impl Asker<'_> {
             cost += simulated.program.steps.len() as u64;
             // Most programs do not depend on random numbers, and the same answers have the same
             // verdict.
-            let ports = simulated.program.steps.iter().filter_map(|s| {
-                let answer = s.answer.as_ref()?;
-                Some((answer.port, answer.local, answer.peer))
-            });
-            if !seen.insert(ports.collect::<Vec<_>>())
+            let outcomes = simulated.program.steps.iter().map(Step::outcome);
+            if !seen.insert(outcomes.collect::<Vec<_>>())
                 || right.agrees_on(&self.behaviours, simulated.observed_flags)
             {
                 return None;
@@ -391,11 +388,7 @@ impl Asker<'_> {
             return (None, tried);
         };
         program.steps.truncate(found.step + 1);
-        let real = |s: &crate::Step| {
-            s.answer
-                .as_ref()
-                .is_none_or(|a| a.result != Outcome::NoSock)
-        };
+        let real = |step: &Step| step.outcome() != Some(NO_SOCKET);
         program.steps.retain(real);
         let found = Counterexample {
             step: program.steps.len().saturating_sub(1),

@@ -3,6 +3,7 @@
 use super::Shrunk;
 use super::edit::{is_tame, range_of, unasked};
 use crate::program::{Call, Program, Step};
+use fourtuple_syscall::Syscall;
 
 /// Maximum number of steps of a program for trying to remove each pair of them.
 const PAIRS: usize = 14;
@@ -64,7 +65,8 @@ pub(super) fn simplified(program: &Program) -> Vec<Program> {
         all.push(one);
     }
     all.push(each(&|step| match &mut step.call {
-        Call::Socket { uid, .. } | Call::Accept { uid, .. } => *uid = None,
+        Call::Sys(Syscall::Socket { uid, .. }) => *uid = 0,
+        Call::Sys(Syscall::Accept { uid, .. }) => *uid = None,
         _ => {}
     }));
     all.extend([0, 1].map(|more| {

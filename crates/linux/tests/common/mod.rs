@@ -2,7 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
-use fourtuple_linux::{Host, Program, trace};
+use fourtuple_linux::{Answer, Host, Outcome, Program, trace};
+use fourtuple_syscall::Returned;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -35,12 +36,16 @@ pub(crate) fn results(program: &Program) -> Vec<String> {
         .steps
         .iter()
         .map(|s| s.answer.as_ref().expect("every step was run"));
-    answers
-        .map(|a| match a.local.or(a.peer) {
-            Some(addr) => format!("{} {addr}", a.result),
-            None => a.result.to_string(),
+    let word = |answer: &Answer| match answer.outcome {
+        Outcome::Ok(Returned {
+            local: Some(addr), ..
         })
-        .collect()
+        | Outcome::Ok(Returned {
+            peer: Some(addr), ..
+        }) => format!("ok {addr}"),
+        other => other.to_string(),
+    };
+    answers.map(word).collect()
 }
 
 /// A guest on the running kernel; otherwise prints why the test is skipped.
@@ -119,7 +124,7 @@ pub(crate) const ONE_HOST_RESULTS: [&str; 23] = [
     "ok 127.0.0.1:5000",
     "ok 127.0.0.1:5000",
     "WAITING",
-    "NOSOCK",
+    "EBADF",
     "ok",
     "ok 127.0.0.2:40000",
     "ok 127.0.0.2:40000",
@@ -134,7 +139,7 @@ pub(crate) const ONE_HOST_RESULTS: [&str; 23] = [
     "ok 127.0.0.2:40000",
     "ok",
     "EADDRNOTAVAIL",
-    "NOSOCK",
+    "EBADF",
 ];
 
 /// Three hosts, the last one with addresses of both families.
