@@ -230,6 +230,7 @@ impl Environment {
             socks,
             events,
             notes,
+            seen,
             ..
         } = history;
         let chose = |sock: usize| socks[sock].bound.is_none_or(|at| at.port() == 0);
@@ -245,22 +246,15 @@ impl Environment {
             notes.assumed("the ephemeral port range is the kernel's default; pass `--sysctl FILE` if it differs");
             return;
         };
-        let seen: Vec<u16> = socks
-            .iter()
-            .enumerate()
-            .filter(|(n, sock)| sock.accepted_from.is_none() && !sock.listening && chose(*n))
-            .filter_map(|(_, sock)| sock.local.map(|at| at.port()))
-            .collect();
-        match (seen.iter().min(), seen.iter().max()) {
-            (Some(low), Some(high)) => {
+        match *seen {
+            Some(PortRange { low, high }) => {
                 notes.assumed(format!(
                     "the ephemeral port range is {low}-{high}, the ports that the log shows, because on line {} no port was left; pass `--sysctl FILE` if it differs",
                     ran_out.line
                 ));
-                let range = PortRange::new(*low, *high);
-                self.sysctls.insert(RANGE.to_owned(), format!("{} {}", range.low, range.high));
+                self.sysctls.insert(RANGE.to_owned(), format!("{low} {high}"));
             }
-            _ => notes.assumed(format!(
+            None => notes.assumed(format!(
                 "the ephemeral port range is the kernel's default, which contradicts line {}, where no port was left; pass `--sysctl FILE`",
                 ran_out.line
             )),

@@ -10,7 +10,7 @@ use super::args;
 use super::calls::LogEntry;
 use super::fds::{Conclusion, Conclusions};
 use crate::import::notes::Notes;
-use crate::value::{Answer, Family, Shutdown};
+use crate::value::{Answer, Family, PortRange, Shutdown};
 use reader::Reader;
 
 mod reader;
@@ -38,6 +38,8 @@ pub(super) struct Sock {
     /// Connections to this listener that wait to be accepted.
     pending: VecDeque<usize>,
     closed: bool,
+    /// The event of its close.
+    close: Option<usize>,
 }
 
 /// An event of a socket.
@@ -68,6 +70,8 @@ pub(super) enum Act {
     Shutdown(Shutdown),
     Disconnect,
     Close,
+    /// A close that did not end the socket, because another process has it open.
+    Reverted,
     /// The program saw an end of file.
     PeerClosed,
     /// The program saw a reset.
@@ -91,6 +95,8 @@ pub(super) struct History {
     pub(super) tasks: Vec<String>,
     /// Ports named in calls of the log: bind() to a number, and connect().
     pub(super) named: BTreeSet<u16>,
+    /// The ports that the kernel chose, as far as the log shows them: the lowest and the highest.
+    pub(super) seen: Option<PortRange>,
     pub(super) notes: Notes,
 }
 
@@ -110,6 +116,32 @@ impl History {
         }
     }
 
+    /// Removes sockets that no event and no other socket refers to.
+    pub(super) fn compact(&mut self) {
+        let mut needed: Vec<usize> = self.events.iter().map(|event| event.sock).collect();
+        let mut new: Vec<Option<usize>> = vec![None; self.socks.len()];
+        while let Some(sock) = needed.pop() {
+            if new[sock].replace(0).is_none() {
+                needed.extend(self.socks[sock].other_end);
+                needed.extend(self.socks[sock].accepted_from);
+            }
+        }
+        let kept = new.iter_mut().flatten();
+        kept.enumerate().for_each(|(n, place)| *place = n);
+        let mut place = new.iter();
+        self.socks
+            .retain(|_| place.next().is_some_and(Option::is_some));
+        let renamed = |sock: Option<usize>| sock.and_then(|sock| new[sock]);
+        for sock in &mut self.socks {
+            sock.other_end = renamed(sock.other_end);
+            sock.accepted_from = renamed(sock.accepted_from);
+            sock.pending.clear();
+        }
+        for event in &mut self.events {
+            event.sock = new[event.sock].unwrap_or(event.sock);
+        }
+    }
+
     /// The address of a bind. Port 0 becomes the port that the log shows if other calls of the log
     /// name it, or if `always` is set.
     pub(super) fn port_of(&self, sock: usize, at: SocketAddr, always: bool) -> SocketAddr {
@@ -120,6 +152,19 @@ impl History {
             _ => at,
         }
     }
+}
+
+/// The lowest and the highest port that the kernel chose, of those that the log shows.
+fn seen(socks: &[Sock]) -> Option<PortRange> {
+    let chosen = socks.iter().filter(|sock| {
+        let chose = sock.bound.is_none_or(|at| at.port() == 0);
+        chose && sock.accepted_from.is_none() && !sock.listening
+    });
+    let ports = chosen.filter_map(|sock| sock.local.map(|at| at.port()));
+    ports.fold(None, |range, port| {
+        let range = range.unwrap_or(PortRange::new(port, port));
+        Some(PortRange::new(range.low.min(port), range.high.max(port)))
+    })
 }
 
 /// Most entries that all readings of a log may process in total.

@@ -281,6 +281,7 @@ impl Writer<'_> {
                 self.close(name);
                 self.far_closes(event.sock);
             }
+            Act::Reverted => {}
             Act::PeerClosed => self.far_closes(event.sock),
             Act::PeerReset => {
                 if let Some(far) = self.far.get(&event.sock).cloned() {

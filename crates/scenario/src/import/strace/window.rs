@@ -54,6 +54,7 @@ pub(super) fn cut(history: &mut History) {
         n += 1;
         n > start || kept.contains(&event.sock)
     });
+    history.compact();
     history.notes.left_out(format!(
         "{} calls before line {line}: the log is too long for one scenario of {MAX_IMPORTED_STEPS} steps, which has the calls up to the last refusal and {} that {} open or in TIME-WAIT at line {line}",
         before - history.events.len(),

@@ -3,7 +3,7 @@
 mod connections;
 mod sockets;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use indexmap::IndexMap;
@@ -28,6 +28,8 @@ pub(super) struct Reader {
     /// `true` if the log contains close().
     closes: bool,
     socks: Vec<Sock>,
+    /// The sockets that listen or have listened.
+    listeners: BTreeSet<usize>,
     events: Vec<Event>,
     tasks: IndexMap<u32, usize>,
     names: IndexMap<u32, String>,
@@ -52,6 +54,7 @@ impl Reader {
             opens: false,
             closes: false,
             socks: Vec::new(),
+            listeners: BTreeSet::new(),
             events: Vec::new(),
             tasks: IndexMap::new(),
             names: IndexMap::new(),
@@ -80,6 +83,7 @@ impl Reader {
             let program = self.names.get(pid).map_or("p", String::as_str);
             format!("{program}{}", n + 1)
         });
+        self.events.retain(|event| event.act != Act::Reverted);
         let named = self.events.iter().filter_map(|event| match event.act {
             Act::Bind(at) | Act::Connect(at) => Some(at.port()),
             _ => None,
@@ -87,6 +91,7 @@ impl Reader {
         History {
             named: named.filter(|port| *port != 0).collect(),
             tasks: tasks.collect(),
+            seen: super::seen(&self.socks),
             socks: self.socks,
             events: self.events,
             notes: self.notes,
@@ -166,14 +171,8 @@ impl Reader {
     /// Reverts the close of a socket: a process forked before it still has the socket open.
     fn revive(&mut self, sock: usize) {
         self.socks[sock].closed = false;
-        let close = |event: &Event| event.sock == sock && event.act == Act::Close;
-        if let Some(at) = self.events.iter().rposition(close) {
-            self.events.remove(at);
-            for one in &mut self.socks {
-                if let Some(open) = one.open_connect.as_mut().filter(|open| **open > at) {
-                    *open -= 1;
-                }
-            }
+        if let Some(at) = self.socks[sock].close.take() {
+            self.events[at].act = Act::Reverted;
         }
     }
 
@@ -249,6 +248,7 @@ impl Reader {
             open_connect: None,
             pending: VecDeque::new(),
             closed: false,
+            close: None,
         });
         self.socks.len() - 1
     }
@@ -269,7 +269,7 @@ impl Reader {
 
     fn ended(&mut self, sock: usize, line: usize) {
         if !std::mem::replace(&mut self.socks[sock].closed, true) {
-            self.event(line, sock, Act::Close, None);
+            self.socks[sock].close = Some(self.event(line, sock, Act::Close, None));
         }
     }
 

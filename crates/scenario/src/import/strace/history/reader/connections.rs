@@ -20,8 +20,9 @@ impl Reader {
             self.socks[sock].destination = None;
         }
         if answer.is_some_and(|answer| !answer.is_ok()) {
-            for listener in &mut self.socks {
-                listener.pending.retain(|waiting| *waiting != sock);
+            for listener in &self.listeners {
+                let pending = &mut self.socks[*listener].pending;
+                pending.retain(|waiting| *waiting != sock);
             }
         }
     }
@@ -120,7 +121,8 @@ impl Reader {
                 && port == Some(to.port())
                 && ip.is_some_and(|ip| ip == canonical || ip.is_unspecified())
         };
-        if let Some(listener) = self.socks.iter().position(fits) {
+        let mut listeners = self.listeners.iter().copied();
+        if let Some(listener) = listeners.find(|one| fits(&self.socks[*one])) {
             self.socks[listener].pending.push_back(sock);
         }
     }
@@ -202,6 +204,7 @@ impl Reader {
                 self.event(call.line, sock, Act::Listen(128), None);
                 self.socks[sock].bound = Some(at);
                 self.socks[sock].listening = true;
+                self.listeners.insert(sock);
                 Ok(Some(sock))
             }
             _ => Ok(None),

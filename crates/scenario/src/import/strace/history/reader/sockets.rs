@@ -128,6 +128,7 @@ impl Reader {
         let answer = self.answer(call);
         if answer.is_some_and(Answer::is_ok) {
             self.socks[sock].listening = true;
+            self.listeners.insert(sock);
         }
         self.event(call.line, sock, Act::Listen(backlog), answer);
         Ok(())
