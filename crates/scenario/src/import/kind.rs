@@ -5,6 +5,9 @@ pub(crate) const SS: &str = "the output of ss";
 pub(crate) const NETSTAT: &str = "the output of netstat";
 pub(crate) const PROC: &str = "/proc/net/tcp";
 
+/// The first key of a file of `fourtuple capture`.
+const CAPTURE_KEY: &str = "\"fourtuple_capture\"";
+
 /// The number of lines that are examined.
 const LINES: usize = 200;
 
@@ -40,6 +43,12 @@ pub fn of(text: &str) -> Option<(&'static str, &'static str)> {
         return Some((
             "a binary file",
             "pass the text of the capture itself, not packets or a compressed file",
+        ));
+    }
+    if head.starts_with('{') && head.lines().take(3).any(|line| line.contains(CAPTURE_KEY)) {
+        return Some((
+            "a file of `fourtuple capture`",
+            "fourtuple import capture FILE",
         ));
     }
     if head.starts_with('{') {
@@ -116,6 +125,9 @@ mod tests {
             Some("the output of sysctl")
         );
         assert_eq!(named("about: what?\n"), Some("a scenario"));
+        let capture = "{\"fourtuple_capture\":1}\n";
+        assert_eq!(named(capture), Some("a file of `fourtuple capture`"));
+        assert_eq!(named("{\"a\":1}\n"), Some("JSON"));
         assert_eq!(named(" \n"), Some("an empty file"));
         assert_eq!(named("\u{7f}ELF\0\0"), Some("a program"));
         assert_eq!(named("\0\0\0\0\0"), Some("a binary file"));
