@@ -23,8 +23,8 @@ pub(crate) const CALLS: [(&str, &str); 6] = [
 /// of times as long.
 const FLAT: f64 = 2.0;
 
-/// Maximum ratio of a connection's cost among a million to its cost among ten thousand.
-const LINEAR: f64 = 1.25;
+/// Maximum ratio of a connection's cost among many to its cost among few.
+pub(crate) const LINEAR: f64 = 1.25;
 
 /// Instructions per call for each of [`CALLS`] and each kernel, in the order of [`FILLED`].
 pub(crate) type Counts = BTreeMap<(&'static str, &'static str), [f64; FILLED.len()]>;

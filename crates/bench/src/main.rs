@@ -1,12 +1,9 @@
 //! Measures the crates of the workspace and writes the results to `docs/performance.md`.
 //!
-//! Run `cargo build --release --workspace && cargo run --release -p fourtuple-bench`, with one of
-//! these arguments after `--` to do less:
-//!
-//! - `instructions`: only counts the instructions per call
-//! - `command`: only measures whole processes
-//! - `flat`: checks that the counts do not grow, and writes nothing
+//! Run `cargo build --profile dist && cargo run --profile dist -p fourtuple-bench`. With the argument
+//! `flat` it only checks that the instructions per call do not grow, and writes nothing.
 
+mod bounds;
 mod clock;
 mod command;
 mod instructions;
@@ -33,11 +30,9 @@ fn main() -> ExitCode {
             real::part(arguments.next(), arguments.next()).map_err(|e| e.to_string())
         }
         Some(kernel::HELD) => kernel::held_inside(arguments.next(), arguments.next()),
-        Some("instructions") => page::write_instructions(top),
-        Some("command") => page::write_command(top),
         Some("flat") => instructions::flat(top),
         Some(other) => Err(format!(
-            "unknown argument `{other}`: expected none, `instructions`, `command` or `flat`"
+            "unknown argument `{other}`: expected none, or `flat`"
         )),
         None => page::write(top),
     };

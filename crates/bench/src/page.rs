@@ -1,17 +1,19 @@
 //! Writes the page of measurements.
 
+use crate::bounds::{Bound, Bounds};
 use crate::kernel;
 use crate::machine::RANGE;
 use crate::machine::rounds::{FILLED, KERNELS};
 use crate::{command, instructions, plot, real, sockets};
+use fourtuple_kernel::Profile;
 use std::fmt::Write as _;
 use std::path::Path;
 
 const HEAD: &str = "\
 # Performance
 
-This page is written by `cargo run --release -p fourtuple-bench` (after `cargo build --release`); do not edit it. Times
-are CPU time of the thread, the minimum of several runs. The table by fill has the lower quartile of 200 batches of 64
+This page is written by `cargo run --profile dist -p fourtuple-bench` (after `cargo build --profile dist`, the profile of
+the binaries that are handed out); do not edit it. Times are CPU time of the thread, the minimum of several runs. The table by fill has the lower quartile of 200 batches of 64
 calls; for the running kernel, each connect is the minimum of five fills.
 `cargo bench -p fourtuple-kernel` measures single calls with criterion and counts their instructions, `cargo bench -p fourtuple-turmoil` whole
 simulations.
@@ -35,49 +37,20 @@ fn table(page: &mut String, heads: &[&str]) {
 
 /// Measures everything and writes the page and its plot.
 pub(crate) fn write(top: &Path) -> Result<(), String> {
+    let mut bounds = Bounds::default();
     // First of all: the maximum resident set of a child includes what this process had when it was
     // started.
-    let processes = whole_process(top)?;
-    let mut page = HEAD.to_owned();
-    let _ = writeln!(page, "\nMeasured on {}.", machine());
-    model(&mut page);
-    reasons(&mut page);
-    page += &counted(top)?;
-    held(&mut page);
-    side_by_side(&mut page, top)?;
-    page += &processes;
+    let processes = whole_process(top, &mut bounds)?;
+    let mut figures = String::new();
+    model(&mut figures, &mut bounds);
+    reasons(&mut figures);
+    figures += &counted(top)?;
+    held(&mut figures, &mut bounds);
+    side_by_side(&mut figures, top, &mut bounds)?;
+    let measured_on = format!("\nMeasured on {}.\n", machine());
+    let page = [HEAD, &measured_on, &bounds.section(), &figures, &processes].concat();
     let file = top.join("docs/performance.md");
     std::fs::write(&file, page).map_err(|e| format!("{}: {e}", file.display()))
-}
-
-/// Counts instructions and replaces them in the existing page: they do not depend on the load.
-pub(crate) fn write_instructions(top: &Path) -> Result<(), String> {
-    rewrite(top, |page| {
-        let end = page.find(GROWTH)?;
-        let start = page.find(COUNTED).unwrap_or(end);
-        Some(counted(top).map(|part| [&page[..start], &part, &page[end..]].concat()))
-    })
-}
-
-/// Measures whole processes only and replaces them in the existing page.
-pub(crate) fn write_command(top: &Path) -> Result<(), String> {
-    rewrite(top, |page| {
-        let start = page.find(COMMAND)?;
-        Some(whole_process(top).map(|part| [&page[..start], &part].concat()))
-    })
-}
-
-/// Replaces a part of the existing page.
-fn rewrite(
-    top: &Path,
-    anew: impl FnOnce(&str) -> Option<Result<String, String>>,
-) -> Result<(), String> {
-    let file = top.join("docs/performance.md");
-    let failed = |e: std::io::Error| format!("{}: {e}", file.display());
-    let page = std::fs::read_to_string(&file).map_err(failed)?;
-    let no_section = || Err(format!("{} has no such section", file.display()));
-    let page = anew(&page).unwrap_or_else(no_section)?;
-    std::fs::write(&file, page).map_err(failed)
 }
 
 /// Describes the machine.
@@ -103,7 +76,7 @@ fn release() -> String {
     text.trim().to_owned()
 }
 
-fn model(page: &mut String) {
+fn model(page: &mut String, bounds: &mut Bounds) {
     page.push_str("\n## The model: nanoseconds per call\n\nA call is socket() and connect() up to the established connection, or socket() and bind() to port 0. *Whole range*\nis the mean over all 28,232 ports on a machine that has just booted.\n\n");
     table(
         page,
@@ -116,9 +89,12 @@ fn model(page: &mut String) {
             "connect refused, all bound",
         ],
     );
+    let (mut most, mut most_refused) = ([0.0; 2], 0.0);
     for name in KERNELS {
         let (connect, bind) = kernel::whole_range(name);
         let (full, poisoned) = kernel::refused(name);
+        most = [connect.max(most[0]), bind.max(most[1])];
+        most_refused = full.max(poisoned).max(most_refused);
         row(
             page,
             &[
@@ -131,6 +107,12 @@ fn model(page: &mut String) {
             ],
         );
     }
+    for (call, most) in ["connect", "bind"].into_iter().zip(most) {
+        let name = format!("nanoseconds of a {call}, whole range");
+        bounds.add(name, Some(most), Bound::AtMost(350.0));
+    }
+    let name = "nanoseconds of a refused connect";
+    bounds.add(name, Some(most_refused), Bound::AtMost(200.0));
     page.push_str("\nA connect() to one destination, by the percentage of the range that connections to it occupy:\n\n");
     table(
         page,
@@ -190,11 +172,8 @@ fn counted(top: &Path) -> Result<String, String> {
     Ok(page)
 }
 
-const GROWTH: &str = "\n## Growth\n";
-
-fn held(page: &mut String) {
-    page.push_str(GROWTH);
-    page.push_str("\nConnections held by one machine of the model, spread evenly over the destinations. Bytes include all allocations. The cost of one\nmore connection does not grow with their number, as the instructions show; the time does, once they exceed the caches.\n\n");
+fn held(page: &mut String, bounds: &mut Bounds) {
+    page.push_str("\n## Growth\n\nConnections held by one machine of the model, spread evenly over the destinations. Bytes include all allocations. The cost of one\nmore connection does not grow with their number, as the instructions show; the time does, once they exceed the caches.\n\n");
     table(
         page,
         &[
@@ -212,9 +191,11 @@ fn held(page: &mut String) {
         (1_000_000, 64),
         (10_000_000, 640),
     ];
+    let mut all = Vec::new();
     for (connections, destinations) in sizes {
         let (bytes, time) = kernel::held(connections, destinations);
         let counted = instructions::held(connections, destinations);
+        all.extend(counted);
         row(
             page,
             &[
@@ -226,15 +207,24 @@ fn held(page: &mut String) {
             ],
         );
     }
+    let least = all.iter().copied().reduce(f64::min);
+    let growth = all.iter().copied().reduce(f64::max).zip(least);
+    bounds.add(
+        "instructions of a connection, 1,000 to 10,000,000 of them: most by least",
+        growth.map(|(most, least)| most / least),
+        Bound::AtMost(instructions::LINEAR),
+    );
 }
 
-fn side_by_side(page: &mut String, top: &Path) -> Result<(), String> {
+fn side_by_side(page: &mut String, top: &Path, bounds: &mut Bounds) -> Result<(), String> {
     page.push_str("\n## Side by side\n\nThe same calls in one run: connections from one host to one listener until all 28,232 ports are taken (28,000 on\nturmoil, where they are accepted as well), each held, then 1,000 connects that find no port.\n\n");
     let profile = fourtuple_linux::profile_of(&release())
         .ok_or("the model does not know the running kernel")?;
     let model = sockets::model(&profile);
     let (stock, linux) = sockets::turmoil_sockets();
     let kernel = real::measure(5);
+    let cost = kernel.as_ref().ok().map(|kernel| kernel.cost);
+    bound_ratios(bounds, model, cost, linux / stock);
     table(
         page,
         &[
@@ -280,64 +270,112 @@ fn side_by_side(page: &mut String, top: &Path) -> Result<(), String> {
         Err(reason) => {
             let _ = writeln!(page, "\nThe running kernel was not measured: {reason}.");
         }
-        Ok(kernel) => {
-            let examined = sockets::examined_by_each(&profile);
-            let file = top.join("docs/connect-cost.svg");
-            plot::draw(&file, &profile.name, &examined, &kernel.each).map_err(|e| e.to_string())?;
-            let _ = writeln!(
-                page,
-                "\n![Ports examined as the model predicts, and microseconds as measured](connect-cost.svg)\n\nThe model also predicts what a connect() costs the kernel: the number of ports that its port selection examines. Over the fill the two\ncurves, means of 250 connects, have a correlation of {:.2}; most of it comes from the step where the ports of\none parity are used up.",
-                plot::correlation(&examined, &kernel.each)
-            );
-        }
+        Ok(kernel) => cost_curve(page, top, &profile, &kernel.each)?,
     }
     Ok(())
 }
 
-const COMMAND: &str = "\n## The command\n";
-
-fn whole_process(top: &Path) -> Result<String, String> {
-    let mut page = format!("{COMMAND}\nWhole processes, from start to exit.\n\n");
-    table(
-        &mut page,
-        &[
-            "`fourtuple run ... --engine model`",
-            "ms",
-            "ms of CPU time",
-            "MiB",
-        ],
-    );
-    let runs: [(&str, &[&str], usize); 4] = [
+/// Adds the ratios between what runs side by side. `held` is that of the sockets for turmoil.
+fn bound_ratios(
+    bounds: &mut Bounds,
+    model: sockets::Cost,
+    kernel: Option<sockets::Cost>,
+    held: f64,
+) {
+    let times = [
         (
-            "`scenarios/rhel-6.5/connect-after-bind.yaml`",
-            &["scenarios/rhel-6.5/connect-after-bind.yaml"],
-            20,
+            "fill of the range",
+            kernel.map(|cost| cost.fill / model.fill),
+            700.0,
         ),
         (
-            "`scenarios/rhel-6.5/full-size.yaml`",
-            &["scenarios/rhel-6.5/full-size.yaml"],
-            10,
-        ),
-        ("`scenarios`", &["scenarios"], 3),
-        (
-            "`scenarios`, on all kernels",
-            &["scenarios", "--kernel", "all"],
-            3,
+            "refused connect",
+            kernel.map(|cost| cost.refused / model.refused),
+            8000.0,
         ),
     ];
-    for (name, arguments, times) in runs {
-        let mut all = vec!["run", "--engine", "model"];
-        all.extend(arguments);
-        let took = command::run(top, &all, times)?;
-        row(
-            &mut page,
-            &[
-                name.to_owned(),
-                format!("{:.0}", took.wall),
-                format!("{:.0}", took.processor),
-                format!("{:.0}", took.memory),
-            ],
-        );
+    for (name, times, least) in times {
+        let name = format!("{name}: time of the running kernel by the model's");
+        bounds.add(name, times, Bound::AtLeast(least));
+    }
+    let name = "28,000 connections held on turmoil: time by that of turmoil's own sockets";
+    bounds.add(name, Some(held), Bound::AtMost(1.0));
+}
+
+/// Draws the ports that each connect of a fill examines beside the time that it took the kernel.
+fn cost_curve(
+    page: &mut String,
+    top: &Path,
+    profile: &Profile,
+    each: &[f64],
+) -> Result<(), String> {
+    let examined = sockets::examined_by_each(profile);
+    let file = top.join("docs/connect-cost.svg");
+    plot::draw(&file, &profile.name, &examined, each).map_err(|e| e.to_string())?;
+    let _ = writeln!(
+        page,
+        "\n![Ports examined as the model predicts, and microseconds as measured](connect-cost.svg)\n\nThe model also predicts what a connect() costs the kernel: the number of ports that its port selection examines. Over the fill the two\ncurves, means of 250 connects, have a correlation of {:.2}; most of it comes from the step where the ports of\none parity are used up.",
+        plot::correlation(&examined, each)
+    );
+    Ok(())
+}
+
+/// A run of the command, with its bounds.
+struct Run {
+    arguments: &'static str,
+    times: usize,
+    /// The most milliseconds, milliseconds of CPU time, and MiB.
+    most: [Option<f64>; 3],
+}
+
+const RUNS: [Run; 5] = [
+    Run {
+        arguments: "scenarios/rhel-6.5/connect-after-bind.yaml --engine model",
+        times: 20,
+        most: [Some(5.0), None, None],
+    },
+    Run {
+        arguments: "scenarios/rhel-6.5/full-size.yaml --engine model",
+        times: 10,
+        most: [Some(60.0), None, Some(48.0)],
+    },
+    Run {
+        arguments: "scenarios --engine model",
+        times: 3,
+        most: [Some(300.0), None, None],
+    },
+    Run {
+        arguments: "scenarios --engine model --kernel all",
+        times: 3,
+        most: [Some(4000.0), None, Some(512.0)],
+    },
+    Run {
+        arguments: "scenarios --engine model,turmoil",
+        times: 3,
+        most: [None, Some(7000.0), None],
+    },
+];
+
+fn whole_process(top: &Path, bounds: &mut Bounds) -> Result<String, String> {
+    let mut page = "\n## The command\n\nWhole processes, from start to exit.\n\n".to_owned();
+    let units = ["ms", "ms of CPU time", "MiB"];
+    table(
+        &mut page,
+        &["`fourtuple run`", units[0], units[1], units[2]],
+    );
+    for run in RUNS {
+        let arguments: Vec<&str> = run.arguments.split(' ').collect();
+        let took = command::run(top, &[&["run"], &arguments[..]].concat(), run.times)?;
+        let took = [took.wall, took.processor, took.memory];
+        let mut cells = vec![format!("`{}`", run.arguments)];
+        cells.extend(took.map(|value| format!("{value:.0}")));
+        row(&mut page, &cells);
+        for ((unit, took), most) in units.into_iter().zip(took).zip(run.most) {
+            if let Some(most) = most {
+                let name = format!("`run {}`, {unit}", run.arguments);
+                bounds.add(name, Some(took), Bound::AtMost(most));
+            }
+        }
     }
     Ok(page)
 }
