@@ -1,7 +1,7 @@
 //! Findings besides refusals for want of a port: connections that go wrong without an
 //! error, and errors that have nothing to do with ports, each with the check to run on a real host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl std::fmt::Display for Finding {
 #[must_use]
 pub fn findings(case: &Case, profile: &Profile, attempts: &Attempts) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
-    let mut bind_failed: Vec<String> = Vec::new();
+    let mut bind_failed: BTreeSet<String> = BTreeSet::new();
     for attempt in attempts {
         let unknown = unknown_port(attempt, &mut bind_failed);
         for finding in [itself(attempt), unknown, error(case, attempt)] {
@@ -122,13 +122,17 @@ fn itself(attempt: Attempt<'_>) -> Option<Finding> {
 }
 
 /// listen() after a refused bind() on the same socket.
-fn unknown_port(attempt: Attempt<'_>, failed: &mut Vec<String>) -> Option<Finding> {
-    let name = attempt.socket().to_string();
+fn unknown_port(attempt: Attempt<'_>, failed: &mut BTreeSet<String>) -> Option<Finding> {
+    let name = || attempt.socket().to_string();
     let refused = matches!(attempt.result(), Answer::Errno(_));
     match attempt.op() {
-        Op::Bind if refused => failed.push(name),
-        Op::Bind => failed.retain(|one| *one != name),
-        Op::Listen if !refused && failed.contains(&name) => {
+        Op::Bind if refused => {
+            failed.insert(name());
+        }
+        Op::Bind if !failed.is_empty() => {
+            failed.remove(&name());
+        }
+        Op::Listen if !refused && failed.contains(&name()) => {
             return Some(Finding {
                 kind: "listens-on-unknown-port",
                 program: attempt.process().to_string(),
