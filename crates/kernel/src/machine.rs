@@ -188,6 +188,13 @@ impl<C: Chooser> Machine<C> {
         self.nss[usize::from(ns.0)].routed = routed;
     }
 
+    /// Sets whether no network joins a namespace to others. The addresses of such a host are on its
+    /// only interface, whatever its name: sockets bound to any device reach them. Otherwise they
+    /// are on `eth0`, which matters to sockets that are bound to `lo`.
+    pub fn set_alone(&mut self, ns: NsId, alone: bool) {
+        self.nss[usize::from(ns.0)].alone = alone;
+    }
+
     /// Sets whether the namespaces of this machine reach each other by an ideal network of their
     /// own. Segments between them are then delivered inside, at once.
     pub(crate) fn set_bridged(&mut self, bridged: bool) {

@@ -36,6 +36,8 @@ pub(crate) struct Namespace {
     pub(crate) established: Tuples,
     /// Some socket was bound to a device, so that a 4-tuple may be there twice.
     pub(crate) devices: bool,
+    /// No network joins this namespace to others: its addresses are on its only interface.
+    pub(crate) alone: bool,
     pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
     pub(crate) requests: Requests,
     pub(crate) tw_count: u32,
@@ -60,6 +62,7 @@ impl Namespace {
             destinations: Destinations::default(),
             established: Tuples::default(),
             devices: false,
+            alone: false,
             listeners: BTreeMap::new(),
             requests: Requests::default(),
             tw_count: 0,

@@ -96,6 +96,8 @@ flags! {
     flag_syn_mute = "syn_mute";
     flag_shutdown_after_handshake = "shutdown_after_handshake";
     flag_device_for_users = "device_for_users";
+    flag_arrives_by_owner = "arrives_by_owner";
+    flag_bind_checks_device = "bind_checks_device";
     flag_bind_to_index = "bind_to_index";
     flag_range_high = "range_high";
     flag_range_scope = "range_scope";

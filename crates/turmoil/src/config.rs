@@ -33,6 +33,8 @@ pub struct Linux {
     pub(crate) seed: u64,
     pub(crate) time_wait: Option<Duration>,
     pub(crate) tentative: Duration,
+    /// No network joins the host to others ([`Machine::set_alone`]).
+    pub(crate) alone: bool,
     pub(crate) window: u32,
     pub(crate) loopback: Duration,
 }
@@ -72,6 +74,7 @@ impl Linux {
             seed: 1,
             time_wait: None,
             tentative: Duration::ZERO,
+            alone: false,
             window: WINDOW,
             loopback: LOOPBACK,
         }

@@ -105,6 +105,7 @@ impl<C: Chooser> Net<C> {
             };
             let ns = net.world.add_namespace(id);
             net.world.set_explain(true);
+            net.world.set_alone(ns, case.hosts.len() == 1);
             let index = net.hosts.len();
             let shared: Name = name.as_str().into();
             net.hosts.push(HostNs {

@@ -100,6 +100,7 @@ impl<C: Chooser> Belief<C> {
                 self.machine.add_address(ns, *ip);
             }
             self.machine.set_routed(ns, !addresses.is_empty());
+            self.machine.set_alone(ns, hosts.len() == 1);
             self.nss.push(ns);
         }
         self.machine.set_bridged(hosts.len() > 1);

@@ -8,6 +8,7 @@ use crate::bucket::conflict::{Mode, conflict, reuseport_match, uid_matches};
 use crate::bucket::touch::update_fastreuse;
 use crate::bucket::{Bucket, Fastuid, Owner};
 use crate::chooser::Chooser;
+use crate::conn::device::{ETHERNET, LOOPBACK};
 use crate::conn::socket::{NONE, Sock, State};
 use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
@@ -16,9 +17,6 @@ use crate::profile::TrackedBehaviours;
 use crate::profile::behaviour::{BindFamily, Scope, Touch, V6Foreign};
 use crate::tables::Tables;
 use std::net::SocketAddr;
-
-/// The interface that has a host's addresses; 1 is `lo`.
-pub(crate) const ETHERNET: u16 = 2;
 
 /// The outcome of taking a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,14 +215,17 @@ impl<C: Chooser> Machine<C> {
                 Ok(())
             }
             // The addresses of a host are on its other interface.
-            1 => self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path),
+            LOOPBACK => self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path),
             _ => self.refuse(Errno::ENODEV, Rule::BindNotLocal, path),
         }
     }
 
     /// Returns `true` if the address is local or something allows to bind it all the same.
     fn may_bind(&self, sock: &Sock, n: &Namespace, ip: Ip) -> bool {
-        if ip.is_any() || n.is_local(ip) && !n.is_tentative(ip, self.clock) {
+        // ::1 is an address of `lo` alone (`ipv6_chk_addr`); those of a wider scope are of all.
+        let of_lo = ip == Ip::LOOPBACK6 && sock.dev != 0 && sock.dev != LOOPBACK;
+        let here = !(of_lo && self.b.bind_checks_device());
+        if ip.is_any() || here && n.is_local(ip) && !n.is_tentative(ip, self.clock) {
             return true;
         }
         if ip.is_v4() {

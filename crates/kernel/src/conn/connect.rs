@@ -8,7 +8,7 @@ use crate::Family;
 use crate::addr::{Endpoint, Ip, SockAddr};
 use crate::bucket::Owner;
 use crate::chooser::Chooser;
-use crate::conn::bind::ETHERNET;
+use crate::conn::device::{ETHERNET, LOOPBACK};
 use crate::conn::established::{Check, check_established};
 use crate::conn::segment::SegKind;
 use crate::conn::socket::{Link, PortFrom, State};
@@ -17,9 +17,6 @@ use crate::machine::{Machine, SockId};
 use crate::port::port_range;
 use std::net::SocketAddr;
 use std::task::Poll;
-
-/// Interface index of `lo`.
-const LOOPBACK_DEVICE: u16 = 1;
 
 /// The way to the routing table, for an address of each family.
 fn route_path(to: Ip) -> &'static [&'static str] {
@@ -136,16 +133,17 @@ impl<C: Chooser> Machine<C> {
             let errno = Errno::ENETUNREACH;
             return self.refuse(errno, Rule::ConnectUnreachable, route_path(to.ip));
         }
-        let mut stray = self.misses_device(i, to.ip)?;
+        let on_link = self.is_on_link(i, to.ip)?;
         let sock = &self.socks[i];
-        let (ns, old) = (sock.ns, sock.rcv_saddr);
+        let (ns, old, dev) = (sock.ns, sock.rcv_saddr, sock.dev);
+        let mut stray = false;
         if old.is_any() || sock.saddr_unset {
-            let src = match stray {
+            let src = match on_link {
                 true => self.ns(ns).primary(to.ip).unwrap_or(Ip::ANY4),
                 false => self.source(ns, to.ip)?,
             };
             // Routes lead `::1` nowhere but to itself.
-            stray |= src == Ip::LOOPBACK6 && to.ip != Ip::LOOPBACK6;
+            stray = src == Ip::LOOPBACK6 && to.ip != Ip::LOOPBACK6;
             self.socks[i].saddr_unset = false;
             self.move_address(i, src);
         } else if old.is_v4() && !self.ns(ns).is_local(old) && !sock.transparent {
@@ -156,11 +154,11 @@ impl<C: Chooser> Machine<C> {
                 Rule::ConnectUnreachable,
                 route_path(to.ip),
             );
-        } else if stray {
+        } else if on_link && (dev == LOOPBACK || !old.is_loopback()) {
             // The route needs nothing but the device.
         } else if let Err(errno) = self.ns(ns).route(to.ip) {
             return self.refuse_route(errno, to.ip);
-        } else if old.is_v4() && old.is_loopback() && !self.ns(ns).is_local(to.ip) {
+        } else if old.is_v4() && old.is_loopback() && (on_link || !self.ns(ns).is_local(to.ip)) {
             // Nothing leaves the machine from 127.0.0.0/8 (`__mkroute_output`).
             return self.refuse(Errno::EINVAL, Rule::ConnectUnreachable, route_path(to.ip));
         }
@@ -278,25 +276,30 @@ impl<C: Chooser> Machine<C> {
         Ok(to)
     }
 
-    /// Returns `true` if a socket bound to `lo` connects to a destination outside: IPv4 then takes
-    /// the destination for a neighbour on that device (`ip_route_output_key_hash_rcu`), and the SYN
-    /// is lost there.
+    /// Returns `true` if a socket is bound to a device that has no route to the destination: IPv4
+    /// then takes it for a neighbour on that device (`ip_route_output_key`).
     ///
     /// # Errors
     /// IPv6 has no route by that device.
-    fn misses_device(&mut self, i: u32, to: Ip) -> Result<bool, Errno> {
+    fn is_on_link(&mut self, i: u32, to: Ip) -> Result<bool, Errno> {
         let sock = &self.socks[i];
-        if sock.dev != LOOPBACK_DEVICE || self.ns(sock.ns).is_local(to) {
+        let n = self.ns(sock.ns);
+        let has_route = match n.is_local(to) {
+            true => n.is_on(to, sock.dev),
+            false => sock.dev != LOOPBACK,
+        };
+        if has_route {
             return Ok(false);
         }
         if to.is_v4() {
             return Ok(true);
         }
-        self.refuse(
-            Errno::ENETUNREACH,
-            Rule::ConnectUnreachable,
-            &["sys_connect", "tcp_v6_connect", "ip6_dst_lookup_flow"],
-        )
+        // Where IPv6 is off, the want of a source address is seen first (`ip6_dst_lookup_tail`).
+        let errno = match n.route(to) {
+            Err(errno) => errno,
+            Ok(()) => Errno::ENETUNREACH,
+        };
+        self.refuse_route(errno, to)
     }
 
     /// The source address that routing chooses.

@@ -3,7 +3,7 @@
 
 use crate::bucket::{Owner, OwnerKind};
 use crate::chooser::Chooser;
-use crate::conn::socket::{PortFrom, Sock};
+use crate::conn::socket::{PortFrom, Sock, Tw};
 use crate::conn::tuples::{Pair, Tuple, Tuples};
 use crate::machine::Machine;
 use crate::namespace::tuple_of;
@@ -71,6 +71,14 @@ impl<C: Chooser> Machine<C> {
     }
 }
 
+/// The device that an owner is bound to, 0 if to none.
+pub(crate) fn bound_device(socks: &Slab<Sock>, tws: &Slab<Tw>, owner: Owner) -> u16 {
+    match owner.kind() {
+        OwnerKind::Sock(i) => socks[i].dev,
+        OwnerKind::Tw(i) => tws[i].dev,
+    }
+}
+
 /// The entries of a 4-tuple: whether there are any, and whether all of them may give way to another
 /// socket.
 pub(crate) fn in_use(
@@ -114,10 +122,7 @@ pub(crate) fn check_established<C: Chooser>(
         rport: s.dport,
     };
     let found = t.ns.established.find(&tuple, |o| {
-        let bound = match o.kind() {
-            OwnerKind::Sock(i) => t.socks[i].dev,
-            OwnerKind::Tw(i) => t.tws[i].dev,
-        };
+        let bound = bound_device(t.socks, t.tws, o);
         o != Owner::sock(sk) && (bound == 0 || bound == s.dev)
     });
     match found.map(Owner::kind) {

@@ -14,8 +14,8 @@ impl<C: Chooser> Machine<C> {
     /// Answers a SYN that belongs to no connection, if a listener has room for it
     /// (`tcp_conn_request`).
     pub(crate) fn receive_syn(&mut self, ns: u16, syn: Segment) {
-        let Some(listener) = self.find_listener(ns, syn.dst) else {
-            self.answer_without_socket(ns, syn.reply(SegKind::Refuse));
+        let Some(listener) = self.find_listener(ns, &syn) else {
+            self.answer_without_socket(ns, syn, SegKind::Refuse);
             return;
         };
         if self.queue_is_full(&self.socks[listener]) {
@@ -32,7 +32,7 @@ impl<C: Chooser> Machine<C> {
         };
         let key = Tuple::new(answer.src, answer.dst);
         self.ns_mut(ns).requests.insert(key, request);
-        self.transmit(ns, answer);
+        self.transmit(ns, self.device_of(listener), answer);
     }
 
     /// The handshake is complete: a child joins the listener's bucket (`tcp_v4_syn_recv_sock`,

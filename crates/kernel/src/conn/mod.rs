@@ -3,6 +3,7 @@
 pub(crate) mod bind;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod device;
 pub(crate) mod established;
 pub(crate) mod handshake;
 pub(crate) mod requests;

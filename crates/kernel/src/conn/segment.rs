@@ -2,6 +2,7 @@
 //! segment says and whether its sender has seen the other end's FIN.
 
 use crate::addr::{Endpoint, Ip};
+use crate::conn::device::Arrival;
 use std::net::SocketAddr;
 
 /// The kind of a segment.
@@ -53,6 +54,8 @@ pub struct Segment {
     pub(crate) kind: SegKind,
     pub(crate) saw_fin: bool,
     pub(crate) timestamps: bool,
+    /// The interface by which it arrives.
+    pub(crate) via: Arrival,
 }
 
 impl Segment {
@@ -65,6 +68,7 @@ impl Segment {
             kind,
             saw_fin: false,
             timestamps: false,
+            via: Arrival::Ethernet,
         }
     }
 
@@ -125,6 +129,7 @@ impl Segment {
             kind,
             saw_fin: false,
             timestamps: self.timestamps,
+            via: Arrival::Ethernet,
         }
     }
 }
@@ -139,8 +144,9 @@ pub(crate) struct Packet {
     sport: u16,
     dport: u16,
     pub(crate) ns: u16,
-    saw_fin: bool,
-    timestamps: bool,
+    /// Bit 0: the sender has seen the FIN; bit 1: timestamps.
+    marks: u8,
+    via: Arrival,
 }
 
 impl Packet {
@@ -153,8 +159,8 @@ impl Packet {
             sport: seg.src.port,
             dport: seg.dst.port,
             ns,
-            saw_fin: seg.saw_fin,
-            timestamps: seg.timestamps,
+            marks: u8::from(seg.saw_fin) | u8::from(seg.timestamps) << 1,
+            via: seg.via,
         }
     }
 
@@ -164,8 +170,9 @@ impl Packet {
             src: Endpoint::new(self.src, self.sport),
             dst: Endpoint::new(self.dst, self.dport),
             kind: self.kind,
-            saw_fin: self.saw_fin,
-            timestamps: self.timestamps,
+            saw_fin: self.marks & 1 != 0,
+            timestamps: self.marks & 2 != 0,
+            via: self.via,
         }
     }
 }

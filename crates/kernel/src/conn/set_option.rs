@@ -42,7 +42,7 @@ fn apply(rules: &TrackedBehaviours, sock: &mut Sock, opt: SockOpt) -> Result<(),
         SockOpt::BindToDevice(name) => bind_to_device(rules, sock, device(name))?,
         SockOpt::BindToIfIndex(index) => bind_to_device(rules, sock, Some(index.into()))?,
         SockOpt::FreeBind(on) => sock.freebind = on,
-        SockOpt::Transparent(_) | SockOpt::Repair(_) if sock.uid != 0 => {
+        SockOpt::Transparent(true) | SockOpt::Repair(_) if sock.uid != 0 => {
             return Err(Errno::EPERM);
         }
         SockOpt::Transparent(on) => sock.transparent = on,

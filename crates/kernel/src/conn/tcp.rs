@@ -6,6 +6,8 @@ use crate::Family;
 use crate::addr::{Endpoint, Ip};
 use crate::bucket::{Owner, OwnerKind};
 use crate::chooser::Chooser;
+use crate::conn::device::{Arrival, LOOPBACK};
+use crate::conn::established::bound_device;
 use crate::conn::segment::{Packet, SegKind, Segment};
 use crate::conn::socket::{Sock, State};
 use crate::conn::tuples::Tuple;
@@ -25,6 +27,8 @@ impl<C: Chooser> Machine<C> {
     pub fn deliver(&mut self, ns: NsId, seg: Segment) {
         if self.nss[usize::from(ns.0)].alive {
             debug_assert!(self.inbox.is_empty(), "between calls nothing is under way");
+            let via = Arrival::Ethernet;
+            let seg = Segment { via, ..seg };
             self.receive(ns.0, seg);
             self.settle();
         }
@@ -55,25 +59,31 @@ impl<C: Chooser> Machine<C> {
             kind,
             saw_fin: sock.fin_in,
             timestamps,
+            via: Arrival::Ethernet,
         };
-        let ns = sock.ns;
+        let (ns, dev) = (sock.ns, sock.dev);
         if pending {
             self.stop_timer(i);
         }
-        self.transmit(ns, seg);
+        self.transmit(ns, dev, seg);
     }
 
-    pub(crate) fn transmit(&mut self, ns: u16, seg: Segment) {
-        let to = if self.ns(ns).is_local(seg.dst.ip) {
-            Some(ns)
-        } else if self.bridged {
-            let holds = |n: &Namespace| n.alive && n.addresses.contains(&seg.dst.ip);
-            self.nss.iter().position(holds).map(|other| other as u16)
-        } else {
-            None
-        };
-        match to {
-            Some(to) => self.inbox.push_back(Packet::new(to, &seg)),
+    /// Sends a segment by a device, or by any (0).
+    pub(crate) fn transmit(&mut self, ns: u16, dev: u16, mut seg: Segment) {
+        let n = self.ns(ns);
+        if n.is_local(seg.dst.ip) {
+            if let Some(via) = n.arrival(&self.b, dev, seg.dst.ip) {
+                seg.via = via;
+                self.inbox.push_back(Packet::new(ns, &seg));
+            }
+            return;
+        }
+        if dev == LOOPBACK {
+            return;
+        }
+        let holds = |n: &Namespace| n.alive && n.addresses.contains(&seg.dst.ip);
+        match self.nss.iter().position(holds).filter(|_| self.bridged) {
+            Some(other) => self.inbox.push_back(Packet::new(other as u16, &seg)),
             None => self.outbox.push_back(Packet::new(ns, &seg)),
         }
     }
@@ -84,7 +94,13 @@ impl<C: Chooser> Machine<C> {
             return;
         }
         let tuple = Tuple::new(seg.dst, seg.src);
-        let found = self.ns(ns).established.find(&tuple, |_| true);
+        let n = self.ns(ns);
+        let found = n.established.find(&tuple, |owner| {
+            !n.devices
+                || seg
+                    .via
+                    .reaches(bound_device(&self.socks, &self.tw.socks, owner))
+        });
         match found.map(Owner::kind) {
             Some(OwnerKind::Sock(i)) => self.receive_sock(i, seg),
             Some(OwnerKind::Tw(t)) => self.receive_tw(t, seg),
@@ -95,7 +111,8 @@ impl<C: Chooser> Machine<C> {
     /// A segment that belongs to no connection: for a listener, or answered by a reset.
     pub(crate) fn receive_unknown(&mut self, ns: u16, seg: Segment) {
         let key = Tuple::new(seg.dst, seg.src);
-        if let Some(request) = self.ns(ns).requests.get(&key) {
+        let requested = self.ns(ns).requests.get(&key);
+        if let Some(request) = requested.filter(|r| seg.via.reaches(self.device_of(r.listener))) {
             match seg.kind {
                 SegKind::Ack | SegKind::Data(_) | SegKind::Fin => {
                     if let Some(child) = self.spawn_child(ns, seg, &request) {
@@ -108,7 +125,10 @@ impl<C: Chooser> Machine<C> {
                 SegKind::Rst | SegKind::Refuse => {
                     self.ns_mut(ns).requests.remove(&key);
                 }
-                SegKind::Syn => self.transmit(ns, seg.reply(SegKind::SynAck)),
+                SegKind::Syn => {
+                    let dev = self.device_of(request.listener);
+                    self.transmit(ns, dev, seg.reply(SegKind::SynAck));
+                }
                 SegKind::SynAck | SegKind::Challenge => {}
             }
             return;
@@ -116,31 +136,45 @@ impl<C: Chooser> Machine<C> {
         match seg.kind {
             SegKind::Rst | SegKind::Refuse => {}
             SegKind::Syn => self.receive_syn(ns, seg),
-            _ => self.answer_without_socket(ns, seg.reply(SegKind::Rst)),
+            _ => self.answer_without_socket(ns, seg, SegKind::Rst),
         }
     }
 
-    /// An answer that no socket sends. It leaves by the interface of the address that was asked;
-    /// from there ::1 is not reached (`tcp_v6_send_response`).
-    pub(crate) fn answer_without_socket(&mut self, ns: u16, answer: Segment) {
-        if answer.dst.ip != Ip::LOOPBACK6 || answer.src.ip == Ip::LOOPBACK6 {
-            self.transmit(ns, answer);
+    /// Answers a segment that no socket sees (`tcp_v4_send_reset`, `tcp_v6_send_response`): not one
+    /// that came by a route of no table, and to ::1 only by the interface by which the segment
+    /// came.
+    pub(crate) fn answer_without_socket(&mut self, ns: u16, seg: Segment, kind: SegKind) {
+        let answer = seg.reply(kind);
+        let away = answer.dst.ip == Ip::LOOPBACK6 && seg.via == Arrival::Ethernet;
+        if seg.via != Arrival::OnLink && !away {
+            self.transmit(ns, 0, answer);
         }
     }
 
-    /// The listener for a destination: a specific address before a wildcard, and AF_INET before
-    /// AF_INET6 for IPv4 (`compute_score`).
-    pub(crate) fn find_listener(&mut self, ns: u16, at: Endpoint) -> Option<u32> {
+    /// The device that a socket is bound to, 0 if to none.
+    pub(crate) fn device_of(&self, i: u32) -> u16 {
+        self.socks.get(i).map_or(0, |sock| sock.dev)
+    }
+
+    /// The listener for a segment: a specific address before a wildcard, a socket bound to the
+    /// device by which it came before others, and AF_INET before AF_INET6 for IPv4
+    /// (`compute_score`).
+    pub(crate) fn find_listener(&mut self, ns: u16, seg: &Segment) -> Option<u32> {
+        let at = seg.dst;
         let list = self.nss[usize::from(ns)].listeners.get(&at.port)?;
         let socks = &self.socks;
         let score = |i: u32| -> Option<u32> {
             let l = &socks[i];
+            if !seg.via.reaches(l.dev) {
+                return None;
+            }
             let family = match (l.family, at.ip.is_v4()) {
                 (Family::Inet, true) => 1,
                 (Family::Inet6, true) if !l.v6only => 0,
                 (Family::Inet6, false) => 1,
                 _ => return None,
             };
+            let family = family + u32::from(l.dev != 0);
             let wild = l.rcv_saddr.is_any() && (l.rcv_saddr == Ip::any(l.family) || at.ip.is_v4());
             if l.rcv_saddr == at.ip {
                 Some(4 + family)

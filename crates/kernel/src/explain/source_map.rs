@@ -121,6 +121,9 @@ functions! {
         "conn/connect.rs" => "connect", [ConnectState], reference;
     "ip_route_output_key", "source address and route", "all",
         "conn/connect.rs" => "source", [ConnectUnreachable];
+    "inet_sk_bound_dev_eq", "which sockets see what arrives by an interface",
+        "5.0 and later; inlined before",
+        "conn/device.rs" => "reaches", [];
     "tcp_v4_connect", "connect() up to the port, AF_INET", "all",
         "conn/connect.rs" => "connect_to", [ConnectUnreachable, ConnectFamily], reference;
     "tcp_v6_connect", "connect() up to the port, AF_INET6", "all",

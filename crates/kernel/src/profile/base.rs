@@ -52,6 +52,8 @@ pub(super) const BASE: Behaviours = Behaviours {
     syn_mute: false,
     shutdown_after_handshake: false,
     device_for_users: false,
+    arrives_by_owner: false,
+    bind_checks_device: false,
     bind_to_index: false,
     range_high: 61000,
     range_scope: Scope::Machine,

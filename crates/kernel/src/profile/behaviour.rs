@@ -103,8 +103,7 @@ macro_rules! behaviours {
         #[derive(Clone, Copy)]
         enum Flag { $($field,)* }
 
-        // A `FlagSet` is one word.
-        const _: () = assert!(Behaviours::NAMES.len() <= 64);
+        const _: () = assert!(Behaviours::NAMES.len() <= FlagSet::MOST);
 
         impl Tracked<Behaviours> {
             $(
@@ -217,6 +216,10 @@ behaviours! {
     shutdown_after_handshake: bool, "tcp_rcv_state_process";
     /// any user may bind a socket to a device, once
     device_for_users: bool, "sock_setbindtodevice";
+    /// IPv4 segments to an own address arrive by the interface that has it, not by lo
+    arrives_by_owner: bool, "ip_route_output_key";
+    /// bind() to ::1 is refused on a socket that is bound to a device other than lo
+    bind_checks_device: bool, "ipv6_chk_addr";
     /// SO_BINDTOIFINDEX exists
     bind_to_index: bool, "sock_setsockopt";
     /// where ip_local_port_range lives

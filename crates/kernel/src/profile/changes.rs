@@ -260,6 +260,12 @@ pub const CHANGES: &[Change] = &[
         },
     },
     Change {
+        since: release(4, 14, 0),
+        backports: &[],
+        what: "net: ipv4: set orig_oif based on fib result for local traffic",
+        apply: |b| b.arrives_by_owner = true,
+    },
+    Change {
         since: release(4, 15, 0),
         backports: &[release(4, 9, 115), release(4, 14, 177)],
         what: "ipv6: set ipv6only before the conflict check; tcp_rfc1337 per namespace",
@@ -286,6 +292,17 @@ pub const CHANGES: &[Change] = &[
             b.tw_age = TwAge::NextSecond;
             b.tw_stamp_monotonic = true;
         },
+    },
+    Change {
+        since: release(5, 0, 0),
+        backports: &[
+            release(4, 9, 152),
+            release(4, 14, 95),
+            release(4, 19, 17),
+            release(4, 20, 4),
+        ],
+        what: "ipv6: Consider sk_bound_dev_if when binding a socket to an address",
+        apply: |b| b.bind_checks_device = true,
     },
     Change {
         since: release(5, 0, 0),

@@ -20,11 +20,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// # Ok::<(), fourtuple_kernel::profile::UnknownProfile>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlagSet(u64);
+pub struct FlagSet(u128);
 
 impl FlagSet {
     /// Every flag there is.
-    pub const ALL: FlagSet = FlagSet(u64::MAX);
+    pub const ALL: FlagSet = FlagSet(u128::MAX);
+    /// The number of flags that a set has room for.
+    pub(super) const MOST: usize = u128::BITS as usize;
 
     /// The flags of either set.
     #[must_use]
@@ -41,20 +43,23 @@ impl FlagSet {
 #[derive(Debug)]
 pub(crate) struct Tracked<T> {
     table: T,
-    read: AtomicU64,
+    /// One bit a flag, in words that can be written atomically.
+    read: [AtomicU64; 2],
 }
 
 impl<T> Tracked<T> {
     pub(crate) const fn new(table: T) -> Self {
         Tracked {
             table,
-            read: AtomicU64::new(0),
+            read: [AtomicU64::new(0), AtomicU64::new(0)],
         }
     }
 
     /// The whole table; every flag counts as read.
     pub(crate) fn table(&self) -> &T {
-        self.read.store(u64::MAX, Ordering::Relaxed);
+        for word in &self.read {
+            word.store(u64::MAX, Ordering::Relaxed);
+        }
         &self.table
     }
 
@@ -67,15 +72,18 @@ impl<T> Tracked<T> {
 
     /// The flags read so far.
     pub(crate) fn observed_flags(&self) -> FlagSet {
-        FlagSet(self.read.load(Ordering::Relaxed))
+        let [low, high] = &self.read;
+        let [low, high] = [low, high].map(|word| u128::from(word.load(Ordering::Relaxed)));
+        FlagSet(high << 64 | low)
     }
 
     /// The table, recorded as read for this flag.
     #[inline]
     pub(super) fn read(&self, flag: u32) -> &T {
         // A load is cheaper than an atomic write, and after a few calls every flag is recorded.
-        if self.read.load(Ordering::Relaxed) >> flag & 1 == 0 {
-            self.read.fetch_or(1 << flag, Ordering::Relaxed);
+        let (word, bit) = (&self.read[flag as usize / 64], 1 << (flag % 64));
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            word.fetch_or(bit, Ordering::Relaxed);
         }
         &self.table
     }
@@ -83,9 +91,10 @@ impl<T> Tracked<T> {
 
 impl<T: Clone> Clone for Tracked<T> {
     fn clone(&self) -> Self {
+        let copy = |word: &AtomicU64| AtomicU64::new(word.load(Ordering::Relaxed));
         Tracked {
             table: self.table.clone(),
-            read: AtomicU64::new(self.observed_flags().0),
+            read: [copy(&self.read[0]), copy(&self.read[1])],
         }
     }
 }

@@ -128,7 +128,7 @@ impl<C: Chooser> Machine<C> {
 
     /// A segment meets a TIME-WAIT socket (`tcp_timewait_state_process`).
     pub(crate) fn receive_tw(&mut self, t: u32, seg: Segment) {
-        let ns = self.tw.socks[t].ns;
+        let (ns, dev) = (self.tw.socks[t].ns, self.tw.socks[t].dev);
         let (fin_wait2, len) = (self.tw.socks[t].fin_wait2, self.ns(ns).time_wait);
         let mut answer = seg.reply(SegKind::Ack);
         answer.saw_fin = !fin_wait2 || seg.kind == SegKind::Fin;
@@ -142,11 +142,11 @@ impl<C: Chooser> Machine<C> {
             (SegKind::Refuse | SegKind::SynAck, _) => {}
             (SegKind::Syn, true) => {
                 self.kill_tw(t);
-                self.answer_without_socket(ns, seg.reply(SegKind::Refuse));
+                self.transmit(ns, dev, seg.reply(SegKind::Refuse));
             }
             (SegKind::Data(_), true) => {
                 self.kill_tw(t);
-                self.answer_without_socket(ns, seg.reply(SegKind::Rst));
+                self.transmit(ns, dev, seg.reply(SegKind::Rst));
             }
             (SegKind::Ack | SegKind::Challenge, true) => {}
             (SegKind::Fin, true) => {
@@ -166,21 +166,21 @@ impl<C: Chooser> Machine<C> {
                         len
                     },
                 );
-                self.answer_without_socket(ns, answer);
+                self.transmit(ns, dev, answer);
             }
             (SegKind::Syn, false) => {
-                if self.find_listener(ns, seg.dst).is_some() {
+                if self.find_listener(ns, &seg).is_some() {
                     self.kill_tw(t);
                     self.receive_unknown(ns, seg);
                 } else {
                     answer.kind = SegKind::Challenge;
-                    self.answer_without_socket(ns, answer);
+                    self.transmit(ns, dev, answer);
                 }
             }
             (SegKind::Ack | SegKind::Challenge, false) => self.schedule_tw(t, len),
             (SegKind::Fin | SegKind::Data(_), false) => {
                 self.schedule_tw(t, len);
-                self.answer_without_socket(ns, answer);
+                self.transmit(ns, dev, answer);
             }
         }
     }

@@ -238,6 +238,11 @@ impl<C: Chooser> World<C> {
         self.note_host(ns, |host| Op::Tentative { host, until }, Outcome::OK);
     }
 
+    /// [`Machine::set_alone`]
+    pub fn set_alone(&mut self, ns: WorldNs, alone: bool) {
+        self.machines[ns.machine.0].set_alone(ns.ns, alone);
+    }
+
     /// [`Machine::set_time_wait`]
     pub fn set_time_wait(&mut self, ns: WorldNs, nanos: u64) {
         self.machines[ns.machine.0].set_time_wait(ns.ns, nanos);

@@ -71,6 +71,25 @@ fn ipv6_that_is_switched_off_has_no_loopback_address(#[case] key: &str) {
 }
 
 #[test]
+fn without_ipv6_the_missing_source_is_seen_before_the_missing_route() {
+    for (off, answer) in [("0", Errno::ENETUNREACH), ("1", Errno::EADDRNOTAVAIL)] {
+        let mut k = Bench::local(RECENT);
+        k.with("net.ipv6.conf.all.disable_ipv6", off);
+        let s = k.tcp6();
+        k.set(s, SockOpt::BindToDevice(ShortName::LO));
+        assert_eq!(k.connect(s, "[fd00::10]:80"), Err(answer), "{off}");
+    }
+}
+
+#[test]
+fn every_user_may_clear_ip_transparent() {
+    let mut k = Bench::local(RECENT);
+    let s = k.tcp_as(1000);
+    assert_eq!(k.try_set(s, SockOpt::Transparent(false)), Ok(()));
+    assert_eq!(k.try_set(s, SockOpt::Transparent(true)), Err(Errno::EPERM));
+}
+
+#[test]
 fn a_link_local_address_needs_a_scope() {
     let mut k = Bench::local(RECENT);
     k.w.add_address(k.ns, end("[fe80::1]:0").ip());

@@ -11,6 +11,11 @@ const REASONS: &[Reason] = &[
         "it finds the same owners by another path",
     ),
     (
+        "bind_checks_device",
+        None,
+        "no random program binds a socket to another device than `lo`",
+    ),
+    (
         "bind_shares",
         None,
         "the port selection that uses it is gone since 4.6",

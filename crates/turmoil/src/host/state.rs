@@ -126,6 +126,7 @@ impl State {
         for space in &spec.namespaces {
             let ns = machine.add_namespace();
             machine.set_routed(ns, true);
+            machine.set_alone(ns, space.linux.alone);
             for ip in &space.addresses {
                 machine.add_address(ns, *ip);
                 local.entry(ip.to_canonical()).or_insert(ns);

@@ -283,6 +283,47 @@ pub(super) const PINS: &[Pin] = &[
         ],
     },
     Pin {
+        behaviour: "arrives_by_owner",
+        kernel: "linux-6.18",
+        program: |b| {
+            // A server for each interface; a client without one connects to 10.0.0.1, of eth0.
+            let mut k = Bench::far_with(b);
+            k.server_ns = k.ns;
+            let connects = ["lo", "eth0"].map(|name| {
+                let server = k.serve("0.0.0.0:5001");
+                let name = ShortName::new(name).expect("a short name");
+                k.set(server, SockOpt::BindToDevice(name));
+                let client = k.tcp();
+                let answer = outcome(k.connect(client, "10.0.0.1:5001").map(|_| ()));
+                k.close(server);
+                answer
+            });
+            connects.join(", ")
+        },
+        answers: &[
+            (|b| b.arrives_by_owner = true, "ECONNREFUSED, ok"),
+            (|b| b.arrives_by_owner = false, "ok, ECONNREFUSED"),
+        ],
+    },
+    Pin {
+        behaviour: "bind_checks_device",
+        kernel: "linux-6.18",
+        program: |b| {
+            let mut k = Bench::local_with(b);
+            let binds = ["lo", "eth0"].map(|name| {
+                let s = k.tcp6();
+                let name = ShortName::new(name).expect("a short name");
+                k.set(s, SockOpt::BindToDevice(name));
+                outcome(k.bind(s, "::1", 40000).map(|_| ()))
+            });
+            binds.join(", ")
+        },
+        answers: &[
+            (|b| b.bind_checks_device = true, "ok, EADDRNOTAVAIL"),
+            (|b| b.bind_checks_device = false, "ok, ok"),
+        ],
+    },
+    Pin {
         behaviour: "bind_to_index",
         kernel: "linux-6.18",
         program: |b| {

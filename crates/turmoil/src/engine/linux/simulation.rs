@@ -93,6 +93,7 @@ impl Simulation {
                 .loopback(Duration::ZERO);
             linux.time_wait = case.time_wait;
             linux.tentative = host.tentative;
+            linux.alone = case.hosts.len() == 1;
             linux.sysctls = host
                 .settings()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
