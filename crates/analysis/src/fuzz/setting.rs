@@ -284,10 +284,12 @@ impl Setting {
             }),
             18..20 => SockOpt::V6Only(rng.percent(50)),
             20..22 => SockOpt::Linger(rng.pick(&[Some(0), None, Some(1)])),
-            // The model does not know that `lo` does not reach addresses that are on `eth0`.
-            22 | 23 if self.real && self.hosts.len() > 1 => SockOpt::ReuseAddr(on),
-            22 => SockOpt::BindToDevice(ShortName::new("lo").expect("it is short")),
-            23 => SockOpt::BindToIfIndex(rng.pick(&[0, 1])),
+            22 => device("lo"),
+            23 => match rng.below(3) {
+                // Real hosts have an interface for each of the others.
+                0 if !self.real || self.hosts.len() == 2 => device("eth0"),
+                index => SockOpt::BindToIfIndex(index.min(1) as u8),
+            },
             24 | 25 => SockOpt::FreeBind(on),
             26 => SockOpt::Transparent(on),
             27 => SockOpt::Linger2(rng.pick(&[-1, 0, 1, 5])),
@@ -307,6 +309,10 @@ impl Setting {
         };
         Duration::from_millis(ms)
     }
+}
+
+fn device(name: &str) -> SockOpt {
+    SockOpt::BindToDevice(ShortName::new(name).expect("it is short"))
 }
 
 fn kernels(rng: &mut SeededRng, shape: &Shape) -> Vec<String> {
