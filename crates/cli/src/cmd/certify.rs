@@ -35,7 +35,8 @@ pub(crate) struct Args {
     /// Write a certificate to FILE, to be added to crates/cli/data/certificates.json.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// Write the result of each scenario to FILE, as JSON.
+    /// Write the result of each scenario to FILE, as JSON. Results that FILE has of other kernels
+    /// and scenarios stay.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// Profile to check against [default: the profile of the kernel's release].

@@ -9,7 +9,7 @@ use fourtuple_harness::{Engine, External, RunReport, runner};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::engine::KernelEngine;
 use fourtuple_render::text;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::certificate::{Certificate, Rows};
 use crate::engines;
@@ -18,19 +18,19 @@ use crate::output::{Failure, Output};
 use crate::selected::Selected;
 
 /// The results of scenarios on kernels.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct Found {
     format: u32,
     kernels: Vec<OnKernel>,
 }
 
 /// The results on one kernel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct OnKernel {
     /// The release that uname reports.
     release: String,
     /// `host` or `vm`.
-    how: &'static str,
+    how: String,
     /// The name by which it was selected.
     on: String,
     profile: String,
@@ -38,7 +38,7 @@ struct OnKernel {
 }
 
 /// The results of one scenario.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Row {
     scenario: String,
     /// Digest of its file, see [`fourtuple_scenario::digest`].
@@ -48,7 +48,7 @@ struct Row {
     calls: u64,
     disallowed: u64,
     /// The reason why it did not run, or not all of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     left_out: Option<String>,
 }
 
@@ -65,13 +65,44 @@ impl Found {
         rows.map(|row| row.cases).sum()
     }
 
-    /// Writes the results as JSON.
-    pub(super) fn write(&self, file: &Path) -> Result<(), Failure> {
+    /// Writes the results to a file as JSON. Those that the file has of other kernels and of other
+    /// scenarios stay.
+    ///
+    /// # Errors
+    /// The file is there and is not one of results, or writing it fails.
+    pub(super) fn write(self, file: &Path) -> Result<(), Failure> {
         let failed =
             |e: &dyn std::fmt::Display| Failure::Message(format!("error: {}: {e}", file.display()));
-        let mut text = serde_json::to_string_pretty(self).map_err(|e| failed(&e))?;
+        let mut all: Found = match std::fs::read_to_string(file) {
+            Ok(text) => serde_json::from_str(&text).map_err(|e| failed(&e))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Found::default(),
+            Err(e) => return Err(failed(&e)),
+        };
+        all.format = self.format;
+        for kernel in self.kernels {
+            let same = |old: &&mut OnKernel| old.release == kernel.release && old.how == kernel.how;
+            match all.kernels.iter_mut().find(same) {
+                Some(old) => old.update(kernel),
+                None => all.kernels.push(kernel),
+            }
+        }
+        let mut text = serde_json::to_string_pretty(&all).map_err(|e| failed(&e))?;
         text.push('\n');
         files::write(file, text, Existing::Replace)
+    }
+}
+
+impl OnKernel {
+    /// Takes over the results of another run on the same kernel.
+    fn update(&mut self, newer: OnKernel) {
+        (self.on, self.profile) = (newer.on, newer.profile);
+        for row in newer.scenarios {
+            self.scenarios.retain(|old| old.scenario != row.scenario);
+            self.scenarios.push(row);
+        }
+        // In the order of files, as directories are read.
+        self.scenarios
+            .sort_by_cached_key(|row| format!("{}.yaml", row.scenario));
     }
 }
 
@@ -101,7 +132,7 @@ pub(super) fn on(
         let one = on_kernel(out, name, &real, selected)?;
         print(out, &one)?;
         engines::check_engine_completed(out, &real)?;
-        let mut certificate = Certificate::new(&one.release, one.how);
+        let mut certificate = Certificate::new(&one.release, &one.how);
         for row in &one.scenarios {
             certificate.scenarios += row.cases;
             certificate.calls += row.calls;
@@ -164,7 +195,7 @@ fn on_kernel(
     }
     Ok(OnKernel {
         release: real.on().release().to_owned(),
-        how: real.on().how(),
+        how: real.on().how().to_owned(),
         on: name.to_owned(),
         profile: real.profile().name.clone(),
         scenarios,
@@ -241,4 +272,57 @@ fn print(out: &mut Output, one: &OnKernel) -> Result<(), Failure> {
         one.release, one.how, one.profile
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_other_kernels_and_scenarios_stay() {
+        let found = |release: &str, rows: &[(&str, u64)]| Found {
+            format: 1,
+            kernels: vec![OnKernel {
+                release: release.to_owned(),
+                how: "host".to_owned(),
+                on: "host".to_owned(),
+                profile: "linux-6.18".to_owned(),
+                scenarios: rows
+                    .iter()
+                    .map(|(name, calls)| Row {
+                        scenario: (*name).to_owned(),
+                        calls: *calls,
+                        ..Row::default()
+                    })
+                    .collect(),
+            }],
+        };
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("data.json");
+        for one in [
+            found("6.18.1", &[("a/b-c", 1), ("a/b", 2)]),
+            found("6.18.2", &[("a/b", 3)]),
+            found("6.18.1", &[("a/b", 4), ("a/a", 5)]),
+        ] {
+            one.write(&file).expect("it is written");
+        }
+        let text = std::fs::read_to_string(&file).expect("the file");
+        let all: Found = serde_json::from_str(&text).expect("results");
+        let rows: Vec<_> = (all.kernels.iter())
+            .flat_map(|kernel| kernel.scenarios.iter().map(|row| (&*kernel.release, row)))
+            .map(|(release, row)| (release, &*row.scenario, row.calls))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                ("6.18.1", "a/a", 5),
+                ("6.18.1", "a/b-c", 1),
+                ("6.18.1", "a/b", 4),
+                ("6.18.2", "a/b", 3)
+            ]
+        );
+        std::fs::write(&file, "[]").expect("it is written");
+        let refused = found("6.18.1", &[]).write(&file).expect_err("no results");
+        assert!(format!("{refused:?}").contains("data.json"), "{refused:?}");
+    }
 }
