@@ -259,6 +259,7 @@ impl<C: Chooser> Machine<C> {
                 let r = self.nss[usize::from(owner)]
                     .values
                     .write(&self.b, key, value);
+                self.nss[usize::from(owner)].drop_disabled_addresses();
                 r.or_else(|e| self.refuse(e, Rule::SysctlInvalid, &["proc_sys_call_handler"]))
             }
         }

@@ -91,17 +91,30 @@ impl Namespace {
         }
     }
 
-    /// Looks up the route to an address (`ip_route_output_key`, `ip6_dst_lookup`).
+    /// Takes away the addresses, and the routes with them, of interfaces that `disable_ipv6` has
+    /// switched off (`addrconf_ifdown`). Switching them on again brings back ::1 alone.
+    pub(crate) fn drop_disabled_addresses(&mut self) {
+        let off = self.values.ipv6_off || self.alone && self.values.ipv6_off_on_lo;
+        if off {
+            self.addresses.retain(|ip| ip.is_v4());
+        }
+    }
+
+    /// Looks up the route to an address, for a socket that has a source address or not
+    /// (`ip_route_output_key`, `ip6_dst_lookup_tail`).
     ///
     /// # Errors
     /// `ENETUNREACH` without a route, `EADDRNOTAVAIL` where `disable_ipv6` leaves no source
-    /// address.
-    pub(crate) fn route(&self, to: Ip) -> Result<(), Errno> {
+    /// address, the want of which is seen before the route's.
+    pub(crate) fn route(&self, to: Ip, has_source: bool) -> Result<(), Errno> {
         if self.is_local(to) {
             return Ok(());
         }
         if !to.is_v4() && self.ipv6_is_off(to) {
-            return Err(Errno::EADDRNOTAVAIL);
+            return Err(match has_source {
+                true => Errno::ENETUNREACH,
+                false => Errno::EADDRNOTAVAIL,
+            });
         }
         match self.routed && self.primary(to).is_some() {
             true => Ok(()),

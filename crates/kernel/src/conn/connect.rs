@@ -156,7 +156,7 @@ impl<C: Chooser> Machine<C> {
             );
         } else if on_link && (dev == LOOPBACK || !old.is_loopback()) {
             // The route needs nothing but the device.
-        } else if let Err(errno) = self.ns(ns).route(to.ip) {
+        } else if let Err(errno) = self.ns(ns).route(to.ip, true) {
             return self.refuse_route(errno, to.ip);
         } else if old.is_v4() && old.is_loopback() && (on_link || !self.ns(ns).is_local(to.ip)) {
             // Nothing leaves the machine from 127.0.0.0/8 (`__mkroute_output`).
@@ -266,7 +266,7 @@ impl<C: Chooser> Machine<C> {
         let mapped_source = sock.rcv_saddr.is_v4();
         if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
             // The route is looked up first (`ip6_dst_lookup_tail`).
-            if let Err(errno) = self.ns(sock.ns).route(to.ip) {
+            if let Err(errno) = self.ns(sock.ns).route(to.ip, true) {
                 return self.refuse_route(errno, to.ip);
             }
             return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
@@ -294,8 +294,8 @@ impl<C: Chooser> Machine<C> {
         if to.is_v4() {
             return Ok(true);
         }
-        // Where IPv6 is off, the want of a source address is seen first (`ip6_dst_lookup_tail`).
-        let errno = match n.route(to) {
+        let has_source = !sock.rcv_saddr.is_any() && !sock.saddr_unset;
+        let errno = match n.route(to, has_source) {
             Err(errno) => errno,
             Ok(()) => Errno::ENETUNREACH,
         };
@@ -317,7 +317,7 @@ impl<C: Chooser> Machine<C> {
                 to
             });
         }
-        match (n.route(to), n.primary(to)) {
+        match (n.route(to, false), n.primary(to)) {
             // `ipv6_dev_get_saddr` skips tentative addresses, and takes what is left.
             (Ok(()), Some(ip)) if waits(ip) && n.is_local(Ip::LOOPBACK6) => Ok(Ip::LOOPBACK6),
             (Ok(()), Some(ip)) if waits(ip) => {

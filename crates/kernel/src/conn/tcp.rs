@@ -29,6 +29,9 @@ impl<C: Chooser> Machine<C> {
             debug_assert!(self.inbox.is_empty(), "between calls nothing is under way");
             let via = Arrival::Ethernet;
             let seg = Segment { via, ..seg };
+            if !seg.dst.ip.is_v4() && !self.ns(ns.0).is_local(seg.dst.ip) {
+                return;
+            }
             self.receive(ns.0, seg);
             self.settle();
         }
@@ -78,7 +81,8 @@ impl<C: Chooser> Machine<C> {
             }
             return;
         }
-        if dev == LOOPBACK {
+        let has_route = seg.dst.ip.is_v4() || n.primary(seg.dst.ip).is_some();
+        if dev == LOOPBACK || !has_route {
             return;
         }
         let holds = |n: &Namespace| n.alive && n.addresses.contains(&seg.dst.ip);

@@ -82,6 +82,25 @@ fn without_ipv6_the_missing_source_is_seen_before_the_missing_route() {
 }
 
 #[test]
+fn addresses_do_not_come_back_with_ipv6() {
+    let mut k = Bench::far(RECENT);
+    let (own, far) = ("fd00::1", "[fd00::9]:80");
+    k.w.add_address(k.ns, own.parse().unwrap());
+    k.w.add_address(k.server_ns, end(far).ip());
+    k.with("net.ipv6.conf.all.disable_ipv6", "1");
+    // The socket has a source address, so that the route is missed first.
+    let bound = k.tcp6();
+    assert!(k.bind(bound, "::ffff:10.0.0.1", 0).is_ok());
+    assert_eq!(k.connect(bound, far), Err(Errno::ENETUNREACH));
+    k.with("net.ipv6.conf.all.disable_ipv6", "0");
+    let s = k.tcp6();
+    assert_eq!(k.bind(s, own, 0), NOTAVAIL);
+    assert_eq!(k.connect(s, far), Err(Errno::ENETUNREACH));
+    let s = k.tcp6();
+    assert!(k.bind(s, "::1", 0).is_ok());
+}
+
+#[test]
 fn every_user_may_clear_ip_transparent() {
     let mut k = Bench::local(RECENT);
     let s = k.tcp_as(1000);
