@@ -13,15 +13,15 @@ pub struct Suites {
     report: Report,
 }
 
-impl Suites {
-    /// An empty report.
-    #[must_use]
-    pub fn new() -> Self {
+impl Default for Suites {
+    fn default() -> Self {
         Suites {
             report: Report::new("fourtuple"),
         }
     }
+}
 
+impl Suites {
     /// Adds a scenario. Times are omitted, as they would make equal runs differ.
     pub fn add(&mut self, scenario: &ScenarioReport) {
         let mut suite = TestSuite::new(&*scenario.name);

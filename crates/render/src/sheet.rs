@@ -76,7 +76,6 @@ fn class(effect: Effect) -> Effect {
 impl<'a> Sheet<'a> {
     /// Puts the fixes of several kernels side by side. Kernels with the same effects of the fixes
     /// that work anywhere share a column; with `all`, of every fix.
-
     pub(crate) fn new(all: &'a [Remedies], every_row: bool) -> Self {
         let order = Order::new();
         let working: Vec<&str> = all

@@ -184,7 +184,7 @@ impl Writer {
             Format::Text => Writer::Text { quiet },
             Format::Json => Writer::Json(json::Document::start(out)?),
             Format::JsonLines => Writer::Lines,
-            Format::Junit => Writer::Junit(junit::Suites::new()),
+            Format::Junit => Writer::Junit(junit::Suites::default()),
             Format::Github => Writer::Github,
             Format::Sarif => Writer::Sarif(sarif::Log::new(remark::CHECKS)),
         })

@@ -124,7 +124,7 @@ impl Args {
             .collect();
         let folded = selected::fold(selected);
         let mut counts = Counts::default();
-        let mut junit = Suites::new();
+        let mut junit = Suites::default();
         self.each(&folded, &full_size, |tested| {
             self.judge(out, &tested, &mut counts, &mut junit)
         })?;
