@@ -466,35 +466,6 @@ steps:
 }
 
 #[test]
-fn errors_that_are_not_about_ports_are_named() {
-    let yaml = r#"
-about: A link-local address without a scope
-kernel: linux-6.18
-hosts: { h: { addresses: ["fe80::1"] } }
-steps:
-  - { bind: b, at: "[fe80::1]:53" }
-"#;
-    let all = examined(&case_of(yaml, "linux-6.18"));
-    assert_eq!(all.findings[0].kind, "scope-missing");
-}
-
-#[test]
-fn slow_selection_is_a_finding_before_ports_run_out() {
-    let yaml = r#"
-about: A proxy holds most of the ports towards one server
-kernel: linux-6.18
-hosts:
-  lb: { addresses: [10.0.0.3], sysctl: { net.ipv4.ip_local_port_range: 32768-34815 } }
-  web: { addresses: [10.0.1.1], listen: "10.0.1.1:80" }
-processes:
-  proxy: { on: lb, count: 3, connections: 500, connect: "10.0.1.1:80" }
-"#;
-    let all = examined(&case_of(yaml, "linux-6.18"));
-    assert!(!all.needed());
-    assert_eq!(all.findings[0].kind, "slow-selection");
-}
-
-#[test]
 fn one_table_holds_every_kernel() {
     let all: Vec<Remedies> = profile::all()
         .iter()
