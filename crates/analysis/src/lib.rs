@@ -4,9 +4,9 @@
 //! - [`remedies`]: the fixes for a shortage or a conflict of ports, each one tried
 //! - [`explore`]: every order of the calls and every port choice
 //! - [`capacity`]: the connections that a host can make, and the range that a load needs
-//! - [`lint`]: settings without effect
+//! - [`lint()`]: settings without effect
 //! - [`histories`]: the release in which answers change, and the behaviours that change them
-//! - [`findings`]: remarks on an outcome besides refusals, with the check to run
+//! - [`findings()`]: remarks on an outcome besides refusals, with the check to run
 //! - [`PortTimeline`]: the uses of a host's ports over time
 //! - [`Answers`]: what a report shows of one scenario
 //! - [`fuzz`]: random scenarios on several engines

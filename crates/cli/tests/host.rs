@@ -184,8 +184,8 @@ fn an_imported_capture_has_the_sysctls_and_the_kernel_of_its_host() {
     assert_eq!(said.status, 0, "{}{}", said.out, said.err);
 }
 
-/// Two connections whose program bound the same number for both: a capture shows who chose the port,
-/// not SO_REUSEADDR, without which they could not exist together.
+/// Two connections whose program bound the same number for both: a capture shows who chose the
+/// port, not SO_REUSEADDR, without which they could not exist together.
 #[test]
 fn ports_that_bind_got_stay_bound_in_an_imported_capture() {
     let mut host = host();

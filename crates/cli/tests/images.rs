@@ -16,7 +16,7 @@ use common::{Said, command, root, scratch};
 const KERNEL: &[u8] = b"not a kernel, but unpacked as one";
 const MODULE: &[u8] = b"a module";
 
-/// Whether the programs are there. Says so if not.
+/// Returns whether the programs are there, and prints one that is not.
 fn have(programs: &[&str]) -> bool {
     let missing = |program: &&&str| {
         let found = Command::new("sh")

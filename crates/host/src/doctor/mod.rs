@@ -77,8 +77,8 @@ pub struct Report {
     /// the capture does not show.
     pub without_sockets: u32,
     /// `true` if a port stays closed to connect() after its binder has ended, until the last socket
-    /// of the port is gone (up to Linux 6.17). A capture does not show such ports: in the worst case
-    /// `without_sockets` connect() calls succeed.
+    /// of the port is gone (up to Linux 6.17). A capture does not show such ports: in the worst
+    /// case `without_sockets` connect() calls succeed.
     pub stays_closed: bool,
     /// Destinations with the most sockets first, and for each source address a new destination.
     pub destinations: Vec<Destination>,

@@ -46,8 +46,8 @@ impl Image {
     /// - `almalinux:9`, `rocky:9`, `centos:9`: the kernel of a release; `rpm:URL`: of a repository
     /// - `oci:REFERENCE`: the kernel in an OCI image
     ///
-    /// What has a name is downloaded once and kept in the user's cache directory, so the same name
-    /// stays the same kernel. `FOURTUPLE_MIRROR` is the address of a mirror for Ubuntu and RPM; its
+    /// An image with a name is downloaded once and kept in the user's cache directory, so the same
+    /// name stays the same kernel. `FOURTUPLE_MIRROR` is the address of a mirror for Ubuntu and RPM; its
     /// signatures are not checked.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Whether a file is a package by its name.
+/// Returns whether a file is a package by its name.
 pub(super) fn is_package(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     matches!(ending, Some("deb" | "rpm")) && path.is_file()
@@ -113,7 +113,7 @@ fn contents(archive: &Path) -> Result<Vec<u8>, String> {
 /// Runs a program to its end and returns its output.
 ///
 /// # Errors
-/// It is not installed, or fails; then with the line of its messages that tells why.
+/// It is not installed, or fails; then with the line of its messages that has the reason.
 pub(super) fn run(command: &mut Command) -> Result<Vec<u8>, String> {
     let program = command.get_program().display().to_string();
     let output = command

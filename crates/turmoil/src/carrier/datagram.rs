@@ -75,7 +75,7 @@ async fn accept(kernel: Arc<Kernel>, listener: TcpListener) {
     }
 }
 
-/// What a kernel has for the network.
+/// Segments and pipes of a kernel that wait for the network.
 pub(crate) struct Outgoing {
     own: IpAddr,
     datagrams: Vec<(IpAddr, Vec<Segment>)>,

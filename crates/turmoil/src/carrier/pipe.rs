@@ -115,8 +115,8 @@ impl Writer {
         }
     }
 
-    /// Handles changes of the streams, encodes the messages that the channel has to write, and opens
-    /// a stream if one is needed. Returns the time of the next check.
+    /// Handles changes of the streams, encodes the messages that the channel has to write, and
+    /// opens a stream if one is needed. Returns the time of the next check.
     fn check(&mut self) -> Option<Time> {
         loop {
             let (is_connecting, is_open) = (self.connecting.is_some(), !self.streams.is_empty());

@@ -62,8 +62,8 @@ pub(super) struct Simulation {
 }
 
 impl Simulation {
-    /// Registers the scenario's hosts with the simulation. On a network with latency, a client of its
-    /// own runs the program.
+    /// Registers the scenario's hosts with the simulation. On a network with latency, a client of
+    /// its own runs the program.
     pub(super) fn new(
         case: &Case,
         profile: &Profile,
