@@ -101,8 +101,8 @@ conformance: each had to be one that the kernel's profile allows. Port numbers d
 values are not compared. Network faults of a scenario are left out: these are real networks without faults.
 
 This page is generated from `certified.json`; the test `certified` keeps it up to date (`FOURTUPLE_UPDATE=1 cargo test
---test certified`) and finds scenarios that have no row. The data comes from one command for each kernel, whose `kernels`
-are put together in the file:
+--test certified`) and finds scenarios that have no row. The data comes from one command for each kernel, which keeps
+what the file has of other kernels:
 
 ```sh
 fourtuple certify scenarios --on debian:6.1 --kernel debian-12 --data FILE
