@@ -41,17 +41,6 @@ pub struct Caller {
     pub socket: SocketId,
 }
 
-/// Results of a call besides success or failure.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
-    /// The socket's own address.
-    pub local: Option<SocketAddr>,
-    /// The other end.
-    pub peer: Option<SocketAddr>,
-    /// Bytes moved.
-    pub bytes: Option<u32>,
-}
-
 /// The name of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketName<'a> {

@@ -31,7 +31,7 @@ mod verdict;
 mod why;
 
 pub use agreement::{Agreement, FirstDifference, compare};
-pub use attempt::{Answer, Args, Caller, Name, RecordedProcess, Seen, SocketId, SocketName};
+pub use attempt::{Answer, Args, Caller, Name, RecordedProcess, SocketId, SocketName};
 pub use attempts::{Attempt, Attempts};
 pub use conformance::{Conformance, Disallowed};
 pub use engine::{Engine, External, OnKernel};

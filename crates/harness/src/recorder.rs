@@ -6,8 +6,9 @@
 
 use fourtuple_kernel::Refusal;
 use fourtuple_scenario::Op;
+use fourtuple_syscall::Returned;
 
-use crate::attempt::{Answer, Args, Caller, Name, RecordedProcess, Seen, SocketId};
+use crate::attempt::{Answer, Args, Caller, Name, RecordedProcess, SocketId};
 use crate::attempts::{Attempt, Attempts};
 use crate::why::Why;
 
@@ -61,14 +62,15 @@ impl Recorder {
     }
 
     /// Notes a call's success.
-    pub fn ok(&mut self, slot: Slot, seen: Seen) {
-        self.attempts.answer(slot.0, Answer::Ok, seen, None);
+    pub fn ok(&mut self, slot: Slot, returned: Returned) {
+        self.attempts.answer(slot.0, Answer::Ok, returned, None);
     }
 
     /// Notes a call's failure, with its reason if the engine knows it.
     pub fn failed(&mut self, slot: Slot, result: Answer, refusal: Option<Refusal>) {
         let why = refusal.map(Why::from);
-        self.attempts.answer(slot.0, result, Seen::default(), why);
+        self.attempts
+            .answer(slot.0, result, Returned::default(), why);
     }
 
     /// A call that has been made, for engines that decide about it late.

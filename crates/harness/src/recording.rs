@@ -6,9 +6,9 @@ use std::sync::Arc;
 use fourtuple_kernel::Refusal;
 use fourtuple_program::{CallId, CallLog, Caller, Nanos, Plan};
 use fourtuple_scenario::{Case, Op, Step};
-use fourtuple_syscall::{Outcome, Returned, SockOpt, Syscall, canonical};
+use fourtuple_syscall::{Outcome, SockOpt, Syscall};
 
-use crate::attempt::{self, Answer, Args, Name, RecordedProcess, Seen, SocketId};
+use crate::attempt::{self, Answer, Args, Name, RecordedProcess, SocketId};
 use crate::attempts::Attempts;
 use crate::recorder::{Recorder, Slot};
 
@@ -166,7 +166,7 @@ impl Recording {
 
     fn answer(&mut self, slot: Slot, outcome: &Outcome, reason: Option<Refusal>) {
         match outcome {
-            Outcome::Ok(returned) => self.recorder.ok(slot, seen(returned)),
+            Outcome::Ok(returned) => self.recorder.ok(slot, returned.canonical()),
             failed => self.recorder.failed(slot, answer(failed), reason),
         }
     }
@@ -221,15 +221,6 @@ fn args(step: &Step) -> Args {
         Step::Send(transfer) | Step::Recv(transfer) => Args::Len(transfer.len),
         Step::Shutdown(shutdown) => Args::How(shutdown.how),
         _ => Args::None,
-    }
-}
-
-/// The addresses and bytes of a call that succeeded.
-fn seen(returned: &Returned) -> Seen {
-    Seen {
-        local: returned.local.map(canonical),
-        peer: returned.peer.map(canonical),
-        bytes: returned.bytes,
     }
 }
 

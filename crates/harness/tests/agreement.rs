@@ -4,9 +4,10 @@ mod common;
 
 use common::{case, report};
 use fourtuple_harness::{
-    Answer, Attempts, Caller, Recorder, RunReport, Seen, SocketId, SocketName, Standing, compare,
+    Answer, Attempts, Caller, Recorder, RunReport, SocketId, SocketName, Standing, compare,
 };
 use fourtuple_kernel::Errno;
+use fourtuple_syscall::Returned;
 
 const REST: &str = "processes: { a: { on: app, count: 3, connect: 10.0.1.1:80 } }\n";
 
@@ -14,7 +15,7 @@ const REST: &str = "processes: { a: { on: app, count: 3, connect: 10.0.1.1:80 } 
 struct Noted {
     at_ns: u64,
     result: Answer,
-    seen: Seen,
+    seen: Returned,
 }
 
 /// The outcome of another engine, which sees the attempts as `change` leaves them; its `bool` says
@@ -28,7 +29,7 @@ fn seen_by_another(
         let mut noted = Noted {
             at_ns: one.at_ns(),
             result: one.result().clone(),
-            seen: Seen {
+            seen: Returned {
                 local: one.local(),
                 peer: one.peer(),
                 bytes: one.bytes(),

@@ -1,11 +1,10 @@
 //! Attempts are packed; a reader gets what was recorded, and equal ones are equal however
 //! they came to be packed.
 
-use fourtuple_harness::{
-    Answer, Args, Attempt, Attempts, Caller, Recorder, Seen, SocketId, SocketName,
-};
+use fourtuple_harness::{Answer, Args, Attempt, Attempts, Caller, Recorder, SocketId, SocketName};
 use fourtuple_kernel::{Errno, Refusal, Rule};
 use fourtuple_scenario::{Family, Op, Shutdown};
+use fourtuple_syscall::Returned;
 use std::net::SocketAddr;
 
 /// Of everything that is noted, the kinds that there are.
@@ -20,7 +19,7 @@ struct Noted {
     op: Op,
     args: Args,
     /// None as long as it has not returned.
-    answer: Option<(Answer, Seen, Option<Refusal>)>,
+    answer: Option<(Answer, Returned, Option<Refusal>)>,
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -34,8 +33,8 @@ fn refusal(tried: u32) -> Refusal {
     refusal
 }
 
-fn seen(local: Option<&str>, peer: Option<&str>, bytes: Option<u32>) -> Seen {
-    Seen {
+fn seen(local: Option<&str>, peer: Option<&str>, bytes: Option<u32>) -> Returned {
+    Returned {
         local: local.map(at),
         peer: peer.map(at),
         bytes,
@@ -45,10 +44,14 @@ fn seen(local: Option<&str>, peer: Option<&str>, bytes: Option<u32>) -> Seen {
 /// Every kind of arguments, of answers, of names and of addresses.
 fn all() -> Vec<Noted> {
     let ok = |seen| Some((Answer::Ok, seen, None));
-    let failed = |answer, why| Some((answer, Seen::default(), why));
+    let failed = |answer, why| Some((answer, Returned::default(), why));
     let to = Args::To(at("10.0.1.1:80"));
     let kinds = [
-        (Op::Socket, Args::Family(Family::Inet6), ok(Seen::default())),
+        (
+            Op::Socket,
+            Args::Family(Family::Inet6),
+            ok(Returned::default()),
+        ),
         (
             Op::Set,
             Args::Option("reuseaddr".into(), "true".into()),
@@ -100,11 +103,15 @@ fn all() -> Vec<Noted> {
             Args::As("b".into()),
             failed(Answer::Waiting, None),
         ),
-        (Op::Accept, Args::None, ok(Seen::default())),
+        (Op::Accept, Args::None, ok(Returned::default())),
         (Op::Send, Args::Len(0), ok(seen(None, None, Some(0)))),
         (Op::Recv, Args::Len(7), ok(seen(None, None, Some(u32::MAX)))),
-        (Op::Shutdown, Args::How(Shutdown::Both), ok(Seen::default())),
-        (Op::Close, Args::None, ok(Seen::default())),
+        (
+            Op::Shutdown,
+            Args::How(Shutdown::Both),
+            ok(Returned::default()),
+        ),
+        (Op::Close, Args::None, ok(Returned::default())),
         (
             Op::Getpeername,
             Args::None,
@@ -183,7 +190,7 @@ fn recorded_attempts_are_read_back() {
     let attempts = in_order(&all);
     assert_eq!((attempts.len(), attempts.is_empty()), (all.len(), false));
     for (n, (noted, one)) in (1..).zip(all.iter().zip(&attempts)) {
-        let waiting = (Answer::Waiting, Seen::default(), None);
+        let waiting = (Answer::Waiting, Returned::default(), None);
         let (answer, seen, why) = noted.answer.as_ref().unwrap_or(&waiting);
         assert_eq!((one.n(), one.at_ns()), (n, noted.at_ns));
         assert_eq!(
@@ -236,9 +243,9 @@ fn a_difference_in_anything_is_one() {
         |noted| {
             noted.answer = Some((
                 Answer::Ok,
-                Seen {
+                Returned {
                     bytes: Some(9),
-                    ..Seen::default()
+                    ..Returned::default()
                 },
                 None,
             ))
@@ -262,7 +269,7 @@ fn ports_and_reasons_count_where_everything_else_is_the_same() {
             None => (Answer::Ok, seen(Some(local), None, None), None),
             Some(tried) => (
                 Answer::Errno(Errno::EADDRINUSE),
-                Seen::default(),
+                Returned::default(),
                 Some(refusal(tried)),
             ),
         });

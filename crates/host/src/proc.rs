@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use fourtuple_syscall::proc_address;
+
 use crate::document::{Route, Socket, Timer};
 
 /// A row of `/proc/net/tcp` or `/proc/net/tcp6` with its inode; `None` for the heading and for
@@ -12,6 +14,7 @@ pub(crate) fn socket(line: &str) -> Option<(Socket, u64)> {
         return None;
     };
     let state = u8::from_str_radix(state, 16).ok().and_then(state_name)?;
+    let address = |text| proc_address(text, cfg!(target_endian = "little"));
     let local = address(local)?;
     let peer = address(peer).filter(|peer| peer.port() != 0);
     let mut one = Socket::new(
@@ -69,25 +72,6 @@ pub(crate) fn canonical(at: SocketAddr) -> SocketAddr {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), at.port()),
         IpAddr::V6(_) => at,
     }
-}
-
-/// `0100007F:0050`: words of four bytes, each in the order of the machine.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (ip, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();
-    let ip: IpAddr = match ip.len() {
-        8 => Ipv4Addr::from(word(0)?.to_ne_bytes()).into(),
-        32 => {
-            let mut bytes = [0; 16];
-            for n in 0..4 {
-                bytes[4 * n..4 * n + 4].copy_from_slice(&word(8 * n)?.to_ne_bytes());
-            }
-            Ipv6Addr::from(bytes).into()
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
 }
 
 /// A row of `/proc/net/route`; `None` for the heading and for routes that are not up.

@@ -72,8 +72,8 @@ pub use schema::{schema, schema_text};
 pub use span::{Span, Spanned};
 pub use suggest::nearest_few;
 pub use value::{
-    Accepted, Address, Answer, Close, ERRNO_NAMES, Family, Hold, Latency, Loss, Op, PortRange,
-    PortRef, Shutdown, Switch, format_duration,
+    Accepted, Address, Answer, Close, Family, Hold, Latency, Loss, Op, PortRange, PortRef,
+    Shutdown, Switch, format_duration,
 };
 
 /// Parses a scenario. `file` is the path shown in errors, and determines the scenario's name.

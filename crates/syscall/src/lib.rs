@@ -16,7 +16,7 @@ mod syscall;
 mod value;
 mod words;
 
-pub use addr::canonical;
+pub use addr::{canonical, proc_address};
 pub use errno::{Errno, UnknownErrno};
 pub use option::{Level, OptId, OptInfo, OptionError, SockOpt};
 pub use syscall::{Op, Outcome, Returned, Syscall};

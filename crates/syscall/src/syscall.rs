@@ -256,6 +256,18 @@ pub struct Returned {
     pub bytes: Option<u32>,
 }
 
+impl Returned {
+    /// The same values with addresses in one form ([`canonical`](crate::canonical)).
+    #[must_use]
+    pub fn canonical(self) -> Returned {
+        Returned {
+            local: self.local.map(crate::canonical),
+            peer: self.peer.map(crate::canonical),
+            bytes: self.bytes,
+        }
+    }
+}
+
 /// The outcome of a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {

@@ -15,9 +15,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fourtuple_scenario::Op;
+use fourtuple_syscall::Returned;
 use serde::{Serialize, Serializer};
 
-use crate::attempt::{Answer, Args, Caller, Name, RecordedProcess, Seen, SocketId, SocketName};
+use crate::attempt::{Answer, Args, Caller, Name, RecordedProcess, SocketId, SocketName};
 use crate::why::Why;
 
 use pools::Pools;
@@ -102,11 +103,17 @@ impl Attempts {
     }
 
     /// Answers the call at a place.
-    pub(crate) fn answer(&mut self, at: usize, result: Answer, seen: Seen, why: Option<Why>) {
+    pub(crate) fn answer(
+        &mut self,
+        at: usize,
+        result: Answer,
+        returned: Returned,
+        why: Option<Why>,
+    ) {
         let (before, rest) = self.rows.split_at_mut(at);
         let row = &mut rest[0];
-        let answer = self.pools.add_answer(before, row, result, seen, why);
-        row.answered(answer, seen);
+        let answer = self.pools.add_answer(before, row, result, returned, why);
+        row.answered(answer, returned);
     }
 
     /// Gives back the room that no attempt came for.

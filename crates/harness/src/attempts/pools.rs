@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use fourtuple_scenario::Op;
+use fourtuple_syscall::Returned;
 use indexmap::IndexSet;
 
 use super::row::Row;
-use crate::attempt::{Answer, Args, Name, RecordedProcess, Seen, SocketId, SocketName};
+use crate::attempt::{Answer, Args, Name, RecordedProcess, SocketId, SocketName};
 use crate::why::Why;
 
 /// Rows before a new one that are searched first for the same call or the same answer. A
@@ -126,16 +127,16 @@ impl Pools {
         before: &[Row],
         row: &Row,
         result: Answer,
-        seen: Seen,
+        returned: Returned,
         why: Option<Why>,
     ) -> u32 {
         let why = why.map(|why| self.add_why(before, why));
         let (_, args) = self.call(row);
         let reply = Reply {
             result,
-            local: End::of(seen.local, args),
-            peer: End::of(seen.peer, args),
-            bytes: seen.bytes,
+            local: End::of(returned.local, args),
+            peer: End::of(returned.peer, args),
+            bytes: returned.bytes,
             why,
         };
         let mut near = before.iter().rev().take(LOOK_BACK);

@@ -1,6 +1,8 @@
 //! One row of the attempts: inline columns, and indices into the pools.
 
-use crate::attempt::{Caller, Seen, SocketId};
+use fourtuple_syscall::Returned;
+
+use crate::attempt::{Caller, SocketId};
 
 /// One attempt, in half a cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +52,10 @@ impl Row {
     }
 
     /// The call has returned.
-    pub(super) fn answered(&mut self, answer: u32, seen: Seen) {
+    pub(super) fn answered(&mut self, answer: u32, returned: Returned) {
         self.answer = answer;
-        self.local_port = seen.local.map_or(0, |local| local.port());
-        self.peer_port = seen.peer.map_or(0, |peer| peer.port());
+        self.local_port = returned.local.map_or(0, |local| local.port());
+        self.peer_port = returned.peer.map_or(0, |peer| peer.port());
     }
 
     /// The index of the caller.

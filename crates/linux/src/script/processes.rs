@@ -15,7 +15,7 @@ use fourtuple_program::{
 };
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
-use fourtuple_syscall::{Errno, Kind, Outcome, Returned, Syscall, canonical};
+use fourtuple_syscall::{Errno, Kind, Outcome, Returned, Syscall};
 use indexmap::IndexMap;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -192,7 +192,11 @@ impl<A: Answers> Kernel<'_, A> {
             false => self.clock.returned(answer.at_us),
         }
         step.answer = Some(answer);
-        (step, canonical_outcome(answer.outcome))
+        let outcome = match answer.outcome {
+            Outcome::Ok(returned) => Outcome::Ok(returned.canonical()),
+            failed => failed,
+        };
+        (step, outcome)
     }
 
     /// Makes a call of the scenario.
@@ -221,18 +225,6 @@ impl<A: Answers> Kernel<'_, A> {
             _ => None,
         };
         Outcome::Ok(Returned { peer, ..returned })
-    }
-}
-
-/// An outcome with canonical addresses.
-fn canonical_outcome(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Ok(returned) => Outcome::Ok(Returned {
-            local: returned.local.map(canonical),
-            peer: returned.peer.map(canonical),
-            ..returned
-        }),
-        failed => failed,
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub(crate) mod edit;
 mod rewrite;
+mod tame;
 mod walk;
 
 use crate::error::RunError;

@@ -1,7 +1,8 @@
 //! Shorter and simpler variants of a program, in a fixed order.
 
 use super::Shrunk;
-use super::edit::{is_tame, range_of, unasked};
+use super::edit::unasked;
+use super::tame::{is_tame, range_of};
 use crate::program::{Call, Program, Step};
 use fourtuple_syscall::Syscall;
 

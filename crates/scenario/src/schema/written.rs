@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use fourtuple_syscall::{Shape, SockOpt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::value::{self, ERRNO_NAMES, Word};
+use crate::value::{self, Word};
 
 /// Defines schemas of scalars with a pattern.
 macro_rules! patterns {
@@ -115,7 +115,7 @@ schemas! {
         json_schema!({ "anyOf": [{ "const": "none" }, one, { "type": "array", "items": one, "minItems": 1, "maxItems": crate::limits::MAX_ADDRESSES }] })
     };
     Answer(false) |_generator| {
-        let names: Vec<&str> = std::iter::once("ok").chain(ERRNO_NAMES.iter().copied()).collect();
+        let names: Vec<&str> = value::Answer::names().collect();
         json_schema!({ "description": "The result of a socket call.", "enum": names })
     };
     Answers(true) |generator| {

@@ -4,81 +4,33 @@ use std::fmt;
 
 use super::{Invalid, Word};
 use crate::suggest::nearest;
+use fourtuple_syscall::Errno;
 
-/// Every errno name that a scenario may expect, in alphabetical order.
-pub const ERRNO_NAMES: &[&str] = &[
-    "E2BIG",
-    "EACCES",
-    "EADDRINUSE",
-    "EADDRNOTAVAIL",
-    "EAFNOSUPPORT",
-    "EAGAIN",
-    "EALREADY",
-    "EBADF",
-    "EBUSY",
-    "ECONNABORTED",
-    "ECONNREFUSED",
-    "ECONNRESET",
-    "EDESTADDRREQ",
-    "EDOM",
-    "EEXIST",
-    "EFAULT",
-    "EHOSTDOWN",
-    "EHOSTUNREACH",
-    "EINPROGRESS",
-    "EINTR",
-    "EINVAL",
-    "EIO",
-    "EISCONN",
-    "EMFILE",
-    "EMSGSIZE",
-    "ENETDOWN",
-    "ENETRESET",
-    "ENETUNREACH",
-    "ENFILE",
-    "ENOBUFS",
-    "ENODEV",
-    "ENOENT",
-    "ENOMEM",
-    "ENOPROTOOPT",
-    "ENOSYS",
-    "ENOTCONN",
-    "ENOTSOCK",
-    "ENXIO",
-    "EOPNOTSUPP",
-    "EPERM",
-    "EPFNOSUPPORT",
-    "EPIPE",
-    "EPROTO",
-    "EPROTONOSUPPORT",
-    "EPROTOTYPE",
-    "ERANGE",
-    "ESHUTDOWN",
-    "ESOCKTNOSUPPORT",
-    "ETIMEDOUT",
-    "ETOOMANYREFS",
-];
-
-/// The result of a socket call: `ok`, or an errno name of [`ERRNO_NAMES`].
+/// The result of a socket call: `ok`, or the name of an errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Answer(&'static str);
+pub struct Answer(Option<Errno>);
 
 impl Answer {
     /// The call succeeded.
-    pub const OK: Self = Self("ok");
+    pub const OK: Self = Self(None);
+
+    /// The names of all results.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let errnos = Errno::ALL.iter().map(|errno| errno.name());
+        std::iter::once("ok").chain(errnos)
+    }
 
     /// The result with this name: `ok` or an errno name.
     pub fn from_name(name: &str) -> Option<Self> {
-        if name == "ok" {
-            return Some(Self::OK);
+        match name {
+            "ok" => Some(Self::OK),
+            name => Errno::from_name(name).map(|errno| Self(Some(errno))),
         }
-        let at = ERRNO_NAMES.iter().position(|known| *known == name)?;
-        Some(Self(ERRNO_NAMES[at]))
     }
 
     /// `ok` or the errno's name.
     pub fn as_str(self) -> &'static str {
-        self.0
+        self.0.map_or("ok", Errno::name)
     }
 
     /// Returns `true` if the call succeeded.
@@ -89,7 +41,7 @@ impl Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -101,8 +53,7 @@ impl Word for Answer {
             if text.eq_ignore_ascii_case("EWOULDBLOCK") {
                 return Invalid::help("Linux names it `EAGAIN`");
             }
-            let names = ERRNO_NAMES.iter().copied().chain(["ok"]);
-            nearest(text, names).map_or_else(Invalid::default, |name| {
+            nearest(text, Self::names()).map_or_else(Invalid::default, |name| {
                 Invalid::help(format!("did you mean `{name}`?"))
             })
         })

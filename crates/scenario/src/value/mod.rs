@@ -13,7 +13,7 @@ mod op;
 mod port;
 
 pub use address::{Address, PortRef};
-pub use answer::{Answer, ERRNO_NAMES};
+pub use answer::Answer;
 pub(crate) use choices::Linger;
 pub use choices::{Accepted, Close, Hold, Latency, Loss, Switch};
 pub use duration::format_duration;

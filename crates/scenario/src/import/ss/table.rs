@@ -2,7 +2,9 @@
 //! `netstat -tan`; `/proc/net/tcp` and `/proc/net/tcp6`.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use fourtuple_syscall::{canonical, proc_address};
 
 use crate::import::notes::Notes;
 
@@ -239,7 +241,9 @@ fn proc(words: &[&str]) -> Read {
     let [_, local, peer, state, rest @ ..] = words else {
         return Read::Odd;
     };
-    let (Some(local), Some(peer)) = (proc_address(local), proc_address(peer)) else {
+    // Taken to be of a little-endian machine.
+    let address = |text| proc_address(text, true).map(canonical);
+    let (Some(local), Some(peer)) = (address(local), address(peer)) else {
         return Read::Odd;
     };
     let state = match *state {
@@ -258,27 +262,6 @@ fn proc(words: &[&str]) -> Read {
         .and_then(|left| u64::from_str_radix(left, 16).ok())
         .map(|left| left.saturating_mul(10));
     row(state, local, peer, left, None)
-}
-
-/// Parses `0100007F:0050`: groups of four bytes in the byte order of the machine, assumed to be
-/// little-endian.
-fn proc_address(text: &str) -> Option<SocketAddr> {
-    let (ip, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();
-    let ip = match ip.len() {
-        8 => IpAddr::V4(Ipv4Addr::from(word(0)?.swap_bytes())),
-        32 => {
-            let mut bytes = Vec::new();
-            for at in [0, 8, 16, 24] {
-                bytes.extend(word(at)?.to_le_bytes());
-            }
-            let bytes: [u8; 16] = bytes.try_into().ok()?;
-            IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
 }
 
 /// Parses `192.168.0.4:3000`, `[::1]:80`, `*:80`, `127.0.0.1%lo:53`, `0.0.0.0:*`, `:::80`. Mapped
