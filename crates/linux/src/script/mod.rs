@@ -99,7 +99,7 @@ pub(crate) struct Script {
 
 #[derive(Clone, Debug)]
 enum Body {
-    Steps(steps::Steps),
+    Steps(Box<steps::Steps>),
     Processes(Box<processes::Processes>),
 }
 
@@ -163,7 +163,9 @@ impl Script {
         let body = match &*case.program {
             scenario::Program::Steps(_) => {
                 let before = prelude.len();
-                Body::Steps(steps::Steps::of(case, before, listeners, wait_ms)?)
+                Body::Steps(Box::new(steps::Steps::of(
+                    case, before, listeners, wait_ms,
+                )?))
             }
             scenario::Program::Processes(of_case) => {
                 if of_case
