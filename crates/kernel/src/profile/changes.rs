@@ -1,5 +1,4 @@
-//! The date of every change of behaviour: mainline kernels after 2.6.32, with the stable branches
-//! that took a change later as a backport.
+//! The date of every change of behaviour after 2.6.32, in mainline and in stable branches.
 
 use super::behaviour::*;
 use super::release::{Release, release};
