@@ -265,7 +265,9 @@ impl<C: Chooser> Machine<C> {
         }
         let mapped_source = sock.rcv_saddr.is_v4();
         if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
-            // The route is looked up first (`ip6_dst_lookup_tail`).
+            // The route is looked up first (`ip6_dst_lookup_tail`), by the socket's device.
+            self.is_on_link(i, to.ip)?;
+            let sock = &self.socks[i];
             if let Err(errno) = self.ns(sock.ns).route(to.ip, true) {
                 return self.refuse_route(errno, to.ip);
             }

@@ -101,6 +101,18 @@ fn addresses_do_not_come_back_with_ipv6() {
 }
 
 #[test]
+fn a_missing_route_by_the_device_is_seen_before_a_mapped_source() {
+    let mut k = Bench::far(RECENT);
+    k.w.add_address(k.ns, end("[fd00::1]:0").ip());
+    for (device, answer) in [("lo", Errno::ENETUNREACH), ("eth0", Errno::EAFNOSUPPORT)] {
+        let s = k.tcp6();
+        k.set(s, SockOpt::BindToDevice(ShortName::new(device).unwrap()));
+        assert!(k.bind(s, "::ffff:127.0.0.1", 0).is_ok());
+        assert_eq!(k.connect(s, "[fd00::1]:80"), Err(answer), "{device}");
+    }
+}
+
+#[test]
 fn every_user_may_clear_ip_transparent() {
     let mut k = Bench::local(RECENT);
     let s = k.tcp_as(1000);
