@@ -9,7 +9,7 @@ use fourtuple_scenario::{Scenario, expand, parse};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Shape, count, scenario};
+use super::{Shape, count, family, scenario};
 
 /// A defect that no engine may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,8 @@ pub enum Kind {
     Order,
     /// The number of attempts does not follow from the file.
     Count,
+    /// The family of a socket does not follow from the file.
+    Family,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Kind::Disagreement => "disagreement",
             Kind::Order => "order",
             Kind::Count => "count",
+            Kind::Family => "family",
         }
     }
 }
@@ -276,13 +279,14 @@ fn wrong(report: &CaseReport) -> Option<Wrong> {
         return Some((Kind::Disagreement, Some(one.engine), what));
     }
     report.reports().find_map(|run| {
-        // A real kernel may be waited for no longer.
-        let what = match run.conformance {
-            None => count::wrong(&report.case, &run.attempts)?,
-            Some(_) => return None,
+        let (kind, what) = match family::wrong(&report.case, &run.attempts) {
+            Some(what) => (Kind::Family, what),
+            // A real kernel may be waited for no longer.
+            None if run.conformance.is_some() => return None,
+            None => (Kind::Count, count::wrong(&report.case, &run.attempts)?),
         };
         let what = format!("on {}: {what}", run.kernel);
-        Some((Kind::Count, Some(run.engine), what))
+        Some((kind, Some(run.engine), what))
     })
 }
 

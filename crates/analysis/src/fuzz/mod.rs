@@ -2,17 +2,19 @@
 //!
 //! Scenario `number` of a seed depends on these two and on the [`Shape`] alone. [`examine`] runs a
 //! batch of them and reports what no engine may do: answer unlike the reference, answer otherwise
-//! in another order or on another thread, panic, or make another number of attempts than the file
-//! asks for. [`shrink`] looks for a smaller scenario with the same finding.
+//! in another order or on another thread, panic, or make another number of attempts, or sockets of
+//! another family, than the file asks for. [`shrink`] looks for a smaller scenario with the same
+//! finding.
 //!
 //! - `setting`: hosts, addresses, ports, sysctls
 //! - `processes`, `steps`: the two forms
 //! - `check`: what is wrong with what engines answer
-//! - `count`: the number of attempts that a file asks for
+//! - `count`: the number of attempts that a file asks for; `family`: the families of sockets
 //! - `shrink`: smaller scenarios
 
 mod check;
 mod count;
+mod family;
 mod processes;
 mod setting;
 mod shrink;
