@@ -1,7 +1,7 @@
 //! Measures the crates of the workspace and writes the results to `docs/performance.md`.
 //!
-//! Run `cargo build --profile dist && cargo run --profile dist -p fourtuple-bench`. With the argument
-//! `flat` it only checks that the instructions per call do not grow, and writes nothing.
+//! Run `cargo build --profile dist`, then `cargo run --profile dist -p fourtuple-bench`. With the
+//! argument `flat` it only checks that the instructions per call do not grow, and writes nothing.
 
 mod bounds;
 mod clock;

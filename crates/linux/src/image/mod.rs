@@ -47,8 +47,8 @@ impl Image {
     /// - `oci:REFERENCE`: the kernel in an OCI image
     ///
     /// An image with a name is downloaded once and kept in the user's cache directory, so the same
-    /// name stays the same kernel. `FOURTUPLE_MIRROR` is the address of a mirror for Ubuntu and RPM; its
-    /// signatures are not checked.
+    /// name stays the same kernel. `FOURTUPLE_MIRROR` is the address of a mirror for Ubuntu and
+    /// RPM, whose signatures are not checked.
     ///
     /// # Errors
     /// Nothing has this name, the download fails, or it contains no kernel.
