@@ -11,8 +11,7 @@
 //! - [`output`]: standard output and error; [`clean`]: removes control characters of input
 //! - [`totals`]: sums over scenarios, and the exit status
 //! - [`progress`]: a progress line for long work
-//! - [`junit`]: results for CI servers; [`remark`]: problems at lines of files, as [`github`]
-//!   annotations or [`sarif`]
+//! - [`remark`]: problems at lines of files, for CI servers, as [`github`] annotations or [`sarif`]
 
 mod budget;
 mod certificate;
