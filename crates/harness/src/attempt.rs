@@ -17,14 +17,14 @@ pub(crate) fn same_name(a: &Name, b: &Name) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
-/// A process on a host, as one recorder knows it: from [`Recorder::who`].
+/// A process on a host, as one recorder knows it: from [`Recorder::who`](crate::Recorder::who).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedProcess(pub(crate) u32);
 
 /// A socket of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketId {
-    /// One with a name, as one recorder knows it: from [`Recorder::named`].
+    /// One with a name, as one recorder knows it: from [`Recorder::named`](crate::Recorder::named).
     Named(u32),
     /// The k-th socket of the process.
     Numbered(u32),
