@@ -3,6 +3,9 @@
 use crate::chooser::{Chooser, PortHashInput};
 use crate::time_wait::reuse::SLACK;
 
+/// Distances of a search with `ip_local_port_step_width` are enumerated up to this factor.
+const LARGEST_FACTOR: u32 = 32;
+
 /// Enumerates the choices of one call: run the call, read the outcome,
 /// [`EnumeratingChooser::another`], run it again on a copy of the old state, until there is nothing
 /// left.
@@ -242,11 +245,18 @@ impl Chooser for EnumeratingChooser {
         u32::from(n == 16)
     }
 
-    fn step_factor(&mut self, _most: u32) -> u32 {
-        // Every port can be the first candidate; the distance to the next adds none. How far such a
-        // search moves the next start depends on the distance, so that its start is not checked.
+    fn step_factor(&mut self, most: u32) -> u32 {
+        // How far such a search moves the next start depends on the distance, so that its start is
+        // not checked.
         self.searched = None;
-        1
+        match most {
+            // The last port of an odd number of ports is never the first candidate: a search comes
+            // there from a taken port, by the distance between the two.
+            0..=LARGEST_FACTOR => 1 + self.choose(most),
+            // In a large range that is rare. All other ports can be the first candidate, so that
+            // the distance to the next adds none.
+            _ => 1,
+        }
     }
 
     fn garbage_uid_matches(&mut self) -> bool {
