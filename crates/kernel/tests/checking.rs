@@ -114,6 +114,38 @@ fn a_hundred_closing_connections_are_checked_with_little_work() {
     }
 }
 
+/// The last port of an odd number of ports is reached from a taken one only, at a distance that the
+/// search draws.
+#[test]
+fn the_last_port_of_an_odd_range_is_allowed_with_a_step_width() {
+    let mut last = 0;
+    for seed in 0..200 {
+        let mut recorder = Recorder::new("linux-7.1", seed);
+        recorder.call(Op::Ns);
+        for (key, value) in [
+            ("net.ipv4.ip_local_port_range", "40000 40014"),
+            ("net.ipv4.ip_local_port_step_width", "65535"),
+        ] {
+            recorder.call(Op::Sysctl {
+                host: 0,
+                key: key.into(),
+                value: value.into(),
+            });
+        }
+        recorder.listener(loopback(80));
+        for _ in 0..4 {
+            let sock = recorder.socket();
+            let addr = loopback(80);
+            recorder.call(Syscall::Connect { sock, addr });
+        }
+        check("linux-7.1", &recorder.calls);
+        let text = format!("{:?}", recorder.calls);
+        // From 40012 it is the next port.
+        last += u32::from(text.contains(":40014") && !text.contains(":40012"));
+    }
+    assert!(last > 0, "no search came to the last port from afar");
+}
+
 #[test]
 fn too_many_explanations_are_reported_and_not_allowed_to_pass() {
     let recording = closing_connections("linux-6.18", 20, true);

@@ -1,6 +1,7 @@
 //! One possible state of a kernel, and the calls on it.
 
 use super::call::reported;
+use super::enumerate::LARGEST_FACTOR;
 use super::{EnumeratingChooser, Mentions, Op};
 use crate::chooser::Chooser;
 use crate::machine::{Machine, NsId, SockId};
@@ -46,6 +47,11 @@ impl Belief {
             return EnumeratingChooser::new();
         };
         let (low, high) = self.machine.port_range(sock);
+        // A search whose candidates are far apart comes to a port from any other one.
+        let is_wide = self.machine.step_width(sock) != 0;
+        if is_wide && u32::from(high - low) < 2 * LARGEST_FACTOR {
+            return EnumeratingChooser::new();
+        }
         if op.reports_port(seen) {
             let port = reported(seen).map(|at| at.port());
             return EnumeratingChooser::aiming(u32::from(port.unwrap_or(low).saturating_sub(low)));

@@ -4,7 +4,7 @@ use crate::chooser::{Chooser, PortHashInput};
 use crate::time_wait::reuse::SLACK;
 
 /// Distances of a search with `ip_local_port_step_width` are enumerated up to this factor.
-const LARGEST_FACTOR: u32 = 32;
+pub(super) const LARGEST_FACTOR: u32 = 32;
 
 /// Enumerates the choices of one call: run the call, read the outcome,
 /// [`EnumeratingChooser::another`], run it again on a copy of the old state, until there is nothing

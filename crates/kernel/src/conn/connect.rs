@@ -34,6 +34,11 @@ impl<C: Chooser> Machine<C> {
         port_range(self.ns(sock.ns), sock, &self.b)
     }
 
+    /// `net.ipv4.ip_local_port_step_width` of the namespace of a socket.
+    pub(crate) fn step_width(&self, s: SockId) -> u32 {
+        self.ns(self.socks[s.index].ns).values.step_width
+    }
+
     /// `connect(to)` on a blocking socket. [`Poll::Pending`] means that the SYN is out and the call
     /// would block (a non-blocking socket returns `EINPROGRESS` here).
     ///
