@@ -32,6 +32,7 @@ pub mod fuzz;
 pub mod generate;
 mod guest;
 mod handshake;
+mod image;
 pub mod judge;
 mod memory;
 mod plan;
@@ -57,8 +58,6 @@ mod cpio;
 #[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
-mod image;
-#[cfg(target_os = "linux")]
 mod sys;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
@@ -69,7 +68,6 @@ pub use error::RunError;
 pub use fourtuple_syscall::{Errno, Family, Outcome, Syscall};
 #[cfg(target_os = "linux")]
 pub use host::{Answers, Host, run_all};
-#[cfg(target_os = "linux")]
 pub use image::Image;
 pub use memory::Allocator;
 pub use plan::ProgramError;
@@ -81,6 +79,6 @@ pub use scenario_text::scenario_text;
 pub use shrink::{Shrunk, explained, farther, length, shrink};
 pub use target::Target;
 #[cfg(not(target_os = "linux"))]
-pub use unsupported::{Answers, Host, Image, Vm, VmRun, run_all};
+pub use unsupported::{Answers, Host, Vm, VmRun, run_all};
 #[cfg(target_os = "linux")]
 pub use vm::{Vm, VmRun};

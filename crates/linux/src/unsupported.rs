@@ -1,6 +1,7 @@
 //! Stubs of the engines on systems other than Linux: every run fails with an error.
 
 use crate::error::RunError;
+use crate::image::Image;
 use crate::program::Program;
 use crate::request::GuestRequest;
 use std::path::PathBuf;
@@ -64,28 +65,7 @@ pub fn run_all(_: &[Program], _: usize) -> Result<Answers, RunError> {
     unavailable()
 }
 
-/// A kernel to boot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Name for messages.
-    pub name: String,
-    /// The bzImage.
-    pub kernel: PathBuf,
-    /// Modules to load before the first program.
-    pub modules: Vec<PathBuf>,
-}
-
 impl Image {
-    /// An image file, without modules.
-    pub fn file(kernel: impl Into<PathBuf>) -> Image {
-        let kernel = kernel.into();
-        Image {
-            name: kernel.display().to_string(),
-            kernel,
-            modules: Vec::new(),
-        }
-    }
-
     /// Fails with [`RunError::Unavailable`].
     pub fn named(_: &str) -> Result<Image, RunError> {
         unavailable()
