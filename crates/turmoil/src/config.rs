@@ -35,12 +35,9 @@ pub struct Linux {
     pub(crate) tentative: Duration,
     /// No network joins the host to others ([`Machine::set_alone`]).
     pub(crate) alone: bool,
-    pub(crate) window: u32,
+    pub(crate) window: Option<u32>,
     pub(crate) loopback: Duration,
 }
-
-/// Default of [`Linux::window`], in bytes.
-const WINDOW: u32 = 256 * 1024;
 
 /// Default of [`Linux::loopback`].
 const LOOPBACK: Duration = Duration::from_micros(25);
@@ -75,7 +72,7 @@ impl Linux {
             time_wait: None,
             tentative: Duration::ZERO,
             alone: false,
-            window: WINDOW,
+            window: None,
             loopback: LOOPBACK,
         }
     }
@@ -134,12 +131,14 @@ impl Linux {
         self
     }
 
-    /// Sets the maximum number of bytes that are sent and not yet read in one direction of a
-    /// connection; writes wait beyond it. The default is 256 KiB; `SO_SNDBUF` sets it for one
-    /// socket.
+    /// Fixes the maximum number of bytes that are sent and not yet read in one direction of a
+    /// connection; writes wait beyond it. Without it, connections begin with 256 KiB and double it
+    /// with each round trip that fills it, up to the smaller one of the maxima of the writer's
+    /// `net.ipv4.tcp_wmem` and the reader's `net.ipv4.tcp_rmem`: 4 MiB unless these sysctls are
+    /// written. `SO_SNDBUF` fixes it for one socket, and `SO_RCVBUF` bounds what is sent to one.
     #[must_use]
     pub fn window(mut self, bytes: u32) -> Self {
-        self.window = bytes.max(1);
+        self.window = Some(bytes.max(1));
         self
     }
 

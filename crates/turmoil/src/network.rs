@@ -2,6 +2,7 @@
 //! segments in flight.
 
 use crate::clock::{Clock, lock};
+use bytes::Bytes;
 use fourtuple_kernel::{Machine, Seeded, Time};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,6 +23,30 @@ pub(crate) struct Network {
     clients_ended: Notify,
     /// The clock of all kernels.
     pub(crate) clock: Arc<Clock>,
+    /// The payloads of the segments under way.
+    pub(crate) payloads: Payloads,
+}
+
+/// A frame on its way: the boot number of its sender, the turmoil address of its receiver, its
+/// number.
+type Frame = (u64, IpAddr, u64);
+
+/// The payload of frames. turmoil delays, loses and orders the frames; what they carry goes from
+/// kernel to kernel without copies. A payload stays until its frame is delivered.
+#[derive(Debug, Default)]
+pub(crate) struct Payloads(Mutex<BTreeMap<Frame, Bytes>>);
+
+impl Payloads {
+    pub(crate) fn put(&self, frame: Frame, bytes: Bytes) {
+        if !bytes.is_empty() {
+            lock(&self.0).insert(frame, bytes);
+        }
+    }
+
+    /// The payload of a delivered frame, empty if it has none.
+    pub(crate) fn take(&self, frame: Frame) -> Bytes {
+        lock(&self.0).remove(&frame).unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -52,6 +77,7 @@ impl Network {
             clients_ended: Notify::new(),
             boots: AtomicU64::new(0),
             clock: Arc::new(Clock::new()),
+            payloads: Payloads::default(),
         })
     }
 

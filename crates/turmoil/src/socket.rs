@@ -277,6 +277,17 @@ impl Socket {
         })
     }
 
+    /// Sets options that decide how long a silent peer is waited for.
+    pub(crate) fn set_patience(&self, set: impl FnOnce(&mut Kept)) -> io::Result<()> {
+        self.kept(set)?;
+        self.call(|s| {
+            if let Some(key) = s.open.get(&self.id).and_then(|open| open.key) {
+                s.keep_alive(key);
+            }
+            Ok(())
+        })
+    }
+
     /// `IP_TTL`.
     pub(crate) fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         if !(1..=255).contains(&ttl) {

@@ -30,9 +30,19 @@ pub(crate) struct Channel {
     early: BTreeMap<u64, Body>,
 }
 
+/// A frame that waits for its acknowledgement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unacknowledged {
+    pub(crate) ends: ConnKey,
+    /// `true` for a keepalive probe.
+    pub(crate) is_probe: bool,
+    pub(crate) since: Time,
+}
+
 #[derive(Debug)]
 struct Sent {
     body: Body,
+    queued: Time,
     /// The time of its first write; `None` before that.
     at: Option<Time>,
     again: bool,
@@ -53,13 +63,15 @@ impl Channel {
         }
     }
 
-    /// Queues a frame.
-    pub(crate) fn push(&mut self, body: Body) {
+    /// Queues a frame. Returns its number.
+    pub(crate) fn push(&mut self, body: Body, now: Time) -> u64 {
         self.unacked.push_back(Sent {
             body,
+            queued: now,
             at: None,
             again: false,
         });
+        self.first + self.unacked.len() as u64 - 1
     }
 
     /// `true` if there are messages that were not written to the current pipe.
@@ -73,8 +85,42 @@ impl Channel {
     }
 
     /// The time of the first write of the oldest unacknowledged frame.
-    pub(crate) fn oldest(&self) -> Option<Time> {
+    pub(crate) fn oldest_written(&self) -> Option<Time> {
         self.unacked.front().and_then(|s| s.at)
+    }
+
+    /// The time since which the oldest frame waits for its acknowledgement.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        self.unacked.front().map(|s| s.queued)
+    }
+
+    /// The first frame of each connection that its peer has to acknowledge and has not.
+    pub(crate) fn unacknowledged(&self) -> Vec<Unacknowledged> {
+        let mut seen: BTreeSet<ConnKey> = BTreeSet::new();
+        let mut found = Vec::new();
+        for sent in &self.unacked {
+            let is_probe = matches!(sent.body, Body::Probe(_));
+            let Some((ends, _)) = sent.body.connection() else {
+                continue;
+            };
+            if (is_probe || sent.body.is_repeated()) && seen.insert(ends) {
+                found.push(Unacknowledged {
+                    ends,
+                    is_probe,
+                    since: sent.queued,
+                });
+            }
+        }
+        found
+    }
+
+    /// Repeats no frame of a connection any more.
+    pub(crate) fn abandon(&mut self, ends: ConnKey) {
+        for sent in &mut self.unacked {
+            if sent.body.connection().is_some_and(|(key, _)| key == ends) {
+                sent.body = Body::Nothing;
+            }
+        }
     }
 
     /// Starts over on a new pipe: every unacknowledged frame is written again. A reset is not
@@ -142,7 +188,13 @@ impl Channel {
 
     /// Handles a frame that arrived on a pipe of the given boot. Delivers every frame that is in
     /// order now.
-    pub(crate) fn frame(&mut self, boot: u64, number: u64, body: Body, mut up: impl FnMut(Body)) {
+    pub(crate) fn frame(
+        &mut self,
+        boot: u64,
+        number: u64,
+        body: Body,
+        mut up: impl FnMut(u64, Body),
+    ) {
         if boot != self.peer_boot {
             return;
         }
@@ -151,8 +203,8 @@ impl Channel {
             self.early.insert(number, body);
         }
         while let Some(body) = self.early.remove(&self.expected) {
+            up(self.expected, body);
             self.expected += 1;
-            up(body);
         }
     }
 

@@ -144,11 +144,12 @@ impl Peer {
         self.streams
     }
 
-    /// Queues a frame for the pipe.
-    pub(crate) fn push(&mut self, body: Body) {
-        self.channel.push(body);
+    /// Queues a frame for the pipe. Returns its number.
+    pub(crate) fn push(&mut self, body: Body, now: Time) -> u64 {
+        let number = self.channel.push(body, now);
         self.want_pipe();
         self.notify.notify_one();
+        number
     }
 
     /// Requests a pipe if there is none.
@@ -191,7 +192,7 @@ impl Peer {
     pub(crate) fn due(&mut self, now: Time, is_open: bool, patient: bool) -> Due {
         let timeout = self.rto.nanos();
         if is_open {
-            let Some(oldest) = self.channel.oldest().filter(|_| !patient) else {
+            let Some(oldest) = self.channel.oldest_written().filter(|_| !patient) else {
                 return Due::At(None);
             };
             let expires = oldest.max(self.tried.unwrap_or(Time::ZERO)).after(timeout);
@@ -235,6 +236,10 @@ pub(crate) struct Peers {
 impl Peers {
     pub(crate) fn set_boot(&mut self, boot: u64) {
         self.boot = boot;
+    }
+
+    pub(crate) fn boot(&self) -> u64 {
+        self.boot
     }
 
     pub(crate) fn of(&mut self, host: IpAddr) -> &mut Peer {

@@ -123,10 +123,10 @@ impl Writer {
             // If the engine sets the clock, packets are neither late nor lost, so there is no
             // timeout.
             let patient = self.kernel.network.clock.is_set();
-            let out = &mut self.out;
+            let (out, host) = (&mut self.out, self.host);
             let check = self.kernel.enter(|s| {
                 let now = s.machine.now();
-                let peer = s.peers.of(self.host);
+                let peer = s.peers.of(host);
                 if !peer.adopted.is_empty() || !peer.ended.is_empty() {
                     let adopted = std::mem::take(&mut peer.adopted);
                     return Check::Streams(adopted, std::mem::take(&mut peer.ended));
@@ -134,12 +134,13 @@ impl Writer {
                 if is_open && out.is_empty() {
                     peer.channel.take(now, |message| put_message(out, message));
                 }
+                let give_up = if patient { None } else { s.give_up(host) };
                 if is_connecting {
-                    return Check::Wait(None);
+                    return Check::Wait(give_up);
                 }
-                match peer.due(now, is_open, patient) {
+                match s.peers.of(host).due(now, is_open, patient) {
                     Due::Now => Check::Open(s.own),
-                    Due::At(next) => Check::Wait(next),
+                    Due::At(next) => Check::Wait(next.into_iter().chain(give_up).min()),
                 }
             });
             match check {
@@ -326,15 +327,18 @@ fn receive(
             Read::Frame { number, body } => {
                 let mut up = Vec::new();
                 peer.channel
-                    .frame(*boot, number, body, |body| up.push(body));
+                    .frame(*boot, number, body, |number, body| up.push((number, body)));
                 if peer.channel.owed() >= owed {
                     peer.notify.notify_one();
                 }
-                for body in up {
+                for (number, body) in up {
+                    let payload = s.network.payloads.take((*boot, s.own, number));
                     match body {
                         Body::Nothing => continue,
-                        Body::Segment(segment, bytes) => s.receive(segment, bytes),
-                        Body::Credit { from, to, bytes } => s.credit_arrived(from, to, bytes),
+                        Body::Segment(segment) | Body::Probe(segment) => {
+                            s.receive(segment, payload);
+                        }
+                        Body::Credit { from, to, read } => s.credit_arrived(from, to, read),
                     }
                     arrived += 1;
                 }

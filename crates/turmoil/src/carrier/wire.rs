@@ -12,29 +12,46 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 pub(crate) type ConnKey = (SocketAddr, SocketAddr);
 
 /// The content of a numbered frame.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Body {
     /// Empty, in place of a segment that must not be repeated.
     Nothing,
-    /// A segment, with the payload of [`SegKind::Data`].
-    Segment(Segment, Bytes),
+    /// A segment. Its payload is not written to the pipe: see [`crate::network::Payloads`].
+    Segment(Segment),
+    /// A keepalive probe: an acknowledgement that its receiver answers.
+    Probe(Segment),
     /// Reports that the program at `from` has read further bytes sent by `to`.
     Credit {
         /// The reading end.
         from: SocketAddr,
         /// The writing end.
         to: SocketAddr,
-        /// Bytes since the last credit.
-        bytes: u32,
+        read: Progress,
     },
 }
 
+/// The progress of a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Bytes read since the last report.
+    pub(crate) bytes: u32,
+    /// The most bytes that the reader's buffer may hold.
+    pub(crate) buffer: u32,
+}
+
 impl Body {
+    /// `true` for segments that Linux repeats until they are acknowledged: bytes, and the FIN.
+    pub(crate) fn is_repeated(&self) -> bool {
+        matches!(self, Body::Segment(s) if matches!(s.kind(), SegKind::Data(_) | SegKind::Fin))
+    }
+
     /// The connection of the frame, and whether the frame is its reset.
     pub(crate) fn connection(&self) -> Option<(ConnKey, bool)> {
         match self {
             Body::Nothing => None,
-            Body::Segment(s, _) => Some(((s.src(), s.dst()), s.kind() == SegKind::Rst)),
+            Body::Segment(s) | Body::Probe(s) => {
+                Some(((s.src(), s.dst()), s.kind() == SegKind::Rst))
+            }
             Body::Credit { from, to, .. } => Some(((*from, *to), false)),
         }
     }
@@ -76,6 +93,7 @@ const ACK: u8 = 2;
 const NOTHING: u8 = 3;
 const SEGMENT: u8 = 4;
 const CREDIT: u8 = 5;
+const PROBE: u8 = 6;
 
 fn put_endpoint(out: &mut BytesMut, at: SocketAddr) {
     let ip = match at.ip() {
@@ -167,18 +185,23 @@ pub(crate) fn put_message(out: &mut BytesMut, message: &Message<'_>) {
                 out.put_u8(NOTHING);
                 out.put_u64(*number);
             }
-            Body::Segment(s, bytes) => {
+            Body::Segment(s) => {
                 out.put_u8(SEGMENT);
                 out.put_u64(*number);
                 put_segment(out, s);
-                out.put_slice(bytes);
             }
-            Body::Credit { from, to, bytes } => {
+            Body::Probe(s) => {
+                out.put_u8(PROBE);
+                out.put_u64(*number);
+                put_segment(out, s);
+            }
+            Body::Credit { from, to, read } => {
                 out.put_u8(CREDIT);
                 out.put_u64(*number);
                 put_endpoint(out, *from);
                 put_endpoint(out, *to);
-                out.put_u32(*bytes);
+                out.put_u32(read.bytes);
+                out.put_u32(read.buffer);
             }
         },
     }
@@ -221,13 +244,14 @@ fn read(one: &mut Bytes) -> Option<Read> {
             number,
             body: Body::Nothing,
         },
-        SEGMENT => {
-            let segment = get_segment(one)?;
-            Read::Frame {
-                number,
-                body: Body::Segment(segment, one.split_to(one.len())),
-            }
-        }
+        SEGMENT => Read::Frame {
+            number,
+            body: Body::Segment(get_segment(one)?),
+        },
+        PROBE => Read::Frame {
+            number,
+            body: Body::Probe(get_segment(one)?),
+        },
         CREDIT => {
             let (from, to) = (get_endpoint(one)?, get_endpoint(one)?);
             Read::Frame {
@@ -235,7 +259,10 @@ fn read(one: &mut Bytes) -> Option<Read> {
                 body: Body::Credit {
                     from,
                     to,
-                    bytes: one.try_get_u32().ok()?,
+                    read: Progress {
+                        bytes: one.try_get_u32().ok()?,
+                        buffer: one.try_get_u32().ok()?,
+                    },
                 },
             }
         }
@@ -277,18 +304,17 @@ mod tests {
     fn messages_come_back_in_any_pieces() {
         let bodies: Vec<Body> = KINDS
             .into_iter()
-            .map(|k| {
-                Body::Segment(
-                    segment(k),
-                    Bytes::from_static(if k == SegKind::Data(3) { b"abc" } else { b"" }),
-                )
-            })
+            .map(|k| Body::Segment(segment(k)))
             .chain([
                 Body::Nothing,
+                Body::Probe(segment(SegKind::Ack)),
                 Body::Credit {
                     from: at("10.0.0.1:1"),
                     to: at("10.0.0.2:2"),
-                    bytes: 7,
+                    read: Progress {
+                        bytes: 7,
+                        buffer: 9,
+                    },
                 },
             ])
             .collect();

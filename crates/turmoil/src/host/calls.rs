@@ -44,6 +44,20 @@ impl State {
         Ok(id)
     }
 
+    /// The answer of a call on a connection that the kernel may have given up: the first one is
+    /// `ETIMEDOUT`.
+    fn unless_timed_out<T>(&mut self, id: SockId, answer: Answer<T>) -> Answer<T> {
+        let key = self.key(id);
+        let conn = self.conns.of(key, id).filter(|conn| conn.timed_out);
+        match (answer, conn) {
+            (Err(Errno::ECONNRESET | Errno::EPIPE), Some(conn)) => {
+                conn.timed_out = false;
+                Err(Errno::ETIMEDOUT)
+            }
+            (answer, _) => answer,
+        }
+    }
+
     fn key(&self, id: SockId) -> Option<Key> {
         self.open.get(&id)?.key
     }
@@ -128,7 +142,12 @@ impl State {
                         self.peers.of(host).wait_for_pipe(cx.waker());
                         Poll::Pending
                     }
-                    _ => Poll::Ready(Ok(())),
+                    _ => {
+                        if let Some(key) = key {
+                            self.keep_alive(key);
+                        }
+                        Poll::Ready(Ok(()))
+                    }
                 }
             }
             Poll::Ready(Err(errno)) => {
@@ -185,6 +204,9 @@ impl State {
             self.conns.accepted(key, child);
         }
         self.open.insert(child, Open { ns, uid, key, kept });
+        if let Some(key) = key {
+            self.keep_alive(key);
+        }
         Ok((child, remote))
     }
 
@@ -218,9 +240,10 @@ impl State {
     /// Sends as many of the `bytes` as fit into the window.
     pub(crate) fn send(&mut self, id: SockId, bytes: &[u8]) -> Answer<usize> {
         let key = self.key(id);
-        let window = self.window(id);
+        let window = self.window_of(id);
         let open = matches!(self.machine.state(id), Tcp::Established | Tcp::CloseWait);
-        let room = self.conns.of(key, id).map_or(window, |c| c.room(window));
+        let conn = self.conns.of(key, id);
+        let room = conn.map_or(u32::MAX, |c| c.window.room(window));
         if open && (room == 0 || self.waits_for_loopback(key)) {
             return Err(Errno::EAGAIN);
         }
@@ -234,10 +257,11 @@ impl State {
             Poll::Ready(answer) => answer,
             Poll::Pending => return Err(Errno::EAGAIN),
         };
+        let answer = self.unless_timed_out(id, answer);
         let sent = self.note(answer, || format!("send({len})"))?;
         let data = Bytes::copy_from_slice(&bytes[..sent as usize]);
         if let Some(conn) = self.conns.of(key, id) {
-            conn.sent(sent);
+            conn.window.sent(sent, window);
         }
         match key.filter(|k| self.is_local(k.ns, k.remote.ip())) {
             Some(key) => {
@@ -264,9 +288,9 @@ impl State {
             Poll::Ready(answer) => answer,
             Poll::Pending => return Err(Errno::EAGAIN),
         };
+        let answer = self.unless_timed_out(id, answer);
         let got = self.note(answer, || format!("recv({len})"))? as usize;
         let key = self.key(id);
-        let window = key.map_or(1, |k| self.window_of(k.ns));
         let Some(conn) = self.conns.of(key, id) else {
             return Ok(got);
         };
@@ -275,8 +299,8 @@ impl State {
             "the model has more bytes than there are"
         );
         conn.copy_to(&mut out[..got]);
-        if let (Some(bytes), Some(key)) = (conn.consume(got, window), key) {
-            self.report(key, bytes);
+        if let (Some(bytes), Some(key)) = (conn.consume(got), key) {
+            self.report(id, key, bytes);
         }
         Ok(got)
     }
@@ -295,7 +319,7 @@ impl State {
     /// Returns `true` if a call in this direction would not block.
     pub(crate) fn is_ready(&mut self, id: SockId, direction: Direction) -> bool {
         let key = self.key(id);
-        let window = self.window(id);
+        let window = self.window_of(id);
         let state = self.machine.state(id);
         let waits = self.waits_for_loopback(key);
         let conn = self.conns.of(key, id);
@@ -310,7 +334,7 @@ impl State {
             }
             Direction::Write => match state {
                 Tcp::Established | Tcp::CloseWait => {
-                    !waits && conn.is_none_or(|c| c.room(window) > 0)
+                    !waits && conn.is_none_or(|c| c.window.room(window) > 0)
                 }
                 Tcp::SynSent | Tcp::SynRecv => false,
                 _ => true,

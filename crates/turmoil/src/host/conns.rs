@@ -1,5 +1,6 @@
 //! The state of connections that the port model does not have: their bytes and waiting tasks.
 
+use super::window::Window;
 use bytes::{Buf, Bytes};
 use fourtuple_kernel::time::Time;
 use fourtuple_kernel::{NsId, Segment, SockId};
@@ -76,8 +77,12 @@ pub(crate) struct Conn {
     available: usize,
     /// Bytes that were read and not yet reported to the other end.
     unreported: u32,
-    /// Bytes sent and not yet reported as read by the peer's program.
-    outstanding: u32,
+    /// The bytes that may be sent before the peer's program reads.
+    pub(crate) window: Window,
+    /// The time of the last segment of the peer.
+    pub(crate) heard: Time,
+    /// The kernel has given the connection up, and no call has reported it so far.
+    pub(crate) timed_out: bool,
     /// `shutdown(SHUT_RD)` was called.
     pub(crate) shut_read: bool,
     /// `true` if the kernel has a child socket for it, accepted or not.
@@ -90,9 +95,6 @@ pub(crate) struct Conn {
     readers: Waiters,
     writers: Waiters,
 }
-
-/// The reader reports its progress after this fraction of the window (1/n).
-const REPORT_SHARE: u32 = 4;
 
 impl Conn {
     pub(crate) fn wait(&mut self, direction: Direction, waker: &Waker) {
@@ -134,8 +136,8 @@ impl Conn {
     }
 
     /// Consumes `count` bytes. Returns the number of bytes to report to the writer, if a report is
-    /// due.
-    pub(crate) fn consume(&mut self, count: usize, window: u32) -> Option<u32> {
+    /// due: as soon as they are half of what there was to read.
+    pub(crate) fn consume(&mut self, count: usize) -> Option<u32> {
         let mut left = count.min(self.available);
         self.available -= left;
         self.unreported += u32::try_from(left).unwrap_or(u32::MAX);
@@ -150,24 +152,8 @@ impl Conn {
                 self.received.pop_front();
             }
         }
-        // The writer's window may be smaller than this end's, so it may be blocked until this
-        // report once nothing is left to read.
-        let due = self.unreported >= window / REPORT_SHARE || self.available == 0;
+        let due = self.unreported as usize >= self.available;
         (due && self.unreported > 0).then(|| std::mem::take(&mut self.unreported))
-    }
-
-    /// The number of further bytes that fit into the window.
-    pub(crate) fn room(&self, window: u32) -> u32 {
-        window.saturating_sub(self.outstanding)
-    }
-
-    pub(crate) fn sent(&mut self, bytes: u32) {
-        self.outstanding += bytes;
-    }
-
-    /// Handles the report that the peer has read `bytes` more.
-    pub(crate) fn credit(&mut self, bytes: u32) {
-        self.outstanding = self.outstanding.saturating_sub(bytes);
     }
 
     /// Resets the state of an earlier connection with the same 4-tuple.

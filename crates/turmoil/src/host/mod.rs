@@ -4,6 +4,9 @@
 //! - [`state`]: the state under the lock; `calls` and `route` are its operations
 //! - [`conns`]: bytes and waiting tasks of connections
 //! - [`loopback`]: the time that packets within a host take
+//! - [`patience`]: how long a connection waits for a peer that does not answer; `silence` applies
+//!   it
+//! - [`window`]: how far a writer may be ahead of its reader
 //! - [`boot`]: the tasks that run a kernel on a turmoil host
 
 mod boot;
@@ -12,8 +15,11 @@ mod conns;
 mod kernel;
 mod loopback;
 mod options;
+mod patience;
 mod route;
+mod silence;
 mod state;
+mod window;
 
 pub(crate) use boot::{Board, Role, boot};
 pub(crate) use conns::Direction;

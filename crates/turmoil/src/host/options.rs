@@ -10,6 +10,12 @@ pub(crate) struct Kept {
     pub(crate) linger: Option<Duration>,
     pub(crate) nodelay: bool,
     pub(crate) keepalive: bool,
+    /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL` in seconds, and `TCP_KEEPCNT`.
+    pub(crate) keep_idle: Option<u32>,
+    pub(crate) keep_interval: Option<u32>,
+    pub(crate) keep_probes: Option<u32>,
+    /// `TCP_USER_TIMEOUT` in nanoseconds.
+    pub(crate) user_timeout: Option<u64>,
     pub(crate) quickack: bool,
     pub(crate) ttl: u32,
     pub(crate) tos: u32,
@@ -37,6 +43,10 @@ impl Default for Kept {
             linger: None,
             nodelay: false,
             keepalive: false,
+            keep_idle: None,
+            keep_interval: None,
+            keep_probes: None,
+            user_timeout: None,
             quickack: true,
             ttl: 64,
             tos: 0,

@@ -2,9 +2,9 @@
 
 use super::conns::Key;
 use super::state::{Sets, State};
-use crate::carrier::wire::Body;
+use crate::carrier::wire::{Body, Progress};
 use bytes::Bytes;
-use fourtuple_kernel::{NsId, SegKind, Segment};
+use fourtuple_kernel::{NsId, SegKind, Segment, SockId};
 use std::net::SocketAddr;
 
 /// Writes a segment to the log, as turmoil writes its packets: the 4-tuple, the flags, the length.
@@ -52,6 +52,7 @@ impl State {
         }
         self.network.sent(1);
         self.kick = true;
+        let now = self.machine.now();
         let peer = self.peers.of(host);
         match segment.kind() {
             SegKind::Syn => {
@@ -61,7 +62,11 @@ impl State {
             SegKind::SynAck | SegKind::Challenge | SegKind::Refuse => peer.datagram.push(segment),
             // Without a pipe there are no frames that it could overtake.
             SegKind::Rst if !peer.has_pipe() => peer.datagram.push(segment),
-            _ => peer.push(Body::Segment(segment, bytes)),
+            _ => {
+                let number = peer.push(Body::Segment(segment), now);
+                let frame = (self.peers.boot(), host, number);
+                self.network.payloads.put(frame, bytes);
+            }
         }
     }
 
@@ -104,8 +109,12 @@ impl State {
     }
 
     fn arrive(&mut self, key: Key, segment: Segment, bytes: Bytes) {
-        if let Some(conn) = self.conns.get(key).filter(|c| !c.shut_read) {
-            conn.arrive(bytes);
+        let now = self.machine.now();
+        if let Some(conn) = self.conns.get(key) {
+            conn.heard = now;
+            if !conn.shut_read {
+                conn.arrive(bytes);
+            }
         }
         self.machine.deliver(key.ns, segment);
         self.touch(key);
@@ -163,24 +172,32 @@ impl State {
     }
 
     /// Handles the report that the peer's program has read bytes.
-    pub(crate) fn credited(&mut self, key: Key, bytes: u32) {
+    pub(crate) fn credited(&mut self, key: Key, read: Progress) {
+        let Some(sock) = self.conns.get(key).map(|conn| conn.sock) else {
+            return;
+        };
+        let bounds = self.window(key.ns, sock);
+        let now = self.machine.now();
         if let Some(conn) = self.conns.get(key) {
-            conn.credit(bytes);
+            conn.heard = now;
+            conn.window.credit(read.bytes, read.buffer, bounds);
             conn.wake(&mut self.woken);
         }
     }
 
     /// Handles a credit that arrived over the network.
-    pub(crate) fn credit_arrived(&mut self, from: SocketAddr, to: SocketAddr, bytes: u32) {
+    pub(crate) fn credit_arrived(&mut self, from: SocketAddr, to: SocketAddr, read: Progress) {
         if let Some(ns) = self.namespace_of(to.ip()) {
-            self.credited(Key::new(ns, to, from), bytes);
+            self.credited(Key::new(ns, to, from), read);
         }
     }
 
-    /// Reports to the writer of a connection that bytes were read.
-    pub(crate) fn report(&mut self, key: Key, bytes: u32) {
+    /// Reports to the writer of a connection that the program of `sock` has read bytes.
+    pub(crate) fn report(&mut self, sock: SockId, key: Key, bytes: u32) {
+        let buffer = self.window_of(sock).receive();
+        let read = Progress { bytes, buffer };
         if self.is_local(key.ns, key.remote.ip()) {
-            self.credited(key.other_end(), bytes);
+            self.credited(key.other_end(), read);
             return;
         }
         let Some(host) = self.network.route(key.remote.ip()) else {
@@ -188,16 +205,14 @@ impl State {
         };
         if host == self.own {
             if let Some(ns) = self.namespace_of(key.remote.ip()) {
-                self.credited(Key::new(ns, key.remote, key.local), bytes);
+                self.credited(Key::new(ns, key.remote, key.local), read);
             }
             return;
         }
         self.network.sent(1);
         self.kick = true;
-        self.peers.of(host).push(Body::Credit {
-            from: key.local,
-            to: key.remote,
-            bytes,
-        });
+        let (from, to) = (key.local, key.remote);
+        let credit = Body::Credit { from, to, read };
+        self.peers.of(host).push(credit, self.machine.now());
     }
 }

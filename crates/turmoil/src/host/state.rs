@@ -7,6 +7,8 @@
 use super::conns::{Conns, Key, Waiters};
 use super::loopback::Loopback;
 use super::options::Kept;
+use super::patience::Patience;
+use super::window::Bounds;
 use crate::carrier::Peers;
 use crate::config::Linux;
 use crate::network::Network;
@@ -39,6 +41,13 @@ pub(crate) struct Spec {
 /// The shortest time that FIN_WAIT2 and TIME-WAIT last: 3.5 times the minimum RTO.
 const LEAST_END: u64 = 700 * MS;
 
+/// The rules of connections, by the configuration of their namespace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) window: Bounds,
+    pub(crate) patience: Patience,
+}
+
 /// The object behind a program's handle.
 #[derive(Debug)]
 pub(crate) struct Open {
@@ -65,8 +74,9 @@ pub(crate) struct State {
     /// sockets any more, as threads of a process that has exited.
     pub(crate) exited: bool,
     pub(crate) machine: Machine<Seeded>,
-    /// Namespaces with their own windows.
-    pub(crate) namespaces: Vec<(NsId, u32)>,
+    pub(crate) namespaces: Vec<(NsId, Rules)>,
+    /// No connection is given up earlier.
+    pub(crate) shortest_patience: u64,
     local: BTreeMap<IpAddr, NsId>,
     pub(crate) own: IpAddr,
     pub(crate) network: Arc<Network>,
@@ -141,7 +151,11 @@ impl State {
                     refused_sysctls.push((namespaces.len(), key.clone(), value.clone(), errno));
                 }
             }
-            namespaces.push((ns, space.linux.window));
+            let rules = Rules {
+                window: Bounds::of(&space.linux),
+                patience: Patience::of(&space.linux),
+            };
+            namespaces.push((ns, rules));
         }
         machine.take_refusal();
         State {
@@ -155,6 +169,11 @@ impl State {
                 .min()
                 .map_or(LEAST_END, |tw| LEAST_END.min(nanos(tw))),
             machine,
+            shortest_patience: namespaces
+                .iter()
+                .map(|(_, rules)| rules.patience.shortest())
+                .min()
+                .unwrap_or(u64::MAX),
             namespaces,
             local,
             own: spec.own,
@@ -189,21 +208,28 @@ impl State {
         ip.is_unspecified() || self.is_local(self.namespaces[0].0, ip)
     }
 
-    /// The window of this socket's connections, in bytes for each direction.
-    pub(crate) fn window(&self, id: SockId) -> u32 {
-        let Some(open) = self.open.get(&id) else {
-            return 1;
-        };
-        open.kept
-            .send_buffer
-            .unwrap_or_else(|| self.window_of(open.ns))
+    pub(crate) fn rules(&self, ns: NsId) -> Rules {
+        let mut all = self.namespaces.iter();
+        all.find(|(n, _)| *n == ns).unwrap_or(&self.namespaces[0]).1
     }
 
-    pub(crate) fn window_of(&self, ns: NsId) -> u32 {
-        self.namespaces
-            .iter()
-            .find(|(n, _)| *n == ns)
-            .map_or(1, |(_, window)| *window)
+    /// The window of a socket's connection. Before the connection is accepted it has no socket, and
+    /// the window of its namespace.
+    pub(crate) fn window(&self, ns: NsId, id: Option<SockId>) -> Bounds {
+        let own = self.rules(ns).window;
+        match id.and_then(|id| self.open.get(&id)) {
+            Some(open) => own.with_options(open.kept.send_buffer, open.kept.recv_buffer),
+            None => own,
+        }
+    }
+
+    /// The window of an open socket.
+    pub(crate) fn window_of(&self, id: SockId) -> Bounds {
+        let ns = self
+            .open
+            .get(&id)
+            .map_or(self.namespaces[0].0, |open| open.ns);
+        self.window(ns, Some(id))
     }
 
     /// Records that a timer may have been started, so that the pump checks it in time.
@@ -250,6 +276,7 @@ impl State {
                     .check_again(key, now.after(fourtuple_kernel::time::SEC));
             } else {
                 self.touch(key);
+                self.probe(key);
             }
         }
     }

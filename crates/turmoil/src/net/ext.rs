@@ -77,8 +77,17 @@ pub trait LinuxSocketExt {
         self.set_option(SockOpt::Linger2(seconds))
     }
 
-    /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`, as socket2's `TcpKeepalive` sets them.
-    /// Checked and without effect: keepalive probes are not simulated.
+    /// `SO_KEEPALIVE`.
+    ///
+    /// # Errors
+    /// If the host has crashed.
+    fn set_keepalive(&self, on: bool) -> io::Result<()> {
+        self.as_socket().set_patience(|kept| kept.keepalive = on)
+    }
+
+    /// `SO_KEEPALIVE` with `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`, as socket2's
+    /// `set_tcp_keepalive` sets them: probes after `idle` without a segment of the peer, and
+    /// `ETIMEDOUT` if `probes` of them, an `interval` apart, are not answered.
     ///
     /// # Errors
     /// `EINVAL` for times outside 1 to 32,767 seconds, and for more than 127 probes or none.
@@ -88,14 +97,31 @@ pub trait LinuxSocketExt {
         interval: Duration,
         probes: u32,
     ) -> io::Result<()> {
-        let seconds = 1..=32_767;
-        let valid = seconds.contains(&idle.as_secs())
-            && seconds.contains(&interval.as_secs())
-            && (1..=127).contains(&probes);
-        if !valid {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        let (idle, interval) = (seconds(idle), seconds(interval));
+        let valid = 1..=32_767;
+        if !valid.contains(&idle) || !valid.contains(&interval) || !(1..=127).contains(&probes) {
             return Err(io_error(Errno::EINVAL));
         }
-        self.as_socket().kept(|_| ())
+        self.as_socket().set_patience(|kept| {
+            kept.keepalive = true;
+            kept.keep_idle = Some(idle);
+            kept.keep_interval = Some(interval);
+            kept.keep_probes = Some(probes);
+        })
+    }
+
+    /// `TCP_USER_TIMEOUT`: the time after which bytes that are not acknowledged end the connection
+    /// with `ETIMEDOUT`, in place of `tcp_retries2`. Without a time, `tcp_retries2` decides again.
+    ///
+    /// # Errors
+    /// `EINVAL` for times of 2^31 milliseconds or more.
+    fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let millis = timeout.map_or(0, |timeout| timeout.as_millis());
+        let millis = i32::try_from(millis).map_err(|_| io_error(Errno::EINVAL))?;
+        let nanos = u64::from(millis.unsigned_abs()) * 1_000_000;
+        self.as_socket()
+            .set_patience(|kept| kept.user_timeout = (nanos > 0).then_some(nanos))
     }
 
     /// `TCP_SYNCNT`: the number of retransmissions of an unanswered SYN.

@@ -5,3 +5,4 @@ mod ended;
 mod loopback;
 mod misuse;
 mod settings;
+mod silence;
