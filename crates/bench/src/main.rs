@@ -8,6 +8,7 @@ mod clock;
 mod command;
 mod instructions;
 mod kernel;
+mod loads;
 #[allow(dead_code, reason = "the benchmarks of the kernel crate use all of it")]
 #[path = "../../kernel/benches/support/mod.rs"]
 mod machine;

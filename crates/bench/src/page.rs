@@ -1,13 +1,16 @@
 //! Writes the page of measurements.
 
 use crate::bounds::{Bound, Bounds};
+use crate::clock::best;
 use crate::kernel;
+use crate::loads::{LOADS, Load};
 use crate::machine::RANGE;
 use crate::machine::rounds::{FILLED, KERNELS};
 use crate::{command, instructions, plot, real, sockets};
 use fourtuple_kernel::Profile;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 const HEAD: &str = "\
 # Performance
@@ -47,6 +50,7 @@ pub(crate) fn write(top: &Path) -> Result<(), String> {
     figures += &counted(top)?;
     held(&mut figures, &mut bounds);
     side_by_side(&mut figures, top, &mut bounds)?;
+    simulations(&mut figures, &mut bounds);
     let measured_on = format!("\nMeasured on {}.\n", machine());
     let page = [HEAD, &measured_on, &bounds.section(), &figures, &processes].concat();
     let file = top.join("docs/performance.md");
@@ -273,6 +277,56 @@ fn side_by_side(page: &mut String, top: &Path, bounds: &mut Bounds) -> Result<()
         Ok(kernel) => cost_curve(page, top, &profile, &kernel.each)?,
     }
     Ok(())
+}
+
+/// Whole simulations on turmoil's own sockets and on those with Linux's ports.
+fn simulations(page: &mut String, bounds: &mut Bounds) {
+    page.push_str("\n## Simulations on turmoil's sockets and on Linux's\n\nThe same program with both, in alternation. Packets take turmoil's default latency of 0 to 100 ms unless the row says otherwise.\nSimulated time is longer where Linux's is: a connect takes a round trip, and a window bounds what is under way.\n\n");
+    table(
+        page,
+        &[
+            "load",
+            "turmoil",
+            "fourtuple",
+            "ratio",
+            "simulated",
+            "simulated",
+        ],
+    );
+    for load in LOADS {
+        let [stock, linux] = alternate(load, 5);
+        let ratio = linux.0 / stock.0;
+        bounds.add(
+            format!("CPU time, {}: times turmoil", load.name),
+            Some(ratio),
+            Bound::AtMost(load.bound),
+        );
+        let millis = |nanos: f64| format!("{:.0} ms", nanos / 1e6);
+        let seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
+        row(
+            page,
+            &[
+                load.name.to_owned(),
+                millis(stock.0),
+                millis(linux.0),
+                format!("{ratio:.2}"),
+                seconds(stock.1),
+                seconds(linux.1),
+            ],
+        );
+    }
+}
+
+/// The least nanoseconds of CPU time of a load on both kinds of sockets, and its simulated time.
+fn alternate(load: &Load, runs: usize) -> [(f64, Duration); 2] {
+    let mut least = [(f64::INFINITY, Duration::ZERO); 2];
+    for _ in 0..runs {
+        for (least, run) in least.iter_mut().zip([load.stock, load.linux]) {
+            let took = best(1, || least.1 = run());
+            least.0 = least.0.min(took);
+        }
+    }
+    least
 }
 
 /// Adds the ratios between what runs side by side. `held` is that of the sockets for turmoil.
