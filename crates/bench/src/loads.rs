@@ -21,7 +21,8 @@ const MIB: usize = 1 << 20;
 const REQUEST: usize = 64;
 const CHUNK: usize = 64 * 1024;
 
-/// turmoil's builder; with a `latency`, all packets take it.
+/// turmoil's builder; with a `latency`, all packets take it. With a capacity below the number of
+/// writes of a bulk transfer, turmoil's own sockets may wait for ever.
 fn builder(latency: Option<Duration>) -> turmoil::Builder {
     let mut builder = turmoil::Builder::new();
     builder
