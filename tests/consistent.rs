@@ -26,7 +26,7 @@ fn recorded() -> Vec<String> {
         calls: u64,
         disallowed: u64,
     }
-    let text = include_str!("../crates/cli/data/certificates.json");
+    let text = include_str!("../crates/render/data/certificates.json");
     let found: BTreeMap<String, Vec<Certificate>> =
         serde_json::from_str(text).expect("certificates");
     let good = |one: &Certificate| one.how == "recording" && one.calls > 0 && one.disallowed == 0;

@@ -8,7 +8,9 @@
 //! - [`histories`]: the release in which answers change, and the behaviours that change them
 //! - [`findings()`]: remarks on an outcome besides refusals, with the check to run
 //! - [`PortTimeline`]: the uses of a host's ports over time
+//! - [`port_states`]: the bind buckets of every host after each call
 //! - [`Answers`]: what a report shows of one scenario
+//! - [`import_table`], [`import_log`]: captures as scenarios whose answers the model reproduces
 //! - [`fuzz`]: random scenarios on several engines
 
 mod answers;
@@ -19,15 +21,19 @@ mod exists;
 pub mod explore;
 mod findings;
 pub mod fuzz;
+mod imported;
 mod lint;
 mod phase;
+mod port_states;
 mod port_timeline;
 pub mod remedies;
 
 pub use answers::Answers;
 pub use changes::{Difference, History, Stretch, histories};
 pub use findings::{Finding, findings};
+pub use imported::{have_no_port, import_log, import_table, unmet};
 pub use lint::{LintFinding, LintRule, lint};
+pub use port_states::{PortChange, PortState, PortStates, port_states};
 pub use port_timeline::{PORTS_SHOWN, PortTimeline, SAMPLES, Sample, Use, port_timelines};
 
 /// The example of the README, compiled and run as a test.

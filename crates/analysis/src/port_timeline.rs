@@ -132,8 +132,8 @@ pub fn port_timelines(
         let host = HostRecorder::new(range, reserved);
         recorder.hosts.insert(name.as_str().into(), host);
     }
-    Model::watched(case, profile, &mut |net, last| {
-        if recorder.is_due(last) {
+    Model::watched(case, profile, &mut |net, moment| {
+        if moment.is_turn_over && recorder.is_due(moment.is_end) {
             for host in &net.hosts {
                 recorder.look(net.elapsed(), &host.name, &net.world.buckets(host.ns));
             }
@@ -193,7 +193,7 @@ struct HostRecorder {
 
 /// Owners of one port by their addresses.
 #[derive(Clone, Debug, Default)]
-struct Kinds {
+pub(crate) struct Kinds {
     binders: BTreeMap<String, u32>,
     all: BTreeMap<String, u32>,
 }
@@ -248,7 +248,7 @@ impl HostRecorder {
 impl Kinds {
     /// Updates the owners. An owner that is added while the bucket is marked called bind(), because
     /// connect() skips such buckets.
-    fn follow(&mut self, bucket: &BucketView) {
+    pub(crate) fn follow(&mut self, bucket: &BucketView) {
         let mut now: BTreeMap<String, u32> = BTreeMap::new();
         for owner in &bucket.owners {
             let local = owner.split(' ').next().unwrap_or_default();
@@ -268,7 +268,7 @@ impl Kinds {
         self.all = now;
     }
 
-    fn what(&self, bucket: &BucketView) -> Use {
+    pub(crate) fn what(&self, bucket: &BucketView) -> Use {
         let waits = |owner: &String| owner.contains(" TIME-WAIT ");
         if !bucket.owners.is_empty() && bucket.owners.iter().all(waits) {
             Use::TimeWait

@@ -15,7 +15,6 @@
 
 mod budget;
 mod certificate;
-mod clean;
 mod cmd;
 mod config;
 mod corpus;
@@ -28,13 +27,11 @@ mod ordered;
 mod output;
 mod progress;
 mod remark;
-mod reproduced;
 mod sarif;
 mod select;
 mod selected;
 mod shard;
 mod snapshot_file;
-mod totals;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -6,10 +6,10 @@ use std::io::{self, BufWriter, StderrLock, StdoutLock, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use fourtuple_linux::RunError;
+use fourtuple_render::text::clean::{self, Clean};
+use fourtuple_render::text::totals::Totals;
 use fourtuple_render::text::{Style, Text};
 use fourtuple_scenario::{Diagnostic, Errors};
-
-use crate::clean::{self, Clean};
 
 /// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,22 @@ pub(crate) enum Verdict {
     Good,
     /// Something is not as expected; exit status 1.
     Bad,
+}
+
+impl Verdict {
+    /// The verdict on all scenarios of a run. `named` are the engines selected by name.
+    ///
+    /// # Errors
+    /// Nothing ran, or nothing on an engine selected by name.
+    pub(crate) fn of(totals: &Totals, named: &[String]) -> Result<Self, Failure> {
+        match totals.idle_engine(named) {
+            Some((engine, reason)) => Err(Failure::Message(format!(
+                "error: the engine `{engine}` ran nothing: {reason}"
+            ))),
+            None if totals.none_failed() => Ok(Verdict::Good),
+            None => Ok(Verdict::Bad),
+        }
+    }
 }
 
 /// The reason why a command failed.

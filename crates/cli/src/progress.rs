@@ -5,9 +5,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use fourtuple_render::text::clean;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use crate::clean;
 
 /// Delay before the line appears.
 const PATIENCE: Duration = Duration::from_secs(1);

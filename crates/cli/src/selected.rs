@@ -1,9 +1,8 @@
 //! The scenarios that a command works on, with their cases.
 
 use fourtuple_harness::{runner, threads};
+use fourtuple_render::text::checked;
 use fourtuple_scenario::{Case, Scenario};
-
-use crate::certificate;
 
 /// A scenario with its cases.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ pub(crate) struct Selected {
 impl Selected {
     /// The line about the checks of its kernels' profiles.
     pub(crate) fn certificate(&self) -> String {
-        certificate::line(kernels_of(self.cases.iter()))
+        checked::line(kernels_of(self.cases.iter()))
     }
 
     /// The scenario and its cases as an item of a sweep, in a line.
@@ -55,7 +54,7 @@ pub(crate) fn fold(selected: Vec<Selected>) -> Vec<Folded> {
 /// The line about the checks of the profiles of several scenarios.
 pub(crate) fn certificate(folded: &[Folded]) -> String {
     let cases = folded.iter().flat_map(|one| &one.cases);
-    certificate::line(kernels_of(cases.map(|(case, _, _)| &**case)))
+    checked::line(kernels_of(cases.map(|(case, _, _)| &**case)))
 }
 
 /// A scenario with its distinct cases to run.

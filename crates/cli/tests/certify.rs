@@ -171,7 +171,8 @@ fn ticks_per_second_come_from_the_header_the_option_or_the_profile() {
 
 #[test]
 fn every_recorded_kernel_has_a_certificate() {
-    let text = std::fs::read_to_string(here("../data/certificates.json")).expect("the file");
+    let text =
+        std::fs::read_to_string(here("../../render/data/certificates.json")).expect("the file");
     let certificates: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     for file in recordings() {
         let text = std::fs::read_to_string(&file).expect("text");
@@ -192,7 +193,8 @@ fn every_recorded_kernel_has_a_certificate() {
 
 #[test]
 fn kernels_says_on_which_real_kernels_a_profile_was_checked() {
-    let text = std::fs::read_to_string(here("../data/certificates.json")).expect("the file");
+    let text =
+        std::fs::read_to_string(here("../../render/data/certificates.json")).expect("the file");
     let certificates: BTreeMap<String, Vec<serde_json::Value>> =
         serde_json::from_str(&text).expect("JSON");
     for (profile, rows) in certificates {

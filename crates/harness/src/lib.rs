@@ -38,7 +38,7 @@ pub use engine::{Engine, External, OnKernel};
 pub use error::EngineError;
 pub use events::{EventBlock, EventRow, EventTable, Group, seconds};
 pub use expect::Unmet;
-pub use model::{HostNs, Model, Net, left_out, sysctl_refusal};
+pub use model::{HostNs, Model, Moment, Net, left_out, sysctl_refusal};
 pub use notes::note_unmodelled;
 pub use recorder::{Recorder, Slot};
 pub use recording::{Recording, answer};

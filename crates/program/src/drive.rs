@@ -4,13 +4,14 @@ use crate::{CallLog, Clock, Interpreter, Nanos, Plan, SocketApi};
 
 /// Runs a plan to its end: makes due moves in order, and advances time when none is due.
 ///
-/// `turn_over` is called whenever an instance has made all calls of its turn.
+/// `moved` is called after each move, with the log and with `true` if an instance has made all
+/// calls of its turn.
 pub fn run<A, L>(
     plan: &Plan,
     interpreter: &mut Interpreter<A::Socket>,
     engine: &mut A,
     log: &mut L,
-    mut turn_over: impl FnMut(&mut A),
+    mut moved: impl FnMut(&mut A, &L, bool),
 ) where
     A: SocketApi + Clock,
     L: CallLog<A::Reason>,
@@ -20,9 +21,7 @@ pub fn run<A, L>(
         interpreter.set_now(now);
         if let Some(next) = interpreter.next_move() {
             interpreter.step(plan, next, engine, log);
-            if !interpreter.in_turn() {
-                turn_over(engine);
-            }
+            moved(engine, log, !interpreter.in_turn());
             continue;
         }
         if interpreter.is_calling() && interpreter.poll(plan, engine, log) {

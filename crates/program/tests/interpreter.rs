@@ -189,7 +189,7 @@ fn calls(net: &mut Net, processes: Vec<Process>) -> Vec<String> {
         plan: plan.clone(),
         lines: Vec::new(),
     };
-    run(&plan, &mut interpreter, net, &mut log, |_| ());
+    run(&plan, &mut interpreter, net, &mut log, |_, _, _| ());
     log.lines
 }
 

@@ -156,7 +156,7 @@ fn connect(port: u16) -> Syscall<SockName> {
 
 fn run(steps: Vec<Step>) -> (Vec<String>, Engine) {
     let (mut engine, mut log) = (Engine::default(), Log::default());
-    run_steps(&StepPlan::new(steps), &mut engine, &mut log, |_| {});
+    run_steps(&StepPlan::new(steps), &mut engine, &mut log, |_, _| {});
     (log.0, engine)
 }
 

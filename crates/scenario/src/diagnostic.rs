@@ -132,6 +132,11 @@ impl Place {
         }
     }
 
+    /// The bytes of the file that are marked.
+    pub fn bytes(&self) -> Range<usize> {
+        self.marked.clone()
+    }
+
     /// The text of the file that is marked.
     pub fn marked(&self) -> &str {
         self.text.get(self.marked.clone()).unwrap_or_default()

@@ -17,6 +17,12 @@ pub enum Segment<'a> {
 }
 
 impl Scenario {
+    /// The text of the file; empty for a generated scenario.
+    #[must_use]
+    pub fn file_text(&self) -> &str {
+        &self.text.text
+    }
+
     /// The span of the value at a path, together with its key. If the path cannot be followed to
     /// its end, as with keys that come from a matrix, it is the span of the last component that was
     /// found.

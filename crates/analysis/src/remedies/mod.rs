@@ -38,7 +38,7 @@ use situation::Situation;
 pub use allowance::Allowance;
 pub use lab::Seeds;
 pub use situation::{Cause, SocketCounts};
-pub use written::scenario_of;
+pub use written::{changed_case, scenario_of};
 
 /// The effect of a fix on the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

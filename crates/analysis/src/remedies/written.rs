@@ -17,10 +17,8 @@ pub fn scenario_of(
     source: &[String],
     names: &KernelNames,
 ) -> Option<String> {
-    let mut case = remedy.case.clone()?;
+    let mut case = changed_case(remedy)?;
     case.about = format!("{} With this change: {}", all.about, sentence(remedy));
-    case.expect.clear();
-    forget_expectations(&mut case);
     let mut scenario = Scenario::from_case(&case);
     scenario.source = source.to_vec();
     let plain = scenario.clone();
@@ -54,6 +52,16 @@ pub fn scenario_of(
         return Some(text);
     }
     Some(plain.to_yaml())
+}
+
+/// The changed case without expectations, which were about the unchanged one. Nothing for a row
+/// that has no changed case.
+#[must_use]
+pub fn changed_case(remedy: &Remedy) -> Option<Case> {
+    let mut case = remedy.case.clone()?;
+    case.expect.clear();
+    forget_expectations(&mut case);
+    Some(case)
 }
 
 fn sentence(remedy: &Remedy) -> String {

@@ -7,9 +7,10 @@ use fourtuple_kernel::profile;
 use fourtuple_linux::judge::{Counterexample, Judge};
 use fourtuple_linux::{profile_of_recording, scenario_text, trace};
 use fourtuple_render::text;
+use fourtuple_render::text::checked::Certificate;
 
 use super::certify_scenarios::{self, CheckOptions};
-use crate::certificate::{Certificate, Certificates, Rows};
+use crate::certificate::{Certificates, Rows};
 use crate::engines::WaitArgs;
 use crate::output::{Failure, Output, Verdict};
 use crate::select::{self, Overrides};
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     /// debian:6.1), or recordings (`*.jsonl`).
     #[arg(long, num_args = 1.., required = true, value_name = "host|IMAGE|TRACE")]
     on: Vec<String>,
-    /// Write a certificate to FILE, to be added to crates/cli/data/certificates.json.
+    /// Write a certificate to FILE, to be added to crates/render/data/certificates.json.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// Write the result of each scenario to FILE, as JSON. Results that FILE has of other kernels

@@ -9,9 +9,10 @@ use fourtuple_harness::{Engine, External, RunReport, runner};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::engine::KernelEngine;
 use fourtuple_render::text;
+use fourtuple_render::text::checked::Certificate;
 use serde::{Deserialize, Serialize};
 
-use crate::certificate::{Certificate, Rows};
+use crate::certificate::Rows;
 use crate::engines;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output};

@@ -7,7 +7,6 @@ use fourtuple_render::text;
 
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::reproduced;
 use crate::select::{self, Overrides};
 
 /// Explains the outcome of a scenario on one kernel.
@@ -42,7 +41,7 @@ impl Args {
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
         let mut text = String::new();
         for one in report.cases.iter().filter_map(CaseReport::reference) {
-            text.extend(reproduced::warning(&one.kernel, &one.expect_failed));
+            text.extend(text::unmet::warning(&one.kernel, &one.expect_failed));
         }
         text.push_str(&text::explain::explain(&report));
         drop(progress);

@@ -10,10 +10,11 @@ use clap::ValueEnum;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, End, Findings};
 use fourtuple_linux::{Target, profile_of, trace};
+use fourtuple_render::text::checked::Certificate;
 
 use super::fuzz_engines::Engines;
 use super::fuzz_report::{self, FindingReport};
-use crate::certificate::{Certificate, Certificates};
+use crate::certificate::Certificates;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::progress::Progress;
@@ -54,7 +55,7 @@ pub(crate) struct Args {
     /// Write all programs and their answers to FILE, for `fourtuple certify --on FILE`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Write a certificate to FILE, to be added to crates/cli/data/certificates.json.
+    /// Write a certificate to FILE, to be added to crates/render/data/certificates.json.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// Write the scenario of each finding to DIR, named after its program.

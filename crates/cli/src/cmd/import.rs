@@ -4,13 +4,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use fourtuple_kernel::profile;
-use fourtuple_scenario::import::{self, ImportError, Imported, Log, Note, Settings};
+use fourtuple_analysis::{have_no_port, import_log, import_table};
+use fourtuple_scenario::import::{ImportError, Imported, Note, Settings};
 
 use crate::files::{self, Existing};
 use crate::input::{self, read};
 use crate::output::{Failure, Output, Verdict, complain};
-use crate::reproduced;
 
 /// Makes a scenario of an strace log, ss, netstat or a capture.
 #[derive(Debug, clap::Args)]
@@ -95,11 +94,11 @@ impl Args {
         type Import = fn(&str, &Settings) -> Result<Imported, ImportError>;
         let of_host = matches!(self.what, What::Capture(_));
         let (mut capture, before, import): (Capture, Option<PathBuf>, Import) = match self.what {
-            What::Strace(one) => (one.capture, one.ss, checked),
+            What::Strace(one) => (one.capture, one.ss, import_log),
             What::Ss(capture)
             | What::Netstat(capture)
             | What::Proc(capture)
-            | What::Capture(capture) => (capture, None, checked_table),
+            | What::Capture(capture) => (capture, None, import_table),
         };
         let mut text = read(&capture.file)?;
         let mut sysctl = capture.sysctl.as_deref().map(read).transpose()?;
@@ -144,30 +143,4 @@ impl Args {
             Verdict::Bad
         })
     }
-}
-
-/// Imports an strace log, and compares its answers with those of the model.
-fn checked(log: &str, settings: &Settings) -> Result<Imported, ImportError> {
-    let mut made = reproduced::search(&Log::read(log, settings)?)?;
-    let differences = reproduced::differences(&made, false)?;
-    let notes = reproduced::notes(&made, &differences);
-    made.add_notes(notes);
-    Ok(made)
-}
-
-/// Imports a table of sockets, and checks that the model can hold as many.
-fn checked_table(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
-    let mut made = import::ss(table, settings)?;
-    let notes = reproduced::unmet_notes(&made, table.lines().count())?;
-    made.add_notes(notes);
-    Ok(made)
-}
-
-/// Returns whether every selected kernel has `IP_BIND_ADDRESS_NO_PORT`.
-fn have_no_port(kernels: &[String]) -> bool {
-    kernels.iter().all(|name| {
-        // Of a range, its first kernel is the one that may lack it.
-        let first = name.split("..").next().unwrap_or_default();
-        profile::find(first).is_some_and(|profile| profile.behaviours.bind_address_no_port)
-    })
 }

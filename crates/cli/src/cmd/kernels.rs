@@ -5,8 +5,8 @@ use std::io::Write as _;
 use fourtuple_harness::kernels;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_render::text;
+use fourtuple_render::text::checked::{self, UNCHECKED};
 
-use crate::certificate::{self, Certificates, UNCHECKED};
 use crate::output::{Failure, Output, Verdict};
 use crate::select;
 
@@ -40,12 +40,12 @@ pub(crate) fn find(name: &str) -> Result<Profile, Failure> {
 
 fn list() -> String {
     let order = kernels::Order::new();
-    let certificates = Certificates::built_in();
+    let certificates = checked::built_in();
     let header = ["kernel", "checked", "names that behave the same"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for profile in profile::all() {
         let names: Vec<&str> = profile.names.iter().map(String::as_str).collect();
-        let checked = certificate::summary(&profile, &certificates);
+        let checked = checked::summary(&profile, &certificates);
         rows.push(vec![profile.name.clone(), checked, order.compact(&names)]);
     }
     let mut out = String::new();
@@ -61,12 +61,12 @@ fn show(profile: &Profile) -> String {
     }
     text::labelled(&mut out, "  names  ", &kernels::compact(&names));
     out.push('\n');
-    let all = Certificates::built_in();
-    let mut checked = all.of(&profile.names).peekable();
-    if checked.peek().is_none() {
+    let all = checked::built_in();
+    let mut certificates = checked::of(&all, &profile.names).peekable();
+    if certificates.peek().is_none() {
         text::labelled(&mut out, "  checked  ", UNCHECKED);
     }
-    for c in checked {
+    for c in certificates {
         let how = match c.how.as_str() {
             "recording" => "a recording of",
             "host" => "the running kernel",

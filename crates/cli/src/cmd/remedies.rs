@@ -13,7 +13,6 @@ use crate::budget::TRIED;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
-use crate::reproduced;
 use crate::select::{self, Overrides};
 use crate::shard::Shard;
 
@@ -96,7 +95,7 @@ impl Args {
                 let mut part = allowance.part(selected.cases.len() - n);
                 let found = remedies::examine(case, &profile, &mut part, &mut say);
                 allowance.put_back(part);
-                unmet.push(reproduced::unmet(case));
+                unmet.push(fourtuple_analysis::unmet(case));
                 all.push(found.map_err(|cannot| {
                     Failure::Message(format!(
                         "error: the model cannot run the scenario: {cannot}"
@@ -166,7 +165,7 @@ impl Args {
 fn warnings(all: &[Remedies], unmet: &[Vec<Unmet>]) -> String {
     all.iter()
         .zip(unmet)
-        .filter_map(|(one, unmet)| reproduced::warning(&one.kernel, unmet))
+        .filter_map(|(one, unmet)| text::unmet::warning(&one.kernel, unmet))
         .map(|warning| format!("{warning}\n"))
         .collect()
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use fourtuple_analysis::Answers;
 use fourtuple_harness::{Assessment, Engine, runner};
 use fourtuple_render::html::{self, About};
+use fourtuple_render::text::clean;
+use fourtuple_render::text::totals::Totals;
 
-use crate::clean;
 use crate::engines::{self, EngineArgs, Made};
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
@@ -15,7 +16,6 @@ use crate::progress::Progress;
 use crate::select::{self, Overrides};
 use crate::selected;
 use crate::shard::Shard;
-use crate::totals::Totals;
 
 /// Writes an HTML report of scenarios and their outcomes.
 ///
@@ -72,7 +72,7 @@ impl Args {
                 entries.push(Answers::new(report));
             }
         }
-        let verdict = totals.verdict(self.engines.named());
+        let verdict = Verdict::of(&totals, self.engines.named());
         let about = About {
             command: self.command(),
             checked,

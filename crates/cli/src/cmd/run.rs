@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fourtuple_harness::{Assessment, Engine, Need, ScenarioReport, ScenarioVerdict, runner};
+use fourtuple_render::text::totals::Totals;
 use fourtuple_render::text::{self, Text};
 use fourtuple_render::{json, junit};
 
@@ -16,7 +17,6 @@ use crate::progress::Progress;
 use crate::select::{self, Overrides};
 use crate::selected::{self, Folded, Selected};
 use crate::shard::Shard;
-use crate::totals::Totals;
 use crate::{github, remark, sarif};
 
 /// Runs scenarios and reports their outcomes.
@@ -129,7 +129,7 @@ impl Args {
             seal.write(out)?;
         }
         engines::check_engines_completed(out, &engines)?;
-        let verdict = totals.verdict(self.engines.named());
+        let verdict = Verdict::of(&totals, self.engines.named());
         if verdict.is_err() {
             out.flush()?;
         }

@@ -31,6 +31,27 @@ use crate::standing::Standing;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Model;
 
+/// A moment of a run at which an observer looks at the hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The number of attempts so far.
+    pub calls: usize,
+    /// True before the first call, and when an instance has made all calls of its turn.
+    pub is_turn_over: bool,
+    /// True at the end of the run.
+    pub is_end: bool,
+}
+
+impl Moment {
+    fn of(calls: usize, is_turn_over: bool) -> Self {
+        Moment {
+            calls,
+            is_turn_over,
+            is_end: false,
+        }
+    }
+}
+
 impl Model {
     /// The name of the engine.
     pub const NAME: &'static str = "model";
@@ -66,15 +87,15 @@ impl Model {
         ))
     }
 
-    /// Runs a case with an observer of the hosts, which is called after each event; `true` marks
-    /// the end of the run.
+    /// Runs a case with an observer of the hosts, which is called before the first call and after
+    /// each.
     ///
     /// # Errors
     /// As [`Engine::run`].
     pub fn watched(
         case: &Case,
         profile: &Profile,
-        watch: &mut dyn FnMut(&Net<Seeded>, bool),
+        watch: &mut dyn FnMut(&Net<Seeded>, Moment),
     ) -> Result<(), EngineError> {
         Self::run_on(Net::new(case, profile, &mut seeded(case))?, case, watch)?;
         Ok(())
@@ -84,9 +105,9 @@ impl Model {
     fn run_on<C: Chooser>(
         mut net: Net<C>,
         case: &Case,
-        watch: &mut dyn FnMut(&Net<C>, bool),
+        watch: &mut dyn FnMut(&Net<C>, Moment),
     ) -> Result<(Attempts, Net<C>), EngineError> {
-        watch(&net, false);
+        watch(&net, Moment::of(0, true));
         let recording = match &*case.program {
             Program::Processes(_) => {
                 let plan = Arc::new(compile::plan(case)?);
@@ -95,22 +116,28 @@ impl Model {
                     interpreter.add_listener(HostId(*host as u32), *port, *socket);
                 }
                 let mut recording = Recording::new(case, &plan);
-                let turn_over = |net: &mut Net<C>| watch(net, false);
-                run(&plan, &mut interpreter, &mut net, &mut recording, turn_over);
+                let moved = |net: &mut Net<C>, log: &Recording, turn_over| {
+                    watch(net, Moment::of(log.attempts(), turn_over));
+                };
+                run(&plan, &mut interpreter, &mut net, &mut recording, moved);
                 recording
             }
             Program::Steps(_) => {
                 let plan = compile::steps(case)?;
                 let mut recording = Recording::of_steps(case);
-                let over = |net: &mut Net<C>| {
+                let over = |net: &mut Net<C>, log: &Recording| {
                     net.accept_all();
-                    watch(net, false);
+                    watch(net, Moment::of(log.attempts(), true));
                 };
                 run_steps(&plan, &mut net, &mut recording, over);
                 recording
             }
         };
-        watch(&net, true);
+        let end = Moment {
+            is_end: true,
+            ..Moment::of(recording.attempts(), true)
+        };
+        watch(&net, end);
         Ok((recording.finish(), net))
     }
 

@@ -310,8 +310,12 @@ impl<S: Copy + Eq> StepInterpreter<S> {
 
 /// Makes every step, on an engine that answers at once or in virtual time. `over` is called after
 /// each of them.
-pub fn run_steps<A, L>(plan: &StepPlan, engine: &mut A, log: &mut L, mut over: impl FnMut(&mut A))
-where
+pub fn run_steps<A, L>(
+    plan: &StepPlan,
+    engine: &mut A,
+    log: &mut L,
+    mut over: impl FnMut(&mut A, &L),
+) where
     A: SocketApi + Clock,
     L: CallLog<A::Reason>,
 {
@@ -333,7 +337,7 @@ where
             }
             Progress::End => return,
         }
-        over(engine);
+        over(engine, log);
     }
 }
 

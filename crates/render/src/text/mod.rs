@@ -4,6 +4,8 @@
 //! ends in snapshots.
 
 pub mod capacity;
+pub mod checked;
+pub mod clean;
 pub mod compare;
 pub mod events;
 pub mod explain;
@@ -14,6 +16,8 @@ pub mod remedies;
 pub mod snapshot;
 mod styled;
 pub mod summary;
+pub mod totals;
+pub mod unmet;
 
 pub use fourtuple_harness::seconds;
 pub use styled::{Style, Text};

@@ -11,14 +11,16 @@ use std::io::{self, Write};
 use fourtuple_scenario::is_control;
 
 /// Text without control characters except tabs and line breaks.
-pub(crate) fn text(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn text(text: &str) -> Cow<'_, str> {
     unbracketed(replaced(text, |c| {
         is_control(c) && !matches!(c, '\n' | '\t')
     }))
 }
 
 /// Text on one line, without control characters.
-pub(crate) fn line(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
     defused(replaced(text, |c| is_control(c) && c != '\t'))
 }
 
@@ -84,7 +86,8 @@ fn unbracketed(text: Cow<'_, str>) -> Cow<'_, str> {
 
 /// A writer that makes text safe. Each write must end on a character boundary, as those of `write!`
 /// and serialisers do.
-pub(crate) struct Clean<W>(pub(crate) W);
+#[derive(Debug)]
+pub struct Clean<W>(pub W);
 
 impl<W: Write> Write for Clean<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -1,16 +1,16 @@
-//! The comparison of the model's answers with those that a log recorded, and the search for
-//! assumptions under which they are equal.
+//! Captures as scenarios whose recorded answers the model reproduces: the comparison of its answers
+//! with the recorded ones, and the search for assumptions under which they are equal.
 
 use std::collections::BTreeMap;
 
-use fourtuple_harness::{Attempts, Engine as _, Model, Unmet};
+use fourtuple_harness::{Attempts, Engine as _, Model, Unmet, kernels};
 use fourtuple_kernel::profile;
-use fourtuple_scenario::import::{AttemptRef, ImportError, Imported, Note, Recorded};
+use fourtuple_scenario::import::{
+    AttemptRef, ImportError, Imported, Log, Note, Recorded, Settings, ss,
+};
 use fourtuple_scenario::{Case, Op};
 
 mod assume;
-
-pub(crate) use assume::search;
 
 /// Maximum number of differences that are listed; further ones are counted.
 const LISTED: usize = 12;
@@ -18,11 +18,45 @@ const LISTED: usize = 12;
 /// Rows of a capture from which a run takes seconds.
 const MANY: usize = 100_000;
 
+/// Imports an strace log, and compares its answers with those of the model.
+///
+/// # Errors
+/// The log has no calls, exceeds a limit, or makes a scenario that cannot run.
+pub fn import_log(log: &str, settings: &Settings) -> Result<Imported, ImportError> {
+    let mut made = assume::search(&Log::read(log, settings)?)?;
+    let differences = differences(&made, false)?;
+    let notes = notes(&made, &differences);
+    made.add_notes(notes);
+    Ok(made)
+}
+
+/// Imports a table of sockets (`ss`, `netstat`, `/proc/net/tcp`), and checks that the model can
+/// hold as many.
+///
+/// # Errors
+/// The table has no sockets, exceeds a limit, or makes a scenario that cannot run.
+pub fn import_table(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
+    let mut made = ss(table, settings)?;
+    let notes = unmet_notes(&made, table.lines().count())?;
+    made.add_notes(notes);
+    Ok(made)
+}
+
+/// Returns whether every selected kernel has `IP_BIND_ADDRESS_NO_PORT`.
+#[must_use]
+pub fn have_no_port(kernels: &[String]) -> bool {
+    kernels.iter().all(|name| {
+        // Of a range, its first kernel is the one that may lack it.
+        let first = name.split("..").next().unwrap_or_default();
+        profile::find(first).is_some_and(|profile| profile.behaviours.bind_address_no_port)
+    })
+}
+
 /// A recorded answer that the model does not reproduce.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
+struct Difference {
     /// Its index among the recorded answers.
-    pub(crate) recorded: usize,
+    recorded: usize,
     /// The kernel.
     kernel: String,
     /// The answer of the model.
@@ -30,10 +64,7 @@ pub(crate) struct Difference {
 }
 
 /// The differences on every kernel of the scenario, or on its first one.
-pub(crate) fn differences(
-    made: &Imported,
-    first_only: bool,
-) -> Result<Vec<Difference>, ImportError> {
+fn differences(made: &Imported, first_only: bool) -> Result<Vec<Difference>, ImportError> {
     let mut cases = cases(made)?;
     if first_only {
         cases.truncate(1);
@@ -65,7 +96,7 @@ fn refused(message: String) -> ImportError {
 }
 
 fn cases(made: &Imported) -> Result<Vec<Case>, ImportError> {
-    let names = fourtuple_harness::kernels::names();
+    let names = kernels::names();
     fourtuple_scenario::expand(&made.scenario, &names).map_err(|errors| refused(errors.to_string()))
 }
 
@@ -98,7 +129,7 @@ fn compare(recorded: &[Recorded], attempts: &Attempts) -> Vec<(usize, String)> {
 }
 
 /// The differences as notes, one for each line of the log.
-pub(crate) fn notes(made: &Imported, differences: &[Difference]) -> Vec<Note> {
+fn notes(made: &Imported, differences: &[Difference]) -> Vec<Note> {
     let mut lines: BTreeMap<usize, Vec<&Difference>> = BTreeMap::new();
     for one in differences {
         lines.entry(one.recorded).or_default().push(one);
@@ -137,7 +168,7 @@ pub(crate) fn notes(made: &Imported, differences: &[Difference]) -> Vec<Note> {
 
 /// The expectations that the model does not meet, as notes. With more than [`MANY`] rows of the
 /// capture, the first case that does not meet them is the last one that is run.
-pub(crate) fn unmet_notes(made: &Imported, rows: usize) -> Result<Vec<Note>, ImportError> {
+fn unmet_notes(made: &Imported, rows: usize) -> Result<Vec<Note>, ImportError> {
     let cases = cases(made)?;
     let mut notes = Vec::new();
     for (n, case) in cases.iter().enumerate() {
@@ -166,27 +197,9 @@ pub(crate) fn unmet_notes(made: &Imported, rows: usize) -> Result<Vec<Note>, Imp
 }
 
 /// The expectations of a case that the model does not meet.
-pub(crate) fn unmet(case: &Case) -> Vec<Unmet> {
+#[must_use]
+pub fn unmet(case: &Case) -> Vec<Unmet> {
     profile::find(&case.kernel)
         .and_then(|profile| Model.run(case, &profile).ok())
         .map_or_else(Vec::new, |report| report.expect_failed)
-}
-
-/// A warning about the unmet expectations of a case; none if all are met.
-pub(crate) fn warning(kernel: &str, unmet: &[Unmet]) -> Option<String> {
-    let count = unmet.len();
-    let plural = if count == 1 { "" } else { "s" };
-    let mut text = format!(
-        "NOT AS EXPECTED: {count} expectation{plural} of this scenario not met by the model of {kernel}. What follows is about another outcome than the expected one.\n"
-    );
-    for one in unmet.iter().take(LISTED) {
-        let line = one
-            .line
-            .map_or_else(String::new, |line| format!("line {line}: "));
-        text.push_str(&format!("  {line}{}\n", one.text));
-    }
-    if count > LISTED {
-        text.push_str(&format!("  and {} more\n", count - LISTED));
-    }
-    (count > 0).then_some(text)
 }

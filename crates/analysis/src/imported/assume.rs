@@ -25,7 +25,7 @@ const NO_PORT: [&str; 2] = ["EADDRNOTAVAIL", "EADDRINUSE"];
 ///
 /// Each round makes one more assumption about the first recorded answer that the model does not
 /// reproduce. An assumption is kept if it moves the first difference further back.
-pub(crate) fn search(log: &Log) -> Result<Imported, ImportError> {
+pub(super) fn search(log: &Log) -> Result<Imported, ImportError> {
     let mut best = Attempt::new(log, log.assumptions())?;
     let mut search = Search { log, budget: WORK };
     for _ in 0..ROUNDS {

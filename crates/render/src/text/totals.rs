@@ -1,20 +1,19 @@
-//! Sums over all scenarios of a run, and the resulting exit status.
+//! Sums over all scenarios of a run, as `run` ends with.
 
 use std::collections::BTreeMap;
 
 use fourtuple_harness::{
     Agreement, Assessment, EngineRun, LeftOut, ScenarioReport, ScenarioVerdict, counts,
 };
-use fourtuple_render::text::{Style, Text};
 
-use crate::output::{Failure, Verdict};
+use super::{Style, Text};
 
 /// Maximum number of reasons for omitted cases in the summary.
 const REASONS: usize = 5;
 
 /// Sums over scenarios.
 #[derive(Debug, Default)]
-pub(crate) struct Totals {
+pub struct Totals {
     scenarios: usize,
     runs: usize,
     failed: usize,
@@ -36,7 +35,8 @@ pub(crate) struct Totals {
 
 impl Totals {
     /// The sums of one scenario.
-    pub(crate) fn of(report: &ScenarioReport, assessment: &Assessment) -> Self {
+    #[must_use]
+    pub fn of(report: &ScenarioReport, assessment: &Assessment) -> Self {
         let mut totals = Totals {
             scenarios: 1,
             runs: assessment.runs,
@@ -70,7 +70,8 @@ impl Totals {
         totals
     }
 
-    pub(crate) fn add(&mut self, other: Totals) {
+    /// Adds the sums of other scenarios.
+    pub fn add(&mut self, other: Totals) {
         self.scenarios += other.scenarios;
         self.runs += other.runs;
         self.failed += other.failed;
@@ -96,7 +97,8 @@ impl Totals {
     }
 
     /// The verdict in one line.
-    pub(crate) fn line(&self) -> String {
+    #[must_use]
+    pub fn line(&self) -> String {
         let s = |n: usize| if n == 1 { "" } else { "s" };
         let (scenarios, runs) = (self.scenarios, self.runs);
         let mut parts: Vec<String> = Vec::new();
@@ -136,7 +138,8 @@ impl Totals {
     }
 
     /// The summary for people: omitted cases, the verdict, and the next step.
-    pub(crate) fn summary(&self) -> Text {
+    #[must_use]
+    pub fn summary(&self) -> Text {
         let mut out = Text::default();
         for one in self.left_out.iter().take(REASONS) {
             let s = if one.cases == 1 { "" } else { "s" };
@@ -170,29 +173,21 @@ impl Totals {
         out
     }
 
-    /// The verdict for the exit status. `named` are the engines selected by name.
-    ///
-    /// # Errors
-    /// Nothing ran, or nothing on an engine selected by name.
-    pub(crate) fn verdict(&self, named: &[String]) -> Result<Verdict, Failure> {
-        let idle = |name: &str| {
-            let reasons = self.left_out.iter().find(|one| one.engine == name);
-            reasons.map_or("no case", |one| one.reason.as_str())
-        };
-        let mut engines = self.by_engine.iter().filter(|(_, runs)| **runs == 0);
-        let unused =
-            engines.find(|(engine, _)| self.runs == 0 || named.iter().any(|name| name == *engine));
-        if let Some((engine, _)) = unused {
-            return Err(Failure::Message(format!(
-                "error: the engine `{engine}` ran nothing: {}",
-                idle(engine)
-            )));
-        }
-        Ok(if self.failed == 0 {
-            Verdict::Good
-        } else {
-            Verdict::Bad
-        })
+    /// Returns whether no scenario failed.
+    #[must_use]
+    pub fn none_failed(&self) -> bool {
+        self.failed == 0
+    }
+
+    /// An engine that ran nothing although it was selected by name, or because nothing ran at all;
+    /// with the reason.
+    #[must_use]
+    pub fn idle_engine(&self, named: &[String]) -> Option<(&'static str, &str)> {
+        let mut idle = self.by_engine.iter().filter(|(_, runs)| **runs == 0);
+        let (engine, _) =
+            idle.find(|(engine, _)| self.runs == 0 || named.iter().any(|name| name == *engine))?;
+        let reason = self.left_out.iter().find(|one| one.engine == *engine);
+        Some((engine, reason.map_or("no case", |one| one.reason.as_str())))
     }
 }
 
