@@ -1,0 +1,66 @@
+//! The playground answers as the command does, byte for byte.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fourtuple, root};
+use serde_json::{Value, json};
+
+/// A reply of the playground about a scenario of the corpus.
+fn page(verb: &str, file: &str) -> Value {
+    let text = fs::read_to_string(root().join(file)).expect("a scenario");
+    let request = json!({ "do": verb, "text": text, "file": file, "patient": true });
+    let reply = fourtuple_web::answer(&request.to_string(), &mut |_, _| ());
+    let mut reply: Value = serde_json::from_str(&reply).expect("JSON");
+    reply["ok"].take()
+}
+
+/// The scenarios of the corpus, as paths from the repository's root.
+fn corpus() -> Vec<String> {
+    fn look(directory: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                look(&path, found);
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
+                let path = path.strip_prefix(root()).expect("below the root");
+                found.push(path.to_string_lossy().into_owned());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    look(&root().join("scenarios"), &mut found);
+    found.sort();
+    found
+}
+
+#[test]
+fn playground_runs_the_corpus_as_the_command_does() {
+    let corpus = corpus();
+    assert!(corpus.len() > 150, "{} scenarios", corpus.len());
+    for file in corpus {
+        let printed = fourtuple(&root(), &["run", &file, "--engine", "model"]).out;
+        assert_eq!(page("run", &file)["text"], printed, "{file}");
+    }
+}
+
+#[test]
+fn playground_explains_compares_and_fixes_as_the_command_does() {
+    let file = "scenarios/rhel-6.5/connect-after-bind.yaml";
+    for (verb, request) in [
+        ("explain", "explain"),
+        ("compare", "compare"),
+        ("remedies", "fixes"),
+        ("capacity", "capacity"),
+    ] {
+        let printed = fourtuple(&root(), &[verb, file]).out;
+        let reply = page(request, file);
+        let text = reply.get("text").unwrap_or(&reply);
+        assert_eq!(text, &printed, "{verb}");
+    }
+}

@@ -1,0 +1,124 @@
+//! The fixes of a scenario, with the edit of each.
+
+use fourtuple_analysis::remedies::{self, Allowance, Remedies, Remedy};
+use fourtuple_analysis::unmet;
+use fourtuple_kernel::profile;
+use fourtuple_render::text;
+use fourtuple_scenario::{Case, Scenario};
+use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
+
+use crate::reply::Reply;
+use crate::request::Asked;
+use crate::run;
+use crate::select::{self, Selected};
+
+#[derive(Serialize)]
+struct Fixes {
+    /// The output of `fourtuple remedies`.
+    text: String,
+    cases: Vec<OfCase>,
+}
+
+/// The fixes on one kernel, at one point of the matrix.
+#[derive(Serialize)]
+struct OfCase {
+    #[serde(flatten)]
+    tried: Remedies,
+    /// The edit of each fix, in the same order; none where nothing can be changed.
+    edits: Vec<Option<Edit>>,
+}
+
+/// A fix as a change of the scenario.
+#[derive(Serialize)]
+struct Edit {
+    /// The changed scenario.
+    text: String,
+    /// The lines of the unchanged scenario and of the changed one, in the same layout, each after
+    /// `-`, `+` or a space.
+    diff: Vec<(char, String)>,
+}
+
+/// Tries the fixes with at most `calls` calls.
+pub(crate) fn fixes(asked: &Asked, calls: u64, progress: &mut dyn FnMut(usize, usize)) -> Reply {
+    let selected = match Selected::within_limits(asked, 1) {
+        Ok(selected) => selected,
+        Err(reply) => return reply,
+    };
+    let Selected { scenario, cases } = selected;
+    let mut allowance = Allowance::of(calls);
+    let mut warnings = String::new();
+    let mut all: Vec<Remedies> = Vec::new();
+    let mut changed: Vec<Vec<Option<Edit>>> = Vec::new();
+    let mut any_unmet = false;
+    for (n, case) in cases.iter().enumerate() {
+        // Names are checked when a scenario is expanded.
+        let Some(profile) = profile::find(&case.kernel) else {
+            continue;
+        };
+        // Every case has an equal share of the progress.
+        let mut say = |done: usize, of: usize| progress(n * of + done, cases.len() * of);
+        let mut part = allowance.part(cases.len() - n);
+        let found = remedies::examine(case, &profile, &mut part, &mut say);
+        allowance.put_back(part);
+        let missed = unmet(case);
+        any_unmet |= !missed.is_empty();
+        if let Some(warning) = text::unmet::warning(&case.kernel, &missed) {
+            warnings.push_str(&format!("{warning}\n"));
+        }
+        match found {
+            Ok(found) => {
+                let edits = found.remedies.iter();
+                changed.push(edits.map(|one| edit(&scenario, case, one)).collect());
+                all.push(found);
+            }
+            Err(cannot) => {
+                let message = format!("the model cannot run the scenario: {cannot}");
+                return Reply::error(message, None);
+            }
+        }
+    }
+    warnings.push_str(&if any_unmet && !all.iter().any(Remedies::needed) {
+        "The model refuses no call, so that no fix can be tried.\n".to_owned()
+    } else {
+        text::remedies::table(&all, false)
+    });
+    Reply::ok(&Fixes {
+        text: run::certified(&warnings, &select::certificate(cases.iter())),
+        cases: all
+            .into_iter()
+            .zip(changed)
+            .map(|(tried, edits)| OfCase { tried, edits })
+            .collect(),
+    })
+}
+
+/// The scenario with a fix: its question, its sources and its kernels stay, and of a matrix the
+/// point at which the fix was tried.
+fn edit(scenario: &Scenario, case: &Case, remedy: &Remedy) -> Option<Edit> {
+    let changed = written(scenario, &remedies::changed_case(remedy)?);
+    let before = written(scenario, case);
+    if changed == before {
+        return None;
+    }
+    let diff = TextDiff::from_lines(&before, &changed);
+    let line = |change: similar::Change<&str>| {
+        let sign = match change.tag() {
+            ChangeTag::Delete => '-',
+            ChangeTag::Insert => '+',
+            ChangeTag::Equal => ' ',
+        };
+        (sign, change.value().trim_end_matches('\n').to_owned())
+    };
+    Some(Edit {
+        diff: diff.iter_all_changes().map(line).collect(),
+        text: changed,
+    })
+}
+
+/// A case as text, with the head of its scenario.
+fn written(scenario: &Scenario, case: &Case) -> String {
+    let mut one = Scenario::new(scenario.about.clone(), scenario.kernel.clone(), case.body());
+    one.source.clone_from(&scenario.source);
+    one.to_yaml()
+}
