@@ -31,7 +31,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// The options that a file may set. None of them writes a file, so that running the command in
 /// a directory of unknown origin is safe.
-const OPTIONS: [&str; 18] = [
+const OPTIONS: [&str; 19] = [
     "all",
     "budget",
     "destinations",
@@ -45,6 +45,7 @@ const OPTIONS: [&str; 18] = [
     "max-memory",
     "max-time",
     "max-wait",
+    "playground",
     "quiet",
     "samples",
     "seed",

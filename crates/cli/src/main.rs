@@ -22,6 +22,7 @@ mod engines;
 mod files;
 mod github;
 mod input;
+mod link;
 mod memory;
 mod ordered;
 mod output;

@@ -11,6 +11,7 @@ use fourtuple_render::text::totals::Totals;
 
 use crate::engines::{self, EngineArgs, Made};
 use crate::files::{self, Existing};
+use crate::link::Playground;
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
@@ -41,6 +42,13 @@ pub(crate) struct Args {
         hide_default_value = true
     )]
     shard: Shard,
+    /// Print the address of each scenario in the playground instead of a page. The scenario is in
+    /// the address itself.
+    #[arg(long, conflicts_with_all = ["output", "shard"])]
+    link: bool,
+    /// Address at which the playground is served; `web/build` makes it.
+    #[arg(long, value_name = "URL")]
+    playground: Option<String>,
     #[command(flatten)]
     engines: EngineArgs,
     #[command(flatten)]
@@ -49,6 +57,9 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
+        if self.link {
+            return self.links(out);
+        }
         let engines = self.engines.make()?;
         let mut selected = select::all(&self.paths, &self.overrides)?;
         if let Some(path) = &self.output {
@@ -88,6 +99,16 @@ impl Args {
         }
         engines::check_engines_completed(out, &engines)?;
         verdict
+    }
+
+    /// Prints the addresses of the scenarios.
+    fn links(&self, out: &mut Output) -> Result<Verdict, Failure> {
+        let playground = Playground::at(self.playground.as_deref())?;
+        for one in select::all(&self.paths, &self.overrides)? {
+            let link = playground.link(one.scenario.file_text(), &self.overrides)?;
+            writeln!(out, "{link}")?;
+        }
+        Ok(Verdict::Good)
     }
 
     /// The command that produces the same page.
