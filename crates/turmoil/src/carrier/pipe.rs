@@ -1,12 +1,12 @@
 //! The pipe to another host: one task that opens it and writes, and one that reads.
 
 use super::peers::{Due, Peer, Pipe, Stream};
-use super::wire::{Body, Read, put_message, take_message};
+use super::wire::{Body, Message, Read, put_message, take_message};
 use super::{FIRST_PORT, PORTS};
 use crate::host::{Kernel, State};
 use bytes::{Buf, BytesMut};
 use fourtuple_kernel::Time;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, pending};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -56,7 +56,7 @@ pub(super) fn start(kernel: &Arc<Kernel>, host: IpAddr) {
         streams: Vec::new(),
         connecting: None,
         stale: BTreeSet::new(),
-        out: BytesMut::new(),
+        out: Out::default(),
     };
     tokio::task::spawn_local(task.run());
 }
@@ -82,7 +82,48 @@ struct Writer {
     /// Streams that are closed once the one being opened is ready.
     stale: BTreeSet<u64>,
     /// Encoded messages that are not written yet.
-    out: BytesMut,
+    out: Out,
+}
+
+/// Encoded messages in the portions that are written at once: turmoil draws a latency for each.
+#[derive(Default)]
+struct Out(VecDeque<BytesMut>);
+
+impl Out {
+    fn push(&mut self, message: &Message<'_>) {
+        let is_bulk = matches!(message, Message::Frame { body, .. } if body.is_bulk());
+        match self.0.back_mut().filter(|_| !is_bulk) {
+            Some(last) => put_message(last, message),
+            None => {
+                let mut portion = BytesMut::new();
+                put_message(&mut portion, message);
+                self.0.push_back(portion);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The bytes to write next.
+    fn front(&self) -> &[u8] {
+        self.0.front().map_or(&[], |portion| portion)
+    }
+
+    /// Removes bytes that were written.
+    fn advance(&mut self, count: usize) {
+        if let Some(portion) = self.0.front_mut() {
+            portion.advance(count);
+            if portion.is_empty() {
+                self.0.pop_front();
+            }
+        }
+    }
 }
 
 impl Writer {
@@ -97,12 +138,13 @@ impl Writer {
         let notify = self.peer(|p, _| Arc::clone(&p.notify));
         loop {
             let deadline = self.check();
-            if let Some(written) = self.write_now() {
-                let is_broken = written.is_err();
+            let mut is_broken = false;
+            while let Some(written) = self.write_now() {
+                is_broken |= written.is_err();
                 self.written(written);
-                if is_broken {
-                    continue;
-                }
+            }
+            if is_broken {
+                continue;
             }
             let network = &self.kernel.network;
             tokio::select! {
@@ -132,7 +174,7 @@ impl Writer {
                     return Check::Streams(adopted, std::mem::take(&mut peer.ended));
                 }
                 if is_open && out.is_empty() {
-                    peer.channel.take(now, |message| put_message(out, message));
+                    peer.channel.take(now, |message| out.push(message));
                 }
                 let give_up = if patient { None } else { s.give_up(host) };
                 if is_connecting {
@@ -231,7 +273,7 @@ impl Writer {
         let stream = self.streams.last_mut().filter(|_| !self.out.is_empty())?;
         // Without space, the task waits for it as for everything else.
         let mut cx = Context::from_waker(Waker::noop());
-        match Pin::new(&mut stream.writer).poll_write(&mut cx, &self.out) {
+        match Pin::new(&mut stream.writer).poll_write(&mut cx, self.out.front()) {
             Poll::Ready(written) => Some(written),
             Poll::Pending => None,
         }
@@ -255,9 +297,9 @@ async fn optional(connecting: Option<&mut Connecting>) -> io::Result<TcpStream> 
     }
 }
 
-async fn write(stream: Option<&mut Stream>, out: &BytesMut) -> io::Result<usize> {
+async fn write(stream: Option<&mut Stream>, out: &Out) -> io::Result<usize> {
     match stream {
-        Some(stream) if !out.is_empty() => stream.writer.write(out).await,
+        Some(stream) if !out.is_empty() => stream.writer.write(out.front()).await,
         _ => pending().await,
     }
 }

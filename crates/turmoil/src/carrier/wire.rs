@@ -11,6 +11,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 /// The endpoints of a connection from the sender's point of view: its own first.
 pub(crate) type ConnKey = (SocketAddr, SocketAddr);
 
+/// The bytes of a full packet on Ethernet.
+const MSS: u32 = 1448;
+
 /// The content of a numbered frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Body {
@@ -40,6 +43,20 @@ pub(crate) struct Progress {
 }
 
 impl Body {
+    /// `true` for bytes that are several packets on a real network, and for their acknowledgement:
+    /// they have a latency of their own, as each write to turmoil's sockets has.
+    pub(crate) fn is_bulk(&self) -> bool {
+        let bytes = match self {
+            Body::Segment(segment) => match segment.kind() {
+                SegKind::Data(bytes) => bytes,
+                _ => 0,
+            },
+            Body::Credit { read, .. } => read.bytes,
+            Body::Nothing | Body::Probe(_) => 0,
+        };
+        bytes > MSS
+    }
+
     /// `true` for segments that Linux repeats until they are acknowledged: bytes, and the FIN.
     pub(crate) fn is_repeated(&self) -> bool {
         matches!(self, Body::Segment(s) if matches!(s.kind(), SegKind::Data(_) | SegKind::Fin))

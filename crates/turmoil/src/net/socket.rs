@@ -172,9 +172,23 @@ impl TcpSocket {
         self.socket.kept(|k| k.recv_buffer())
     }
 
+    /// `SO_KEEPALIVE`.
+    ///
+    /// # Errors
+    /// If the host has crashed.
+    pub fn keepalive(&self) -> io::Result<bool> {
+        self.socket.kept(|k| k.keepalive)
+    }
+
+    /// `SO_KEEPALIVE`, with the times of the sysctls.
+    ///
+    /// # Errors
+    /// If the host has crashed.
+    pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
+        self.socket.set_patience(|k| k.keepalive = keepalive)
+    }
+
     kept! {
-        /// `SO_KEEPALIVE`.
-        keepalive, set_keepalive: bool = keepalive;
         /// `TCP_NODELAY`.
         nodelay, set_nodelay: bool = nodelay;
         /// `IP_TOS`.
