@@ -113,6 +113,10 @@ pub trait Chooser: Clone {
     fn uncertain(&mut self, nominal: bool) -> bool {
         nominal
     }
+    /// Returns `true` if two entries of a kernel's hash table happen to be in one chain.
+    fn hashes_collide(&mut self) -> bool {
+        false
+    }
     /// The error of a recorded kernel's timers and clock, in nanoseconds; 0 is exact.
     fn slack(&self) -> u64 {
         0

@@ -1,4 +1,4 @@
-//! An exact model of how Linux kernels hand out TCP local ports.
+//! An exact model of how Linux kernels hand out local ports of TCP and UDP.
 //!
 //! The model answers socket calls (`bind`, `listen`, `connect`, `close`, ...) as a given kernel
 //! does: the local port or the errno, and the reason. It performs no I/O, has no clock of its own
@@ -22,6 +22,8 @@
 //! | may a TIME-WAIT socket be replaced? | [`may_replace`] | `time_wait/reuse.rs` |
 //! | how do `fastreuse` and `fastreuseport` change? | [`update_fastreuse`] | `bucket/touch.rs` |
 //! | when does a TIME-WAIT socket end? | [`schedule_tw`] | `time_wait/mod.rs` |
+//! | UDP: do two owners of a port conflict? | [`udp_conflict`] | `udp/conflict.rs` |
+//! | UDP: may a port be selected? | [`udp_may_select`] | `udp/select.rs` |
 //! | how do kernels differ, and since when? | [`Behaviours`] and the dates in [`profile`] | `profile/` |
 //!
 //! [`connect_may_use`]: ../src/fourtuple_kernel/port/select_connect.rs.html
@@ -32,6 +34,8 @@
 //! [`may_replace`]: ../src/fourtuple_kernel/time_wait/reuse.rs.html
 //! [`update_fastreuse`]: ../src/fourtuple_kernel/bucket/touch.rs.html
 //! [`schedule_tw`]: ../src/fourtuple_kernel/time_wait/mod.rs.html
+//! [`udp_conflict`]: ../src/fourtuple_kernel/udp/conflict.rs.html
+//! [`udp_may_select`]: ../src/fourtuple_kernel/udp/select.rs.html
 //!
 //! A behaviour that a new kernel changes is added in [`profile`], whose documentation has the
 //! steps.
@@ -60,6 +64,7 @@ pub mod time;
 mod time_wait;
 mod timers;
 mod timing;
+mod udp;
 mod unmodelled;
 mod world;
 
@@ -69,10 +74,11 @@ pub use conn::socket::State;
 pub use explain::reason::{PortRefusal, PortVerdict, Refusal, Rule};
 pub use explain::view::{BucketView, SocketView};
 pub use explain::{call_path, reason, source_map};
-pub use fourtuple_syscall::{Errno, Family, PortRange, ShortName, Shutdown, SockOpt};
+pub use fourtuple_syscall::{Errno, Family, Kind, PortRange, ShortName, Shutdown, SockOpt};
 pub use machine::{Machine, NsId, SockId};
 pub use profile::{Behaviours, FlagSet, Profile};
 pub use restore::{PortOrigin, PortsLeft, Restored};
 pub use sysctl::{sysctl_has_no_effect, sysctl_is_default, sysctl_names, sysctl_scope};
 pub use time::Time;
+pub use udp::explain::datagram_call_path;
 pub use world::{MachineId, World, WorldNs, WorldSock};

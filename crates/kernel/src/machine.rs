@@ -2,6 +2,7 @@
 
 use crate::Errno;
 use crate::Family;
+use crate::Kind;
 use crate::addr::{Endpoint, Ip};
 use crate::chooser::{Chooser, Seeded};
 use crate::conn::segment::Packet;
@@ -297,8 +298,14 @@ impl<C: Chooser> Machine<C> {
 
     /// `socket(family, SOCK_STREAM, 0)` by a process with this uid.
     pub fn socket(&mut self, ns: NsId, family: Family, uid: u32) -> SockId {
+        self.socket_of(ns, family, Kind::Stream, uid)
+    }
+
+    /// `socket(family, kind, 0)` by a process with this uid.
+    pub fn socket_of(&mut self, ns: NsId, family: Family, kind: Kind, uid: u32) -> SockId {
         self.generation = self.generation.wrapping_add(1);
         let mut sock = Sock::new(ns.0, family, uid, self.generation);
+        sock.kind = kind;
         sock.v6only = family == Family::Inet6 && self.nss[usize::from(ns.0)].values.bindv6only;
         let index = self.socks.insert(sock);
         SockId {
@@ -313,6 +320,12 @@ impl<C: Chooser> Machine<C> {
             .get(s.index)
             .filter(|k| k.generation == s.generation)
             .map(|_| s.index)
+    }
+
+    /// The handle of a socket.
+    pub(crate) fn id(&self, index: u32) -> SockId {
+        let generation = self.socks[index].generation;
+        SockId { index, generation }
     }
 
     /// The user that owns a socket.
@@ -351,6 +364,12 @@ impl<C: Chooser> Machine<C> {
     pub fn remote_addr(&self, s: SockId) -> Option<SocketAddr> {
         let sock = self.live(s).map(|i| &self.socks[i])?;
         (sock.dport != 0).then(|| sock.remote().into())
+    }
+
+    /// The type of a socket; [`Kind::Stream`] for one that is gone.
+    #[must_use]
+    pub fn kind(&self, s: SockId) -> Kind {
+        self.live(s).map_or(Kind::Stream, |i| self.socks[i].kind)
     }
 
     /// The TCP state; [`State::Close`] for a socket that is gone.

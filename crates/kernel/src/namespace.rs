@@ -13,6 +13,7 @@ use crate::port::set::{PortMap, PortSet};
 use crate::slab::Slab;
 use crate::sysctl::Values;
 use crate::time::Time;
+use crate::udp::ports::UdpPorts;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub(crate) struct Namespace {
     pub(crate) alone: bool,
     pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
     pub(crate) requests: Requests,
+    pub(crate) udp: UdpPorts,
     pub(crate) tw_count: u32,
     /// Length of TIME-WAIT in nanoseconds; the kernel's is 60 s.
     pub(crate) time_wait: u64,
@@ -65,6 +67,7 @@ impl Namespace {
             alone: false,
             listeners: BTreeMap::new(),
             requests: Requests::default(),
+            udp: UdpPorts::default(),
             tw_count: 0,
             time_wait: 60 * crate::time::SEC,
             tentative_until: Time(0),

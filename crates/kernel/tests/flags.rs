@@ -99,6 +99,9 @@ flags! {
     flag_arrives_by_owner = "arrives_by_owner";
     flag_bind_checks_device = "bind_checks_device";
     flag_bind_to_index = "bind_to_index";
+    flag_udp_reuseport_groups = "udp_reuseport_groups";
+    flag_udp_reuseport_decides = "udp_reuseport_decides";
+    flag_udp_wildcard_misses = "udp_wildcard_misses";
     flag_range_high = "range_high";
     flag_range_scope = "range_scope";
     flag_range_above_unprivileged = "range_above_unprivileged";

@@ -224,6 +224,50 @@ cases! {
             Poll::Pending => support::WAITING,
         }
     };
+    autobind_no_free_port: AutobindNoFreePort, "linux-6.1", EAGAIN, |k| {
+        for port in 40000..=40003 {
+            let s = k.udp();
+            k.connect(s, &format!("127.0.0.1:{port}")).unwrap();
+        }
+        let s = k.udp();
+        k.connect(s, "127.0.0.1:53")
+    };
+    datagram_socket_listens: DatagramSocket, "linux-6.1", EOPNOTSUPP, |k| {
+        let s = k.udp();
+        k.listen(s)
+    };
+    send_no_destination: SendNoDestination, "linux-6.1", EDESTADDRREQ, |k| {
+        let s = k.udp();
+        sent(k, s, None, 1)
+    };
+    send_port_zero: SendPortZero, "linux-6.1", EINVAL, |k| {
+        let s = k.udp();
+        k.sendto(s, "127.0.0.1:0")
+    };
+    send_too_long: SendTooLong, "linux-6.1", EMSGSIZE, |k| {
+        let s = k.udp();
+        sent(k, s, Some("127.0.0.1:53"), 70_000)
+    };
+    send_broadcast: SendBroadcast, "linux-6.1", EACCES, |k| {
+        k.w.add_address(k.ns, std::net::IpAddr::from([10, 0, 0, 1]));
+        let s = k.udp();
+        k.sendto(s, "255.255.255.255:53")
+    };
+    send_unreachable: SendUnreachable, "linux-6.1", ECONNREFUSED, |k| {
+        let s = k.udp();
+        k.connect(s, "127.0.0.1:53").unwrap();
+        sent(k, s, None, 1).unwrap();
+        sent(k, s, None, 1)
+    };
+}
+
+/// send() or sendto() of this many bytes.
+fn sent(k: &mut Bench, s: support::S, to: Option<&str>, len: u32) -> Answer {
+    let to = to.map(|to| to.parse().expect("an address"));
+    match k.w.send_to(s, to, len) {
+        Poll::Ready(r) => r.map(|_| 0),
+        Poll::Pending => support::WAITING,
+    }
 }
 
 #[test]

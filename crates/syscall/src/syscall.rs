@@ -26,6 +26,10 @@ words! {
         Send "send",
         /// `recv(2)`.
         Recv "recv",
+        /// `sendto(2)`: a datagram to a destination of its own.
+        SendTo "sendto",
+        /// `recvfrom(2)`: a datagram with its sender.
+        RecvFrom "recvfrom",
         /// `shutdown(2)`.
         Shutdown "shutdown",
         /// `connect(2)` to an address of family `AF_UNSPEC`.
@@ -107,6 +111,22 @@ pub enum Syscall<S> {
         /// The most bytes.
         len: u32,
     },
+    /// `sendto(2)` of zero bytes.
+    SendTo {
+        /// The socket.
+        sock: S,
+        /// The destination.
+        addr: SocketAddr,
+        /// The number of bytes.
+        len: u32,
+    },
+    /// `recvfrom(2)`.
+    RecvFrom {
+        /// The socket.
+        sock: S,
+        /// The most bytes.
+        len: u32,
+    },
     /// `shutdown(2)`.
     Shutdown {
         /// The socket.
@@ -149,6 +169,8 @@ impl<S> Syscall<S> {
             Syscall::Accept { .. } => Op::Accept,
             Syscall::Send { .. } => Op::Send,
             Syscall::Recv { .. } => Op::Recv,
+            Syscall::SendTo { .. } => Op::SendTo,
+            Syscall::RecvFrom { .. } => Op::RecvFrom,
             Syscall::Shutdown { .. } => Op::Shutdown,
             Syscall::Disconnect { .. } => Op::Disconnect,
             Syscall::Close { .. } => Op::Close,
@@ -169,6 +191,8 @@ impl<S> Syscall<S> {
             | Syscall::Accept { sock, .. }
             | Syscall::Send { sock, .. }
             | Syscall::Recv { sock, .. }
+            | Syscall::SendTo { sock, .. }
+            | Syscall::RecvFrom { sock, .. }
             | Syscall::Shutdown { sock, .. }
             | Syscall::Disconnect { sock }
             | Syscall::Close { sock }
@@ -230,6 +254,15 @@ impl<S> Syscall<S> {
                 len,
             },
             Syscall::Recv { sock, len } => Syscall::Recv {
+                sock: name(sock),
+                len,
+            },
+            Syscall::SendTo { sock, addr, len } => Syscall::SendTo {
+                sock: name(sock),
+                addr,
+                len,
+            },
+            Syscall::RecvFrom { sock, len } => Syscall::RecvFrom {
                 sock: name(sock),
                 len,
             },

@@ -101,6 +101,12 @@ impl Other {
     }
 }
 
+/// Returns `true` if the addresses of two sockets overlap, where a wildcard overlaps all addresses
+/// of its family (`inet_rcv_saddr_equal`).
+pub(crate) fn addresses_overlap(a: &Sock, b: &Sock) -> bool {
+    overlap(a.side(), b.side(), true, true)
+}
+
 /// An owner of a bucket as the conflict test sees it.
 fn other(t: &Tables<'_>, owner: Owner) -> Other {
     match owner.kind() {

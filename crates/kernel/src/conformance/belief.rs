@@ -39,7 +39,9 @@ impl Belief {
             Some(
                 Syscall::Bind { sock, .. }
                 | Syscall::Listen { sock, .. }
-                | Syscall::Connect { sock, .. },
+                | Syscall::Connect { sock, .. }
+                | Syscall::Send { sock, .. }
+                | Syscall::SendTo { sock, .. },
             ) => self.sock(*sock),
             _ => None,
         };
@@ -162,13 +164,17 @@ impl<C: Chooser> Belief<C> {
 
     fn call(&mut self, host: usize, call: &Syscall<usize>, at: Time) -> Outcome {
         if let Syscall::Socket {
-            sock, family, uid, ..
+            sock,
+            family,
+            kind,
+            uid,
+            ..
         } = *call
         {
             let Some(&ns) = self.nss.get(host) else {
                 return GONE;
             };
-            let id = self.machine.socket(ns, family, uid);
+            let id = self.machine.socket_of(ns, family, kind, uid);
             self.name(sock, id);
             return Outcome::OK;
         }
@@ -204,6 +210,16 @@ impl<C: Chooser> Belief<C> {
             Syscall::Accept { new, uid, .. } => self.accept(s, new, uid, at),
             Syscall::Send { len, .. } => m.send_bytes(s, len).map_ok(moved).into(),
             Syscall::Recv { len, .. } => m.recv_bytes(s, len).map_ok(moved).into(),
+            Syscall::SendTo { addr, len, .. } => {
+                m.send_to(s, Some(addr), len).map_ok(|_| local(m)).into()
+            }
+            Syscall::RecvFrom { len, .. } => {
+                let received = |(_, peer)| Returned {
+                    peer,
+                    ..Returned::default()
+                };
+                m.recv_from(s, len).map_ok(received).into()
+            }
             Syscall::Shutdown { how, .. } => m.shutdown(s, how).into(),
             Syscall::Disconnect { .. } => m.disconnect(s).into(),
             Syscall::Close { sock } => {

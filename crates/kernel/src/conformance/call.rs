@@ -62,8 +62,8 @@ impl Op {
     }
 
     /// The part of an outcome that is compared: the port of bind() and listen(), of which
-    /// recordings keep no more; the local address of connect() and getsockname(); the peer's of
-    /// accept() and getpeername().
+    /// recordings keep no more; the local address of connect(), sendto() and getsockname(); the
+    /// peer's of accept(), recvfrom() and getpeername().
     #[must_use]
     pub fn compared(&self, outcome: &Outcome) -> Outcome {
         let Outcome::Ok(returned) = outcome else {
@@ -75,8 +75,12 @@ impl Op {
                 let port = |at: SocketAddr| SocketAddr::from((Ipv4Addr::UNSPECIFIED, at.port()));
                 local = returned.local.map(port);
             }
-            Some(Name::Connect | Name::Getsockname) => local = returned.local.map(canonical),
-            Some(Name::Accept | Name::Getpeername) => peer = returned.peer.map(canonical),
+            Some(Name::Connect | Name::SendTo | Name::Getsockname) => {
+                local = returned.local.map(canonical)
+            }
+            Some(Name::Accept | Name::RecvFrom | Name::Getpeername) => {
+                peer = returned.peer.map(canonical)
+            }
             _ => {}
         }
         Outcome::Ok(Returned {

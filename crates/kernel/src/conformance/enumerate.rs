@@ -282,6 +282,10 @@ impl Chooser for EnumeratingChooser {
         self.choose(2) == 1
     }
 
+    fn hashes_collide(&mut self) -> bool {
+        self.choose(2) == 1
+    }
+
     fn slack(&self) -> u64 {
         SLACK
     }

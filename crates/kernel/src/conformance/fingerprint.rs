@@ -98,10 +98,7 @@ impl<C: Chooser> Machine<C> {
         for (i, s) in self.socks.iter() {
             let local = class(Some(NsId(s.ns)), s.rcv_saddr, s.num.max(s.sport));
             let remote = class(None, s.daddr, s.dport);
-            let id = SockId {
-                index: i,
-                generation: s.generation,
-            };
+            let id = self.id(i);
             let cold = s.cold.as_ref().map(|c| Cold {
                 queue: Default::default(),
                 ..(**c).clone()
@@ -140,6 +137,12 @@ impl<C: Chooser> Machine<C> {
                 let class = class(Some(ns_id), Ip::ANY4, b.port);
                 let value = bucket(n, stands(class, b.port), b);
                 parts.push((key(class, b.port), value));
+            }
+            for (port, owners) in ns.udp.iter().filter(|(_, owners)| owners.len() > 1) {
+                let class = class(Some(ns_id), Ip::ANY4, port);
+                let owners: Vec<_> = owners.iter().map(|&i| label(self.id(i))).collect();
+                let value = digest((n, stands(class, port), owners));
+                parts.push((key(class, port), value));
             }
         }
         parts.push((None, digest((self.ports.bsockets, self.tw.count))));
@@ -192,6 +195,11 @@ impl<C: Chooser> Machine<C> {
         for (n, ns) in self.nss.iter().enumerate() {
             for (_, b) in ns.buckets.iter() {
                 parts.push(bucket(n, b.port, b));
+            }
+            // The order of the sockets on a port counts (`udp_conflict`).
+            for (port, owners) in ns.udp.iter().filter(|(_, owners)| owners.len() > 1) {
+                let owners: Vec<_> = owners.iter().map(|i| by_index.get(i)).collect();
+                parts.push(digest((n, port, owners)));
             }
         }
         parts.sort_unstable();

@@ -176,7 +176,7 @@ impl<C: Chooser> Machine<C> {
         if !inet6 && foreign {
             return self.refuse(Errno::EADDRNOTAVAIL, Rule::BindNotLocal, path);
         }
-        if inet6 && at.ip.is_multicast() {
+        if inet6 && at.ip.is_multicast() && !sock.is_datagram() {
             return self.refuse(Errno::EINVAL, Rule::BindNotLocal, path);
         }
         if privileged {
@@ -246,6 +246,9 @@ impl<C: Chooser> Machine<C> {
     /// Takes the wanted port, or selects one if it is 0 (`inet_csk_get_port`). Also called by
     /// listen(), with the socket already in state LISTEN.
     pub(crate) fn get_port(&mut self, sk: u32, want: u16) -> bool {
+        if self.socks[sk].is_datagram() {
+            return self.udp_get_port(sk, want);
+        }
         if want == 0 {
             return self.select_bind(sk);
         }
@@ -373,10 +376,16 @@ impl<C: Chooser> Machine<C> {
         let sock = &mut self.socks[sk];
         let (old, bucket, ns) = (sock.rcv_saddr, sock.bucket, sock.ns);
         sock.rcv_saddr = addr;
+        let (family, connect, port) = (sock.family, sock.connect_bind, sock.num);
+        if sock.is_datagram() && port != 0 && old != addr {
+            let udp = &mut self.nss[usize::from(ns)].udp;
+            udp.moved(port, old, sk, &self.socks);
+            // It leaves its reuseport group (`udp_lib_rehash`).
+            self.socks[sk].group = false;
+        }
         if bucket == NONE || old == addr {
             return;
         }
-        let (family, connect) = (sock.family, sock.connect_bind);
         let recompute = || self.b.recompute_on_release();
         let n = &mut self.nss[usize::from(ns)];
         // The bucket itself is not recomputed here, which leaves the hole that the kernel has.

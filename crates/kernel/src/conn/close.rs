@@ -22,6 +22,10 @@ impl<C: Chooser> Machine<C> {
     pub fn close(&mut self, s: SockId) {
         let Some(i) = self.live(s) else { return };
         self.socks[i].has_file = false;
+        if self.socks[i].is_datagram() {
+            self.destroy(i);
+            return;
+        }
         let state = self.socks[i].state;
         match state {
             State::Close => self.destroy(i),
@@ -97,7 +101,9 @@ impl<C: Chooser> Machine<C> {
                 }
                 if how != Shutdown::Read {
                     self.socks[i].shut_write = true;
-                    self.send_fin(i);
+                    if !self.socks[i].is_datagram() {
+                        self.send_fin(i);
+                    }
                 }
             }
         }
@@ -114,6 +120,10 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
+        if self.socks[i].is_datagram() {
+            self.udp_disconnect(i);
+            return Ok(());
+        }
         self.tcp_disconnect(i);
         self.socks[i].link = Link::Unconnected;
         self.settle();
@@ -211,6 +221,9 @@ impl<C: Chooser> Machine<C> {
         if self.socks[i].bucket != NONE {
             self.put_port(i);
         }
+        if self.socks[i].is_datagram() {
+            self.udp_unhash(i);
+        }
         self.socks.remove(i);
     }
 
@@ -271,6 +284,10 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Err(Errno::EINVAL);
         };
+        if self.socks[i].is_datagram() {
+            let path = &["sys_listen", "sock_no_listen"];
+            return self.refuse(Errno::EOPNOTSUPP, Rule::DatagramSocket, path);
+        }
         let sock = &mut self.socks[i];
         if sock.link != Link::Unconnected || !matches!(sock.state, State::Close | State::Listen) {
             return self.refuse(
@@ -308,6 +325,10 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::EINVAL));
         };
+        if self.socks[i].is_datagram() {
+            let path = &["sys_accept4", "sock_no_accept"];
+            return Poll::Ready(self.refuse(Errno::EOPNOTSUPP, Rule::DatagramSocket, path));
+        }
         if self.socks[i].state != State::Listen {
             return Poll::Ready(self.refuse(
                 Errno::EINVAL,
@@ -337,6 +358,9 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::EPIPE));
         };
+        if self.socks[i].is_datagram() {
+            return self.send_to(s, None, len);
+        }
         let sock = &mut self.socks[i];
         if let Some(e) = sock.error.take() {
             return Poll::Ready(self.refuse(
@@ -368,6 +392,9 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::ENOTCONN));
         };
+        if self.socks[i].is_datagram() {
+            return self.recv_from(s, len).map_ok(|(bytes, _)| bytes);
+        }
         let sock = &mut self.socks[i];
         if sock.repair() && sock.state != State::Listen {
             return Poll::Ready(self.refuse(

@@ -50,6 +50,9 @@ impl<C: Chooser> Machine<C> {
         let Some(i) = self.live(s) else {
             return Poll::Ready(Err(Errno::EINVAL));
         };
+        if self.socks[i].is_datagram() {
+            return Poll::Ready(self.udp_connect(i, to.into()));
+        }
         match self.socks[i].link {
             Link::Connected => {
                 return Poll::Ready(self.refuse(
@@ -138,34 +141,15 @@ impl<C: Chooser> Machine<C> {
             let errno = Errno::ENETUNREACH;
             return self.refuse(errno, Rule::ConnectUnreachable, route_path(to.ip));
         }
-        let on_link = self.is_on_link(i, to.ip)?;
         let sock = &self.socks[i];
-        let (ns, old, dev) = (sock.ns, sock.rcv_saddr, sock.dev);
+        let own = sock.rcv_saddr;
+        let has_source = !own.is_any() && !sock.saddr_unset;
         let mut stray = false;
-        if old.is_any() || sock.saddr_unset {
-            let src = match on_link {
-                true => self.ns(ns).primary(to.ip).unwrap_or(Ip::ANY4),
-                false => self.source(ns, to.ip)?,
-            };
+        if let Some(src) = self.route_from(i, to.ip, has_source.then_some(own))? {
             // Routes lead `::1` nowhere but to itself.
             stray = src == Ip::LOOPBACK6 && to.ip != Ip::LOOPBACK6;
             self.socks[i].saddr_unset = false;
             self.move_address(i, src);
-        } else if old.is_v4() && !self.ns(ns).is_local(old) && !sock.transparent {
-            // IP_FREEBIND and ip_nonlocal_bind are for bind(); as a source only IP_TRANSPARENT lets
-            // such an address pass.
-            return self.refuse(
-                self.b.foreign_source().errno(),
-                Rule::ConnectUnreachable,
-                route_path(to.ip),
-            );
-        } else if on_link && (dev == LOOPBACK || !old.is_loopback()) {
-            // The route needs nothing but the device.
-        } else if let Err(errno) = self.ns(ns).route(to.ip, true) {
-            return self.refuse_route(errno, to.ip);
-        } else if old.is_v4() && old.is_loopback() && (on_link || !self.ns(ns).is_local(to.ip)) {
-            // Nothing leaves the machine from 127.0.0.0/8 (`__mkroute_output`).
-            return self.refuse(Errno::EINVAL, Rule::ConnectUnreachable, route_path(to.ip));
         }
         let sock = &mut self.socks[i];
         sock.strays = stray;
@@ -200,8 +184,52 @@ impl<C: Chooser> Machine<C> {
         Ok(())
     }
 
+    /// Looks up the route from a source address, and chooses the source if there is none yet
+    /// (`ip_route_connect`, `ip6_dst_lookup_flow`).
+    ///
+    /// # Errors
+    /// `ENETUNREACH` without a route; `EINVAL`, or `ENETUNREACH` on new kernels, from a source that
+    /// cannot send there; others of IPv6 addresses that are off or tentative.
+    pub(crate) fn route_from(
+        &mut self,
+        i: u32,
+        to: Ip,
+        source: Option<Ip>,
+    ) -> Result<Option<Ip>, Errno> {
+        let on_link = self.is_on_link(i, to, source.is_some())?;
+        let sock = &self.socks[i];
+        let (ns, dev) = (sock.ns, sock.dev);
+        let Some(old) = source else {
+            return match on_link {
+                true => Ok(Some(self.ns(ns).primary(to).unwrap_or(Ip::ANY4))),
+                false => self.source(ns, to).map(Some),
+            };
+        };
+        if old.is_v4() && !self.ns(ns).is_local(old) && !sock.transparent {
+            // IP_FREEBIND and ip_nonlocal_bind are for bind(); as a source only IP_TRANSPARENT lets
+            // such an address pass.
+            return self.refuse(
+                self.b.foreign_source().errno(),
+                Rule::ConnectUnreachable,
+                route_path(to),
+            );
+        }
+        if on_link && (dev == LOOPBACK || !old.is_loopback()) {
+            // The route needs nothing but the device.
+            return Ok(None);
+        }
+        if let Err(errno) = self.ns(ns).route(to, true) {
+            return self.refuse_route(errno, to);
+        }
+        if old.is_v4() && old.is_loopback() && (on_link || !self.ns(ns).is_local(to)) {
+            // Nothing leaves the machine from 127.0.0.0/8 (`__mkroute_output`).
+            return self.refuse(Errno::EINVAL, Rule::ConnectUnreachable, route_path(to));
+        }
+        Ok(None)
+    }
+
     /// Checks the destination and fills in what the caller left open.
-    fn destination(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
+    pub(crate) fn destination(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
         match self.socks[i].family {
             Family::Inet => self.destination4(i, wanted),
             Family::Inet6 => self.destination6(i, wanted),
@@ -212,7 +240,14 @@ impl<C: Chooser> Machine<C> {
     fn destination4(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
         let mut to = wanted.end;
         if wanted.family == Some(Family::Inet6) || !to.ip.is_v4() {
-            let path = &["sys_connect", "inet_stream_connect", "tcp_v4_connect"];
+            let path: &[&'static str] = match self.socks[i].is_datagram() {
+                true => &[
+                    "sys_connect",
+                    "inet_dgram_connect",
+                    "__ip4_datagram_connect",
+                ],
+                false => &["sys_connect", "inet_stream_connect", "tcp_v4_connect"],
+            };
             return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
         }
         let sock = &self.socks[i];
@@ -227,12 +262,26 @@ impl<C: Chooser> Machine<C> {
 
     /// The destination of an `AF_INET6` socket (`tcp_v6_connect`).
     fn destination6(&mut self, i: u32, wanted: SockAddr) -> Result<Endpoint, Errno> {
-        let path = &["sys_connect", "inet_stream_connect", "tcp_v6_connect"];
-        if wanted.family == Some(Family::Inet) {
-            return self.refuse(Errno::EINVAL, Rule::ShortAddress, path);
-        }
+        let path: &[&'static str] = match self.socks[i].is_datagram() {
+            true => &[
+                "sys_connect",
+                "inet_dgram_connect",
+                "__ip6_datagram_connect",
+            ],
+            false => &["sys_connect", "inet_stream_connect", "tcp_v6_connect"],
+        };
         let mut to = wanted.end;
         let sock = &self.socks[i];
+        if wanted.family == Some(Family::Inet) {
+            // A datagram socket takes an IPv4 address in either form.
+            match (sock.is_datagram(), sock.v6only) {
+                (true, false) => {}
+                (true, true) => {
+                    return self.refuse(Errno::EAFNOSUPPORT, Rule::ConnectFamily, path);
+                }
+                (false, _) => return self.refuse(Errno::EINVAL, Rule::ShortAddress, path),
+            }
+        }
         if to.ip == Ip::ANY6 {
             // The mapped wildcard counts as a mapped address here.
             to.ip = if sock.rcv_saddr.is_v4() {
@@ -265,13 +314,14 @@ impl<C: Chooser> Machine<C> {
             return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
         }
         let native_bound = !sock.rcv_saddr.is_v4() && sock.rcv_saddr != Ip::ANY6;
-        if to.ip.is_v4() && native_bound {
+        if to.ip.is_v4() && native_bound && !sock.is_datagram() {
             return self.refuse(Errno::ENETUNREACH, Rule::ConnectFamily, path);
         }
         let mapped_source = sock.rcv_saddr.is_v4();
         if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
             // The route is looked up first (`ip6_dst_lookup_tail`), by the socket's device.
-            self.is_on_link(i, to.ip)?;
+            let has_source = !sock.rcv_saddr.is_any() && !sock.saddr_unset;
+            self.is_on_link(i, to.ip, has_source)?;
             let sock = &self.socks[i];
             if let Err(errno) = self.ns(sock.ns).route(to.ip, true) {
                 return self.refuse_route(errno, to.ip);
@@ -288,7 +338,7 @@ impl<C: Chooser> Machine<C> {
     ///
     /// # Errors
     /// IPv6 has no route by that device.
-    fn is_on_link(&mut self, i: u32, to: Ip) -> Result<bool, Errno> {
+    fn is_on_link(&mut self, i: u32, to: Ip, has_source: bool) -> Result<bool, Errno> {
         let sock = &self.socks[i];
         let n = self.ns(sock.ns);
         let has_route = match n.is_local(to) {
@@ -301,7 +351,6 @@ impl<C: Chooser> Machine<C> {
         if to.is_v4() {
             return Ok(true);
         }
-        let has_source = !sock.rcv_saddr.is_any() && !sock.saddr_unset;
         let errno = match n.route(to, has_source) {
             Err(errno) => errno,
             Ok(()) => Errno::ENETUNREACH,

@@ -1,5 +1,5 @@
-//! TCP segments, as far as they decide about sockets and ports: no sequence numbers, only what a
-//! segment says and whether its sender has seen the other end's FIN.
+//! TCP segments and UDP datagrams, as far as they decide about sockets and ports: no sequence
+//! numbers, only what a segment says and whether its sender has seen the other end's FIN.
 
 use crate::addr::{Endpoint, Ip};
 use crate::conn::device::Arrival;
@@ -24,6 +24,10 @@ pub enum SegKind {
     Rst,
     /// A reset that answers a SYN: no listener.
     Refuse,
+    /// A UDP datagram of this many bytes.
+    Datagram(u32),
+    /// The answer to a datagram that no socket receives (ICMP port unreachable).
+    Unreachable,
 }
 
 /// One segment on the wire. Callers carry it to the machine that has the address `dst`.

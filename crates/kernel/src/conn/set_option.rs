@@ -7,15 +7,20 @@ use crate::explain::reason::Rule;
 use crate::machine::{Machine, SockId};
 use crate::profile::TrackedBehaviours;
 use crate::{Errno, Family, PortRange, ShortName, SockOpt};
+use fourtuple_syscall::Level;
 
-/// Returns `true` if the kernel knows the option for sockets of this family.
-fn is_known(rules: &TrackedBehaviours, family: Family, opt: SockOpt) -> bool {
+/// Returns `true` if the kernel knows the option for such a socket.
+fn is_known(rules: &TrackedBehaviours, sock: &Sock, opt: SockOpt) -> bool {
     match opt {
+        opt if sock.is_datagram() && opt.info().level == Level::Tcp => false,
+        SockOpt::AttachReuseportBpf(_) if sock.is_datagram() => {
+            rules.reuseport() && rules.udp_reuseport_groups()
+        }
         SockOpt::ReusePort(_) => rules.reuseport(),
         SockOpt::AttachReuseportBpf(_) => rules.reuseport() && rules.reuseport_group_term(),
         SockOpt::BindAddressNoPort(_) => rules.bind_address_no_port(),
         SockOpt::LocalPortRange(_) => rules.local_port_range_option(),
-        SockOpt::V6Only(_) => family == Family::Inet6,
+        SockOpt::V6Only(_) => sock.family == Family::Inet6,
         SockOpt::Repair(_) => rules.force_reuse(),
         SockOpt::BindToIfIndex(_) => rules.bind_to_index(),
         opt => opt.info().modelled,
@@ -66,7 +71,10 @@ fn apply(rules: &TrackedBehaviours, sock: &mut Sock, opt: SockOpt) -> Result<(),
         SockOpt::AttachReuseportBpf(true) => {
             // Only a socket that has SO_REUSEPORT starts a group, and only before it is connected
             // (`reuseport_attach_prog`).
-            let may_start = matches!(sock.state, State::Close | State::Listen);
+            let may_start = match sock.is_datagram() {
+                true => sock.num == 0,
+                false => matches!(sock.state, State::Close | State::Listen),
+            };
             if !sock.reuseport || !sock.group && !may_start {
                 return Err(Errno::EINVAL);
             }
@@ -119,7 +127,7 @@ impl<C: Chooser> Machine<C> {
             return Err(Errno::EINVAL);
         };
         let sock = &mut self.socks[i];
-        if !is_known(&self.b, sock.family, opt) {
+        if !is_known(&self.b, sock, opt) {
             return self.refuse(Errno::ENOPROTOOPT, Rule::OptionUnknown, &["sys_setsockopt"]);
         }
         if let Err(e) = apply(&self.b, sock, opt) {

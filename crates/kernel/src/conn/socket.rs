@@ -2,6 +2,7 @@
 
 use crate::Errno;
 use crate::Family;
+use crate::Kind;
 use crate::addr::{Endpoint, Ip};
 use crate::profile::TrackedBehaviours;
 use crate::time::Time;
@@ -76,6 +77,9 @@ pub(crate) enum Link {
     Connected,
 }
 
+/// Datagrams that wait to be received, with their senders and sizes.
+pub(crate) type Inbox = VecDeque<(Endpoint, u32)>;
+
 /// Options and parts that few sockets have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Cold {
@@ -89,6 +93,10 @@ pub(crate) struct Cold {
     pub(crate) backlog: u32,
     /// Children that have not been accepted yet.
     pub(crate) queue: VecDeque<u32>,
+    /// Datagrams that have not been received yet.
+    pub(crate) inbox: Inbox,
+    /// The IPv4 source of an `AF_INET6` datagram socket whose own address is a native one.
+    pub(crate) saddr4: Option<Ip>,
 }
 
 /// A full socket (`struct sock`).
@@ -116,6 +124,7 @@ pub(crate) struct Sock {
     pub(crate) dport: u16,
     pub(crate) dev: u16,
     pub(crate) family: Family,
+    pub(crate) kind: Kind,
     pub(crate) state: State,
     pub(crate) link: Link,
     pub(crate) error: Option<Errno>,
@@ -185,6 +194,7 @@ impl Sock {
             dport: 0,
             dev: 0,
             family,
+            kind: Kind::Stream,
             state: State::Close,
             link: Link::Unconnected,
             error: None,
@@ -217,6 +227,10 @@ impl Sock {
 
     pub(crate) fn cold(&mut self) -> &mut Cold {
         self.cold.get_or_insert_default()
+    }
+
+    pub(crate) fn is_datagram(&self) -> bool {
+        self.kind == Kind::Datagram
     }
 
     pub(crate) fn remote(&self) -> Endpoint {

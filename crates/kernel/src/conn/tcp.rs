@@ -97,6 +97,10 @@ impl<C: Chooser> Machine<C> {
             // The address has no local route yet.
             return;
         }
+        if matches!(seg.kind, SegKind::Datagram(_) | SegKind::Unreachable) {
+            self.udp_receive(ns, seg);
+            return;
+        }
         let tuple = Tuple::new(seg.dst, seg.src);
         let n = self.ns(ns);
         let found = n.established.find(&tuple, |owner| {
@@ -133,7 +137,7 @@ impl<C: Chooser> Machine<C> {
                     let dev = self.device_of(request.listener);
                     self.transmit(ns, dev, seg.reply(SegKind::SynAck));
                 }
-                SegKind::SynAck | SegKind::Challenge => {}
+                _ => {}
             }
             return;
         }
@@ -266,6 +270,7 @@ impl<C: Chooser> Machine<C> {
             }
             // A reset that does not acknowledge the SYN belongs to the old connection.
             SegKind::Rst => {}
+            SegKind::Datagram(_) | SegKind::Unreachable => {}
         }
     }
 
@@ -303,6 +308,7 @@ impl<C: Chooser> Machine<C> {
                 self.note_stamp(i, seg);
                 self.receive_fin(i, seg);
             }
+            SegKind::Datagram(_) | SegKind::Unreachable => {}
         }
     }
 

@@ -74,6 +74,13 @@ rules! {
     SysctlUnknown = "sysctl.unknown", "This kernel does not have the sysctl, or does not show it in this network namespace.";
     SysctlInvalid = "sysctl.invalid", "The value does not fit the sysctl.";
     ConnectionReset = "connection.reset", "The other end reset the connection.";
+    AutobindNoFreePort = "autobind.no-port-in-range", "connect() or sendto() of a UDP socket without a port binds it first, before the destination counts: the search for a free port went over the whole range and found none.";
+    DatagramSocket = "socket.datagram", "A UDP socket neither listens nor accepts.";
+    SendNoDestination = "send.no-destination", "The UDP socket is not connected, and the call names no destination.";
+    SendPortZero = "send.port-0", "A datagram cannot be sent to port 0.";
+    SendTooLong = "send.too-long", "The datagram is longer than 65,507 bytes.";
+    SendBroadcast = "send.broadcast", "The destination is the broadcast address, and the socket has no SO_BROADCAST.";
+    SendUnreachable = "send.port-unreachable", "No socket received an earlier datagram: its host answered that the port is unreachable, which a connected socket reports once.";
 }
 
 impl fmt::Display for Rule {

@@ -117,6 +117,27 @@ functions! {
         "conn/close.rs" => "listen", [ListenConflict, ListenNoFreePort], reference;
     "inet_listen", "checks of listen(), its backlog", "all",
         "conn/close.rs" => "listen", [ListenState], reference;
+    "udp_lib_get_port", "taking a UDP port: bind(), connect() and sendto()", "all",
+        "udp/select.rs" => "udp_may_select", [BindNoFreePort, AutobindNoFreePort];
+    "udp_lib_lport_inuse", "whether two UDP sockets may share a port", "all",
+        "udp/conflict.rs" => "udp_conflict", [BindConflict];
+    "udp_lib_lport_inuse2", "the same for a port with more than ten sockets", "2.6.33 and later",
+        "udp/conflict.rs" => "misses_addresses", [BindConflict];
+    "udp_reuseport_add_sock", "the reuseport group of a UDP socket", "4.5 and later",
+        "udp/select.rs" => "udp_hash", [];
+    "inet_autobind", "the port of a UDP socket that was not bound", "all",
+        "udp/connect.rs" => "udp_autobind", [AutobindNoFreePort];
+    "__ip4_datagram_connect", "connect() of a UDP socket", "all",
+        "udp/connect.rs" => "udp_connect", [ConnectUnreachable, ConnectFamily, SendBroadcast];
+    "__udp_disconnect", "connect() to AF_UNSPEC: the port and the address that it gives back", "all",
+        "udp/connect.rs" => "udp_disconnect", [];
+    "udp_sendmsg", "sendto()", "all",
+        "udp/datagram.rs" => "udp_send",
+        [SendNoDestination, SendPortZero, SendTooLong, SendBroadcast, SendUnreachable];
+    "__udp4_lib_lookup", "the socket that receives a datagram", "all",
+        "udp/datagram.rs" => "udp_lookup", [];
+    "sock_no_listen", "listen() and accept() on a UDP socket", "all",
+        "conn/close.rs" => "listen", [DatagramSocket];
     "inet_stream_connect", "the state of the socket that connects", "all",
         "conn/connect.rs" => "connect", [ConnectState], reference;
     "ip_route_output_key", "source address and route", "all",

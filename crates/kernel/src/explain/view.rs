@@ -1,5 +1,6 @@
 //! The visible state of a namespace: its sockets, as `ss` prints them, and its bind buckets.
 
+use crate::Kind;
 use crate::addr::Endpoint;
 use crate::bucket::{Bucket, OwnerKind};
 use crate::chooser::Chooser;
@@ -70,7 +71,9 @@ pub struct SocketView {
     pub local: SocketAddr,
     /// Remote end of a connection.
     pub remote: Option<SocketAddr>,
-    /// The TCP state.
+    /// The type.
+    pub kind: Kind,
+    /// The TCP state; of a datagram socket `ESTAB` once it is connected, else `UNCONN`.
     pub state: State,
     /// The uid of its owner; `None` for a TIME-WAIT socket.
     pub uid: Option<u32>,
@@ -145,6 +148,7 @@ impl<C: Chooser> Machine<C> {
             list.push(SocketView {
                 local: Endpoint::new(s.rcv_saddr, s.num).into(),
                 remote: open.then(|| s.remote().into()),
+                kind: s.kind,
                 state: s.state,
                 uid: Some(s.uid),
                 expires: None,
@@ -154,6 +158,7 @@ impl<C: Chooser> Machine<C> {
             list.push(SocketView {
                 local: Endpoint::new(w.local, w.lport).into(),
                 remote: Some(Endpoint::new(w.remote, w.rport).into()),
+                kind: Kind::Stream,
                 state: self.tw_state(i),
                 uid: None,
                 expires: Some(self.expiry(w)),
@@ -211,12 +216,15 @@ impl<C: Chooser> Machine<C> {
             );
         }
         assert_eq!(self.tw.count as usize, self.tw.socks.iter().count());
-        for (_, s) in self.socks.iter() {
-            assert_eq!(
-                s.num != 0,
-                s.bucket != crate::conn::socket::NONE,
-                "a port is held by a bucket"
-            );
+        for (index, s) in self.socks.iter() {
+            let held = match s.is_datagram() {
+                true => self.nss[usize::from(s.ns)]
+                    .udp
+                    .owners(s.num)
+                    .contains(&index),
+                false => s.bucket != crate::conn::socket::NONE,
+            };
+            assert_eq!(s.num != 0, held, "a port is held by a bucket, or as UDP's");
         }
     }
 }

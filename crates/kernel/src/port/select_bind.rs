@@ -102,7 +102,12 @@ pub(crate) fn certain_conflicts<'a>(t: &Tables<'a>, sk: u32, mode: Mode) -> [&'a
     if options_matter || s.dev != 0 || misses_time_waits {
         return [none; 3];
     }
-    let held = &t.ns.held;
+    overlapping_owners(&t.ns.held, s)
+}
+
+/// Ports that have an owner whose address overlaps with the socket's for certain.
+pub(crate) fn overlapping_owners<'a>(held: &'a HeldPorts, s: &Sock) -> [&'a PortSet; 3] {
+    let none = HeldPorts::nothing();
     match (s.family, s.rcv_saddr) {
         (_, Ip::ANY4) => [held.family(Family::Inet), none, none],
         (Family::Inet, addr) => [

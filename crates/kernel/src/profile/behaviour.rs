@@ -20,7 +20,7 @@ macro_rules! behaviours {
         /// ```
         /// use fourtuple_kernel::Profile;
         ///
-        /// let [old, new]: [Profile; 2] = ["linux-6.17".parse()?, "linux-6.18".parse()?];
+        /// let [old, new]: [Profile; 2] = ["linux-6.17".parse()?, "linux-6.18.0".parse()?];
         /// assert_eq!(old.behaviours.differing(&new.behaviours), ["recompute_on_release"]);
         ///
         /// let mut behaviours = old.behaviours;
@@ -222,6 +222,14 @@ behaviours! {
     bind_checks_device: bool, "ipv6_chk_addr";
     /// SO_BINDTOIFINDEX exists
     bind_to_index: bool, "sock_setsockopt";
+    /// UDP: SO_REUSEPORT sockets are in a group, a member of which does not share when it binds
+    udp_reuseport_groups: bool, "udp_reuseport_add_sock";
+    /// UDP: bind() to a port number ends its comparison at the first socket that shares by
+    /// SO_REUSEPORT
+    udp_reuseport_decides: bool, "udp_lib_lport_inuse";
+    /// UDP: bind() of the wildcard to a port with more than ten sockets does not see those of
+    /// single addresses
+    udp_wildcard_misses: bool, "udp_lib_lport_inuse2";
     /// where ip_local_port_range lives
     range_scope: Scope, "inet_get_local_port_range";
     /// an ip_local_port_range below ip_unprivileged_port_start is refused

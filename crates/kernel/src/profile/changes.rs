@@ -16,7 +16,7 @@ pub struct Change {
     pub(super) apply: fn(&mut Behaviours),
 }
 
-/// All changes, oldest first. A mainline kernel has every change up to its release.
+/// All changes but UDP's own, oldest first. A mainline kernel has every change up to its release.
 ///
 /// ```
 /// use fourtuple_kernel::profile::CHANGES;

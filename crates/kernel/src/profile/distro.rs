@@ -14,6 +14,7 @@ pub(super) const STABLE: &[((u16, u16), u16)] = &[
     ((6, 1), 0),
     ((6, 17), 8),
     ((6, 17), 13),
+    ((6, 18), 0),
 ];
 
 pub(super) struct Distro {

@@ -22,6 +22,7 @@
 mod base;
 pub mod behaviour;
 mod changes;
+mod changes_udp;
 mod distro;
 mod flags;
 mod parse;
@@ -31,6 +32,7 @@ mod values;
 
 pub use behaviour::{Behaviours, Row};
 pub use changes::{CHANGES, Change};
+pub use changes_udp::UDP_CHANGES;
 pub use flags::FlagSet;
 pub use parse::UnknownProfile;
 pub use regressions::Regression;
@@ -125,7 +127,7 @@ pub fn find(name: &str) -> Option<Profile> {
 /// The behaviours of a mainline or stable release.
 fn behaviours_of(r: Release) -> Behaviours {
     let mut b = BASE;
-    for change in CHANGES {
+    for change in CHANGES.iter().chain(UDP_CHANGES) {
         let backported = change
             .backports
             .iter()

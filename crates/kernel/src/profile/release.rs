@@ -55,6 +55,7 @@ const LONGTERM: &[(u16, u16)] = &[
     (6, 1),
     (6, 6),
     (6, 12),
+    (6, 18),
 ];
 
 /// Last release of every minor that exists, for names and for `all`.

@@ -31,6 +31,6 @@ fn names_with_equal_behaviours_are_one_profile() {
     assert_eq!(of("rhel-6.5"), of("rhel-6.7"));
     assert_ne!(of("rhel-6.7"), of("rhel-6.8"));
     assert_eq!(of("linux-6.1"), of("debian-12"));
-    assert_eq!(of("linux-6.18"), of("linux-6.17.13"));
-    assert_ne!(of("linux-6.17"), of("linux-6.18"));
+    assert_eq!(of("linux-6.18.0"), of("linux-6.17.13"));
+    assert_ne!(of("linux-6.17"), of("linux-6.18.0"));
 }

@@ -182,6 +182,7 @@ impl<C: Chooser> Machine<C> {
                 self.schedule_tw(t, len);
                 self.transmit(ns, dev, answer);
             }
+            (SegKind::Datagram(_) | SegKind::Unreachable, _) => {}
         }
     }
 

@@ -250,12 +250,17 @@ impl<C: Chooser> World<C> {
 
     /// [`Machine::socket`]
     pub fn socket(&mut self, ns: WorldNs, family: Family, uid: u32) -> WorldSock {
+        self.socket_of(ns, family, Kind::Stream, uid)
+    }
+
+    /// [`Machine::socket_of`]
+    pub fn socket_of(&mut self, ns: WorldNs, family: Family, kind: Kind, uid: u32) -> WorldSock {
         let made = WorldSock {
             machine: ns.machine,
-            sock: self.machines[ns.machine.0].socket(ns.ns, family, uid),
+            sock: self.machines[ns.machine.0].socket_of(ns.ns, family, kind, uid),
         };
         if let Some(journal) = &mut self.journal {
-            let (kind, nonblock) = (Kind::Stream, false);
+            let nonblock = false;
             let call = Syscall::Socket {
                 sock: journal.sock(made),
                 family,
@@ -378,6 +383,51 @@ impl<C: Chooser> World<C> {
     pub fn recv(&mut self, s: WorldSock, len: u32) -> Poll<Result<u32, Errno>> {
         let r = self.machines[s.machine.0].recv_bytes(s.sock, len);
         self.note(Syscall::Recv { sock: s, len }, r.map_ok(moved).into());
+        r
+    }
+
+    /// [`Machine::send_to`]
+    pub fn send_to(
+        &mut self,
+        s: WorldSock,
+        to: Option<SocketAddr>,
+        len: u32,
+    ) -> Poll<Result<u32, Errno>> {
+        let r = self.machines[s.machine.0].send_to(s.sock, to, len);
+        self.settle();
+        let sock = s;
+        let (call, outcome) = match to {
+            None => (Syscall::Send { sock, len }, r.map_ok(moved).into()),
+            Some(addr) => {
+                let returned = |bytes| Returned {
+                    bytes: Some(bytes),
+                    ..self.local(s)
+                };
+                (
+                    Syscall::SendTo { sock, addr, len },
+                    r.map_ok(returned).into(),
+                )
+            }
+        };
+        self.note(call, outcome);
+        r
+    }
+
+    /// [`Machine::recv_from`]
+    pub fn recv_from(
+        &mut self,
+        s: WorldSock,
+        len: u32,
+    ) -> Poll<Result<(u32, Option<SocketAddr>), Errno>> {
+        let r = self.machines[s.machine.0].recv_from(s.sock, len);
+        let received = |(bytes, peer)| Returned {
+            peer,
+            ..moved(bytes)
+        };
+        self.note(
+            Syscall::RecvFrom { sock: s, len },
+            r.map_ok(received).into(),
+        );
         r
     }
 

@@ -8,7 +8,8 @@ use super::{Answer, FixedChooser, kernel};
 use fourtuple_kernel::profile::Behaviours;
 use fourtuple_kernel::reason::Refusal;
 use fourtuple_kernel::{
-    BucketView, Errno, Family, MachineId, Shutdown, SockOpt, State, Time, World, WorldNs, WorldSock,
+    BucketView, Errno, Family, Kind, MachineId, Shutdown, SockOpt, State, Time, World, WorldNs,
+    WorldSock,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -193,6 +194,45 @@ impl Bench {
 
     pub fn tcp6(&mut self) -> S {
         self.w.socket(self.ns, Family::Inet6, 0)
+    }
+
+    /// A plain datagram socket of uid 0.
+    pub fn udp(&mut self) -> S {
+        self.udp_with(&[])
+    }
+
+    pub fn udp_as(&mut self, uid: u32) -> S {
+        self.w.socket_of(self.ns, Family::Inet, Kind::Datagram, uid)
+    }
+
+    pub fn udp6(&mut self) -> S {
+        self.w.socket_of(self.ns, Family::Inet6, Kind::Datagram, 0)
+    }
+
+    /// A datagram socket with these options.
+    pub fn udp_with(&mut self, options: &[SockOpt]) -> S {
+        let s = self.udp_as(0);
+        for &option in options {
+            self.set(s, option);
+        }
+        s
+    }
+
+    /// sendto() of a byte.
+    pub fn sendto(&mut self, s: S, to: &str) -> Answer {
+        let r = match self.w.send_to(s, Some(end(to)), 1) {
+            Poll::Ready(r) => r.map(drop),
+            Poll::Pending => Err(Errno::EINPROGRESS),
+        };
+        self.named(s, r)
+    }
+
+    /// recvfrom(): the sender.
+    pub fn recvfrom(&mut self, s: S) -> Result<Option<SocketAddr>, Errno> {
+        match self.w.recv_from(s, 1) {
+            Poll::Ready(r) => r.map(|(_, from)| from),
+            Poll::Pending => Ok(None),
+        }
     }
 
     pub fn try_set(&mut self, s: S, opt: SockOpt) -> Result<(), Errno> {

@@ -8,6 +8,7 @@ mod bucket;
 mod connect;
 mod scopes;
 mod time;
+mod udp;
 
 use super::{Answer, kernel};
 use fourtuple_kernel::profile::Behaviours;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<&'static Pin> {
         connect::PINS,
         scopes::PINS,
         time::PINS,
+        udp::PINS,
     ]
     .into_iter()
     .flatten()
