@@ -80,9 +80,11 @@ pub enum Args {
     Backlog(u32),
     /// `connect`: the destination.
     To(SocketAddr),
+    /// `sendto`: the destination and how many bytes.
+    Sent(SocketAddr, u32),
     /// `accept`: the name of the new socket.
     As(Name),
-    /// `send`, `recv`: how many bytes.
+    /// `send`, `recv`, `recvfrom`: how many bytes.
     Len(u32),
     /// `shutdown`: which half.
     How(Shutdown),
@@ -107,7 +109,7 @@ impl Args {
     /// The address in them.
     pub(crate) fn ip(&self) -> Option<IpAddr> {
         match self {
-            Args::At(at) | Args::To(at) => Some(at.ip().to_canonical()),
+            Args::At(at) | Args::To(at) | Args::Sent(at, _) => Some(at.ip().to_canonical()),
             _ => None,
         }
     }
@@ -124,6 +126,7 @@ impl Args {
             Args::At(at) => (Some(("at", shown_at(*at))), None),
             Args::Backlog(backlog) => (Some(("backlog", backlog.to_string())), None),
             Args::To(to) => (Some(("to", shown_at(*to))), None),
+            Args::Sent(to, len) => (Some(("to", shown_at(*to))), Some(("len", len.to_string()))),
             Args::As(name) => (Some(("as", name.to_string())), None),
             Args::Len(len) => (Some(("len", len.to_string())), None),
             Args::How(how) => (Some(("how", how.to_string())), None),
@@ -138,6 +141,10 @@ impl Serialize for Args {
         match self {
             Args::Backlog(number) => map.serialize_entry("backlog", number)?,
             Args::Len(number) => map.serialize_entry("len", number)?,
+            Args::Sent(to, len) => {
+                map.serialize_entry("to", &shown_at(*to))?;
+                map.serialize_entry("len", len)?;
+            }
             _ => {
                 for (word, value) in self.pairs() {
                     map.serialize_entry(word, &value)?;

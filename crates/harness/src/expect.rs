@@ -96,7 +96,7 @@ fn check_steps(steps: &[Spanned<Step>], attempts: &Attempts, unmet: &mut Vec<Unm
             }
             continue;
         }
-        let named = if matches!(**step, Step::Getpeername(_)) {
+        let named = if matches!(**step, Step::Getpeername(_) | Step::Recvfrom(_)) {
             attempt.peer()
         } else {
             attempt.local()

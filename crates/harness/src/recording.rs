@@ -157,6 +157,7 @@ impl Recording {
         let args = match *call {
             Syscall::Bind { addr, .. } => Args::At(addr),
             Syscall::Connect { addr, .. } => Args::To(addr),
+            Syscall::SendTo { addr, len, .. } => Args::Sent(addr, len),
             _ => step.args.clone(),
         };
         let (host, process) = (step.host.clone(), step.process.clone());
@@ -219,6 +220,7 @@ fn args(step: &Step) -> Args {
             None => Args::None,
         },
         Step::Send(transfer) | Step::Recv(transfer) => Args::Len(transfer.len),
+        Step::Recvfrom(transfer) => Args::Len(transfer.len),
         Step::Shutdown(shutdown) => Args::How(shutdown.how),
         _ => Args::None,
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use fourtuple_program::{AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, Target};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Accepted, Case, Hold};
-use fourtuple_syscall::Kind;
 use indexmap::IndexMap;
 
 use crate::error::EngineError;
@@ -56,7 +55,7 @@ fn process(
     });
     Ok(Process {
         host: HostId(number(host)),
-        kind: Kind::Stream,
+        kind: one.protocol.kind(),
         uid: one.uid,
         count: one.count,
         start: nanos(one.start),

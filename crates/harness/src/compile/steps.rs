@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use fourtuple_program::{HostId, PortName, SockName, Step, StepPlan};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::{Address, Case};
-use fourtuple_syscall::{Kind, Syscall};
+use fourtuple_syscall::Syscall;
 use indexmap::IndexSet;
 
 use super::{host, nanos, number};
@@ -68,7 +68,7 @@ impl<'a> Names<'a> {
                 sock: self.sock(&of.socket),
                 host: HostId(number(host(case, &of.on)?)),
                 family: of.family,
-                kind: Kind::Stream,
+                kind: of.kind.kind(),
                 uid: of.uid,
                 nonblock: of.nonblock,
                 listens: false,
@@ -133,6 +133,15 @@ impl<'a> Names<'a> {
                 len: transfer.len,
             },
             scenario::Step::Recv(transfer) => Syscall::Recv {
+                sock,
+                len: transfer.len,
+            },
+            scenario::Step::Sendto(send) => Syscall::SendTo {
+                sock,
+                addr: address(self, &send.to),
+                len: send.len,
+            },
+            scenario::Step::Recvfrom(transfer) => Syscall::RecvFrom {
                 sock,
                 len: transfer.len,
             },

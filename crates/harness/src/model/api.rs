@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use fourtuple_kernel::{Chooser, Errno, Refusal, World, WorldSock};
 use fourtuple_program::{Accepted, Clock, HostId, Nanos, NewSocket, SocketApi};
-use fourtuple_syscall::{Kind, Outcome, Returned, Syscall};
+use fourtuple_syscall::{Outcome, Returned, Syscall};
 
 use super::net::Net;
 
@@ -57,13 +57,8 @@ impl<C: Chooser> SocketApi for Net<C> {
     type Reason = Refusal;
 
     fn socket(&mut self, new: &NewSocket) -> Result<WorldSock, Outcome> {
-        match new.kind {
-            Kind::Stream => {
-                let ns = self.hosts[new.at.0 as usize].ns;
-                Ok(self.world.socket(ns, new.family, new.uid))
-            }
-            Kind::Datagram => Err(Outcome::Unsupported("the kernel model has no UDP")),
-        }
+        let ns = self.hosts[new.at.0 as usize].ns;
+        Ok(self.world.socket_of(ns, new.family, new.kind, new.uid))
     }
 
     fn call(&mut self, s: WorldSock, call: &Syscall<()>) -> Poll<Outcome> {
@@ -87,6 +82,22 @@ impl<C: Chooser> SocketApi for Net<C> {
                 return self.connected(s, answer);
             }
             Syscall::Send { len, .. } => moved(world.send(s, len)),
+            Syscall::SendTo { addr, len, .. } => match moved(world.send_to(s, Some(addr), len)) {
+                Outcome::Ok(Returned { bytes, .. }) => Outcome::Ok(Returned {
+                    bytes,
+                    ..self.local(s)
+                }),
+                failed => failed,
+            },
+            Syscall::RecvFrom { len, .. } => match world.recv_from(s, len) {
+                Poll::Pending => Outcome::WouldBlock,
+                Poll::Ready(Err(errno)) => Outcome::Err(errno),
+                Poll::Ready(Ok((bytes, peer))) => Outcome::Ok(Returned {
+                    local: None,
+                    peer,
+                    bytes: Some(bytes),
+                }),
+            },
             Syscall::Recv { len, .. } => moved(world.recv(s, len)),
             Syscall::Shutdown { how, .. } => world.shutdown(s, how).into(),
             Syscall::Disconnect { .. } => world.disconnect(s).into(),

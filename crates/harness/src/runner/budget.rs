@@ -307,6 +307,7 @@ fn sent(case: &Case) -> u64 {
     let steps = case.program.steps().unwrap_or_default();
     let lengths = steps.iter().map(|step| match &step.value {
         Step::Send(send) => u64::from(send.len),
+        Step::Sendto(send) => u64::from(send.len),
         _ => 0,
     });
     lengths.fold(0, u64::saturating_add)

@@ -382,7 +382,9 @@ where
         instance.stage = InstanceState::Next;
         match calling.answer {
             Some(Outcome::Ok(returned)) => {
+                let process = self.plan.process(self.it.instances[n as usize].process);
                 let server = match (calling.accepted, returned.peer, returned.local) {
+                    _ if process.kind == Kind::Datagram => Server::None,
                     (Some(number), ..) => Server::Known(number),
                     (None, Some(peer), Some(local)) => Server::At(peer, local),
                     _ => Server::None,

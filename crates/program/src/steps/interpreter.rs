@@ -225,7 +225,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
             },
         };
         if let Outcome::Ok(returned) = outcome {
-            let own = !matches!(call, Syscall::Getpeername { .. });
+            let own = !matches!(call, Syscall::Getpeername { .. } | Syscall::RecvFrom { .. });
             self.keep_port(port_as, if own { returned.local } else { returned.peer });
         }
         log.end(id, &outcome, failure(api, &outcome));
@@ -372,6 +372,11 @@ fn at_port(call: Syscall<()>, port: Option<u16>) -> Syscall<()> {
         Syscall::Connect { sock, addr } => Syscall::Connect {
             sock,
             addr: with(addr),
+        },
+        Syscall::SendTo { sock, addr, len } => Syscall::SendTo {
+            sock,
+            addr: with(addr),
+            len,
         },
         other => other,
     }

@@ -55,7 +55,7 @@ pub(crate) const FAULT: &[&str] = &[
 /// The fields of each kind of step. The first one is the key that names the step.
 pub(crate) const STEPS: &[&[&str]] = &[
     &[
-        "socket", "family", "by", "uid", "on", "nonblock", "options", "expect",
+        "socket", "family", "type", "by", "uid", "on", "nonblock", "options", "expect",
     ],
     &["set", "options", "expect"],
     &[
@@ -86,6 +86,23 @@ pub(crate) const STEPS: &[&[&str]] = &[
     &["accept", "as", "expect", "expect_local", "expect_peer"],
     &["send", "len", "expect"],
     &["recv", "len", "expect"],
+    &[
+        "sendto",
+        "to",
+        "len",
+        "port_as",
+        "expect",
+        "expect_port",
+        "expect_local",
+    ],
+    &[
+        "recvfrom",
+        "len",
+        "port_as",
+        "expect",
+        "expect_port",
+        "expect_peer",
+    ],
     &["shutdown", "how", "expect"],
     &["disconnect", "expect"],
     &["close", "expect"],

@@ -11,7 +11,7 @@ use crate::diagnostic::quoted;
 use crate::limits::{MAX_CONNECTIONS, MAX_PROCESSES};
 use crate::model::Process;
 use crate::span::{Span, Spanned};
-use crate::value::{Accepted, Close, Count, Endpoint, Hold, Invalid, Ordinary, Word};
+use crate::value::{Accepted, Close, Count, Endpoint, Hold, Invalid, Ordinary, Protocol, Word};
 use crate::yaml::{Node, Value};
 
 use super::Problems;
@@ -23,6 +23,7 @@ use super::values::{items, names, spanned, word, words};
 /// The fields of a process.
 pub(crate) const FIELDS: &[&str] = &[
     "on",
+    "protocol",
     "count",
     "uid",
     "start",
@@ -148,6 +149,9 @@ fn process(
     };
     let process = Process {
         on: on.unwrap_or_default(),
+        protocol: fields
+            .take("protocol", problems, word::<Protocol>)
+            .unwrap_or(Protocol::Tcp),
         count: count("count", problems),
         uid: fields
             .take("uid", problems, word::<Ordinary>)
@@ -201,6 +205,7 @@ fn process(
     }
     combinations(&process, &fields, at, problems);
     lifetimes(&process, &fields, problems);
+    datagrams(&process, &fields, problems);
     reach(&process, &fields, at, hosts, problems);
     Some((process, Waits { after, inherit }))
 }
@@ -273,6 +278,33 @@ fn combinations(process: &Process, fields: &Fields<'_>, at: Span, problems: &mut
                     .to_owned(),
             ),
         );
+    }
+}
+
+/// Reports fields that a UDP process cannot have: its sockets have no other end that listens,
+/// accepts or closes.
+fn datagrams(process: &Process, fields: &Fields<'_>, problems: &mut Problems<'_>) {
+    if process.protocol != Protocol::Udp {
+        return;
+    }
+    let close = (process.close != Close::Client).then_some("close");
+    for name in ["listen", "inherit", "accepted"].into_iter().chain(close) {
+        let Some(span) = fields.key_span(name) else {
+            continue;
+        };
+        let (message, expected, help) = match name {
+            "close" => (
+                "a UDP socket is closed by its own process",
+                "`close: client`, the default",
+                "remove `close`",
+            ),
+            _ => (
+                "a UDP socket does not listen",
+                "`bind`, `connect` or both",
+                "bind the server's address: `bind: 10.0.0.1:53`; a UDP client needs no server",
+            ),
+        };
+        problems.report(span, message, expected, Some(help.to_owned()));
     }
 }
 

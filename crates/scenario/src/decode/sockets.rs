@@ -13,7 +13,7 @@ use crate::diagnostic::quoted;
 use crate::model::{Options, SocketStep, Step};
 use crate::span::{Span, Spanned};
 use crate::suggest::{all_of, nearest};
-use crate::value::{Family, Op};
+use crate::value::{Family, Op, SocketType};
 
 use super::Problems;
 use super::hosts::{Hosts, pick};
@@ -87,6 +87,7 @@ fn families(raw: &[Raw]) -> Vec<Family> {
         let ip = match &raw.step.value {
             Step::Bind(step) => Some(step.at.ip),
             Step::Connect(step) => Some(step.to.ip),
+            Step::Sendto(step) => Some(step.to.ip),
             _ => None,
         };
         let Some(socket) = raw.step.socket() else {
@@ -229,6 +230,7 @@ impl Resolver<'_, '_, '_> {
                 let made = Step::Socket(SocketStep {
                     socket: name.to_owned(),
                     family,
+                    kind: SocketType::Stream,
                     by,
                     uid,
                     on,
@@ -245,6 +247,9 @@ impl Resolver<'_, '_, '_> {
         let names = || self.open.iter().map(String::as_str);
         let help = match nearest(name, names()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if op == Op::SendTo || op == Op::RecvFrom => {
+                format!("create it first: `{{ socket: {name}, type: dgram }}`")
+            }
             None if self.open.is_empty() => format!("create it first: `{{ socket: {name} }}`"),
             None => format!("the open sockets are {}", all_of(names().take(12))),
         };

@@ -3,12 +3,12 @@
 use crate::diagnostic::quoted;
 use crate::limits::MAX_STEPS;
 use crate::model::{
-    AcceptStep, BindStep, ConnectStep, ListenStep, NameStep, OnSocketStep, SetStep, ShutdownStep,
-    SleepStep, SocketStep, Step, SysctlStep, TransferStep,
+    AcceptStep, BindStep, ConnectStep, ListenStep, NameStep, OnSocketStep, RecvfromStep,
+    SendtoStep, SetStep, ShutdownStep, SleepStep, SocketStep, Step, SysctlStep, TransferStep,
 };
 use crate::span::{Span, Spanned};
 use crate::suggest::{all_of, nearest};
-use crate::value::{Bytes, Family, Op, Ordinary};
+use crate::value::{Bytes, Family, Op, Ordinary, SocketType};
 use crate::yaml::{Key, Node, Value};
 
 use super::Problems;
@@ -145,6 +145,9 @@ fn raw(node: &Node, problems: &mut Problems<'_>) -> Option<Raw> {
             family: fields
                 .take("family", problems, word)
                 .unwrap_or(Family::Inet),
+            kind: fields
+                .take("type", problems, word)
+                .unwrap_or(SocketType::Stream),
             by: String::new(),
             uid: 0,
             on: String::new(),
@@ -206,10 +209,25 @@ fn raw(node: &Node, problems: &mut Problems<'_>) -> Option<Raw> {
             expect_local,
             expect_peer,
         }),
+        "sendto" => Step::Sendto(SendtoStep {
+            sendto: socket,
+            to: fields.need("to", problems, word)?,
+            len: bytes(&fields, problems),
+            port_as,
+            expect,
+            expect_port,
+            expect_local,
+        }),
+        "recvfrom" => Step::Recvfrom(RecvfromStep {
+            socket,
+            len: bytes(&fields, problems),
+            port_as,
+            expect,
+            expect_port,
+            expect_peer,
+        }),
         "send" | "recv" => {
-            let len = fields
-                .take("len", problems, word::<Bytes>)
-                .map_or(1, |len| len.0);
+            let len = bytes(&fields, problems);
             let step = TransferStep {
                 socket,
                 len,
@@ -260,10 +278,17 @@ fn raw(node: &Node, problems: &mut Problems<'_>) -> Option<Raw> {
     })
 }
 
+/// The number of bytes of a step that sends or receives.
+fn bytes(fields: &Fields<'_>, problems: &mut Problems<'_>) -> u32 {
+    let len = fields.take("len", problems, word::<Bytes>);
+    len.map_or(1, |len| len.0)
+}
+
 fn variables(step: &Step, fields: &Fields<'_>, at: Span) -> Vec<(Reads, Spanned<String>)> {
     let target = match step {
         Step::Bind(step) => Some((Reads::Before, "at", &step.at)),
         Step::Connect(step) => Some((Reads::Before, "to", &step.to)),
+        Step::Sendto(step) => Some((Reads::Before, "to", &step.to)),
         _ => None,
     };
     let local = step
@@ -293,6 +318,8 @@ fn step_name(word: &str) -> &'static str {
         "accept" => "an `accept` step",
         "send" => "a `send` step",
         "recv" => "a `recv` step",
+        "sendto" => "a `sendto` step",
+        "recvfrom" => "a `recvfrom` step",
         "shutdown" => "a `shutdown` step",
         "disconnect" => "a `disconnect` step",
         "close" => "a `close` step",

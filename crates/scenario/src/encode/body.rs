@@ -4,7 +4,7 @@ use crate::model::{
     Body, Check, ExpectBlock, Expected, Fault, FaultKind, Host, KernelSelector, Network, Process,
     Program, Scenario,
 };
-use crate::value::{Accepted, Close, Hold, Loss, format_duration};
+use crate::value::{Accepted, Close, Hold, Loss, Protocol, format_duration};
 use crate::yaml::{Key, Node, write};
 
 use super::build::{Build, one_or_list, options, sysctls};
@@ -117,6 +117,7 @@ fn process(process: &Process, several_hosts: bool) -> Node {
     if several_hosts {
         out.text("on", &process.on);
     }
+    out.unless("protocol", process.protocol, Protocol::Tcp);
     out.time("start", process.start);
     out.one_or_many("after", &process.after);
     out.unless("count", process.count, 1);

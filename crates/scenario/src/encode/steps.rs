@@ -2,7 +2,7 @@
 
 use crate::model::{NameStep, OnSocketStep, Step, TransferStep};
 use crate::span::Spanned;
-use crate::value::{Address, Answer, Family, PortRange, format_duration};
+use crate::value::{Address, Answer, Family, PortRange, SocketType, format_duration};
 use crate::yaml::Node;
 
 use super::build::{Build, options, sysctls};
@@ -21,6 +21,7 @@ fn step(step: &Step, several_hosts: bool) -> Node {
         Step::Socket(step) => {
             out.text("socket", &step.socket);
             out.unless("family", step.family, Family::Inet);
+            out.unless("type", step.kind, SocketType::Stream);
             out.text("by", &step.by);
             out.unless("uid", step.uid, 0);
             if several_hosts {
@@ -58,6 +59,15 @@ fn step(step: &Step, several_hosts: bool) -> Node {
         Step::Recv(TransferStep { socket, len, .. }) => {
             out.text("recv", socket);
             out.unless("len", *len, 1);
+        }
+        Step::Sendto(step) => {
+            out.text("sendto", &step.sendto);
+            out.text("to", &step.to);
+            out.unless("len", step.len, 1);
+        }
+        Step::Recvfrom(step) => {
+            out.text("recvfrom", &step.socket);
+            out.unless("len", step.len, 1);
         }
         Step::Shutdown(step) => {
             out.text("shutdown", &step.shutdown);

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::{ExpectBlock, Host, Network, Process, Step};
 use crate::span::Spanned;
+use crate::value::{Protocol, SocketType};
 
 /// Everything that runs, for one point of the matrix: every `${name}` is substituted and every
 /// default filled in.
@@ -35,6 +36,19 @@ pub enum Program {
 }
 
 impl Program {
+    /// Returns `true` if a socket of a process is a datagram socket.
+    pub fn is_datagram(&self, process: &str, socket: &str) -> bool {
+        match self {
+            Program::Processes(all) => all
+                .get(process)
+                .is_some_and(|one| one.protocol == Protocol::Udp),
+            Program::Steps(steps) => steps.iter().any(|step| match &step.value {
+                Step::Socket(made) => made.socket == socket && made.kind == SocketType::Dgram,
+                _ => false,
+            }),
+        }
+    }
+
     /// The processes of the declarative form.
     pub fn processes(&self) -> Option<&IndexMap<String, Process>> {
         match self {

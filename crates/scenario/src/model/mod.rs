@@ -26,6 +26,6 @@ pub use process::Process;
 pub use scenario::{Matrix, Point, Scenario};
 pub use selector::{KernelPattern, KernelSelector};
 pub use step::{
-    AcceptStep, BindStep, ConnectStep, ListenStep, NameStep, OnSocketStep, SetStep, ShutdownStep,
-    SleepStep, SocketStep, Step, SysctlStep, TransferStep,
+    AcceptStep, BindStep, ConnectStep, ListenStep, NameStep, OnSocketStep, RecvfromStep,
+    SendtoStep, SetStep, ShutdownStep, SleepStep, SocketStep, Step, SysctlStep, TransferStep,
 };

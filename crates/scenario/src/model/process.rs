@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 
 use super::Options;
 use crate::schema::written;
-use crate::value::{Accepted, Close, Hold};
+use crate::value::{Accepted, Close, Hold, Protocol};
 
 /// A program on a host that makes socket calls.
 ///
@@ -18,6 +18,10 @@ pub struct Process {
     /// The host; optional if there is only one.
     #[schemars(with = "Option<String>")]
     pub on: String,
+    /// The protocol of its sockets: `tcp` (the default) or `udp`. UDP sockets bind and connect;
+    /// they do not listen.
+    #[schemars(with = "Option<written::Protocol>")]
+    pub protocol: Protocol,
     /// Number of instances [default: 1]. They take turns: first the first connection of each.
     #[schemars(with = "Option<written::Count>")]
     pub count: u32,
@@ -82,6 +86,7 @@ impl Process {
     pub fn new(on: impl Into<String>) -> Self {
         Self {
             on: on.into(),
+            protocol: Protocol::Tcp,
             count: 1,
             uid: 0,
             start: Duration::ZERO,

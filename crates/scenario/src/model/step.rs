@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 
 use super::{Options, Sysctls};
 use crate::schema::written;
-use crate::value::{Address, Answer, Family, Op, PortRange, Shutdown};
+use crate::value::{Address, Answer, Family, Op, PortRange, Shutdown, SocketType};
 
 /// One step. In YAML its first key names the call: `{ bind: a, at: "127.0.0.2:0" }`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
@@ -30,6 +30,11 @@ pub enum Step {
     /// Receives bytes.
     #[schemars(with = "written::RecvStep")]
     Recv(TransferStep),
+    /// Sends a datagram to an address. A socket without a port takes one first.
+    Sendto(SendtoStep),
+    /// Receives a datagram, and reports its sender.
+    #[schemars(with = "written::RecvfromStep")]
+    Recvfrom(RecvfromStep),
     /// Shuts down one or both directions of a connection.
     Shutdown(ShutdownStep),
     /// Dissolves a connection: `connect` to an address of family `AF_UNSPEC`.
@@ -59,6 +64,9 @@ pub struct SocketStep {
     /// The address family: `inet` (the default) or `inet6`.
     #[schemars(with = "Option<written::Family>")]
     pub family: Family,
+    /// The type: `stream` (TCP, the default) or `dgram` (UDP).
+    #[schemars(rename = "type", with = "Option<written::SocketType>")]
+    pub kind: SocketType,
     /// The process that owns the socket [default: the only process that the steps name, otherwise
     /// `main`].
     #[schemars(with = "Option<String>")]
@@ -196,6 +204,48 @@ pub struct TransferStep {
     pub expect: Vec<Answer>,
 }
 
+/// Sends a datagram to an address. A socket without a port takes one first.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SendtoStep {
+    /// The socket.
+    pub sendto: String,
+    /// The destination.
+    #[schemars(with = "written::Address")]
+    pub to: Address,
+    /// Number of bytes [default: 1].
+    #[schemars(with = "Option<written::Bytes>")]
+    pub len: u32,
+    /// A name for the local port after a success; later steps write it `$name`.
+    pub port_as: Option<String>,
+    /// The expected result, or a list of alternatives.
+    #[schemars(with = "Option<written::Answers>")]
+    pub expect: Vec<Answer>,
+    /// The range that must contain the local port.
+    #[schemars(with = "Option<written::PortRange>")]
+    pub expect_port: Option<PortRange>,
+    /// The expected local address.
+    #[schemars(with = "Option<written::Address>")]
+    pub expect_local: Option<Address>,
+}
+
+/// Receives a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecvfromStep {
+    /// The socket.
+    pub socket: String,
+    /// Maximum number of bytes [default: 1].
+    pub len: u32,
+    /// A name for the sender's port; later steps write it `$name`.
+    pub port_as: Option<String>,
+    /// The expected result, or a list of alternatives.
+    pub expect: Vec<Answer>,
+    /// The range that must contain the sender's port.
+    pub expect_port: Option<PortRange>,
+    /// The expected address of the sender.
+    pub expect_peer: Option<Address>,
+}
+
 /// Shuts down one or both directions of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -267,6 +317,8 @@ impl Step {
             Self::Accept(_) => Op::Accept,
             Self::Send(_) => Op::Send,
             Self::Recv(_) => Op::Recv,
+            Self::Sendto(_) => Op::SendTo,
+            Self::Recvfrom(_) => Op::RecvFrom,
             Self::Shutdown(_) => Op::Shutdown,
             Self::Disconnect(_) => Op::Disconnect,
             Self::Close(_) => Op::Close,
@@ -286,6 +338,8 @@ impl Step {
             Self::Connect(step) => &step.connect,
             Self::Accept(step) => &step.accept,
             Self::Send(step) | Self::Recv(step) => &step.socket,
+            Self::Sendto(step) => &step.sendto,
+            Self::Recvfrom(step) => &step.socket,
             Self::Shutdown(step) => &step.shutdown,
             Self::Disconnect(step) | Self::Close(step) => &step.socket,
             Self::Getsockname(step) | Self::Getpeername(step) => &step.socket,
@@ -303,6 +357,8 @@ impl Step {
             Self::Connect(step) => &step.expect,
             Self::Accept(step) => &step.expect,
             Self::Send(step) | Self::Recv(step) => &step.expect,
+            Self::Sendto(step) => &step.expect,
+            Self::Recvfrom(step) => &step.expect,
             Self::Shutdown(step) => &step.expect,
             Self::Disconnect(step) | Self::Close(step) => &step.expect,
             Self::Getsockname(step) | Self::Getpeername(step) => &step.expect,
@@ -316,6 +372,8 @@ impl Step {
             Self::Bind(step) => step.port_as.as_deref(),
             Self::Listen(step) => step.port_as.as_deref(),
             Self::Connect(step) => step.port_as.as_deref(),
+            Self::Sendto(step) => step.port_as.as_deref(),
+            Self::Recvfrom(step) => step.port_as.as_deref(),
             Self::Getsockname(step) | Self::Getpeername(step) => step.port_as.as_deref(),
             _ => None,
         }
@@ -327,6 +385,8 @@ impl Step {
             Self::Bind(step) => step.expect_port,
             Self::Listen(step) => step.expect_port,
             Self::Connect(step) => step.expect_port,
+            Self::Sendto(step) => step.expect_port,
+            Self::Recvfrom(step) => step.expect_port,
             Self::Getsockname(step) | Self::Getpeername(step) => step.expect_port,
             _ => None,
         }
@@ -338,6 +398,7 @@ impl Step {
             Self::Bind(step) => step.expect_local.as_ref(),
             Self::Listen(step) => step.expect_local.as_ref(),
             Self::Connect(step) => step.expect_local.as_ref(),
+            Self::Sendto(step) => step.expect_local.as_ref(),
             Self::Accept(step) => step.expect_local.as_ref(),
             Self::Getsockname(step) => step.expect_address.as_ref(),
             _ => None,
@@ -348,6 +409,7 @@ impl Step {
     pub fn expect_peer(&self) -> Option<&Address> {
         match self {
             Self::Connect(step) => step.expect_peer.as_ref(),
+            Self::Recvfrom(step) => step.expect_peer.as_ref(),
             Self::Accept(step) => step.expect_peer.as_ref(),
             Self::Getpeername(step) => step.expect_address.as_ref(),
             _ => None,

@@ -68,7 +68,7 @@ macro_rules! choices {
     };
 }
 
-choices! { Family Shutdown Close Accepted Switch }
+choices! { Family Shutdown Close Accepted Switch SocketType Protocol }
 
 /// Defines schemas with a hand-written body.
 macro_rules! schemas {
@@ -192,6 +192,19 @@ steps! {
         recv: String,
         /// Maximum number of bytes [default: 1].
         len: Option<Bytes>,
+    }
+    /// Receives a datagram, and reports its sender.
+    RecvfromStep {
+        /// The socket.
+        recvfrom: String,
+        /// Maximum number of bytes [default: 1].
+        len: Option<Bytes>,
+        /// A name for the sender's port; later steps write it `$name`.
+        port_as: Option<String>,
+        /// The range that must contain the sender's port.
+        expect_port: Option<PortRange>,
+        /// The expected address of the sender.
+        expect_peer: Option<Address>,
     }
     /// Dissolves a connection: `connect` to an address of family `AF_UNSPEC`.
     DisconnectStep {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use fourtuple_syscall::{Family, Shape, Shutdown};
+use fourtuple_syscall::{Family, Kind, Shape, Shutdown};
 
 use super::{Invalid, Word, format_duration};
 use crate::suggest::nearest;
@@ -80,6 +80,57 @@ words! {
         Close "close",
         /// They are closed after the listener, with a RST.
         Reset "reset",
+    }
+}
+
+words! {
+    /// The type of a socket.
+    SocketType, "`stream` or `dgram`" {
+        /// `SOCK_STREAM`: TCP.
+        Stream "stream",
+        /// `SOCK_DGRAM`: UDP.
+        Dgram "dgram",
+    }
+}
+
+impl SocketType {
+    /// The type of the sockets.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            SocketType::Stream => Kind::Stream,
+            SocketType::Dgram => Kind::Datagram,
+        }
+    }
+}
+
+impl From<Kind> for SocketType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Stream => SocketType::Stream,
+            Kind::Datagram => SocketType::Dgram,
+        }
+    }
+}
+
+words! {
+    /// The protocol of a process.
+    Protocol, "`tcp` or `udp`" {
+        /// TCP.
+        Tcp "tcp",
+        /// UDP.
+        Udp "udp",
+    }
+}
+
+impl Protocol {
+    /// The type of the sockets.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Protocol::Tcp => Kind::Stream,
+            Protocol::Udp => Kind::Datagram,
+        }
     }
 }
 

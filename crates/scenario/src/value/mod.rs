@@ -15,7 +15,7 @@ mod port;
 pub use address::{Address, PortRef};
 pub use answer::Answer;
 pub(crate) use choices::Linger;
-pub use choices::{Accepted, Close, Hold, Latency, Loss, Switch};
+pub use choices::{Accepted, Close, Hold, Latency, Loss, Protocol, SocketType, Switch};
 pub use duration::format_duration;
 pub use fourtuple_syscall::{Family, Op, PortRange, Shutdown};
 

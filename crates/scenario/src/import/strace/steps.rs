@@ -15,7 +15,7 @@ use crate::model::{
     ShutdownStep, SleepStep, SocketStep, Step,
 };
 use crate::span::Spanned;
-use crate::value::{Address, Answer, Family, Op};
+use crate::value::{Address, Answer, Family, Op, SocketType};
 
 /// Shortest pause that becomes a `sleep`, in microseconds. Shorter ones are the duration of the
 /// calls themselves.
@@ -234,6 +234,7 @@ impl Writer<'_> {
             Act::Socket => self.push(Step::Socket(SocketStep {
                 socket: name,
                 family: sock.family,
+                kind: SocketType::Stream,
                 by: history.tasks.get(sock.task).cloned().unwrap_or_default(),
                 uid: if self.unprivileged.contains(&sock.task) {
                     UNPRIVILEGED
@@ -320,6 +321,7 @@ impl Writer<'_> {
             } else {
                 Family::Inet
             },
+            kind: SocketType::Stream,
             by: if here { "neighbour" } else { "outside" }.to_owned(),
             uid: 0,
             on: if here { HERE } else { THERE }.to_owned(),
