@@ -279,13 +279,46 @@ static int accept_one(const struct sock *sock) {
     return add("new", fd, number("uid", sock->uid), sock->nonblock);
 }
 
+/* A datagram socket does not wait to send: EAGAIN says that there is no port for it. */
+static int is_datagram(const struct sock *sock) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(sock->fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
+}
+
+static int send_to(const struct sock *sock) {
+    struct sockaddr_storage to;
+    socklen_t size = address("to", &to);
+    long wanted = number("len", 0);
+    size_t length = wanted < MOST_DATA ? wanted : MOST_DATA;
+    memset(data, 0, length);
+    if (sendto(sock->fd, data, length, MSG_NOSIGNAL, (struct sockaddr *)&to, size) >= 0)
+        return own_name(sock->fd);
+    return errno == EAGAIN && !is_datagram(sock) ? WAITING : errno;
+}
+
+static int receive_from(const struct sock *sock) {
+    struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof from;
+    long wanted = number("len", 0);
+    wait_for(sock, POLLIN);
+    if (recvfrom(sock->fd, data, wanted < MOST_DATA ? wanted : MOST_DATA, 0,
+                 (struct sockaddr *)&from, &size) < 0)
+        return errno == EAGAIN ? WAITING : errno;
+    if (from.ss_family != AF_UNSPEC)
+        show(&from, peer, sizeof peer);
+    return OK;
+}
+
 static int transfer(const struct sock *sock, int out) {
     long wanted = number("len", 0);
     size_t size = wanted < MOST_DATA ? wanted : MOST_DATA;
     wait_for(sock, out ? POLLOUT : POLLIN);
     moved = out ? send(sock->fd, memset(data, 0, size), size, MSG_NOSIGNAL)
                 : recv(sock->fd, data, size, 0);
-    return moved >= 0 ? OK : errno == EAGAIN ? WAITING : errno;
+    if (moved >= 0)
+        return OK;
+    return errno == EAGAIN && !(out && is_datagram(sock)) ? WAITING : errno;
 }
 
 static int shut(const struct sock *sock) {
@@ -313,6 +346,10 @@ static int on_socket(const char *op, struct sock *sock) {
         return accept_one(sock);
     if (strcmp(op, "send") == 0 || strcmp(op, "recv") == 0)
         return transfer(sock, op[0] == 's');
+    if (strcmp(op, "sendto") == 0)
+        return send_to(sock);
+    if (strcmp(op, "recvfrom") == 0)
+        return receive_from(sock);
     if (strcmp(op, "shutdown") == 0)
         return shut(sock);
     if (strcmp(op, "disconnect") == 0) {

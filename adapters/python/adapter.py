@@ -70,9 +70,13 @@ class Adapter:
         except Unsupported as error:
             return {"result": "UNSUPPORTED", "reason": str(error)}
         except BlockingIOError:
-            return {"result": "WAITING"}
+            # A datagram socket only waits to receive: otherwise there is no port for it.
+            no_port = request["op"] in ("connect", "send", "sendto") and self.is_datagram(request)
+            return {"result": "EAGAIN" if no_port else "WAITING"}
         except KeyError:
             return {"result": "EBADF"}
+        except socket.gaierror:
+            return {"result": "UNSUPPORTED", "reason": "Python passes no address of another family"}
         except OSError as error:
             return {"result": errno.errorcode.get(error.errno, f"E{error.errno}")}
         return {"result": "ok", **outcome}
@@ -170,6 +174,8 @@ class Adapter:
 
     def connect(self, sock, request, to):
         number = sock.connect_ex(to)
+        if number < 0:
+            raise Unsupported("Python passes no address of another family")
         if number == errno.EINPROGRESS and not self.sockets[request["sock"]][2]:
             self.connected(sock, request, to)
         elif number:
@@ -213,6 +219,19 @@ class Adapter:
 
         return {"moved": self.call(request, recv)}
 
+    def op_sendto(self, request):
+        to = endpoint(request["to"])
+        data = bytes(request["len"])
+        return self.named(request, lambda s: s.sendto(data, socket.MSG_NOSIGNAL, to))
+
+    def op_recvfrom(self, request):
+        def recvfrom(sock):
+            self.wait(sock, select.POLLIN, request)
+            return sock.recvfrom(request["len"])[1]
+
+        peer = self.call(request, recvfrom)
+        return {"peer": text(peer)} if peer else {}
+
     def op_shutdown(self, request):
         self.call(request, lambda s: s.shutdown(HALVES[request["how"]]))
 
@@ -231,6 +250,9 @@ class Adapter:
         return {"peer": text(self.call(request, lambda s: s.getpeername()))}
 
     # Helpers
+
+    def is_datagram(self, request):
+        return self.sockets[request["sock"]][0].type == socket.SOCK_DGRAM
 
     def named(self, request, make):
         """A call that decides about the local address, which is part of its outcome."""

@@ -9,7 +9,8 @@ pub struct Sockets<const N: usize> {
     /// The descriptor plus one.
     fds: [i32; N],
     uids: [u32; N],
-    nonblock: [bool; N],
+    /// The flags of `OP_SOCKET`.
+    flags: [u8; N],
     /// Slots from here on have never been used.
     used: usize,
 }
@@ -18,7 +19,7 @@ impl<const N: usize> Sockets<N> {
     pub const NONE: Self = Sockets {
         fds: [0; N],
         uids: [0; N],
-        nonblock: [false; N],
+        flags: [0; N],
         used: 0,
     };
 }
@@ -91,17 +92,17 @@ impl<'a> Executor<'a> {
     /// Closes all sockets of the program, in the order of the slots.
     pub fn close_all(&mut self) {
         for slot in 0..self.sockets.used {
-            self.put(slot, 0, 0, false);
+            self.put(slot, 0, 0, 0);
         }
         self.sockets.used = 0;
     }
 
     /// Fills a slot (`fd` counted from one) and closes its previous socket.
-    fn put(&mut self, slot: usize, fd: i32, uid: u32, nonblock: bool) {
+    fn put(&mut self, slot: usize, fd: i32, uid: u32, flags: u8) {
         let before = self.sockets.fds[slot];
         self.sockets.fds[slot] = fd;
         self.sockets.uids[slot] = uid;
-        self.sockets.nonblock[slot] = nonblock;
+        self.sockets.flags[slot] = flags;
         self.sockets.used = self.sockets.used.max(slot + 1);
         if before > 0 {
             let _ = sys::close(before - 1);
@@ -118,14 +119,17 @@ impl<'a> Executor<'a> {
         } else {
             sys::AF_INET
         };
-        let made = as_user(uid, || sys::socket(family, sys::SOCK_STREAM, 0));
+        let kind = match flags & SOCKET_DATAGRAM {
+            0 => sys::SOCK_STREAM,
+            _ => sys::SOCK_DGRAM,
+        };
+        let made = as_user(uid, || sys::socket(family, kind, 0));
         let record = Record::of(made);
         if let Ok(fd) = made {
-            let nonblock = flags & SOCKET_NONBLOCK != 0;
-            if nonblock {
+            if flags & SOCKET_NONBLOCK != 0 {
                 let _ = sys::set_nonblock(fd);
             }
-            self.put(slot, fd + 1, uid, nonblock);
+            self.put(slot, fd + 1, uid, flags);
         }
         record
     }
@@ -161,9 +165,23 @@ impl<'a> Executor<'a> {
             OP_SEND => {
                 let n = o.u32() as usize;
                 self.set_wait(fd, SO_SNDTIMEO, o.u32());
-                let sent = sys::send(fd, &self.data[..n.min(MAX_DATA)]);
-                self.moved(slot, sent)
+                match sys::send(fd, &self.data[..n.min(MAX_DATA)]) {
+                    // A datagram socket that gets no port. It does not wait to send.
+                    Err(sys::EAGAIN) if self.is_datagram(slot) => Record::errno(sys::EAGAIN),
+                    sent => self.moved(slot, sent),
+                }
             }
+            OP_SENDTO => {
+                let ((raw, len), n) = (o.addr().raw(), o.u32() as usize);
+                self.set_wait(fd, SO_SNDTIMEO, o.u32());
+                let data = &self.data[..n.min(MAX_DATA)];
+                let stream = !self.is_datagram(slot);
+                match sys::sendto(fd, data, &raw[..len]) {
+                    Err(sys::EAGAIN) if stream && self.blocks(slot) => Record::waiting(),
+                    sent => with_local(fd, sent),
+                }
+            }
+            OP_RECVFROM => self.receive_from(slot, fd, o),
             OP_RECV => {
                 let n = o.u32() as usize;
                 self.set_wait(fd, SO_RCVTIMEO, o.u32());
@@ -196,9 +214,7 @@ impl<'a> Executor<'a> {
         self.set_wait(fd, SO_SNDTIMEO, o.u32());
         match sys::connect(fd, &raw[..len]) {
             // EALREADY: an earlier connect() is still in progress as well.
-            Err(sys::EINPROGRESS | sys::EALREADY) if !self.sockets.nonblock[slot] => {
-                Record::waiting()
-            }
+            Err(sys::EINPROGRESS | sys::EALREADY) if self.blocks(slot) => Record::waiting(),
             r => with_local(fd, r),
         }
     }
@@ -216,21 +232,40 @@ impl<'a> Executor<'a> {
             Ok(got) => {
                 let record = Record::new(0, Detail::Addr(Addr::from_raw(&raw)));
                 if new < MAX_SOCKETS {
-                    self.put(new, got + 1, uid, false);
+                    self.put(new, got + 1, uid, 0);
                 } else {
                     let _ = sys::close(got);
                 }
                 record
             }
-            Err(sys::EAGAIN) if !self.sockets.nonblock[slot] => Record::waiting(),
+            Err(sys::EAGAIN) if self.blocks(slot) => Record::waiting(),
             Err(e) => Record::errno(e),
         }
+    }
+
+    fn receive_from(&mut self, slot: usize, fd: i32, o: &mut Operands) -> Record {
+        let n = o.u32() as usize;
+        self.set_wait(fd, SO_RCVTIMEO, o.u32());
+        let mut raw = [0; 28];
+        match sys::recvfrom(fd, &mut self.data[..n.min(MAX_DATA)], &mut raw) {
+            Ok(_) => Record::new(0, Detail::Addr(Addr::from_raw(&raw))),
+            Err(sys::EAGAIN) if self.blocks(slot) => Record::waiting(),
+            Err(e) => Record::errno(e),
+        }
+    }
+
+    fn blocks(&self, slot: usize) -> bool {
+        self.sockets.flags[slot] & SOCKET_NONBLOCK == 0
+    }
+
+    fn is_datagram(&self, slot: usize) -> bool {
+        self.sockets.flags[slot] & SOCKET_DATAGRAM != 0
     }
 
     fn moved(&self, slot: usize, r: sys::Res<usize>) -> Record {
         match r {
             Ok(n) => Record::new(0, Detail::Length(n as u32)),
-            Err(sys::EAGAIN) if !self.sockets.nonblock[slot] => Record::waiting(),
+            Err(sys::EAGAIN) if self.blocks(slot) => Record::waiting(),
             Err(e) => Record::errno(e),
         }
     }

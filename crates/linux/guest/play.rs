@@ -189,9 +189,6 @@ impl SocketApi for Kernel<'_, '_, '_> {
     type Reason = ();
 
     fn socket(&mut self, new: &NewSocket) -> Result<Handle, Outcome> {
-        if new.kind != Kind::Stream {
-            return Err(Outcome::Unsupported("the guest has no UDP"));
-        }
         let socket = Handle {
             host: new.at.0 as u8,
             process: match new.by {
@@ -205,7 +202,12 @@ impl SocketApi for Kernel<'_, '_, '_> {
         } else {
             4
         };
-        let flags = if new.listens { SOCKET_NONBLOCK } else { 0 };
+        let nonblock = if new.listens { SOCKET_NONBLOCK } else { 0 };
+        let flags = nonblock
+            | match new.kind {
+                Kind::Stream => 0,
+                Kind::Datagram => SOCKET_DATAGRAM,
+            };
         let o = Build::new(socket.slot)
             .push(&[family, flags])
             .push(&new.uid.to_le_bytes());

@@ -136,7 +136,7 @@ fn run(frame: &[u8], stage: &mut Dispatcher, ports: &mut Ports, out: &mut Output
 /// Replaces a reference to an earlier call by that call's port.
 fn with_port(op: Op, ports: &Ports, perform: impl FnOnce(Op) -> Record) -> Record {
     // The slot comes first, then the address.
-    let asks = matches!(op.code, OP_BIND | OP_CONNECT)
+    let asks = matches!(op.code, OP_BIND | OP_CONNECT | OP_SENDTO)
         && op
             .operands
             .get(2)

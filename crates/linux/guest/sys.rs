@@ -561,6 +561,38 @@ pub fn send(fd: i32, from: &[u8]) -> Res<usize> {
     )
 }
 
+pub fn sendto(fd: i32, from: &[u8], to: &[u8]) -> Res<usize> {
+    const MSG_NOSIGNAL: usize = 0x4000;
+    let (data, at) = (from.as_ptr() as usize, to.as_ptr() as usize);
+    // SAFETY: the kernel reads `from` and `to`, both borrowed, and writes nothing.
+    check(unsafe {
+        call(
+            nr::SENDTO,
+            [fd as usize, data, from.len(), MSG_NOSIGNAL, at, to.len()],
+        )
+    })
+}
+
+/// Receives data and its sender's address, which stays zero where the kernel gives none.
+pub fn recvfrom(fd: i32, to: &mut [u8], from: &mut RawAddr) -> Res<usize> {
+    let mut len = from.len() as u32;
+    // SAFETY: the kernel writes at most `to.len()` bytes to `to` and `len` to `from`, both borrowed
+    // mutably, and the true length to `len`.
+    check(unsafe {
+        call(
+            nr::RECVFROM,
+            [
+                fd as usize,
+                to.as_mut_ptr() as usize,
+                to.len(),
+                0,
+                from.as_mut_ptr() as usize,
+                &raw mut len as usize,
+            ],
+        )
+    })
+}
+
 pub fn recv(fd: i32, to: &mut [u8]) -> Res<usize> {
     // SAFETY: the kernel writes at most `to.len()` bytes to `to`, borrowed mutably.
     check(unsafe {

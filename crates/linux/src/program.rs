@@ -106,9 +106,13 @@ impl Step {
         match &self.call {
             Call::Sleep { ms } => *ms,
             Call::Sys(Syscall::Connect { .. }) => self.wait_ms.unwrap_or(CONNECT_WAIT_MS),
-            Call::Sys(Syscall::Accept { .. } | Syscall::Send { .. } | Syscall::Recv { .. }) => {
-                self.wait_ms.unwrap_or(WAIT_MS)
-            }
+            Call::Sys(
+                Syscall::Accept { .. }
+                | Syscall::Send { .. }
+                | Syscall::Recv { .. }
+                | Syscall::SendTo { .. }
+                | Syscall::RecvFrom { .. },
+            ) => self.wait_ms.unwrap_or(WAIT_MS),
             _ => 0,
         }
     }
@@ -156,10 +160,15 @@ impl From<Syscall<String>> for Call {
 impl Call {
     /// `socket(2)` of a stream socket.
     pub fn socket(sock: impl Into<String>, family: Family, uid: u32) -> Call {
+        Call::socket_of(sock, family, Kind::Stream, uid)
+    }
+
+    /// `socket(2)`.
+    pub fn socket_of(sock: impl Into<String>, family: Family, kind: Kind, uid: u32) -> Call {
         Call::Sys(Syscall::Socket {
             sock: sock.into(),
             family,
-            kind: Kind::Stream,
+            kind,
             uid,
             nonblock: false,
         })
@@ -209,7 +218,10 @@ impl fmt::Display for Call {
         match call {
             Syscall::Set { option, .. } => write!(f, " {}", option.name()),
             Syscall::Bind { addr, .. } | Syscall::Connect { addr, .. } => write!(f, " {addr}"),
-            Syscall::Send { len, .. } | Syscall::Recv { len, .. } => write!(f, " {len}"),
+            Syscall::SendTo { addr, len, .. } => write!(f, " {addr} {len}"),
+            Syscall::Send { len, .. }
+            | Syscall::Recv { len, .. }
+            | Syscall::RecvFrom { len, .. } => write!(f, " {len}"),
             _ => Ok(()),
         }
     }
@@ -220,10 +232,10 @@ impl fmt::Display for Call {
 pub struct Answer {
     /// CLOCK_MONOTONIC of that machine when the call returned, in microseconds.
     pub at_us: u64,
-    /// The outcome: the socket's own address after bind, listen, connect and getsockname, the
-    /// peer's after accept and getpeername, the bytes that send and recv moved. `EBADF` if no
-    /// socket has the name, so that the call was not made. A recording keeps only the port of a
-    /// bind or listen: the address that a listen read from one has is the wildcard.
+    /// The outcome: the socket's own address after bind, listen, connect, sendto and getsockname,
+    /// the peer's after accept, recvfrom and getpeername, the bytes that send and recv moved.
+    /// `EBADF` if no socket has the name, so that the call was not made. A recording keeps only
+    /// the port of a bind or listen: the address that a listen read from one has is the wildcard.
     pub outcome: Outcome,
 }
 

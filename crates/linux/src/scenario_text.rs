@@ -2,7 +2,7 @@
 //! kept.
 
 use crate::program::{BACKLOG, Call, NO_SOCKET, Program};
-use fourtuple_syscall::{Family, Outcome, Syscall};
+use fourtuple_syscall::{Family, Kind, Outcome, Syscall};
 use std::fmt::Write as _;
 
 /// Writes the first `steps` steps of a program as a scenario for `kernel`. With `expect_last` the
@@ -93,10 +93,14 @@ fn arguments(s: &mut String, call: &Syscall<String>) -> std::fmt::Result {
     match call {
         Syscall::Socket {
             family,
+            kind,
             uid,
             nonblock,
             ..
         } => {
+            if *kind == Kind::Datagram {
+                s.push_str(", type: dgram");
+            }
             if *family == Family::Inet6 {
                 s.push_str(", family: inet6");
             }
@@ -117,7 +121,10 @@ fn arguments(s: &mut String, call: &Syscall<String>) -> std::fmt::Result {
         Syscall::Listen { backlog, .. } => write!(s, ", backlog: {backlog}"),
         Syscall::Connect { addr, .. } => write!(s, ", to: \"{addr}\""),
         Syscall::Accept { new, .. } => write!(s, ", as: {new}"),
-        Syscall::Send { len, .. } | Syscall::Recv { len, .. } => write!(s, ", len: {len}"),
+        Syscall::SendTo { addr, len, .. } => write!(s, ", to: \"{addr}\", len: {len}"),
+        Syscall::Send { len, .. } | Syscall::Recv { len, .. } | Syscall::RecvFrom { len, .. } => {
+            write!(s, ", len: {len}")
+        }
         Syscall::Shutdown { how, .. } => write!(s, ", how: {how}"),
         Syscall::Disconnect { .. }
         | Syscall::Close { .. }

@@ -48,6 +48,7 @@ struct Flat {
     value: Option<Value>,
     sock: Option<String>,
     family: Option<String>,
+    kind: Option<String>,
     uid: Option<u32>,
     nonblock: Option<bool>,
     option: Option<String>,
@@ -152,7 +153,7 @@ impl Flat {
             Op::Socket => Syscall::Socket {
                 sock,
                 family: word("family", &self.family, Family::from_name)?.unwrap_or(Family::Inet),
-                kind: Kind::Stream,
+                kind: word("kind", &self.kind, Kind::from_name)?.unwrap_or(Kind::Stream),
                 uid: self.uid.unwrap_or(0),
                 nonblock: self.nonblock.unwrap_or(false),
             },
@@ -182,6 +183,15 @@ impl Flat {
                 len: need(op.as_str(), "len", &mut self.len)?,
             },
             Op::Recv => Syscall::Recv {
+                sock,
+                len: need(op.as_str(), "len", &mut self.len)?,
+            },
+            Op::SendTo => Syscall::SendTo {
+                sock,
+                addr: need(op.as_str(), "to", &mut self.to)?,
+                len: need(op.as_str(), "len", &mut self.len)?,
+            },
+            Op::RecvFrom => Syscall::RecvFrom {
                 sock,
                 len: need(op.as_str(), "len", &mut self.len)?,
             },
@@ -307,11 +317,14 @@ impl<M: SerializeMap> Fields<M> {
         match call {
             Syscall::Socket {
                 family,
+                kind,
                 uid,
                 nonblock,
                 ..
             } => {
                 self.put("family", family.as_str())?;
+                let datagram = *kind == Kind::Datagram;
+                self.maybe("kind", &datagram.then_some(kind.as_str()))?;
                 self.maybe("uid", &(*uid != 0).then_some(uid))?;
                 self.maybe("nonblock", &nonblock.then_some(true))
             }
@@ -328,7 +341,13 @@ impl<M: SerializeMap> Fields<M> {
                 self.put("new", new)?;
                 self.maybe("uid", uid)
             }
-            Syscall::Send { len, .. } | Syscall::Recv { len, .. } => self.put("len", len),
+            Syscall::SendTo { addr, len, .. } => {
+                self.put("to", addr)?;
+                self.put("len", len)
+            }
+            Syscall::Send { len, .. }
+            | Syscall::Recv { len, .. }
+            | Syscall::RecvFrom { len, .. } => self.put("len", len),
             Syscall::Shutdown { how, .. } => self.put("how", how.as_str()),
             Syscall::Disconnect { .. }
             | Syscall::Close { .. }

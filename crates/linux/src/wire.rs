@@ -25,7 +25,7 @@
 /// Opens every hello frame.
 pub(crate) const MAGIC: [u8; 4] = *b"4TPL";
 /// Changes whenever a frame's layout does.
-pub(crate) const VERSION: u8 = 4;
+pub(crate) const VERSION: u8 = 5;
 
 /// The largest frame that the guest takes, in bytes.
 pub(crate) const MAX_FRAME: usize = 2 + MAX_OPERATIONS;
@@ -65,6 +65,8 @@ pub(crate) const FAMILY_LENGTH: u8 = 255;
 pub(crate) const UID_INHERIT: u32 = u32::MAX;
 /// Flag of `OP_SOCKET`: the socket is non-blocking.
 pub(crate) const SOCKET_NONBLOCK: u8 = 1;
+/// Flag of `OP_SOCKET`: it is a datagram socket.
+pub(crate) const SOCKET_DATAGRAM: u8 = 2;
 
 /// The guest could not start: it has no namespaces of its own.
 pub(crate) const STAGE_NAMESPACES: u8 = 1;
@@ -141,6 +143,10 @@ pub(crate) const OP_DEADLINE: u8 = 24;
 pub(crate) const OP_LINK_UP_ARP: u8 = 25;
 /// Like `OP_ADDR`, but the address is tentative until duplicate address detection ends.
 pub(crate) const OP_ADDR_TENTATIVE: u8 = 26;
+/// `u16 slot`, address, `u32 length`, `u32 wait_ms`. Answers with the socket's own address.
+pub(crate) const OP_SENDTO: u8 = 27;
+/// `u16 slot`, `u32 length`, `u32 wait_ms`. Answers with the sender's address.
+pub(crate) const OP_RECVFROM: u8 = 28;
 /// Maximum number of instances, and of their connections in total.
 pub(crate) const MAX_CONNECTIONS: usize = 30_000;
 /// Maximum number of listeners of all instances.

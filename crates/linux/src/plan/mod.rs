@@ -11,7 +11,7 @@ mod topology;
 use crate::program::{Call, HostSpec, Program, Step};
 use crate::wire::*;
 use bytes::{address, bytes, length, socket_address, sysctl};
-use fourtuple_syscall::{Errno, Family, Syscall};
+use fourtuple_syscall::{Errno, Family, Kind, Syscall};
 pub(crate) use records::Records;
 use std::collections::{BTreeSet, HashMap};
 
@@ -278,12 +278,18 @@ impl Builder {
         Ok(match call {
             Syscall::Socket {
                 family,
+                kind,
                 uid,
                 nonblock,
                 ..
             } => {
                 o.push(if *family == Family::Inet { 4 } else { 6 });
-                o.push(if *nonblock { SOCKET_NONBLOCK } else { 0 });
+                let nonblock = if *nonblock { SOCKET_NONBLOCK } else { 0 };
+                let datagram = match kind {
+                    Kind::Stream => 0,
+                    Kind::Datagram => SOCKET_DATAGRAM,
+                };
+                o.push(nonblock | datagram);
                 o.extend(self.user(*uid)?.to_le_bytes());
                 OP_SOCKET
             }
@@ -314,11 +320,20 @@ impl Builder {
                 o.extend(wait_ms.to_le_bytes());
                 OP_ACCEPT
             }
-            Syscall::Send { len, .. } | Syscall::Recv { len, .. } => {
+            Syscall::SendTo { addr, len, .. } => {
+                socket_address(o, addr);
+                o.extend(length(*len)?.to_le_bytes());
+                o.extend(wait_ms.to_le_bytes());
+                OP_SENDTO
+            }
+            Syscall::Send { len, .. }
+            | Syscall::Recv { len, .. }
+            | Syscall::RecvFrom { len, .. } => {
                 o.extend(length(*len)?.to_le_bytes());
                 o.extend(wait_ms.to_le_bytes());
                 match call {
                     Syscall::Send { .. } => OP_SEND,
+                    Syscall::RecvFrom { .. } => OP_RECVFROM,
                     _ => OP_RECV,
                 }
             }

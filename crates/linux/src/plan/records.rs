@@ -57,7 +57,7 @@ impl Record {
     pub(crate) fn answer(self, call: &Call) -> Answer {
         let is_peer = matches!(
             call.sys(),
-            Some(Syscall::Accept { .. } | Syscall::Getpeername { .. })
+            Some(Syscall::Accept { .. } | Syscall::RecvFrom { .. } | Syscall::Getpeername { .. })
         );
         let outcome = match self.result {
             0 => Outcome::Ok(Returned {

@@ -463,8 +463,11 @@ fn answer<A: Answers>(one: &Placed, by: &mut A, calls: &[Step]) -> Result<Step, 
     let mut step = one.step.clone();
     let port = one.port_of.map(|call| calls.get(call).and_then(port_of));
     if let Some(Some(port)) = port
-        && let Call::Sys(Syscall::Bind { addr, .. } | Syscall::Connect { addr, .. }) =
-            &mut step.call
+        && let Call::Sys(
+            Syscall::Bind { addr, .. }
+            | Syscall::Connect { addr, .. }
+            | Syscall::SendTo { addr, .. },
+        ) = &mut step.call
     {
         addr.set_port(port);
     }

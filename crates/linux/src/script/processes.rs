@@ -15,7 +15,7 @@ use fourtuple_program::{
 };
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
-use fourtuple_syscall::{Errno, Kind, Outcome, Returned, Syscall};
+use fourtuple_syscall::{Errno, Outcome, Returned, Syscall};
 use indexmap::IndexMap;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -249,7 +249,7 @@ impl<A: Answers> SocketApi for Kernel<'_, A> {
         let call = Syscall::Socket {
             sock: sock.clone(),
             family: new.family,
-            kind: Kind::Stream,
+            kind: new.kind,
             uid: new.uid,
             nonblock: matches!(socket, Role::Listener(_)),
         };

@@ -10,7 +10,7 @@ use fourtuple_program as program;
 use fourtuple_program::{CallLog, Caller, HostId, Nanos, PortName, SockName};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
-use fourtuple_syscall::{Outcome, Returned, SockOpt, Syscall};
+use fourtuple_syscall::{Kind, Outcome, Returned, SockOpt, Syscall};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -44,6 +44,8 @@ struct StepCalls {
 struct Owner {
     host: String,
     process: u16,
+    /// The type of the socket.
+    kind: Kind,
 }
 
 struct Planner<'a> {
@@ -212,6 +214,7 @@ impl Planner<'_> {
         let first = || Owner {
             host: self.host(HostId(0)),
             process: 0,
+            kind: Kind::Stream,
         };
         self.owners.get(&sock).cloned().unwrap_or_else(first)
     }
@@ -250,6 +253,7 @@ impl Planner<'_> {
                 sock,
                 host,
                 family,
+                kind,
                 uid,
                 nonblock,
                 options,
@@ -266,9 +270,10 @@ impl Planner<'_> {
                 let owner = Owner {
                     host: self.host(*host),
                     process: self.process(*host, by),
+                    kind: *kind,
                 };
                 self.names.insert(*sock, name.to_owned());
-                self.push_for(&owner, Call::socket(name, *family, *uid));
+                self.push_for(&owner, Call::socket_of(name, *family, *kind, *uid));
                 self.owners.insert(*sock, owner);
                 self.set(*sock, options)?;
                 if !implicit {
@@ -334,7 +339,9 @@ impl Planner<'_> {
             self.ports.insert(name, own);
         }
         self.note(n, start);
-        if let Syscall::Connect { addr, .. } = call {
+        if let Syscall::Connect { addr, .. } = call
+            && owner.kind == Kind::Stream
+        {
             self.accept_at_hosts(&owner.host, *addr, port.is_some());
         }
     }

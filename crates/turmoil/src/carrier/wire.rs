@@ -138,6 +138,8 @@ fn put_segment(out: &mut BytesMut, s: &Segment) {
         SegKind::Fin => (5, 0),
         SegKind::Rst => (6, 0),
         SegKind::Refuse => (7, 0),
+        SegKind::Datagram(len) => (8, len),
+        SegKind::Unreachable => (9, 0),
     };
     out.put_u8(kind);
     out.put_u32(len);
@@ -157,6 +159,8 @@ fn get_segment(from: &mut Bytes) -> Option<Segment> {
         5 => SegKind::Fin,
         6 => SegKind::Rst,
         7 => SegKind::Refuse,
+        8 => SegKind::Datagram(len),
+        9 => SegKind::Unreachable,
         _ => return None,
     };
     let segment = Segment::new(src, dst, kind).with_saw_fin(flags & 1 != 0);
@@ -299,7 +303,7 @@ mod tests {
         Segment::new(at("10.0.0.1:40000"), at("[fd00::2]:80"), kind).with_saw_fin(true)
     }
 
-    const KINDS: [SegKind; 8] = [
+    const KINDS: [SegKind; 10] = [
         SegKind::Syn,
         SegKind::SynAck,
         SegKind::Ack,
@@ -308,6 +312,8 @@ mod tests {
         SegKind::Fin,
         SegKind::Rst,
         SegKind::Refuse,
+        SegKind::Datagram(3),
+        SegKind::Unreachable,
     ];
 
     #[test]

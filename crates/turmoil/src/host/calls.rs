@@ -4,7 +4,7 @@ use super::conns::{Direction, Key};
 use super::options::Kept;
 use super::state::{Failure, Open, Sets, State};
 use bytes::Bytes;
-use fourtuple_kernel::{Errno, Family, NsId, Shutdown, SockId, SockOpt, State as Tcp};
+use fourtuple_kernel::{Errno, Family, Kind, NsId, Shutdown, SockId, SockOpt, State as Tcp};
 use fourtuple_syscall::canonical;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
@@ -14,24 +14,39 @@ type Answer<T> = Result<T, Errno>;
 impl State {
     /// Records the reason of a failed call.
     fn note<T>(&mut self, answer: Answer<T>, call: impl FnOnce() -> String) -> Answer<T> {
-        let refusal = self.machine.take_refusal();
-        if let Err(errno) = &answer
-            && !matches!(*errno, Errno::EAGAIN | Errno::EINPROGRESS)
-        {
-            let at = self.machine.now();
-            self.refusal = refusal.clone();
-            self.failure = Some(Failure {
-                call: call(),
-                errno: *errno,
-                refusal,
-                at,
-            });
+        match &answer {
+            Err(errno) if !matches!(*errno, Errno::EAGAIN | Errno::EINPROGRESS) => {
+                self.failed(call(), *errno);
+            }
+            _ => drop(self.machine.take_refusal()),
         }
         answer
     }
 
+    /// Records a failed call and its reason.
+    pub(super) fn failed(&mut self, call: String, errno: Errno) {
+        let refusal = self.machine.take_refusal();
+        self.refusal = refusal.clone();
+        self.failure = Some(Failure {
+            call,
+            errno,
+            refusal,
+            at: self.machine.now(),
+        });
+    }
+
     pub(crate) fn socket(&mut self, ns: NsId, family: Family, uid: u32) -> Answer<SockId> {
-        let id = self.machine.socket(ns, family, uid);
+        self.socket_of(ns, family, Kind::Stream, uid)
+    }
+
+    pub(crate) fn socket_of(
+        &mut self,
+        ns: NsId,
+        family: Family,
+        kind: Kind,
+        uid: u32,
+    ) -> Answer<SockId> {
+        let id = self.machine.socket_of(ns, family, kind, uid);
         self.open.insert(
             id,
             Open {

@@ -1,7 +1,7 @@
 //! A turmoil host as a Linux machine.
 //!
 //! - [`kernel`]: the lock around the state, and the clock
-//! - [`state`]: the state under the lock; `calls` and `route` are its operations
+//! - [`state`]: the state under the lock; `calls`, `datagram` and `route` are its operations
 //! - [`conns`]: bytes and waiting tasks of connections
 //! - [`loopback`]: the time that packets within a host take
 //! - [`patience`]: how long a connection waits for a peer that does not answer; `silence` applies
@@ -12,6 +12,7 @@
 mod boot;
 mod calls;
 mod conns;
+mod datagram;
 mod kernel;
 mod loopback;
 mod options;

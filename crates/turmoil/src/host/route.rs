@@ -17,9 +17,15 @@ fn log(segment: &Segment, event: &str) {
         SegKind::Fin => ("FIN ACK", 0),
         SegKind::Rst => ("RST", 0),
         SegKind::Refuse => ("RST ACK", 0),
+        SegKind::Datagram(len) => ("", len),
+        SegKind::Unreachable => ("PORT UNREACHABLE", 0),
+    };
+    let protocol = match segment.kind() {
+        SegKind::Datagram(_) | SegKind::Unreachable => "UDP",
+        _ => "TCP",
     };
     let (src, dst) = (segment.src(), segment.dst());
-    tracing::trace!(%src, %dst, protocol = "TCP", flags, len, "{event}");
+    tracing::trace!(%src, %dst, protocol, flags, len, "{event}");
 }
 
 impl State {
@@ -59,7 +65,11 @@ impl State {
                 peer.datagram.push(segment);
                 peer.want_pipe();
             }
-            SegKind::SynAck | SegKind::Challenge | SegKind::Refuse => peer.datagram.push(segment),
+            SegKind::SynAck
+            | SegKind::Challenge
+            | SegKind::Refuse
+            | SegKind::Datagram(_)
+            | SegKind::Unreachable => peer.datagram.push(segment),
             // Without a pipe there are no frames that it could overtake.
             SegKind::Rst if !peer.has_pipe() => peer.datagram.push(segment),
             _ => {

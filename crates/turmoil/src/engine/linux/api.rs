@@ -56,7 +56,7 @@ impl Api {
     }
 
     /// Makes a call on the kernel of a socket.
-    fn on<R>(
+    pub(super) fn on<R>(
         &mut self,
         socket: Handle,
         call: impl FnOnce(&mut State, SockId) -> Result<R, Errno>,
@@ -81,14 +81,14 @@ impl Api {
 /// The outcome of calls on a crashed machine, which has no sockets.
 const DOWN: Outcome = Outcome::Err(Errno::EBADF);
 
-fn local(s: &State, id: SockId) -> Returned {
+pub(super) fn local(s: &State, id: SockId) -> Returned {
     Returned {
         local: Some(s.machine.local_addr(id)),
         ..Returned::default()
     }
 }
 
-fn ends(s: &State, id: SockId) -> Returned {
+pub(super) fn ends(s: &State, id: SockId) -> Returned {
     Returned {
         peer: s.machine.peer_addr(id).ok(),
         ..local(s, id)
@@ -150,9 +150,6 @@ impl SocketApi for Api {
     type Reason = Refusal;
 
     fn socket(&mut self, new: &NewSocket) -> Result<Handle, Outcome> {
-        if new.kind != Kind::Stream {
-            return Err(Outcome::Unsupported("the kernel model has no UDP"));
-        }
         let namespace = self.hosts[new.at.0 as usize].namespace;
         let kernel = self.kernel(new.at).ok_or(DOWN)?;
         let made = kernel.enter(|s| {
@@ -160,7 +157,7 @@ impl SocketApi for Api {
                 return Err(DOWN);
             }
             let ns = s.namespaces[namespace].0;
-            let made = s.socket(ns, new.family, new.uid);
+            let made = s.socket_of(ns, new.family, new.kind, new.uid);
             made.map_err(Outcome::Err)
         });
         Ok(Handle {
@@ -171,6 +168,9 @@ impl SocketApi for Api {
     }
 
     fn call(&mut self, socket: Handle, call: &Syscall<()>) -> Poll<Outcome> {
+        if let Some(outcome) = self.datagram(socket, call) {
+            return Poll::Ready(outcome);
+        }
         let nothing = |()| Returned::default();
         let result = self.on(socket, |s, id| match *call {
             Syscall::Socket { .. } | Syscall::Accept { .. } => Err(Errno::ENOSYS),
@@ -181,8 +181,13 @@ impl SocketApi for Api {
                 s.listen(id, backlog).map(|()| local(s, id))
             }
             Syscall::Connect { addr, .. } => s.connect(id, addr).map(|()| ends(s, id)),
-            Syscall::Send { len, .. } => s.send(id, &vec![b'.'; len as usize]).map(moved),
-            Syscall::Recv { len, .. } => s.recv(id, &mut vec![0; len as usize]).map(moved),
+            // TCP does not look at the destination, and names no sender.
+            Syscall::Send { len, .. } | Syscall::SendTo { len, .. } => {
+                s.send(id, &vec![b'.'; len as usize]).map(moved)
+            }
+            Syscall::Recv { len, .. } | Syscall::RecvFrom { len, .. } => {
+                s.recv(id, &mut vec![0; len as usize]).map(moved)
+            }
             Syscall::Shutdown { how, .. } => s.shutdown(id, how).map(nothing),
             Syscall::Disconnect { .. } => s.disconnect(id).map(nothing),
             Syscall::Close { .. } => {

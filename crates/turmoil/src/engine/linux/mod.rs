@@ -2,6 +2,7 @@
 //!
 //! - [`simulation`]: the hosts of a run, and the notes about it
 //! - [`api`]: the interpreter's access to the kernels
+//! - [`datagram`]: its calls on datagram sockets
 //! - [`ideal`]: the declarative form on an ideal network; [`steps`]: the step form
 //! - [`pace`]: the passage of time
 //!
@@ -12,6 +13,7 @@
 //! its own calls.
 
 mod api;
+mod datagram;
 mod ideal;
 mod pace;
 mod simulation;

@@ -274,7 +274,9 @@ impl SocketApi for Api {
                     listens: new.listens,
                 },
             )),
-            Kind::Datagram => Err(INEXPRESSIBLE),
+            Kind::Datagram => Err(self.missing(
+                "turmoil's UDP sockets are left out: they neither connect nor take options",
+            )),
         }
     }
 
@@ -315,6 +317,7 @@ impl SocketApi for Api {
                 self.on_stream(s, call)
             }
             (Syscall::Listen { .. } | Syscall::Disconnect { .. }, _)
+            | (Syscall::SendTo { .. } | Syscall::RecvFrom { .. }, _)
             | (Syscall::Socket { .. } | Syscall::Accept { .. }, _) => INEXPRESSIBLE,
         })
     }
