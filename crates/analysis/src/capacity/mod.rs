@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 
 use fourtuple_harness::EngineError;
 use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program, SockOpt};
+use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program, Protocol, SockOpt};
 use fourtuple_syscall::canonical;
 use serde::Serialize;
 
@@ -180,6 +180,13 @@ pub fn measure(
     measured: &mut Measured,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Capacities, EngineError> {
+    if let Program::Processes(all) = &*case.program
+        && let Some((name, _)) = all.iter().find(|(_, one)| one.protocol == Protocol::Udp)
+    {
+        return Err(EngineError::new(format!(
+            "`{name}` uses UDP, whose sockets each need a port whatever their destination is: connections are counted for TCP alone"
+        )));
+    }
     let styles = styles(case);
     if styles.is_empty() {
         return Err(EngineError::new("no program of this scenario connects"));

@@ -7,10 +7,12 @@
 //!
 //! - `settings`: the sysctls and options of a case, and the case without one of them
 //! - `written`: rules about what is written; `tried`: rules that run the scenario
+//! - `datagram`: rules about UDP
 //! - `hints`: reasons why a setting has no effect
 //! - `allow`: findings that are meant to be there
 
 mod allow;
+mod datagram;
 mod hints;
 mod settings;
 mod tried;
@@ -71,6 +73,8 @@ rules! {
     DoesNothing "does-nothing",
     /// a connection that gets its destination as its source and is connected to itself
     ToItself "connected-to-itself",
+    /// an option by which UDP sockets share a port that the kernel selects
+    SharedPort "shared-port",
     /// outdated advice
     StaleAdvice "stale-advice",
     /// a comment that allows what is not found, or a rule that there is not
@@ -157,6 +161,7 @@ pub fn lint(
         order: Order::new(),
     };
     let mut findings = written::check(&subject);
+    findings.extend(datagram::check(&subject));
     tried::check(&subject, &mut findings, progress);
     let mut findings = allow::apply(&subject, findings);
     findings.sort_by_key(|one| (one.span.start, one.rule));

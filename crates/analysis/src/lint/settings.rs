@@ -1,5 +1,6 @@
 //! The settings of a case: sysctls and socket options, wherever they stand.
 
+use fourtuple_kernel::Kind;
 use fourtuple_scenario::{Case, Family, Options, Program, Scenario, Segment, SockOpt, Span, Step};
 
 pub(super) const RECYCLE: &str = "net.ipv4.tcp_tw_recycle";
@@ -24,8 +25,13 @@ pub(super) enum What {
         key: String,
         value: String,
     },
-    /// An option of sockets of this family.
-    Option { option: SockOpt, v6: bool, uid: u32 },
+    /// An option of sockets of this family and type.
+    Option {
+        option: SockOpt,
+        v6: bool,
+        kind: Kind,
+        uid: u32,
+    },
 }
 
 /// One setting.
@@ -79,6 +85,7 @@ pub(super) fn all(scenario: &Scenario, case: &Case) -> Vec<Setting> {
                         what: What::Option {
                             option,
                             v6,
+                            kind: process.protocol.kind(),
                             uid: process.uid,
                         },
                     });
@@ -117,6 +124,7 @@ pub(super) fn all(scenario: &Scenario, case: &Case) -> Vec<Setting> {
                         what: What::Option {
                             option,
                             v6: socket.is_some_and(|socket| socket.family == Family::Inet6),
+                            kind: socket.map_or(Kind::Stream, |socket| socket.kind.kind()),
                             uid: socket.map_or(0, |socket| socket.uid),
                         },
                     });

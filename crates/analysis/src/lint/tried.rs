@@ -3,7 +3,7 @@
 use fourtuple_harness::{Attempt, Attempts, Engine as _, Model, RunReport, sysctl_refusal};
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::{
-    Behaviours, Errno, Family, Seeded, SockOpt, World, sysctl_is_default, sysctl_names,
+    Behaviours, Errno, Family, Kind, Seeded, SockOpt, World, sysctl_is_default, sysctl_names,
     sysctl_scope,
 };
 use fourtuple_scenario::{Case, Op};
@@ -155,10 +155,15 @@ fn refused<'a>(
                 let note = notes(*n).iter().find_map(|note| note.strip_prefix(&*start));
                 note.map(str::to_owned)
             }
-            What::Option { option, v6, uid } => {
+            What::Option {
+                option,
+                v6,
+                kind,
+                uid,
+            } => {
                 let host = host_of(subject.case(*n), setting);
                 let behaviours = subject.behaviours(*n, &host);
-                let errno = refuses(behaviours, *option, *v6, *uid);
+                let errno = refuses(behaviours, *option, (*v6, *kind), *uid);
                 errno.map(|errno| errno.name().to_owned())
             }
         };
@@ -245,12 +250,17 @@ pub(super) fn host_of(case: &Case, setting: &Setting) -> String {
 }
 
 /// The result of setting an option on a new socket.
-fn refuses(behaviours: Behaviours, option: SockOpt, v6: bool, uid: u32) -> Option<Errno> {
+fn refuses(
+    behaviours: Behaviours,
+    option: SockOpt,
+    (v6, kind): (bool, Kind),
+    uid: u32,
+) -> Option<Errno> {
     let mut world = World::new();
     let machine = world.add_machine(behaviours, Seeded::new(1, "lint"));
     let ns = world.add_namespace(machine);
     let family = if v6 { Family::Inet6 } else { Family::Inet };
-    let socket = world.socket(ns, family, uid);
+    let socket = world.socket_of(ns, family, kind, uid);
     if matches!(option, SockOpt::AttachReuseportBpf(_)) {
         // Without this every kernel refuses it, which says nothing of the kernel; one that does not
         // have this does not have that.

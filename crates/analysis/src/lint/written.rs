@@ -8,7 +8,7 @@ use fourtuple_scenario::{Case, PortRange, PortRef, Program, Segment, SockOpt, Sp
 use indexmap::IndexMap;
 
 use super::settings::{self, RECYCLE, Setting, What};
-use super::{LintFinding, LintRule, Subject};
+use super::{LintFinding, LintRule, Subject, datagram};
 use crate::edit;
 
 const RANGE: &str = edit::RANGE;
@@ -71,7 +71,8 @@ fn ranges(subject: &Subject<'_>) -> Vec<LintFinding> {
                 }
             }
             let size = whole.size();
-            if size > 1 && !size.is_multiple_of(2) && leaves_one_out(&behaviours) {
+            let by_two = leaves_one_out(&behaviours) && !datagram::is_alone(case);
+            if size > 1 && !size.is_multiple_of(2) && by_two {
                 let key = (setting.span.start, whole);
                 let entry = odd.entry(key).or_insert_with(|| (setting, Vec::new()));
                 entry.1.push(n);

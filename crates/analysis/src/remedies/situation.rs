@@ -30,11 +30,12 @@ pub struct SocketCounts {
     pub total: u32,
 }
 
-/// Returns whether this answer says that there was no port.
+/// Returns whether this answer to a call that takes a port says that there was none; `EAGAIN` is
+/// UDP's.
 fn no_port(answer: &Answer) -> bool {
     matches!(
         answer,
-        Answer::Errno(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL)
+        Answer::Errno(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL | Errno::EAGAIN)
     )
 }
 

@@ -103,6 +103,16 @@ fn forget_expectations(case: &mut Case) {
                 step.expect_peer = None;
             }
             Step::Send(step) | Step::Recv(step) => step.expect.clear(),
+            Step::Sendto(step) => {
+                step.expect.clear();
+                step.expect_port = None;
+                step.expect_local = None;
+            }
+            Step::Recvfrom(step) => {
+                step.expect.clear();
+                step.expect_port = None;
+                step.expect_peer = None;
+            }
             Step::Shutdown(step) => step.expect.clear(),
             Step::Disconnect(step) | Step::Close(step) => step.expect.clear(),
             Step::Getsockname(step) | Step::Getpeername(step) => {

@@ -7,8 +7,10 @@ use fourtuple_analysis::findings;
 use fourtuple_harness::{
     Answer, Attempt, Attempts, CaseReport, EventTable, ScenarioReport, SocketName, Why,
 };
-use fourtuple_kernel::{Behaviours, Family, PortVerdict, call_path, profile};
-use fourtuple_scenario::Op;
+use fourtuple_kernel::{
+    Behaviours, Family, PortVerdict, Rule, call_path, datagram_call_path, profile,
+};
+use fourtuple_scenario::{Op, Program};
 
 use super::{WIDTH, columns, events, labelled, plain, ranges, wrap};
 
@@ -48,7 +50,7 @@ fn explain_case(out: &mut String, case: &CaseReport) {
         labelled(out, "  note: ", note);
     }
 
-    let kinds = kinds(&report.attempts);
+    let kinds = kinds(&report.attempts, &case.case.program);
     for kind in &kinds {
         out.push('\n');
         match kind.why {
@@ -76,13 +78,15 @@ struct Kind<'a> {
     why: Option<&'a Why>,
     /// The port that the socket held when the call was made.
     held: Option<u16>,
+    /// The socket is a datagram socket.
+    datagram: bool,
     count: u32,
     instances: Vec<u32>,
 }
 
 /// Which kinds of calls there were. Of those that succeeded only what decides about ports: bind,
 /// and connect with and without a port of one's own.
-fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
+fn kinds<'a>(attempts: &'a Attempts, program: &Program) -> Vec<Kind<'a>> {
     let mut kinds: Vec<Kind<'_>> = Vec::new();
     let mut held: BTreeMap<String, u16> = BTreeMap::new();
     let mut last: Option<(SocketName<'_>, u16)> = None;
@@ -94,11 +98,16 @@ fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
             _ => held.get(&key).copied(),
         };
         let port = port.filter(|port| *port != 0);
-        if matches!(attempt.op(), Op::Bind | Op::Listen | Op::Connect) {
+        if matches!(
+            attempt.op(),
+            Op::Bind | Op::Listen | Op::Connect | Op::SendTo
+        ) {
+            let datagram = program.is_datagram(attempt.process(), &key);
             let like = kinds.iter_mut().find(|kind| {
                 kind.first.op() == attempt.op()
                     && kind.first.result() == attempt.result()
                     && kind.held.is_some() == port.is_some()
+                    && kind.datagram == datagram
                     && kind.why.map(|why| why.rule) == attempt.why().map(|why| why.rule)
                     && (attempt.why().is_some()
                         || kind.first.process() == attempt.process()
@@ -113,6 +122,7 @@ fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
                     first: attempt,
                     why: attempt.why().map(|why| &**why),
                     held: port,
+                    datagram,
                     count: 1,
                     instances: vec![attempt.instance()],
                 }),
@@ -124,9 +134,9 @@ fn kinds(attempts: &Attempts) -> Vec<Kind<'_>> {
         }
     }
     // A successful kind is described once for all processes.
-    let mut shown: Vec<(Op, bool)> = Vec::new();
+    let mut shown: Vec<(Op, bool, bool)> = Vec::new();
     kinds.retain(|kind| {
-        let key = (kind.first.op(), kind.held.is_some());
+        let key = (kind.first.op(), kind.held.is_some(), kind.datagram);
         kind.why.is_some()
             || (kind.first.result().is_ok() && !shown.contains(&key) && {
                 shown.push(key);
@@ -181,7 +191,9 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
     // Routing comes before the port.
     let has_routed =
         |function: &&str| !function.starts_with("ip_route") && !function.starts_with("ip6_dst");
-    if kind.first.op() == Op::Connect && why.path.last().is_none_or(has_routed) {
+    if kind.datagram {
+        datagram_refused(out, why);
+    } else if kind.first.op() == Op::Connect && why.path.last().is_none_or(has_routed) {
         paragraph(
             out,
             match kind.held {
@@ -238,6 +250,44 @@ fn refused(out: &mut String, kind: &Kind<'_>, why: &Why) {
     }
 }
 
+/// Adds the rule behind the refusal of a port to a datagram socket.
+fn datagram_refused(out: &mut String, why: &Why) {
+    let text = match why.rule {
+        Rule::AutobindNoFreePort => {
+            "The socket has no port, so inet_autobind() binds it before the destination counts: to the wildcard \
+             address, unless bind() set an address. Every socket whose address overlaps keeps its port to itself, \
+             whatever it is connected to, so another destination does not help. The errno is EAGAIN."
+        }
+        Rule::BindNoFreePort | Rule::BindConflict => {
+            "UDP compares the addresses and the options of now; connections and their destinations play no part."
+        }
+        _ => return,
+    };
+    paragraph(out, text);
+}
+
+/// The decision about the port of a call on a datagram socket.
+fn datagram_allowed(op: Op, held: Option<u16>, explicit: bool) -> &'static str {
+    match (op, held, explicit) {
+        (Op::Bind, _, false) => {
+            "Port 0: udp_lib_get_port() takes the first port of the range, from a random one on, on which no socket \
+             conflicts. A socket with SO_REUSEADDR or SO_REUSEPORT shares a port as soon as its owners have the \
+             option too, although others are free."
+        }
+        (Op::Bind, ..) => {
+            "A port is named: udp_lib_lport_inuse() only asks whether a socket of that port overlaps in address and \
+             does not share."
+        }
+        (_, Some(_), _) => {
+            "The socket has a port already and keeps it; the destination is not compared with anything."
+        }
+        (_, None, _) => {
+            "The socket had no port: inet_autobind() took one first, at the wildcard address unless bind() set one. A \
+             connect() then narrows the address to the source that routing chose."
+        }
+    }
+}
+
 fn count(why: &Why, verdict: PortVerdict) -> u32 {
     let found = why
         .ports
@@ -288,11 +338,14 @@ fn allowed(out: &mut String, kind: &Kind<'_>, behaviours: &Behaviours) {
         Op::Bind => attempt.args().pairs().all(|(_, at)| !at.ends_with(":0")),
         _ => kind.held.is_some(),
     };
-    path(
-        out,
-        &call_path(behaviours, attempt.op().as_str(), family, explicit),
-        false,
-    );
+    let functions = match kind.datagram {
+        true => datagram_call_path(attempt.op().as_str(), family, explicit),
+        false => call_path(behaviours, attempt.op().as_str(), family, explicit),
+    };
+    path(out, &functions, false);
+    if kind.datagram {
+        return paragraph(out, datagram_allowed(attempt.op(), kind.held, explicit));
+    }
     let text = match (attempt.op(), kind.held, explicit) {
         (Op::Bind, _, false) => {
             "Port 0: inet_csk_get_port() searches the range for a port without a conflict. The bucket that it makes \

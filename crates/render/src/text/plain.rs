@@ -25,7 +25,10 @@ pub fn reason(why: &Why) -> String {
                 "{ports} had a connection to this destination that was closed less than a minute ago (TIME-WAIT)"
             );
         }
-        Rule::ConnectNoPort | Rule::BindNoFreePort | Rule::ListenNoFreePort => {
+        Rule::ConnectNoPort
+        | Rule::BindNoFreePort
+        | Rule::ListenNoFreePort
+        | Rule::AutobindNoFreePort => {
             return format!("{ports} {are} taken");
         }
         Rule::ConnectReserved => {
@@ -51,6 +54,9 @@ pub fn reason(why: &Why) -> String {
         Rule::ConnectFamily => "the destination and the socket are of different address families",
         Rule::OptionUnknown => "this kernel does not have the socket option",
         Rule::ConnectionReset => "the other end reset the connection",
+        Rule::SendUnreachable => "no socket of the destination received an earlier datagram",
+        Rule::SendNoDestination => "the socket is not connected, and the call names no destination",
+        Rule::DatagramSocket => "the socket is a UDP socket",
         // These say in plain words what they are about.
         _ => return why.rule.text().trim_end_matches('.').to_owned(),
     };

@@ -7,7 +7,7 @@ mod idle;
 mod listener;
 
 use fourtuple_kernel::{Behaviours, Rule};
-use fourtuple_scenario::{Case, Close, Op, SockOpt};
+use fourtuple_scenario::{Case, Close, Op, OptId, Program, Protocol, SockOpt, SocketType, Step};
 
 use crate::edit;
 
@@ -126,11 +126,32 @@ impl Entry {
         match self.change {
             Edit::Option(option) => {
                 let (parts, otherwise) = self.who.parts(situation);
+                let shares = matches!(option.id(), OptId::ReuseAddr | OptId::ReusePort);
+                if shares && parts.iter().any(|part| is_datagram(case, &part.name)) {
+                    return Change::Nothing(SHARES_ANSWERS.to_owned());
+                }
                 set_option(case, &parts, option, otherwise)
             }
             Edit::Sysctl(key, value) => set_sysctl(case, situation, key, value),
             Edit::By(change) => change(case, situation),
         }
+    }
+}
+
+/// The reason why UDP sockets must not share a port that the kernel selects.
+const SHARES_ANSWERS: &str =
+    "UDP sockets with it get ports that are in use, and of those on one port one alone is answered";
+
+/// Returns `true` if a program has datagram sockets.
+fn is_datagram(case: &Case, program: &str) -> bool {
+    match &*case.program {
+        Program::Processes(all) => {
+            (all.get(program)).is_some_and(|one| one.protocol == Protocol::Udp)
+        }
+        Program::Steps(steps) => steps.iter().any(|step| match &step.value {
+            Step::Socket(made) => made.by == program && made.kind == SocketType::Dgram,
+            _ => false,
+        }),
     }
 }
 
