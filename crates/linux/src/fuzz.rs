@@ -6,7 +6,7 @@ use crate::judge::{Counterexample, Judge, MOST_TRIED, has_history};
 use crate::program::Program;
 use crate::target::Target;
 use fourtuple_harness::threads;
-use fourtuple_kernel::{Behaviours, FlagSet};
+use fourtuple_kernel::{Behaviours, FlagSet, Kind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +19,8 @@ pub struct Campaign {
     pub behaviours: Behaviours,
     /// The seed of the programs.
     pub seed: u64,
+    /// The type of the programs' sockets.
+    pub sockets: Kind,
     /// Number of the first program.
     pub first: u64,
     /// Number of programs.
@@ -94,7 +96,10 @@ pub fn run(campaign: &Campaign, progress: &(dyn Fn(usize) + Sync)) -> Result<Fin
     } else {
         campaign.on.clone()
     };
-    let make = |n: usize| generate::program(campaign.seed, campaign.first + n as u64, kind);
+    let make = |n: usize| {
+        let number = campaign.first + n as u64;
+        generate::make(campaign.seed, number, kind, campaign.sockets)
+    };
     let findings = Mutex::new(Findings::default());
     let old = Mutex::new(Judge::new(campaign.behaviours));
     let each = |n: usize, answer: Result<Program, RunError>| {

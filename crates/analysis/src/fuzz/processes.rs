@@ -1,7 +1,7 @@
 //! The declarative form of a generated scenario.
 
 use fourtuple_harness::SeededRng;
-use fourtuple_scenario::{Close, Hold, Process};
+use fourtuple_scenario::{Accepted, Close, Hold, Process, Protocol};
 use indexmap::IndexMap;
 
 use super::setting::Setting;
@@ -23,7 +23,27 @@ pub(super) fn make(setting: &Setting, rng: &mut SeededRng) -> IndexMap<String, P
         }
         processes.insert((*name).to_owned(), process);
     }
+    if rng.percent(20) {
+        for process in processes.values_mut() {
+            if rng.percent(70) {
+                use_datagrams(process, setting, rng);
+            }
+        }
+    }
     processes
+}
+
+/// Makes the sockets of a process datagram sockets, which have no other end.
+fn use_datagrams(process: &mut Process, setting: &Setting, rng: &mut SeededRng) {
+    process.protocol = Protocol::Udp;
+    process.listen.clear();
+    process.accepted = Accepted::Keep;
+    process.close = Close::Client;
+    if process.only_listens() {
+        process
+            .connect
+            .push(setting.remote(rng, &process.on, false));
+    }
 }
 
 fn process(setting: &Setting, rng: &mut SeededRng) -> Process {

@@ -3,9 +3,10 @@
 use fourtuple_harness::SeededRng;
 use fourtuple_scenario::{
     AcceptStep, Address, BindStep, ConnectStep, Family, ListenStep, NameStep, OnSocketStep,
-    Options, PortRef, SetStep, Shutdown, ShutdownStep, SleepStep, SockOpt, SocketStep, Spanned,
-    Step, SysctlStep, Sysctls, TransferStep,
+    Options, PortRef, RecvfromStep, SendtoStep, SetStep, Shutdown, ShutdownStep, SleepStep,
+    SockOpt, SocketStep, SocketType, Spanned, Step, SysctlStep, Sysctls, TransferStep,
 };
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::setting::Setting;
@@ -41,6 +42,9 @@ pub(super) fn make(setting: &Setting, rng: &mut SeededRng) -> Vec<Spanned<Step>>
     maker.socket();
     for _ in 0..length {
         maker.step();
+    }
+    if maker.rng.percent(25) {
+        maker.use_datagrams();
     }
     maker.steps
 }
@@ -90,6 +94,7 @@ impl Maker<'_> {
         self.push(Step::Socket(SocketStep {
             socket: name.clone(),
             family,
+            kind: SocketType::Stream,
             by: format!("{host}-{uid}"),
             uid,
             on: host.clone(),
@@ -309,6 +314,45 @@ impl Maker<'_> {
             false => Step::Recv(transfer),
         };
         self.push(step);
+    }
+
+    /// Makes most sockets datagram sockets, and some of their transfers `sendto` and `recvfrom`.
+    fn use_datagrams(&mut self) {
+        let mut hosts: BTreeMap<String, String> = BTreeMap::new();
+        let mut steps = std::mem::take(&mut self.steps);
+        for step in &mut steps {
+            match &mut step.value {
+                Step::Socket(made) if self.rng.percent(75) => {
+                    made.kind = SocketType::Dgram;
+                    hosts.insert(made.socket.clone(), made.on.clone());
+                }
+                Step::Send(send) if self.rng.percent(70) => {
+                    if let Some(host) = hosts.get(&send.socket) {
+                        step.value = Step::Sendto(SendtoStep {
+                            sendto: send.socket.clone(),
+                            to: self.setting.remote(self.rng, host, true).into(),
+                            len: send.len,
+                            port_as: None,
+                            expect: Vec::new(),
+                            expect_port: None,
+                            expect_local: None,
+                        });
+                    }
+                }
+                Step::Recv(recv) if hosts.contains_key(&recv.socket) => {
+                    step.value = Step::Recvfrom(RecvfromStep {
+                        socket: recv.socket.clone(),
+                        len: recv.len,
+                        port_as: None,
+                        expect: Vec::new(),
+                        expect_port: None,
+                        expect_peer: None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        self.steps = steps;
     }
 
     fn name(&mut self) {

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use fourtuple_kernel::Kind;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{self, Campaign, End, Findings};
 use fourtuple_linux::{Target, profile_of, trace};
@@ -40,6 +41,9 @@ pub(crate) struct Args {
         conflicts_with_all = ["on", "kernel", "record", "certificate", "shard", "format", "jobs"]
     )]
     engines: Option<Vec<String>>,
+    /// The protocol of the sockets.
+    #[arg(long, value_enum, default_value_t = Protocol::Tcp, conflicts_with = "engines")]
+    protocol: Protocol,
     /// Number of programs or scenarios.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     count: u32,
@@ -81,6 +85,15 @@ pub(crate) struct Args {
     jobs: Option<u16>,
 }
 
+/// The protocol of the sockets of random programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    /// Stream sockets.
+    Tcp,
+    /// Datagram sockets.
+    Udp,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// The findings, then a summary.
@@ -93,6 +106,7 @@ const AFTER: &str = "\
 Example: fourtuple fuzz --on host --count 2000 --seed 1 --save findings
          fourtuple fuzz --engines model,turmoil --count 10000 --seed 7
          fourtuple fuzz --on debian:6.1 --seed 2 --record debian-12.jsonl
+         fourtuple fuzz --on host --protocol udp --count 2000
          fourtuple fuzz --on host --seed 1 --first 1234 --count 1    # program 1234 alone
          fourtuple fuzz --on host --count 100000 --shard 2/5 --format json-lines
 
@@ -156,6 +170,10 @@ impl Args {
         let campaign = Campaign {
             on,
             behaviours: profile.behaviours,
+            sockets: match self.protocol {
+                Protocol::Tcp => Kind::Stream,
+                Protocol::Udp => Kind::Datagram,
+            },
             seed: self.seed,
             first: self.first + part.start as u64,
             count: part.len(),
@@ -203,7 +221,8 @@ impl Args {
         let numbers = [self.seed, self.first, self.count.into()];
         let items = (numbers.iter().map(u64::to_string))
             .chain([campaign.on.name(), profile.name.clone()])
-            .chain(self.whole.then(|| "whole".to_owned()));
+            .chain(self.whole.then(|| "whole".to_owned()))
+            .chain((self.protocol == Protocol::Udp).then(|| "udp".to_owned()));
         self.shard.seal("fuzz", items)
     }
 

@@ -92,6 +92,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let campaign = Campaign {
         on: on.clone(),
         behaviours: profile.behaviours,
+        sockets: fourtuple_kernel::Kind::Stream,
         seed: args.seed,
         first: 0,
         count: args.count,

@@ -4,6 +4,7 @@
 //! The generator does not know the kernel's answers. It guesses the state of each socket so that
 //! most calls make sense, and sometimes makes one that does not.
 
+mod datagram;
 mod directed;
 mod ends;
 mod routes;
@@ -12,7 +13,7 @@ mod settings;
 
 use crate::program::{BACKLOG, Call, Program, Step};
 use fourtuple_harness::SeededRng;
-use fourtuple_syscall::{Family, PortRange, ShortName, Shutdown, SockOpt, Syscall};
+use fourtuple_syscall::{Family, Kind as Type, PortRange, ShortName, Shutdown, SockOpt, Syscall};
 pub(crate) use setting::seen_from;
 use setting::{Setting, any_sysctl};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -28,8 +29,13 @@ pub struct Kind {
     pub links: bool,
 }
 
-/// Makes program `number` of a seed.
+/// Makes program `number` of a seed, of stream sockets.
 pub fn program(seed: u64, number: u64, kind: Kind) -> Program {
+    make(seed, number, kind, Type::Stream)
+}
+
+/// Makes program `number` of a seed, of sockets of this type.
+pub fn make(seed: u64, number: u64, kind: Kind, sockets: Type) -> Program {
     let mut rng = SeededRng::new(seed, number);
     let setting = Setting::new(&mut rng, kind);
     let steps = setting.steps(&mut rng, kind);
@@ -41,9 +47,18 @@ pub fn program(seed: u64, number: u64, kind: Kind) -> Program {
         rng,
         setting,
     };
-    maker.program();
+    let name = match sockets {
+        Type::Stream => {
+            maker.program();
+            "fuzz"
+        }
+        Type::Datagram => {
+            maker.datagrams();
+            "fuzz-udp"
+        }
+    };
     Program {
-        program: format!("fuzz-{seed}-{number}"),
+        program: format!("{name}-{seed}-{number}"),
         hosts: maker.setting.hosts,
         steps: maker.steps,
     }
@@ -167,11 +182,11 @@ impl Maker {
         self.socket_on(host, v6, uid)
     }
 
-    fn socket_on(&mut self, host: usize, v6: bool, uid: u32) -> usize {
+    /// Adds a socket that a step is to make.
+    fn add(&mut self, host: usize, v6: bool) -> usize {
         let index = self.sockets.len();
-        let name = format!("s{index}");
         self.sockets.push(Socket {
-            name: name.clone(),
+            name: format!("s{index}"),
             host,
             v6,
             guess: Guess::Fresh,
@@ -179,6 +194,12 @@ impl Maker {
             repair: false,
             device: false,
         });
+        index
+    }
+
+    fn socket_on(&mut self, host: usize, v6: bool, uid: u32) -> usize {
+        let index = self.add(host, v6);
+        let name = self.sockets[index].name.clone();
         let family = if v6 { Family::Inet6 } else { Family::Inet };
         self.steps.push(Step {
             host: self.setting.hosts.get(host).map(|h| h.name.clone()),
@@ -612,6 +633,10 @@ mod tests {
         for number in 0..2000 {
             let made = program(1, number, KIND);
             if let Err(e) = crate::plan::Plan::new(&made) {
+                panic!("{e}");
+            }
+            let datagrams = make(1, number, KIND, Type::Datagram);
+            if let Err(e) = crate::plan::Plan::new(&datagrams) {
                 panic!("{e}");
             }
         }
