@@ -56,10 +56,7 @@ fn a_new_pipe_repeats_what_was_not_confirmed_and_the_receiver_drops_doubles() {
     a.push(body(1, SegKind::Fin), NOW);
     let (_, frames, _) = written(&mut a);
     b.hello(1, 0);
-    assert_eq!(
-        receive(&mut b, 1, frames[0].0, frames[0].1.clone()).len(),
-        1
-    );
+    assert_eq!(receive(&mut b, 1, frames[0].0, frames[0].1).len(), 1);
     a.restart();
     let (hello, again, _) = written(&mut a);
     assert_eq!(hello, Some((1, 0)));
@@ -128,8 +125,5 @@ fn a_receiver_that_has_started_again_takes_up_where_the_sender_is() {
     let mut b = Channel::new(3);
     let (boot, first) = hello.unwrap();
     b.hello(boot, first);
-    assert_eq!(
-        receive(&mut b, boot, frames[0].0, frames[0].1.clone()).len(),
-        1
-    );
+    assert_eq!(receive(&mut b, boot, frames[0].0, frames[0].1).len(), 1);
 }
