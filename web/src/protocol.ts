@@ -1,0 +1,187 @@
+/** The requests and replies of `crates/web`, whose types are the source of these. */
+
+/** A scenario with what overrides it. */
+export interface Asked {
+    text: string;
+    file?: string;
+    kernel?: string[];
+    seed?: number;
+    patient?: boolean;
+}
+
+/** Each request with the answer to it. */
+export interface Requests {
+    about: { asked: object; answer: About };
+    check: { asked: Asked; answer: Problems };
+    lint: { asked: Asked; answer: Problems };
+    run: { asked: Asked; answer: Ran };
+    explain: { asked: Asked; answer: string };
+    document: { asked: Asked; answer: string };
+    steps: { asked: Asked & { point: number }; answer: Steps };
+    compare: { asked: Asked; answer: Compared };
+    fixes: { asked: Asked; answer: Fixes };
+    capacity: { asked: Asked; answer: Capacities };
+    import: { asked: { text: string; sysctl?: string; kernel?: string[] }; answer: Imported };
+}
+
+export type Verb = keyof Requests;
+
+/** A reply: exactly one of these. */
+export type Reply<Answer> =
+    | { ok: Answer }
+    | { invalid: Problems & { text: string } }
+    | { long: { calls: number; seconds: number } }
+    | { error: { message: string; help: string | null } };
+
+export interface About {
+    version: string;
+    kernels: { name: string; about: string | null }[];
+}
+
+export interface Problems {
+    problems: Problem[];
+}
+
+export interface Problem {
+    rule: string | null;
+    message: string;
+    label: string;
+    notes: string[];
+    help: string | null;
+    line: number;
+    column: number;
+    from: number;
+    to: number;
+}
+
+export interface Ran {
+    text: string;
+    name: string;
+    about: string;
+    source: string[];
+    verdict: 'failed' | 'as-expected' | 'incomplete' | 'nothing-expected';
+    sentence: string;
+    answers: Answer[];
+    unmet: string[];
+    not_run: string[];
+    notes: string[];
+    checked: string;
+}
+
+export interface Answer {
+    title: string;
+    point: number;
+    kernels: string[];
+    sentence: string;
+    ok: number;
+    refused: number;
+    total: number;
+    results: { process: string; call: string; answers: [string, number][] }[];
+    reasons: { plain: string; rule: string; text: string; ports: string; path: string[] }[];
+    calls: string;
+}
+
+export interface Bucket {
+    use: string;
+    fastreuse: number;
+    fastreuseport: number;
+    owners: string[];
+}
+
+export interface Call {
+    at_ns: number;
+    host: string;
+    process: string;
+    socket: string;
+    call: string;
+    args: string;
+    result: string;
+    local: string | null;
+    why: string | null;
+}
+
+export interface Steps {
+    kernel: string;
+    point: string[];
+    hosts: { name: string; low: number; high: number }[];
+    calls: Call[];
+    states: {
+        at_ns: number;
+        calls: number;
+        changes: { host: number; port: number; bucket: Bucket | null }[];
+    }[];
+    total: number;
+}
+
+export interface Compared {
+    text: string;
+    answers: Answer[];
+    histories: {
+        point: string;
+        stretches: { first: string; last: string; answer: number | null }[];
+        changes: { from: string; to: string; alone: boolean; behaviours: [string, string][] }[];
+    }[];
+}
+
+export interface Edit {
+    text: string;
+    diff: ['-' | '+' | ' ', string][];
+}
+
+export interface Remedy {
+    id: string;
+    name: string;
+    who: string[];
+    since: string;
+    change: string;
+    effect: string;
+    seeds?: { good: number; of: number };
+    cost: string;
+    why?: string;
+    stale?: string;
+}
+
+export interface Fixes {
+    text: string;
+    cases: {
+        kernel: string;
+        point: string[];
+        before: { refused: number; total: number };
+        rule: [string, string] | null;
+        regression?: string;
+        findings?: { text: string; check: string }[];
+        remedies: Remedy[];
+        edits: (Edit | null)[];
+    }[];
+}
+
+export interface MaxConnections {
+    counted: number;
+    formula: number;
+    by: string;
+    then: string | null;
+}
+
+export interface Capacities {
+    text: string;
+    cases: {
+        kernel: string;
+        point: string[];
+        programs: {
+            program: string;
+            how: string;
+            range: string;
+            ports: number;
+            to_one: MaxConnections;
+            to_all: MaxConnections;
+            destinations: number;
+            rate: { per_second: number | null; by: string };
+            cost: { fill: number; expected: number; most: number }[];
+        }[];
+    }[];
+}
+
+export interface Imported {
+    text: string;
+    notes: string[];
+}
