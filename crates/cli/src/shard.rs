@@ -55,6 +55,22 @@ impl FromStr for Shard {
     }
 }
 
+/// The option of every verb that sweeps.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Sweep {
+    /// Take one part of the sweep only, such as 2/5 for the second of five; `auto` on a scheduler.
+    ///
+    /// Scenarios are shared out, programs by `fuzz`, and the kernels and points of the matrix of a
+    /// scenario by `explore` and `remedies`. `fourtuple merge` joins json-lines and certificates.
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        hide_default_value = true
+    )]
+    pub(crate) shard: Shard,
+}
+
 /// The environment variables in which a scheduler numbers its tasks.
 struct Scheduler {
     name: &'static str,

@@ -15,7 +15,7 @@ use crate::engines::WaitArgs;
 use crate::output::{Failure, Output, Verdict};
 use crate::select::{self, Overrides};
 use crate::selected::Selected;
-use crate::shard::{Seal, Shard};
+use crate::shard::{Seal, Sweep};
 
 /// Checks the model against real kernels.
 ///
@@ -43,15 +43,8 @@ pub(crate) struct Args {
     /// Profile to check against [default: the profile of the kernel's release].
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Check only one part of the scenarios and recordings, such as the second of five, or `auto`
-    /// on a scheduler. `fourtuple merge` joins the certificates.
-    #[arg(
-        long,
-        value_name = "K/N",
-        default_value = "1/1",
-        hide_default_value = true
-    )]
-    shard: Shard,
+    #[command(flatten)]
+    sweep: Sweep,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -74,8 +67,8 @@ impl Args {
             }
         };
         let seal = self.seal(&selected);
-        self.shard.keep(&mut recordings);
-        self.shard.keep(&mut selected);
+        self.sweep.shard.keep(&mut recordings);
+        self.sweep.shard.keep(&mut selected);
         let mut rows = Rows::new();
         let mut bad = false;
         // A part of a sweep may have nothing to do.
@@ -131,7 +124,7 @@ impl Args {
         let options = format!("{:?} {:?}", self.profile, self.overrides.hz);
         let scenarios = selected.iter().map(Selected::sweep_item);
         let items = self.on.iter().cloned().chain([options]).chain(scenarios);
-        self.shard.seal("certify", items)
+        self.sweep.shard.seal("certify", items)
     }
 }
 

@@ -12,7 +12,7 @@ use fourtuple_render::text;
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
-use crate::shard::Shard;
+use crate::shard::Sweep;
 
 /// Explores every order of the calls and every port choice.
 ///
@@ -39,15 +39,8 @@ pub(crate) struct Args {
     /// Number of threads [default: number of CPUs]. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Explore only one part of the cases (kernels and points of the matrix), such as the second of
-    /// five, or `auto` on a scheduler. `fourtuple merge` joins the parts.
-    #[arg(
-        long,
-        value_name = "K/N",
-        default_value = "1/1",
-        hide_default_value = true
-    )]
-    shard: Shard,
+    #[command(flatten)]
+    sweep: Sweep,
     /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -79,11 +72,11 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
         let options = format!("{} {} {:?}", self.budget, self.samples, self.witness);
-        let seal = (self.shard).seal("explore", [selected.sweep_item(), options]);
+        let seal = self.sweep.shard.seal("explore", [selected.sweep_item(), options]);
         // Of all cases, so that a part gives the same as the whole.
         let cases = u32::try_from(selected.cases.len()).unwrap_or(u32::MAX);
         let states = (self.budget / cases.max(1)).max(self.budget.min(MIN_STATES));
-        self.shard.keep(&mut selected.cases);
+        self.sweep.shard.keep(&mut selected.cases);
         self.overrides
             .budget
             .check_model(std::slice::from_ref(&selected), self.samples.into())?;

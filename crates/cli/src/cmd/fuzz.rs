@@ -19,7 +19,7 @@ use crate::certificate::Certificates;
 use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict, complain};
 use crate::progress::Progress;
-use crate::shard::{Seal, Shard};
+use crate::shard::{Seal, Sweep};
 
 /// Runs random programs on a real kernel, or on several engines.
 ///
@@ -68,15 +68,8 @@ pub(crate) struct Args {
     /// Report findings without shrinking them.
     #[arg(long)]
     whole: bool,
-    /// Run only one part of the programs, such as the second of five. `fourtuple merge` joins the
-    /// parts.
-    #[arg(
-        long,
-        value_name = "K/N",
-        default_value = "1/1",
-        hide_default_value = true
-    )]
-    shard: Shard,
+    #[command(flatten)]
+    sweep: Sweep,
     /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -139,7 +132,7 @@ impl Args {
             .as_deref()
             .map(super::kernels::find)
             .transpose()?;
-        let part = self.shard.range(self.count as usize);
+        let part = self.sweep.shard.range(self.count as usize);
         if self.record.is_some() && part.len() > trace::MAX_PROGRAMS {
             return Err(Failure::Message(format!(
                 "error: {} programs are more than the limit of {} in a recording\n  = help: record fewer with `--count`, or parts of them \
@@ -223,7 +216,7 @@ impl Args {
             .chain([campaign.on.name(), profile.name.clone()])
             .chain(self.whole.then(|| "whole".to_owned()))
             .chain((self.protocol == Protocol::Udp).then(|| "udp".to_owned()));
-        self.shard.seal("fuzz", items)
+        self.sweep.shard.seal("fuzz", items)
     }
 
     /// Shrinks and prints the findings, then a summary.

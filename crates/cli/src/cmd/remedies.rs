@@ -14,7 +14,7 @@ use crate::files::{self, Existing};
 use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
-use crate::shard::Shard;
+use crate::shard::Sweep;
 
 /// Tries every known fix on a scenario.
 ///
@@ -38,15 +38,8 @@ pub(crate) struct Args {
     /// tried.
     #[arg(long, value_name = "CALLS", default_value_t = 1_500_000)]
     max_calls: u64,
-    /// Try only one part of the cases (kernels and points of the matrix), such as the second of
-    /// five, or `auto` on a scheduler. `fourtuple merge` joins the parts in json-lines.
-    #[arg(
-        long,
-        value_name = "K/N",
-        default_value = "1/1",
-        hide_default_value = true
-    )]
-    shard: Shard,
+    #[command(flatten)]
+    sweep: Sweep,
     /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -74,8 +67,8 @@ enum Format {
 impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
-        let seal = self.shard.seal("remedies", [selected.sweep_item()]);
-        self.shard.keep(&mut selected.cases);
+        let seal = self.sweep.shard.seal("remedies", [selected.sweep_item()]);
+        self.sweep.shard.keep(&mut selected.cases);
         self.overrides
             .budget
             .check_trials(&selected, TRIED, self.max_calls)?;

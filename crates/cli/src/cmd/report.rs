@@ -16,7 +16,7 @@ use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
 use crate::selected;
-use crate::shard::Shard;
+use crate::shard::{Shard, Sweep};
 
 /// Writes an HTML report of scenarios and their outcomes.
 ///
@@ -33,15 +33,8 @@ pub(crate) struct Args {
     /// The file to write, replacing an existing one [default: standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Show only one part of the scenarios, such as the second of five, or `auto` on a scheduler.
-    /// Each part is a page of its own.
-    #[arg(
-        long,
-        value_name = "K/N",
-        default_value = "1/1",
-        hide_default_value = true
-    )]
-    shard: Shard,
+    #[command(flatten)]
+    sweep: Sweep,
     /// Print the address of each scenario in the playground instead of a page. The scenario is in
     /// the address itself.
     #[arg(long, conflicts_with_all = ["output", "shard"])]
@@ -65,7 +58,7 @@ impl Args {
         if let Some(path) = &self.output {
             files::refuse_inputs(path, selected.iter().map(|one| one.scenario.file.as_str()))?;
         }
-        self.shard.keep(&mut selected);
+        self.sweep.shard.keep(&mut selected);
         let asked: Vec<&dyn Engine> = engines.iter().map(Made::engine).collect();
         let folded = selected::fold(selected);
         self.overrides.budget.check(&folded, &asked)?;
@@ -120,8 +113,8 @@ impl Args {
         if !self.overrides.kernel.is_empty() {
             command.push_str(&format!(" --kernel {}", self.overrides.kernel.join(",")));
         }
-        if self.shard != Shard::default() {
-            command.push_str(&format!(" --shard {}", self.shard));
+        if self.sweep.shard != Shard::default() {
+            command.push_str(&format!(" --shard {}", self.sweep.shard));
         }
         command
     }

@@ -16,7 +16,7 @@ use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
 use crate::selected::{self, Folded, Selected};
-use crate::shard::Shard;
+use crate::shard::Sweep;
 use crate::{github, remark, sarif};
 
 /// Runs scenarios and reports their outcomes.
@@ -46,15 +46,8 @@ pub(crate) struct Args {
     /// Scenarios to run at a time [default: number of CPUs]. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Run only one part of the scenarios, such as the second of five, or `auto` on a scheduler.
-    /// `fourtuple merge` joins the parts.
-    #[arg(
-        long,
-        value_name = "K/N",
-        default_value = "1/1",
-        hide_default_value = true
-    )]
-    shard: Shard,
+    #[command(flatten)]
+    sweep: Sweep,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -87,9 +80,9 @@ impl Args {
         let mut selected = select::all(&self.paths, &self.overrides)?;
         let sweep = selected.iter().map(Selected::sweep_item);
         let engine_names = engines.iter().map(|made| made.engine().name().to_owned());
-        let seal = self.shard.seal("run", sweep.chain(engine_names));
+        let seal = self.sweep.shard.seal("run", sweep.chain(engine_names));
         let is_part = seal.is_some();
-        self.shard.keep(&mut selected);
+        self.sweep.shard.keep(&mut selected);
         let folded = selected::fold(selected);
         let asked: Vec<&dyn Engine> = engines.iter().map(Made::engine).collect();
         let budget = self.overrides.budget;

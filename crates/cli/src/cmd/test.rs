@@ -16,7 +16,7 @@ use crate::output::{Failure, Output, Verdict};
 use crate::progress::Progress;
 use crate::select::{self, Overrides};
 use crate::selected::{self, Folded, Selected};
-use crate::shard::Shard;
+use crate::shard::Sweep;
 use crate::snapshot_file::{Comparison, SnapshotFile};
 
 const SCENARIOS: &str = "scenarios";
@@ -52,14 +52,8 @@ pub(crate) struct Args {
     /// Scenarios to run at a time [default: number of CPUs]. The output is the same.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Run only one part of the suite, such as the second of five.
-    #[arg(
-        long,
-        value_name = "K/N",
-        default_value = "1/1",
-        hide_default_value = true
-    )]
-    shard: Shard,
+    #[command(flatten)]
+    sweep: Sweep,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,7 +112,7 @@ impl Args {
             }
         }
         let orphans = orphans(&self.snapshots(), &selected)?;
-        self.shard.keep(&mut selected);
+        self.sweep.shard.keep(&mut selected);
         let full_size: Vec<bool> = (selected.iter())
             .map(|one| runner::is_full_size(&one.cases))
             .collect();
