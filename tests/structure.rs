@@ -354,6 +354,34 @@ fn crates_have_few_public_modules() {
     }
 }
 
+/// A crate whose tests are one program finds the files of `tests` in its `main.rs` only.
+#[test]
+fn every_test_file_belongs_to_a_program() {
+    let mut programs = 0;
+    for entry in fs::read_dir(root().join("crates")).expect("the crates") {
+        let package = entry.expect("an entry").path();
+        let Ok(main) = fs::read_to_string(package.join("tests/main.rs")) else {
+            continue;
+        };
+        programs += 1;
+        let manifest = fs::read_to_string(package.join("Cargo.toml")).expect("a manifest");
+        for file in fs::read_dir(package.join("tests")).expect("the tests") {
+            let file = file.expect("an entry").path();
+            let name = file.file_stem().expect("a name").to_string_lossy();
+            let alone = || manifest.contains(&format!("[[test]]\nname = \"{name}\""));
+            assert!(
+                file.extension().is_none_or(|ending| ending != "rs")
+                    || name == "main"
+                    || main.contains(&format!("\nmod {name};\n"))
+                    || alone(),
+                "{} is in no test program: name it in main.rs",
+                file.display()
+            );
+        }
+    }
+    assert!(programs > 3, "no test programs are found");
+}
+
 /// A made-up crate of files and their texts.
 fn made_up(files: &[(&str, &str)]) -> Crate {
     let source = |(module, text): &(&str, &str)| (segments(module), Source::read(text));

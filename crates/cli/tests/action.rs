@@ -2,13 +2,11 @@
 
 #![cfg(unix)]
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::{fourtuple, root, scratch};
+use crate::common::{fourtuple, root, scratch};
 
 #[test]
 fn the_action_reports_a_changed_outcome() {

@@ -1,9 +1,7 @@
 //! Input that must be rejected: with file, line and column, the line itself and what was expected,
 //! and exit status 2. Nothing reaches standard output.
 
-mod common;
-
-use common::{fourtuple, here};
+use crate::common::{fourtuple, here};
 
 fn rejected(name: &str, arguments: &[&str]) {
     let said = fourtuple(&here("bad"), arguments);

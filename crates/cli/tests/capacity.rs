@@ -1,8 +1,6 @@
 //! `capacity`: numbers that a person can plan with, and a program can read.
 
-mod common;
-
-use common::{fourtuple, root, scratch};
+use crate::common::{fourtuple, root, scratch};
 
 const ONE_PROGRAM: &str = "\
 about: How many connections does a pool of 100 ports give?

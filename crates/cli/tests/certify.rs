@@ -1,12 +1,10 @@
 //! `certify --on RECORDING`: a share of the recordings of every kernel, and what a wrong answer
 //! looks like.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use common::{fourtuple, here, root, scratch};
+use crate::common::{fourtuple, here, root, scratch};
 
 /// The recordings that the repository keeps a share of.
 fn recordings() -> Vec<PathBuf> {

@@ -1,10 +1,8 @@
 //! `fourtuple.toml`: defaults of options for a project.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{Said, fourtuple, scratch};
+use crate::common::{Said, fourtuple, scratch};
 
 const SCENARIO: &str = r#"about: "Which port does a client get?"
 hosts:
@@ -93,7 +91,9 @@ fn a_wrong_file_is_refused_with_its_place() {
         ("escapes", "[run]\nformat = \"\\u001b[31m\"\n"),
     ];
     let texts = wrong.map(|(name, config)| refused(&format!("config-{name}"), config));
-    insta::assert_snapshot!(texts.join("\n"));
+    insta::with_settings!({ prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("config__a_wrong_file_is_refused_with_its_place", texts.join("\n"));
+    });
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! `explore`: what can happen, and witnesses that repeat.
 
-mod common;
-
-use common::{fourtuple, root, scratch};
+use crate::common::{fourtuple, root, scratch};
 
 const SMALL: &str = "\
 about: The report at three ports, two binders and two plain programs in any order

@@ -1,13 +1,11 @@
 //! The verb `fuzz`. Where namespaces are not permitted, what needs the running kernel says so and
 //! checks nothing.
 
-mod common;
-
-use common::{fourtuple, root, scratch};
+use crate::common::{fourtuple, root, scratch};
 use std::fs;
 
 /// Returns whether the running kernel is unusable or has no profile.
-fn no_kernel(said: &common::Said) -> bool {
+fn no_kernel(said: &crate::common::Said) -> bool {
     let none = said.status == 2
         && (said.err.contains("cannot be used") || said.err.contains("no profile is known"));
     if none {

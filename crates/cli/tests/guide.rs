@@ -1,12 +1,10 @@
 //! The user guide under docs/: its pages, its links, and the output of its examples.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use common::{fourtuple, root, without_certificate};
+use crate::common::{fourtuple, root, without_certificate};
 
 /// The pages of the guide, relative to the repository, and the README.
 fn pages() -> Vec<PathBuf> {

@@ -1,11 +1,9 @@
 //! `capture`, `doctor` and `import capture`.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Said, command, fourtuple, scratch};
+use crate::common::{Said, command, fourtuple, scratch};
 use serde_json::{Value, json};
 
 /// A host with ten ports: three connections to a server whose ports bind() chose, one whose origin

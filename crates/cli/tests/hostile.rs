@@ -1,11 +1,9 @@
 //! Input that would steer the terminal or a build server, and paths that would overwrite the user's
 //! files.
 
-mod common;
-
 use std::path::Path;
 
-use common::{command, fourtuple, scratch};
+use crate::common::{command, fourtuple, scratch};
 
 /// Escape sequences of one and of two bytes, turned writing, and commands that GitHub's runner
 /// would obey.

@@ -2,8 +2,6 @@
 //! small file, so that nothing boots: what is checked is what the command unpacks.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Said, command, root, scratch};
+use crate::common::{Said, command, root, scratch};
 
 const KERNEL: &[u8] = b"not a kernel, but unpacked as one";
 const MODULE: &[u8] = b"a module";

@@ -1,12 +1,10 @@
 //! Real programs, recorded by `data/record-strace.sh`, as scenarios: the model gives the recorded
 //! answers.
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 
-use common::{fourtuple, here, scratch, without_certificate};
+use crate::common::{fourtuple, here, scratch, without_certificate};
 
 fn data(name: &str) -> String {
     here("data").join(name).display().to_string()
@@ -153,7 +151,7 @@ fn the_report_is_reproduced_without_sysctls() {
 #[test]
 fn a_log_comes_from_a_pipe_and_a_file_is_not_overwritten() {
     let directory = scratch("import-pipe");
-    let mut command = common::command(
+    let mut command = crate::common::command(
         &directory,
         &["import", "strace", "-", "--kernel", "rhel-6.5,linux-6.18"],
     );

@@ -1,13 +1,11 @@
 //! Captures that are hard to import: every recorded answer is reproduced, or the import says which
 //! one is not.
 
-mod common;
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Said, fourtuple, here, scratch};
+use crate::common::{Said, fourtuple, here, scratch};
 
 fn data(name: &str) -> String {
     here("data/import").join(name).display().to_string()
@@ -487,7 +485,7 @@ fn hostile_text_does_no_harm() {
 fn captures_and_scenarios_come_from_pipes() {
     let made = import_text("pipe", "ss", "ESTAB 0 0 10.0.0.5:41000 10.0.0.9:80\n", &[]);
     for verb in ["run", "explain", "remedies", "lint"] {
-        let mut command = common::command(&made.directory, &[verb, "-"]);
+        let mut command = crate::common::command(&made.directory, &[verb, "-"]);
         let input = fs::File::open(made.directory.join("made.yaml")).expect("a scenario");
         let output = command.stdin(input).output().expect("the command runs");
         let said = String::from_utf8_lossy(&output.stderr);

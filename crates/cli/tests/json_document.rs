@@ -1,8 +1,6 @@
 //! The outcome format: the fields, their order, and what they say about the report's scenario.
 
-mod common;
-
-use common::{fourtuple, root};
+use crate::common::{fourtuple, root};
 use serde_json::Value;
 
 fn document(path: &str, more: &[&str]) -> (String, Value) {

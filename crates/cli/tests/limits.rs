@@ -2,13 +2,11 @@
 //! more is refused with the limit in the message. The numbers come from the page; a row without a
 //! test, and a test without a row, fail.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use common::{Said, fourtuple, root, scratch};
+use crate::common::{Said, fourtuple, root, scratch};
 use fourtuple_linux::{Call, HostSpec, Program, Step, Syscall};
 
 /// The result of an input: accepted or not, and the output.

@@ -1,8 +1,6 @@
 //! `lint`: findings in each format, and the exit status.
 
-mod common;
-
-use common::{fourtuple, scratch};
+use crate::common::{fourtuple, scratch};
 
 const STALE: &str = "\
 about: A host with advice from long ago

@@ -1,12 +1,10 @@
 //! Real programs that ran out of ports, recorded by `tools/record-programs`: every recorded refusal
 //! is reproduced, and the assumptions are those of the snapshot.
 
-mod common;
-
 use std::fmt::Write as _;
 use std::fs;
 
-use common::{fourtuple, here, scratch};
+use crate::common::{fourtuple, here, scratch};
 
 const NO_PORT: [&str; 2] = ["EADDRNOTAVAIL", "EADDRINUSE"];
 /// Largest recording, and all of them, in bytes.

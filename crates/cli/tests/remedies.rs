@@ -1,12 +1,10 @@
 //! `remedies`: the table, and its rows as scenarios that `run` repeats.
 
-mod common;
-
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use common::{fourtuple, root, scratch};
+use crate::common::{fourtuple, root, scratch};
 
 const REPORT: &str = "scenarios/rhel-6.5/connect-after-bind.yaml";
 

@@ -1,12 +1,10 @@
 //! The page in a real browser: what it shows is in the document that the browser builds of it, and
 //! nothing is fetched.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{fourtuple, root, scratch};
+use crate::common::{fourtuple, root, scratch};
 
 /// A browser that can run without a screen.
 fn chromium() -> Option<&'static str> {

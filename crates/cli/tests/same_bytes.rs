@@ -1,11 +1,9 @@
 //! The outcome is the same bytes every time: with any number of threads, and from any directory. A
 //! few quick scenarios show it here; `.ci/run` does the same with the whole corpus.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{fourtuple, root, scratch};
+use crate::common::{fourtuple, root, scratch};
 
 /// Both forms, several kernels, a burst of processes.
 const NAMES: [&str; 4] = [

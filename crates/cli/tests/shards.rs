@@ -1,11 +1,9 @@
 //! Parts of a sweep, merged in any order, are the bytes of the whole.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Said, fourtuple, root, scratch};
+use crate::common::{Said, fourtuple, root, scratch};
 
 const RUN: &[&str] = &[
     "run",

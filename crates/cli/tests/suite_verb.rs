@@ -1,11 +1,9 @@
 //! `fourtuple test`: a suite without Rust, in the same files as `cargo insta`.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Said, fourtuple, root, scratch};
+use crate::common::{Said, fourtuple, root, scratch};
 
 /// A suite of two scenarios, one of them in a folder below.
 fn suite(name: &str) -> PathBuf {

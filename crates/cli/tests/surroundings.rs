@@ -2,12 +2,10 @@
 //! descriptors, a small limit of files. No answer of a verb depends on them.
 #![cfg(unix)]
 
-mod common;
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::scratch;
+use crate::common::scratch;
 
 /// Two processes that compete for one port.
 const SCENARIO: &str = "\

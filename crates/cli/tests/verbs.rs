@@ -1,11 +1,9 @@
 //! Each verb does its one job, says so in its help, and ends with the right status.
 
-mod common;
-
 use std::io::Read as _;
 use std::process::Stdio;
 
-use common::{command, fourtuple, here, root, scratch, without_certificate};
+use crate::common::{command, fourtuple, here, root, scratch, without_certificate};
 
 /// Every verb, as the command itself lists them.
 fn verbs() -> Vec<String> {

@@ -1,8 +1,6 @@
 //! "As expected" is said only where something was expected and everything that was asked for ran.
 
-mod common;
-
-use common::{Said, fourtuple, scratch};
+use crate::common::{Said, fourtuple, scratch};
 
 const FAILS: &str = "\
 about: Do five connects fit on one port?

@@ -1,11 +1,9 @@
 //! The playground answers as the command does, byte for byte.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fourtuple, root};
+use crate::common::{fourtuple, root};
 use serde_json::{Value, json};
 
 /// A reply of the playground about a scenario of the corpus.

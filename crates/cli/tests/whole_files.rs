@@ -3,8 +3,6 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Said, command, fourtuple, ignores_interrupts, root, scratch};
+use crate::common::{Said, command, fourtuple, ignores_interrupts, root, scratch};
 
 const SCENARIO: &str = "scenarios/rhel-6.5/connect-after-bind.yaml";
 

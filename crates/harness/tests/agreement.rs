@@ -1,8 +1,6 @@
 //! Engines compared: what counts as a difference, and what it does.
 
-mod common;
-
-use common::{case, report};
+use crate::common::{case, report};
 use fourtuple_harness::{
     Answer, Attempts, Caller, Recorder, RunReport, SocketId, SocketName, Standing, compare,
 };

@@ -1,7 +1,5 @@
 //! A run owns its memory: its answers do not depend on what ran before it.
 
-mod common;
-
 /// Two sockets have one 4-tuple, because the first is bound to a device.
 const SHARED_TUPLE: &str = "
 about: two sockets with one 4-tuple
@@ -25,7 +23,7 @@ processes:
 ";
 
 fn answers(text: &str) -> Vec<String> {
-    let report = common::report(&common::whole_case(text));
+    let report = crate::common::report(&crate::common::whole_case(text));
     report.attempts.iter().map(|one| one.answer()).collect()
 }
 

@@ -1,8 +1,6 @@
 //! The semantics of the declarative form, as docs/format.md states them.
 
-mod common;
-
-use common::{case, report, story, whole_case};
+use crate::common::{case, report, story, whole_case};
 
 #[test]
 fn a_bind_and_its_connect_stay_together_and_instances_take_turns() {

@@ -1,9 +1,7 @@
 //! One run stands for all kernels that are equal in the flags it observed: every kernel must say
 //! the same when it runs by itself.
 
-mod common;
-
-use common::case;
+use crate::common::case;
 use fourtuple_harness::{Engine as _, Model, kernels, runner};
 use fourtuple_kernel::profile;
 use fourtuple_scenario::{expand, parse};
@@ -45,7 +43,7 @@ const SCENARIOS: [&str; 5] = [
 fn a_run_stands_for_kernels_that_say_the_same_by_themselves() {
     let mut shared = 0;
     for rest in SCENARIOS {
-        let text = common::text(rest).replace("kernel: linux-6.18", "kernel: all");
+        let text = crate::common::text(rest).replace("kernel: linux-6.18", "kernel: all");
         let scenario = parse("test.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
         let cases = expand(&scenario, &kernels::names()).unwrap_or_else(|e| panic!("{e}"));
         let report = runner::run(&scenario, cases, &[&Model]);
@@ -87,7 +85,7 @@ fn a_run_stands_for_kernels_that_say_the_same_by_themselves() {
 fn a_run_hangs_on_what_it_asked_for_only() {
     let case = case(SCENARIOS[0]);
     let right = profile::find("linux-6.18").expect("a kernel");
-    let report = common::report(&case);
+    let report = crate::common::report(&case);
     for name in fourtuple_kernel::Behaviours::NAMES {
         for behaviours in right.behaviours.mutants(name) {
             if !behaviours.agrees_on(&right.behaviours, report.observed_flags) {

@@ -1,8 +1,6 @@
 //! The semantics of the step form, as docs/format.md states them.
 
-mod common;
-
-use common::{case, report, story};
+use crate::common::{case, report, story};
 
 #[test]
 fn every_call_is_an_attempt_and_names_are_kept() {

@@ -9,7 +9,7 @@ fn checked_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/scenario.schema.json")
 }
 
-/// `UPDATE_SCHEMA=1 cargo test -p fourtuple-scenario --test schema` rewrites the file.
+/// `UPDATE_SCHEMA=1 cargo test -p fourtuple-scenario --test integration schema` rewrites the file.
 #[test]
 fn the_checked_in_schema_is_current() {
     let path = checked_in();
@@ -21,7 +21,7 @@ fn the_checked_in_schema_is_current() {
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == current,
-        "scenarios/scenario.schema.json is out of date; run UPDATE_SCHEMA=1 cargo test -p fourtuple-scenario --test schema"
+        "scenarios/scenario.schema.json is out of date; run UPDATE_SCHEMA=1 cargo test -p fourtuple-scenario --test integration schema"
     );
 }
 

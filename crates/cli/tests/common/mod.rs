@@ -1,6 +1,6 @@
 //! Runs the command as a user does.
 
-#![allow(dead_code, reason = "every test binary uses its own part")]
+#![allow(dead_code, reason = "every test program uses its own part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

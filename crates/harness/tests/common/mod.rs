@@ -1,7 +1,5 @@
 //! Runs scenarios that are written in tests.
 
-#![allow(dead_code, reason = "every test binary uses its own part")]
-
 use fourtuple_harness::{Attempt, Engine as _, Model, RunReport, kernels};
 use fourtuple_kernel::profile;
 use fourtuple_scenario::{Case, expand, parse};

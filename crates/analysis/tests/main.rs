@@ -1,0 +1,8 @@
+//! All integration tests in one program: each further one would be linked anew.
+
+mod capacity;
+mod changes;
+mod explore;
+mod findings;
+mod lint;
+mod remedies;

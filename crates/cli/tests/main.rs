@@ -1,0 +1,30 @@
+//! All integration tests in one program: each further one would be linked anew.
+
+mod action;
+mod bad_input;
+mod capacity;
+mod certify;
+mod common;
+mod config;
+mod explore;
+mod fuzz;
+mod guide;
+mod host;
+mod hostile;
+mod images;
+mod import;
+mod import_cases;
+mod json_document;
+mod limits;
+mod lint;
+mod recordings;
+mod remedies;
+mod report;
+mod same_bytes;
+mod shards;
+mod suite_verb;
+mod surroundings;
+mod verbs;
+mod verdicts;
+mod web;
+mod whole_files;
