@@ -6,9 +6,11 @@ use fourtuple_harness::{
 };
 use fourtuple_kernel::profile::{self, Behaviours, Profile};
 use fourtuple_scenario::Case;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Neighbours in the order of release with the same answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Stretch {
     /// The first of them.
     pub first: String,
@@ -20,7 +22,7 @@ pub struct Stretch {
 }
 
 /// The kernels from one that was asked for to another, at one point of the matrix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct History {
     /// The point of the matrix; empty without one.
     pub point: String,
@@ -31,7 +33,7 @@ pub struct History {
 }
 
 /// The behaviours by which one kernel answers otherwise than another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// The kernel with the old answers.
     pub from: String,
@@ -39,8 +41,17 @@ pub struct Difference {
     pub to: String,
     /// True if each of the behaviours makes the difference by itself.
     pub alone: bool,
-    /// Name and description of each behaviour, with its old and its new value.
-    pub behaviours: Vec<(&'static str, String)>,
+    /// The behaviours.
+    pub behaviours: Vec<Change>,
+}
+
+/// A behaviour that differs between two kernels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Change {
+    /// Its name, as `fourtuple kernels NAME` lists it.
+    pub name: &'static str,
+    /// Its description with the kernel function, the old value and the new one.
+    pub text: String,
 }
 
 impl Difference {
@@ -82,7 +93,10 @@ impl Difference {
                     "{} ({}): {}, then {}",
                     old.about, old.function, old.value, new.value
                 );
-                (old.name, text)
+                Change {
+                    name: old.name,
+                    text,
+                }
             })
             .collect();
         Some(Difference {

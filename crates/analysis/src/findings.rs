@@ -11,6 +11,7 @@ use fourtuple_kernel::profile::behaviour::ConnectScan;
 use fourtuple_kernel::{Errno, Rule, Seeded};
 use fourtuple_scenario::{Case, Hold, Op};
 use fourtuple_syscall::canonical;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::edit;
@@ -18,7 +19,7 @@ use crate::phase;
 use crate::remedies::situation::is_self_connect;
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// Its name, for programs.
     pub kind: &'static str,

@@ -29,7 +29,7 @@ mod port_timeline;
 pub mod remedies;
 
 pub use answers::Answers;
-pub use changes::{Difference, History, Stretch, histories};
+pub use changes::{Change, Difference, History, Stretch, histories};
 pub use findings::{Finding, findings};
 pub use imported::{have_no_port, import_log, import_table, unmet};
 pub use lint::{LintFinding, LintRule, lint};

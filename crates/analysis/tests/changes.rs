@@ -93,7 +93,7 @@ steps:
     for made in &found[0].differences {
         assert!(made.alone, "{made:?}");
         assert!(
-            made.behaviours.iter().any(|(name, _)| *name == "bhash2"),
+            made.behaviours.iter().any(|one| one.name == "bhash2"),
             "{made:?}"
         );
     }

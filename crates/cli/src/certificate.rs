@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fourtuple_render::text::checked::{ByProfile, Certificate};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Existing};
@@ -15,7 +16,7 @@ use crate::shard::{Parts, Seal};
 pub(crate) type Rows = BTreeMap<(String, String), Certificate>;
 
 /// All certificates by profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Certificates {
     /// The parts of a sweep that are summed up here, as long as some are missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

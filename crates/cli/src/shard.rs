@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One of so many parts.
@@ -181,9 +182,11 @@ impl Shard {
 }
 
 /// The identity of one part of a sweep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Seal {
+    /// Which part, counted from 1.
     pub(crate) part: usize,
+    /// The number of parts.
     pub(crate) of: usize,
     /// A digest of everything that the sweep consists of.
     sweep: String,
@@ -195,11 +198,13 @@ impl fmt::Display for Seal {
     }
 }
 
-/// A seal as a line of JSON.
-#[derive(Serialize, Deserialize)]
+/// The line that closes a part.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SealLine {
+pub(crate) struct SealLine {
+    /// The version of this format.
     format: u32,
+    /// The part.
     shard: Seal,
 }
 
@@ -226,10 +231,13 @@ impl Seal {
 }
 
 /// The parts of a sweep that are there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Parts {
+    /// The number of parts.
     of: usize,
+    /// A digest of everything that the sweep consists of.
     sweep: String,
+    /// The parts that are there.
     there: BTreeSet<usize>,
 }
 

@@ -270,20 +270,6 @@ fn a_capture_comes_from_a_pipe() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-#[test]
-fn schemas_describe_both_documents() {
-    let directory = scratch("host-schema");
-    for (kind, field) in [
-        ("capture", "fourtuple_capture"),
-        ("doctor", "connects_left"),
-    ] {
-        let said = fourtuple(&directory, &["schema", "--of", kind]);
-        let schema: Value = serde_json::from_str(&said.out).expect("JSON");
-        assert_eq!(schema["type"], "object");
-        assert!(said.out.contains(field), "{}", said.out);
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn the_running_host_is_captured_and_anonymised() {
@@ -311,7 +297,12 @@ fn the_running_host_is_captured_and_anonymised() {
 #[test]
 fn a_log_of_the_bpftrace_script_is_reproduced() {
     let directory = scratch("host-bpftrace");
-    let data = |name: &str| common::here("data/import").join(name).display().to_string();
+    let data = |name: &str| {
+        crate::common::here("data/import")
+            .join(name)
+            .display()
+            .to_string()
+    };
     let (log, sysctl) = (data("ports-bt.strace"), data("four.sysctl"));
     let arguments = ["import", "bpftrace", &log, "--sysctl", &sysctl];
     let said = fourtuple(&directory, &arguments);

@@ -21,6 +21,7 @@ mod recordings;
 mod remedies;
 mod report;
 mod same_bytes;
+mod schemas;
 mod shards;
 mod suite_verb;
 mod surroundings;

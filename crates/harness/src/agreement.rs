@@ -4,6 +4,9 @@
 //! included. Times are not compared: a simulated network has a tick, the model has none. A real
 //! kernel is checked for conformance instead, see [`crate::conformance`].
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::attempt::Name;
@@ -13,7 +16,7 @@ use crate::report::RunReport;
 use crate::standing::Standing;
 
 /// One engine compared with the model on one kernel and one point of the matrix.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Agreement {
     /// The scenario.
     pub scenario: Name,
@@ -21,6 +24,7 @@ pub struct Agreement {
     pub kernel: Name,
     /// The point of the matrix.
     #[serde(serialize_with = "crate::report::axes")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub axes: Vec<(Name, Name)>,
     /// The engine that is compared.
     pub engine: &'static str,
@@ -50,7 +54,7 @@ impl Agreement {
 }
 
 /// The first attempt on which two engines differ.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FirstDifference {
     /// Its number.
     pub n: u32,
@@ -58,9 +62,11 @@ pub struct FirstDifference {
     pub call: String,
     /// The result of the compared engine; none if it made no such call.
     #[serde(serialize_with = "or_null")]
+    #[schemars(with = "Option<String>")]
     pub got: Option<String>,
     /// The result of the reference; none if it made no such call.
     #[serde(serialize_with = "or_null")]
+    #[schemars(with = "Option<String>")]
     pub reference: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! The vocabulary of attempts: the maker of a call, its arguments and its answer.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use fourtuple_kernel::Errno;
 use fourtuple_scenario::{Family, Shutdown};
 use fourtuple_syscall::canonical;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// A name out of the scenario, shared by everything that mentions it.
@@ -205,5 +207,19 @@ impl fmt::Display for Answer {
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.word())
+    }
+}
+
+impl JsonSchema for Answer {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Answer".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        str::json_schema(generator)
     }
 }

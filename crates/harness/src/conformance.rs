@@ -1,10 +1,11 @@
 //! The conformance of a real kernel's answers: the model adopts every answer that it allows, and
 //! stops at the first that it does not.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The conformance of a run on a real kernel to the profile of the run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Conformance {
     /// The kernel that answered, as text.
     pub running: String,
@@ -19,7 +20,7 @@ pub struct Conformance {
 }
 
 /// An answer that the profile does not allow.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Disallowed {
     /// The attempt that it belongs to, counted from 1; 0 if it is none of the scenario's own calls.
     pub n: u32,

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fourtuple_scenario::{Address, Case, Program, Spanned, Step};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::attempt::Name;
 use crate::attempts::Attempts;
 
 /// An expectation that did not come true.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unmet {
     /// The attempt, for an expectation of a step.
     #[serde(skip_serializing_if = "Option::is_none")]

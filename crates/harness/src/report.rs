@@ -1,10 +1,12 @@
 //! The report of one engine on one case: the outcome, with everything that names it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::attempt::Name;
@@ -14,17 +16,17 @@ use crate::expect::{self, Unmet};
 
 /// The outcome of one case on one kernel and one engine. Serialises to an entry of `runs` in the
 /// outcome format.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RunReport {
     /// The scenario's name: its path below `scenarios/`, without the ending.
     pub scenario: Name,
     /// The scenario's file: its path from the `scenarios` directory on, so that outcomes are the
     /// same wherever the command was called; as it was given if it is in no such directory.
     pub file: Name,
-    /// The kernel that was observed_flags for.
+    /// The kernel.
     pub kernel: Name,
-    /// Other kernels that were observed_flags for and behave the same in everything, so that this
-    /// outcome is theirs too.
+    /// Other kernels that were asked for and behave the same in everything, so that this outcome is
+    /// theirs too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Name>,
     /// The engine.
@@ -33,9 +35,11 @@ pub struct RunReport {
     pub seed: u64,
     /// The point of the matrix.
     #[serde(serialize_with = "axes")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub axes: Vec<(Name, Name)>,
     /// Every socket call and its answer; kernels for which one run stands share them.
     #[serde(serialize_with = "listed")]
+    #[schemars(with = "Attempts")]
     pub attempts: Arc<Attempts>,
     /// The expectations of the scenario that did not come true.
     pub expect_failed: Vec<Unmet>,

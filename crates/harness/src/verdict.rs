@@ -2,6 +2,7 @@
 //! it.
 
 use fourtuple_scenario::{Case, Program};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::attempt::Name;
@@ -9,7 +10,7 @@ use crate::runner::{CaseReport, EngineRun, ScenarioReport};
 use crate::standing::Standing;
 
 /// The result of a scenario in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScenarioVerdict {
     /// An expectation failed, engines differ that must not, or a real kernel answered what its
@@ -24,7 +25,7 @@ pub enum ScenarioVerdict {
 }
 
 /// The verdict on a scenario, with the counts and the gaps behind it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Assessment {
     /// The scenario.
     pub scenario: Name,
@@ -41,7 +42,7 @@ pub struct Assessment {
 }
 
 /// Cases that an engine did not run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LeftOut {
     /// The engine.
     pub engine: &'static str,

@@ -1,22 +1,26 @@
 //! Why a call failed, as outcomes carry it.
 
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
 use fourtuple_kernel::reason::PortRefusal;
 use fourtuple_kernel::{Refusal, Rule};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The reason of a refused call. The outcome format shows the path, the counts and the rule; the
 /// single ports are kept for `explain`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Why {
     /// Kernel functions from the system call to the place of the decision.
     pub path: Vec<&'static str>,
-    /// The ports that were looked at, and the refused ones by reason.
+    /// The ports that were looked at (`tried`), and the refused ones by reason.
     #[serde(skip_serializing_if = "Ports::is_empty")]
+    #[schemars(with = "BTreeMap<String, u32>")]
     pub ports: Ports,
     /// The rule that decided.
     #[serde(serialize_with = "rule_name")]
+    #[schemars(with = "String")]
     pub rule: Rule,
     /// The first ports of the search, with the state of their buckets.
     #[serde(skip)]

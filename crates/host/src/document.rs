@@ -214,12 +214,6 @@ impl Document {
             .map(|(name, value)| format!("{name} = {value}\n"));
         lines.collect()
     }
-
-    /// The JSON Schema of a capture.
-    #[must_use]
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Document).into()
-    }
 }
 
 /// A text of one line: without control characters.

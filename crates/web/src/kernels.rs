@@ -104,7 +104,11 @@ pub(crate) fn compare(asked: &Asked) -> Reply {
                         from: one.from,
                         to: one.to,
                         alone: one.alone,
-                        behaviours: one.behaviours,
+                        behaviours: one
+                            .behaviours
+                            .into_iter()
+                            .map(|one| (one.name, one.text))
+                            .collect(),
                     })
                     .collect(),
             })

@@ -16,6 +16,7 @@ use fourtuple_harness::EngineError;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program, Protocol, SockOpt};
 use fourtuple_syscall::canonical;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::edit;
@@ -60,7 +61,7 @@ impl Style {
 }
 
 /// The capacity of one program's way of connecting.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Capacity {
     /// The program.
     pub program: String,
@@ -85,7 +86,7 @@ pub struct Capacity {
 }
 
 /// A number of connections.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MaxConnections {
     /// Counted on the model.
     pub counted: u32,
@@ -98,7 +99,7 @@ pub struct MaxConnections {
 }
 
 /// Connections that are closed as soon as they are made.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Rate {
     /// The side that closes.
     pub close: String,
@@ -115,7 +116,7 @@ pub struct Rate {
 }
 
 /// The work of a connect() when a part of the range is in use.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Cost {
     /// Percent of the ports in use.
     pub fill: u32,
@@ -128,7 +129,7 @@ pub struct Cost {
 }
 
 /// The capacities of a case.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Capacities {
     /// The scenario.
     pub scenario: String,

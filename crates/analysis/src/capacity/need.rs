@@ -6,6 +6,7 @@ use fourtuple_harness::EngineError;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::{Case, Close, OptId, PortRange, SockOpt};
 use fourtuple_syscall::canonical;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::measure::Bench;
@@ -19,7 +20,7 @@ const HIGH: u64 = 60_999;
 
 /// A load: connections at once, spread over destinations, and connections opened and closed per
 /// second.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Need {
     /// Connections at once.
     pub connections: u64,
@@ -81,7 +82,7 @@ impl FromStr for Need {
 }
 
 /// The range that a program needs for a load.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Range {
     /// The program.
     pub program: String,

@@ -27,6 +27,7 @@ use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_program::Move;
 use fourtuple_scenario::{Case, Op, Program};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 pub use witness::{Replay, replay};
@@ -52,7 +53,7 @@ pub enum Progress {
 }
 
 /// The way the outcomes were found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Coverage {
     /// Every order and every choice.
@@ -85,7 +86,7 @@ pub struct Course {
 }
 
 /// One way in which the scenario can come out, as far as answers are concerned.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Outcome {
     /// Its probability, if all next calls and all port choices are equally likely; the share of
     /// the runs when sampled.
@@ -113,12 +114,13 @@ impl Outcome {
 }
 
 /// The count of one answer of one process to one call.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Count {
     /// The process.
     pub process: Name,
     /// The call.
     #[serde(serialize_with = "word")]
+    #[schemars(with = "String")]
     pub op: Op,
     /// The answer.
     pub answer: Answer,
@@ -131,7 +133,7 @@ fn word<S: Serializer>(op: &Op, to: S) -> Result<S::Ok, S::Error> {
 }
 
 /// The frequency of an answer over everything that can happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Often {
     /// Each call of this kind gets it, whatever happens.
@@ -143,12 +145,13 @@ pub enum Often {
 }
 
 /// One answer of one kind of call.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Class {
     /// The process.
     pub process: Name,
     /// The call.
     #[serde(serialize_with = "word")]
+    #[schemars(with = "String")]
     pub op: Op,
     /// The answer.
     pub answer: Answer,
@@ -163,7 +166,7 @@ pub struct Class {
 }
 
 /// The possible outcomes of a case.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Exploration {
     /// The scenario.
     pub scenario: String,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fourtuple_harness::{Attempts, Engine as _, EngineError, Model, RunReport};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::allowance::{Allowance, seeds_for};
@@ -22,7 +23,7 @@ const EXPLORED: usize = 64;
 const USUALLY: f64 = 0.9;
 
 /// Runs with different seeds, and those of them in which every socket had its port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Seeds {
     /// Runs in which nothing was refused.
     pub good: u32,

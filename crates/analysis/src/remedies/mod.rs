@@ -27,6 +27,7 @@ use std::sync::Arc;
 use fourtuple_harness::{Attempts, Engine as _, EngineError, Model};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_scenario::Case;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::exists::History;
@@ -41,7 +42,7 @@ pub use situation::{Cause, SocketCounts};
 pub use written::{changed_case, scenario_of};
 
 /// The effect of a fix on the scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Every socket gets its port, whatever ports are chosen, and nothing else breaks.
@@ -99,7 +100,7 @@ impl From<Certainty> for Effect {
 }
 
 /// One fix, or two together, with its effect.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Remedy {
     /// Short name, such as `no-port-on-binder`; two are joined by `+`.
     pub id: String,
@@ -138,7 +139,7 @@ pub struct Remedy {
 }
 
 /// All that was tried on one case.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Remedies {
     /// The scenario.
     pub scenario: String,

@@ -10,6 +10,7 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Errno, Rule};
 use fourtuple_scenario::{Case, Op, PortRange};
 use fourtuple_syscall::canonical;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::edit::{self, Habits};
@@ -17,7 +18,7 @@ use crate::edit::{self, Habits};
 /// The result of a run: sockets by their last call of `bind`, `listen` and `connect`.
 ///
 /// Calls are no measure, because most fixes change which calls there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SocketCounts {
     /// Sockets that got what they wanted.
     pub ok: u32,
@@ -133,7 +134,7 @@ impl std::fmt::Display for SocketCounts {
 }
 
 /// The kind of problem, by the first socket without its port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// The range has no usable port left.

@@ -1,12 +1,12 @@
 //! `fourtuple capacity`: how many connections a host can make, and their cost.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fourtuple_analysis::capacity::need::{self, Need};
 use fourtuple_analysis::capacity::{self, Capacities, Measured};
 use fourtuple_kernel::profile;
+use fourtuple_render::json::{CapacityDocument, Versioned};
 use fourtuple_render::text;
 
 use crate::output::{Failure, Output, Verdict};
@@ -83,9 +83,8 @@ impl Args {
             }
             Format::Text => out.text(&text::capacity::report(&all))?,
             Format::Json => {
-                let document = serde_json::json!({ "format": 1, "capacities": all });
-                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                let document = CapacityDocument::Measured { capacities: &all };
+                Versioned::new(document).write_line(out)?;
             }
         }
         Ok(Verdict::Good)
@@ -111,9 +110,8 @@ impl Args {
         match self.format {
             Format::Text => out.text(&text::capacity::ranges(need, &all))?,
             Format::Json => {
-                let document = serde_json::json!({ "format": 1, "need": need, "ranges": all });
-                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                let document = CapacityDocument::Needed { need, ranges: &all };
+                Versioned::new(document).write_line(out)?;
             }
         }
         Ok(Verdict::Good)

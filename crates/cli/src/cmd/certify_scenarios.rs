@@ -10,6 +10,7 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::engine::KernelEngine;
 use fourtuple_render::text;
 use fourtuple_render::text::checked::Certificate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::Rows;
@@ -19,14 +20,16 @@ use crate::output::{Failure, Output};
 use crate::selected::Selected;
 
 /// The results of scenarios on kernels.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub(super) struct Found {
+    /// The version of this format.
     format: u32,
+    /// The results of each kernel.
     kernels: Vec<OnKernel>,
 }
 
 /// The results on one kernel.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 struct OnKernel {
     /// The release that uname reports.
     release: String,
@@ -34,19 +37,24 @@ struct OnKernel {
     how: String,
     /// The name by which it was selected.
     on: String,
+    /// The profile that the answers were checked against.
     profile: String,
+    /// The scenarios, in the order of their files.
     scenarios: Vec<Row>,
 }
 
 /// The results of one scenario.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 struct Row {
+    /// The scenario.
     scenario: String,
-    /// Digest of its file, see [`fourtuple_scenario::digest`].
+    /// The digest of its file.
     digest: String,
     /// Number of cases that ran.
     cases: u64,
+    /// Calls that were checked.
     calls: u64,
+    /// Answers that the profile does not allow.
     disallowed: u64,
     /// The reason why it did not run, or not all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use fourtuple_harness::{Model, runner};
+use fourtuple_render::json::{Comparison, Versioned};
 use fourtuple_render::text;
 
 use crate::output::{Failure, Output, Verdict};
@@ -22,9 +24,20 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
     /// Write a table for a pull request instead of a terminal.
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "format")]
     export: Option<super::Export>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Groups of kernels, and the changes between them.
+    Text,
+    /// One JSON document.
+    Json,
 }
 
 impl Args {
@@ -37,6 +50,12 @@ impl Args {
         let progress = Progress::new();
         progress.show(&*selected.scenario.name);
         let report = runner::run(&selected.scenario, selected.cases, &[&Model]);
+        if self.format == Format::Json {
+            let document = Versioned::new(Comparison::of(&report));
+            drop(progress);
+            document.write_line(out)?;
+            return Ok(Verdict::Good);
+        }
         let text = match self.export {
             None => text::compare::compare(&report),
             Some(super::Export::Markdown) => text::compare::markdown(&report),

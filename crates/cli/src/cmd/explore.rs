@@ -1,12 +1,12 @@
 //! `fourtuple explore`: every possible outcome of a scenario.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fourtuple_analysis::explore::{self, Budget, Exploration};
 use fourtuple_harness::threads;
 use fourtuple_kernel::profile;
+use fourtuple_render::json::{ExploreDocument, ExploreLine, Versioned, Witness};
 use fourtuple_render::text;
 
 use crate::output::{Failure, Output, Verdict};
@@ -72,7 +72,10 @@ impl Args {
     pub(crate) fn run(self, out: &mut Output) -> Result<Verdict, Failure> {
         let mut selected = select::one(&self.file, &self.overrides)?;
         let options = format!("{} {} {:?}", self.budget, self.samples, self.witness);
-        let seal = self.sweep.shard.seal("explore", [selected.sweep_item(), options]);
+        let seal = self
+            .sweep
+            .shard
+            .seal("explore", [selected.sweep_item(), options]);
         // Of all cases, so that a part gives the same as the whole.
         let cases = u32::try_from(selected.cases.len()).unwrap_or(u32::MAX);
         let states = (self.budget / cases.max(1)).max(self.budget.min(MIN_STATES));
@@ -96,8 +99,8 @@ impl Args {
             Failure::Message(format!("error: failed to explore the scenario: {cannot}"))
         };
         let mut all: Vec<Exploration> = Vec::new();
-        let mut witnesses: Vec<String> = Vec::new();
-        let mut replays = Vec::new();
+        let mut witnesses: Vec<Witness> = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
         let mut verdict = Verdict::Good;
         for case in &selected.cases {
             // Names are checked when a scenario is expanded.
@@ -138,35 +141,23 @@ impl Args {
                 if !replay.same {
                     verdict = Verdict::Bad;
                 }
-                witnesses.push(text::explore::witness(&found, n, outcome, &replay));
-                replays.push(serde_json::json!({
-                    "scenario": found.scenario, "kernel": found.kernel, "outcome": n, "share": outcome.share,
-                    "counts": outcome.counts, "attempts": replay.attempts, "same": replay.same,
-                }));
+                texts.push(text::explore::witness(&found, n, outcome, &replay));
+                witnesses.push(Witness::new(&found, n, outcome, replay));
             }
             all.push(found);
         }
-        let texts = if self.witness.is_some() {
-            witnesses
-        } else {
-            all.iter().map(text::explore::report).collect()
-        };
+        if self.witness.is_none() {
+            texts = all.iter().map(text::explore::report).collect();
+        }
         match self.format {
             Format::Text => out.text(&texts.join("\n"))?,
             Format::JsonLines => {
-                let mut line = |value: serde_json::Value| -> Result<(), Failure> {
-                    serde_json::to_writer(&mut *out, &value).map_err(std::io::Error::from)?;
-                    writeln!(out)?;
-                    Ok(())
+                let lines: Vec<ExploreLine<'_>> = match self.witness {
+                    Some(_) => witnesses.iter().map(ExploreLine::Witness).collect(),
+                    None => all.iter().map(ExploreLine::Exploration).collect(),
                 };
-                if self.witness.is_some() {
-                    for witness in &replays {
-                        line(serde_json::json!({ "format": 1, "witness": witness }))?;
-                    }
-                } else {
-                    for exploration in &all {
-                        line(serde_json::json!({ "format": 1, "exploration": exploration }))?;
-                    }
+                for line in lines {
+                    Versioned::new(line).write_line(out)?;
                 }
                 if let Some(seal) = seal {
                     seal.write(out)?;
@@ -174,11 +165,10 @@ impl Args {
             }
             Format::Json => {
                 let document = match self.witness {
-                    Some(_) => serde_json::json!({ "format": 1, "witnesses": replays }),
-                    None => serde_json::json!({ "format": 1, "explorations": all }),
+                    Some(_) => ExploreDocument::Witnesses(&witnesses),
+                    None => ExploreDocument::Explorations(&all),
                 };
-                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                Versioned::new(document).write_line(out)?;
             }
         }
         Ok(verdict)

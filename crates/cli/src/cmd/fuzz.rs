@@ -245,13 +245,15 @@ impl Args {
                 _ => None,
             };
             let text = match (self.format, finding) {
-                (Format::Text, Some(finding)) => finding.text(),
+                (Format::Text, Some(finding)) => finding.text().into_bytes(),
                 (Format::Text, None) => continue,
                 (Format::JsonLines, finding) => {
-                    fuzz_report::line(campaign, profile, tally, finding)
+                    let mut line = Vec::new();
+                    fuzz_report::line(campaign, profile, tally, finding).write_line(&mut line)?;
+                    line
                 }
             };
-            progress.aside(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
+            progress.aside(|| out.write_all(&text).and_then(|()| out.flush()))?;
         }
         drop(progress);
         if self.format == Format::Text {

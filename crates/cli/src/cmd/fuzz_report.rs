@@ -4,6 +4,9 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::fuzz::{Campaign, End, Tally};
 use fourtuple_linux::judge::Counterexample;
 use fourtuple_linux::{Program, scenario_text, shrink};
+use fourtuple_render::json::Versioned;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::output::Failure;
 
@@ -86,31 +89,80 @@ pub(super) fn line(
     profile: &Profile,
     tally: &Tally,
     finding: Option<FindingReport>,
-) -> String {
+) -> Versioned<FuzzLine> {
     let number = campaign.first + tally.number as u64;
-    let mut program = serde_json::json!({
-        "name": format!("fuzz-{}-{number}", campaign.seed),
-        "kernel": campaign.on.name(),
-        "profile": profile.name,
-        "calls": tally.calls,
-        "end": match &tally.end {
-            End::Allowed => "allowed",
-            End::Disallowed(_) => "disallowed",
-            End::LeftOut(_) => "left-out",
-        },
-    });
-    if let End::LeftOut(why) = &tally.end {
-        program["why"] = why.as_str().into();
-    }
-    if let Some(finding) = finding {
-        program["step"] = (finding.found.step + 1).into();
-        program["seen"] = finding.found.seen.into();
-        program["allowed"] = finding.found.allowed.into();
-        program["shortened"] = finding.shortened.into();
-        program["scenario"] = finding.scenario.into();
-    }
-    format!(
-        "{}\n",
-        serde_json::json!({ "format": 1, "program": program })
-    )
+    let (end, why) = match &tally.end {
+        End::Allowed => (ProgramEnd::Allowed, None),
+        End::Disallowed(_) => (ProgramEnd::Disallowed, None),
+        End::LeftOut(why) => (ProgramEnd::LeftOut, Some(why.clone())),
+    };
+    Versioned::new(FuzzLine::Program(ProgramReport {
+        name: format!("fuzz-{}-{number}", campaign.seed),
+        kernel: campaign.on.name(),
+        profile: profile.name.clone(),
+        calls: tally.calls,
+        end,
+        why,
+        finding: finding.map(|finding| Disallowed {
+            step: finding.found.step + 1,
+            seen: finding.found.seen,
+            allowed: finding.found.allowed,
+            shortened: finding.shortened,
+            scenario: finding.scenario,
+        }),
+    }))
+}
+
+/// A line of `fuzz`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FuzzLine {
+    /// The outcome of a program.
+    Program(ProgramReport),
+}
+
+/// The outcome of a random program on a real kernel.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ProgramReport {
+    /// Its name: the seed and its number.
+    name: String,
+    /// The kernel that ran it.
+    kernel: String,
+    /// The profile that it was checked against.
+    profile: String,
+    /// Calls that were checked.
+    calls: u64,
+    end: ProgramEnd,
+    /// Why it was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(flatten)]
+    finding: Option<Disallowed>,
+}
+
+/// The end of a program.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum ProgramEnd {
+    /// The profile allows every answer.
+    Allowed,
+    /// The profile does not allow an answer.
+    Disallowed,
+    /// It did not run, or not to its end.
+    LeftOut,
+}
+
+/// An answer that the profile does not allow.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Disallowed {
+    /// The step of the program, counted from 1.
+    step: usize,
+    /// The answer of the kernel.
+    seen: String,
+    /// The answers that the profile allows.
+    allowed: Vec<String>,
+    /// True if the scenario is of a shrunk program.
+    shortened: bool,
+    /// The scenario that shows it.
+    scenario: String,
 }

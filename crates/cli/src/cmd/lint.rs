@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fourtuple_analysis::{LintFinding, LintRule, lint};
+use fourtuple_render::json::{LintDocument, LintEntry, Versioned};
 
 use crate::budget::TRIED;
 use crate::github;
@@ -93,10 +94,8 @@ impl Args {
                 out.text(&summary)?;
             }
             Format::Json => {
-                let findings: Vec<_> = found.iter().map(json).collect();
-                let document = serde_json::json!({ "format": 1, "findings": findings });
-                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                let findings = found.iter().map(LintEntry::from).collect();
+                Versioned::new(LintDocument { findings }).write_line(out)?;
             }
             Format::Github => {
                 github::write(out, &remarks(&found))?;
@@ -119,21 +118,4 @@ impl Args {
 
 fn remarks(found: &[LintFinding]) -> Vec<Remark> {
     found.iter().map(remark::on_finding).collect()
-}
-
-fn json(one: &LintFinding) -> serde_json::Value {
-    let LintFinding {
-        rule, diagnostic, ..
-    } = one;
-    let place = diagnostic.place.as_ref();
-    serde_json::json!({
-        "rule": rule.name(),
-        "file": diagnostic.file,
-        "line": place.map(|place| place.line),
-        "column": place.map(|place| place.column),
-        "message": diagnostic.message,
-        "label": place.map(|place| place.label.as_str()),
-        "notes": diagnostic.notes,
-        "help": diagnostic.help,
-    })
 }

@@ -1,12 +1,12 @@
 //! `fourtuple remedies`: tries every known fix on a scenario.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use fourtuple_analysis::remedies::{self, Allowance, Remedies};
 use fourtuple_harness::Unmet;
 use fourtuple_kernel::profile;
+use fourtuple_render::json::{RemediesDocument, RemediesLine, Versioned};
 use fourtuple_render::text;
 
 use crate::budget::TRIED;
@@ -117,20 +117,19 @@ impl Args {
                 out.faint(&selected.certificate())?;
             }
             Format::Json => {
-                let document = serde_json::json!({
-                    "format": 1,
-                    "remedies": all,
-                    "expect_failed": unmet.concat(),
-                });
-                serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                let document = RemediesDocument {
+                    remedies: &all,
+                    expect_failed: unmet.concat(),
+                };
+                Versioned::new(document).write_line(out)?;
             }
             Format::JsonLines => {
-                for (one, unmet) in all.iter().zip(&unmet) {
-                    let line =
-                        serde_json::json!({ "format": 1, "remedies": one, "expect_failed": unmet });
-                    serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
-                    writeln!(out)?;
+                for (remedies, expect_failed) in all.iter().zip(&unmet) {
+                    let line = RemediesLine {
+                        remedies,
+                        expect_failed,
+                    };
+                    Versioned::new(line).write_line(out)?;
                 }
                 if let Some(seal) = seal {
                     seal.write(out)?;

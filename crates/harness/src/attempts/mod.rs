@@ -10,12 +10,14 @@
 mod pools;
 mod row;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fourtuple_scenario::Op;
 use fourtuple_syscall::Returned;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use crate::attempt::{Answer, Args, Caller, Name, RecordedProcess, SocketId, SocketName};
@@ -170,6 +172,20 @@ impl fmt::Debug for Attempts {
 impl Serialize for Attempts {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(self)
+    }
+}
+
+impl JsonSchema for Attempts {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Attempts".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <[Entry<'_>]>::json_schema(generator)
     }
 }
 
@@ -413,26 +429,52 @@ impl Serialize for Attempt<'_> {
 }
 
 /// An attempt with its fields side by side, as outcomes show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Attempt")]
 struct Entry<'a> {
+    /// Its number, from 1 in the order in which the calls were made.
     n: u32,
+    /// The virtual time of the call, in nanoseconds.
     at_ns: u64,
+    /// The host.
     host: &'a Name,
+    /// The process.
     process: &'a Name,
+    /// The instance of the process, counted from 1.
     instance: u32,
+    /// The socket: its name in the steps, or the process and a number.
+    #[schemars(with = "String")]
     socket: SocketName<'a>,
+    /// The call.
     #[serde(serialize_with = "word")]
+    #[schemars(with = "String")]
     op: Op,
+    /// Its arguments by their names in the scenario: `at` of bind, `to` of connect, `backlog` and
+    /// `len` as numbers.
+    #[schemars(schema_with = "arguments")]
     args: &'a Args,
+    /// `ok`, the name of an errno, `WAITING` if the call had not returned at the end, or a word of
+    /// an engine that is not Linux.
     result: &'a Answer,
+    /// The socket's own address after the call.
     #[serde(serialize_with = "shown")]
+    #[schemars(with = "Option<String>")]
     local: Option<SocketAddr>,
+    /// The address of the other end after the call.
     #[serde(serialize_with = "shown")]
+    #[schemars(with = "Option<String>")]
     peer: Option<SocketAddr>,
+    /// The number of bytes that `send` or `recv` moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u32>,
+    /// The reason of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a Arc<Why>>,
+}
+
+/// The schema of a call's arguments.
+fn arguments(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "additionalProperties": { "type": ["string", "integer"] } })
 }
 
 fn shown<S: Serializer>(value: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {

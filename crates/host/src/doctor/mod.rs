@@ -388,10 +388,4 @@ impl Report {
             ports => 100 - 100 * least.min(ports) / ports,
         }
     }
-
-    /// The JSON Schema of a report.
-    #[must_use]
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Report).into()
-    }
 }

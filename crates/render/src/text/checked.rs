@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::{self, Profile};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The certificates that this crate was built with.
@@ -12,7 +13,7 @@ const BUILT_IN: &str = include_str!("../../data/certificates.json");
 pub type ByProfile = BTreeMap<String, Vec<Certificate>>;
 
 /// The outcome of checking one profile against one kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Certificate {
     /// The kernel that answered.
     pub kernel: String,

@@ -96,8 +96,8 @@ fn over_time(out: &mut String, history: &History) {
 }
 
 fn behaviours(out: &mut String, made: &Difference) {
-    for (name, text) in &made.behaviours {
-        labelled(out, &format!("     {name}  "), text);
+    for one in &made.behaviours {
+        labelled(out, &format!("     {}  ", one.name), &one.text);
     }
 }
 
@@ -157,7 +157,7 @@ pub fn markdown(report: &ScenarioReport) -> String {
     super::markdown(&mut out, &head, &rows);
     for history in histories(report, &groups) {
         for made in &history.differences {
-            let names: Vec<&str> = made.behaviours.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = made.behaviours.iter().map(|one| one.name).collect();
             out.push_str(&format!(
                 "\n- {} to {}: {}",
                 made.from,
