@@ -8,12 +8,13 @@ use std::time::Duration;
 use fourtuple_harness::{Answer, Args, Attempt, Attempts, Model, seconds};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::profile::behaviour::ConnectScan;
-use fourtuple_kernel::{Errno, Rule, Seeded};
+use fourtuple_kernel::{Errno, Rule};
 use fourtuple_scenario::{Case, Hold, Op};
 use fourtuple_syscall::canonical;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::chooser::ExperimentChooser;
 use crate::edit;
 use crate::phase;
 use crate::remedies::situation::is_self_connect;
@@ -64,7 +65,7 @@ fn time_wait_phase(case: &Case, profile: &Profile) -> Option<Finding> {
     let mut phases = phase::phases(case, profile).into_iter();
     let count = phases.len();
     let run = |phase| {
-        let chooser = |machine: &str| Seeded::new(case.seed, machine).with_tick_phase(phase);
+        let chooser = |machine: &str| ExperimentChooser::seeded(case.seed, machine, phase);
         Model::simulate(case, profile, chooser).map(|(attempts, _)| attempts)
     };
     if count < 2 {

@@ -16,6 +16,7 @@
 mod answers;
 pub mod capacity;
 mod changes;
+mod chooser;
 mod edit;
 mod exists;
 pub mod explore;
@@ -23,6 +24,7 @@ mod findings;
 pub mod fuzz;
 mod imported;
 mod lint;
+mod mix;
 mod phase;
 mod port_states;
 mod port_timeline;

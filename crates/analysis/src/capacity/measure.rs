@@ -12,8 +12,9 @@ use fourtuple_program::{Caller, Clock, HostId, NewSocket, SocketApi};
 use fourtuple_scenario::{Case, Close, PortRange};
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, SockOpt, Syscall};
 
-use super::recording::{RecordingChooser, Walk, looked_at};
+use super::recording::{Walk, looked_at};
 use super::{Cost, FILLS, Rate, Style};
+use crate::chooser::ExperimentChooser;
 
 /// Connects that are counted at each filling.
 const PROBES: u32 = 64;
@@ -29,7 +30,7 @@ const MANY_PORTS: u32 = 4096;
 
 /// A fresh world with the scenario's hosts, and one program that connects.
 pub(super) struct Bench<'a> {
-    net: Net<RecordingChooser>,
+    net: Net<ExperimentChooser>,
     style: &'a Style,
     host: usize,
     walk: Walk,
@@ -54,7 +55,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Self, EngineError> {
         let seed = case.seed;
         let mut net = Net::new(case, profile, &mut |machine| {
-            RecordingChooser::new(seed, machine)
+            ExperimentChooser::seeded(seed, machine, 0)
         })?;
         net.world.set_explain(false);
         let host = net.host(&style.host)?;
@@ -304,10 +305,15 @@ impl<'a> Bench<'a> {
             }
             let (mut sum, mut largest, mut probes) = (0_u64, 0, 0);
             for _ in 0..PROBES {
-                self.net.world.machine_mut(machine).chooser_mut().start = None;
+                self.net
+                    .world
+                    .machine_mut(machine)
+                    .chooser_mut()
+                    .take_start();
                 let pair = self.connect(to).ok();
                 // A bound socket's port was not searched by connect().
-                let Some(start) = self.net.world.machine_mut(machine).chooser_mut().start else {
+                let chooser = self.net.world.machine_mut(machine).chooser_mut();
+                let Some(start) = chooser.take_start() else {
                     break;
                 };
                 let port = pair

@@ -22,6 +22,15 @@ impl RecordingChooser {
             start: None,
         }
     }
+
+    /// The same choices with another phase of the timer wheel.
+    #[must_use]
+    pub fn with_tick_phase(self, tick_phase: u64) -> Self {
+        RecordingChooser {
+            seeded: self.seeded.with_tick_phase(tick_phase),
+            ..self
+        }
+    }
 }
 
 /// The order in which connect() looks at the ports of its range.
@@ -103,6 +112,10 @@ impl Chooser for RecordingChooser {
 
     fn garbage_bit(&mut self) -> bool {
         self.seeded.garbage_bit()
+    }
+
+    fn tick_phase(&self) -> u64 {
+        self.seeded.tick_phase()
     }
 
     fn pick_listener(&mut self, n: u32) -> u32 {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fourtuple_kernel::Chooser;
 use fourtuple_kernel::chooser::PortHashInput;
 
-use super::mix;
+use crate::mix::mix;
 
 /// The choices and their results.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ struct Answers {
 
 /// The random choices of all machines of a world, in the order in which they ask.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RecordedChoices {
+pub(crate) struct RecordedChoices {
     answers: Arc<Mutex<Answers>>,
     searches: Searches,
     tick_phase: u64,

@@ -15,9 +15,10 @@ use fourtuple_program::{
 use fourtuple_scenario::{Case, Op};
 use fourtuple_syscall::{Outcome, Syscall};
 
-use super::mix;
 use super::recorded::RecordedChoices;
 use super::symmetry::Symmetry;
+use crate::chooser::ExperimentChooser;
+use crate::mix::mix;
 
 /// Counts of answers by process and call.
 pub(super) type Counts = BTreeMap<(usize, Op, Answer), u32>;
@@ -33,7 +34,7 @@ pub(super) struct Explored<'a> {
 /// A state of the whole scenario.
 #[derive(Clone)]
 pub(super) struct State {
-    net: Net<RecordedChoices>,
+    net: Net<ExperimentChooser>,
     interpreter: Interpreter<WorldSock>,
     log: Log,
 }
@@ -110,7 +111,7 @@ impl State {
     ) -> Result<(Explored<'a>, State), EngineError> {
         let mut choices = RecordedChoices::default();
         choices.set_phase(phase);
-        let net = Net::new(case, profile, &mut |_| choices.clone())?;
+        let net = Net::new(case, profile, &mut |_| choices.clone().into())?;
         let plan = Arc::new(compile::plan(case)?);
         let mut interpreter = Interpreter::new(&plan);
         for (host, socket, port) in &net.listeners {
@@ -158,7 +159,9 @@ impl State {
         for host in 0..self.net.hosts.len() {
             let machine = self.net.hosts[host].ns.machine;
             let chooser = self.net.world.machine_mut(machine).chooser_mut();
-            chooser.replay(choices);
+            if let Some(own) = chooser.recorded_mut() {
+                own.replay(choices);
+            }
         }
     }
 
@@ -166,7 +169,9 @@ impl State {
     pub(super) fn free_searches(&mut self) {
         for machine in self.machines() {
             let chooser = self.net.world.machine_mut(machine).chooser_mut();
-            chooser.free_searches();
+            if let Some(own) = chooser.recorded_mut() {
+                own.free_searches();
+            }
         }
     }
 
@@ -254,10 +259,9 @@ impl State {
             let ours: Vec<Option<SockId>> = ours.collect();
             let machine = self.net.world.machine(machine);
             parts.push(machine.digest(&ours));
-            let starts = machine
-                .chooser()
-                .next_starts(|hash| machine.search_base(hash));
-            parts.extend(starts);
+            let choices = machine.chooser().recorded();
+            let starts = choices.map(|own| own.next_starts(|hash| machine.search_base(hash)));
+            parts.extend(starts.into_iter().flatten());
         }
         self.add_counts(&mut parts);
         mix(&parts)

@@ -6,6 +6,7 @@ use fourtuple_scenario::Case;
 
 use super::recorded::{self, RecordedChoices, Split};
 use super::{Budget, Count, Course, Coverage, Found, Progress};
+use crate::chooser::ExperimentChooser;
 use crate::phase::phases;
 
 /// All choices if they are few enough, otherwise seeded ones.
@@ -73,7 +74,8 @@ pub(super) fn simulate(
     mut choices: RecordedChoices,
 ) -> Result<Attempts, EngineError> {
     choices.draw_phase(&phases(case, profile));
-    let (attempts, _) = Model::simulate(case, profile, |_| choices.clone())?;
+    let (attempts, _) =
+        Model::simulate(case, profile, |_| ExperimentChooser::from(choices.clone()))?;
     Ok(attempts)
 }
 

@@ -3,8 +3,7 @@
 use fourtuple_harness::{Attempt, Attempts, Engine as _, Model, RunReport, sysctl_refusal};
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::{
-    Behaviours, Errno, Family, Kind, Seeded, SockOpt, World, sysctl_is_default, sysctl_names,
-    sysctl_scope,
+    Behaviours, Errno, Family, Kind, SockOpt, World, sysctl_is_default, sysctl_names, sysctl_scope,
 };
 use fourtuple_scenario::{Case, Op};
 use fourtuple_syscall::OptValue;
@@ -12,6 +11,7 @@ use indexmap::IndexMap;
 
 use super::settings::{self, Owner, Setting, What};
 use super::{LintFinding, LintRule, Subject, hints};
+use crate::chooser::ExperimentChooser;
 use crate::findings::{Finding, findings as remarks};
 
 /// A setting as it is written, with the cases in which it is set.
@@ -257,7 +257,7 @@ fn refuses(
     uid: u32,
 ) -> Option<Errno> {
     let mut world = World::new();
-    let machine = world.add_machine(behaviours, Seeded::new(1, "lint"));
+    let machine = world.add_machine(behaviours, ExperimentChooser::seeded(1, "lint", 0));
     let ns = world.add_namespace(machine);
     let family = if v6 { Family::Inet6 } else { Family::Inet };
     let socket = world.socket_of(ns, family, kind, uid);
