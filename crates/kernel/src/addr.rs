@@ -91,6 +91,11 @@ impl Ip {
         (self.high as u128) << 64 | self.low as u128
     }
 
+    /// The address with these bits.
+    pub(crate) const fn from_bits(bits: u128) -> Ip {
+        Ip::of(bits)
+    }
+
     /// The upper and the lower 64 bits.
     pub(crate) const fn halves(self) -> (u64, u64) {
         (self.high, self.low)

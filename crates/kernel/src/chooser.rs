@@ -128,6 +128,28 @@ pub trait Chooser: Clone {
     }
     /// Picks one of `n` listeners of a reuseport group.
     fn pick_listener(&mut self, n: u32) -> u32;
+    /// The 16 random bits at which a NAT host's search over `ports` ports begins; only their
+    /// remainder by `ports` and their distance from the end matter.
+    fn nat_start(&mut self, ports: u32) -> u16 {
+        let _ = ports;
+        0
+    }
+    /// The initial sequence number of a SYN that was sent at a time in nanoseconds. A NAT host
+    /// gives the port of a closing flow away if the new flow's number is ahead of the old one's.
+    fn nat_sequence(&mut self, from: SocketAddr, to: SocketAddr, at: u64) -> u32 {
+        let _ = (from, to, at);
+        0
+    }
+    /// Picks one of `n` backends of a translated destination.
+    fn nat_backend(&mut self, n: u32) -> u32 {
+        let _ = n;
+        0
+    }
+    /// Returns `true` if a NAT host handles a SYN while another CPU handles that of another client,
+    /// so that neither sees the other's flow.
+    fn nat_race(&mut self) -> bool {
+        false
+    }
 }
 
 /// Draws everything from ChaCha8 streams that are seeded by the scenario and named by purpose.
@@ -145,6 +167,7 @@ pub struct Seeded {
     perturb: ChaCha8Rng,
     listener: ChaCha8Rng,
     step: ChaCha8Rng,
+    nat: ChaCha8Rng,
     cell_key: u64,
     hash_key: (u64, u64),
     /// The port hash that was asked for last: bursts go to one destination.
@@ -173,6 +196,7 @@ impl Seeded {
             perturb: stream("perturb-step"),
             listener: stream("reuseport-group"),
             step: stream("port-step"),
+            nat: stream("nat"),
             cell_key: keys.next_u64(),
             hash_key: (keys.next_u64(), keys.next_u64()),
             last_hash: None,
@@ -245,5 +269,24 @@ impl Chooser for Seeded {
 
     fn pick_listener(&mut self, n: u32) -> u32 {
         below(&mut self.listener, n)
+    }
+
+    fn nat_start(&mut self, _ports: u32) -> u16 {
+        below(&mut self.nat, 1 << 16) as u16
+    }
+
+    fn nat_sequence(&mut self, from: SocketAddr, to: SocketAddr, at: u64) -> u32 {
+        /// Nanoseconds of a step of the clock that the kernel adds to its hash.
+        const STEP: u64 = 64;
+        let mut h = SipHasher13::new_with_keys(self.cell_key, 1);
+        for end in [from, to].map(Endpoint::from) {
+            h.write(&end.ip.bits().to_le_bytes());
+            h.write(&end.port.to_le_bytes());
+        }
+        (h.finish() as u32).wrapping_add((at / STEP) as u32)
+    }
+
+    fn nat_backend(&mut self, n: u32) -> u32 {
+        below(&mut self.nat, n)
     }
 }

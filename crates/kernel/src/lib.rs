@@ -40,6 +40,8 @@
 //! A behaviour that a new kernel changes is added in [`profile`], whose documentation has the
 //! steps.
 //!
+//! Hosts that forward and translate packets are in [`nat`], with a page on their rules.
+//!
 //! [`source_map`] lists every modelled kernel function with its place. [`Machine`] is one running
 //! kernel, and [`World`] joins several machines by an ideal network. [`profile`] names the kernels;
 //! no algorithm asks for a version number. [`conformance`] judges the answers of real kernels.
@@ -54,6 +56,7 @@ mod explain;
 pub mod journal;
 mod machine;
 mod namespace;
+pub mod nat;
 mod port;
 pub mod profile;
 mod restore;

@@ -116,6 +116,8 @@ flags! {
     flag_port_step_width = "port_step_width";
     flag_somaxconn = "somaxconn";
     flag_v6_foreign_bind = "v6_foreign_bind";
+    flag_nat_search = "nat_search";
+    flag_nat_evicts = "nat_evicts";
 }
 
 #[test]

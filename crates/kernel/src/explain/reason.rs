@@ -66,6 +66,13 @@ rules! {
     ConnectBoundTimeWait = "connect.bound-tuple-in-time-wait", "The socket has a port of its own, and its 4-tuple is in TIME-WAIT without timestamps, so it cannot be taken over.";
     ConnectRefused = "connect.refused", "The other end answered with a reset: no listener there.";
     ConnectTimedOut = "connect.timed-out", "The SYN and its repetitions were not answered.";
+    NatKeep = "nat.keep", "The NAT host left the connection its source port: no other flow to this destination has it.";
+    NatMove = "nat.move", "The NAT host gave the connection another source port: another flow to this destination has its own, or the rule demands another.";
+    NatEvict = "nat.evict", "The NAT host took the source port from a flow in TIME_WAIT or CLOSE, whose entry ended at once.";
+    NatDrop = "nat.drop", "The SYN and its repetitions were dropped in silence by the NAT host: every port that its search tried is in use towards this destination. conntrack -S counts them in insert_failed and drop.";
+    NatRace = "nat.race", "The SYN was dropped by the NAT host: another CPU entered a flow with the same source port after the search had found it free. conntrack -S counts it in insert_failed and drop.";
+    NatTableFull = "nat.table-full", "The NAT host has as many flows as nf_conntrack_max allows, all of them assured, and dropped the SYN and its repetitions; conntrack -S counts them in drop.";
+    NatQuota = "nat.quota", "All ports that the provider's NAT gives this client are in use towards this destination; the SYN and its repetitions were dropped.";
     ConnectUnreachable = "connect.unreachable", "There is no route to the destination.";
     ConnectFamily = "connect.family", "The destination's family does not fit the socket or the address it is bound to.";
     ConnectState = "connect.state", "The socket is already connected, connecting or listening.";
@@ -105,6 +112,8 @@ pub enum PortVerdict {
     Conflict,
     /// bind() before sharing existed: any bucket at all blocks the port.
     HasBucket,
+    /// A NAT host: another flow to the destination has the port.
+    FlowTuple,
     /// The port was not visited (a search of an odd-sized range leaves one out).
     NotVisited,
 }
@@ -120,6 +129,7 @@ impl PortVerdict {
             PortVerdict::TupleTimeWait => "tuple-in-time-wait",
             PortVerdict::Conflict => "conflict",
             PortVerdict::HasBucket => "has-bucket",
+            PortVerdict::FlowTuple => "nat-flow",
             PortVerdict::NotVisited => "not-visited",
         }
     }

@@ -169,6 +169,25 @@ functions! {
         "conn/connect.rs" => "after_failed_connect", [], reference;
     "tcp_syn_options", "timestamps of a connection", "all",
         "conn/tcp.rs" => "send", [];
+    "get_unique_tuple", "the source of a flow on a NAT host", "all",
+        "nat/select.rs" => "unique_source", [NatKeep];
+    "find_appropriate_src", "the source of another flow from the same client port", "all",
+        "nat/select.rs" => "mapping_of_source", [];
+    "find_best_ips_proto", "which address of a snat rule", "all",
+        "nat/address.rs" => "source_address", [];
+    "nf_nat_l4proto_unique_tuple", "the port of a flow whose own is taken",
+        "all; a function for each protocol before 5.0",
+        "nat/select.rs" => "search_port", [NatMove, NatDrop];
+    "nf_nat_used_tuple_harder", "ports of closing flows", "6.5 and later",
+        "nat/select.rs" => "may_evict", [NatEvict];
+    "nf_nat_alloc_null_binding", "flows that no rule translates", "all",
+        "nat/select.rs" => "null_binding", [NatMove];
+    "__nf_conntrack_confirm", "entering a flow", "all",
+        "nat/pass.rs" => "confirm", [NatDrop, NatRace];
+    "init_conntrack", "a table of flows that is full", "all",
+        "nat/pass.rs" => "has_room", [NatTableFull];
+    "nf_conntrack_tcp_packet", "the state of a flow, and when it ends", "all",
+        "nat/tcp.rs" => "step", [];
     "tcp_retransmit_timer", "repetitions of a SYN", "all",
         "conn/retransmit.rs" => "retry_syn", [ConnectTimedOut];
     "tcp_rto_max", "the longest distance of repetitions", "6.15 and later",

@@ -72,4 +72,6 @@ pub(super) const BASE: Behaviours = Behaviours {
     port_step_width: false,
     somaxconn: 128,
     v6_foreign_bind: V6Foreign::None,
+    nat_search: NatSearch::Rover,
+    nat_evicts: false,
 };

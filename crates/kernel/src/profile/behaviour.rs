@@ -7,8 +7,8 @@ use super::flags::{FlagSet, Tracked};
 use super::values::Value;
 
 pub use super::values::{
-    Bhash2, BindFamily, BindScan, ConnectScan, ForeignSource, HalfRange, PairRule, Perturb,
-    ReuseportMatch, Scope, Touch, TwAge, TwReuse, TwTimer, V6Foreign,
+    Bhash2, BindFamily, BindScan, ConnectScan, ForeignSource, HalfRange, NatSearch, PairRule,
+    Perturb, ReuseportMatch, Scope, Touch, TwAge, TwReuse, TwTimer, V6Foreign,
 };
 
 macro_rules! behaviours {
@@ -256,4 +256,8 @@ behaviours! {
     somaxconn: u32, "inet_listen";
     /// which options let bind() take foreign IPv6 addresses
     v6_foreign_bind: V6Foreign, "inet6_bind";
+    /// the ports that a NAT host tries for a flow whose own is taken
+    nat_search: NatSearch, "nf_nat_l4proto_unique_tuple";
+    /// a NAT host may take the port of a flow that is closing
+    nat_evicts: bool, "nf_nat_used_tuple_harder";
 }

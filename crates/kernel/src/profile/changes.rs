@@ -1,20 +1,8 @@
 //! The date of every change of behaviour after 2.6.32, in mainline and in stable branches.
 
 use super::behaviour::*;
-use super::release::{Release, release};
-
-/// One dated change of behaviour.
-#[non_exhaustive]
-pub struct Change {
-    /// The first mainline release with it; of `u16::MAX`, if only stable branches have it.
-    pub since: Release,
-    /// The stable branches that have it, each from a release on.
-    pub backports: &'static [Release],
-    /// The change, in the upstream commit's terms.
-    pub what: &'static str,
-    /// Sets the behaviours that changed.
-    pub(super) apply: fn(&mut Behaviours),
-}
+use super::change::Change;
+use super::release::release;
 
 /// All changes but UDP's own, oldest first. A mainline kernel has every change up to its release.
 ///
@@ -252,8 +240,9 @@ pub const CHANGES: &[Change] = &[
     Change {
         since: release(4, 14, 0),
         backports: &[],
-        what: "tcp: fix the inverted test; tcp_timestamps per namespace",
+        what: "tcp: fix the inverted test; tcp_timestamps per namespace; NAT searches from a random port",
         apply: |b| {
+            b.nat_search = NatSearch::Scan;
             b.touch = Touch::Every;
             b.timestamps_scope = Scope::Netns;
         },
@@ -291,6 +280,12 @@ pub const CHANGES: &[Change] = &[
             b.tw_age = TwAge::NextSecond;
             b.tw_stamp_monotonic = true;
         },
+    },
+    Change {
+        since: release(5, 0, 0),
+        backports: &[],
+        what: "netfilter: nat: limit port clash resolution attempts",
+        apply: |b| b.nat_search = NatSearch::Limited,
     },
     Change {
         since: release(5, 0, 0),
@@ -409,8 +404,11 @@ pub const CHANGES: &[Change] = &[
     Change {
         since: release(6, 5, 0),
         backports: &[],
-        what: "tcp: make the first N SYN RTO backoffs linear",
-        apply: |b| b.syn_linear = 4,
+        what: "tcp: make the first N SYN RTO backoffs linear; NAT evicts closing TCP flows",
+        apply: |b| {
+            b.syn_linear = 4;
+            b.nat_evicts = true;
+        },
     },
     Change {
         since: release(6, 6, 0),

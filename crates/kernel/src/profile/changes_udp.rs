@@ -1,6 +1,6 @@
 //! The dates of the changes that concern UDP alone.
 
-use super::changes::Change;
+use super::change::Change;
 use super::release::release;
 
 /// All changes of UDP's own rules, oldest first. `SO_REUSEPORT`, the options of the range and the

@@ -21,6 +21,7 @@
 
 mod base;
 pub mod behaviour;
+mod change;
 mod changes;
 mod changes_udp;
 mod distro;
@@ -31,7 +32,8 @@ mod release;
 mod values;
 
 pub use behaviour::{Behaviours, Row};
-pub use changes::{CHANGES, Change};
+pub use change::Change;
+pub use changes::CHANGES;
 pub use changes_udp::UDP_CHANGES;
 pub use flags::FlagSet;
 pub use parse::UnknownProfile;

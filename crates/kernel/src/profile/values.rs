@@ -67,6 +67,18 @@ choice! {
 }
 
 choice! {
+    /// The ports that a NAT host tries.
+    NatSearch {
+        /// The whole range, from the port that the search before has found.
+        Rover = "the whole range, on from the last port",
+        /// The whole range, from a random port.
+        Scan = "the whole range, from a random port",
+        /// At most 128, 64, 32, 16 and 8 ports, each time from a random one.
+        Limited = "at most 248 ports, from five random ones",
+    }
+}
+
+choice! {
     /// The order in which `bind()` to port 0, or `listen()` without `bind()`, searches a port.
     BindScan {
         /// One pass upwards from a random start over the whole (half) range.

@@ -1,6 +1,8 @@
-//! Several machines joined by an ideal network: packets take no time and none is lost.
+//! Several machines joined by an ideal network: packets take no time, and none is lost but by a NAT
+//! host on the way.
 
 pub(crate) mod ids;
+mod route;
 mod views;
 
 use crate::Errno;
@@ -12,6 +14,7 @@ use crate::chooser::{Chooser, Seeded};
 use crate::conformance::Op;
 use crate::journal::Journal;
 use crate::machine::Machine;
+use crate::nat::{Nat, is_nat_sysctl};
 use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 use fourtuple_syscall::{Kind, Outcome, Returned, Syscall};
@@ -49,6 +52,9 @@ pub use ids::{MachineId, WorldNs, WorldSock};
 pub struct World<C: Chooser = Seeded> {
     machines: Vec<Machine<C>>,
     addresses: BTreeMap<Ip, WorldNs>,
+    /// The host through which all packets of a host go that leave it.
+    routers: BTreeMap<WorldNs, WorldNs>,
+    nats: BTreeMap<WorldNs, Nat>,
     clock: Time,
     /// The calls so far, if they are recorded.
     journal: Option<Box<Journal>>,
@@ -70,6 +76,8 @@ impl<C: Chooser> World<C> {
         World {
             machines: Vec::new(),
             addresses: BTreeMap::new(),
+            routers: BTreeMap::new(),
+            nats: BTreeMap::new(),
             clock: Self::START,
             journal: None,
         }
@@ -196,33 +204,15 @@ impl<C: Chooser> World<C> {
         self.settle();
     }
 
-    /// Carries all packets that are under way to where they go.
-    fn settle(&mut self) {
-        let mut quiet = 0;
-        for m in (0..self.machines.len()).cycle() {
-            // Every machine in turn has had nothing to send.
-            if quiet == self.machines.len() {
-                return;
-            }
-            quiet += 1;
-            if self.machines[m].outbox.is_empty() {
-                continue;
-            }
-            while let Some((_, seg)) = self.machines[m].segment() {
-                quiet = 1;
-                if let Some(to) = self.addresses.get(&seg.dst.ip).copied() {
-                    self.machines[to.machine.0].deliver(to.ns, seg);
-                }
-            }
-        }
-    }
-
     /// [`Machine::sysctl`]
     ///
     /// # Errors
     /// As there.
     pub fn sysctl(&mut self, ns: WorldNs, key: &str, value: &str) -> Result<(), Errno> {
-        let r = self.machines[ns.machine.0].sysctl(ns.ns, key, value);
+        let r = match self.nats.get_mut(&ns) {
+            Some(nat) if is_nat_sysctl(key) => nat.sysctl(key, value),
+            _ => self.machines[ns.machine.0].sysctl(ns.ns, key, value),
+        };
         let op = |host| Op::Sysctl {
             host,
             key: key.to_owned(),
@@ -329,7 +319,11 @@ impl<C: Chooser> World<C> {
     }
 
     fn ask_connect_result(&mut self, s: WorldSock) -> Poll<Result<(), Errno>> {
+        let ends = self.ends_through_nat(s);
         let r = self.machines[s.machine.0].connect_result(s.sock);
+        if r == Poll::Ready(Err(Errno::ETIMEDOUT)) {
+            self.explain_drop(s, ends);
+        }
         self.settle();
         r
     }
@@ -463,6 +457,9 @@ impl<C: Chooser> World<C> {
     /// [`Machine::crash`]
     pub fn crash(&mut self, ns: WorldNs) {
         self.machines[ns.machine.0].crash(ns.ns);
+        if let Some(nat) = self.nats.get_mut(&ns) {
+            nat.restart();
+        }
     }
 }
 

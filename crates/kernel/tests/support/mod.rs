@@ -3,10 +3,12 @@
 
 pub mod bench;
 pub mod fixed;
+pub mod nat_lab;
 pub mod pins;
 
 pub use bench::{Bench, S, ok};
 pub use fixed::FixedChooser;
+pub use nat_lab::NatLab;
 
 use fourtuple_kernel::Errno;
 use fourtuple_kernel::profile::{Behaviours, find};

@@ -6,6 +6,7 @@
 mod bind;
 mod bucket;
 mod connect;
+mod nat;
 mod scopes;
 mod time;
 mod udp;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<&'static Pin> {
         bind::PINS,
         bucket::PINS,
         connect::PINS,
+        nat::PINS,
         scopes::PINS,
         time::PINS,
         udp::PINS,
