@@ -1,8 +1,9 @@
 //! Programs written as step-form scenarios, so that an observed behaviour can be run, explained and
 //! kept.
 
-use crate::program::{BACKLOG, Call, NO_SOCKET, Program};
+use crate::program::{BACKLOG, Call, NO_SOCKET, Program, Step};
 use fourtuple_syscall::{Family, Kind, Outcome, Syscall};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Writes the first `steps` steps of a program as a scenario for `kernel`. With `expect_last` the
@@ -46,30 +47,76 @@ pub fn scenario_text(
     }
     out.push_str("steps:\n");
     let last = steps.saturating_sub(1);
+    let owner = |step| Owner::of(program, step);
+    let owners: BTreeSet<Owner<'_>> = program.steps.iter().take(steps).filter_map(owner).collect();
     for (i, step) in program.steps.iter().enumerate().take(steps) {
         let outcome = step.outcome();
-        let mut fields = match line(&step.call, outcome) {
-            Some(fields) => fields,
-            None => continue,
+        // A scenario cannot use a socket that is not open.
+        if outcome == Some(NO_SOCKET) {
+            continue;
+        }
+        let Some(mut fields) = line(&step.call, outcome) else {
+            continue;
         };
         let has_host = matches!(
             step.call,
             Call::Sys(Syscall::Socket { .. }) | Call::Sysctl { .. }
         );
-        if let (Some(host), true) = (&step.host, has_host) {
+        if let (Some(host), true) = (host_of(program, step), has_host) {
             let _ = write!(fields, ", on: {host}");
         }
-        // A sysctl is not a socket call: the format cannot expect its result, and the report notes
-        // a refusal.
-        let expects = expect_last && i == last && !matches!(step.call, Call::Sysctl { .. });
-        if let (true, Some(outcome @ (Outcome::Ok(_) | Outcome::Err(_)))) = (expects, outcome)
-            && outcome != NO_SOCKET
-        {
+        if let Some(owner) = owner(step) {
+            owner.write(&mut fields, owners.len() > 1);
+        }
+        // Only a socket call has a result in the format; the report notes the refusal of a sysctl.
+        let expects = expect_last && i == last && matches!(step.call, Call::Sys(_));
+        if let (true, Some(outcome @ (Outcome::Ok(_) | Outcome::Err(_)))) = (expects, outcome) {
             let _ = write!(fields, ", expect: {outcome}");
         }
         let _ = writeln!(out, "  - {{ {fields} }}");
     }
     out
+}
+
+/// The host of a step: the first one if the step names none. `None` for a program with one host.
+fn host_of<'a>(program: &'a Program, step: &'a Step) -> Option<&'a str> {
+    let [first, _, ..] = &program.hosts[..] else {
+        return None;
+    };
+    Some(step.host.as_deref().unwrap_or(&first.name))
+}
+
+/// The owner of a socket: a process of a scenario is on one host and runs as one user.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Owner<'a> {
+    host: Option<&'a str>,
+    uid: u32,
+}
+
+impl<'a> Owner<'a> {
+    /// The owner of the socket that a step makes.
+    fn of(program: &'a Program, step: &'a Step) -> Option<Self> {
+        match step.call {
+            Call::Sys(Syscall::Socket { uid, .. }) => Some(Owner {
+                host: host_of(program, step),
+                uid,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Writes the process and its user. The only process of a scenario needs no name.
+    fn write(&self, fields: &mut String, among_others: bool) {
+        if among_others {
+            let _ = write!(fields, ", by: user{}", self.uid);
+            if let Some(host) = self.host {
+                let _ = write!(fields, "-{host}");
+            }
+        }
+        if self.uid != 0 {
+            let _ = write!(fields, ", uid: {}", self.uid);
+        }
+    }
 }
 
 /// The fields of one step, or `None` for a step that scenarios do not have.
@@ -94,7 +141,6 @@ fn arguments(s: &mut String, call: &Syscall<String>) -> std::fmt::Result {
         Syscall::Socket {
             family,
             kind,
-            uid,
             nonblock,
             ..
         } => {
@@ -103,9 +149,6 @@ fn arguments(s: &mut String, call: &Syscall<String>) -> std::fmt::Result {
             }
             if *family == Family::Inet6 {
                 s.push_str(", family: inet6");
-            }
-            if *uid != 0 {
-                write!(s, ", by: user{uid}, uid: {uid}")?;
             }
             if *nonblock {
                 s.push_str(", nonblock: true");

@@ -5,7 +5,7 @@ use fourtuple_kernel::profile::find;
 use fourtuple_linux::generate::{self, Kind};
 use fourtuple_linux::judge::Judge;
 use fourtuple_linux::simulate::simulate;
-use fourtuple_linux::{Outcome, Program};
+use fourtuple_linux::{Outcome, Program, scenario_text};
 
 const KIND: Kind = Kind {
     virtual_time: true,
@@ -88,4 +88,21 @@ fn same_seed_gives_the_same_answers() {
         different += usize::from(other.program != first.program);
     }
     assert!(different > 0, "the seed decides nothing");
+}
+
+/// A counterexample is kept as a scenario, so each program has to be one that can be read.
+#[test]
+fn programs_are_written_as_valid_scenarios() {
+    let profile = find("linux-6.18").expect("it is there");
+    for number in 0..2000 {
+        let program = generate::program(6, number, KIND);
+        let Some(run) = simulate(profile.behaviours, number, &program) else {
+            continue;
+        };
+        let program = run.program;
+        let text = scenario_text(&program, program.steps.len(), "linux-6.18", "a test", true);
+        if let Err(errors) = fourtuple_scenario::parse(&program.program, &text) {
+            panic!("{errors}\n{text}");
+        }
+    }
 }

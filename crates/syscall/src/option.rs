@@ -185,7 +185,7 @@ options! {
     V6Only(bool) "v6only", Ipv6 IPV6_V6ONLY = 26, true;
     /// `SO_LINGER`: seconds, `reset` (the same as 0) or `off`.
     Linger(Option<u32>) "linger", Socket SO_LINGER = 13, true;
-    /// `SO_BINDTODEVICE`: the name of an interface, such as `lo`.
+    /// `SO_BINDTODEVICE`: the name of an interface, such as `lo`; empty for none.
     BindToDevice(ShortName) "bindtodevice", Socket SO_BINDTODEVICE = 25, true;
     /// `IP_FREEBIND`.
     FreeBind(bool) "freebind", Ip IP_FREEBIND = 15, true;

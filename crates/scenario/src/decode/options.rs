@@ -12,18 +12,18 @@ use super::Problems;
 use super::fields::{Fields, OPTIONS};
 use super::values::{text, word};
 
-/// The name of an interface.
+/// The name of an interface; empty for none.
 struct Interface(ShortName);
 
 impl Word for Interface {
-    const EXPECTED: &'static str = "the name of an interface such as `lo`";
+    const EXPECTED: &'static str = "the name of an interface such as `lo`, or `\"\"` for none";
 
     fn parse(text: &str) -> Result<Self, Invalid> {
-        let good = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && c != '/');
+        let good = text.chars().all(|c| c.is_ascii_graphic() && c != '/');
         ShortName::new(text)
             .filter(|_| good)
             .map(Self)
-            .ok_or_else(|| Invalid::help("an interface has a name of 1 to 15 characters"))
+            .ok_or_else(|| Invalid::help("the name of an interface has at most 15 characters"))
     }
 }
 
