@@ -471,7 +471,7 @@ pub const CHANGES: &[Change] = &[
     },
     Change {
         since: release(6, 17, 0),
-        backports: &[],
+        backports: &[release(6, 16, 1)],
         what: "net: the uid stays with the socket",
         apply: |b| b.uid_kept = true,
     },
