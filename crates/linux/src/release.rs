@@ -83,20 +83,25 @@ fn based_on(mainline: &str, distribution: &str) -> Option<String> {
     own.find(|name| name.starts_with(distribution)).cloned()
 }
 
-/// Returns the profile of a recorded kernel: the one in its header or, for a release older than the
-/// kernel that this profile was read from, the profile of the distribution as released.
+/// Returns the profile of a recorded kernel: the one in its header or, where that is coarser or
+/// newer than the release, the one of the stable release, or of the distribution as released.
 pub fn profile_of_recording(name: &str, release: &str) -> Option<Profile> {
-    let is_first = |first: &str| {
-        let patch = release.strip_prefix("6.8.").and_then(|rest| {
-            let end = rest.find(|c: char| !c.is_ascii_digit());
-            rest[..end.unwrap_or(rest.len())].parse::<u32>().ok()
-        });
-        // Ubuntu merged the stable releases up to 6.8.12 first, and those of other branches after
-        // that.
-        first == "ubuntu-24.04" && patch.is_some_and(|patch| (1..12).contains(&patch))
+    let end = release.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let version = &release[..end.unwrap_or(release.len())];
+    let stable = format!("linux-{version}");
+    let is_stable_of = |name: &str| {
+        stable
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
     };
-    match is_first(name) {
+    let patch = version
+        .strip_prefix("6.8.")
+        .and_then(|patch| patch.parse::<u32>().ok());
+    // Ubuntu merged the stable releases up to 6.8.12 first, and those of other branches after that.
+    let is_first = name == "ubuntu-24.04" && patch.is_some_and(|patch| (1..12).contains(&patch));
+    match is_first {
         true => profile::find("ubuntu-24.04.0"),
+        false if is_stable_of(name) => profile::find(&stable),
         false => profile::find(name),
     }
 }

@@ -3,7 +3,8 @@
 mod common;
 
 use common::programs;
-use fourtuple_linux::trace;
+use fourtuple_kernel::profile::find;
+use fourtuple_linux::{profile_of_recording, trace};
 use std::path::Path;
 
 const TRACE: &str = concat!(
@@ -95,4 +96,23 @@ fn errors_name_the_line() {
         .to_string();
     assert_eq!(e, "t:1: not UTF-8");
     assert_eq!(programs("\n\n").len(), 0);
+}
+
+#[test]
+fn a_recording_has_the_profile_of_its_stable_release() {
+    let cases = [
+        ("linux-6.16", "6.16.12+deb13-cloud-amd64", "linux-6.16.1"),
+        ("linux-6.16", "6.16.0", "linux-6.16"),
+        ("linux-6.1", "6.18.1", "linux-6.1"),
+        ("ubuntu-24.04", "6.8.0-31-generic", "ubuntu-24.04"),
+        ("ubuntu-24.04", "6.8.1", "ubuntu-24.04.0"),
+    ];
+    for (header, release, profile) in cases {
+        let found = profile_of_recording(header, release).map(|found| found.behaviours);
+        assert_eq!(
+            found,
+            find(profile).map(|right| right.behaviours),
+            "{header}, {release}"
+        );
+    }
 }
