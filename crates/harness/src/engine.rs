@@ -10,6 +10,20 @@ use crate::standing::Standing;
 /// A case on a kernel.
 pub type OnKernel<'a> = (&'a Case, &'a Profile);
 
+/// Refuses a case with NAT hosts, on behalf of an engine that has none.
+///
+/// # Errors
+/// The case has a NAT host or a router.
+pub fn refuse_nat(case: &Case) -> Result<(), EngineError> {
+    let mut hosts = case.hosts.iter();
+    match hosts.find(|(_, host)| host.nat.is_some() || host.via.is_some()) {
+        Some((name, _)) => Err(EngineError::new(format!(
+            "{name} has `nat` or `via`, and the engine has no NAT hosts"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// A backend that executes one case of a scenario and records the outcome of every socket call.
 ///
 /// An engine keeps nothing between runs: the same case, profile and seed give the same report,

@@ -34,7 +34,7 @@ pub use agreement::{Agreement, FirstDifference, compare};
 pub use attempt::{Answer, Args, Caller, Name, RecordedProcess, SocketId, SocketName};
 pub use attempts::{Attempt, Attempts};
 pub use conformance::{Conformance, Disallowed};
-pub use engine::{Engine, External, OnKernel};
+pub use engine::{Engine, External, OnKernel, refuse_nat};
 pub use error::EngineError;
 pub use events::{EventBlock, EventRow, EventTable, Group, seconds};
 pub use expect::Unmet;

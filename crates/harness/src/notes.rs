@@ -1,4 +1,33 @@
-//! Remarks on sysctls, in the same words for every engine.
+//! Remarks on sysctls and NAT hosts, in the same words for every engine.
+
+use fourtuple_kernel::nat::NatCounters;
+
+/// The counters of a NAT host as one line.
+pub(crate) fn note_nat(host: &str, counters: &NatCounters) -> String {
+    let parts = [
+        (counters.kept, "kept their port (nat.keep)"),
+        (counters.moved, "got another port (nat.move)"),
+        (
+            counters.evicted,
+            "took the port of a closing one (nat.evict)",
+        ),
+    ];
+    let flows = parts.iter().filter(|(count, _)| *count > 0);
+    let mut words: Vec<String> = flows
+        .map(|(count, text)| format!("{count} {text}"))
+        .collect();
+    for (count, name) in [
+        (counters.insert_failed, "insert_failed"),
+        (counters.drop, "drop"),
+        (counters.early_drop, "early_drop"),
+        (counters.beyond_quota, "beyond the quota"),
+    ] {
+        if count > 0 {
+            words.push(format!("{name} {count}"));
+        }
+    }
+    format!("NAT on {host}, flows: {}", words.join(", "))
+}
 
 /// Notes a sysctl that the model takes without effect. Each host has one note, which lists all of
 /// them.

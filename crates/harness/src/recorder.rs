@@ -73,6 +73,11 @@ impl Recorder {
             .answer(slot.0, result, Returned::default(), why);
     }
 
+    /// Notes the time at which the answer to a call came.
+    pub fn ended(&mut self, slot: Slot, at_ns: u64) {
+        self.attempts.ended(slot.0, at_ns);
+    }
+
     /// A call that has been made, for engines that decide about it late.
     pub fn attempt(&self, slot: Slot) -> Attempt<'_> {
         let attempt = self.attempts.get(slot.0);

@@ -197,9 +197,11 @@ impl CallLog<Refusal> for Recording {
         CallId(slot.map_or(u32::MAX, |slot| u32::try_from(slot.0).unwrap_or(u32::MAX)))
     }
 
-    fn end(&mut self, id: CallId, outcome: &Outcome, reason: Option<Refusal>) {
+    fn end(&mut self, at: Nanos, id: CallId, outcome: &Outcome, reason: Option<Refusal>) {
         if id.0 != u32::MAX {
-            self.answer(Slot(id.0 as usize), outcome, reason);
+            let slot = Slot(id.0 as usize);
+            self.answer(slot, outcome, reason);
+            self.recorder.ended(slot, at);
         }
     }
 }

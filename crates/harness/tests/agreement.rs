@@ -31,6 +31,7 @@ fn seen_by_another(
                 local: one.local(),
                 peer: one.peer(),
                 bytes: one.bytes(),
+                ..Returned::default()
             },
         };
         if !change(at, &mut noted) {

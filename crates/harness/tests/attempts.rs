@@ -38,6 +38,7 @@ fn seen(local: Option<&str>, peer: Option<&str>, bytes: Option<u32>) -> Returned
         local: local.map(at),
         peer: peer.map(at),
         bytes,
+        ..Returned::default()
     }
 }
 

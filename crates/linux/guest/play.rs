@@ -307,7 +307,7 @@ impl CallLog<()> for NoLog {
         CallId(0)
     }
 
-    fn end(&mut self, _: CallId, _: &Outcome, _: Option<()>) {}
+    fn end(&mut self, _: Nanos, _: CallId, _: &Outcome, _: Option<()>) {}
 }
 
 /// The address that a record carries, for the comparison of ends of connections: an IPv4 address

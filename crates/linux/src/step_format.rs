@@ -233,6 +233,7 @@ impl Flat {
                 local: self.local,
                 peer: self.peer,
                 bytes: self.moved,
+                ..Returned::default()
             },
         };
         Ok(Some(Answer {

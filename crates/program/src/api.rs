@@ -120,8 +120,8 @@ pub trait CallLog<Reason> {
     /// Notes that a call is made, whose outcome comes later.
     fn begin(&mut self, at: Nanos, caller: Caller, call: &Syscall<()>) -> CallId;
 
-    /// Notes the outcome.
-    fn end(&mut self, id: CallId, outcome: &Outcome, reason: Option<Reason>);
+    /// Notes the outcome, and the time at which it came.
+    fn end(&mut self, at: Nanos, id: CallId, outcome: &Outcome, reason: Option<Reason>);
 }
 
 /// The author of a call.

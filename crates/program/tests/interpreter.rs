@@ -44,7 +44,7 @@ impl Net {
         Outcome::Ok(Returned {
             local: Some(local),
             peer: Some(to),
-            bytes: None,
+            ..Returned::default()
         })
     }
 }
@@ -159,7 +159,7 @@ impl CallLog<()> for Log {
         CallId(self.lines.len() as u32 - 1)
     }
 
-    fn end(&mut self, id: CallId, outcome: &Outcome, _: Option<()>) {
+    fn end(&mut self, _: Nanos, id: CallId, outcome: &Outcome, _: Option<()>) {
         self.lines[id.0 as usize] += &format!(" {outcome}");
     }
 }

@@ -117,7 +117,7 @@ impl CallLog<()> for Log {
         CallId(self.0.len() as u32 - 1)
     }
 
-    fn end(&mut self, id: CallId, outcome: &Outcome, _: Option<()>) {
+    fn end(&mut self, _: Nanos, id: CallId, outcome: &Outcome, _: Option<()>) {
         self.0[id.0 as usize] += &format!(" {outcome}");
     }
 }

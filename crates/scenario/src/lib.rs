@@ -64,16 +64,16 @@ pub use load::{discover, load, name_of};
 pub use locate::Segment;
 pub use model::{
     AcceptStep, BindStep, Body, Case, Check, ConnectStep, ExpectBlock, Expected, Fault, FaultKind,
-    Host, KernelPattern, KernelSelector, ListenStep, Matrix, NameStep, Network, OnSocketStep,
-    Options, Point, Process, Program, RecvfromStep, Scenario, SendtoStep, SetStep, ShutdownStep,
-    SleepStep, SocketStep, Step, SysctlStep, Sysctls, TransferStep,
+    Host, KernelPattern, KernelSelector, ListenStep, Matrix, NameStep, Nat, NatSource, Network,
+    OnSocketStep, Options, Point, Process, Program, RecvfromStep, Scenario, SendtoStep, SetStep,
+    ShutdownStep, SleepStep, SocketStep, Step, SysctlStep, Sysctls, TransferStep,
 };
 pub use schema::{schema, schema_text};
 pub use span::{Span, Spanned};
 pub use suggest::nearest_few;
 pub use value::{
-    Accepted, Address, Answer, Close, Family, Hold, Latency, Loss, Op, PortRange, PortRef,
-    Protocol, Shutdown, SocketType, Switch, format_duration,
+    Accepted, Address, Answer, Close, Family, Hold, Latency, Loss, NatPreset, NatRandom, Op,
+    PortRange, PortRef, Protocol, Shutdown, SocketType, Switch, format_duration,
 };
 
 /// Parses a scenario. `file` is the path shown in errors, and determines the scenario's name.

@@ -287,6 +287,9 @@ pub struct Returned {
     pub peer: Option<SocketAddr>,
     /// The number of bytes that were moved.
     pub bytes: Option<u32>,
+    /// The source and the destination of the connection as the other end sees them, where a NAT
+    /// host on the way changed one.
+    pub translated: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Returned {
@@ -297,6 +300,9 @@ impl Returned {
             local: self.local.map(crate::canonical),
             peer: self.peer.map(crate::canonical),
             bytes: self.bytes,
+            translated: self
+                .translated
+                .map(|(from, to)| (crate::canonical(from), crate::canonical(to))),
         }
     }
 }
@@ -320,6 +326,7 @@ impl Outcome {
         local: None,
         peer: None,
         bytes: None,
+        translated: None,
     });
 
     /// `true` on success.

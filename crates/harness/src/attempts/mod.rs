@@ -11,6 +11,7 @@ mod pools;
 mod row;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,6 +33,17 @@ use row::Row;
 pub struct Attempts {
     rows: Vec<Row>,
     pools: Pools,
+    /// The values that few attempts have, by the places of these.
+    rare: BTreeMap<u32, Rare>,
+}
+
+/// The values that few attempts have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rare {
+    /// The time until the answer, in nanoseconds.
+    took: u64,
+    /// The source and the destination as the other end sees them.
+    translated: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Attempts {
@@ -40,6 +52,7 @@ impl Attempts {
         Attempts {
             rows: Vec::with_capacity(attempts),
             pools: Pools::default(),
+            rare: BTreeMap::new(),
         }
     }
 
@@ -59,14 +72,14 @@ impl Attempts {
     #[must_use]
     pub fn get(&self, at: usize) -> Option<Attempt<'_>> {
         let row = self.rows.get(at)?;
-        Some(Attempt::new(&self.pools, row, at))
+        Some(Attempt::new(self, row, at))
     }
 
     /// The attempts in the order of the calls.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter {
-            pools: &self.pools,
+            all: self,
             rows: self.rows.iter(),
             first: 0,
         }
@@ -77,9 +90,8 @@ impl Attempts {
         let mut first = 0;
         let instants = self.rows.chunk_by(|a, b| a.at_ns() == b.at_ns());
         instants.map(move |rows| {
-            let pools = &self.pools;
             let instant = Iter {
-                pools,
+                all: self,
                 rows: rows.iter(),
                 first,
             };
@@ -116,6 +128,22 @@ impl Attempts {
         let row = &mut rest[0];
         let answer = self.pools.add_answer(before, row, result, returned, why);
         row.answered(answer, returned);
+        if returned.translated.is_some() {
+            self.rare_mut(at).translated = returned.translated;
+        }
+    }
+
+    /// Notes the time at which the call at a place was answered.
+    pub(crate) fn ended(&mut self, at: usize, at_ns: u64) {
+        let took = at_ns.saturating_sub(self.rows[at].at_ns());
+        if took > 0 {
+            self.rare_mut(at).took = took;
+        }
+    }
+
+    fn rare_mut(&mut self, at: usize) -> &mut Rare {
+        let place = u32::try_from(at).unwrap_or(u32::MAX);
+        self.rare.entry(place).or_default()
     }
 
     /// Gives back the room that no attempt came for.
@@ -128,7 +156,7 @@ impl Attempts {
 /// Equal attempts, in whatever order the pools came to be filled.
 impl PartialEq for Attempts {
     fn eq(&self, other: &Self) -> bool {
-        if self.len() != other.len() {
+        if self.len() != other.len() || self.rare != other.rare {
             return false;
         }
         let calls = self.pools.same_calls(&other.pools);
@@ -201,7 +229,7 @@ impl<'a> IntoIterator for &'a Attempts {
 /// Goes through attempts.
 #[derive(Clone)]
 pub struct Iter<'a> {
-    pools: &'a Pools,
+    all: &'a Attempts,
     rows: std::slice::Iter<'a, Row>,
     /// The place of the next one.
     first: usize,
@@ -213,7 +241,7 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<Attempt<'a>> {
         let row = self.rows.next()?;
         self.first += 1;
-        Some(Attempt::new(self.pools, row, self.first - 1))
+        Some(Attempt::new(self.all, row, self.first - 1))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -224,7 +252,7 @@ impl<'a> Iterator for Iter<'a> {
 impl DoubleEndedIterator for Iter<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let row = self.rows.next_back()?;
-        Some(Attempt::new(self.pools, row, self.first + self.rows.len()))
+        Some(Attempt::new(self.all, row, self.first + self.rows.len()))
     }
 }
 
@@ -240,13 +268,20 @@ impl fmt::Debug for Iter<'_> {
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
     pools: &'a Pools,
+    rare: Option<&'a Rare>,
     row: &'a Row,
     at: usize,
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn new(pools: &'a Pools, row: &'a Row, at: usize) -> Self {
-        Attempt { pools, row, at }
+    fn new(all: &'a Attempts, row: &'a Row, at: usize) -> Self {
+        let place = u32::try_from(at).unwrap_or(u32::MAX);
+        Attempt {
+            pools: &all.pools,
+            rare: all.rare.get(&place),
+            row,
+            at,
+        }
     }
 
     pub(crate) fn row(self) -> &'a Row {
@@ -323,6 +358,19 @@ impl<'a> Attempt<'a> {
     #[must_use]
     pub fn bytes(self) -> Option<u32> {
         self.pools.bytes(self.row)
+    }
+
+    /// The time until the answer, in nanoseconds.
+    #[must_use]
+    pub fn took_ns(self) -> u64 {
+        self.rare.map_or(0, |rare| rare.took)
+    }
+
+    /// The source and the destination of a connection as the other end sees them, where a NAT host
+    /// on the way changed one.
+    #[must_use]
+    pub fn translated(self) -> Option<(SocketAddr, SocketAddr)> {
+        self.rare?.translated
     }
 
     /// Why the call failed, when the engine knows.
@@ -402,6 +450,9 @@ impl<'a> Attempt<'a> {
             local: self.local(),
             peer: self.peer(),
             bytes: self.bytes(),
+            took_ns: self.took_ns(),
+            seen: self.translated().map(|(from, _)| from),
+            reached: self.translated().map(|(_, to)| to),
             why: self.why(),
         }
     }
@@ -467,6 +518,17 @@ struct Entry<'a> {
     /// The number of bytes that `send` or `recv` moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u32>,
+    /// The nanoseconds from the call to its answer, if there are any.
+    #[serde(skip_serializing_if = "is_zero")]
+    took_ns: u64,
+    /// The source that the server sees, if a NAT host has changed it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+    #[schemars(with = "Option<String>")]
+    seen: Option<SocketAddr>,
+    /// The server that the connection reaches, if a NAT host has changed the destination.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+    #[schemars(with = "Option<String>")]
+    reached: Option<SocketAddr>,
     /// The reason of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a Arc<Why>>,
@@ -482,6 +544,10 @@ fn shown<S: Serializer>(value: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::E
         Some(endpoint) => to.collect_str(endpoint),
         None => to.serialize_none(),
     }
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 fn word<S: Serializer>(op: &Op, to: S) -> Result<S::Ok, S::Error> {

@@ -1,8 +1,9 @@
 //! Cases as plans: every name is resolved, and nothing is left to say to the interpreter.
 
+mod nat;
 mod steps;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use fourtuple_program::{AcceptedFate, Close, HostId, Nanos, Plan, Process, ProcessId, Target};
@@ -12,6 +13,7 @@ use indexmap::IndexMap;
 
 use crate::error::EngineError;
 
+pub use nat::nat_rules;
 pub use steps::steps;
 
 /// Backlog of the listeners of processes and of those that are there from the start; they accept at
@@ -51,7 +53,7 @@ fn process(
     let after = one.after.iter().map(|name| place_of(name));
     let connect = one.connect.iter().map(|addr| Target {
         addr: *addr,
-        host: reached(case, host, addr.ip()),
+        host: reached(case, host, *addr),
     });
     Ok(Process {
         host: HostId(number(host)),
@@ -92,11 +94,18 @@ fn process(
     })
 }
 
-/// The host that a connection from `from` to an address reaches.
-fn reached(case: &Case, from: usize, ip: IpAddr) -> Option<HostId> {
-    let ip = ip.to_canonical();
+/// The host that a connection from `from` to an address reaches; `None` if a NAT host decides.
+fn reached(case: &Case, from: usize, addr: SocketAddr) -> Option<HostId> {
+    let ip = addr.ip().to_canonical();
     if ip.is_loopback() || ip.is_unspecified() {
         return Some(HostId(number(from)));
+    }
+    let translated = |host: &scenario::Host| {
+        let rules = host.nat.iter().flat_map(|nat| &nat.dnat);
+        rules.into_iter().any(|(to, _)| *to == addr)
+    };
+    if case.hosts.values().any(translated) {
+        return None;
     }
     let has = |host: &scenario::Host| host.addresses.iter().any(|one| one.to_canonical() == ip);
     let found = case.hosts.values().position(has)?;

@@ -16,14 +16,21 @@ impl<C: Chooser> Net<C> {
         }
     }
 
-    fn ends(&self, socket: WorldSock) -> Returned {
+    fn ends(&mut self, socket: WorldSock) -> Returned {
+        let passage = self.world.passage(socket);
+        let ends = passage.map(|passage| (passage.source, passage.destination));
+        let (local, peer) = (
+            self.world.local_addr(socket),
+            self.world.peer_addr(socket).ok(),
+        );
         Returned {
-            peer: self.world.peer_addr(socket).ok(),
+            peer,
+            translated: ends.filter(|(from, to)| *from != local || Some(*to) != peer),
             ..self.local(socket)
         }
     }
 
-    fn connected(&self, socket: WorldSock, answer: Poll<Result<(), Errno>>) -> Poll<Outcome> {
+    fn connected(&mut self, socket: WorldSock, answer: Poll<Result<(), Errno>>) -> Poll<Outcome> {
         match answer {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(Outcome::Ok(self.ends(socket))),
@@ -93,9 +100,9 @@ impl<C: Chooser> SocketApi for Net<C> {
                 Poll::Pending => Outcome::WouldBlock,
                 Poll::Ready(Err(errno)) => Outcome::Err(errno),
                 Poll::Ready(Ok((bytes, peer))) => Outcome::Ok(Returned {
-                    local: None,
                     peer,
                     bytes: Some(bytes),
+                    ..Returned::default()
                 }),
             },
             Syscall::Recv { len, .. } => moved(world.recv(s, len)),

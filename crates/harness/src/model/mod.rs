@@ -21,7 +21,7 @@ use fourtuple_scenario::{Case, Program};
 
 use crate::attempts::Attempts;
 use crate::compile;
-use crate::engine::Engine;
+use crate::engine::{Engine, refuse_nat};
 use crate::error::EngineError;
 use crate::recording::Recording;
 use crate::report::RunReport;
@@ -138,6 +138,7 @@ impl Model {
             ..Moment::of(recording.attempts(), true)
         };
         watch(&net, end);
+        net.note_nats();
         Ok((recording.finish(), net))
     }
 
@@ -147,6 +148,8 @@ impl Model {
     /// # Errors
     /// When the case cannot be set up.
     pub fn journal(case: &Case, profile: &Profile) -> Result<Journal, EngineError> {
+        // A journal has no packets, and so nothing that a NAT host could translate.
+        refuse_nat(case)?;
         let mut world = World::new();
         world.keep_journal();
         let net = Net::within(world, case, profile, &mut seeded(case))?;

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 
+use fourtuple_kernel::nat::is_nat_sysctl;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::{
     Chooser, Family, FlagSet, MachineId, SockOpt, World, WorldNs, WorldSock, sysctl_has_no_effect,
 };
-use fourtuple_scenario::Case;
+use fourtuple_scenario::{Case, Program, Protocol, SocketType, Step};
 use fourtuple_syscall::canonical;
 
 use crate::attempt::Name;
-use crate::compile::BACKLOG;
+use crate::compile::{self, BACKLOG};
+use crate::engine::refuse_nat;
 use crate::error::EngineError;
-use crate::notes::note_unmodelled;
+use crate::notes::{note_nat, note_unmodelled};
 
 /// The beginning of the note about a sysctl that the kernel refuses; the errno follows.
 #[must_use]
@@ -126,6 +128,9 @@ impl<C: Chooser> Net<C> {
                 net.world
                     .set_time_wait(ns, u64::try_from(time_wait.as_nanos()).unwrap_or(u64::MAX));
             }
+        }
+        net.set_ways(case)?;
+        for (index, host) in case.hosts.values().enumerate() {
             for (key, value) in host.settings() {
                 net.write_sysctl(index, key, value);
             }
@@ -138,6 +143,26 @@ impl<C: Chooser> Net<C> {
         Ok(net)
     }
 
+    /// Sets the routers and the NAT hosts.
+    fn set_ways(&mut self, case: &Case) -> Result<(), EngineError> {
+        if refuse_nat(case).is_err() && sends_datagrams(&case.program) {
+            return Err(EngineError::new(
+                "NAT hosts of the model translate TCP, and the scenario has UDP sockets",
+            ));
+        }
+        for (index, host) in case.hosts.values().enumerate() {
+            let ns = self.hosts[index].ns;
+            if let Some(via) = &host.via {
+                let router = self.hosts[self.host(&via.value)?].ns;
+                self.world.set_router(ns, router);
+            }
+            if let Some(nat) = &host.nat {
+                self.world.set_nat(ns, compile::nat_rules(nat));
+            }
+        }
+        Ok(())
+    }
+
     /// The behaviours of the case's kernel that were observed so far.
     pub fn observed_flags(&self) -> FlagSet {
         let machines = self.plain.iter().map(|id| self.world.observed_flags(*id));
@@ -148,7 +173,8 @@ impl<C: Chooser> Net<C> {
     /// it.
     pub fn write_sysctl(&mut self, host: usize, key: &str, value: &str) {
         let HostNs { name, ns } = &self.hosts[host];
-        if sysctl_has_no_effect(key) {
+        let tracked = self.world.nat_counters(*ns).is_some() && is_nat_sysctl(key);
+        if sysctl_has_no_effect(key) && !tracked {
             note_unmodelled(&mut self.notes, name, key);
         }
         if let Err(errno) = self.world.sysctl(*ns, key, value) {
@@ -157,6 +183,16 @@ impl<C: Chooser> Net<C> {
                 self.notes.push(note);
             }
             self.world.take_refusal();
+        }
+    }
+
+    /// Notes the counters of each NAT host.
+    pub(super) fn note_nats(&mut self) {
+        for HostNs { name, ns } in &self.hosts {
+            let counters = self.world.nat_counters(*ns);
+            if let Some(counters) = counters.filter(|counters| !counters.is_empty()) {
+                self.notes.push(note_nat(name, &counters));
+            }
         }
     }
 
@@ -203,5 +239,16 @@ impl<C: Chooser> Net<C> {
     /// Time since the start of the scenario.
     pub fn elapsed(&self) -> u64 {
         self.world.now().since(World::<C>::START)
+    }
+}
+
+/// Returns `true` if a program has UDP sockets.
+fn sends_datagrams(program: &Program) -> bool {
+    match program {
+        Program::Processes(all) => all.values().any(|one| one.protocol == Protocol::Udp),
+        Program::Steps(steps) => steps.iter().any(|step| match &step.value {
+            Step::Socket(made) => made.kind == SocketType::Dgram,
+            _ => false,
+        }),
     }
 }

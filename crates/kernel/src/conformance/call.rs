@@ -86,7 +86,7 @@ impl Op {
         Outcome::Ok(Returned {
             local,
             peer,
-            bytes: None,
+            ..Returned::default()
         })
     }
 

@@ -168,6 +168,7 @@ impl Session {
             local: reply.local,
             peer: reply.peer,
             bytes: reply.moved,
+            ..Returned::default()
         };
         Ok(Answer {
             at_us: reply.at_us,

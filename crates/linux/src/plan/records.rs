@@ -64,6 +64,7 @@ impl Record {
                 local: self.addr.filter(|_| !is_peer),
                 peer: self.addr.filter(|_| is_peer),
                 bytes: self.moved,
+                ..Returned::default()
             }),
             RESULT_WAITING => Outcome::WouldBlock,
             RESULT_NOSOCK | RESULT_NOPORT => NO_SOCKET,

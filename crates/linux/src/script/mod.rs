@@ -18,7 +18,7 @@ use crate::plan::{AnswerError, Builder, MAX_PROGRAM, Plan, ProgramError, Records
 use crate::program::{Answer, Call, HostSpec, NO_SOCKET, Program, Step};
 use crate::request::GuestRequest;
 use crate::wire::MAX_HOSTS;
-use fourtuple_harness::{Attempts, EngineError, left_out};
+use fourtuple_harness::{Attempts, EngineError, left_out, refuse_nat};
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
 use fourtuple_syscall::{Family, Kind, Outcome, SockOpt, Syscall};
@@ -215,6 +215,7 @@ fn possible(case: &Case) -> Result<(), EngineError> {
     {
         return Err(EngineError::new("its hosts have different kernels"));
     }
+    refuse_nat(case)?;
     detection::possible(case)?;
     if case.hosts.len() > MAX_HOSTS {
         return Err(EngineError::new(format!(

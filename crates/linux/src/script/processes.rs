@@ -354,8 +354,8 @@ impl CallLog<Refusal> for Log<'_> {
     }
 
     /// Connects block, so that the last attempt is the one that ends.
-    fn end(&mut self, id: CallId, outcome: &Outcome, reason: Option<Refusal>) {
-        self.recording.end(id, outcome, reason);
+    fn end(&mut self, at: Nanos, id: CallId, outcome: &Outcome, reason: Option<Refusal>) {
+        self.recording.end(at, id, outcome, reason);
         self.own(self.recording.attempts());
     }
 }

@@ -133,7 +133,7 @@ impl Steps {
                 caller,
                 &call.clone().map(|_| ()),
             );
-            recording.end(id, &outcome, None);
+            recording.end(attempt.at, id, &outcome, None);
         }
         to.attempts = recording.finish();
         for (step, owner) in made.drain(self.before..).zip(owners) {

@@ -1,9 +1,10 @@
 //! The calls that an instance makes: listeners, and one connection after the other.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::task::Poll;
 
-use fourtuple_syscall::{Errno, Family, Kind, Outcome, Syscall};
+use fourtuple_syscall::{Errno, Family, Kind, Outcome, Returned, Syscall};
 
 use super::{
     Calling, Ending, Execution, Instance, InstanceState, Listener, Move, Opened, Served, Server,
@@ -300,17 +301,14 @@ where
         } else {
             self.api.reason()
         };
-        self.log.end(call, &outcome, reason);
+        self.log.end(self.it.now(), call, &outcome, reason);
         let process = self.plan.process(self.it.instances[n as usize].process);
         let mut accepted = None;
         if let Outcome::Ok(returned) = outcome
             && process.kind == Kind::Stream
         {
-            let ends = returned.peer.zip(returned.local);
             if !self.it.accepts_on_arrival {
-                accepted = to
-                    .host
-                    .and_then(|host| self.accept_all((host, to.addr.port()), ends));
+                accepted = self.accept_one(to, &returned);
             }
         }
         if let Some(calling) = &mut self.it.instances[n as usize].calling {
@@ -318,6 +316,27 @@ where
             calling.accepted = accepted;
         }
         self.it.queue.push(self.it.now(), Move::Answered(n));
+    }
+
+    /// The listeners that a connection reaches accept. Answers with its socket there.
+    fn accept_one(&mut self, to: Target, returned: &Returned) -> Option<u32> {
+        let ends = served_ends(returned);
+        if let Some(host) = to.host {
+            return self.accept_all((host, to.addr.port()), ends);
+        }
+        // A NAT host has translated the destination.
+        let (reached, _) = ends?;
+        let hosts: Vec<HostId> = self
+            .it
+            .listeners
+            .keys()
+            .filter(|(_, port)| *port == reached.port())
+            .map(|(host, _)| *host)
+            .collect();
+        let accepted = hosts
+            .into_iter()
+            .filter_map(|host| self.accept_all((host, reached.port()), ends));
+        accepted.last()
     }
 
     /// Listeners accept everything at once. Answers with the socket that has these ends, if it is
@@ -383,11 +402,11 @@ where
         match calling.answer {
             Some(Outcome::Ok(returned)) => {
                 let process = self.plan.process(self.it.instances[n as usize].process);
-                let server = match (calling.accepted, returned.peer, returned.local) {
+                let server = match (calling.accepted, served_ends(&returned)) {
                     _ if process.kind == Kind::Datagram => Server::None,
-                    (Some(number), ..) => Server::Known(number),
-                    (None, Some(peer), Some(local)) => Server::At(peer, local),
-                    _ => Server::None,
+                    (Some(number), _) => Server::Known(number),
+                    (None, Some((peer, local))) => Server::At(peer, local),
+                    (None, None) => Server::None,
                 };
                 self.hold(n, role, socket, server);
             }
@@ -398,5 +417,13 @@ where
             None => self.close(self.it.caller(n, role), socket),
         }
         self.it.go_on(self.plan, n);
+    }
+}
+
+/// The two ends of a connection as the socket that accepted it has them: its own, and the client's.
+fn served_ends(returned: &Returned) -> Option<(SocketAddr, SocketAddr)> {
+    match returned.translated {
+        Some((from, to)) => Some((to, from)),
+        None => returned.peer.zip(returned.local),
     }
 }

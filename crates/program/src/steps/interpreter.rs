@@ -109,7 +109,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
                 let call = self.socket(step, caller, api);
                 if let Some((call, outcome)) = call.filter(|_| !implicit) {
                     let id = log.begin(now, caller, &call);
-                    log.end(id, &outcome, failure(api, &outcome));
+                    log.end(now, id, &outcome, failure(api, &outcome));
                 }
             }
             Step::Set { sock, options } => {
@@ -125,7 +125,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
                     None => NO_SOCKET,
                     Some(open) => set(api, open.socket, options),
                 };
-                log.end(id, &outcome, failure(api, &outcome));
+                log.end(now, id, &outcome, failure(api, &outcome));
             }
             Step::Call {
                 call,
@@ -228,7 +228,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
             let own = !matches!(call, Syscall::Getpeername { .. } | Syscall::RecvFrom { .. });
             self.keep_port(port_as, if own { returned.local } else { returned.peer });
         }
-        log.end(id, &outcome, failure(api, &outcome));
+        log.end(now, id, &outcome, failure(api, &outcome));
         Progress::Over
     }
 
@@ -252,7 +252,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
                     Outcome::Ok(Returned {
                         local: Some(accepted.local),
                         peer: accepted.peer,
-                        bytes: None,
+                        ..Returned::default()
                     })
                 }
             },
@@ -275,7 +275,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
     }
 
     /// Asks for the answer of the connect that waits. `true` if it is over.
-    pub fn poll<A, L>(&mut self, api: &mut A, log: &mut L) -> bool
+    pub fn poll<A, L>(&mut self, now: Nanos, api: &mut A, log: &mut L) -> bool
     where
         A: SocketApi<Socket = S>,
         L: CallLog<A::Reason>,
@@ -290,12 +290,12 @@ impl<S: Copy + Eq> StepInterpreter<S> {
         if let Outcome::Ok(returned) = outcome {
             self.keep_port(connecting.port_as, returned.local);
         }
-        log.end(connecting.call, &outcome, failure(api, &outcome));
+        log.end(now, connecting.call, &outcome, failure(api, &outcome));
         true
     }
 
     /// The time of the connect that waits is up: its outcome is that it would have to wait longer.
-    pub fn give_up<R>(&mut self, log: &mut impl CallLog<R>) {
+    pub fn give_up<R>(&mut self, now: Nanos, log: &mut impl CallLog<R>) {
         let Some(connecting) = self.connecting.take() else {
             return;
         };
@@ -304,7 +304,7 @@ impl<S: Copy + Eq> StepInterpreter<S> {
         } else {
             Outcome::WouldBlock
         };
-        log.end(connecting.call, &outcome, None);
+        log.end(now, connecting.call, &outcome, None);
     }
 }
 
@@ -328,10 +328,10 @@ pub fn run_steps<A, L>(
                 engine.advance(until);
             }
             Progress::Connecting(until) => {
-                while !interpreter.poll(engine, log) {
+                while !interpreter.poll(engine.now(), engine, log) {
                     match engine.next_event().filter(|next| *next <= until) {
                         Some(next) => engine.advance(next),
-                        None => interpreter.give_up(log),
+                        None => interpreter.give_up(engine.now(), log),
                     }
                 }
             }

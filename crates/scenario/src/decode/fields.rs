@@ -30,7 +30,22 @@ pub(crate) const HOST: &[&str] = &[
     "kernel",
     "hz",
     "machine",
+    "via",
+    "nat",
 ];
+pub(crate) const NAT: &[&str] = &[
+    "masquerade",
+    "snat",
+    "ports",
+    "random",
+    "persistent",
+    "dnat",
+    "preset",
+    "ports-per-client",
+    "hold-after-close",
+    "idle",
+];
+pub(crate) const MASQUERADE: &[&str] = &["ports"];
 /// The modelled socket options.
 pub(crate) const OPTIONS: [&str; SockOpt::MODELLED.len()] = {
     let mut names = [""; SockOpt::MODELLED.len()];

@@ -11,12 +11,13 @@ use crate::model::Host;
 use crate::span::{Span, Spanned};
 use crate::suggest::{nearest, one_of};
 use crate::value::{AnyAddress, Endpoint, Hz, Name, Switch, Word};
-use crate::yaml::{Key, Node};
+use crate::yaml::{Key, Node, Value};
 
 use super::Problems;
 use super::fields::{Fields, HOST, entries};
+use super::nat::{check_ways, nat};
 use super::sysctl::sysctls;
-use super::values::{name, spanned, word, words};
+use super::values::{name, spanned, spanned_name, word, words};
 
 pub(crate) type Hosts = IndexMap<String, Host>;
 
@@ -45,6 +46,7 @@ pub(crate) fn hosts(node: &Node, key: Span, problems: &mut Problems<'_>) -> Host
         return all;
     }
     let mut owners: IndexMap<IpAddr, String> = IndexMap::new();
+    let mut rules: IndexMap<String, Span> = IndexMap::new();
     for (key, node) in entries {
         let Some(label) = map_name(key, problems) else {
             continue;
@@ -67,8 +69,14 @@ pub(crate) fn hosts(node: &Node, key: Span, problems: &mut Problems<'_>) -> Host
                 );
             }
         }
+        if let (Some(_), Value::Map(fields)) = (&host.nat, &node.value)
+            && let Some((key, _)) = fields.iter().find(|(key, _)| &*key.text == "nat")
+        {
+            rules.insert(label.clone(), key.span);
+        }
         all.insert(label, host);
     }
+    check_ways(&all, &rules, problems);
     all
 }
 
@@ -105,6 +113,8 @@ fn host(node: &Node, at: Span, problems: &mut Problems<'_>) -> Option<Host> {
         hz: fields.take("hz", problems, word::<Hz>).map(|hz| hz.0),
         kernel: fields.take("kernel", problems, spanned::<String>),
         machine: fields.take("machine", problems, name),
+        via: fields.take("via", problems, spanned_name),
+        nat: fields.take("nat", problems, nat),
     };
     if host.ipv6 == Some(Switch::Off)
         && let Some(address) = host.addresses.iter().find(|address| address.is_ipv6())

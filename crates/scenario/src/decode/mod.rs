@@ -9,6 +9,7 @@ mod expect;
 mod fields;
 mod hosts;
 mod matrix;
+mod nat;
 mod network;
 mod options;
 mod problems;

@@ -54,6 +54,11 @@ pub(crate) fn name(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
     word::<Name>(node, problems).map(|name| name.0)
 }
 
+/// Decodes a name, and keeps its span.
+pub(crate) fn spanned_name(node: &Node, problems: &mut Problems<'_>) -> Option<Spanned<String>> {
+    Some(Spanned::new(name(node, problems)?, node.span))
+}
+
 /// The items of a list. A scalar is a list of one.
 pub(crate) fn items(node: &Node) -> &[Node] {
     match &node.value {

@@ -1,10 +1,10 @@
 //! Encoding of everything but steps.
 
 use crate::model::{
-    Body, Check, ExpectBlock, Expected, Fault, FaultKind, Host, KernelSelector, Network, Process,
-    Program, Scenario,
+    Body, Check, ExpectBlock, Expected, Fault, FaultKind, Host, KernelSelector, Nat, NatSource,
+    Network, Process, Program, Scenario,
 };
-use crate::value::{Accepted, Close, Hold, Loss, Protocol, format_duration};
+use crate::value::{Accepted, Close, Hold, Loss, NatRandom, Protocol, format_duration};
 use crate::yaml::{Key, Node, write};
 
 use super::build::{Build, one_or_list, options, sysctls};
@@ -109,6 +109,55 @@ fn host(host: &Host) -> Node {
     out.some("kernel", host.kernel.as_ref().map(|kernel| &kernel.value));
     out.some("hz", host.hz);
     out.some("machine", host.machine.as_ref());
+    out.some("via", host.via.as_ref().map(|via| &via.value));
+    if let Some(rules) = &host.nat {
+        out.node("nat", nat(rules));
+    }
+    out.map()
+}
+
+fn nat(nat: &Nat) -> Node {
+    let mut out = Build::default();
+    match &nat.source {
+        None => {}
+        Some(NatSource::Linux {
+            addresses,
+            ports,
+            random,
+            persistent,
+        }) => {
+            if addresses.is_empty() {
+                let mut rule = Build::default();
+                rule.some("ports", *ports);
+                out.node("masquerade", rule.map());
+            } else {
+                out.one_or_many("snat", addresses);
+                out.some("ports", *ports);
+            }
+            out.unless("random", *random, NatRandom::No);
+            out.unless("persistent", *persistent, false);
+        }
+        Some(NatSource::Preset(preset)) => out.text("preset", preset),
+        Some(NatSource::Quota {
+            ports_per_client,
+            hold_after_close,
+            idle,
+        }) => {
+            out.text("ports-per-client", ports_per_client);
+            out.time("hold-after-close", *hold_after_close);
+            out.time("idle", *idle);
+        }
+    }
+    if !nat.dnat.is_empty() {
+        let rules = nat.dnat.iter().map(|(to, backends)| {
+            let backends = backends.iter().map(|one| Node::text(one.to_string()));
+            (to.to_string(), one_or_list(backends.collect()))
+        });
+        out.node(
+            "dnat",
+            Node::entries(rules.map(|(to, node)| (Key::new(to), node)).collect()),
+        );
+    }
     out.map()
 }
 

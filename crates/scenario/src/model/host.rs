@@ -40,6 +40,11 @@ pub struct Host {
     /// The machine of which this host is a network namespace. Hosts with the same machine share one
     /// kernel.
     pub machine: Option<String>,
+    /// The host through which this one's packets leave: a router, or a NAT host.
+    pub via: Option<Spanned<String>>,
+    /// The rules by which this host translates the packets that pass it.
+    #[schemars(with = "Option<written::Nat>")]
+    pub nat: Option<super::Nat>,
 }
 
 impl Host {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use fourtuple_syscall::{Shape, SockOpt};
+use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::value::{self, Word};
@@ -68,7 +69,7 @@ macro_rules! choices {
     };
 }
 
-choices! { Family Shutdown Close Accepted Switch SocketType Protocol }
+choices! { Family Shutdown Close Accepted Switch SocketType Protocol NatRandom NatPreset }
 
 /// Defines schemas with a hand-written body.
 macro_rules! schemas {
@@ -114,6 +115,14 @@ schemas! {
         let one = generator.subschema_for::<SocketAddr>();
         json_schema!({ "anyOf": [{ "const": "none" }, one, { "type": "array", "items": one, "minItems": 1, "maxItems": crate::limits::MAX_ADDRESSES }] })
     };
+    Nat(false) |generator| {
+        let preset = generator.subschema_for::<NatPreset>();
+        let rules = generator.subschema_for::<NatRules>();
+        json_schema!({
+            "description": "The rules of a NAT host: a map, `masquerade`, or the name of a preset.",
+            "anyOf": [rules, { "const": "masquerade" }, preset],
+        })
+    };
     Answer(false) |_generator| {
         let names: Vec<&str> = value::Answer::names().collect();
         json_schema!({ "description": "The result of a socket call.", "enum": names })
@@ -158,6 +167,43 @@ impl JsonSchema for crate::model::Options {
             "additionalProperties": false,
         })
     }
+}
+
+/// The rules of a NAT host. Give at most one of `masquerade`, `snat`, `preset` and
+/// `ports-per-client`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "the fields are read by the schema only")]
+pub(crate) struct NatRules {
+    /// Connections that leave get an address of this host as their source.
+    masquerade: Option<MasqueradeRule>,
+    /// The source address of connections that leave, or several consecutive ones.
+    snat: Option<OneOrMany<std::net::IpAddr>>,
+    /// The source ports of `snat` [default: the class of the client's port].
+    ports: Option<PortRange>,
+    /// The flag that says how ports are chosen [default: no].
+    random: Option<NatRandom>,
+    /// The source address depends on the client alone.
+    persistent: Option<bool>,
+    /// Destinations that are translated, each to one of its backends.
+    dnat: Option<IndexMap<String, OneOrMany<Endpoint>>>,
+    /// The NAT of a cloud provider.
+    preset: Option<NatPreset>,
+    /// The number of connections of a client at once to one destination.
+    ports_per_client: Option<Count>,
+    /// The time for which a port is kept after its connection was closed [default: 0s].
+    hold_after_close: Option<Duration>,
+    /// The time after which a connection without packets is forgotten [default: 350s].
+    idle: Option<Duration>,
+}
+
+/// The ports of a masquerade rule.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "the fields are read by the schema only")]
+pub(crate) struct MasqueradeRule {
+    /// The source ports [default: the class of the client's port].
+    ports: Option<PortRange>,
 }
 
 /// Defines schemas of steps that share one Rust type.

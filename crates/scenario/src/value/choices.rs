@@ -145,6 +145,30 @@ words! {
 }
 
 words! {
+    /// The flag of a NAT rule that says how ports are chosen.
+    NatRandom, "`no`, `random` or `fully-random`" {
+        /// The client's own port if it is free.
+        No "no",
+        /// `random` of nftables, `--random` of iptables.
+        Random "random",
+        /// `fully-random` of nftables, `--random-fully` of iptables.
+        Fully "fully-random",
+    }
+}
+
+words! {
+    /// The NAT of a cloud provider.
+    NatPreset, "`aws-nat-gateway`, `azure-lb` or `gcp-cloud-nat`" {
+        /// AWS NAT gateway.
+        AwsNatGateway "aws-nat-gateway",
+        /// Azure Load Balancer with its default ports.
+        AzureLb "azure-lb",
+        /// Google Cloud NAT with its default ports.
+        GcpCloudNat "gcp-cloud-nat",
+    }
+}
+
+words! {
     /// The end that closes the connections of a process after `hold`.
     Close, "`client`, `server`, `both` or `reset`" {
         /// The process closes first, and TIME-WAIT stays on its side.

@@ -15,7 +15,9 @@ mod port;
 pub use address::{Address, PortRef};
 pub use answer::Answer;
 pub(crate) use choices::Linger;
-pub use choices::{Accepted, Close, Hold, Latency, Loss, Protocol, SocketType, Switch};
+pub use choices::{
+    Accepted, Close, Hold, Latency, Loss, NatPreset, NatRandom, Protocol, SocketType, Switch,
+};
 pub use duration::format_duration;
 pub use fourtuple_syscall::{Family, Op, PortRange, Shutdown};
 

@@ -104,13 +104,15 @@ impl Steps {
     }
 
     fn poll(&self) -> bool {
+        let now = self.now();
         let run = &mut *self.run.borrow_mut();
-        run.interpreter.poll(&mut run.api, &mut run.recording)
+        run.interpreter.poll(now, &mut run.api, &mut run.recording)
     }
 
     fn give_up(&self) {
+        let now = self.now();
         let run = &mut *self.run.borrow_mut();
-        run.interpreter.give_up(&mut run.recording);
+        run.interpreter.give_up(now, &mut run.recording);
     }
 
     async fn sleep(&self, time: Duration) {

@@ -166,7 +166,7 @@ impl Api {
         Returned {
             local: stream.local_addr().ok().map(|at| self.simulation.shown(at)),
             peer: stream.peer_addr().ok().map(|at| self.simulation.shown(at)),
-            bytes: None,
+            ..Returned::default()
         }
     }
 

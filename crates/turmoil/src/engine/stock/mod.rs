@@ -19,7 +19,7 @@ use super::drive::drive;
 use super::processes::Processes;
 use api::Api;
 use fourtuple_harness::runner::budget;
-use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing};
+use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing, refuse_nat};
 use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_program::HostId;
@@ -54,6 +54,7 @@ impl Engine for Stock {
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
+        refuse_nat(case)?;
         let (attempts, notes) = simulate(case)?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         // The run does not depend on the kernel, so it is valid for all kernels.

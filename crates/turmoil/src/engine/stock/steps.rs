@@ -5,7 +5,7 @@ use super::simulation::Simulation;
 use crate::engine::processes::HostApi;
 use crate::engine::signal::Signal;
 use fourtuple_harness::{Attempts, EngineError, Recording, compile};
-use fourtuple_program::{HostId, Progress, SocketApi, StepInterpreter, StepPlan};
+use fourtuple_program::{HostId, Nanos, Progress, SocketApi, StepInterpreter, StepPlan};
 use fourtuple_scenario::Case;
 use fourtuple_syscall::Outcome;
 use std::cell::RefCell;
@@ -96,15 +96,20 @@ impl Steps {
             self.step(run);
             self.done.notify();
         }
-        if run.connecting == Some(host) && run.interpreter.poll(&mut run.api, &mut run.recording) {
+        let now = self.now();
+        let (interpreter, api, log) = (&mut run.interpreter, &mut run.api, &mut run.recording);
+        if run.connecting == Some(host) && interpreter.poll(now, api, log) {
             run.connecting = None;
             self.done.notify();
         }
     }
 
+    fn now(&self) -> Nanos {
+        u64::try_from(self.simulation.now().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     fn step(&self, run: &mut Run) {
-        let now = self.simulation.now().as_nanos();
-        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        let now = self.now();
         let (api, log) = (&mut run.api, &mut run.recording);
         run.progress = run.interpreter.step(&self.plan, now, api, log);
     }
@@ -162,7 +167,8 @@ impl Steps {
             self.simulation.notes.add(note.to_owned());
             let run = &mut *self.run.borrow_mut();
             run.connecting = None;
-            run.interpreter.give_up(&mut run.recording);
+            let now = self.now();
+            run.interpreter.give_up(now, &mut run.recording);
         }
     }
 }
