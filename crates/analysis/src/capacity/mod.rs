@@ -6,6 +6,7 @@
 //! others.
 
 mod measure;
+pub mod nat;
 pub mod need;
 pub mod recording;
 
@@ -21,6 +22,7 @@ use serde::Serialize;
 
 use crate::edit;
 use measure::Bench;
+use nat::ThroughNat;
 
 /// Fill levels at which the range is measured, in percent of its ports in use.
 pub const FILLS: [u32; 5] = [0, 50, 90, 99, 100];
@@ -83,6 +85,9 @@ pub struct Capacity {
     pub rate: Rate,
     /// Ports that a connect() looks at as the range fills with connections to the same destination.
     pub cost: Vec<Cost>,
+    /// The first NAT host on the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub through: Option<ThroughNat>,
 }
 
 /// A number of connections.
@@ -318,7 +323,7 @@ fn of_style(
         .get(&style.host)
         .and_then(|host| host.kernel.as_ref());
     let own = own.and_then(|kernel| profile::find(&kernel.value));
-    let profile = own.as_ref().unwrap_or(profile);
+    let (case_profile, profile) = (profile, own.as_ref().unwrap_or(profile));
     let of_host = edit::range_of(case, &style.host, profile.behaviours.range_high);
     let range = match style.options.local_port_range() {
         Some(own) if profile.behaviours.local_port_range_option => of_host.narrowed_to(own),
@@ -396,6 +401,7 @@ fn of_style(
             ..rate
         },
         cost,
+        through: nat::through(case, &style.host, case_profile),
     })
 }
 

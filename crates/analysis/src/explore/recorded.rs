@@ -1,6 +1,6 @@
 //! A chooser that records its answers, so that a run can be replayed or varied.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fourtuple_kernel::Chooser;
@@ -303,6 +303,23 @@ impl Chooser for RecordedChoices {
 
     fn pick_listener(&mut self, n: u32) -> u32 {
         self.choose(n)
+    }
+
+    fn nat_start(&mut self, ports: u32) -> u16 {
+        self.choose(ports) as u16
+    }
+
+    /// Two numbers are enough for either order of two connections.
+    fn nat_sequence(&mut self, _from: SocketAddr, _to: SocketAddr, _at: u64) -> u32 {
+        self.choose(2) << 30
+    }
+
+    fn nat_backend(&mut self, n: u32) -> u32 {
+        self.choose(n)
+    }
+
+    fn nat_race(&mut self) -> bool {
+        self.choose(2) == 1
     }
 }
 

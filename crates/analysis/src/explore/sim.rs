@@ -90,14 +90,14 @@ impl CallLog<Refusal> for Log {
         id
     }
 
-    fn end(&mut self, id: CallId, outcome: &Outcome, reason: Option<Refusal>) {
+    fn end(&mut self, at: Nanos, id: CallId, outcome: &Outcome, reason: Option<Refusal>) {
         let Some(place) = self.begun.iter().position(|(one, ..)| *one == id) else {
             return;
         };
         let (_, process, recorded) = self.begun.remove(place);
         self.count(process, Op::Connect, answer(outcome));
         if let (Some(recording), Some(recorded)) = (&mut self.recording, recorded) {
-            recording.end(recorded, outcome, reason);
+            recording.end(at, recorded, outcome, reason);
         }
     }
 }
@@ -252,6 +252,7 @@ impl State {
         parts.sort_unstable();
         parts.push(self.net.now());
         parts.extend(named.iter().map(|one| one.label));
+        parts.push(self.net.world.nat_digest());
         for machine in self.machines() {
             let ours = named
                 .iter()

@@ -33,6 +33,8 @@ impl Symmetry {
         let b = &profile.behaviours;
         let closes = |one: &Process| one.hold != Hold::Forever;
         let wheel = matches!(b.tw_timer, TwTimer::SlotWheel | TwTimer::SlotWheelQuick);
+        // The ports that a NAT host has chosen are not taken apart.
+        let translated = case.hosts.values().any(|host| host.nat.is_some());
         let own_kernel = case.hosts.values().any(|host| host.kernel.is_some());
         let slices = processes
             .values()
@@ -40,6 +42,7 @@ impl Symmetry {
         if b.connect_scan == ConnectScan::EvenStart
             || wheel && processes.values().any(closes)
             || own_kernel
+            || translated
             || slices
         {
             return None;

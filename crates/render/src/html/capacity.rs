@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use fourtuple_analysis::capacity::{Capacities, Capacity, Cost};
 
+use super::loss::loss;
 use super::scrolled;
 use crate::text::capacity as text;
 
@@ -26,6 +27,9 @@ pub(super) fn capacity(capacities: Option<&Capacities>, id: &str) -> Markup {
         @for (n, one) in all.programs.iter().enumerate() {
             @if one.ports >= CURVE && !one.cost.is_empty() {
                 (curve(one, &format!("{id}c{n}")))
+            }
+            @if let Some(through) = &one.through {
+                (loss(through, &format!("{id}l{n}")))
             }
         }
     }

@@ -15,6 +15,7 @@
 mod axis;
 mod capacity;
 mod fixes;
+mod loss;
 mod matrix;
 mod ports;
 mod section;

@@ -1,5 +1,6 @@
 //! Capacities for people and for pull requests.
 
+use fourtuple_analysis::capacity::nat::{Loss, ThroughNat};
 use fourtuple_analysis::capacity::need::{Need, Range};
 use fourtuple_analysis::capacity::{Capacities, Capacity, Cost, MaxConnections};
 use fourtuple_harness::kernels::Order;
@@ -46,6 +47,7 @@ fn join<'a>(all: &'a [Capacities]) -> Vec<Same<'a>> {
             && a.to_all == b.to_all
             && a.rate == b.rate
             && a.cost.is_empty() == b.cost.is_empty()
+            && a.through == b.through
     };
     let mut found: Vec<Same<'a>> = Vec::new();
     for case in all {
@@ -114,6 +116,7 @@ pub fn report(all: &[Capacities]) -> String {
         );
         program(&mut out, one);
         curves(&mut out, &same, &points, &order);
+        nat_host(&mut out, one);
     }
     out
 }
@@ -182,6 +185,40 @@ fn program(out: &mut String, one: &Capacity) {
             "connect() selects no port here: bind() has chosen it.",
         );
     }
+}
+
+/// The ports of a NAT host in one sentence.
+pub(crate) fn through(nat: &ThroughNat) -> String {
+    let rate = match nat.per_second {
+        Some(rate) => format!("{} connections per second", number(rate)),
+        None => "no limit per second".to_owned(),
+    };
+    format!(
+        "through NAT on {}: {} ports ({}) towards each destination for {}; {rate}: {}",
+        nat.host, nat.ports, nat.range, nat.shared_by, nat.by
+    )
+}
+
+/// The share of SYNs that a NAT host loses: ports in use, in a block, scattered.
+pub(crate) fn losses(nat: &ThroughNat) -> Vec<[String; 3]> {
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let row = |one: &Loss| {
+        let fill = format!("{} % ({})", one.fill, one.connections);
+        [fill, percent(one.block), percent(one.scattered)]
+    };
+    nat.loss.iter().map(row).collect()
+}
+
+/// The NAT host on the way, and how often it loses a SYN.
+fn nat_host(out: &mut String, one: &Capacity) {
+    let Some(nat) = &one.through else {
+        return;
+    };
+    labelled(out, "    ", &through(nat));
+    let head = ["ports in use", "SYNs lost, ports in a block", "scattered"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(losses(nat).iter().map(|row| row.to_vec()));
+    columns(out, 4, &rows);
 }
 
 /// The ports that connect() looks at, a row for each curve.
