@@ -100,7 +100,8 @@ fn every_field_of_the_format_is_used_by_a_recipe() {
             } else {
                 line
             };
-            let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let words =
+                line.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
             used.extend(words.map(str::to_owned));
         }
     }
