@@ -105,7 +105,10 @@ fn loss(low: u16, high: u16, fill: u32, limited: bool) -> Loss {
         (_, true) => [1.0, 1.0],
         (false, false) => [0.0, 0.0],
         (true, false) => {
-            let taken = |port: u16| u32::from(port - low) < connections;
+            // Clients choose from 32768 on; where more ports are taken, the block begins before.
+            let last_start = u32::from(high) + 1 - connections;
+            let start = u32::from(low).max(32768).min(last_start);
+            let taken = |port: u16| (start..start + connections).contains(&u32::from(port));
             [
                 loss_probability(low, high, taken),
                 scattered(ports, connections),
