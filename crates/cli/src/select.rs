@@ -120,15 +120,18 @@ pub(crate) fn kernel(names: &KernelNames, asked: &str) -> Result<String, Failure
         _ => asked.to_owned(),
     };
     if let Some(profile) = fourtuple_linux::profile_of(&release) {
-        if let Some(name) = profile.names.iter().find(|name| names.contains(name)) {
-            complain(&format!("note: {release} has the profile {name}"));
-            return Ok(name.clone());
-        }
-        // Few stable releases have names; the end of the branch is the nearest.
         let branch = profile
             .name
             .rsplit_once('.')
             .map_or("", |(branch, _)| branch);
+        let known = || profile.names.iter().filter(|name| names.contains(name));
+        let of_branch = format!("{branch}.");
+        let mut own = known().filter(|name| name.starts_with(&of_branch));
+        if let Some(name) = own.next().or_else(|| known().next()) {
+            complain(&format!("note: {release} has the profile {name}"));
+            return Ok(name.clone());
+        }
+        // Few stable releases have names; the end of the branch is the nearest.
         if names.contains(branch) {
             complain(&format!(
                 "note: {release} runs as {branch}; its own stable release behaves differently in places"

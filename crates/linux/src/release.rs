@@ -186,8 +186,8 @@ mod tests {
     #[test]
     fn releases_have_profiles() {
         for (release, name) in [
-            ("6.18.5", "linux-6.18"),
-            ("6.18.5-fc-1", "linux-6.18"),
+            ("6.18.5", "linux-6.18.5"),
+            ("6.18.44-fc-1", "linux-6.18"),
             ("5.10.0-32-cloud-amd64", "debian-11"),
             ("5.10.0-46-cloud-amd64", "linux-5.10"),
             ("6.1.0-56-cloud-amd64", "debian-12"),
