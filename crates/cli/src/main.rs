@@ -8,8 +8,8 @@
 //! - [`files`]: files that verbs write, completely or not at all
 //! - [`snapshot_file`]: snapshots in the format of insta
 //! - [`shard`]: a part of a sweep, for several machines
-//! - [`output`]: standard output and error; [`clean`]: removes control characters of input
-//! - [`totals`]: sums over scenarios, and the exit status
+//! - [`output`]: standard output and error
+//! - [`link`]: addresses of the playground
 //! - [`progress`]: a progress line for long work
 //! - [`remark`]: problems at lines of files, for CI servers, as [`github`] annotations or [`sarif`]
 

@@ -8,13 +8,23 @@ use crate::common::{fourtuple, root, without_certificate};
 
 /// The pages of the guide, relative to the repository, and the README.
 fn pages() -> Vec<PathBuf> {
-    let docs = std::fs::read_dir(root().join("docs")).expect("docs");
-    let names = docs.map(|entry| entry.expect("an entry").file_name());
-    let markdown = names.filter(|name| Path::new(name).extension() == Some("md".as_ref()));
-    let mut pages: Vec<PathBuf> = markdown.map(|name| Path::new("docs").join(name)).collect();
+    let mut pages: Vec<PathBuf> = ["docs", "docs/upstream"]
+        .into_iter()
+        .flat_map(markdown)
+        .collect();
     pages.push("README.md".into());
     pages.sort();
     pages
+}
+
+/// The pages of a directory.
+fn markdown(directory: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join(directory)).expect("a directory");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let markdown = names.filter(|name| Path::new(name).extension() == Some("md".as_ref()));
+    markdown
+        .map(|name| Path::new(directory).join(name))
+        .collect()
 }
 
 fn text(page: &Path) -> String {

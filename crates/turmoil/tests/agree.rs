@@ -61,7 +61,13 @@ fn times_reasons_and_notes_are_the_models() {
     for file in discover([&root]).expect("there are scenarios") {
         let scenario = load(&file).unwrap_or_else(|e| panic!("{e}"));
         let mut cases = expand(&scenario, &kernels::names()).unwrap_or_else(|e| panic!("{e}"));
-        cases.retain(|case| case.network.is_ideal());
+        // The engine has no NAT hosts.
+        let forwards = |case: &Case| {
+            case.hosts
+                .values()
+                .any(|host| host.nat.is_some() || host.via.is_some())
+        };
+        cases.retain(|case| case.network.is_ideal() && !forwards(case));
         let newest = cases.pop();
         for case in cases.into_iter().next().into_iter().chain(newest) {
             let model = run(&Model, &case);

@@ -49,6 +49,16 @@ const REASONS: &[Reason] = &[
          kernel do not wait",
     ),
     (
+        "nat_evicts",
+        None,
+        "no random program sends packets through a NAT host",
+    ),
+    (
+        "nat_search",
+        None,
+        "no random program sends packets through a NAT host",
+    ),
+    (
         "pair_rule_v6_strict",
         None,
         "the rule since 5.7 is the same for both families: the model only computes it by another path",
@@ -92,6 +102,21 @@ const REASONS: &[Reason] = &[
         "tw_stamp_monotonic",
         None,
         "the stamp is 0 in the first second after boot only, and programs begin later",
+    ),
+    (
+        "udp_reuseport_decides",
+        None,
+        "the programs of this page have no UDP sockets; `fuzz --protocol udp` checks them",
+    ),
+    (
+        "udp_reuseport_groups",
+        None,
+        "the programs of this page have no UDP sockets; `fuzz --protocol udp` checks them",
+    ),
+    (
+        "udp_wildcard_misses",
+        None,
+        "the programs of this page have no UDP sockets; `fuzz --protocol udp` checks them",
     ),
 ];
 

@@ -306,10 +306,9 @@ where
         let mut accepted = None;
         if let Outcome::Ok(returned) = outcome
             && process.kind == Kind::Stream
+            && !self.it.accepts_on_arrival
         {
-            if !self.it.accepts_on_arrival {
-                accepted = self.accept_one(to, &returned);
-            }
+            accepted = self.accept_one(to, &returned);
         }
         if let Some(calling) = &mut self.it.instances[n as usize].calling {
             calling.answer = Some(outcome);
