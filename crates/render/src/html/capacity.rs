@@ -5,16 +5,13 @@ use maud::{Markup, html};
 
 use fourtuple_analysis::capacity::{Capacities, Capacity, Cost};
 
+use super::chart::{chart, line, point};
 use super::loss::loss;
 use super::scrolled;
 use crate::text::capacity as text;
 
 /// Ports from which on a curve says more than the numbers.
 const CURVE: u32 = 64;
-const LEFT: usize = 64;
-const WIDTH: usize = 320;
-const HEIGHT: usize = 130;
-const TOP: usize = 12;
 
 /// The numbers of a scenario's first kernel; nothing where no program connects.
 pub(super) fn capacity(capacities: Option<&Capacities>, id: &str) -> Markup {
@@ -68,14 +65,7 @@ fn curve(one: &Capacity, id: &str) -> Markup {
         .iter()
         .map(|cost| cost.expected)
         .fold(1.0, f64::max);
-    let x = |cost: &Cost| LEFT + WIDTH * cost.fill as usize / 100;
-    let y = |cost: &Cost| TOP + HEIGHT - (HEIGHT as f64 * cost.expected / most) as usize;
-    let points: Vec<String> = one
-        .cost
-        .iter()
-        .map(|cost| format!("{},{}", x(cost), y(cost)))
-        .collect();
-    let last = one.cost.last();
+    let at = |cost: &Cost| point(cost.fill, cost.expected, most);
     let label = format!(
         "Ports that connect() of {} looks at: {}.",
         one.program,
@@ -85,25 +75,19 @@ fn curve(one: &Capacity, id: &str) -> Markup {
             .collect::<Vec<_>>()
             .join(", ")
     );
-    let (width, height) = (LEFT + WIDTH + 72, TOP + HEIGHT + 40);
-    let floor = TOP + HEIGHT;
+    let drawing = html! {
+        (line(one.cost.iter().map(at)))
+        @for cost in &one.cost {
+            @let (x, y) = at(cost);
+            circle.connect cx=(x) cy=(y) r="4" {}
+        }
+        @if let Some(last) = one.cost.last() {
+            @let (x, y) = at(last);
+            text x=(x + 8) y=(y + 4) { (format!("{:.0}", last.expected)) }
+        }
+    };
     html! {
         h4 { "Ports that connect() of " (one.program) " looks at" }
-        (scrolled("Curve", &html! {
-            svg role="img" aria-labelledby=(id) width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
-                title id=(id) { (label) }
-                line.lane x1=(LEFT) x2=(LEFT + WIDTH) y1=(floor) y2=(floor) {}
-                line.lane x1=(LEFT) x2=(LEFT) y1=(TOP) y2=(floor) {}
-                text.time x=(LEFT - 8) y=(floor + 4) text-anchor="end" { "0" }
-                text.time x=(LEFT - 8) y=(TOP + 6) text-anchor="end" { (format!("{most:.0}")) }
-                text.time x=(LEFT) y=(floor + 18) { "0 %" }
-                text.time x=(LEFT + WIDTH) y=(floor + 18) text-anchor="end" { "100 % of the ports in use" }
-                polyline.curve points=(points.join(" ")) {}
-                @for cost in &one.cost { circle.connect cx=(x(cost)) cy=(y(cost)) r="4" {} }
-                @if let Some(last) = last {
-                    text x=(x(last) + 8) y=(y(last) + 4) { (format!("{:.0}", last.expected)) }
-                }
-            }
-        }))
+        (chart(id, &label, &format!("{most:.0}"), &drawing))
     }
 }

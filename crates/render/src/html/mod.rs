@@ -14,6 +14,7 @@
 
 mod axis;
 mod capacity;
+mod chart;
 mod fixes;
 mod loss;
 mod matrix;
