@@ -14,7 +14,7 @@ pub(crate) struct Selected {
 impl Selected {
     /// The line about the checks of its kernels' profiles.
     pub(crate) fn certificate(&self) -> String {
-        checked::line(kernels_of(self.cases.iter()))
+        checked::line_of(&self.cases)
     }
 
     /// The scenario and its cases as an item of a sweep, in a line.
@@ -29,20 +29,6 @@ fn sweep_item(case: &Case) -> String {
     format!("{} {:?} {}", case.kernel, case.axes, case.seed)
 }
 
-/// The kernels of some cases, including those of single hosts.
-fn kernels_of<'a>(cases: impl Iterator<Item = &'a Case>) -> Vec<&'a str> {
-    let mut kernels: Vec<&str> = Vec::new();
-    for case in cases {
-        let hosts = case.hosts.keys().map(|host| case.kernel_of(host));
-        for kernel in std::iter::once(&*case.kernel).chain(hosts) {
-            if !kernels.contains(&kernel) {
-                kernels.push(kernel);
-            }
-        }
-    }
-    kernels
-}
-
 /// The distinct cases to run.
 pub(crate) fn fold(selected: Vec<Selected>) -> Vec<Folded> {
     threads::map(threads::cpus(), selected, |one| Folded {
@@ -54,7 +40,7 @@ pub(crate) fn fold(selected: Vec<Selected>) -> Vec<Folded> {
 /// The line about the checks of the profiles of several scenarios.
 pub(crate) fn certificate(folded: &[Folded]) -> String {
     let cases = folded.iter().flat_map(|one| &one.cases);
-    checked::line(kernels_of(cases.map(|(case, _, _)| &**case)))
+    checked::line_of(cases.map(|(case, _, _)| &**case))
 }
 
 /// A scenario with its distinct cases to run.

@@ -2,6 +2,7 @@
 
 use fourtuple_analysis::remedies::{self, Allowance, Remedies, Remedy};
 use fourtuple_analysis::unmet;
+use fourtuple_harness::Unmet;
 use fourtuple_kernel::profile;
 use fourtuple_render::text;
 use fourtuple_scenario::{Case, Scenario};
@@ -47,10 +48,9 @@ pub(crate) fn fixes(asked: &Asked, calls: u64, progress: &mut dyn FnMut(usize, u
     };
     let Selected { scenario, cases } = selected;
     let mut allowance = Allowance::of(calls);
-    let mut warnings = String::new();
     let mut all: Vec<Remedies> = Vec::new();
     let mut changed: Vec<Vec<Option<Edit>>> = Vec::new();
-    let mut any_unmet = false;
+    let mut missed: Vec<Vec<Unmet>> = Vec::new();
     for (n, case) in cases.iter().enumerate() {
         // Names are checked when a scenario is expanded.
         let Some(profile) = profile::find(&case.kernel) else {
@@ -61,11 +61,7 @@ pub(crate) fn fixes(asked: &Asked, calls: u64, progress: &mut dyn FnMut(usize, u
         let mut part = allowance.part(cases.len() - n);
         let found = remedies::examine(case, &profile, &mut part, &mut say);
         allowance.put_back(part);
-        let missed = unmet(case);
-        any_unmet |= !missed.is_empty();
-        if let Some(warning) = text::unmet::warning(&case.kernel, &missed) {
-            warnings.push_str(&format!("{warning}\n"));
-        }
+        missed.push(unmet(case));
         match found {
             Ok(found) => {
                 let edits = found.remedies.iter();
@@ -78,13 +74,11 @@ pub(crate) fn fixes(asked: &Asked, calls: u64, progress: &mut dyn FnMut(usize, u
             }
         }
     }
-    warnings.push_str(&if any_unmet && !all.iter().any(Remedies::needed) {
-        "The model refuses no call, so that no fix can be tried.\n".to_owned()
-    } else {
-        text::remedies::table(&all, false)
-    });
     Reply::ok(&Fixes {
-        text: run::certified(&warnings, &select::certificate(cases.iter())),
+        text: run::certified(
+            &text::remedies::answer(&all, &missed, false),
+            &select::certificate(cases.iter()),
+        ),
         cases: all
             .into_iter()
             .zip(changed)

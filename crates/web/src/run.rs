@@ -248,38 +248,34 @@ fn reasons(case: &CaseReport) -> Vec<Reason> {
 }
 
 fn unmet_lines(report: &ScenarioReport) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for run in report.cases.iter().flat_map(CaseReport::judged) {
-        for one in &run.expect_failed {
+    let runs = report.cases.iter().flat_map(CaseReport::judged);
+    distinct(runs.flat_map(|run| {
+        run.expect_failed.iter().map(|one| {
             let place = one.line.map(|line| format!("line {line}: "));
-            let text = format!("{}{} ({})", place.unwrap_or_default(), one.text, run.kernel);
-            if !lines.contains(&text) {
-                lines.push(text);
-            }
-        }
-    }
-    lines
+            format!("{}{} ({})", place.unwrap_or_default(), one.text, run.kernel)
+        })
+    }))
 }
 
 fn not_run(report: &ScenarioReport) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for run in report.cases.iter().flat_map(|case| &case.runs) {
-        if let EngineRun::NotRun { reason, .. } = run
-            && !lines.contains(reason)
-        {
-            lines.push(reason.clone());
-        }
-    }
-    lines
+    let runs = report.cases.iter().flat_map(|case| &case.runs);
+    distinct(runs.filter_map(|run| match run {
+        EngineRun::NotRun { reason, .. } => Some(reason.clone()),
+        _ => None,
+    }))
 }
 
 fn notes(report: &ScenarioReport) -> Vec<String> {
+    let runs = report.cases.iter().flat_map(CaseReport::reports);
+    distinct(runs.flat_map(|run| run.notes.iter().cloned()))
+}
+
+/// The lines, each once, in the order of their first occurrence.
+fn distinct(all: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for run in report.cases.iter().flat_map(CaseReport::reports) {
-        for note in &run.notes {
-            if !lines.contains(note) {
-                lines.push(note.clone());
-            }
+    for line in all {
+        if !lines.contains(&line) {
+            lines.push(line);
         }
     }
     lines

@@ -102,9 +102,5 @@ fn check(need: Need, asked: &Asked) -> Result<(), Reply> {
 
 /// The line about the checks of the profiles of some cases.
 pub(crate) fn certificate<'a>(cases: impl Iterator<Item = &'a Case>) -> String {
-    let kernels = cases.flat_map(|case| {
-        let hosts = case.hosts.keys().map(|host| case.kernel_of(host));
-        std::iter::once(&*case.kernel).chain(hosts)
-    });
-    clean::line(&checked::line(kernels)).into_owned()
+    clean::line(&checked::line_of(cases)).into_owned()
 }

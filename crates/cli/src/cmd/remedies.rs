@@ -102,17 +102,11 @@ impl Args {
         };
         match self.format {
             _ if self.export == Some(super::Export::Markdown) => {
-                out.text(&warnings(&all, &unmet))?;
+                out.text(&text::remedies::warnings(&all, &unmet))?;
                 out.text(&text::remedies::markdown(&all, self.all))?;
             }
             Format::Text => {
-                let unmet_somewhere = unmet.iter().any(|unmet| !unmet.is_empty());
-                out.text(&warnings(&all, &unmet))?;
-                out.text(&if unmet_somewhere && !all.iter().any(Remedies::needed) {
-                    "The model refuses no call, so that no fix can be tried.\n".to_owned()
-                } else {
-                    text::remedies::table(&all, self.all)
-                })?;
+                out.text(&text::remedies::answer(&all, &unmet, self.all))?;
                 out.text("\n")?;
                 out.faint(&selected.certificate())?;
             }
@@ -151,15 +145,6 @@ impl Args {
             Verdict::Good
         })
     }
-}
-
-/// The warnings about unmet expectations, a paragraph for each kernel.
-fn warnings(all: &[Remedies], unmet: &[Vec<Unmet>]) -> String {
-    all.iter()
-        .zip(unmet)
-        .filter_map(|(one, unmet)| text::unmet::warning(&one.kernel, unmet))
-        .map(|warning| format!("{warning}\n"))
-        .collect()
 }
 
 /// Writes a scenario for each row that changes one: `rhel-6.5-01-connect-without-bind.yaml`.

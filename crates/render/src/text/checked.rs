@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fourtuple_kernel::profile::{self, Profile};
+use fourtuple_scenario::Case;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,10 +78,23 @@ const ONE_BY_ONE: usize = 2;
 /// Maximum number of unchecked profiles in that line.
 const NAMES: usize = 4;
 
-/// One line on the real kernels that the profiles of some kernels were checked against, and with
-/// how many calls.
+/// One line on the real kernels that the profiles of some cases, those of single hosts included,
+/// were checked against, and with how many calls.
 #[must_use]
-pub fn line<'a>(kernels: impl IntoIterator<Item = &'a str>) -> String {
+pub fn line_of<'a>(cases: impl IntoIterator<Item = &'a Case>) -> String {
+    let mut kernels: Vec<&str> = Vec::new();
+    for case in cases {
+        let hosts = case.hosts.keys().map(|host| case.kernel_of(host));
+        for kernel in std::iter::once(&*case.kernel).chain(hosts) {
+            if !kernels.contains(&kernel) {
+                kernels.push(kernel);
+            }
+        }
+    }
+    line(kernels)
+}
+
+fn line<'a>(kernels: impl IntoIterator<Item = &'a str>) -> String {
     let mut profiles: Vec<Profile> = Vec::new();
     for profile in kernels.into_iter().filter_map(profile::find) {
         if profiles

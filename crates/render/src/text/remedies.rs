@@ -1,13 +1,36 @@
 //! The table of fixes, for people and for pull requests.
 
 use fourtuple_analysis::remedies::{Cause, Effect, Remedies, Remedy};
+use fourtuple_harness::Unmet;
 use fourtuple_harness::kernels::Order;
 
-use super::{capital, columns, labelled};
+use super::{capital, columns, labelled, unmet};
 use crate::sheet::{Row, Sheet, word};
 
 /// Rows of fixes that are shown without `--all`.
 const SHOWN: usize = 6;
+
+/// The fixes of one scenario, after the warnings about expectations that are not met: those of the
+/// cases, in the same order. If nothing is refused because of that, there is nothing to fix.
+#[must_use]
+pub fn answer(remedies: &[Remedies], unmet: &[Vec<Unmet>], all: bool) -> String {
+    let any_unmet = unmet.iter().any(|unmet| !unmet.is_empty());
+    let mut out = warnings(remedies, unmet);
+    if any_unmet && !remedies.iter().any(Remedies::needed) {
+        out.push_str("The model refuses no call, so that no fix can be tried.\n");
+    } else {
+        out.push_str(&table(remedies, all));
+    }
+    out
+}
+
+/// The warnings about the expectations of the cases that are not met.
+#[must_use]
+pub fn warnings(remedies: &[Remedies], unmet: &[Vec<Unmet>]) -> String {
+    let cases = remedies.iter().zip(unmet);
+    let warnings = cases.filter_map(|(one, unmet)| unmet::warning(&one.kernel, unmet));
+    warnings.map(|warning| format!("{warning}\n")).collect()
+}
 
 /// The fixes of one scenario on all kernels that were asked for: what works, what is often tried
 /// without effect, and with `all` everything else.
