@@ -2,7 +2,7 @@
 
 use super::{Guess, Maker};
 use crate::program::{Call, Step};
-use fourtuple_syscall::{Family, Kind as Type, PortRange, ShortName, SockOpt, Syscall};
+use fourtuple_syscall::{Family, Kind as Type, SockOpt, Syscall};
 use std::net::{IpAddr, SocketAddr};
 
 /// Addresses of 127.0.0.0/8 in the pattern with many sockets on one port.
@@ -68,13 +68,7 @@ impl Maker {
     }
 
     fn datagram_option(&mut self, index: usize) {
-        let (low, high) = self.setting.range;
-        let range = match self.rng.below(4) {
-            0 => PortRange::new(low, low),
-            1 => PortRange::new(low + 1, high + 2),
-            2 => PortRange::new(0, low),
-            _ => PortRange::new(low, high),
-        };
+        let range = self.port_range();
         let option = match self.rng.below(100) {
             0..30 => SockOpt::ReuseAddr(true),
             30..60 => SockOpt::ReusePort(true),
@@ -83,10 +77,7 @@ impl Maker {
             76..84 => SockOpt::V6Only(self.rng.below(2) == 1),
             84..86 => SockOpt::FreeBind(true),
             86..88 => SockOpt::Transparent(true),
-            88..91 => SockOpt::BindToDevice({
-                let name = self.rng.pick(&["lo", "lo", ""]);
-                ShortName::new(name).unwrap_or(ShortName::LO)
-            }),
+            88..91 => SockOpt::BindToDevice(self.device()),
             91..92 => SockOpt::AttachReuseportBpf(true),
             92..93 => SockOpt::SynCount(3),
             93..94 => SockOpt::Linger(Some(0)),

@@ -212,14 +212,26 @@ impl Maker {
         self.rng.percent(35)
     }
 
-    fn option(&mut self, index: usize) {
+    /// A range for `IP_LOCAL_PORT_RANGE`: within that of the namespace, around its end, or without a
+    /// lower bound.
+    fn port_range(&mut self) -> PortRange {
         let (low, high) = self.setting.range;
-        let range = match self.rng.below(4) {
+        match self.rng.below(4) {
             0 => PortRange::new(low, low),
             1 => PortRange::new(low + 1, high + 2),
             2 => PortRange::new(0, low),
             _ => PortRange::new(low, high),
-        };
+        }
+    }
+
+    /// The name of a device, or none.
+    fn device(&mut self) -> ShortName {
+        let name = self.rng.pick(&["lo", "lo", ""]);
+        ShortName::new(name).unwrap_or(ShortName::LO)
+    }
+
+    fn option(&mut self, index: usize) {
+        let range = self.port_range();
         let option = match self.rng.below(100) {
             0..34 => SockOpt::ReuseAddr(true),
             34..58 => SockOpt::ReusePort(true),
@@ -229,10 +241,7 @@ impl Maker {
             79..84 => SockOpt::Linger(Some(0)),
             84..87 => SockOpt::FreeBind(true),
             87..90 => SockOpt::Transparent(true),
-            90..94 => {
-                let name = self.rng.pick(&["lo", "lo", ""]);
-                SockOpt::BindToDevice(ShortName::new(name).unwrap_or(ShortName::LO))
-            }
+            90..94 => SockOpt::BindToDevice(self.device()),
             94..96 => SockOpt::Linger2(self.rng.pick(&[-1, 1, 5, 0])),
             96..98 => SockOpt::Repair(self.rng.pick(&[true, true, false])),
             98 => SockOpt::ReuseAddr(false),
