@@ -14,11 +14,14 @@ pub fn profile_of(release: &str) -> Option<Profile> {
     Some(exact)
 }
 
+/// The numbers at the beginning of a release, and the rest.
+fn split(release: &str) -> (&str, &str) {
+    let end = release.find(|c: char| !c.is_ascii_digit() && c != '.');
+    release.split_at(end.unwrap_or(release.len()))
+}
+
 fn name_of(release: &str) -> Option<String> {
-    let end = release
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(release.len());
-    let (version, rest) = release.split_at(end);
+    let (version, rest) = split(release);
     let numbers: Vec<u32> = version.split('.').filter_map(|n| n.parse().ok()).collect();
     let (&major, &minor) = (numbers.first()?, numbers.get(1)?);
     if rest.contains(".el") {
@@ -86,8 +89,7 @@ fn based_on(mainline: &str, distribution: &str) -> Option<String> {
 /// Returns the profile of a recorded kernel: the one in its header or, where that is coarser or
 /// newer than the release, the one of the stable release, or of the distribution as released.
 pub fn profile_of_recording(name: &str, release: &str) -> Option<Profile> {
-    let end = release.find(|c: char| !c.is_ascii_digit() && c != '.');
-    let version = &release[..end.unwrap_or(release.len())];
+    let (version, _) = split(release);
     let stable = format!("linux-{version}");
     let is_stable_of = |name: &str| {
         stable
