@@ -100,6 +100,12 @@ impl Linux {
         Ok(self)
     }
 
+    /// The value of a sysctl that was written last.
+    pub(crate) fn written(&self, key: &str) -> Option<&str> {
+        let mut last = self.sysctls.iter().rev();
+        last.find_map(|(name, value)| (name == key).then_some(&**value))
+    }
+
     /// Adds an address to the host. turmoil's own address of the host stays the first one, which is
     /// the source of connections that do not bind.
     #[must_use]

@@ -46,9 +46,8 @@ fn retransmitting(retries: u64) -> u64 {
 impl Patience {
     pub(crate) fn of(linux: &Linux) -> Self {
         let value = |name: &str| {
-            let key = format!("net.ipv4.{name}");
-            let written = linux.sysctls.iter().rev().find(|(k, _)| *k == key)?;
-            written.1.trim().parse::<u64>().ok()
+            let written = linux.written(&format!("net.ipv4.{name}"))?;
+            written.trim().parse::<u64>().ok()
         };
         let orphan = value("tcp_orphan_retries").unwrap_or(0);
         let seconds = |name, default| value(name).unwrap_or(default).saturating_mul(SEC);

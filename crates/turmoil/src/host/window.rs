@@ -74,8 +74,12 @@ impl Bounds {
 
 /// The maximum of a sysctl with the values minimum, default and maximum.
 fn third(linux: &Linux, key: &str) -> Option<u32> {
-    let written = linux.sysctls.iter().rev().find(|(name, _)| name == key);
-    let most: u64 = written?.1.split_whitespace().nth(2)?.parse().ok()?;
+    let most: u64 = linux
+        .written(key)?
+        .split_whitespace()
+        .nth(2)?
+        .parse()
+        .ok()?;
     Some(u32::try_from(most).unwrap_or(u32::MAX).max(1))
 }
 
