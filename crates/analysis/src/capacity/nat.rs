@@ -4,7 +4,7 @@
 //! are lost while ports are free. The numbers are exact for a given set of taken ports.
 
 use fourtuple_harness::compile;
-use fourtuple_kernel::nat::{LinuxNat, QuotaNat, Share, SourceNat, loss_probability};
+use fourtuple_kernel::nat::{LinuxNat, QuotaNat, Share, SourceNat, TcpState, loss_probability};
 use fourtuple_kernel::profile::behaviour::NatSearch;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_scenario::{Case, Host};
@@ -90,16 +90,20 @@ fn linux(name: &str, host: &Host, rule: &LinuxNat, kernel: &Profile) -> ThroughN
 }
 
 fn seconds_of_time_wait(host: &Host) -> f64 {
-    let set = host
-        .sysctl
-        .get("net.netfilter.nf_conntrack_tcp_timeout_time_wait");
-    let set = set.and_then(|value| value.parse().ok());
-    set.unwrap_or(120.0)
+    let (name, default) = TcpState::TimeWait.timeout();
+    let key = format!("net.netfilter.nf_conntrack_tcp_timeout_{name}");
+    let set = host.sysctl.get(&key).and_then(|value| value.parse().ok());
+    set.unwrap_or(default as f64 / 1e9)
+}
+
+/// So many percent of the ports.
+fn in_use(ports: u32, fill: u32) -> u32 {
+    (u64::from(ports) * u64::from(fill)).div_ceil(100) as u32
 }
 
 fn loss(low: u16, high: u16, fill: u32, limited: bool) -> Loss {
     let ports = u32::from(high - low) + 1;
-    let connections = (u64::from(ports) * u64::from(fill)).div_ceil(100) as u32;
+    let connections = in_use(ports, fill);
     let full = connections >= ports;
     let [block, scattered] = match (limited, full) {
         (_, true) => [1.0, 1.0],
@@ -145,7 +149,7 @@ fn of_quota(name: &str, quota: &QuotaNat) -> ThroughNat {
     let ports = quota.ports;
     let seconds = quota.hold_after_close as f64 / 1e9;
     let at = |fill: u32| {
-        let connections = (u64::from(ports) * u64::from(fill)).div_ceil(100) as u32;
+        let connections = in_use(ports, fill);
         let lost = if connections >= ports { 1.0 } else { 0.0 };
         Loss {
             fill,

@@ -55,6 +55,17 @@ pub(crate) struct Selection {
     pub(crate) tried: u32,
 }
 
+impl Selection {
+    /// Before the first port of a search.
+    const fn untried(tuple: FlowTuple) -> Self {
+        Selection {
+            tuple,
+            chosen: Chosen::Moved,
+            tried: 0,
+        }
+    }
+}
+
 /// A new flow that looks for a source.
 pub(crate) struct Search<'a, C> {
     /// The tuple of its SYN.
@@ -219,11 +230,7 @@ fn limited_search<C: Chooser>(
     (low, high): (u16, u16),
 ) -> Selection {
     let size = u32::from(high - low) + 1;
-    let mut found = Selection {
-        tuple,
-        chosen: Chosen::Moved,
-        tried: 0,
-    };
+    let mut found = Selection::untried(tuple);
     let mut attempts = size.min(ATTEMPTS);
     loop {
         let start = search.chooser.nat_start(size);
@@ -260,11 +267,7 @@ fn scan<C: Chooser>(
     start: u16,
 ) -> Selection {
     let size = u32::from(high - low) + 1;
-    let mut found = Selection {
-        tuple,
-        chosen: Chosen::Moved,
-        tried: 0,
-    };
+    let mut found = Selection::untried(tuple);
     for i in 0..size {
         found.tuple.sport = port_at(low, size, start, i);
         found.tried += 1;

@@ -61,7 +61,8 @@ impl TcpState {
 
     /// The sysctl with the time that a flow stays in the state without packets, and its default in
     /// nanoseconds (`tcp_timeouts`).
-    pub(crate) const fn timeout(self) -> (&'static str, u64) {
+    #[must_use]
+    pub const fn timeout(self) -> (&'static str, u64) {
         match self {
             TcpState::SynSent => ("syn_sent", 120 * SEC),
             TcpState::SynRecv => ("syn_recv", 60 * SEC),
