@@ -141,11 +141,8 @@ impl<C: Chooser> Machine<C> {
             let errno = Errno::ENETUNREACH;
             return self.refuse(errno, Rule::ConnectUnreachable, route_path(to.ip));
         }
-        let sock = &self.socks[i];
-        let own = sock.rcv_saddr;
-        let has_source = !own.is_any() && !sock.saddr_unset;
         let mut stray = false;
-        if let Some(src) = self.route_from(i, to.ip, has_source.then_some(own))? {
+        if let Some(src) = self.route_from(i, to.ip, self.socks[i].source())? {
             // Routes lead `::1` nowhere but to itself.
             stray = src == Ip::LOOPBACK6 && to.ip != Ip::LOOPBACK6;
             self.socks[i].saddr_unset = false;
@@ -320,8 +317,7 @@ impl<C: Chooser> Machine<C> {
         let mapped_source = sock.rcv_saddr.is_v4();
         if !to.ip.is_v4() && mapped_source && self.b.mapped_source_refused() {
             // The route is looked up first (`ip6_dst_lookup_tail`), by the socket's device.
-            let has_source = !sock.rcv_saddr.is_any() && !sock.saddr_unset;
-            self.is_on_link(i, to.ip, has_source)?;
+            self.is_on_link(i, to.ip, sock.source().is_some())?;
             let sock = &self.socks[i];
             if let Err(errno) = self.ns(sock.ns).route(to.ip, true) {
                 return self.refuse_route(errno, to.ip);

@@ -229,6 +229,11 @@ impl Sock {
         self.cold.get_or_insert_default()
     }
 
+    /// The address that the socket sends from, once it has one.
+    pub(crate) fn source(&self) -> Option<Ip> {
+        (!self.rcv_saddr.is_any() && !self.saddr_unset).then_some(self.rcv_saddr)
+    }
+
     pub(crate) fn is_datagram(&self) -> bool {
         self.kind == Kind::Datagram
     }

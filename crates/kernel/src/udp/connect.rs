@@ -12,10 +12,7 @@ use crate::machine::Machine;
 /// The source address of a datagram to `to`, if the socket has one already: its own, and for an
 /// IPv4 destination of an `AF_INET6` socket the one that an earlier connect() has fixed.
 pub(super) fn source_address(sock: &Sock, to: Ip) -> Option<Ip> {
-    let own = sock.rcv_saddr;
-    if own.is_any() || sock.saddr_unset {
-        return None;
-    }
+    let own = sock.source()?;
     if sock.family == Family::Inet || !to.is_v4() || own.is_v4() {
         return Some(own);
     }

@@ -204,12 +204,10 @@ impl<C: Chooser> Machine<C> {
 
 /// The destination that a wildcard stands for: the socket's own address, else the loopback one.
 fn source_or_loopback(sock: &Sock, to: Ip) -> Ip {
-    let own = sock.rcv_saddr;
-    match (to.is_v4(), own.is_any() || sock.saddr_unset) {
-        (true, true) => Ip::LOOPBACK4,
-        (true, false) if own.is_v4() => own,
-        (true, false) => Ip::LOOPBACK4,
-        (false, _) if own.is_v4() => Ip::LOOPBACK4,
+    match (to.is_v4(), sock.source()) {
+        (true, Some(own)) if own.is_v4() => own,
+        (true, _) => Ip::LOOPBACK4,
+        (false, _) if sock.rcv_saddr.is_v4() => Ip::LOOPBACK4,
         (false, _) => Ip::LOOPBACK6,
     }
 }
