@@ -264,7 +264,11 @@ cases! {
 /// send() or sendto() of this many bytes.
 fn sent(k: &mut Bench, s: support::S, to: Option<&str>, len: u32) -> Answer {
     let to = to.map(|to| to.parse().expect("an address"));
-    match k.w.send_to(s, to, len) {
+    let answer = match to {
+        Some(to) => k.w.send_to(s, to, len),
+        None => k.w.send(s, len),
+    };
+    match answer {
         Poll::Ready(r) => r.map(|_| 0),
         Poll::Pending => support::WAITING,
     }

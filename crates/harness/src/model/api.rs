@@ -89,7 +89,7 @@ impl<C: Chooser> SocketApi for Net<C> {
                 return self.connected(s, answer);
             }
             Syscall::Send { len, .. } => moved(world.send(s, len)),
-            Syscall::SendTo { addr, len, .. } => match moved(world.send_to(s, Some(addr), len)) {
+            Syscall::SendTo { addr, len, .. } => match moved(world.send_to(s, addr, len)) {
                 Outcome::Ok(Returned { bytes, .. }) => Outcome::Ok(Returned {
                     bytes,
                     ..self.local(s)

@@ -380,30 +380,21 @@ impl<C: Chooser> World<C> {
         r
     }
 
-    /// [`Machine::send_to`]
+    /// [`Machine::send_to`] with a destination; [`World::send`] is the one without.
     pub fn send_to(
         &mut self,
         s: WorldSock,
-        to: Option<SocketAddr>,
+        addr: SocketAddr,
         len: u32,
     ) -> Poll<Result<u32, Errno>> {
-        let r = self.machines[s.machine.0].send_to(s.sock, to, len);
+        let r = self.machines[s.machine.0].send_to(s.sock, Some(addr), len);
         self.settle();
-        let sock = s;
-        let (call, outcome) = match to {
-            None => (Syscall::Send { sock, len }, r.map_ok(moved).into()),
-            Some(addr) => {
-                let returned = |bytes| Returned {
-                    bytes: Some(bytes),
-                    ..self.local(s)
-                };
-                (
-                    Syscall::SendTo { sock, addr, len },
-                    r.map_ok(returned).into(),
-                )
-            }
+        let returned = |bytes| Returned {
+            bytes: Some(bytes),
+            ..self.local(s)
         };
-        self.note(call, outcome);
+        let call = Syscall::SendTo { sock: s, addr, len };
+        self.note(call, r.map_ok(returned).into());
         r
     }
 

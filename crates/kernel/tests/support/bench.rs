@@ -220,7 +220,7 @@ impl Bench {
 
     /// sendto() of a byte.
     pub fn sendto(&mut self, s: S, to: &str) -> Answer {
-        let r = match self.w.send_to(s, Some(end(to)), 1) {
+        let r = match self.w.send_to(s, end(to), 1) {
             Poll::Ready(r) => r.map(drop),
             Poll::Pending => Err(Errno::EINPROGRESS),
         };
