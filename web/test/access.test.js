@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
-import { answered, launch, open, root, serve, show, write } from './support.js';
+import { before, describe, test } from 'node:test';
+import { answered, open, root, show, site, write } from './support.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** Where screenshots go, if they are wanted. */
@@ -13,18 +13,11 @@ const shots = process.env.PLAYGROUND_SHOTS;
 const PHONE = { width: 390, height: 844 };
 const TABS = ['Results', 'Ports and steps', 'Kernels', 'Fixes', 'Capacity', 'Text'];
 
-let server;
-let chrome;
-before(async () => {
-    server = await serve();
-    chrome = await launch();
+const at = site();
+before(() => {
     if (shots) {
         mkdirSync(shots, { recursive: true });
     }
-});
-after(async () => {
-    await chrome?.close();
-    server?.close();
 });
 
 /** Fails on a violation of a rule of axe. */
@@ -53,7 +46,7 @@ for (const colorScheme of ['light', 'dark']) {
     for (const [size, viewport] of Object.entries({ desktop: { width: 1360, height: 860 }, phone: PHONE })) {
         test(`axe finds nothing in ${colorScheme} on a ${size}`, async () => {
             const options = { colorScheme, viewport, reducedMotion: 'reduce' };
-            const { page, close } = await open(chrome.browser, server.address, options);
+            const { page, close } = await open(at.browser, at.address, options);
             const name = `${size}-${colorScheme}`;
             for (const tab of TABS) {
                 await show(page, tab);
@@ -85,7 +78,7 @@ for (const colorScheme of ['light', 'dark']) {
 
 describe('keyboard', () => {
     test('everything is reached in order, and the editor is no trap', async () => {
-        const { page, close } = await open(chrome.browser, server.address);
+        const { page, close } = await open(at.browser, at.address);
         const names = [];
         for (let n = 0; n < 40; n += 1) {
             await page.keyboard.press('Tab');
@@ -112,7 +105,7 @@ describe('keyboard', () => {
     });
 
     test('a fix is found, read, applied and undone without a mouse', async () => {
-        const { page, close } = await open(chrome.browser, server.address);
+        const { page, close } = await open(at.browser, at.address);
         await page.getByRole('tab', { name: 'Results' }).focus();
         for (let n = 0; n < 3; n += 1) {
             await page.keyboard.press('ArrowRight');
@@ -131,7 +124,7 @@ describe('keyboard', () => {
     });
 
     test('steps are walked with the arrow keys of the slider', async () => {
-        const { page, close } = await open(chrome.browser, server.address);
+        const { page, close } = await open(at.browser, at.address);
         await show(page, 'Ports and steps');
         const slider = page.getByRole('slider', { name: 'Step' });
         await slider.focus();
@@ -143,7 +136,7 @@ describe('keyboard', () => {
 });
 
 test('pictures have a text, and paper has no controls', async () => {
-    const { page, close } = await open(chrome.browser, server.address);
+    const { page, close } = await open(at.browser, at.address);
     await show(page, 'Ports and steps');
     for (const picture of await page.locator('svg[role=img]').all()) {
         assert.match(await picture.getAttribute('aria-label'), /\w+ \w+/);

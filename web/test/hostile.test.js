@@ -1,25 +1,16 @@
 /** Input that is meant to do harm: the page stays alive, runs no script of it, and keeps its memory. */
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
-import { answers, answered, launch, open, serve, write } from './support.js';
+import { answered, answers, open, site, write } from './support.js';
 
 /** Most bytes of the page's own heap after everything. */
 const MOST_HEAP = 150 * 1024 * 1024;
 
 const MARKUP = `<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>`;
 
-let server;
-let chrome;
-before(async () => {
-    server = await serve();
-    chrome = await launch();
-});
-after(async () => {
-    await chrome?.close();
-    server?.close();
-});
+const at = site();
 
 async function alive(page) {
     assert.equal(await page.evaluate(() => window.harmed), undefined);
@@ -42,7 +33,7 @@ test('fragments', async () => {
         'corpus=../../secret',
         `s=AAAA&kernel=${encodeURIComponent(MARKUP)}&seed=-1e999`,
     ];
-    const { page, complaints, close } = await open(chrome.browser, server.address);
+    const { page, complaints, close } = await open(at.browser, at.address);
     for (const fragment of fragments) {
         await page.evaluate((hash) => (location.hash = hash), fragment);
         await page.waitForTimeout(100);
@@ -51,7 +42,7 @@ test('fragments', async () => {
     assert.deepEqual(complaints, []);
     await close();
     for (const fragment of fragments) {
-        const { page, complaints, close } = await open(chrome.browser, `${server.address}#${fragment}`);
+        const { page, complaints, close } = await open(at.browser, `${at.address}#${fragment}`);
         assert.deepEqual(complaints, [], fragment.slice(0, 60));
         assert.equal(await page.evaluate(() => window.harmed), undefined);
         await close();
@@ -59,7 +50,7 @@ test('fragments', async () => {
 });
 
 test('scenarios', async () => {
-    const { page, complaints, close } = await open(chrome.browser, server.address);
+    const { page, complaints, close } = await open(at.browser, at.address);
     const name = `"${MARKUP.replaceAll('"', '\\"')}"`;
     const texts = [
         MARKUP,
@@ -86,7 +77,7 @@ test('scenarios', async () => {
 });
 
 test('pasted text', async () => {
-    const { page, complaints, close } = await open(chrome.browser, server.address);
+    const { page, complaints, close } = await open(at.browser, at.address);
     const texts = [MARKUP, '\u0000'.repeat(1000), 'x '.repeat(200_000), `ESTAB 0 0 ${MARKUP}:1 ${MARKUP}:2`];
     for (const text of texts) {
         await page.getByRole('tab', { name: /^ss, netstat/ }).click();
@@ -101,7 +92,7 @@ test('pasted text', async () => {
 });
 
 test('scripts that are injected into the page do not run', async () => {
-    const { page, close } = await open(chrome.browser, server.address);
+    const { page, close } = await open(at.browser, at.address);
     const blocked = await page.evaluate(async () => {
         const violations = [];
         document.addEventListener('securitypolicyviolation', (event) => violations.push(event.effectiveDirective));
@@ -128,7 +119,7 @@ test('scripts that are injected into the page do not run', async () => {
 });
 
 test('a long run is announced, can be started and cancelled', async () => {
-    const { page, close } = await open(chrome.browser, server.address);
+    const { page, close } = await open(at.browser, at.address);
     const many = 'about: long\nkernel: linux-6.18\nhosts: { h: { listen: "127.0.0.1:80" } }\nprocesses: { p: { count: 20000, connections: 20, hold: 1ms, connect: "127.0.0.1:80" } }\n';
     await write(page, many);
     await page.locator('.sentence', { hasText: 'may take' }).waitFor();

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { brotliCompressSync, inflateRawSync } from 'node:zlib';
-import { answered, answers, built, corpus, fourtuple, launch, open, root, serve, show, write } from './support.js';
+import { answered, answers, built, corpus, fourtuple, open, root, show, site, write } from './support.js';
 
 /** Most bytes of all files of the page, compressed. */
 const MOST_BYTES = 2 * 1024 * 1024;
@@ -26,20 +26,11 @@ const PROC = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when
    0: 0100000A:9C40 0900000A:01BB 01 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0000000000000000 20 4 30 10 -1
 `;
 
-let server;
-let chrome;
-before(async () => {
-    server = await serve();
-    chrome = await launch();
-});
-after(async () => {
-    await chrome?.close();
-    server?.close();
-});
+const at = site();
 
 /** Runs a test on a page of its own, which must not complain. */
 async function on(options, body) {
-    const { page, complaints, close } = await open(chrome.browser, server.address, options);
+    const { page, complaints, close } = await open(at.browser, at.address, options);
     try {
         await body(page);
         assert.deepEqual(complaints, []);
@@ -238,7 +229,7 @@ describe('addresses', () => {
             address = await page.evaluate(() => navigator.clipboard.readText());
             assert.equal(address, page.url());
         });
-        const { page, close } = await open(chrome.browser, address);
+        const { page, close } = await open(at.browser, address);
         await page.locator('.question', { hasText: 'Grüße 🙂' }).waitFor();
         assert.match(await page.locator('.control output').textContent(), /^linux-/);
         assert.equal(await page.getByRole('spinbutton', { name: 'Seed' }).inputValue(), '7');
@@ -257,8 +248,8 @@ describe('addresses', () => {
     });
 
     test('the command prints the address of a scenario', async () => {
-        const address = fourtuple('report', '--link', '--playground', server.address, '--kernel', 'rhel-6.5', REPORT);
-        const { page, close } = await open(chrome.browser, address.trim());
+        const address = fourtuple('report', '--link', '--playground', at.address, '--kernel', 'rhel-6.5', REPORT);
+        const { page, close } = await open(at.browser, address.trim());
         await page.locator('.sentence', { hasText: 'On rhel-6.5, 4 of 8 sockets' }).waitFor();
         await close();
     });
@@ -271,9 +262,9 @@ describe('addresses', () => {
         const html = `<!doctype html><title>Cookbook</title><main>${blocks
             .map((text) => `<pre><code class="language-yaml">${escape(text)}</code></pre>`)
             .join('')}</main><script>const path_to_root = '';</script><script src="playground.js"></script>`;
-        const context = await chrome.browser.newContext();
+        const context = await at.browser.newContext();
         const page = await context.newPage();
-        const base = server.address.replace(/b\/$/, '');
+        const base = at.address.replace(/b\/$/, '');
         await page.route(`${base}cookbook.html`, (route) => route.fulfill({ contentType: 'text/html', body: html }));
         await page.route(`${base}playground.js`, (route) => route.fulfill({ path: join(root, 'docs/playground.js') }));
         await page.goto(`${base}cookbook.html`);

@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
+import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
 
 export const root = new URL('../../', import.meta.url).pathname;
@@ -21,7 +22,7 @@ const TYPES = {
 };
 
 /** Serves the page below a directory: it must not assume that it is at the root. */
-export async function serve() {
+async function serve() {
     const server = createServer((request, response) => {
         const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname);
         const file = join(built, normalize(path.replace(/^\/a\/(?:b|playground)\//, '/')).replace(/\/$/, '/index.html'));
@@ -38,7 +39,7 @@ export async function serve() {
 }
 
 /** Starts Debian's browser with a profile of its own, without its own connections. */
-export async function launch() {
+async function launch() {
     const profile = mkdtempSync(join(tmpdir(), 'playground-'));
     const browser = await chromium.launch({
         executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -60,6 +61,24 @@ export async function launch() {
             rmSync(profile, { recursive: true, force: true });
         },
     };
+}
+
+/** The page and a browser for all tests of a file. */
+export function site() {
+    const site = {};
+    let server;
+    let chrome;
+    before(async () => {
+        server = await serve();
+        site.address = server.address;
+        chrome = await launch();
+        site.browser = chrome.browser;
+    });
+    after(async () => {
+        await chrome?.close();
+        server?.close();
+    });
+    return site;
 }
 
 /** The output of the command, in the repository's root. */
