@@ -3,12 +3,13 @@
 
 mod support;
 
+use fourtuple_kernel::nat::{LinuxNat as Linux, NatRules, QuotaNat, Share, SourceNat};
 use fourtuple_kernel::time::SEC;
-use fourtuple_kernel::{Errno, PortRange, Rule, SockOpt};
+use fourtuple_kernel::{Errno, PortRange, Rule, SockOpt, WorldSock};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::task::Poll;
-use support::{Answer, Bench};
+use support::{Answer, Bench, FixedChooser, NatLab};
 
 /// A program whose last call fails by a rule.
 struct Case {
@@ -274,9 +275,128 @@ fn sent(k: &mut Bench, s: support::S, to: Option<&str>, len: u32) -> Answer {
     }
 }
 
+/// The rules of NAT hosts, each with a connection that is decided by it.
+const NAT: &[(Rule, fn() -> Rule)] = &[
+    (Rule::NatKeep, || {
+        let mut lab = nat("linux-6.1", Linux::default());
+        let first = lab.connect(0, Some(45000), 0);
+        passed(&mut lab, first)
+    }),
+    (Rule::NatMove, || {
+        let mut lab = nat("linux-6.1", Linux::default());
+        lab.connect(0, Some(45000), 0);
+        lab.advance_ms(1);
+        let second = lab.connect(1, Some(45000), 0);
+        passed(&mut lab, second)
+    }),
+    (Rule::NatEvict, || {
+        let mut lab = nat("linux-6.18", one_port());
+        let first = lab.connect(0, None, 0);
+        lab.close_both(first, 0);
+        lab.advance_ms(200);
+        let second = lab.connect(1, None, 0);
+        passed(&mut lab, second)
+    }),
+    (Rule::NatDrop, || {
+        let mut lab = nat("linux-6.1", one_port());
+        lab.connect(0, None, 0);
+        let second = lab.connect(1, None, 0);
+        lost(&mut lab, second)
+    }),
+    (Rule::NatRace, || {
+        let mut lab = nat("linux-6.1", one_port());
+        let last = "net.netfilter.nf_conntrack_tcp_timeout_close";
+        lab.world.sysctl(lab.router, last, "1").unwrap();
+        let client = lab.clients[1];
+        let retries = "net.ipv4.tcp_syn_retries";
+        lab.world.sysctl(client, retries, "1").unwrap();
+        let first = lab.connect(0, None, 0);
+        lab.reset(first);
+        // Both are repeated when the port is free again, at the same moment.
+        lab.connect(0, None, 0);
+        let second = lab.connect(1, None, 0);
+        lost(&mut lab, second)
+    }),
+    (Rule::NatTableFull, || {
+        let mut lab = nat("linux-6.18", Linux::default());
+        let most = "net.netfilter.nf_conntrack_max";
+        lab.world.sysctl(lab.router, most, "1").unwrap();
+        lab.connect(0, None, 0);
+        let second = lab.connect(0, None, 0);
+        lost(&mut lab, second)
+    }),
+    (Rule::NatQuota, || {
+        let quota = QuotaNat {
+            share: Share::Client,
+            ports: 1,
+            hold_after_close: 0,
+            idle: 350 * SEC,
+            resets: false,
+        };
+        let mut lab = nat_host("linux-6.18", SourceNat::Quota(quota));
+        lab.connect(0, None, 0);
+        let second = lab.connect(0, None, 0);
+        lost(&mut lab, second)
+    }),
+];
+
+type Lab = NatLab<FixedChooser>;
+
+fn nat(kernel: &str, rule: Linux) -> Lab {
+    nat_host(kernel, SourceNat::Linux(rule))
+}
+
+fn nat_host(kernel: &str, source: SourceNat) -> Lab {
+    let rules = NatRules {
+        source: Some(source),
+        ..NatRules::default()
+    };
+    NatLab::with(support::kernel(kernel), rules, |_| FixedChooser {
+        races: true,
+        ..FixedChooser::default()
+    })
+}
+
+fn one_port() -> Linux {
+    Linux {
+        ports: Some((40000, 40000)),
+        ..Linux::default()
+    }
+}
+
+/// The rule by which a connection got its source port.
+fn passed(lab: &mut Lab, socket: WorldSock) -> Rule {
+    assert_eq!(lab.world.connect_result(socket), Poll::Ready(Ok(())));
+    let passage = lab.world.passage(socket);
+    passage.expect("it passes the NAT host").chosen.rule()
+}
+
+/// The rule by which the SYN of a connection was dropped, until it timed out.
+fn lost(lab: &mut Lab, socket: WorldSock) -> Rule {
+    let answer = loop {
+        if let Poll::Ready(answer) = lab.world.connect_result(socket) {
+            break answer;
+        }
+        let next = lab.world.next_event().expect("a SYN is repeated");
+        lab.world.advance(next);
+    };
+    assert_eq!(answer, Err(Errno::ETIMEDOUT));
+    let why = lab.world.take_refusal().expect("refusals are explained");
+    assert_eq!(why.errno, Errno::ETIMEDOUT);
+    why.rule
+}
+
+#[test]
+fn nat_rules_decide() {
+    for (rule, program) in NAT {
+        assert_eq!(program(), *rule, "{}", rule.name());
+    }
+}
+
 #[test]
 fn every_rule_has_a_case() {
-    let covered: BTreeSet<Rule> = CASES.iter().map(|c| c.rule).collect();
+    let cases = CASES.iter().map(|c| c.rule);
+    let covered: BTreeSet<Rule> = cases.chain(NAT.iter().map(|(rule, _)| *rule)).collect();
     let all: BTreeSet<Rule> = Rule::ALL.iter().copied().collect();
     assert_eq!(covered, all);
 }

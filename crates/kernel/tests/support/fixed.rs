@@ -19,6 +19,8 @@ pub struct FixedChooser {
     pub garbage_bit: bool,
     /// Answer of every draw that only moves later starts.
     pub step: u32,
+    /// Two CPUs of a NAT host handle the SYNs of one moment at once.
+    pub races: bool,
 }
 
 impl Chooser for FixedChooser {
@@ -56,6 +58,10 @@ impl Chooser for FixedChooser {
 
     fn pick_listener(&mut self, _n: u32) -> u32 {
         0
+    }
+
+    fn nat_race(&mut self) -> bool {
+        self.races
     }
 
     /// A clock alone, so that later flows are ahead of earlier ones.

@@ -212,8 +212,8 @@ impl Maker {
         self.rng.percent(35)
     }
 
-    /// A range for `IP_LOCAL_PORT_RANGE`: within that of the namespace, around its end, or without a
-    /// lower bound.
+    /// A range for `IP_LOCAL_PORT_RANGE`: within that of the namespace, around its end, or without
+    /// a lower bound.
     fn port_range(&mut self) -> PortRange {
         let (low, high) = self.setting.range;
         match self.rng.below(4) {

@@ -13,7 +13,7 @@ const FLOOR: usize = TOP + HEIGHT;
 /// A point of a chart.
 pub(super) type Point = (usize, usize);
 
-/// Where nothing is in use, and the value is 0.
+/// The point where nothing is in use, and the value is 0.
 pub(super) const ORIGIN: Point = (LEFT, FLOOR);
 
 /// The point of a value, at so many percent of the ports in use.
