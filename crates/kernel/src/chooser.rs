@@ -128,17 +128,33 @@ pub trait Chooser: Clone {
     }
     /// Picks one of `n` listeners of a reuseport group.
     fn pick_listener(&mut self, n: u32) -> u32;
-    /// The 16 random bits at which a NAT host's search over `ports` ports begins; only their
-    /// remainder by `ports` and their distance from the end matter.
-    fn nat_start(&mut self, ports: u32) -> u16 {
-        let _ = ports;
+    /// The 16 random bits at which a NAT host's search over `ports` ports from `low` on begins;
+    /// only their remainder by `ports` and their distance from the end matter. `may_take` returns
+    /// `true` for a port that the search takes if it comes there.
+    fn nat_start(&mut self, low: u16, ports: u32, may_take: &mut dyn FnMut(u16) -> bool) -> u16 {
+        let _ = (low, ports, may_take);
         0
+    }
+    /// The same before Linux 5.0 with `random`, where it is a hash of the connection.
+    fn nat_hash_start(
+        &mut self,
+        input: PortHashInput,
+        low: u16,
+        ports: u32,
+        may_take: &mut dyn FnMut(u16) -> bool,
+    ) -> u16 {
+        let _ = (low, ports, may_take);
+        self.port_hash(input) as u16
     }
     /// The initial sequence number of a SYN that was sent at a time in nanoseconds. A NAT host
     /// gives the port of a closing flow away if the new flow's number is ahead of the old one's.
     fn nat_sequence(&mut self, from: SocketAddr, to: SocketAddr, at: u64) -> u32 {
         let _ = (from, to, at);
         0
+    }
+    /// [`Chooser::nat_sequence`] of the new flow. The old ones are asked first.
+    fn nat_new_sequence(&mut self, from: SocketAddr, to: SocketAddr, at: u64) -> u32 {
+        self.nat_sequence(from, to, at)
     }
     /// Picks one of `n` backends of a translated destination.
     fn nat_backend(&mut self, n: u32) -> u32 {
@@ -271,7 +287,7 @@ impl Chooser for Seeded {
         below(&mut self.listener, n)
     }
 
-    fn nat_start(&mut self, _ports: u32) -> u16 {
+    fn nat_start(&mut self, _: u16, _: u32, _: &mut dyn FnMut(u16) -> bool) -> u16 {
         below(&mut self.nat, 1 << 16) as u16
     }
 

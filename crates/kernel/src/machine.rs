@@ -9,6 +9,7 @@ use crate::conn::segment::Packet;
 use crate::conn::socket::{NONE, Sock, State};
 use crate::explain::reason::{Refusal, Rule};
 use crate::namespace::Namespace;
+use crate::nat::{Nat, Ways, is_nat_sysctl};
 use crate::port::Ports;
 use crate::profile::behaviour::Scope;
 use crate::profile::{Behaviours, FlagSet, TrackedBehaviours};
@@ -17,8 +18,9 @@ use crate::sysctl::{Values, scope_of, sysctl_has_no_effect, sysctl_names};
 use crate::time::Time;
 use crate::time_wait::table::TimeWaits;
 use crate::timers::Timers;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// A network namespace of one machine, as returned by [`Machine::add_namespace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +70,10 @@ pub struct Machine<C: Chooser = Seeded> {
     pub(crate) outbox: VecDeque<Packet>,
     /// Namespaces of this machine reach each other.
     pub(crate) bridged: bool,
+    /// The state of each namespace that translates packets.
+    pub(crate) nats: BTreeMap<u16, Nat>,
+    /// The way of packets between them, where NAT hosts are on it.
+    pub(crate) ways: Option<Arc<Ways<NsId>>>,
     pub(crate) explaining: bool,
     pub(crate) refusal: Option<Box<Refusal>>,
 }
@@ -94,6 +100,8 @@ impl<C: Chooser> Machine<C> {
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             bridged: false,
+            nats: BTreeMap::new(),
+            ways: None,
             explaining: false,
             refusal: None,
         }
@@ -167,6 +175,7 @@ impl<C: Chooser> Machine<C> {
             }
             self.socks.remove(s);
         }
+        self.nats.remove(&ns.0);
         self.inbox.retain(|p| p.ns != ns.0);
         self.outbox.retain(|p| p.ns != ns.0);
         let mut gone = Namespace::new(self.nss[usize::from(ns.0)].values.clone());
@@ -180,6 +189,9 @@ impl<C: Chooser> Machine<C> {
         let n = &mut self.nss[usize::from(ns.0)];
         if !n.addresses.contains(&ip) {
             n.addresses.push(ip);
+        }
+        if let Some(ways) = &mut self.ways {
+            Arc::make_mut(ways).add_address(ns, ip.into());
         }
     }
 
@@ -200,6 +212,7 @@ impl<C: Chooser> Machine<C> {
     /// own. Segments between them are then delivered inside, at once.
     pub(crate) fn set_bridged(&mut self, bridged: bool) {
         self.bridged = bridged;
+        self.ways = None;
     }
 
     /// Sets the length of TIME-WAIT (`TCP_TIMEWAIT_LEN`, which real kernels fix at 60 s), in
@@ -216,9 +229,10 @@ impl<C: Chooser> Machine<C> {
     }
 
     /// Crashes and restarts a host: all sockets, buckets and TIME-WAIT sockets of its namespace are
-    /// gone, and no segment is sent. Addresses and sysctls stay.
+    /// gone, and no segment is sent. Addresses, sysctls and rules of NAT stay.
     pub fn crash(&mut self, ns: NsId) {
         let old = self.nss[usize::from(ns.0)].clone();
+        let nat = self.nats.remove(&ns.0);
         self.remove_namespace(ns);
         let n = &mut self.nss[usize::from(ns.0)];
         n.alive = true;
@@ -226,6 +240,10 @@ impl<C: Chooser> Machine<C> {
         n.routed = old.routed;
         n.values = old.values;
         n.time_wait = old.time_wait;
+        if let Some(mut nat) = nat {
+            nat.restart();
+            self.nats.insert(ns.0, nat);
+        }
     }
 
     /// The time on this machine's monotonic clock.
@@ -245,6 +263,11 @@ impl<C: Chooser> Machine<C> {
     /// `ENOENT` if the kernel does not have the key or does not show it in this namespace,
     /// `EINVAL` if it refuses the value.
     pub fn sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), Errno> {
+        if let Some(nat) = self.nats.get_mut(&ns.0)
+            && is_nat_sysctl(key)
+        {
+            return nat.sysctl(key, value);
+        }
         if sysctl_has_no_effect(key) {
             return Ok(());
         }

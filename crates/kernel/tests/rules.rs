@@ -330,6 +330,7 @@ const NAT: &[(Rule, fn() -> Rule)] = &[
             share: Share::Client,
             ports: 1,
             hold_after_close: 0,
+            hold_after_reset: 0,
             idle: 350 * SEC,
             resets: false,
         };

@@ -305,7 +305,7 @@ impl Chooser for RecordedChoices {
         self.choose(n)
     }
 
-    fn nat_start(&mut self, ports: u32) -> u16 {
+    fn nat_start(&mut self, _: u16, ports: u32, _: &mut dyn FnMut(u16) -> bool) -> u16 {
         self.choose(ports) as u16
     }
 

@@ -252,7 +252,6 @@ impl State {
         parts.sort_unstable();
         parts.push(self.net.now());
         parts.extend(named.iter().map(|one| one.label));
-        parts.push(self.net.world.nat_digest());
         for machine in self.machines() {
             let ours = named
                 .iter()

@@ -52,6 +52,7 @@ fn source(source: &NatSource) -> Option<SourceNat> {
             share: Share::Client,
             ports: *ports_per_client,
             hold_after_close: nanos(*hold_after_close),
+            hold_after_reset: nanos(*hold_after_close),
             idle: nanos(*idle),
             resets: false,
         }),

@@ -10,7 +10,7 @@
 mod api;
 mod net;
 
-pub use net::{HostNs, Net, sysctl_refusal};
+pub use net::{HostNs, Net, refuse_datagrams_through_nat, sysctl_refusal};
 use std::sync::Arc;
 
 use fourtuple_kernel::journal::Journal;
@@ -21,7 +21,7 @@ use fourtuple_scenario::{Case, Program};
 
 use crate::attempts::Attempts;
 use crate::compile;
-use crate::engine::{Engine, refuse_nat};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::recording::Recording;
 use crate::report::RunReport;
@@ -148,8 +148,6 @@ impl Model {
     /// # Errors
     /// When the case cannot be set up.
     pub fn journal(case: &Case, profile: &Profile) -> Result<Journal, EngineError> {
-        // A journal has no packets, and so nothing that a NAT host could translate.
-        refuse_nat(case)?;
         let mut world = World::new();
         world.keep_journal();
         let net = Net::within(world, case, profile, &mut seeded(case))?;

@@ -143,6 +143,19 @@ impl<C: Chooser> Belief<C> {
                     self.machine.set_tentative(ns, *until);
                 }
             }
+            Op::Via { host, router } => {
+                if let (Some(&ns), Some(&router)) = (self.nss.get(*host), self.nss.get(*router)) {
+                    self.machine.ways_mut().set_router(ns, router);
+                }
+            }
+            Op::Nat { host, rules } => {
+                if let Some(&ns) = self.nss.get(*host) {
+                    self.machine.set_nat(ns, rules.clone());
+                    for ip in rules.addresses() {
+                        self.machine.ways_mut().add_address(ns, ip);
+                    }
+                }
+            }
             Op::Sysctl { host, key, value } => return self.sysctl(*host, key, value, seen),
             Op::Call { host, call } => return self.call(*host, call, at),
             Op::Sleep => {}

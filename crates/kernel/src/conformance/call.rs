@@ -1,5 +1,6 @@
 //! Calls as recorders make them, and the part of their outcomes that is compared.
 
+use crate::nat::NatRules;
 use crate::time::Time;
 use fourtuple_syscall::{Errno, Op as Name, Outcome, Returned, Syscall, canonical};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,6 +25,20 @@ pub enum Op {
         host: usize,
         /// The end of the detection.
         until: Time,
+    },
+    /// Sends all packets that leave a namespace through another.
+    Via {
+        /// Number of the host.
+        host: usize,
+        /// Number of the host that forwards them.
+        router: usize,
+    },
+    /// Makes a namespace a NAT host.
+    Nat {
+        /// Number of the host.
+        host: usize,
+        /// The rules.
+        rules: NatRules,
     },
     /// Writes a sysctl.
     Sysctl {

@@ -7,6 +7,7 @@ use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 use fourtuple_syscall::Outcome;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The error of an observed answer that no state of the model gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct Checker {
     starts: Option<Starts>,
     /// The ports of the program that is checked, if they are known.
     mentions: Option<Mentions>,
+    /// Its ports.
+    mentioned: Option<Arc<[u16]>>,
 }
 
 /// The most states of a kernel that are kept at a time, unless a caller asks for less.
@@ -116,6 +119,7 @@ impl Checker {
             lost: None,
             starts: None,
             mentions: None,
+            mentioned: None,
         }
     }
 
@@ -142,6 +146,7 @@ impl Checker {
 
     /// Sets the ports that the next program mentions: of the others, one stands for all.
     pub fn expect(&mut self, mentions: Mentions) {
+        self.mentioned = Some(mentions.ports());
         self.mentions = Some(mentions);
     }
 
@@ -217,6 +222,7 @@ impl Checker {
         search.limit = self.limit.saturating_sub(self.work);
         search.room = self.room;
         search.mentions = self.mentions.as_ref();
+        search.mentioned.clone_from(&self.mentioned);
         let stopped = self
             .beliefs
             .iter()

@@ -1,10 +1,16 @@
 //! A chooser that walks through all possible choices, one combination after the other.
 
 use crate::chooser::{Chooser, PortHashInput};
+use crate::nat::{ATTEMPTS, HARDER};
 use crate::time_wait::reuse::SLACK;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Distances of a search with `ip_local_port_step_width` are enumerated up to this factor.
 pub(super) const LARGEST_FACTOR: u32 = 32;
+
+/// Starts of a NAT host's search are enumerated up to this number of ports.
+const LARGEST_NAT_RANGE: u32 = 64;
 
 /// Enumerates the choices of one call: run the call, read the outcome,
 /// [`EnumeratingChooser::another`], run it again on a copy of the old state, until there is nothing
@@ -29,6 +35,8 @@ pub(crate) struct EnumeratingChooser {
     places: Option<Vec<u32>>,
     /// The one of them that the run so far has started at.
     place: Option<u32>,
+    /// Ports that the program mentions, of which NAT hosts may have chosen some.
+    mentioned: Option<Arc<[u16]>>,
 }
 
 /// The treatment of timers that may have fired.
@@ -91,6 +99,14 @@ impl EnumeratingChooser {
     /// The same chooser with this treatment of timers.
     pub(super) fn with(self, timers: Timers) -> Self {
         EnumeratingChooser { timers, ..self }
+    }
+
+    /// The same chooser for a program that mentions these ports.
+    pub(super) fn mentioning(self, mentioned: Arc<[u16]>) -> Self {
+        EnumeratingChooser {
+            mentioned: Some(mentioned),
+            ..self
+        }
     }
 
     /// The same choices once more, with this treatment of timers.
@@ -291,6 +307,67 @@ impl Chooser for EnumeratingChooser {
     }
 
     fn pick_listener(&mut self, n: u32) -> u32 {
+        self.choose(n)
+    }
+
+    /// A start for each port that the search may take. In a large range, one that the program does
+    /// not mention stands for all others.
+    fn nat_start(&mut self, low: u16, ports: u32, may_take: &mut dyn FnMut(u16) -> bool) -> u16 {
+        let all = (0..ports).map(|at| low + at as u16);
+        let taken: Vec<u16> = match ports <= LARGEST_NAT_RANGE {
+            true => all.filter(|port| may_take(*port)).collect(),
+            false => {
+                let mentioned = self.mentioned.as_deref().unwrap_or_default();
+                let named = mentioned.iter().copied();
+                let named = named.filter(|port| (low..=low + (ports - 1) as u16).contains(port));
+                let mut taken: Vec<u16> = named.filter(|port| may_take(*port)).collect();
+                let is_other = |port: &u16| mentioned.binary_search(port).is_err();
+                taken.extend(all.filter(is_other).find(|port| may_take(*port)));
+                taken
+            }
+        };
+        // From the first of these a search takes the port that it begins with, from the second one
+        // the last that it tries, which may be that of a closing flow.
+        let mut starts: Vec<u32> = Vec::new();
+        for port in taken {
+            let place = u32::from(port - low);
+            let tries = if ports > HARDER {
+                ports.min(ATTEMPTS)
+            } else {
+                1
+            };
+            starts.extend([place, (place + ports + 1 - tries) % ports]);
+        }
+        starts.sort_unstable();
+        starts.dedup();
+        match starts.len() {
+            0 => 0,
+            n => starts[self.choose(n as u32) as usize] as u16,
+        }
+    }
+
+    fn nat_hash_start(
+        &mut self,
+        _: PortHashInput,
+        low: u16,
+        ports: u32,
+        may_take: &mut dyn FnMut(u16) -> bool,
+    ) -> u16 {
+        self.nat_start(low, ports, may_take)
+    }
+
+    /// Numbers of later flows are ahead, by less than a quarter of all within 18 minutes.
+    fn nat_sequence(&mut self, _from: SocketAddr, _to: SocketAddr, at: u64) -> u32 {
+        (at >> 10) as u32
+    }
+
+    /// In one of four quarters after that.
+    fn nat_new_sequence(&mut self, from: SocketAddr, to: SocketAddr, at: u64) -> u32 {
+        let quarter = self.choose(4) << 30;
+        self.nat_sequence(from, to, at).wrapping_add(quarter)
+    }
+
+    fn nat_backend(&mut self, n: u32) -> u32 {
         self.choose(n)
     }
 }

@@ -146,6 +146,7 @@ impl<C: Chooser> Machine<C> {
             }
         }
         parts.push((None, digest((self.ports.bsockets, self.tw.count))));
+        parts.extend(self.nat_digests().map(|part| (None, part)));
         parts
     }
 
@@ -202,6 +203,7 @@ impl<C: Chooser> Machine<C> {
                 parts.push(digest((n, port, owners)));
             }
         }
+        parts.extend(self.nat_digests());
         parts.sort_unstable();
         let lives = |e| self.entry_lives(e);
         let identity = |i: u32| digest(lasting_tw(&self.tw.socks[i]));
@@ -213,6 +215,12 @@ impl<C: Chooser> Machine<C> {
             self.ports.bsockets,
             self.tw.count,
         ))
+    }
+
+    /// The digests of the flows of each NAT host.
+    fn nat_digests(&self) -> impl Iterator<Item = u64> {
+        let nats = self.nats.iter();
+        nats.map(|(ns, nat)| digest((ns, nat.digest())))
     }
 
     /// The moments at which the timers of sockets and of TIME-WAIT sockets (`true`) fire.

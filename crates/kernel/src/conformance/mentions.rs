@@ -10,6 +10,7 @@ use super::{EnumeratingChooser, Op};
 use fourtuple_syscall::{Outcome, Syscall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// In a smaller range every port is tried.
 const LEAST: u32 = 256;
@@ -84,6 +85,11 @@ impl Mentions {
         let unreported = self.accepted.iter().filter(|(_, count)| **count > 0);
         let unreported = unreported.map(|(name, _)| name.port());
         self.named.iter().copied().chain(unreported)
+    }
+
+    /// All ports, in ascending order.
+    pub(super) fn ports(&self) -> Arc<[u16]> {
+        self.all.iter().copied().collect()
     }
 
     /// The chooser of a connect() whose answer does not report its port, and the place in the range

@@ -6,6 +6,7 @@ use crate::profile::FlagSet;
 use crate::time::Time;
 use fourtuple_syscall::Outcome;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The most sockets and TIME-WAIT sockets in all states that are kept at a time.
 pub const MAX_SOCKETS_KEPT: usize = 200_000;
@@ -34,6 +35,8 @@ pub(super) struct Search<'a> {
     pub(super) room: usize,
     /// The ports of the program, if they are known.
     pub(super) mentions: Option<&'a Mentions>,
+    /// The same ports in order.
+    pub(super) mentioned: Option<Arc<[u16]>>,
     pub(super) work: u64,
     pub(super) tried: u64,
     pub(super) flags: FlagSet,
@@ -64,6 +67,7 @@ impl<'a> Search<'a> {
             limit: u64::MAX,
             room: usize::MAX,
             mentions: None,
+            mentioned: None,
             work: 0,
             tried: 0,
             flags: FlagSet::default(),
@@ -74,12 +78,21 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// The chooser of a first trial.
+    fn script(&self, belief: &Belief) -> EnumeratingChooser {
+        let script = belief.aiming(self.op, self.seen, self.mentions);
+        match &self.mentioned {
+            Some(ports) if belief.machine.ways.is_some() => script.mentioning(Arc::clone(ports)),
+            _ => script,
+        }
+    }
+
     /// Tries the call on one state with every possible choice.
     pub(super) fn belief(&mut self, belief: &Belief) -> Result<(), Stop> {
         if self.without_timers(belief)? {
             return Ok(());
         }
-        let mut script = belief.aiming(self.op, self.seen, self.mentions);
+        let mut script = self.script(belief);
         loop {
             let trial = self.attempt(belief, script)?;
             script = trial.script;
@@ -102,9 +115,7 @@ impl<'a> Search<'a> {
     fn without_timers(&mut self, belief: &Belief) -> Result<bool, Stop> {
         let (mut held, mut others) = (Vec::new(), BTreeSet::new());
         let mut any = false;
-        let mut script = belief
-            .aiming(self.op, self.seen, self.mentions)
-            .with(Timers::Hold);
+        let mut script = self.script(belief).with(Timers::Hold);
         loop {
             let mut trial = self.attempt(belief, script)?;
             if trial.script.held_back() {

@@ -85,6 +85,10 @@ impl<C: Chooser> Machine<C> {
         if dev == LOOPBACK || !has_route {
             return;
         }
+        if let Some(ways) = self.ways.clone() {
+            self.carry(ns, seg, &ways);
+            return;
+        }
         let holds = |n: &Namespace| n.alive && n.addresses.contains(&seg.dst.ip);
         match self.nss.iter().position(holds).filter(|_| self.bridged) {
             Some(other) => self.inbox.push_back(Packet::new(other as u16, &seg)),

@@ -1,5 +1,6 @@
 //! The configuration of a NAT host.
 
+use crate::addr::Ip;
 use std::net::{IpAddr, SocketAddr};
 
 /// The rules of a NAT host: what it translates, and how it chooses ports.
@@ -11,6 +12,29 @@ pub struct NatRules {
     /// Destinations that are translated, each to one of its backends.
     pub destinations: Vec<DestinationNat>,
 }
+
+impl NatRules {
+    /// The addresses that are the NAT host's own by its rules, unless another host has them: those
+    /// of `snat`, and the destinations that it translates.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let pool = match &self.source {
+            Some(SourceNat::Linux(linux)) => linux.addresses,
+            _ => None,
+        };
+        let pool = pool.into_iter().flat_map(|(low, high)| between(low, high));
+        pool.chain(self.destinations.iter().map(|rule| rule.to.ip()))
+    }
+}
+
+/// The addresses from one to another.
+fn between(low: IpAddr, high: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let bits = Ip::from(low).bits()..=Ip::from(high).bits();
+    bits.take(MOST_ADDRESSES)
+        .map(|bits| Ip::from_bits(bits).into())
+}
+
+/// The most addresses of a `snat` rule.
+const MOST_ADDRESSES: usize = 256;
 
 /// Source NAT.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +88,8 @@ pub struct QuotaNat {
     pub ports: u32,
     /// The time for which a port is kept after the connection was closed, in nanoseconds.
     pub hold_after_close: u64,
+    /// The same after a reset.
+    pub hold_after_reset: u64,
     /// The time after which a connection without packets is forgotten, in nanoseconds.
     pub idle: u64,
     /// A packet of a forgotten connection is answered by a reset; otherwise it is lost.

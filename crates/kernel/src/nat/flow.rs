@@ -131,6 +131,14 @@ impl Flow {
         }
     }
 
+    /// The source and the destination that a packet of a direction gets.
+    pub(super) const fn ends(&self, direction: Direction) -> (Endpoint, Endpoint) {
+        match direction {
+            Direction::Original => (self.reply.destination(), self.reply.source()),
+            Direction::Reply => (self.original.destination(), self.original.source()),
+        }
+    }
+
     /// Source NAT changed the tuple (`IPS_SRC_NAT`).
     pub(crate) fn has_source_nat(&self) -> bool {
         self.reply.destination() != self.original.source()

@@ -1,8 +1,8 @@
 //! NAT hosts: machines that forward packets and change their addresses and ports.
 //!
-//! `Nat` is the state of one, between the machines of a [`World`](crate::World). Each packet that
-//! passes is translated by its flow; a packet that begins a flow gets its translation from the
-//! rules.
+//! `Nat` is the state of one, which belongs to a namespace of a [`Machine`](crate::Machine). Each
+//! packet that passes is translated by its flow; a packet that begins a flow gets its translation
+//! from the rules. [`Ways`] are the ways of packets between hosts.
 //!
 #![doc = include_str!("../../nat-hosts.md")]
 //!
@@ -10,6 +10,7 @@
 //!
 //! | question | function | file in `src/nat` |
 //! |---|---|---|
+//! | which hosts does a packet pass? | `Ways::hop` | `ways.rs` |
 //! | which source does a new flow get? | `unique_source` | `select.rs` |
 //! | which port, if its own is taken? | `limited_search`, before 5.0 `scan` | `select.rs` |
 //! | which of several addresses? | `source_address` | `address.rs` |
@@ -21,6 +22,7 @@
 mod address;
 mod config;
 mod flow;
+mod host;
 mod odds;
 mod pass;
 mod quota;
@@ -28,16 +30,19 @@ mod select;
 mod settings;
 mod tcp;
 mod view;
+mod ways;
 
 pub use config::{DestinationNat, LinuxNat, NatRules, QuotaNat, Randomness, Share, SourceNat};
 pub use flow::Chosen;
 pub use odds::loss_probability;
+pub use pass::Passed;
 pub use quota::{PRESETS, Preset};
 pub use settings::{is_nat_sysctl, nat_sysctls};
 pub use tcp::TcpState;
-pub use view::{Dropped, FlowView, NatCounters, Passage};
+pub use view::{Dropped, FlowView, NatCounters, Passage, Trace, refusal};
+pub use ways::{Hop, Ways};
 
-pub(crate) use pass::{Passed, Place, Route};
+pub(crate) use select::{ATTEMPTS, HARDER};
 
 use crate::Errno;
 use crate::addr::Ip;

@@ -17,7 +17,7 @@ use fourtuple_syscall::Kind;
 
 /// The side of a NAT host that an address is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
+pub(super) enum Route {
     /// The host's own address.
     Local,
     /// A host whose packets go through this one.
@@ -27,7 +27,7 @@ pub(crate) enum Route {
 }
 
 /// The kernel of a NAT host, as far as a packet needs it.
-pub(crate) struct Place<'a, C> {
+pub(super) struct Place<'a, C> {
     pub(crate) rules: &'a TrackedBehaviours,
     pub(crate) chooser: &'a mut C,
     pub(crate) now: Time,
@@ -36,9 +36,9 @@ pub(crate) struct Place<'a, C> {
     pub(crate) route: &'a dyn Fn(Ip) -> Route,
 }
 
-/// The fate of a packet.
+/// The fate of a packet at a NAT host.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Passed {
+pub enum Passed {
     /// It goes on, with these addresses.
     On(Segment),
     /// It is dropped in silence.
@@ -53,7 +53,7 @@ const GIVEN_UP: u64 = 130 * SEC;
 
 impl Nat {
     /// Takes a packet through the host. Datagrams pass as they are.
-    pub(crate) fn pass<C: Chooser>(&mut self, seg: Segment, place: &mut Place<'_, C>) -> Passed {
+    pub(super) fn pass<C: Chooser>(&mut self, seg: Segment, place: &mut Place<'_, C>) -> Passed {
         let tuple = FlowTuple::new(Kind::Stream, seg.src, seg.dst);
         let Some(flag) = Flag::of(seg.kind) else {
             return Passed::On(seg);
@@ -94,6 +94,18 @@ impl Nat {
             && (flow.closed_first[other.index()] || flow.aborted)
     }
 
+    /// The translated ends of a packet of a flow.
+    pub(super) fn ends(
+        &mut self,
+        src: Endpoint,
+        dst: Endpoint,
+        now: Time,
+    ) -> Option<(Endpoint, Endpoint)> {
+        let tuple = FlowTuple::new(Kind::Stream, src, dst);
+        let (i, direction) = self.flows.find(&tuple, now)?;
+        Some(self.flows.get(i).ends(direction))
+    }
+
     /// A packet of a flow that exists.
     fn pass_known(
         &mut self,
@@ -104,10 +116,7 @@ impl Nat {
         now: Time,
     ) -> Passed {
         let flow = self.flows.get_mut(i);
-        let (src, dst) = match direction {
-            Direction::Original => (flow.reply.destination(), flow.reply.source()),
-            Direction::Reply => (flow.original.destination(), flow.original.source()),
-        };
+        let (src, dst) = flow.ends(direction);
         let translated = Segment { src, dst, ..seg };
         let next = match step(flow.state, direction, flag) {
             Step::Invalid => return Passed::On(seg),

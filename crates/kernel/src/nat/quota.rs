@@ -27,17 +27,23 @@ pub const PRESETS: &[Preset] = &[
             share: Share::All,
             ports: 55_000,
             hold_after_close: 0,
+            hold_after_reset: 0,
             idle: 350 * SEC,
             resets: true,
         },
         sources: &[
             (
-                "55,000 connections at once to each destination; 350 s idle, then a reset",
+                "55,000 connections at once to each destination (for each address)",
                 "https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-basics.html",
             ),
             (
-                "a closed connection frees its port at once: no time is documented",
+                "350 s idle",
                 "https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html",
+            ),
+            (
+                "a reset after that; a closed connection frees its port at once: from memory of the \
+                 provider's documentation, not opened",
+                "https://docs.aws.amazon.com/vpc/latest/userguide/vpc-nat-gateway.html",
             ),
         ],
     },
@@ -47,17 +53,19 @@ pub const PRESETS: &[Preset] = &[
             share: Share::Client,
             ports: 1024,
             hold_after_close: 240 * SEC,
+            hold_after_reset: 15 * SEC,
             idle: 240 * SEC,
             resets: false,
         },
         sources: &[
             (
-                "1,024 ports for each of up to 50 virtual machines by default; 4 minutes idle",
+                "1,024 ports for each of up to 50 virtual machines by default, of 64,000 for each \
+                 address; idle from 4 minutes on",
                 "https://learn.microsoft.com/azure/load-balancer/load-balancer-outbound-connections",
             ),
             (
-                "240 s after a close by FIN",
-                "https://learn.microsoft.com/azure/load-balancer/troubleshoot-outbound-connection",
+                "240 s after a FIN, 15 s after a reset: the same page in its versions until 2022",
+                "https://learn.microsoft.com/azure/load-balancer/load-balancer-outbound-connections",
             ),
         ],
     },
@@ -67,6 +75,7 @@ pub const PRESETS: &[Preset] = &[
             share: Share::Client,
             ports: 64,
             hold_after_close: 120 * SEC,
+            hold_after_reset: 120 * SEC,
             idle: 1200 * SEC,
             resets: false,
         },
@@ -76,7 +85,8 @@ pub const PRESETS: &[Preset] = &[
                 "https://cloud.google.com/nat/docs/ports-and-addresses",
             ),
             (
-                "TCP TIME_WAIT 120 s, established and idle 1,200 s",
+                "TCP TIME_WAIT 120 s, established and idle 1,200 s; for gateways made after \
+                 September 2026 the former is 30 s",
                 "https://cloud.google.com/nat/docs/tune-nat-configuration",
             ),
         ],
@@ -87,7 +97,8 @@ impl QuotaNat {
     /// The time for which a flow stays in a state without packets, in nanoseconds.
     pub(crate) const fn timeout(&self, state: TcpState) -> u64 {
         match state {
-            TcpState::TimeWait | TcpState::Close => self.hold_after_close,
+            TcpState::TimeWait => self.hold_after_close,
+            TcpState::Close => self.hold_after_reset,
             _ => self.idle,
         }
     }

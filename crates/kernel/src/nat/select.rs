@@ -7,7 +7,7 @@
 
 use super::address::source_address;
 use super::config::Randomness;
-use super::flow::{Chosen, FlowTuple, Flows};
+use super::flow::{Chosen, Flow, FlowTuple, Flows};
 use super::tcp::Direction;
 use crate::addr::{Endpoint, Ip};
 use crate::chooser::{Chooser, PortHashInput};
@@ -86,11 +86,11 @@ pub(crate) struct Search<'a, C> {
 }
 
 /// The most ports that a round tries (`NF_NAT_MAX_ATTEMPTS`).
-pub(super) const ATTEMPTS: u32 = 128;
+pub(crate) const ATTEMPTS: u32 = 128;
 /// A round of fewer tries is the last one.
 pub(super) const LAST_ROUND: u32 = 16;
 /// The last tries of a round, which may evict (`NF_NAT_HARDER_THRESH`).
-const HARDER: u32 = 32;
+pub(crate) const HARDER: u32 = 32;
 
 /// The source of a new flow (`get_unique_tuple`). If all ports that are tried are taken, the result
 /// is the last of them.
@@ -209,16 +209,14 @@ fn random_start<C: Chooser>(
     range: &Range,
     (low, high): (u16, u16),
 ) -> u16 {
-    if range.random == Randomness::Hashed {
-        let input = PortHashInput {
-            saddr: tuple.src,
-            daddr: tuple.dst,
-            dport: tuple.dport,
-            epoch: 0,
-        };
-        return search.chooser.port_hash(input) as u16;
-    }
-    search.chooser.nat_start(u32::from(high - low) + 1)
+    let input = PortHashInput {
+        saddr: tuple.src,
+        daddr: tuple.dst,
+        dport: tuple.dport,
+        epoch: 0,
+    };
+    let hashed = (range.random == Randomness::Hashed).then_some(input);
+    search.start(tuple, low, u32::from(high - low) + 1, hashed)
 }
 
 /// The search since 5.0: up to 128 ports from a random one, then 64, 32, 16 and 8 from others. It
@@ -233,7 +231,7 @@ fn limited_search<C: Chooser>(
     let mut found = Selection::untried(tuple);
     let mut attempts = size.min(ATTEMPTS);
     loop {
-        let start = search.chooser.nat_start(size);
+        let start = search.start(&tuple, low, size, None);
         for i in 0..attempts {
             found.tuple.sport = port_at(low, size, start, i);
             found.tried += 1;
@@ -287,7 +285,46 @@ enum Taken {
     Evicted,
 }
 
+/// Returns `true` if a flow gives its port up for a new one whose initial sequence number is ahead
+/// of it: it is closing, and source NAT has changed it (`nf_nat_may_kill`).
+fn is_evictable(flow: &Flow, rules: &TrackedBehaviours) -> bool {
+    let closing = flow.state.is_closing() && flow.has_source_nat();
+    closing && flow.original.protocol == Kind::Stream && rules.nat_evicts()
+}
+
+/// Returns `true` if the first of two sequence numbers is ahead (`nf_seq_has_advanced`).
+const fn is_ahead(new: u32, old: u32) -> bool {
+    new.wrapping_sub(old).cast_signed() > 0
+}
+
 impl<C: Chooser> Search<'_, C> {
+    /// The start of a search; `hashed` if it is a hash of the connection.
+    fn start(
+        &mut self,
+        tuple: &FlowTuple,
+        low: u16,
+        size: u32,
+        hashed: Option<PortHashInput>,
+    ) -> u16 {
+        let (flows, rules) = (&mut *self.flows, self.rules);
+        let (now, sequence) = (self.now, self.sequence);
+        let mut may_take = |sport: u16| {
+            let wanted = FlowTuple { sport, ..*tuple };
+            let Some((i, direction)) = flows.find(&wanted.inverted(), now) else {
+                return true;
+            };
+            let flow = flows.get(i);
+            let known = sequence.zip(flow.sequence);
+            direction == Direction::Reply
+                && is_evictable(flow, rules)
+                && known.is_none_or(|(new, old)| is_ahead(new, old))
+        };
+        match hashed {
+            Some(input) => self.chooser.nat_hash_start(input, low, size, &mut may_take),
+            None => self.chooser.nat_start(low, size, &mut may_take),
+        }
+    }
+
     /// Returns `true` if another flow has the tuple (`nf_nat_used_tuple`).
     pub(crate) fn is_taken(&mut self, tuple: &FlowTuple) -> bool {
         self.holder(tuple).is_some()
@@ -319,31 +356,23 @@ impl<C: Chooser> Search<'_, C> {
 
     /// Returns `true` if a flow gives its port up for the new one: it is closing, source NAT has
     /// changed it, and the new flow's initial sequence number is ahead of it
-    /// (`nf_nat_may_kill`, `nf_seq_has_advanced`). The order of two numbers is a coin, and the
-    /// repetitions of a SYN have its number.
+    /// (`nf_nat_may_kill`, `nf_seq_has_advanced`). The order of two numbers (`secure_tcp_seq`) is a
+    /// coin, and the repetitions of a SYN have its number.
     fn may_evict(&mut self, i: u32) -> bool {
         let flow = self.flows.get(i);
-        let closing = flow.state.is_closing() && flow.has_source_nat();
-        let stream = flow.original.protocol == Kind::Stream;
-        if !closing || !stream || !self.rules.nat_evicts() {
+        if !is_evictable(flow, self.rules) {
             return false;
         }
         let (original, created, known) = (flow.original, flow.created, flow.sequence);
-        let old = known.unwrap_or_else(|| sequence(self.chooser, &original, created));
+        let ends = |tuple: &FlowTuple| (tuple.source().into(), tuple.destination().into());
+        let (from, to) = ends(&original);
+        let chooser = &mut *self.chooser;
+        let old = known.unwrap_or_else(|| chooser.nat_sequence(from, to, created.nanos()));
         self.flows.get_mut(i).sequence = Some(old);
-        let (chooser, mine, began) = (&mut *self.chooser, &self.original, self.began);
+        let ((from, to), began) = (ends(&self.original), self.began.nanos());
         let new = *self
             .sequence
-            .get_or_insert_with(|| sequence(chooser, mine, began));
-        new.wrapping_sub(old).cast_signed() > 0
+            .get_or_insert_with(|| chooser.nat_new_sequence(from, to, began));
+        is_ahead(new, old)
     }
-}
-
-/// The initial sequence number of a client's SYN (`secure_tcp_seq`).
-fn sequence<C: Chooser>(chooser: &mut C, tuple: &FlowTuple, at: Time) -> u32 {
-    chooser.nat_sequence(
-        tuple.source().into(),
-        tuple.destination().into(),
-        at.nanos(),
-    )
 }

@@ -3,8 +3,9 @@
 use super::Nat;
 use super::flow::{Chosen, FlowTuple};
 use super::tcp::TcpState;
+use crate::Errno;
 use crate::addr::Endpoint;
-use crate::explain::reason::Rule;
+use crate::explain::reason::{PortVerdict, Refusal, Rule};
 use crate::time::Time;
 use fourtuple_syscall::Kind;
 use siphasher::sip::SipHasher13;
@@ -101,6 +102,15 @@ impl Chosen {
     }
 }
 
+/// The trace that a connection leaves at a NAT host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// It has a flow.
+    Passed(Passage),
+    /// Its last SYN was dropped.
+    Dropped(Dropped),
+}
+
 /// One flow of a NAT host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -149,19 +159,39 @@ impl Nat {
         hash(&(sum, self.rover))
     }
 
-    /// The way of a connection of a client.
-    pub(crate) fn passage(&mut self, from: Endpoint, to: Endpoint, now: Time) -> Option<Passage> {
+    /// The flow of a connection of a client, or the reason why its SYN was dropped last.
+    pub(super) fn trace(&mut self, from: Endpoint, to: Endpoint, now: Time) -> Option<Trace> {
         let tuple = FlowTuple::new(Kind::Stream, from, to);
-        let (i, _) = self.flows.find(&tuple, now)?;
-        let flow = self.flows.get(i);
-        Some(passage(flow.reply, flow.chosen))
+        match self.flows.find(&tuple, now) {
+            Some((i, _)) => {
+                let flow = self.flows.get(i);
+                Some(Trace::Passed(passage(flow.reply, flow.chosen)))
+            }
+            None => self.dropped.get(&tuple).map(|syn| Trace::Dropped(syn.why)),
+        }
     }
+}
 
-    /// The reason why the SYN of a client was dropped last.
-    pub(crate) fn dropped(&self, from: Endpoint, to: Endpoint) -> Option<Dropped> {
-        let tuple = FlowTuple::new(Kind::Stream, from, to);
-        self.dropped.get(&tuple).map(|syn| syn.why)
+/// The reason of a connect() that timed out because a NAT host dropped its SYNs.
+#[must_use]
+pub fn refusal(dropped: Dropped) -> Refusal {
+    let path = match dropped {
+        Dropped::NoPort(_) | Dropped::Race => vec![
+            "nf_nat_inet_fn",
+            "get_unique_tuple",
+            "nf_nat_l4proto_unique_tuple",
+            "__nf_conntrack_confirm",
+            "nf_ct_resolve_clash",
+        ],
+        Dropped::TableFull => vec!["nf_conntrack_in", "init_conntrack", "early_drop"],
+        Dropped::Quota(_) => Vec::new(),
+    };
+    let mut refusal = Refusal::plain(Errno::ETIMEDOUT, dropped.rule(), path);
+    refusal.tried = dropped.tried();
+    if refusal.tried > 0 {
+        refusal.counts.insert(PortVerdict::FlowTuple, refusal.tried);
     }
+    refusal
 }
 
 fn hash(value: &impl Hash) -> u64 {

@@ -9,16 +9,14 @@ use crate::Errno;
 use crate::Family;
 use crate::Shutdown;
 use crate::SockOpt;
-use crate::addr::Ip;
 use crate::chooser::{Chooser, Seeded};
 use crate::conformance::Op;
 use crate::journal::Journal;
 use crate::machine::Machine;
-use crate::nat::{Nat, is_nat_sysctl};
+use crate::nat::Ways;
 use crate::profile::{Behaviours, FlagSet};
 use crate::time::Time;
 use fourtuple_syscall::{Kind, Outcome, Returned, Syscall};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 
@@ -51,10 +49,9 @@ pub use ids::{MachineId, WorldNs, WorldSock};
 #[derive(Clone)]
 pub struct World<C: Chooser = Seeded> {
     machines: Vec<Machine<C>>,
-    addresses: BTreeMap<Ip, WorldNs>,
-    /// The host through which all packets of a host go that leave it.
-    routers: BTreeMap<WorldNs, WorldNs>,
-    nats: BTreeMap<WorldNs, Nat>,
+    ways: Ways<WorldNs>,
+    /// Some host is a NAT host.
+    has_nat: bool,
     clock: Time,
     /// The calls so far, if they are recorded.
     journal: Option<Box<Journal>>,
@@ -75,9 +72,8 @@ impl<C: Chooser> World<C> {
     pub fn new() -> Self {
         World {
             machines: Vec::new(),
-            addresses: BTreeMap::new(),
-            routers: BTreeMap::new(),
-            nats: BTreeMap::new(),
+            ways: Ways::default(),
+            has_nat: false,
             clock: Self::START,
             journal: None,
         }
@@ -147,7 +143,7 @@ impl<C: Chooser> World<C> {
     /// Gives a namespace an address. The first one to have an address gets its packets.
     pub fn add_address(&mut self, ns: WorldNs, ip: IpAddr) {
         self.machines[ns.machine.0].add_address(ns.ns, ip);
-        self.addresses.entry(ip.into()).or_insert(ns);
+        self.ways.add_address(ns, ip);
         if let Some(journal) = &mut self.journal {
             journal.address(ns, ip);
         }
@@ -209,10 +205,7 @@ impl<C: Chooser> World<C> {
     /// # Errors
     /// As there.
     pub fn sysctl(&mut self, ns: WorldNs, key: &str, value: &str) -> Result<(), Errno> {
-        let r = match self.nats.get_mut(&ns) {
-            Some(nat) if is_nat_sysctl(key) => nat.sysctl(key, value),
-            _ => self.machines[ns.machine.0].sysctl(ns.ns, key, value),
-        };
+        let r = self.machines[ns.machine.0].sysctl(ns.ns, key, value);
         let op = |host| Op::Sysctl {
             host,
             key: key.to_owned(),
@@ -448,9 +441,6 @@ impl<C: Chooser> World<C> {
     /// [`Machine::crash`]
     pub fn crash(&mut self, ns: WorldNs) {
         self.machines[ns.machine.0].crash(ns.ns);
-        if let Some(nat) = self.nats.get_mut(&ns) {
-            nat.restart();
-        }
     }
 }
 
