@@ -38,8 +38,10 @@ pub use engine::{Engine, External, OnKernel, refuse_nat};
 pub use error::EngineError;
 pub use events::{EventBlock, EventRow, EventTable, Group, seconds};
 pub use expect::Unmet;
-pub use model::{HostNs, Model, Moment, Net, left_out, sysctl_refusal};
-pub use notes::note_unmodelled;
+pub use model::{
+    HostNs, Model, Moment, Net, left_out, refuse_datagrams_through_nat, sysctl_refusal,
+};
+pub use notes::{note_nat, note_unmodelled};
 pub use recorder::{Recorder, Slot};
 pub use recording::{Recording, answer};
 pub use report::RunReport;

@@ -3,7 +3,7 @@
 use fourtuple_kernel::nat::NatCounters;
 
 /// The counters of a NAT host as one line.
-pub(crate) fn note_nat(host: &str, counters: &NatCounters) -> String {
+pub fn note_nat(host: &str, counters: &NatCounters) -> String {
     let parts = [
         (counters.kept, "kept their port (nat.keep)"),
         (counters.moved, "got another port (nat.move)"),

@@ -1,5 +1,6 @@
 //! Configuration of a Linux host.
 
+use fourtuple_kernel::nat::NatRules;
 use fourtuple_kernel::profile::{self, Behaviours};
 use fourtuple_kernel::{Errno, Machine, Seeded};
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Linux {
     pub(crate) tentative: Duration,
     /// No network joins the host to others ([`Machine::set_alone`]).
     pub(crate) alone: bool,
+    /// The rules by which the host translates the packets that pass it.
+    pub(crate) nat: Option<NatRules>,
     pub(crate) window: Option<u32>,
     pub(crate) loopback: Duration,
 }
@@ -72,6 +75,7 @@ impl Linux {
             time_wait: None,
             tentative: Duration::ZERO,
             alone: false,
+            nat: None,
             window: None,
             loopback: LOOPBACK,
         }

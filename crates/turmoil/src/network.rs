@@ -3,10 +3,11 @@
 
 use crate::clock::{Clock, lock};
 use bytes::Bytes;
+use fourtuple_kernel::nat::{Hop, Ways};
 use fourtuple_kernel::{Machine, Seeded, Time};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use tokio::sync::Notify;
@@ -19,6 +20,8 @@ pub(crate) const START: Time = Machine::<Seeded>::START;
 pub(crate) struct Network {
     shared: Mutex<Shared>,
     boots: AtomicU64,
+    /// Some namespace forwards the packets of others.
+    has_routers: AtomicBool,
     /// Notified when the software of the last client has ended.
     clients_ended: Notify,
     /// The clock of all kernels.
@@ -26,6 +29,10 @@ pub(crate) struct Network {
     /// The payloads of the segments under way.
     pub(crate) payloads: Payloads,
 }
+
+/// Two namespaces of one machine forward packets: those that arrive could be for either.
+#[derive(Debug)]
+pub(crate) struct TwoForwarders;
 
 /// A frame on its way: the boot number of its sender, the turmoil address of its receiver, its
 /// number.
@@ -49,10 +56,15 @@ impl Payloads {
     }
 }
 
+/// A network namespace: the turmoil address of its machine, and its index there.
+pub(crate) type Place = (IpAddr, usize);
+
 #[derive(Debug)]
 struct Shared {
-    /// The turmoil host of each address.
-    routes: BTreeMap<IpAddr, IpAddr>,
+    /// The namespaces by their addresses, and their routers.
+    ways: Arc<Ways<Place>>,
+    /// The namespace of a machine that forwards the packets of others.
+    forwarders: BTreeMap<IpAddr, Place>,
     /// Addresses by host name, turmoil's own first.
     names: BTreeMap<String, Vec<IpAddr>>,
     /// Names by turmoil address, with the order of registration.
@@ -67,7 +79,8 @@ impl Network {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Network {
             shared: Mutex::new(Shared {
-                routes: BTreeMap::new(),
+                ways: Arc::default(),
+                forwarders: BTreeMap::new(),
                 names: BTreeMap::new(),
                 hosts: BTreeMap::new(),
                 in_flight: 0,
@@ -76,22 +89,47 @@ impl Network {
             }),
             clients_ended: Notify::new(),
             boots: AtomicU64::new(0),
+            has_routers: AtomicBool::new(false),
             clock: Arc::new(Clock::new()),
             payloads: Payloads::default(),
         })
     }
 
-    /// Adds a host with its addresses; `own` is its turmoil address.
-    pub(crate) fn add_host(&self, name: &str, own: IpAddr, addresses: &[IpAddr]) {
+    /// Adds a host with the addresses of its namespaces; `own` is its turmoil address.
+    pub(crate) fn add_host(&self, name: &str, own: IpAddr, namespaces: &[Vec<IpAddr>]) {
         let mut s = lock(&self.shared);
-        for ip in addresses {
-            s.routes.entry(ip.to_canonical()).or_insert(own);
+        let ways = Arc::make_mut(&mut s.ways);
+        for (n, addresses) in namespaces.iter().enumerate() {
+            for ip in addresses {
+                ways.add_address((own, n), ip.to_canonical());
+            }
         }
         let order = s.hosts.len();
         s.hosts
             .entry(own)
             .or_insert_with(|| (name.to_owned(), order));
-        s.names.insert(name.to_owned(), addresses.to_vec());
+        s.names.insert(name.to_owned(), namespaces.concat());
+    }
+
+    /// Adds addresses that are a namespace's by its rules of NAT, unless another has them.
+    pub(crate) fn add_virtual(&self, at: Place, addresses: impl Iterator<Item = IpAddr>) {
+        let mut s = lock(&self.shared);
+        let ways = Arc::make_mut(&mut s.ways);
+        addresses.for_each(|ip| ways.add_address(at, ip));
+    }
+
+    /// Sends all packets that leave a namespace through another.
+    ///
+    /// # Errors
+    /// Another namespace of the router's machine forwards packets already.
+    pub(crate) fn set_router(&self, at: Place, router: Place) -> Result<(), TwoForwarders> {
+        let mut s = lock(&self.shared);
+        self.has_routers.store(true, Ordering::Relaxed);
+        Arc::make_mut(&mut s.ways).set_router(at, router);
+        match *s.forwarders.entry(router.0).or_insert(router) == router {
+            true => Ok(()),
+            false => Err(TwoForwarders),
+        }
     }
 
     /// Counts a client, until [`Network::client_ended`].
@@ -117,9 +155,39 @@ impl Network {
         lock(&self.shared).hosts.len()
     }
 
-    /// The turmoil host that has an address.
-    pub(crate) fn route(&self, ip: IpAddr) -> Option<IpAddr> {
-        lock(&self.shared).routes.get(&ip).copied()
+    /// Returns `true` if some namespace forwards the packets of others.
+    pub(crate) fn has_routers(&self) -> bool {
+        self.has_routers.load(Ordering::Relaxed)
+    }
+
+    /// The way of packets between namespaces.
+    pub(crate) fn ways(&self) -> Arc<Ways<Place>> {
+        Arc::clone(&lock(&self.shared).ways)
+    }
+
+    /// The next namespace on the way from one to an address.
+    pub(crate) fn hop(&self, at: Place, to: IpAddr) -> Hop<Place> {
+        lock(&self.shared).ways.hop(at, to)
+    }
+
+    /// The namespace of a machine that packets for an address come to from other machines.
+    pub(crate) fn entry(&self, own: IpAddr, to: IpAddr) -> Option<Place> {
+        if !self.has_routers() {
+            return None;
+        }
+        let s = lock(&self.shared);
+        let forwarder = s.forwarders.get(&own).copied()?;
+        match s.ways.hop(forwarder, to) {
+            // Not behind the forwarder, but beside it.
+            Hop::To(next) if next.0 == own && s.ways.router(next) != Some(forwarder) => Some(next),
+            _ => Some(forwarder),
+        }
+    }
+
+    /// The name of the host with a turmoil address.
+    pub(crate) fn name(&self, host: IpAddr) -> Option<String> {
+        let s = lock(&self.shared);
+        s.hosts.get(&host).map(|(name, _)| name.clone())
     }
 
     /// The addresses of a host name.

@@ -182,7 +182,6 @@ impl<'a> LinuxSim<'a> {
         own: IpAddr,
         linuxes: Vec<Linux>,
     ) -> Arc<crate::host::Board> {
-        let mut all = Vec::new();
         let mut namespaces = Vec::new();
         for linux in linuxes {
             let own = linux.own_address.then_some(own);
@@ -190,10 +189,11 @@ impl<'a> LinuxSim<'a> {
                 .into_iter()
                 .chain(linux.addresses.iter().copied())
                 .collect();
-            all.extend_from_slice(&addresses);
             namespaces.push(Namespace { addresses, linux });
         }
-        self.kernels.network.add_host(&name, own, &all);
+        let addresses: Vec<Vec<IpAddr>> =
+            namespaces.iter().map(|one| one.addresses.clone()).collect();
+        self.kernels.network.add_host(&name, own, &addresses);
         self.kernels.host_added();
         crate::host::Board::new(
             Spec {

@@ -145,11 +145,7 @@ impl<C: Chooser> Net<C> {
 
     /// Sets the routers and the NAT hosts.
     fn set_ways(&mut self, case: &Case) -> Result<(), EngineError> {
-        if refuse_nat(case).is_err() && sends_datagrams(&case.program) {
-            return Err(EngineError::new(
-                "NAT hosts of the model translate TCP, and the scenario has UDP sockets",
-            ));
-        }
+        refuse_datagrams_through_nat(case)?;
         for (index, host) in case.hosts.values().enumerate() {
             let ns = self.hosts[index].ns;
             if let Some(via) = &host.via {
@@ -239,6 +235,19 @@ impl<C: Chooser> Net<C> {
     /// Time since the start of the scenario.
     pub fn elapsed(&self) -> u64 {
         self.world.now().since(World::<C>::START)
+    }
+}
+
+/// Refuses a case that sends datagrams through a NAT host.
+///
+/// # Errors
+/// It has both.
+pub fn refuse_datagrams_through_nat(case: &Case) -> Result<(), EngineError> {
+    match refuse_nat(case).is_err() && sends_datagrams(&case.program) {
+        true => Err(EngineError::new(
+            "NAT hosts of the model translate TCP, and the scenario has UDP sockets",
+        )),
+        false => Ok(()),
     }
 }
 

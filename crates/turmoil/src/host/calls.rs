@@ -150,7 +150,7 @@ impl State {
             }
             Poll::Ready(Ok(())) => {
                 let host = key
-                    .and_then(|k| self.network.route(k.remote.ip()))
+                    .and_then(|k| self.next_host(k.ns, k.remote.ip()))
                     .filter(|h| *h != self.own);
                 match host {
                     Some(host) if self.peers.of(host).is_opening() => {

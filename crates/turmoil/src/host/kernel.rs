@@ -2,8 +2,9 @@
 
 use super::state::{Spec, State};
 use crate::clock::lock;
-use crate::network::Network;
+use crate::network::{Network, Place};
 use fourtuple_kernel::FlagSet;
+use fourtuple_kernel::nat::Trace;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -125,6 +126,17 @@ impl Kernels {
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Kernel>> {
         lock(&self.table).get(name).cloned()
+    }
+
+    /// Follows a connection from a namespace through the NAT hosts on its way.
+    pub(crate) fn trace(&self, start: Place, ends: (SocketAddr, SocketAddr)) -> Option<Trace> {
+        if !self.network.has_routers() {
+            return None;
+        }
+        self.network.ways().trace(start, ends, |at, from, to| {
+            let kernel = self.get(&self.network.name(at.0)?)?;
+            kernel.enter(|s| s.machine.nat_trace(s.namespace(at.1), from, to))
+        })
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Kernel>> {

@@ -3,9 +3,11 @@
 use super::conns::Key;
 use super::state::{Sets, State};
 use crate::carrier::wire::{Body, Progress};
+use crate::network::Place;
 use bytes::Bytes;
+use fourtuple_kernel::nat::{Hop, Passed};
 use fourtuple_kernel::{NsId, SegKind, Segment, SockId};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Writes a segment to the log, as turmoil writes its packets: the 4-tuple, the flags, the length.
 fn log(segment: &Segment, event: &str) {
@@ -47,15 +49,48 @@ impl State {
             SegKind::Data(_) => self.sending.take().unwrap_or_default(),
             _ => Bytes::new(),
         };
-        let Some(host) = self.network.route(segment.dst().ip()) else {
-            log(&segment, "Drop: no host has the address");
-            return;
-        };
-        log(&segment, "Send");
-        if host == self.own {
-            self.receive(segment, bytes);
-            return;
+        self.forward(ns, segment, bytes, false);
+    }
+
+    /// Sends a packet on its way from a namespace of this machine, through its NAT hosts.
+    /// `is_foreign` is `true` if the packet comes from another namespace.
+    fn forward(&mut self, ns: NsId, segment: Segment, bytes: Bytes, is_foreign: bool) {
+        let (mut at, mut segment) = (self.place(ns), segment);
+        let mut has_arrived = is_foreign || !self.network.has_routers();
+        loop {
+            let ns = self.namespace(at.1);
+            if self.machine.is_nat(ns) {
+                let ways = self.network.ways();
+                match self.machine.translate(ns, segment, &ways, at) {
+                    Passed::On(next) | Passed::Answered(next) => segment = next,
+                    Passed::Dropped => {
+                        log(&segment, "Drop: by the NAT host");
+                        return;
+                    }
+                }
+            }
+            match self.network.hop(at, segment.dst().ip()) {
+                Hop::To((host, _)) if host != self.own => {
+                    log(&segment, "Send");
+                    self.transmit(host, segment, bytes);
+                    return;
+                }
+                Hop::To(next) => at = next,
+                Hop::Here if has_arrived => {
+                    self.deliver(segment, bytes);
+                    return;
+                }
+                Hop::Here | Hop::Lost => {
+                    log(&segment, "Drop: no host has the address");
+                    return;
+                }
+            }
+            has_arrived = true;
         }
+    }
+
+    /// Passes a segment for another machine to the carrier.
+    fn transmit(&mut self, host: IpAddr, segment: Segment, bytes: Bytes) {
         self.network.sent(1);
         self.kick = true;
         let now = self.machine.now();
@@ -80,8 +115,16 @@ impl State {
         }
     }
 
-    /// Handles a segment for one of this machine's addresses.
+    /// Handles a segment of another machine.
     pub(crate) fn receive(&mut self, segment: Segment, bytes: Bytes) {
+        match self.network.entry(self.own, segment.dst().ip()) {
+            Some((_, index)) => self.forward(self.namespace(index), segment, bytes, true),
+            None => self.deliver(segment, bytes),
+        }
+    }
+
+    /// Handles a segment for one of this machine's addresses.
+    fn deliver(&mut self, segment: Segment, bytes: Bytes) {
         let Some(ns) = self.namespace_of(segment.dst().ip()) else {
             return;
         };
@@ -197,8 +240,36 @@ impl State {
 
     /// Handles a credit that arrived over the network.
     pub(crate) fn credit_arrived(&mut self, from: SocketAddr, to: SocketAddr, read: Progress) {
+        match self.network.entry(self.own, to.ip()) {
+            Some(at) => self.forward_credit(at, (from, to), read),
+            None => self.credit_here((from, to), read),
+        }
+    }
+
+    fn credit_here(&mut self, (from, to): (SocketAddr, SocketAddr), read: Progress) {
         if let Some(ns) = self.namespace_of(to.ip()) {
             self.credited(Key::new(ns, to, from), read);
+        }
+    }
+
+    /// Sends a credit on its way from a namespace of this machine, as [`Self::forward`] does.
+    fn forward_credit(&mut self, at: Place, ends: (SocketAddr, SocketAddr), read: Progress) {
+        let (mut at, mut ends) = (at, ends);
+        loop {
+            ends = self.machine.nat_ends(self.namespace(at.1), ends);
+            match self.network.hop(at, ends.1.ip()) {
+                Hop::To((host, _)) if host != self.own => {
+                    self.network.sent(1);
+                    self.kick = true;
+                    let (from, to) = ends;
+                    let credit = Body::Credit { from, to, read };
+                    self.peers.of(host).push(credit, self.machine.now());
+                    return;
+                }
+                Hop::To(next) => at = next,
+                Hop::Here => return self.credit_here(ends, read),
+                Hop::Lost => return,
+            }
         }
     }
 
@@ -210,19 +281,6 @@ impl State {
             self.credited(key.other_end(), read);
             return;
         }
-        let Some(host) = self.network.route(key.remote.ip()) else {
-            return;
-        };
-        if host == self.own {
-            if let Some(ns) = self.namespace_of(key.remote.ip()) {
-                self.credited(Key::new(ns, key.remote, key.local), read);
-            }
-            return;
-        }
-        self.network.sent(1);
-        self.kick = true;
-        let (from, to) = (key.local, key.remote);
-        let credit = Body::Credit { from, to, read };
-        self.peers.of(host).push(credit, self.machine.now());
+        self.forward_credit(self.place(key.ns), (key.local, key.remote), read);
     }
 }

@@ -102,7 +102,7 @@ impl State {
             self.machine.state(sock),
             Tcp::Established | Tcp::CloseWait | Tcp::FinWait1 | Tcp::FinWait2
         );
-        let host = self.network.route(key.remote.ip());
+        let host = self.next_host(key.ns, key.remote.ip());
         let Some(host) = host.filter(|host| is_connected && *host != self.own) else {
             return;
         };

@@ -11,8 +11,9 @@ use super::patience::Patience;
 use super::window::Bounds;
 use crate::carrier::Peers;
 use crate::config::Linux;
-use crate::network::Network;
+use crate::network::{Network, Place};
 use bytes::Bytes;
+use fourtuple_kernel::nat::Hop;
 use fourtuple_kernel::time::{MS, Time};
 use fourtuple_kernel::{Errno, Machine, NsId, Refusal, Seeded, SockId, State as Tcp};
 use std::collections::BTreeMap;
@@ -146,6 +147,9 @@ impl State {
             if let Some(length) = space.linux.time_wait {
                 machine.set_time_wait(ns, nanos(length));
             }
+            if let Some(rules) = &space.linux.nat {
+                machine.set_nat(ns, rules.clone());
+            }
             for (key, value) in &space.linux.sysctls {
                 if let Err(errno) = machine.sysctl(ns, key, value) {
                     refused_sysctls.push((namespaces.len(), key.clone(), value.clone(), errno));
@@ -189,6 +193,30 @@ impl State {
             refused_sysctls,
             failure: None,
             refusal: None,
+        }
+    }
+
+    /// The namespace with an index.
+    pub(crate) fn namespace(&self, index: usize) -> NsId {
+        self.namespaces.get(index).unwrap_or(&self.namespaces[0]).0
+    }
+
+    /// A namespace as the network knows it.
+    pub(crate) fn place(&self, ns: NsId) -> Place {
+        let index = self.namespaces.iter().position(|(one, _)| *one == ns);
+        (self.own, index.unwrap_or(0))
+    }
+
+    /// The turmoil host that is next on the way from a namespace to an address.
+    pub(crate) fn next_host(&self, ns: NsId, to: IpAddr) -> Option<IpAddr> {
+        let mut at = self.place(ns);
+        loop {
+            match self.network.hop(at, to) {
+                Hop::Here => return Some(self.own),
+                Hop::To(next) if next.0 != self.own => return Some(next.0),
+                Hop::To(next) => at = next,
+                Hop::Lost => return None,
+            }
         }
     }
 

@@ -4,8 +4,10 @@ use crate::engine::notes::Notes;
 use crate::engine::processes::HostApi;
 use crate::host::Kernels;
 use crate::host::{Kernel, State};
+use crate::network::Place;
 use fourtuple_harness::Name;
 use fourtuple_harness::compile::BACKLOG;
+use fourtuple_kernel::nat::{Trace, is_nat_sysctl, refusal};
 use fourtuple_kernel::{Errno, Refusal, SockId};
 use fourtuple_program::{Accepted, Caller, HostId, NewSocket, SocketApi};
 use fourtuple_syscall::{Family, Kind, Outcome, Returned, SockOpt, Syscall};
@@ -24,7 +26,7 @@ pub(super) struct Handle {
 
 /// The namespace of a host, as calls use it.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct HostPlace {
     pub(super) name: Name,
     pub(super) machine: Name,
     pub(super) namespace: usize,
@@ -33,7 +35,7 @@ pub(super) struct Place {
 /// See the module's documentation.
 pub(super) struct Api {
     kernels: Arc<Kernels>,
-    hosts: Vec<Place>,
+    hosts: Vec<HostPlace>,
     notes: Rc<Notes>,
     /// Woken when a connect completes or a connection can be accepted, on a network with latency.
     pub(super) waker: Option<Waker>,
@@ -41,7 +43,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(kernels: Arc<Kernels>, hosts: Vec<Place>, notes: Rc<Notes>) -> Self {
+    pub(super) fn new(kernels: Arc<Kernels>, hosts: Vec<HostPlace>, notes: Rc<Notes>) -> Self {
         Api {
             kernels,
             hosts,
@@ -53,6 +55,44 @@ impl Api {
 
     fn kernel(&self, host: HostId) -> Option<Arc<Kernel>> {
         self.kernels.get(&self.hosts[host.0 as usize].machine)
+    }
+
+    /// The outcome of a connect between these ends, with what NAT hosts on the way did to it.
+    fn through_nat(&mut self, at: HostId, ends: Option<Ends>, outcome: Outcome) -> Outcome {
+        let place = self.place(at);
+        let trace = place
+            .zip(ends)
+            .and_then(|(at, ends)| self.kernels.trace(at, ends));
+        match (outcome, trace) {
+            (Outcome::Ok(returned), Some(Trace::Passed(passage))) => {
+                let seen = (passage.source, passage.destination);
+                Outcome::Ok(Returned {
+                    translated: Some(seen).filter(|seen| Some(*seen) != ends),
+                    ..returned
+                })
+            }
+            (Outcome::Err(Errno::ETIMEDOUT), Some(Trace::Dropped(dropped))) => {
+                self.reason = Some(refusal(dropped));
+                outcome
+            }
+            _ => outcome,
+        }
+    }
+
+    /// A host as the network knows it.
+    fn place(&self, host: HostId) -> Option<Place> {
+        let kernel = self.kernel(host)?;
+        let index = self.hosts[host.0 as usize].namespace;
+        Some((kernel.enter(|s| s.own), index))
+    }
+
+    /// The ends of the connection of a socket.
+    fn ends_of(&mut self, socket: Handle) -> Option<Ends> {
+        let ends = self.on(socket, |s, id| {
+            let remote = s.machine.remote_addr(id);
+            Ok(remote.map(|remote| (s.machine.local_addr(id), remote)))
+        });
+        ends.ok().flatten()
     }
 
     /// Makes a call on the kernel of a socket.
@@ -77,6 +117,9 @@ impl Api {
         })
     }
 }
+
+/// The local and the remote end of a connection.
+type Ends = (SocketAddr, SocketAddr);
 
 /// The outcome of calls on a crashed machine, which has no sockets.
 const DOWN: Outcome = Outcome::Err(Errno::EBADF);
@@ -200,15 +243,24 @@ impl SocketApi for Api {
                 ..Returned::default()
             }),
         });
-        match result {
-            Ok(returned) => Poll::Ready(Outcome::Ok(returned)),
-            Err(Outcome::Err(Errno::EINPROGRESS)) => Poll::Pending,
-            Err(failed) => Poll::Ready(blocked(failed)),
-        }
+        let outcome = match result {
+            Ok(returned) => Outcome::Ok(returned),
+            Err(Outcome::Err(Errno::EINPROGRESS)) => return Poll::Pending,
+            Err(failed) => blocked(failed),
+        };
+        Poll::Ready(match call {
+            Syscall::Connect { .. } => {
+                let ends = self.ends_of(socket);
+                self.through_nat(socket.host, ends, outcome)
+            }
+            _ => outcome,
+        })
     }
 
     fn poll_connect(&mut self, socket: Handle) -> Poll<Outcome> {
         let waker = self.waker.clone();
+        // A failed connect has no remote end any more.
+        let before = self.ends_of(socket);
         let result = self.on(socket, |s, id| {
             let answer = match &waker {
                 None => s.connect_result(id).map_or(Poll::Pending, Poll::Ready),
@@ -219,11 +271,12 @@ impl SocketApi for Api {
                 Poll::Ready(answer) => answer.map(|()| Some(ends(s, id))),
             }
         });
-        match result {
-            Ok(None) => Poll::Pending,
-            Ok(Some(returned)) => Poll::Ready(Outcome::Ok(returned)),
-            Err(outcome) => Poll::Ready(outcome),
-        }
+        let outcome = match result {
+            Ok(None) => return Poll::Pending,
+            Ok(Some(returned)) => Outcome::Ok(returned),
+            Err(outcome) => outcome,
+        };
+        Poll::Ready(self.through_nat(socket.host, before, outcome))
     }
 
     fn accept(&mut self, listener: Handle) -> Result<Accepted<Handle>, Outcome> {
@@ -255,8 +308,14 @@ impl SocketApi for Api {
 
     fn sysctl(&mut self, at: HostId, key: &str, value: &str) {
         let place = &self.hosts[at.0 as usize];
-        self.notes.unmodelled(&place.name, key);
-        let Some(kernel) = self.kernel(at) else {
+        let kernel = self.kernel(at);
+        let is_nat = kernel
+            .as_ref()
+            .is_some_and(|kernel| kernel.enter(|s| s.machine.is_nat(s.namespace(place.namespace))));
+        if !(is_nat && is_nat_sysctl(key)) {
+            self.notes.unmodelled(&place.name, key);
+        }
+        let Some(kernel) = kernel else {
             return;
         };
         let written = kernel.enter(|s| {

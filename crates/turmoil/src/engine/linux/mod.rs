@@ -22,7 +22,7 @@ mod steps;
 use super::drive::drive;
 use crate::{Linux, LinuxSim};
 use fourtuple_harness::runner::budget::LONGEST;
-use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing, refuse_nat};
+use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing};
 use fourtuple_kernel::profile::{FlagSet, Profile};
 use fourtuple_scenario::Case;
 use simulation::Simulation;
@@ -62,7 +62,6 @@ impl Engine for Turmoil {
     }
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
-        refuse_nat(case)?;
         let (attempts, notes, observed_flags) = simulate(case, profile)?;
         let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
         report.observed_flags = observed_flags;
@@ -116,6 +115,9 @@ fn simulate(case: &Case, profile: &Profile) -> Result<Simulated, EngineError> {
         let mut cx = Context::from_waker(Waker::noop());
         Ok(program.as_mut().poll(&mut cx).is_ready())
     });
+    if !simulation.is_ideal() {
+        simulation.note_nats();
+    }
     drop(program);
     drop(sim);
     if let Some(cannot) = simulation.failed() {

@@ -1,6 +1,6 @@
 //! The state that the tasks of one run share, and the hosts on which they run.
 
-use super::api::{Api, Place};
+use super::api::{Api, HostPlace};
 use super::pace::Pace;
 use super::steps::Steps;
 use crate::config::Linux;
@@ -8,8 +8,12 @@ use crate::engine::notes::Notes;
 use crate::engine::processes::Processes;
 use crate::host::Kernels;
 use crate::host::{Role, boot};
+use crate::network::Network;
 use crate::sim::LinuxSim;
-use fourtuple_harness::{Attempts, EngineError, Name};
+use fourtuple_harness::{
+    Attempts, EngineError, Name, compile, note_nat, refuse_datagrams_through_nat,
+};
+use fourtuple_kernel::nat::is_nat_sysctl;
 use fourtuple_kernel::profile::{self, Profile};
 use fourtuple_kernel::sysctl_has_no_effect;
 use fourtuple_program::HostId;
@@ -33,8 +37,8 @@ pub(super) struct HostInfo {
 }
 
 impl HostInfo {
-    fn place(&self) -> Place {
-        Place {
+    fn place(&self) -> HostPlace {
+        HostPlace {
             name: self.name.clone(),
             machine: self.machine.clone(),
             namespace: self.namespace,
@@ -69,6 +73,7 @@ impl Simulation {
         profile: &Profile,
         sim: &mut LinuxSim<'_>,
     ) -> Result<Rc<Self>, EngineError> {
+        refuse_datagrams_through_nat(case)?;
         let mut machines: Vec<(Name, IpAddr, Vec<Linux>)> = Vec::new();
         let mut hosts = Vec::new();
         let mut unmodelled = Vec::new();
@@ -94,12 +99,14 @@ impl Simulation {
             linux.time_wait = case.time_wait;
             linux.tentative = host.tentative;
             linux.alone = case.hosts.len() == 1;
+            linux.nat = host.nat.as_ref().map(compile::nat_rules);
             linux.sysctls = host
                 .settings()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect();
             let unknown = linux.sysctls.iter().map(|(key, _)| key);
-            let unknown = unknown.filter(|key| sysctl_has_no_effect(key));
+            let is_tracked = |key: &str| linux.nat.is_some() && is_nat_sysctl(key);
+            let unknown = unknown.filter(|key| sysctl_has_no_effect(key) && !is_tracked(key));
             unmodelled.extend(unknown.map(|key| (name.clone(), key.clone())));
             let found = machines
                 .iter()
@@ -151,6 +158,7 @@ impl Simulation {
                 )
             });
         }
+        set_ways(case, &simulation.hosts, &sim.kernels().network)?;
         if !simulation.pace.is_ideal() {
             let program = Rc::clone(&simulation).run();
             sim.raw().client("scheduler", async move {
@@ -220,6 +228,19 @@ impl Simulation {
         self.failed.borrow_mut().take()
     }
 
+    /// Notes the counters of each NAT host.
+    pub(super) fn note_nats(&self) {
+        for host in &self.hosts {
+            let Some(kernel) = self.kernels.get(&host.machine) else {
+                continue;
+            };
+            let counters = kernel.enter(|s| s.machine.nat_counters(s.namespace(host.namespace)));
+            if let Some(counters) = counters.filter(|counters| !counters.is_empty()) {
+                self.notes.add(note_nat(&host.name, &counters));
+            }
+        }
+    }
+
     /// Returns the attempts and the notes.
     pub(super) fn finish(&self) -> (Attempts, Vec<String>) {
         let attempts = match &self.driver {
@@ -228,6 +249,29 @@ impl Simulation {
         };
         (attempts, self.notes.take())
     }
+}
+
+/// Sets the hosts that `via` names, and the addresses that hosts have by their rules of NAT.
+fn set_ways(case: &Case, hosts: &[HostInfo], network: &Network) -> Result<(), EngineError> {
+    for (host, own) in case.hosts.values().zip(hosts) {
+        let at = (own.turmoil, own.namespace);
+        if let Some(nat) = &host.nat {
+            network.add_virtual(at, compile::nat_rules(nat).addresses());
+        }
+        let via = host.via.as_ref().map(|via| &*via.value);
+        let router = hosts.iter().find(|one| via == Some(&*one.name));
+        if let Some(router) = router
+            && network
+                .set_router(at, (router.turmoil, router.namespace))
+                .is_err()
+        {
+            return Err(EngineError::new(format!(
+                "{} forwards packets beside another host of its machine",
+                router.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The software of a machine.
