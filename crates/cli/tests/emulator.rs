@@ -31,7 +31,7 @@ fn emulator(directory: &Path, then: &str) -> String {
     // The length of what follows; the guest's mark, version and state; no error, no flags; what
     // uname calls the kernel.
     let mut hello = vec![0, 0, 0, 0];
-    hello.extend(b"4TPL\x05\0\0\0\0\0\0");
+    hello.extend(b"4TPL\x06\0\0\0\0\0\0");
     hello.extend(b"6.1.0-50-cloud-amd64");
     hello[0] = hello.len() as u8 - 4;
     fs::write(directory.join("hello"), hello).expect("a scratch file");

@@ -68,7 +68,7 @@ fn asked(cache: &Path, on: &str, mirror: Option<&str>) -> (Said, Option<Unpacked
         out: String::from_utf8(output.stdout).expect("text"),
         err: String::from_utf8(output.stderr).expect("text"),
     };
-    let kernels = cache.join("fourtuple/kernels");
+    let kernels = cache.join("fourtuple/images");
     let entries = fs::read_dir(kernels).into_iter().flatten().flatten();
     let unpacked = entries.map(|entry| entry.path()).find_map(|dir| {
         assert!(!dir.join("packages").exists(), "downloads are left behind");

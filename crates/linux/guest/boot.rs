@@ -40,11 +40,12 @@ fn complain(what: &[u8]) {
     let _ = sys::write(2, what);
 }
 
-/// Loads `/modules/0`, `/modules/1` and so on.
+/// Loads `/modules/00`, `/modules/01` and so on.
 fn load_modules(memory: &mut Memory) {
-    for digit in b'0'..=b'9' {
-        let mut path = *b"/modules/0\0";
-        path[9] = digit;
+    for number in 0..100 {
+        let mut path = *b"/modules/00\0";
+        path[9] += number / 10;
+        path[10] += number % 10;
         let Ok(fd) = sys::open(&path, sys::O_RDONLY) else {
             return;
         };

@@ -78,6 +78,7 @@ impl<'a> Executor<'a> {
             OP_LINK_UP_ARP => Record::of(link::up(o.text(), 0)),
             OP_LINK_READY => Record::of(link::ready(o.text())),
             OP_ROUTE => Record::of(link::add_route(o.text(), &o.addr(), &o.addr())),
+            OP_NETFILTER => Record::of(link::change_filter(o.rest())),
             OP_SOCKET => self.socket(o),
             _ => {
                 let slot = o.u16() as usize;

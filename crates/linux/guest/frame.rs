@@ -44,6 +44,11 @@ impl<'a> Operands<'a> {
         self.bytes(n)
     }
 
+    /// All bytes that are left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        self.bytes(usize::MAX)
+    }
+
     pub fn hardware_address(&mut self) -> [u8; 6] {
         self.array()
     }

@@ -122,25 +122,46 @@ impl Request {
 
     /// Sends the request and receives the kernel's answer, truncated to the buffer.
     fn exchange(&mut self, answer: &mut [u8]) -> Res<usize> {
+        const ROUTE: usize = 0;
         let n = self.len as u32;
         self.bytes[..4].copy_from_slice(&n.to_ne_bytes());
-        let fd = sys::socket(sys::AF_NETLINK, sys::SOCK_RAW, 0)?;
-        let r = sys::send(fd, &self.bytes[..self.len]).and_then(|_| sys::recv(fd, answer));
-        let _ = sys::close(fd);
-        r
+        exchange(ROUTE, &self.bytes[..self.len], answer)
     }
 
     /// Sends the request and waits for its acknowledgement.
     fn send(&mut self) -> Res<()> {
         let mut answer = [0u8; 1024];
-        if self.exchange(&mut answer)? < 20 {
-            return Err(sys::EIO);
-        }
-        match i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]) {
-            0 => Ok(()),
-            e => Err(-e),
-        }
+        let n = self.exchange(&mut answer)?;
+        acknowledged(&answer[..n])
     }
+}
+
+/// Sends a request of a netlink protocol and receives the kernel's answer, truncated to the buffer.
+fn exchange(protocol: usize, request: &[u8], answer: &mut [u8]) -> Res<usize> {
+    let fd = sys::socket(sys::AF_NETLINK, sys::SOCK_RAW, protocol)?;
+    let r = sys::send(fd, request).and_then(|_| sys::recv(fd, answer));
+    let _ = sys::close(fd);
+    r
+}
+
+/// The result that an answer reports.
+fn acknowledged(answer: &[u8]) -> Res<()> {
+    let Some([a, b, c, d]) = answer.get(16..20) else {
+        return Err(sys::EIO);
+    };
+    match i32::from_ne_bytes([*a, *b, *c, *d]) {
+        0 => Ok(()),
+        e => Err(-e),
+    }
+}
+
+/// Sends messages to the packet filter. The first answer is that of the first message that failed,
+/// or of the last one.
+pub fn change_filter(messages: &[u8]) -> Res<()> {
+    const NETFILTER: usize = 12;
+    let mut answer = [0u8; 1024];
+    let n = exchange(NETFILTER, messages, &mut answer)?;
+    acknowledged(&answer[..n.min(1024)])
 }
 
 fn af(a: &Addr) -> u8 {

@@ -1,8 +1,10 @@
 //! Translation of program steps into the model's operations.
 
 use crate::program::{Call, Program, Step};
+use fourtuple_harness::compile;
 use fourtuple_kernel as model;
 use fourtuple_kernel::conformance::Op;
+use fourtuple_kernel::nat::is_nat_sysctl;
 use fourtuple_syscall::Syscall;
 
 /// The operations before the first step: they make the namespaces and set their sysctls.
@@ -12,7 +14,15 @@ pub(crate) fn beginning(program: &Program) -> Vec<Op> {
     }
     let addresses = |h: &crate::HostSpec| h.addresses.clone();
     let mut ops = vec![Op::Hosts(program.hosts.iter().map(addresses).collect())];
+    let place = |name: &String| program.hosts.iter().position(|host| host.name == *name);
     for (host, spec) in program.hosts.iter().enumerate() {
+        if let Some(router) = spec.via.as_ref().and_then(place) {
+            ops.push(Op::Via { host, router });
+        }
+        if let Some(nat) = &spec.nat {
+            let rules = compile::nat_rules(nat);
+            ops.push(Op::Nat { host, rules });
+        }
         if spec.tentative_ms > 0 {
             // Until its end is observed.
             let until = model::Time(u64::MAX);
@@ -29,7 +39,8 @@ pub(crate) fn beginning(program: &Program) -> Vec<Op> {
 
 /// Returns true for a sysctl that the model does not know; it has no effect on ports.
 pub(crate) fn is_unknown(op: &Op) -> bool {
-    matches!(op, Op::Sysctl { key, .. } if !model::sysctl_names().contains(&key.as_str()))
+    let known = |key: &str| model::sysctl_names().contains(&key) || is_nat_sysctl(key);
+    matches!(op, Op::Sysctl { key, .. } if !known(key))
 }
 
 /// Numbers of the sockets and hosts that a program names.

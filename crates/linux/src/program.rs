@@ -1,5 +1,6 @@
 //! Socket programs: calls, and the answers of a kernel to them.
 
+use fourtuple_scenario::Nat;
 use fourtuple_syscall::{Errno, Family, Kind, Outcome, Syscall};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,6 +48,21 @@ pub struct HostSpec {
     /// ends, which is up to 100 ms early.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tentative_ms: u32,
+    /// The host through which all packets go that leave this one.
+    #[serde(skip)]
+    pub via: Option<String>,
+    /// The rules by which the host translates the packets that pass it.
+    #[serde(skip)]
+    pub nat: Option<Nat>,
+}
+
+impl Program {
+    /// Returns `true` if packets pass NAT hosts.
+    pub(crate) fn has_nat(&self) -> bool {
+        self.hosts
+            .iter()
+            .any(|host| host.nat.is_some() || host.via.is_some())
+    }
 }
 
 /// A real kernel ends duplicate address detection by so many milliseconds too early, rather than

@@ -2,9 +2,11 @@
 //! kept.
 
 use crate::program::{BACKLOG, Call, NO_SOCKET, Program, Step};
+use fourtuple_scenario::{Nat, NatSource};
 use fourtuple_syscall::{Family, Kind, Outcome, Syscall};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 /// Writes the first `steps` steps of a program as a scenario for `kernel`. With `expect_last` the
 /// last step expects the real kernel's answer.
@@ -35,14 +37,22 @@ pub fn scenario_text(
             .collect();
         let _ = writeln!(
             out,
-            "  {}: {{ addresses: [{}], sysctl: {{ {} }}{} }}",
+            "  {}: {{ addresses: [{}], sysctl: {{ {} }}{}{}{} }}",
             host.name,
             addresses.join(", "),
             sysctls.join(", "),
             match host.tentative_ms {
                 0 => String::new(),
                 ms => format!(", tentative: {ms}ms"),
-            }
+            },
+            host.via
+                .iter()
+                .map(|via| format!(", via: {via}"))
+                .collect::<String>(),
+            host.nat
+                .iter()
+                .map(|nat| format!(", nat: {}", rules(nat)))
+                .collect::<String>(),
         );
     }
     out.push_str("steps:\n");
@@ -76,6 +86,41 @@ pub fn scenario_text(
         let _ = writeln!(out, "  - {{ {fields} }}");
     }
     out
+}
+
+/// The rules of a NAT host.
+fn rules(nat: &Nat) -> String {
+    let mut fields = Vec::new();
+    if let Some(NatSource::Linux {
+        addresses,
+        ports,
+        random,
+        persistent,
+    }) = &nat.source
+    {
+        let ports = ports.map(|ports| format!("ports: {ports}"));
+        if addresses.is_empty() {
+            fields.push(format!("masquerade: {{ {} }}", ports.unwrap_or_default()));
+        } else {
+            fields.push(format!("snat: {}", list(addresses)));
+            fields.extend(ports);
+        }
+        fields.push(format!("random: {}", quoted(&random.to_string())));
+        fields.push(format!("persistent: {persistent}"));
+    }
+    if !nat.dnat.is_empty() {
+        let rule = |(to, backends): &(SocketAddr, Vec<SocketAddr>)| {
+            format!("{}: {}", quoted(&to.to_string()), list(backends))
+        };
+        let rules: Vec<String> = nat.dnat.iter().map(rule).collect();
+        fields.push(format!("dnat: {{ {} }}", rules.join(", ")));
+    }
+    format!("{{ {} }}", fields.join(", "))
+}
+
+fn list(items: &[impl ToString]) -> String {
+    let items: Vec<String> = items.iter().map(|one| quoted(&one.to_string())).collect();
+    format!("[{}]", items.join(", "))
 }
 
 /// The host of a step: the first one if the step names none. `None` for a program with one host.

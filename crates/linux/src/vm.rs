@@ -72,7 +72,8 @@ impl Vm {
         requests: &[R],
     ) -> Result<VmRun<R::Answered>, RunError> {
         let plans: Vec<_> = requests.iter().map(GuestRequest::plan).collect();
-        let initrd = self.initial_files(plans.iter().flatten())?;
+        let plans_ok: Vec<&Plan> = plans.iter().flatten().collect();
+        let initrd = self.initial_files(&plans_ok)?;
         let unavailable =
             |e: io::Error| RunError::Unavailable(format!("failed to start a virtual machine: {e}"));
         let files = Files {
@@ -112,10 +113,7 @@ impl Vm {
         })
     }
 
-    fn initial_files<'a>(
-        &self,
-        plans: impl Iterator<Item = &'a Plan>,
-    ) -> Result<Vec<u8>, RunError> {
+    fn initial_files(&self, plans: &[&Plan]) -> Result<Vec<u8>, RunError> {
         let unavailable =
             |m: String| RunError::Unavailable(format!("failed to start a virtual machine: {m}"));
         let binary = guest::binary().map_err(unavailable)?;
@@ -131,12 +129,14 @@ impl Vm {
         archive.device("dev/ttyS0", 4, 64);
         archive.device("dev/ttyS1", 4, 65);
         archive.file("init", 0o755, binary);
-        for (i, module) in self.image.modules.iter().take(10).enumerate() {
+        let has_nat = plans.iter().any(|plan| plan.has_nat);
+        let of_nat = self.image.nat_modules.iter().filter(|_| has_nat);
+        for (i, module) in self.image.modules.iter().chain(of_nat).enumerate() {
             let content =
                 fs::read(module).map_err(|e| unavailable(format!("{}: {e}", module.display())))?;
-            archive.file(&format!("modules/{i}"), 0o644, &content);
+            archive.file(&format!("modules/{i:02}"), 0o644, &content);
         }
-        let programs: Vec<u8> = plans.flat_map(|p| p.frame.iter().copied()).collect();
+        let programs: Vec<u8> = plans.iter().flat_map(|p| p.frame.iter().copied()).collect();
         archive.file("programs", 0o644, &programs);
         Ok(archive.finish())
     }

@@ -25,7 +25,7 @@
 /// Opens every hello frame.
 pub(crate) const MAGIC: [u8; 4] = *b"4TPL";
 /// Changes whenever a frame's layout does.
-pub(crate) const VERSION: u8 = 5;
+pub(crate) const VERSION: u8 = 6;
 
 /// The largest frame that the guest takes, in bytes.
 pub(crate) const MAX_FRAME: usize = 2 + MAX_OPERATIONS;
@@ -147,6 +147,8 @@ pub(crate) const OP_ADDR_TENTATIVE: u8 = 26;
 pub(crate) const OP_SENDTO: u8 = 27;
 /// `u16 slot`, `u32 length`, `u32 wait_ms`. Answers with the sender's address.
 pub(crate) const OP_RECVFROM: u8 = 28;
+/// Messages of netlink for the kernel's packet filter, of which the last asks for an answer.
+pub(crate) const OP_NETFILTER: u8 = 29;
 /// Maximum number of instances, and of their connections in total.
 pub(crate) const MAX_CONNECTIONS: usize = 30_000;
 /// Maximum number of listeners of all instances.

@@ -159,7 +159,7 @@ impl Engine for Exec {
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         let script = self.script(case, profile)?;
         let answered = self.execute(&script)?;
-        if let Some(why) = &answered.not_listening {
+        if let Some(why) = &answered.not_set_up {
             return Err(EngineError::new(why.clone()));
         }
         let conformance = self.check(&answered)?;

@@ -6,8 +6,28 @@ use std::path::{Path, PathBuf};
 
 /// The file name of a kernel in its directory.
 pub(super) const KERNEL: &str = "vmlinuz";
-/// The file name of the module that links the hosts of a topology.
-pub(super) const VETH: &str = "veth.ko";
+/// The name of the module that links the hosts of a topology.
+const VETH: &str = "veth";
+/// The names of the modules of NAT hosts, in the order in which they depend on each other. Some
+/// kernels have the first ones built in.
+const NAT: [&str; 11] = [
+    "libcrc32c",
+    "nfnetlink",
+    "nf_defrag_ipv4",
+    "nf_defrag_ipv6",
+    "nf_conntrack",
+    "nf_nat",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_nat",
+    "nft_masq",
+    "nft_numgen",
+];
+
+/// The names of all modules that are kept.
+pub(super) fn modules() -> impl Iterator<Item = &'static str> {
+    [VETH].into_iter().chain(NAT)
+}
 
 /// The directory in which images are kept.
 pub(super) fn home() -> Result<PathBuf, String> {
@@ -20,7 +40,8 @@ pub(super) fn home() -> Result<PathBuf, String> {
         absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     let dir =
         base.ok_or("there is no cache directory, as neither XDG_CACHE_HOME nor HOME is set")?;
-    let dir = dir.join("fourtuple").join("kernels");
+    // Directories of the first name have no modules for NAT hosts.
+    let dir = dir.join("fourtuple").join("images");
     fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     Ok(dir)
 }
@@ -62,10 +83,14 @@ pub(super) fn file_name(text: &str) -> String {
 
 /// The image in a directory.
 pub(super) fn image(name: String, dir: &Path) -> Image {
-    let module = dir.join(VETH);
+    let there = |names: &[&str]| {
+        let files = names.iter().map(|name| dir.join(format!("{name}.ko")));
+        files.filter(|file| file.exists()).collect()
+    };
     Image {
         name,
         kernel: dir.join(KERNEL),
-        modules: [module].into_iter().filter(|m| m.exists()).collect(),
+        modules: there(&[VETH]),
+        nat_modules: there(&NAT),
     }
 }

@@ -27,9 +27,11 @@ pub struct Image {
     pub name: String,
     /// The bzImage.
     pub kernel: PathBuf,
-    /// Modules to load before the first program, in order; at most ten. Packaged kernels have veth,
+    /// Modules to load before the first program, in order. Packaged kernels have veth,
     /// which links the hosts of a topology, as a module.
     pub modules: Vec<PathBuf>,
+    /// The same for programs with NAT hosts.
+    pub nat_modules: Vec<PathBuf>,
 }
 
 impl Image {
@@ -40,6 +42,7 @@ impl Image {
             name: kernel.display().to_string(),
             kernel,
             modules: Vec::new(),
+            nat_modules: Vec::new(),
         }
     }
 }

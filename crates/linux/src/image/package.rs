@@ -45,7 +45,7 @@ pub(super) fn digest(packages: &[PathBuf]) -> Result<String, String> {
     ))
 }
 
-/// Writes the kernel, and the veth module if there is one, of packages or other archives to a
+/// Writes the kernel, and the modules that there are, of packages or other archives to a
 /// directory.
 pub(super) fn keep(archives: &[PathBuf], dir: &Path) -> Result<(), String> {
     let mut found = false;
@@ -63,14 +63,18 @@ pub(super) fn keep(archives: &[PathBuf], dir: &Path) -> Result<(), String> {
 /// As [`keep`], of a tar archive in memory. Returns true if it contains a kernel.
 pub(super) fn keep_from(files: &[u8], dir: &Path) -> Result<bool, String> {
     let said = |e: std::io::Error| format!("{}: {e}", dir.display());
-    if let Some((name, module)) = tar::find(files, |name| name.contains("/drivers/net/veth.ko")) {
-        let name = name.rsplit('/').next().unwrap_or(cache::VETH);
+    for module in cache::modules() {
+        let begin = format!("/{module}.ko");
+        let Some((name, content)) = tar::find(files, |name| name.contains(&begin)) else {
+            continue;
+        };
+        let name = name.rsplit('/').next().unwrap_or(module);
         let file = dir.join(cache::file_name(name));
-        fs::write(&file, module).map_err(said)?;
-        let unpacker = match name.strip_prefix(cache::VETH) {
-            Some(".xz") => Some("xz"),
-            Some(".zst") => Some("zstd"),
-            Some(".gz") => Some("gzip"),
+        fs::write(&file, content).map_err(said)?;
+        let unpacker = match name.rsplit('.').next() {
+            Some("xz") => Some("xz"),
+            Some("zst") => Some("zstd"),
+            Some("gz") => Some("gzip"),
             _ => None,
         };
         if let Some(unpacker) = unpacker {

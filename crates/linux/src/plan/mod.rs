@@ -2,9 +2,11 @@
 //!
 //! - `topology`: the operations that make hosts
 //! - `bytes`: operands in the encoding of frames
+//! - `netfilter`: the rules of NAT hosts
 //! - `records`: the guest's answers
 
 mod bytes;
+mod netfilter;
 mod records;
 mod topology;
 
@@ -56,6 +58,8 @@ pub(crate) struct Plan {
     setup: Vec<String>,
     /// The users that its sockets belong to.
     uids: BTreeSet<u32>,
+    /// Hosts of it translate packets.
+    pub(crate) has_nat: bool,
 }
 
 impl Plan {
@@ -133,6 +137,7 @@ pub(crate) struct Builder {
     /// The host of each slot.
     homes: Vec<u8>,
     uids: BTreeSet<u32>,
+    has_nat: bool,
 }
 
 impl Builder {
@@ -182,6 +187,7 @@ impl Builder {
             frame,
             setup: self.setup,
             uids: self.uids,
+            has_nat: self.has_nat,
         })
     }
 

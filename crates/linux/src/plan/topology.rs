@@ -2,8 +2,12 @@
 
 use super::Builder;
 use super::bytes::{address, socket_address, sysctl, text};
+use super::netfilter;
 use crate::program::{DETECTION_SLACK_MS, HostSpec};
 use crate::wire::*;
+use fourtuple_harness::compile;
+use fourtuple_kernel::nat::{Hop, Ways};
+use fourtuple_syscall::Family;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -48,10 +52,12 @@ impl Builder {
                 )?;
             }
         }
-        self.routes_to_nowhere(hosts, nowhere)?;
+        let ways = ways(hosts);
+        self.routes_to_nowhere(hosts, nowhere, &ways)?;
         if hosts.len() > 1 {
-            self.routes(hosts)?;
+            self.routes(hosts, &ways)?;
             self.wait_for_links(hosts)?;
+            self.forwarding(hosts, &ways)?;
         }
         for (i, host) in hosts.iter().enumerate() {
             for (key, value) in &host.sysctls {
@@ -145,9 +151,21 @@ impl Builder {
 
     /// Adds routes to addresses that no host has: over any link, whose other end does not forward,
     /// or into the loopback interface, which drops packets that are not local.
-    fn routes_to_nowhere(&mut self, hosts: &[HostSpec], nowhere: &[IpAddr]) -> Result<(), String> {
-        let interface = if hosts.len() < 2 { "lo" } else { "eth0" };
+    fn routes_to_nowhere(
+        &mut self,
+        hosts: &[HostSpec],
+        nowhere: &[IpAddr],
+        ways: &Ways<usize>,
+    ) -> Result<(), String> {
         for (place, host) in hosts.iter().enumerate() {
+            let next = ways
+                .router(place)
+                .or_else(|| outside(hosts, ways, place).next());
+            let interface = match (hosts.len(), next) {
+                (0 | 1, _) => "lo".to_owned(),
+                (_, Some(next)) => interface(place, next),
+                (_, None) => "eth0".to_owned(),
+            };
             for to in nowhere {
                 let same = |source: &&IpAddr| source.is_ipv4() == to.is_ipv4();
                 let Some(source) = host.addresses.iter().find(same) else {
@@ -179,17 +197,73 @@ impl Builder {
         Ok(())
     }
 
+    /// Adds the addresses that are a NAT host's own by its rules.
+    fn virtual_addresses(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
+        for (place, host) in hosts.iter().enumerate() {
+            for ip in virtual_addresses(hosts, place) {
+                let what = format!("address {ip} of the NAT host {}", host.name);
+                self.setup(what, OP_ADDR, place as u8, &address("eth0", ip))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets hosts forward the packets of others, and translate them.
+    fn forwarding(&mut self, hosts: &[HostSpec], ways: &Ways<usize>) -> Result<(), String> {
+        let families = [Family::Inet, Family::Inet6];
+        let has = |family: &Family| {
+            let mut all = hosts.iter().flat_map(|host| &host.addresses);
+            all.any(|ip| Family::of(*ip) == *family)
+        };
+        let families: Vec<Family> = families.into_iter().filter(has).collect();
+        for (place, host) in hosts.iter().enumerate() {
+            if !(0..hosts.len()).any(|other| ways.router(other) == Some(place)) {
+                continue;
+            }
+            for family in &families {
+                let key = match family {
+                    Family::Inet => "net.ipv4.ip_forward",
+                    Family::Inet6 => "net.ipv6.conf.all.forwarding",
+                };
+                let what = format!("sysctl {key} of host {}", host.name);
+                self.setup(what, OP_SYSCTL, place as u8, &sysctl(key, "1")?)?;
+            }
+            if let Some(nat) = &host.nat {
+                let outside = outside(hosts, ways, place);
+                let outside: Vec<String> = outside.map(|to| interface(place, to)).collect();
+                let rules = netfilter::rules(&compile::nat_rules(nat), &outside, &families);
+                let what = format!(
+                    "the rules of the NAT host {}, for which the kernel needs the modules \
+                     nf_tables, nft_chain_nat, nft_nat, nft_masq and nft_numgen",
+                    host.name
+                );
+                self.has_nat = true;
+                self.setup(what, OP_NETFILTER, place as u8, &rules)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a route from every host to each address of every other one.
-    fn routes(&mut self, hosts: &[HostSpec]) -> Result<(), String> {
+    fn routes(&mut self, hosts: &[HostSpec], ways: &Ways<usize>) -> Result<(), String> {
+        self.virtual_addresses(hosts)?;
         for (a, b) in pairs(hosts.len()).flat_map(|(a, b)| [(a, b), (b, a)]) {
-            for to in &hosts[b].addresses {
+            for to in hosts[b]
+                .addresses
+                .iter()
+                .copied()
+                .chain(virtual_addresses(hosts, b))
+            {
+                let Hop::To(next) = ways.hop(a, to) else {
+                    continue;
+                };
                 let source = hosts[a]
                     .addresses
                     .iter()
                     .find(|s| s.is_ipv4() == to.is_ipv4());
                 let mut o = Vec::new();
-                text(&mut o, interface(a, b).as_bytes());
-                socket_address(&mut o, &SocketAddr::new(*to, 0));
+                text(&mut o, interface(a, next).as_bytes());
+                socket_address(&mut o, &SocketAddr::new(to, 0));
                 match source {
                     Some(source) => preferred(&mut o, &hosts[a], *source),
                     // A host without addresses of this family cannot talk to one that has some.
@@ -210,6 +284,50 @@ impl Builder {
         self.setup.push(what);
         self.op(code, host, 0, operands).map(|_| ())
     }
+}
+
+/// The way of packets between hosts.
+fn ways(hosts: &[HostSpec]) -> Ways<usize> {
+    let mut ways = Ways::default();
+    for (place, host) in hosts.iter().enumerate() {
+        host.addresses
+            .iter()
+            .for_each(|ip| ways.add_address(place, *ip));
+    }
+    for (place, host) in hosts.iter().enumerate() {
+        virtual_addresses(hosts, place)
+            .into_iter()
+            .for_each(|ip| ways.add_address(place, ip));
+        let router = hosts
+            .iter()
+            .position(|one| host.via.as_ref() == Some(&one.name));
+        if let Some(router) = router {
+            ways.set_router(place, router);
+        }
+    }
+    ways
+}
+
+/// The hosts that are not behind another.
+fn outside<'a>(
+    hosts: &'a [HostSpec],
+    ways: &'a Ways<usize>,
+    router: usize,
+) -> impl Iterator<Item = usize> + 'a {
+    (0..hosts.len()).filter(move |to| *to != router && ways.router(*to) != Some(router))
+}
+
+/// The addresses that are a host's own by its rules of NAT: no host is given them.
+fn virtual_addresses(hosts: &[HostSpec], place: usize) -> Vec<IpAddr> {
+    let Some(nat) = &hosts[place].nat else {
+        return Vec::new();
+    };
+    let rules = compile::nat_rules(nat);
+    let mut own: Vec<IpAddr> = rules.addresses().collect();
+    own.retain(|ip| hosts.iter().all(|one| !one.addresses.contains(ip)));
+    own.sort_unstable();
+    own.dedup();
+    own
 }
 
 fn check_hosts(hosts: &[HostSpec]) -> Result<(), String> {

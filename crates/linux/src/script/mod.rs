@@ -7,10 +7,12 @@
 //! whose answers the model can check.
 //!
 //! - `detection`: the limits of duplicate address detection
+//! - `nat`: the NAT hosts that kernels can be
 //! - `steps`: the step form
 //! - `processes`: the declarative form
 
 mod detection;
+mod nat;
 mod processes;
 mod steps;
 
@@ -18,7 +20,8 @@ use crate::plan::{AnswerError, Builder, MAX_PROGRAM, Plan, ProgramError, Records
 use crate::program::{Answer, Call, HostSpec, NO_SOCKET, Program, Step};
 use crate::request::GuestRequest;
 use crate::wire::MAX_HOSTS;
-use fourtuple_harness::{Attempts, EngineError, left_out, refuse_nat};
+use fourtuple_harness::{Attempts, EngineError, compile, left_out};
+use fourtuple_kernel::nat::is_nat_sysctl;
 use fourtuple_scenario as scenario;
 use fourtuple_scenario::Case;
 use fourtuple_syscall::{Family, Kind, Outcome, SockOpt, Syscall};
@@ -114,8 +117,8 @@ pub(crate) struct Answered {
     pub(crate) owners: Vec<u32>,
     /// Notes for the report, such as sysctls that the kernel does not have.
     pub(crate) notes: Vec<String>,
-    /// The error of a listener of the hosts that failed to listen.
-    pub(crate) not_listening: Option<String>,
+    /// The reason why the hosts are not as the scenario has them.
+    pub(crate) not_set_up: Option<String>,
 }
 
 impl Script {
@@ -132,6 +135,8 @@ impl Script {
                 name: name.clone(),
                 addresses: of_its_own(&host.addresses),
                 tentative_ms: u32::try_from(host.tentative.as_millis()).unwrap_or(u32::MAX),
+                via: host.via.as_ref().map(|via| via.value.clone()),
+                nat: host.nat.clone(),
                 ..HostSpec::default()
             })
             .collect();
@@ -215,7 +220,7 @@ fn possible(case: &Case) -> Result<(), EngineError> {
     {
         return Err(EngineError::new("its hosts have different kernels"));
     }
-    refuse_nat(case)?;
+    nat::possible(case)?;
     detection::possible(case)?;
     if case.hosts.len() > MAX_HOSTS {
         return Err(EngineError::new(format!(
@@ -254,7 +259,12 @@ fn of_its_own(addresses: &[IpAddr]) -> Vec<IpAddr> {
 /// The addresses that are connected to and that no host has.
 fn nowhere(case: &Case) -> Vec<IpAddr> {
     let hosts = case.hosts.values().flat_map(|host| host.addresses.iter());
-    let known: BTreeSet<IpAddr> = hosts.copied().collect();
+    let rules = case.hosts.values().filter_map(|host| host.nat.as_ref());
+    let rules = rules.map(compile::nat_rules);
+    let virtual_ones: Vec<IpAddr> = rules
+        .flat_map(|rules| rules.addresses().collect::<Vec<_>>())
+        .collect();
+    let known: BTreeSet<IpAddr> = hosts.copied().chain(virtual_ones).collect();
     let is_lost = |ip: &IpAddr| {
         let mapped = matches!(ip, IpAddr::V6(six) if six.to_ipv4_mapped().is_some());
         let other = ip.is_multicast() || ip.is_unspecified() || ip.is_loopback();
@@ -389,6 +399,16 @@ impl Script {
                 "it connects to {ip}, which no host has"
             )));
         }
+        if let Some(host) = self
+            .hosts
+            .iter()
+            .find(|host| host.nat.is_some() || host.via.is_some())
+        {
+            return Err(EngineError::new(format!(
+                "{} has `nat` or `via`, and an adapter has one network",
+                host.name
+            )));
+        }
         if self.hosts.iter().any(|host| host.tentative_ms > 0) {
             return Err(EngineError::new(
                 "it times duplicate address detection, and an adapter waits until it is over",
@@ -415,7 +435,7 @@ impl Script {
             attempts: Attempts::default(),
             owners: Vec::new(),
             notes: self.notes.clone(),
-            not_listening: None,
+            not_set_up: None,
         };
         for one in &self.prelude {
             let step = answer(one, by, &[])?;
@@ -437,6 +457,9 @@ impl Answered {
         match (&step.call, failed) {
             (Call::Sysctl { key, value }, Some(errno)) => {
                 let note = format!("{host}: sysctl {key} = {value} is refused with {errno}");
+                if is_nat_sysctl(key) {
+                    self.not_set_up = Some(note.clone());
+                }
                 if !self.notes.contains(&note) {
                     self.notes.push(note);
                 }
@@ -444,7 +467,7 @@ impl Answered {
             (Call::Sys(Syscall::Bind { sock, addr }), Some(errno))
                 if owner == 0 && sock.starts_with("listener.") =>
             {
-                self.not_listening = Some(format!("host {host} cannot listen on {addr}: {errno}"));
+                self.not_set_up = Some(format!("host {host} cannot listen on {addr}: {errno}"));
             }
             _ => {}
         }

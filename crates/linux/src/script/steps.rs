@@ -1,7 +1,7 @@
 //! The step form: every step is one call, or several.
 
 use super::processes::Standing;
-use super::{Answered, Answers, Placed, answer, placed, port_of, settable, sysctl};
+use super::{Answered, Answers, Placed, answer, nat, placed, port_of, settable, sysctl};
 use crate::program::{Call, Step};
 use crate::wire::MAX_PROCESSES;
 use fourtuple_harness::{EngineError, Recording, compile};
@@ -349,20 +349,29 @@ impl Planner<'_> {
     /// Accepts the connection that a connect from `host` may have made to a listener of a host. The
     /// listener accepts all its connections, so that its backlog never fills.
     fn accept_at_hosts(&mut self, host: &str, to: SocketAddr, any_port: bool) {
-        let ip = to.ip().to_canonical();
-        let own = ip.is_loopback() || ip.is_unspecified();
-        let reached = self.case.hosts.iter().position(|(name, of)| match own {
-            true => name == host,
-            false => of.addresses.contains(&ip),
-        });
+        let to = SocketAddr::new(to.ip().to_canonical(), to.port());
+        let own = to.ip().is_loopback() || to.ip().is_unspecified();
+        let translated = nat::backends(self.case, to, any_port);
+        let reached = if translated.is_empty() {
+            vec![to]
+        } else {
+            translated
+        };
         let mut accepts = Vec::new();
         for one in &self.listeners {
-            if Some(one.host) != reached || !(any_port || one.port == to.port()) {
-                continue;
-            }
-            let Some((name, _)) = self.case.hosts.get_index(one.host) else {
+            let Some((name, of)) = self.case.hosts.get_index(one.host) else {
                 continue;
             };
+            let is_reached = |to: &SocketAddr| {
+                let host = match own {
+                    true => name == host,
+                    false => of.addresses.contains(&to.ip()),
+                };
+                host && (any_port || one.port == to.port())
+            };
+            if !reached.iter().any(is_reached) {
+                continue;
+            }
             let accept = Syscall::Accept {
                 sock: one.sock.clone(),
                 new: format!("{}.{}", one.sock, self.out.placed.len() + accepts.len()),
