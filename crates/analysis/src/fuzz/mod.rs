@@ -6,7 +6,7 @@
 //! another family, than the file asks for. [`shrink`] looks for a smaller scenario with the same
 //! finding.
 //!
-//! - `setting`: hosts, addresses, ports, sysctls
+//! - `setting`: hosts, addresses, ports, sysctls; `nat`: NAT hosts
 //! - `processes`, `steps`: the two forms
 //! - `check`: what is wrong with what engines answer
 //! - `count`: the number of attempts that a file asks for; `family`: the families of sockets
@@ -15,6 +15,7 @@
 mod check;
 mod count;
 mod family;
+mod nat;
 mod processes;
 mod setting;
 mod shrink;

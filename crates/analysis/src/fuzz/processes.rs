@@ -23,7 +23,7 @@ pub(super) fn make(setting: &Setting, rng: &mut SeededRng) -> IndexMap<String, P
         }
         processes.insert((*name).to_owned(), process);
     }
-    if rng.percent(20) {
+    if !setting.has_nat() && rng.percent(20) {
         for process in processes.values_mut() {
             if rng.percent(70) {
                 use_datagrams(process, setting, rng);

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Shape;
+use super::{Shape, nat};
 
 /// Everything that the calls of a scenario refer to.
 pub(super) struct Setting {
@@ -21,6 +21,8 @@ pub(super) struct Setting {
     /// The range of local ports of most hosts.
     range: (u16, u16),
     pub(super) real: bool,
+    /// Destinations that NAT hosts translate.
+    services: Vec<SocketAddr>,
 }
 
 const HOSTS: [&str; 4] = ["app", "api", "db", "web"];
@@ -47,6 +49,7 @@ impl Setting {
             time_wait: None,
             range: (low, low.saturating_add(size - 1)),
             real: shape.is_real(),
+            services: Vec::new(),
         };
         let count = rng.weighted(&[(3, 1), (6, 2), (2, 3), (1, 4)]);
         for name in &HOSTS[..count] {
@@ -56,7 +59,15 @@ impl Setting {
         if !shape.is_real() {
             setting.spread(rng);
         }
+        if count > 1 && rng.percent(15) {
+            setting.services = nat::add(rng, &mut setting.hosts, setting.real);
+        }
         setting
+    }
+
+    /// Returns `true` if some packets pass NAT hosts, which translate no datagrams.
+    pub(super) fn has_nat(&self) -> bool {
+        self.hosts.values().any(|host| host.nat.is_some())
     }
 
     fn host(&self, rng: &mut SeededRng) -> Host {
@@ -210,6 +221,9 @@ impl Setting {
     /// An address and port to connect to: mostly one with a listener.
     /// `nowhere`: or one that no host has.
     pub(super) fn remote(&self, rng: &mut SeededRng, host: &str, nowhere: bool) -> SocketAddr {
+        if !self.services.is_empty() && rng.percent(25) {
+            return rng.pick(&self.services);
+        }
         let target = self.any_host(rng);
         let listeners = self.hosts.get(&target).map_or(&[][..], |to| &to.listen);
         if !listeners.is_empty() && rng.percent(75) {

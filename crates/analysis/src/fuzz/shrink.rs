@@ -187,6 +187,11 @@ impl Edits<'_> {
                     body.hosts[at].addresses.remove(n);
                 });
             }
+            self.edit(|body| body.hosts[at].via = None);
+            self.edit(|body| {
+                body.hosts.values_mut().for_each(|host| host.via = None);
+                body.hosts[at].nat = None;
+            });
             self.edit(|body| body.hosts[at].machine = None);
             self.edit(|body| body.hosts[at].kernel = None);
         }

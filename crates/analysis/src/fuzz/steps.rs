@@ -43,7 +43,7 @@ pub(super) fn make(setting: &Setting, rng: &mut SeededRng) -> Vec<Spanned<Step>>
     for _ in 0..length {
         maker.step();
     }
-    if maker.rng.percent(25) {
+    if !setting.has_nat() && maker.rng.percent(25) {
         maker.use_datagrams();
     }
     maker.steps
