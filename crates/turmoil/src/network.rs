@@ -65,6 +65,8 @@ struct Shared {
     ways: Arc<Ways<Place>>,
     /// The namespace of a machine that forwards the packets of others.
     forwarders: BTreeMap<IpAddr, Place>,
+    /// The number of namespaces of each machine.
+    namespaces: BTreeMap<IpAddr, usize>,
     /// Addresses by host name, turmoil's own first.
     names: BTreeMap<String, Vec<IpAddr>>,
     /// Names by turmoil address, with the order of registration.
@@ -81,6 +83,7 @@ impl Network {
             shared: Mutex::new(Shared {
                 ways: Arc::default(),
                 forwarders: BTreeMap::new(),
+                namespaces: BTreeMap::new(),
                 names: BTreeMap::new(),
                 hosts: BTreeMap::new(),
                 in_flight: 0,
@@ -104,6 +107,7 @@ impl Network {
                 ways.add_address((own, n), ip.to_canonical());
             }
         }
+        s.namespaces.insert(own, namespaces.len());
         let order = s.hosts.len();
         s.hosts
             .entry(own)
@@ -170,18 +174,20 @@ impl Network {
         lock(&self.shared).ways.hop(at, to)
     }
 
-    /// The namespace of a machine that packets for an address come to from other machines.
-    pub(crate) fn entry(&self, own: IpAddr, to: IpAddr) -> Option<Place> {
+    /// The namespace of a machine that a packet for an address comes to from another machine, if
+    /// some namespace forwards packets.
+    pub(crate) fn entry(&self, own: IpAddr, from: IpAddr, to: IpAddr) -> Option<Place> {
         if !self.has_routers() {
             return None;
         }
         let s = lock(&self.shared);
         let forwarder = s.forwarders.get(&own).copied()?;
-        match s.ways.hop(forwarder, to) {
-            // Not behind the forwarder, but beside it.
-            Hop::To(next) if next.0 == own && s.ways.router(next) != Some(forwarder) => Some(next),
-            _ => Some(forwarder),
-        }
+        let namespaces = s.namespaces.get(&from).copied().unwrap_or(0);
+        let mut sent_to = (0..namespaces).filter_map(|n| match s.ways.hop((from, n), to) {
+            Hop::To(next) if next.0 == own => Some(next),
+            _ => None,
+        });
+        sent_to.next().or(Some(forwarder))
     }
 
     /// The name of the host with a turmoil address.

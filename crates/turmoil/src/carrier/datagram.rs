@@ -62,7 +62,7 @@ async fn receive(kernel: Arc<Kernel>, udp: UdpSocket) {
         kernel.enter(|s| {
             s.peers.of(from.ip()).heard();
             for segment in segments {
-                s.receive(segment, Bytes::new());
+                s.receive(from.ip(), segment, Bytes::new());
             }
         });
         kernel.network.arrived(count);

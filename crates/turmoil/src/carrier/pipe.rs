@@ -378,9 +378,11 @@ fn receive(
                     match body {
                         Body::Nothing => continue,
                         Body::Segment(segment) | Body::Probe(segment) => {
-                            s.receive(segment, payload);
+                            s.receive(host, segment, payload);
                         }
-                        Body::Credit { from, to, read } => s.credit_arrived(from, to, read),
+                        Body::Credit { from, to, read } => {
+                            s.credit_arrived(host, (from, to), read);
+                        }
                     }
                     arrived += 1;
                 }

@@ -116,8 +116,8 @@ impl State {
     }
 
     /// Handles a segment of another machine.
-    pub(crate) fn receive(&mut self, segment: Segment, bytes: Bytes) {
-        match self.network.entry(self.own, segment.dst().ip()) {
+    pub(crate) fn receive(&mut self, from: IpAddr, segment: Segment, bytes: Bytes) {
+        match self.network.entry(self.own, from, segment.dst().ip()) {
             Some((_, index)) => self.forward(self.namespace(index), segment, bytes, true),
             None => self.deliver(segment, bytes),
         }
@@ -238,11 +238,16 @@ impl State {
         }
     }
 
-    /// Handles a credit that arrived over the network.
-    pub(crate) fn credit_arrived(&mut self, from: SocketAddr, to: SocketAddr, read: Progress) {
-        match self.network.entry(self.own, to.ip()) {
-            Some(at) => self.forward_credit(at, (from, to), read),
-            None => self.credit_here((from, to), read),
+    /// Handles a credit that arrived from another machine.
+    pub(crate) fn credit_arrived(
+        &mut self,
+        host: IpAddr,
+        ends: (SocketAddr, SocketAddr),
+        read: Progress,
+    ) {
+        match self.network.entry(self.own, host, ends.1.ip()) {
+            Some(at) => self.forward_credit(at, ends, read),
+            None => self.credit_here(ends, read),
         }
     }
 
