@@ -82,6 +82,7 @@ recorded! {
     python_with_threads_options_and_refusals: "python-server",
     python_follows_the_red_hat_report: "red-hat",
     redis_serves: "redis",
+    a_udp_socket_for_each_query: "udp",
 }
 
 /// Each bind and connect of the log, read without the importer, has the answer that the model gives
@@ -223,4 +224,54 @@ fn ss_for_an_old_kernel_counts_instead_of_naming_ports() {
     let said = fourtuple(&directory, &["run", "old.yaml", "--engine", "model"]);
     assert_eq!(said.status, 0, "{}", said.out);
     shows("red-hat-ss-old-run", &said.out);
+}
+
+/// Tables of one host on Linux 6.18: UDP sockets on the same port by option and by IPV6_V6ONLY, and
+/// three of four ports in use.
+#[test]
+fn udp_sockets_of_a_host_hold_their_ports() {
+    let mut made = Vec::new();
+    for what in ["ss", "proc"] {
+        let (directory, yaml, notes) = import(what, "udp");
+        let said = fourtuple(&directory, &["run", "made.yaml", "--engine", "model"]);
+        assert_eq!(said.status, 0, "{}{notes}", said.out);
+        // One port is left: a new socket has it, and after its close another one.
+        let asker = "asker   socket 2 ok, connect 1 ok, close 1 ok, bind 1 ok";
+        assert!(said.out.contains(asker), "{}", said.out);
+        made.push(yaml);
+    }
+    shows("udp-ss", &made[0]);
+    // The kernel's table does not show IPV6_V6ONLY either way; both say the same.
+    let steps = |yaml: &str| yaml.lines().filter(|l| l.contains("bind: u")).count();
+    assert_eq!(steps(&made[0]), steps(&made[1]));
+}
+
+#[test]
+fn a_table_of_both_protocols_asks_about_both() {
+    for what in ["ss", "proc"] {
+        let (directory, yaml, _) = import(what, "tuan");
+        assert!(yaml.contains("9 UDP sockets"), "{yaml}");
+        let said = fourtuple(&directory, &["run", "made.yaml", "--engine", "model"]);
+        assert_eq!(said.status, 0, "{}", said.out);
+        for socket in ["connect: new,", "connect: new_udp,", "bind: bound_udp,"] {
+            assert!(yaml.contains(socket), "{socket}: {yaml}");
+        }
+    }
+}
+
+/// With more sockets than a scenario has steps, each address has as many as captured.
+#[test]
+fn many_udp_sockets_are_counted() {
+    let directory = scratch("import-many-udp");
+    let mut table = "State Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n".to_owned();
+    for port in 33000..37000 {
+        table.push_str(&format!("UNCONN 0 0 10.0.0.5:{port} 0.0.0.0:*\n"));
+    }
+    fs::write(directory.join("many.ss"), table).expect("a scratch file");
+    let said = fourtuple(&directory, &["import", "ss", "many.ss", "-o", "made.yaml"]);
+    assert_eq!(said.status, 0, "{}", said.err);
+    let yaml = fs::read_to_string(directory.join("made.yaml")).expect("the scenario");
+    assert!(yaml.contains("connections: 4000"), "{yaml}");
+    let said = fourtuple(&directory, &["run", "made.yaml", "--engine", "model"]);
+    assert_eq!(said.status, 0, "{}", said.out);
 }

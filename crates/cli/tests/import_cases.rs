@@ -342,7 +342,8 @@ fn tables_in_every_wrapping_are_read() {
 fn link_local_rows_are_left_out_and_a_table_of_nothing_else_still_asks() {
     let made = import("ss", "ss-ll.ss", &[]);
     assert_eq!(made.said.status, 2, "{}", made.said.err);
-    made.says("no TCP socket in this text").says("link-local");
+    made.says("no TCP or UDP socket in this text")
+        .says("link-local");
 }
 
 #[test]

@@ -184,13 +184,13 @@ impl Document {
     /// The sockets as ss prints them.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut text = String::from("State Recv-Q Send-Q Local Peer\n");
+        let mut text = String::from("Netid State Recv-Q Send-Q Local Peer\n");
         for one in &self.sockets {
             let peer = one
                 .peer
                 .map_or_else(|| "0.0.0.0:*".to_owned(), |peer| peer.to_string());
             // Writing to a string cannot fail.
-            let _ = write!(text, "{} 0 0 {} {peer}", one.state, one.local);
+            let _ = write!(text, "tcp {} 0 0 {} {peer}", one.state, one.local);
             if let Some(left) = one.time_wait_ms() {
                 let _ = write!(text, " timer:(timewait,{left}ms,0)");
             }
@@ -312,10 +312,10 @@ mod tests {
     fn the_table_is_that_of_ss() {
         assert_eq!(
             document().table(),
-            "State Recv-Q Send-Q Local Peer\n\
-             LISTEN 0 0 127.0.0.1:80 0.0.0.0:*\n\
-             ESTAB 0 0 203.0.113.7:40000 203.0.113.9:80 inet-sockopt:(bind_address_no_port)\n\
-             TIME-WAIT 0 0 203.0.113.7:40001 203.0.113.9:80 timer:(timewait,1500ms,0)\n"
+            "Netid State Recv-Q Send-Q Local Peer\n\
+             tcp LISTEN 0 0 127.0.0.1:80 0.0.0.0:*\n\
+             tcp ESTAB 0 0 203.0.113.7:40000 203.0.113.9:80 inet-sockopt:(bind_address_no_port)\n\
+             tcp TIME-WAIT 0 0 203.0.113.7:40001 203.0.113.9:80 timer:(timewait,1500ms,0)\n"
         );
     }
 }

@@ -212,8 +212,8 @@ fn unknown_lines_are_reported_with_their_number() {
     insta::assert_snapshot!(notes(&made), @r"
     assumed: the ephemeral port range is the kernel's default; pass `--sysctl FILE` if it differs
     left out: returns of recvfrom calls without their beginning: 1 (line 6)
-    left out: sockets other than TCP (Unix): 1 (line 3)
-    left out: sockets other than TCP (UDP or raw): 1 (line 4)
+    left out: sockets other than TCP and UDP (Unix): 1 (line 3)
+    left out: UDP sockets, which all got the ports that they asked for: 1 (line 4)
     not understood: line 2: what is this?
     not understood: line 7: bind answered EWHAT
     ");

@@ -3,7 +3,7 @@
 pub(crate) const STRACE: &str = "an strace log";
 pub(crate) const SS: &str = "the output of ss";
 pub(crate) const NETSTAT: &str = "the output of netstat";
-pub(crate) const PROC: &str = "/proc/net/tcp";
+pub(crate) const PROC: &str = "/proc/net/tcp or /proc/net/udp";
 
 /// The first key of a file of `fourtuple capture`.
 const CAPTURE_KEY: &str = "\"fourtuple_capture\"";
@@ -65,8 +65,8 @@ fn line(line: &str) -> Option<(&'static str, &'static str)> {
     let first = *words.first()?;
     if line.contains("(Not all processes could be identified")
         || line.starts_with("Active Internet connections")
-        || (first.starts_with("tcp")
-            && words.len() >= 6
+        || ((first.starts_with("tcp") || first.starts_with("udp"))
+            && words.len() >= 5
             && words
                 .get(1)
                 .is_some_and(|queue| queue.parse::<u64>().is_ok()))

@@ -21,7 +21,9 @@ pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
             "the capture does not show whether bind() or connect() chose a port, so both are tried: {AXIS} is false if bind(ADDR, 0) chose every such port, true if connect() did"
         ));
     }
-    matrix(out, state, open);
+    if state.has_tcp {
+        matrix(out, state, open);
+    }
     let mut writer = Writer {
         out,
         state,
@@ -30,6 +32,7 @@ pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
     writer.hosts();
     writer.out.push_str("steps:\n");
     writer.servers();
+    writer.datagrams();
     let mut age = None;
     for n in 0..state.connections.len() {
         let now = match state.connections[n].life {
@@ -41,7 +44,12 @@ pub(super) fn write(out: &mut String, state: &State, notes: &mut Notes) {
         writer.connection(n);
     }
     writer.pause(age.unwrap_or(0), 0);
-    writer.questions();
+    if state.has_tcp {
+        writer.questions();
+    }
+    if !state.datagrams.is_empty() {
+        writer.datagram_questions();
+    }
 }
 
 /// Writes the matrix. Each question has a point of its own, so that it cannot affect the answer to
@@ -136,6 +144,23 @@ impl Writer<'_> {
         }
     }
 
+    fn datagrams(&mut self) {
+        for (n, one) in self.state.datagrams.iter().enumerate() {
+            let name = format!("u{}", n + 1);
+            let options = match (one.reuse, one.v6only) {
+                (false, false) => "",
+                (true, false) => ", options: { reuseaddr: true }",
+                (false, true) => ", options: { v6only: true }",
+                (true, true) => ", options: { reuseaddr: true, v6only: true }",
+            };
+            let family = family(one.local);
+            self.step(&format!(
+                "socket: {name}{family}, type: dgram, by: holder, on: host{options}"
+            ));
+            self.step(&format!("bind: {name}, at: \"{}\", expect: ok", one.local));
+        }
+    }
+
     fn pause(&mut self, before: u64, now: u64) {
         if before > now {
             self.step(&format!("sleep: {}ms", before - now));
@@ -205,6 +230,24 @@ impl Writer<'_> {
         ));
         self.step(&format!("bind: new, at: \"{at}\""));
         self.step("connect: new, to: \"${to}\"");
+    }
+
+    /// The two ways in which a UDP socket gets a port, one after the other.
+    fn datagram_questions(&mut self) {
+        let to = self.state.new_destination();
+        let any = match to.is_ipv6() {
+            true => "[::]:0",
+            false => "0.0.0.0:0",
+        };
+        let socket = |name: &str| {
+            let family = family(to);
+            format!("socket: {name}{family}, type: dgram, by: asker, on: host")
+        };
+        self.step(&socket("new_udp"));
+        self.step(&format!("connect: new_udp, to: \"{to}\""));
+        self.step("close: new_udp");
+        self.step(&socket("bound_udp"));
+        self.step(&format!("bind: bound_udp, at: \"{any}\""));
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use indexmap::IndexMap;
 
+use super::datagram::by_address;
 use super::state::{ConnState, State};
 use crate::import::notes::Notes;
 
@@ -112,14 +113,42 @@ pub(super) fn write(out: &mut String, state: &State, no_port: bool, notes: &mut 
         .unwrap_or(GRAINS[GRAINS.len() - 1]);
     let mut groups = grouped(state, grain);
     fold(&mut groups, notes);
-    let reason = if no_port {
-        "there are too many connections for one step each"
+    let kind = match state.has_tcp {
+        true => "connections",
+        false => "sockets",
+    };
+    let reason = if no_port || !state.has_tcp {
+        format!("there are too many {kind} for one step each")
     } else {
         "without IP_BIND_ADDRESS_NO_PORT, connect() cannot be made to choose a given port"
+            .to_owned()
     };
     notes.assumed(format!(
-        "{reason}: each kind has as many connections as captured, on ports that the kernel chooses"
+        "{reason}: each kind has as many {kind} as captured, on ports that the kernel chooses"
     ));
+    if state.has_tcp {
+        matrix(out, state, &groups, grain, notes);
+    }
+    hosts(out, state, &groups);
+    out.push_str("processes:\n");
+    let mut expected = datagrams(out, state, notes);
+    if state.has_tcp {
+        expected.push_str(&processes(out, &groups, state.addresses.first().copied()));
+    }
+    // Checks that the host holds as many sockets as were captured.
+    if !expected.is_empty() {
+        out.push_str(&format!("expect:\n{expected}"));
+    }
+}
+
+/// Writes the matrix, and the assumptions behind it.
+fn matrix(
+    out: &mut String,
+    state: &State,
+    groups: &IndexMap<Key, usize>,
+    grain: u64,
+    notes: &mut Notes,
+) {
     if state.aged && groups.keys().any(|key| key.kind == Kind::TimeWait) {
         notes.assumed(format!(
             "ages of TIME-WAIT sockets are accurate to {grain} {}",
@@ -139,8 +168,42 @@ pub(super) fn write(out: &mut String, state: &State, no_port: bool, notes: &mut 
         "matrix:\n  bind: [none, \"{source}\"]\n  to: [{}]\n  new_bind: [none, \"{source}\"]\n",
         to.join(", ")
     ));
-    hosts(out, state, &groups);
-    processes(out, &groups, first);
+}
+
+/// Writes the UDP sockets whose ports the kernel may have selected, and the question whether a new
+/// one gets a port. Returns what is expected of them.
+fn datagrams(out: &mut String, state: &State, notes: &mut Notes) -> String {
+    if state.datagrams.is_empty() {
+        return String::new();
+    }
+    let all = by_address(&state.datagrams, |port| state.is_selectable(port));
+    let selectable = |port: u16| state.is_selectable(port);
+    let outside = (state.datagrams.iter()).filter(|one| !selectable(one.local.port()));
+    match outside.count() {
+        0 => {}
+        count => notes.left_out(format!("{count} UDP sockets with ports outside the range")),
+    }
+    let mut expected = String::new();
+    let mut names = Vec::new();
+    for (n, (ip, count)) in all.into_iter().enumerate() {
+        let name = format!("udp{}", n + 1);
+        let local = SocketAddr::new(ip, 0);
+        let count = count.min(crate::limits::MAX_COUNT as usize);
+        out.push_str(&format!(
+            "  {name}: {{ on: host, protocol: udp, bind: \"{local}\", connections: {count} }}\n"
+        ));
+        expected.push_str(&format!("  {name}.bind: ok\n"));
+        names.push(name);
+    }
+    let when = match names.is_empty() {
+        true => String::new(),
+        false => format!("after: [{}], ", names.join(", ")),
+    };
+    let to = state.new_destination();
+    out.push_str(&format!(
+        "  new_udp: {{ on: host, protocol: udp, {when}connect: \"{to}\" }}\n"
+    ));
+    expected
 }
 
 fn hosts(out: &mut String, state: &State, groups: &IndexMap<Key, usize>) {
@@ -176,8 +239,8 @@ fn hosts(out: &mut String, state: &State, groups: &IndexMap<Key, usize>) {
     ));
 }
 
-fn processes(out: &mut String, groups: &IndexMap<Key, usize>, first: Option<IpAddr>) {
-    out.push_str("processes:\n");
+/// Writes the connections, and a new program. Returns what is expected of them.
+fn processes(out: &mut String, groups: &IndexMap<Key, usize>, first: Option<IpAddr>) -> String {
     let ordered = sorted(groups);
     let oldest = ordered.iter().map(|key| key.age).max().unwrap_or(0);
     let mut names: Vec<String> = Vec::new();
@@ -221,16 +284,16 @@ fn processes(out: &mut String, groups: &IndexMap<Key, usize>, first: Option<IpAd
     out.push_str(&format!(
         "  new: {{ on: host, {when}, bind: \"${{new_bind}}\", connect: \"${{to}}\" }}\n"
     ));
-    // Checks that the host holds as many sockets as were captured.
-    out.push_str("expect:\n");
+    let mut expected = String::new();
     for (name, key) in names.iter().zip(ordered) {
         let call = if key.peer.is_some() {
             "connect"
         } else {
             "bind"
         };
-        out.push_str(&format!("  {name}.{call}: ok\n"));
+        expected.push_str(&format!("  {name}.{call}: ok\n"));
     }
+    expected
 }
 
 /// Closed connections first, the oldest ahead: their ports are in use before the others start.

@@ -1,13 +1,15 @@
-//! `ss -tan`, `netstat -tan` and `/proc/net/tcp` as a scenario: the captured ports of the host, and
-//! the question whether a new program gets one.
+//! `ss -tuan`, `netstat -tuan`, `/proc/net/tcp` and `/proc/net/udp` as a scenario: the captured
+//! ports of the host, and the question whether a new program gets one.
 //!
 //! | step | module |
 //! |---|---|
 //! | the table to rows | `table` |
 //! | rows to listeners and connections that hold a port | `state` |
+//! | rows to UDP sockets | `datagram` |
 //! | every port as captured, by steps | `exact` |
 //! | too many ports for that: groups of connections, as processes | `groups` |
 
+mod datagram;
 mod exact;
 mod groups;
 mod state;
@@ -23,12 +25,12 @@ use state::State;
 /// The matrix axis for the call that chose the ports.
 const AXIS: &str = "chosen_by_connect";
 
-/// Converts the output of `ss -tan`, of `netstat -tan` or of `/proc/net/tcp`. With timers (`-o`),
-/// the age of each TIME-WAIT socket is known.
+/// Converts the output of `ss -tuan`, of `netstat -tuan`, or of `/proc/net/tcp` and
+/// `/proc/net/udp`. With timers (`-o`), the age of each TIME-WAIT socket is known.
 ///
 /// # Errors
 ///
-/// Output without a TCP socket, and captures over the limits.
+/// Output without a TCP or UDP socket, and captures over the limits.
 pub fn ss(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
     super::check_size(table)?;
     let mut notes = Notes::default();
@@ -42,17 +44,32 @@ pub fn ss(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
         return Err(no_rows(table, notes));
     }
     let state = State::of(&rows, sysctls, &mut notes);
+    let mut held = Vec::new();
+    if state.has_tcp {
+        held.push(counted(state.listeners.len(), "listener"));
+        let sockets = counted(state.connections.len(), "socket");
+        held.push(format!("{sockets} with a port of their own"));
+    }
+    if !state.datagrams.is_empty() {
+        held.push(counted(state.datagrams.len(), "UDP socket"));
+    }
     let what = format!(
-        "Does a new program get a port on this captured host ({}, {} with a port of their own)?",
-        counted(state.listeners.len(), "listener"),
-        counted(state.connections.len(), "socket")
+        "Does a new {} get a port on this captured host ({})?",
+        if state.has_tcp {
+            "program"
+        } else {
+            "UDP socket"
+        },
+        held.join(", ")
     );
     let mut yaml = format!(
         "about: {:?}\nkernel: [{}]\n",
         what,
         kernels(&settings.kernel)
     );
-    if settings.no_port && state.steps() <= MAX_IMPORTED_STEPS {
+    // A UDP socket gets its port back by bind() on every kernel.
+    let exact = settings.no_port || !state.has_tcp;
+    if exact && state.steps() <= MAX_IMPORTED_STEPS {
         exact::write(&mut yaml, &state, &mut notes);
     } else {
         groups::write(&mut yaml, &state, settings.no_port, &mut notes);
@@ -71,11 +88,11 @@ fn no_rows(text: &str, notes: Notes) -> ImportError {
             ImportError::new(format!("this is {what}, not a table of sockets"), help)
         }
         _ => {
-            let mut message = "no TCP socket in this text".to_owned();
+            let mut message = "no TCP or UDP socket in this text".to_owned();
             for note in notes.finish().iter().take(3) {
                 message.push_str(&format!("\n  {note}"));
             }
-            let help = "capture it with `ss -tano`, which prints addresses and ports as numbers";
+            let help = "capture it with `ss -tuano`, which prints addresses and ports as numbers";
             ImportError::new(message, help)
         }
     }

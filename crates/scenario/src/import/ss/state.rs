@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::datagram::{Datagram, datagrams};
 use super::table::{self, Chosen, Row};
 use crate::import::MAX_IMPORTED_ADDRESSES;
 use crate::import::notes::Notes;
 use crate::import::sysctl::{RANGE, range_of, reserves};
 use crate::model::Sysctls;
-use crate::value::PortRange;
+use crate::value::{PortRange, Protocol};
 
 /// The default ephemeral port range of kernels since 4.2.
 const DEFAULT_RANGE: PortRange = PortRange {
@@ -65,6 +66,9 @@ pub(super) enum ChosenBy {
 pub(super) struct State {
     pub(super) listeners: Vec<SocketAddr>,
     pub(super) connections: Vec<Connection>,
+    pub(super) datagrams: Vec<Datagram>,
+    /// `true` if the table has TCP sockets.
+    pub(super) has_tcp: bool,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) peers: Vec<IpAddr>,
     pub(super) range: PortRange,
@@ -83,10 +87,14 @@ impl State {
             DEFAULT_RANGE
         });
         sysctls.shift_remove(RANGE);
-        let listeners = listeners(rows, notes);
+        let tcp = rows.iter().filter(|row| row.protocol == Protocol::Tcp);
+        let tcp: Vec<Row> = tcp.cloned().collect();
+        let listeners = listeners(&tcp, notes);
         let mut state = Self {
-            connections: connections(rows, &listeners, range, &sysctls, notes),
+            connections: connections(&tcp, &listeners, range, &sysctls, notes),
             listeners,
+            datagrams: datagrams(rows, notes),
+            has_tcp: !tcp.is_empty(),
             addresses: Vec::new(),
             peers: Vec::new(),
             range,
@@ -95,8 +103,11 @@ impl State {
         };
         state.find_addresses(rows, notes);
         state.check_ages(rows, notes);
+        if !state.has_tcp {
+            return state;
+        }
         notes.assumed("listeners have SO_REUSEADDR");
-        let bound = rows.iter().any(|row| row.state == table::State::Bound);
+        let bound = tcp.iter().any(|row| row.state == table::State::Bound);
         notes.assumed(if bound {
             "other sockets have no option set"
         } else {
@@ -120,7 +131,10 @@ impl State {
         for row in rows {
             uses.entry(row.local.ip()).or_default();
         }
-        uses.retain(|ip, _| !ip.is_loopback() && !ip.is_unspecified() && !ip.is_multicast());
+        uses.retain(|ip, _| {
+            let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+            !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || broadcast)
+        });
         uses.sort_by(|_, a, _, b| b.cmp(a));
         if uses.len() > MAX_IMPORTED_ADDRESSES {
             notes.left_out(format!(
@@ -190,9 +204,11 @@ impl State {
         peers.insert(self.new_destination().ip());
         self.peers = peers.into_iter().filter(|ip| !here.is_here(*ip)).collect();
         let known = self.addresses.clone();
-        self.listeners.retain(|at| {
+        let has = |at: &SocketAddr| {
             at.ip().is_unspecified() || at.ip().is_loopback() || known.contains(&at.ip())
-        });
+        };
+        self.listeners.retain(has);
+        self.datagrams.retain(|one| has(&one.local));
     }
 
     fn check_ages(&mut self, rows: &[Row], notes: &mut Notes) {
@@ -217,6 +233,7 @@ impl State {
             .iter()
             .map(of)
             .sum::<usize>()
+            .saturating_add(2 * self.datagrams.len())
             .saturating_add(3 * self.servers().len() + 16)
     }
 
@@ -284,6 +301,11 @@ impl State {
         };
         let free = (1..=u16::MAX).map(candidate).find(|ip| !taken.contains(ip));
         SocketAddr::new(free.unwrap_or_else(|| candidate(1)), 443)
+    }
+
+    /// Returns `true` for a port that the kernel may select.
+    pub(super) fn is_selectable(&self, port: u16) -> bool {
+        self.range.contains(port) && !reserves(&self.sysctls, port)
     }
 
     /// The sysctls with the ephemeral port range in front, as written in a scenario.

@@ -1,5 +1,5 @@
-//! Socket tables: `ss -tan`, with or without `-o`, `-e`, `-p`, `-i`, `-B` and `--inet-sockopt`;
-//! `netstat -tan`; `/proc/net/tcp` and `/proc/net/tcp6`.
+//! Socket tables: `ss -tan` and `ss -uan`, with or without `-o`, `-e`, `-p`, `-i`, `-B` and
+//! `--inet-sockopt`; `netstat -tuan`; `/proc/net/tcp`, `/proc/net/udp` and those of IPv6.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -7,11 +7,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use fourtuple_syscall::{canonical, proc_address};
 
 use crate::import::notes::Notes;
+use crate::value::Protocol;
 
 /// A row of a socket table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) line: usize,
+    pub(crate) protocol: Protocol,
     pub(crate) state: State,
     pub(crate) local: SocketAddr,
     /// The peer; `None` for a listener and for a socket that is only bound.
@@ -53,7 +55,7 @@ impl Chosen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Listen,
-    /// Bound, neither listening nor connected.
+    /// Bound, neither listening nor connected; also a UDP socket without a peer.
     Bound,
     /// A connection that holds its port; either end may be closed.
     Held,
@@ -65,23 +67,62 @@ pub(crate) enum State {
 /// Parses a table.
 pub(crate) fn rows(lines: &[(usize, &str)], notes: &mut Notes) -> Vec<Row> {
     let mut all = Vec::new();
+    // The rows since the last heading that do not name their protocol.
+    let mut unnamed: Vec<usize> = Vec::new();
     for (n, line) in joined(lines) {
         let words: Vec<&str> = line.split_whitespace().collect();
+        let named = words.first().is_some_and(|word| protocol(word).is_some());
         let read = match words.as_slice() {
             [] => continue,
             // A heading, or the command line.
             [first, ..] if first.starts_with(['#', '$']) => continue,
             words if is_proc(words) => proc(words),
-            _ if is_heading(&line) => continue,
+            _ if is_heading(&line) => {
+                name_protocol(&mut all, &std::mem::take(&mut unnamed), notes);
+                continue;
+            }
             words => table(words, &line, n, notes),
         };
         match read {
-            Read::Row(row) => all.push(Row { line: n, ..row }),
+            Read::Row(row) => {
+                if !named && !is_proc(&words) {
+                    unnamed.push(all.len());
+                }
+                all.push(Row { line: n, ..row });
+            }
             Read::Skip(what) => notes.count(what, n),
             Read::Odd => notes.odd(n, &line),
         }
     }
+    name_protocol(&mut all, &unnamed, notes);
     all
+}
+
+/// The protocol of the column that ss prints without `-t` and `-u`, and netstat always.
+fn protocol(word: &str) -> Option<Protocol> {
+    match word {
+        "tcp" | "tcp6" => Some(Protocol::Tcp),
+        "udp" | "udp6" => Some(Protocol::Udp),
+        _ => None,
+    }
+}
+
+/// Decides about a table without a column for the protocol: UDP sockets are `UNCONN` or `ESTAB`,
+/// and none has a timer or listens.
+fn name_protocol(all: &mut [Row], unnamed: &[usize], notes: &mut Notes) {
+    let of_udp = |row: &Row| {
+        matches!(row.state, State::Bound | State::Held)
+            && row.left.is_none()
+            && row.chosen.is_none()
+    };
+    let bound = unnamed.iter().any(|n| all[*n].state == State::Bound);
+    if !bound || !unnamed.iter().all(|n| of_udp(&all[*n])) {
+        return;
+    }
+    notes.assumed("a table with UNCONN and without a listener is one of UDP sockets, as `ss -uan` prints it; `ss -tuan` names the protocol");
+    for n in unnamed {
+        all[*n].protocol = Protocol::Udp;
+    }
 }
 
 fn is_heading(line: &str) -> bool {
@@ -93,7 +134,8 @@ fn is_heading(line: &str) -> bool {
 fn joined<'a>(lines: &[(usize, &'a str)]) -> Vec<(usize, Cow<'a, str>)> {
     let mut all: Vec<(usize, Cow<'a, str>)> = Vec::new();
     for (n, line) in lines {
-        let more = line.starts_with(char::is_whitespace) && !starts_anew(line);
+        let indented = line.starts_with(char::is_whitespace);
+        let more = indented && !starts_anew(line) && !is_heading(line);
         match all.last_mut() {
             Some((_, last)) if more && !is_heading(last) => {
                 let last = last.to_mut();
@@ -140,14 +182,14 @@ fn state(word: &str) -> Option<Result<State, &'static str>> {
 
 /// Parses a row of ss or netstat.
 fn table(words: &[&str], line: &str, n: usize, notes: &mut Notes) -> Read {
+    let protocol = words.first().and_then(|word| protocol(word));
     let words = match words.first() {
-        // ss prints the protocol in the first column without `-t`; netstat always does.
-        Some(&("tcp" | "tcp6")) => words.get(1..).unwrap_or_default(),
+        Some(_) if protocol.is_some() => words.get(1..).unwrap_or_default(),
         Some(
-            &("udp" | "udp6" | "u_str" | "u_dgr" | "u_seq" | "nl" | "raw" | "p_raw" | "p_dgr"
-            | "icmp6" | "v_str" | "mptcp" | "sctp" | "tipc" | "xdp" | "unix" | "???"),
+            &("u_str" | "u_dgr" | "u_seq" | "nl" | "raw" | "p_raw" | "p_dgr" | "icmp6" | "v_str"
+            | "mptcp" | "sctp" | "tipc" | "xdp" | "unix" | "???"),
         ) => {
-            return Read::Skip("sockets other than TCP");
+            return Read::Skip("sockets other than TCP and UDP");
         }
         _ => words,
     };
@@ -176,7 +218,11 @@ fn table(words: &[&str], line: &str, n: usize, notes: &mut Notes) -> Read {
         .iter()
         .find_map(|word| timer(word))
         .or_else(|| netstat_timer(rest));
+    let protocol = protocol.unwrap_or(Protocol::Tcp);
     let state = match (named, named.and_then(state)) {
+        // UDP has two states, which netstat translates or leaves out.
+        _ if protocol == Protocol::Udp && peer.port() == 0 => State::Bound,
+        _ if protocol == Protocol::Udp => State::Held,
         (_, Some(Ok(state))) => state,
         (_, Some(Err(what))) => return Read::Skip(what),
         // netstat translates its states, and ss omits them when its filter names one.
@@ -191,10 +237,15 @@ fn table(words: &[&str], line: &str, n: usize, notes: &mut Notes) -> Read {
             }
         }
     };
-    row(state, local, peer, left, Chosen::of(line))
+    let chosen = match protocol {
+        Protocol::Tcp => Chosen::of(line),
+        Protocol::Udp => None,
+    };
+    row(protocol, state, local, peer, left, chosen)
 }
 
 fn row(
+    protocol: Protocol,
     state: State,
     local: SocketAddr,
     peer: SocketAddr,
@@ -215,6 +266,7 @@ fn row(
     };
     Read::Row(Row {
         line: 0,
+        protocol,
         state,
         local,
         peer,
@@ -223,7 +275,8 @@ fn row(
     })
 }
 
-/// Returns `true` for a row of `/proc/net/tcp`: `0: 0100007F:0050 00000000:0000 0A`
+/// Returns `true` for a row of `/proc/net/tcp` or `/proc/net/udp`: `0: 0100007F:0050 00000000:0000
+/// 0A`
 fn is_proc(words: &[&str]) -> bool {
     let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
     let [number, local, _, state, ..] = words else {
@@ -246,7 +299,14 @@ fn proc(words: &[&str]) -> Read {
     let (Some(local), Some(peer)) = (address(local), address(peer)) else {
         return Read::Odd;
     };
+    // A row of UDP ends with the datagrams dropped; one of TCP is longer, or in TIME-WAIT.
+    let protocol = match (words.len(), *state) {
+        (13, "01" | "07") => Protocol::Udp,
+        _ => Protocol::Tcp,
+    };
     let state = match *state {
+        // connect() to port 0 is no error of UDP.
+        "01" if protocol == Protocol::Udp && peer.port() == 0 => State::Bound,
         "0A" => State::Listen,
         "01" | "02" | "04" | "08" | "09" | "0B" => State::Held,
         "05" => State::FinWait2,
@@ -261,7 +321,7 @@ fn proc(words: &[&str]) -> Read {
         .and_then(|timer| timer.strip_prefix("03:"))
         .and_then(|left| u64::from_str_radix(left, 16).ok())
         .map(|left| left.saturating_mul(10));
-    row(state, local, peer, left, None)
+    row(protocol, state, local, peer, left, None)
 }
 
 /// Parses `192.168.0.4:3000`, `[::1]:80`, `*:80`, `127.0.0.1%lo:53`, `0.0.0.0:*`, `:::80`. Mapped
@@ -349,7 +409,7 @@ mod tests {
         assert_eq!(one("ESTAB 0 0 localhost:http somewhere:1234"), None);
         let row = one("0 0 10.0.2.15:41234 192.0.2.10:443").expect("a filtered row");
         assert_eq!((row.state, row.local.port()), (State::Held, 41234));
-        let row = one("UNCONN 0 0 127.0.0.1:40000 0.0.0.0:*").expect("a bound socket");
+        let row = one("tcp UNCONN 0 0 127.0.0.1:40000 0.0.0.0:*").expect("a bound socket");
         assert_eq!((row.state, row.peer), (State::Bound, None));
     }
 
@@ -394,6 +454,38 @@ mod tests {
             (State::TimeWait, Some(38_660))
         );
         assert_eq!(rows[2].local.to_string(), "[::1]:8080");
+    }
+
+    #[test]
+    fn the_protocol_is_a_column_or_follows_from_the_states() {
+        let protocols =
+            |text: &str| -> Vec<Protocol> { all(text).iter().map(|row| row.protocol).collect() };
+        let udp = "UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:*\nESTAB 0 0 10.0.0.5:41000 10.0.0.9:53\n";
+        assert_eq!(protocols(udp), [Protocol::Udp; 2]);
+        // A listener, and a table of connections.
+        let bound = "UNCONN 0 0 127.0.0.1:40000 0.0.0.0:*\nLISTEN 0 128 *:22 *:*\n";
+        assert_eq!(protocols(bound), [Protocol::Tcp; 2]);
+        assert_eq!(
+            protocols("ESTAB 0 0 10.0.0.5:41000 10.0.0.9:53\n"),
+            [Protocol::Tcp]
+        );
+        // Each heading begins another table.
+        let heading = "State Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n";
+        assert_eq!(
+            protocols(&format!("{heading}{bound}{heading}{udp}")),
+            [Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Udp]
+        );
+        let both = "udp UNCONN 0 0 *:5353 *:*\ntcp LISTEN 0 128 *:22 *:*\n\
+                    udp6 0 0 :::123 :::*\nudp 0 0 10.0.0.5:68 10.0.0.1:67 VERBUNDEN\n";
+        let [u, t] = [Protocol::Udp, Protocol::Tcp];
+        assert_eq!(protocols(both), [u, t, u, u]);
+        assert_eq!(all(both)[3].state, State::Held);
+        let proc = "  427: 3500007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 18241 2 ffff8e0f4a3e8000 0\n";
+        let two = format!("{proc}  sl  local_address remote_address st tx_queue rx_queue\n{proc}");
+        assert_eq!(protocols(&two), [u, u]);
+        let row = one(proc).expect("a row");
+        assert_eq!((row.protocol, row.state), (u, State::Bound));
+        assert_eq!(row.local.to_string(), "127.0.0.53:53");
     }
 
     #[test]

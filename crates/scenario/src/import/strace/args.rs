@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use fourtuple_syscall::{OptId, OptValue, PortRange, Shape, ShortName, SockOpt};
 
 use super::constants::{self, Kind, constant};
-use crate::value::Family;
+use crate::value::{Family, SocketType};
 
 /// Parses a file descriptor, which `-y` and `-yy` annotate: `3<TCP:[127.0.0.1:5000]>`.
 pub(super) fn fd(text: &str) -> Option<u32> {
@@ -19,8 +19,8 @@ pub(super) fn fd(text: &str) -> Option<u32> {
 pub(super) enum Decoration {
     /// No annotation, or one that does not identify the file.
     None,
-    /// A TCP socket, with its local address and its peer if they are printed.
-    Tcp(Family, Option<SocketAddr>, Option<SocketAddr>),
+    /// A TCP or UDP socket, with its local address and its peer if they are printed.
+    Inet(SocketType, Family, Option<SocketAddr>, Option<SocketAddr>),
     /// A file, or a socket of another kind.
     Other,
 }
@@ -33,9 +33,11 @@ pub(super) fn decoration(text: &str) -> Decoration {
     let Some(inside) = inside else {
         return Decoration::None;
     };
-    let (family, rest) = match inside.split_once(":[") {
-        Some(("TCP", rest)) => (Family::Inet, rest),
-        Some(("TCPv6", rest)) => (Family::Inet6, rest),
+    let (kind, family, rest) = match inside.split_once(":[") {
+        Some(("TCP", rest)) => (SocketType::Stream, Family::Inet, rest),
+        Some(("TCPv6", rest)) => (SocketType::Stream, Family::Inet6, rest),
+        Some(("UDP", rest)) => (SocketType::Dgram, Family::Inet, rest),
+        Some(("UDPv6", rest)) => (SocketType::Dgram, Family::Inet6, rest),
         Some(("socket", _)) => return Decoration::None,
         _ => return Decoration::Other,
     };
@@ -44,7 +46,7 @@ pub(super) fn decoration(text: &str) -> Decoration {
         Some((local, peer)) => (local.parse().ok(), peer.parse().ok()),
         None => (rest.parse().ok(), None),
     };
-    Decoration::Tcp(family, local, peer)
+    Decoration::Inet(kind, family, local, peer)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +122,15 @@ fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     text.split_once(mark).map(|(_, rest)| rest)
 }
 
-/// Returns `true` for the type of a stream socket: `SOCK_STREAM|SOCK_CLOEXEC`.
-pub(super) fn is_stream(text: &str) -> bool {
-    text.split('|').any(|part| {
-        // With `-X raw`, flags are numbers too; none of them is 1.
-        constant(Kind::Type, part) == "SOCK_STREAM"
+/// The type of a socket, if it is one of those of scenarios: `SOCK_STREAM|SOCK_CLOEXEC`.
+pub(super) fn socket_type(text: &str) -> Option<SocketType> {
+    text.split('|').find_map(|part| {
+        // With `-X raw`, flags are numbers too; none of them is 1 or 2.
+        match constant(Kind::Type, part) {
+            "SOCK_STREAM" => Some(SocketType::Stream),
+            "SOCK_DGRAM" => Some(SocketType::Dgram),
+            _ => None,
+        }
     })
 }
 
@@ -276,13 +282,18 @@ mod tests {
         let peer = "192.0.2.80:80".parse().ok();
         assert_eq!(
             decoration("6<TCP:[10.1.1.5:40010->192.0.2.80:80]>"),
-            Decoration::Tcp(Family::Inet, local, peer)
+            Decoration::Inet(SocketType::Stream, Family::Inet, local, peer)
         );
         assert_eq!(
             decoration("6<TCP:[124]>"),
-            Decoration::Tcp(Family::Inet, None, None)
+            Decoration::Inet(SocketType::Stream, Family::Inet, None, None)
         );
-        assert_eq!(decoration("5<UDP:[123]>"), Decoration::Other);
+        let local = "[::1]:5353".parse().ok();
+        assert_eq!(
+            decoration("5<UDPv6:[[::1]:5353]>"),
+            Decoration::Inet(SocketType::Dgram, Family::Inet6, local, None)
+        );
+        assert_eq!(decoration("5<RAW:[123]>"), Decoration::Other);
         assert_eq!(decoration("3</etc/passwd>"), Decoration::Other);
         assert_eq!(decoration("3<socket:[12345]>"), Decoration::None);
         assert_eq!(decoration("3"), Decoration::None);

@@ -123,7 +123,7 @@ impl Environment {
         } = history;
         events.retain(|event| {
             let at = match &event.act {
-                Act::Connect(to) => Some(canonical(*to)),
+                Act::Connect(to) | Act::SendTo(to) => Some(canonical(*to)),
                 Act::Accepted(peer) if socks[event.sock].other_end.is_none() => peer.map(canonical),
                 _ => None,
             };
@@ -156,7 +156,8 @@ impl Environment {
                 continue;
             };
             let at = canonical(*to);
-            if socks[event.sock].other_end.is_some()
+            if socks[event.sock].is_datagram()
+                || socks[event.sock].other_end.is_some()
                 || lost(event.answer)
                 || open.iter().any(|sock| reaches(&socks[*sock], at))
             {
@@ -184,7 +185,10 @@ impl Environment {
         let mut closes = false;
         for event in &history.events {
             match &event.act {
-                Act::Connect(at) if event.answer.is_none_or(Answer::is_ok) => {
+                Act::Connect(at)
+                    if event.answer.is_none_or(Answer::is_ok)
+                        && !history.socks[event.sock].is_datagram() =>
+                {
                     to.insert(event.sock, canonical(*at));
                 }
                 Act::Close | Act::PeerClosed | Act::PeerReset | Act::Shutdown(_) => {
@@ -238,6 +242,9 @@ impl Environment {
             events.iter().find(
                 |event| match (&event.act, event.answer.map(Answer::as_str)) {
                     (Act::Connect(_), Some("EADDRNOTAVAIL")) => chose(event.sock),
+                    (Act::Connect(_) | Act::SendTo(_), Some("EAGAIN")) => {
+                        socks[event.sock].is_datagram()
+                    }
                     (Act::Bind(at), Some("EADDRINUSE")) => at.port() == 0,
                     _ => false,
                 },
@@ -379,15 +386,27 @@ fn reaches(listener: &Sock, to: SocketAddr) -> bool {
 
 /// Removes answers that depend on routes, devices and firewalls, which scenarios do not contain.
 fn unmeetable(history: &mut History) {
-    let History { events, notes, .. } = history;
+    let History {
+        events,
+        notes,
+        socks,
+        ..
+    } = history;
     events.retain_mut(|event| {
-        let Act::Connect(_) = event.act else {
+        if !matches!(event.act, Act::Connect(_) | Act::SendTo(_)) {
             return true;
-        };
+        }
+        let datagram = socks[event.sock].is_datagram();
         match event.answer.map(Answer::as_str) {
             Some("EHOSTUNREACH" | "EHOSTDOWN") => {
                 let what =
                     "answers of connect() that packets did not arrive (EHOSTUNREACH, EHOSTDOWN)";
+                notes.count(what, event.line);
+                event.answer = None;
+                true
+            }
+            Some("ENETUNREACH" | "ENETDOWN" | "EPERM" | "EACCES") if datagram => {
+                let what = "answers of UDP sockets without a route or the permission to send, which took a port all the same";
                 notes.count(what, event.line);
                 event.answer = None;
                 true

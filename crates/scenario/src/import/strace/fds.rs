@@ -12,8 +12,8 @@ use indexmap::IndexMap;
 /// The file behind a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fd {
-    /// A TCP socket, by its index.
-    Tcp(usize),
+    /// A TCP or UDP socket, by its index.
+    Socket(usize),
     /// A socket of another kind.
     Other,
 }
@@ -109,7 +109,7 @@ impl Tables {
     fn copy(&mut self, from: usize, child: u32) -> usize {
         let table = self.tables[from].clone();
         for (what, _) in table.open.values() {
-            if let Fd::Tcp(socket) = what {
+            if let Fd::Socket(socket) = what {
                 *self.held.entry(*socket).or_default() += 1;
             }
         }
@@ -149,7 +149,7 @@ impl Tables {
             if self.of.get(&by) != Some(&place) {
                 let table = &mut self.tables[place];
                 table.closed.swap_remove(&fd);
-                table.open.insert(fd, (Fd::Tcp(socket), pid));
+                table.open.insert(fd, (Fd::Socket(socket), pid));
                 *self.held.entry(socket).or_default() += 1;
                 return Ok(Found::Revived(socket));
             }
@@ -180,7 +180,7 @@ impl Tables {
         if let Some(learned) = self.is_wrong(pid, fd) {
             return Err(learned);
         }
-        if let Fd::Tcp(socket) = what {
+        if let Fd::Socket(socket) = what {
             *self.held.entry(socket).or_default() += 1;
         }
         let table = &mut self.tables[place];
@@ -190,7 +190,7 @@ impl Tables {
     }
 
     fn dropped(&mut self, former: Option<Fd>) -> Option<usize> {
-        let Some(Fd::Tcp(socket)) = former else {
+        let Some(Fd::Socket(socket)) = former else {
             return None;
         };
         let held = self.held.entry(socket).or_default();
@@ -203,7 +203,7 @@ impl Tables {
         let place = self.place(pid);
         let table = &mut self.tables[place];
         let (former, _) = table.open.swap_remove(&fd)?;
-        if let Fd::Tcp(socket) = former {
+        if let Fd::Socket(socket) = former {
             table.closed.insert(fd, (pid, socket));
         }
         self.dropped(Some(former))
@@ -248,10 +248,10 @@ mod tests {
     #[test]
     fn threads_share_and_processes_copy() {
         let mut tables = Tables::new(Conclusions::default());
-        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
+        tables.put(1, 3, Fd::Socket(0)).expect("no contradiction");
         tables.fork(1, 2, true);
         tables.fork(1, 3, false);
-        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
+        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Socket(0))));
         assert_eq!(tables.close(2, 3), None, "the process still has it");
         assert_eq!(tables.close(3, 3), Some(0));
     }
@@ -259,17 +259,17 @@ mod tests {
     #[test]
     fn a_descriptor_that_is_used_after_another_task_closed_it_was_never_shared() {
         let mut tables = Tables::new(Conclusions::default());
-        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
-        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
+        tables.put(1, 3, Fd::Socket(0)).expect("no contradiction");
+        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Socket(0))));
         assert_eq!(tables.close(2, 3), Some(0));
         assert_eq!(tables.get(1, 3), Err(Conclusion::Process(2)));
         let mut known = Conclusions::default();
         assert!(known.learn(Conclusion::Process(2)));
         let mut again = Tables::new(known);
-        again.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
-        assert_eq!(again.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
+        again.put(1, 3, Fd::Socket(0)).expect("no contradiction");
+        assert_eq!(again.get(2, 3), Ok(Found::Open(Fd::Socket(0))));
         assert_eq!(again.close(2, 3), None);
-        assert_eq!(again.get(1, 3), Ok(Found::Open(Fd::Tcp(0))));
+        assert_eq!(again.get(1, 3), Ok(Found::Open(Fd::Socket(0))));
         assert_eq!(again.close(1, 3), Some(0));
     }
 
@@ -278,7 +278,7 @@ mod tests {
         let mut known = Conclusions::default();
         known.learn(Conclusion::Process(2));
         let mut tables = Tables::new(known);
-        tables.put(1, 4, Fd::Tcp(0)).expect("no contradiction");
+        tables.put(1, 4, Fd::Socket(0)).expect("no contradiction");
         assert_eq!(tables.close(1, 4), Some(0));
         assert_eq!(tables.get(2, 4), Ok(Found::Revived(0)));
         assert_eq!(tables.close(2, 4), Some(0));
@@ -289,23 +289,23 @@ mod tests {
         let mut known = Conclusions::default();
         known.learn(Conclusion::Process(2));
         let mut tables = Tables::new(known);
-        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
-        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Tcp(0))));
-        tables.put(1, 4, Fd::Tcp(1)).expect("no contradiction");
+        tables.put(1, 3, Fd::Socket(0)).expect("no contradiction");
+        assert_eq!(tables.get(2, 3), Ok(Found::Open(Fd::Socket(0))));
+        tables.put(1, 4, Fd::Socket(1)).expect("no contradiction");
         assert_eq!(tables.get(2, 4), Err(Conclusion::Thread(2)));
     }
 
     #[test]
     fn a_number_that_is_given_twice_belongs_to_two_tables() {
         let mut tables = Tables::new(Conclusions::default());
-        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
-        assert_eq!(tables.put(2, 3, Fd::Tcp(1)), Err(Conclusion::Process(2)));
+        tables.put(1, 3, Fd::Socket(0)).expect("no contradiction");
+        assert_eq!(tables.put(2, 3, Fd::Socket(1)), Err(Conclusion::Process(2)));
     }
 
     #[test]
     fn the_end_of_the_last_task_closes_everything() {
         let mut tables = Tables::new(Conclusions::default());
-        tables.put(1, 3, Fd::Tcp(0)).expect("no contradiction");
+        tables.put(1, 3, Fd::Socket(0)).expect("no contradiction");
         tables.fork(1, 2, true);
         assert_eq!(tables.exit(1), Vec::<usize>::new());
         assert_eq!(tables.exit(2), [0]);

@@ -1,4 +1,4 @@
-//! The history of the recorded TCP sockets: calls converted to events on sockets.
+//! The history of the recorded TCP and UDP sockets: calls converted to events on sockets.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use super::args;
 use super::calls::LogEntry;
 use super::fds::{Conclusion, Conclusions};
 use crate::import::notes::Notes;
-use crate::value::{Answer, Family, PortRange, Shutdown};
+use crate::value::{Answer, Family, PortRange, Shutdown, SocketType};
 use reader::Reader;
 
 mod reader;
@@ -23,6 +23,9 @@ pub(super) struct Sock {
     /// The recorded task that created it, counted from 0 in order of appearance.
     pub(super) task: usize,
     pub(super) family: Family,
+    pub(super) kind: SocketType,
+    /// `true` for a UDP socket that has sent or connected, so that it has a port.
+    has_port: bool,
     /// The listener that accepted it.
     pub(super) accepted_from: Option<usize>,
     pub(super) bound: Option<SocketAddr>,
@@ -65,6 +68,8 @@ pub(super) enum Act {
     Bind(SocketAddr),
     Listen(u32),
     Connect(SocketAddr),
+    /// A UDP socket without a port sends to an address.
+    SendTo(SocketAddr),
     /// The socket was accepted, with its peer if the log shows it.
     Accepted(Option<SocketAddr>),
     Shutdown(Shutdown),
@@ -83,7 +88,11 @@ impl Act {
     pub(super) fn asks(&self) -> bool {
         matches!(
             self,
-            Self::Bind(_) | Self::Listen(_) | Self::Connect(_) | Self::Accepted(_)
+            Self::Bind(_)
+                | Self::Listen(_)
+                | Self::Connect(_)
+                | Self::SendTo(_)
+                | Self::Accepted(_)
         )
     }
 }
@@ -100,7 +109,44 @@ pub(super) struct History {
     pub(super) notes: Notes,
 }
 
+impl Sock {
+    pub(super) fn is_datagram(&self) -> bool {
+        self.kind == SocketType::Dgram
+    }
+}
+
 impl History {
+    /// Returns `true` for an answer that says that no port was left.
+    pub(super) fn refused(&self, event: &Event) -> bool {
+        event.act.asks()
+            && match event.answer.map(Answer::as_str) {
+                Some("EADDRNOTAVAIL" | "EADDRINUSE") => true,
+                Some("EAGAIN") => self.socks[event.sock].is_datagram(),
+                _ => false,
+            }
+    }
+
+    /// Leaves out UDP sockets if all of them got their ports and there are TCP sockets: no answer
+    /// depends on them.
+    pub(super) fn leave_out_datagrams(&mut self) {
+        let udp = |event: &Event| self.socks[event.sock].is_datagram();
+        let tcp_asks = |event: &Event| event.act.asks() && !udp(event);
+        let refused = |event: &Event| udp(event) && self.refused(event);
+        if !self.events.iter().any(tcp_asks) || self.events.iter().any(refused) {
+            return;
+        }
+        let events = std::mem::take(&mut self.events);
+        let (left, kept): (Vec<Event>, Vec<Event>) = events
+            .into_iter()
+            .partition(|event| self.socks[event.sock].is_datagram());
+        self.events = kept;
+        for event in left.iter().filter(|event| event.act == Act::Socket) {
+            let what = "UDP sockets, which all got the ports that they asked for";
+            self.notes.count(what, event.line);
+        }
+        self.compact();
+    }
+
     /// Moves calls, by the line on which they begin, to the position where they return.
     pub(super) fn reorder(&mut self, late: &BTreeSet<usize>) {
         for line in late {

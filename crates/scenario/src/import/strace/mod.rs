@@ -75,6 +75,7 @@ impl Log {
         if !history.events.iter().any(|event| event.act.asks()) {
             return Err(no_calls(log, &history.notes));
         }
+        history.leave_out_datagrams();
         window::cut(&mut history);
         let before = match &settings.before {
             Some(text) => prior_sockets::holders(text, sysctls.as_ref(), &mut history.notes)?,
@@ -105,7 +106,8 @@ impl Log {
     pub fn scenario(&self, assumptions: &Assumptions) -> Result<Imported, ImportError> {
         let mut history = self.history.clone();
         history.reorder(&assumptions.late);
-        let (sockets, tasks) = (history.socks.len(), history.tasks.len());
+        let sockets = counted(&history);
+        let tasks = history.tasks.len();
         let environment =
             environment::Environment::of(&mut history, self.sysctls.clone(), assumptions);
         let regular = regular::processes(&history, &environment, assumptions);
@@ -130,8 +132,7 @@ impl Log {
             expect,
         };
         let about = format!(
-            "Do the recorded programs get the same answers? (an strace log: {sockets} TCP {}, {tasks} {})",
-            plural(sockets, "socket"),
+            "Do the recorded programs get the same answers? (an strace log: {sockets}, {tasks} {})",
             plural(tasks, "task"),
         );
         let scenario = Scenario::new(about, KernelSelector::of(&self.kernel), body);
@@ -141,6 +142,18 @@ impl Log {
         made.recorded = recorded;
         made.range = environment.range();
         Ok(made)
+    }
+}
+
+/// The number of sockets of each protocol.
+fn counted(history: &History) -> String {
+    let udp = history.socks.iter().filter(|one| one.is_datagram()).count();
+    let tcp = history.socks.len() - udp;
+    let text = |count, name| format!("{count} {name} {}", plural(count, "socket"));
+    match (tcp, udp) {
+        (tcp, 0) => text(tcp, "TCP"),
+        (0, udp) => text(udp, "UDP"),
+        (tcp, udp) => format!("{}, {}", text(tcp, "TCP"), text(udp, "UDP")),
     }
 }
 
@@ -187,7 +200,8 @@ fn no_calls(log: &str, notes: &Notes) -> ImportError {
     {
         return ImportError::new(format!("this is {what}, not an strace log"), help);
     }
-    let mut message = "the log has no bind, listen, connect or accept of a TCP socket".to_owned();
+    let mut message =
+        "the log has no bind, listen, connect, accept or sendto of a TCP or UDP socket".to_owned();
     let notes = notes.clone().finish();
     let odd = notes
         .iter()

@@ -11,6 +11,7 @@ use crate::import::ss::table::{self, State};
 use crate::import::sysctl::range_of;
 use crate::import::{ImportError, kind, lines};
 use crate::model::Sysctls;
+use crate::value::Protocol;
 
 /// Most listeners that are created.
 const MAX_LISTENERS: usize = 200;
@@ -24,8 +25,10 @@ pub(super) fn holders(
     notes: &mut Notes,
 ) -> Result<Vec<Holder>, ImportError> {
     let mut own = Notes::default();
-    let rows = table::rows(&lines(text, &mut own), &mut own);
-    if rows.is_empty() {
+    let mut rows = table::rows(&lines(text, &mut own), &mut own);
+    let is_table = !rows.is_empty();
+    rows.retain(|row| row.protocol == Protocol::Tcp);
+    if !is_table {
         let what = kind::of(text).map_or("an unknown kind of text", |(what, _)| what);
         return Err(ImportError::new(
             format!("failed to read the sockets before the log: this is {what}"),

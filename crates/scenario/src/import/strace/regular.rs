@@ -15,7 +15,7 @@ use super::history::{Act, Event, History};
 use super::steps::PAUSE_MICROS;
 use crate::import::checked::{Assumptions, AttemptRef, Holder, Recorded};
 use crate::model::{Check, ExpectBlock, Expected, Options, Process, Program};
-use crate::value::{Answer, Op};
+use crate::value::{Answer, Op, Protocol, SocketType};
 
 /// Most runs of sockets, each of which becomes a process.
 const MAX_RUNS: usize = 6;
@@ -23,9 +23,10 @@ const MAX_RUNS: usize = 6;
 const LEAST_PER_RUN: usize = 2;
 
 /// The calls of one socket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern {
     task: usize,
+    protocol: Protocol,
     options: Options,
     bind: Option<SocketAddr>,
     connect: Option<SocketAddr>,
@@ -93,6 +94,7 @@ pub(super) fn processes(
         }
         let mut process = Process::new(HERE);
         process.after = processes.keys().last().cloned().into_iter().collect();
+        process.protocol = run.pattern.protocol;
         process.connections = run.sockets;
         process.options = run.pattern.options;
         process.bind = run.pattern.bind.into_iter().collect();
@@ -210,9 +212,16 @@ fn runs(history: &History) -> Option<Vec<Run>> {
 
 fn add(runs: &mut Vec<Run>, history: &History, events: &[&Event]) -> Option<()> {
     let first = events.first()?;
+    let sock = history.socks.get(first.sock)?;
     let mut pattern = Pattern {
-        task: history.socks.get(first.sock)?.task,
-        ..Pattern::default()
+        task: sock.task,
+        protocol: match sock.kind {
+            SocketType::Stream => Protocol::Tcp,
+            SocketType::Dgram => Protocol::Udp,
+        },
+        options: Options::default(),
+        bind: None,
+        connect: None,
     };
     type Met = Option<(usize, Answer)>;
     let (mut bound, mut connected): (Met, Met) = (None, None);
@@ -245,6 +254,7 @@ fn add(runs: &mut Vec<Run>, history: &History, events: &[&Event]) -> Option<()> 
     // it.
     let fits = |run: &&mut Run| {
         let same = run.pattern.task == pattern.task
+            && run.pattern.protocol == pattern.protocol
             && run.pattern.options == pattern.options
             && run.pattern.bind == pattern.bind;
         let stopped = bound.is_some_and(|(_, answer)| !answer.is_ok());

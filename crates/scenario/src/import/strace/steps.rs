@@ -11,8 +11,8 @@ use super::history::{Act, Event, History};
 use crate::import::MAX_IMPORTED_STEPS;
 use crate::import::checked::{Assumptions, AttemptRef, Holder, MAX_HELD_STEPS, Recorded};
 use crate::model::{
-    AcceptStep, BindStep, ConnectStep, ListenStep, OnSocketStep, Options, Program, SetStep,
-    ShutdownStep, SleepStep, SocketStep, Step,
+    AcceptStep, BindStep, ConnectStep, ListenStep, OnSocketStep, Options, Program, SendtoStep,
+    SetStep, ShutdownStep, SleepStep, SocketStep, Step,
 };
 use crate::span::Spanned;
 use crate::value::{Address, Answer, Family, Op, SocketType};
@@ -138,6 +138,7 @@ impl Writer<'_> {
             Act::Bind(at) => (Op::Bind, Some(*at)),
             Act::Listen(_) => (Op::Listen, None),
             Act::Connect(to) => (Op::Connect, Some(*to)),
+            Act::SendTo(to) => (Op::SendTo, Some(*to)),
             Act::Accepted(_) => (Op::Accept, None),
             Act::Disconnect => (Op::Disconnect, None),
             _ => return,
@@ -234,7 +235,7 @@ impl Writer<'_> {
             Act::Socket => self.push(Step::Socket(SocketStep {
                 socket: name,
                 family: sock.family,
-                kind: SocketType::Stream,
+                kind: sock.kind,
                 by: history.tasks.get(sock.task).cloned().unwrap_or_default(),
                 uid: if self.unprivileged.contains(&sock.task) {
                     UNPRIVILEGED
@@ -260,7 +261,20 @@ impl Writer<'_> {
                 self.push(bind(name, at, expect));
             }
             Act::Listen(backlog) => self.push(listen(name, *backlog, expect)),
+            Act::Connect(to) if sock.is_datagram() => {
+                self.record(history, event, &expect);
+                self.push(connect(name, *to, expect));
+            }
             Act::Connect(to) => self.connect(history, event, *to, expect),
+            Act::SendTo(to) => self.push(Step::Sendto(SendtoStep {
+                sendto: name,
+                to: Address::from(*to),
+                len: 1,
+                port_as: None,
+                expect,
+                expect_port: None,
+                expect_local: None,
+            })),
             Act::Accepted(peer) => self.accepted(history, event, *peer, expect),
             Act::Shutdown(how) => {
                 self.push(Step::Shutdown(ShutdownStep {

@@ -34,6 +34,7 @@ pub(super) fn cut(history: &mut History) {
     if steps <= MAX_IMPORTED_STEPS || regular::is_regular(history) {
         return;
     }
+    let refused = |event: &Event| history.refused(event);
     if let Some(last) = history.events.iter().rposition(refused) {
         history.events.truncate(last + 1);
     }
@@ -61,11 +62,6 @@ pub(super) fn cut(history: &mut History) {
         if kept.len() == 1 { "the socket".to_owned() } else { format!("{} sockets", kept.len()) },
         if kept.len() == 1 { "was" } else { "were" },
     ));
-}
-
-fn refused(event: &Event) -> bool {
-    let no_port = |answer: Answer| matches!(answer.as_str(), "EADDRNOTAVAIL" | "EADDRINUSE");
-    event.act.asks() && event.answer.is_some_and(no_port)
 }
 
 /// The maximum number of steps of an event, including those of sockets outside the log.

@@ -13,7 +13,7 @@ use super::super::calls::{Call, CallResult, LogEntry};
 use super::super::fds::{Conclusion, Conclusions, Fd, Found, Tables};
 use super::{Act, Event, History, Sock};
 use crate::import::notes::Notes;
-use crate::value::{Answer, Family};
+use crate::value::{Answer, Family, SocketType};
 
 /// The state of a pass.
 pub(super) struct Reader {
@@ -151,18 +151,18 @@ impl Reader {
             Ok(Found::Open(found)) => Some(found),
             Ok(Found::Revived(sock)) => {
                 self.revive(sock);
-                Some(Fd::Tcp(sock))
+                Some(Fd::Socket(sock))
             }
         };
         Ok(match found {
-            Some(Fd::Tcp(sock)) => {
-                if let Decoration::Tcp(_, Some(local), _) = decoration
+            Some(Fd::Socket(sock)) => {
+                if let Decoration::Inet(_, _, Some(local), _) = decoration
                     && local.port() != 0
                 {
                     self.socks[sock].local = Some(local);
                 }
                 // A descriptor of a closed socket contradicts the log and is treated as unknown.
-                Some(Fd::Tcp(sock)).filter(|_| !self.socks[sock].closed)
+                Some(Fd::Socket(sock)).filter(|_| !self.socks[sock].closed)
             }
             other => other,
         })
@@ -176,19 +176,25 @@ impl Reader {
         }
     }
 
-    /// The TCP socket of a call, if it is known.
-    fn tcp(&mut self, call: &Call<'_>) -> Outcome<Option<usize>> {
+    /// The TCP or UDP socket of a call, if it is known.
+    fn known_socket(&mut self, call: &Call<'_>) -> Outcome<Option<usize>> {
         Ok(match self.fd(call)? {
-            Some(Fd::Tcp(sock)) => Some(sock),
+            Some(Fd::Socket(sock)) => Some(sock),
             _ => None,
         })
     }
 
-    /// Like [`tcp`](Self::tcp), but a descriptor that was opened before the log begins becomes a
-    /// socket.
-    fn tcp_or_new(&mut self, call: &Call<'_>, family: Family) -> Outcome<Option<usize>> {
+    /// The TCP socket of a call, if it is known.
+    fn stream(&mut self, call: &Call<'_>) -> Outcome<Option<usize>> {
+        let found = self.known_socket(call)?;
+        Ok(found.filter(|sock| !self.socks[*sock].is_datagram()))
+    }
+
+    /// Like [`known_socket`](Self::known_socket), but a descriptor that was opened before the log
+    /// begins becomes a socket.
+    fn socket_or_new(&mut self, call: &Call<'_>, family: Family) -> Outcome<Option<usize>> {
         match self.fd(call)? {
-            Some(Fd::Tcp(sock)) => Ok(Some(sock)),
+            Some(Fd::Socket(sock)) => Ok(Some(sock)),
             Some(Fd::Other) => Ok(None),
             None => self.new_socket(call, family),
         }
@@ -204,20 +210,24 @@ impl Reader {
             }
             return Ok(None);
         };
-        let (family, local) = match args::decoration(self.arg(0)) {
-            Decoration::Tcp(family, local, _) => (family, local),
-            _ => (family, None),
+        let (kind, family, local) = match args::decoration(self.arg(0)) {
+            Decoration::Inet(kind, family, local, _) => (kind, family, local),
+            _ => (SocketType::Stream, family, None),
         };
         if self.opens {
+            let protocol = match kind {
+                SocketType::Stream => "TCP",
+                SocketType::Dgram => "UDP",
+            };
             self.notes.assumed(format!(
-                "line {}: descriptor {fd}, opened before the log begins, is a TCP socket without options",
+                "line {}: descriptor {fd}, opened before the log begins, is a {protocol} socket without options",
                 call.line
             ));
         }
-        let sock = self.made(call, family, None);
+        let sock = self.made(call, family, kind, None);
         self.event(call.line, sock, Act::Socket, None);
         self.socks[sock].local = local.filter(|at| at.port() != 0);
-        self.opened(call.pid, fd, Fd::Tcp(sock), call.line)?;
+        self.opened(call.pid, fd, Fd::Socket(sock), call.line)?;
         Ok(Some(sock))
     }
 
@@ -233,12 +243,20 @@ impl Reader {
         Ok(())
     }
 
-    fn made(&mut self, call: &Call<'_>, family: Family, accepted_from: Option<usize>) -> usize {
+    fn made(
+        &mut self,
+        call: &Call<'_>,
+        family: Family,
+        kind: SocketType,
+        accepted_from: Option<usize>,
+    ) -> usize {
         let next = self.tasks.len();
         let task = *self.tasks.entry(call.pid).or_insert(next);
         self.socks.push(Sock {
             task,
             family,
+            kind,
+            has_port: false,
             accepted_from,
             bound: None,
             local: None,
@@ -321,6 +339,7 @@ impl Reader {
                 self.connect_with(call, to)?;
             }
             "sendto" | "sendmsg" | "sendmmsg" | "send" | "sendfile" | "write" | "writev" => {
+                self.sent(call)?;
                 self.moved(call, false)?
             }
             "recvfrom" | "recvmsg" | "recvmmsg" | "recv" | "read" | "readv" => {

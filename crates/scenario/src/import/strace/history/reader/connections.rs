@@ -7,7 +7,7 @@ use super::{Outcome, Reader, family_of};
 use crate::import::strace::args::{self, Address, Decoration};
 use crate::import::strace::calls::{Call, CallResult};
 use crate::import::strace::fds::Fd;
-use crate::value::Answer;
+use crate::value::{Answer, SocketType};
 
 impl Reader {
     /// Sets the outcome of a connect that was in progress.
@@ -49,26 +49,35 @@ impl Reader {
         let to = match to {
             Some(Address::Inet(to)) => to,
             Some(Address::Unspec) => {
-                if let Some(sock) = self.tcp(call)? {
+                if let Some(sock) = self.known_socket(call)? {
                     let answer = self.answer(call);
                     self.socks[sock].destination = None;
+                    // bind() may have named the port, which stays then; another is given back.
+                    self.socks[sock].has_port =
+                        self.socks[sock].bound.is_some_and(|at| at.port() != 0);
                     self.event(call.line, sock, Act::Disconnect, answer);
                 }
                 return Ok(());
             }
             Some(Address::Other | Address::Scoped) => return Ok(()),
             None => {
-                if self.tcp(call)?.is_some() {
+                if self.known_socket(call)?.is_some() {
                     self.notes.odd(call.line, &self.args.join(", "));
                 }
                 return Ok(());
             }
         };
-        let Some(mut sock) = self.tcp_or_new(call, family_of(to))? else {
+        let Some(mut sock) = self.socket_or_new(call, family_of(to))? else {
             return Ok(());
         };
         let answer = self.answer(call);
         let word = answer.map_or("", Answer::as_str);
+        if self.socks[sock].is_datagram() {
+            // Whatever the rest of the call comes to, the socket keeps the port that it took.
+            self.socks[sock].has_port |= word != "EAGAIN";
+            self.event(call.line, sock, Act::Connect(to), answer);
+            return Ok(());
+        }
         // A connected or connecting socket has one destination. Another destination means another
         // socket, whose socket() the log does not show.
         let known = self.socks[sock].destination;
@@ -134,7 +143,7 @@ impl Reader {
             {
                 let errno = errno.clone();
                 self.limit(call, &errno);
-            } else if self.tcp(call)?.is_some() {
+            } else if self.known_socket(call)?.is_some() {
                 self.notes.count(
                     "accept calls that had nothing to accept, or failed",
                     call.line,
@@ -159,7 +168,7 @@ impl Reader {
             return self.opened(call.pid, fd, Fd::Other, call.line);
         };
         let family = self.socks[listener].family;
-        let sock = self.made(call, family, Some(listener));
+        let sock = self.made(call, family, SocketType::Stream, Some(listener));
         // A recorded client with a known local port takes precedence.
         let fits = |client: &usize| match (peer, self.socks[*client].local) {
             (Some(peer), Some(local)) => peer.port() == local.port(),
@@ -178,14 +187,14 @@ impl Reader {
             self.connected(client, Some(Answer::OK));
         }
         self.event(call.line, sock, Act::Accepted(peer), Some(Answer::OK));
-        self.opened(call.pid, fd, Fd::Tcp(sock), call.line)
+        self.opened(call.pid, fd, Fd::Socket(sock), call.line)
     }
 
     /// The listener of an accept call. One that was opened before the log begins is identified by
     /// the annotation of `-yy`.
     pub(super) fn listener(&mut self, call: &Call<'_>) -> Outcome<Option<usize>> {
         let found = self.fd(call)?;
-        if let Some(Fd::Tcp(sock)) = found
+        if let Some(Fd::Socket(sock)) = found
             && !self.socks[sock].listening
             && !self.tolerant
             && let Some(fd) = args::fd(self.arg(0))
@@ -195,8 +204,8 @@ impl Reader {
             return Err(learned);
         }
         match (found, args::decoration(self.arg(0))) {
-            (Some(Fd::Tcp(sock)), _) => Ok(Some(sock)),
-            (None, Decoration::Tcp(family, Some(at), None)) => {
+            (Some(Fd::Socket(sock)), _) => Ok(Some(sock)),
+            (None, Decoration::Inet(SocketType::Stream, family, Some(at), None)) => {
                 let Some(sock) = self.new_socket(call, family)? else {
                     return Ok(None);
                 };

@@ -6,7 +6,7 @@ use crate::import::strace::args::{self, Address, Setting};
 use crate::import::strace::calls::{Call, CallResult};
 use crate::import::strace::constants::{self, Kind, constant};
 use crate::import::strace::fds::Fd;
-use crate::value::{Answer, Family, Shutdown};
+use crate::value::{Answer, Family, Shutdown, SocketType};
 
 impl Reader {
     pub(super) fn socket(&mut self, call: &Call<'_>) -> Outcome<()> {
@@ -23,27 +23,32 @@ impl Reader {
         let Ok(fd) = u32::try_from(fd) else {
             return Ok(());
         };
-        let stream = args::is_stream(self.arg(1));
+        let kind = args::socket_type(self.arg(1));
         let protocol = constant(Kind::Protocol, self.arg(2));
-        let tcp = stream && matches!(protocol, "IPPROTO_IP" | "IPPROTO_TCP" | "");
-        let family = match constant(Kind::Family, self.arg(0)) {
-            "AF_INET" if tcp => Family::Inet,
-            "AF_INET6" if tcp => Family::Inet6,
-            family => {
-                let kind = match (family, stream) {
-                    ("AF_INET" | "AF_INET6", false) => "UDP or raw".to_owned(),
-                    ("AF_INET" | "AF_INET6", true) => name(protocol),
+        let known = kind.filter(|kind| match kind {
+            SocketType::Stream => matches!(protocol, "IPPROTO_IP" | "IPPROTO_TCP" | ""),
+            SocketType::Dgram => matches!(protocol, "IPPROTO_IP" | "IPPROTO_UDP" | ""),
+        });
+        let (family, kind) = match (constant(Kind::Family, self.arg(0)), known) {
+            ("AF_INET", Some(kind)) => (Family::Inet, kind),
+            ("AF_INET6", Some(kind)) => (Family::Inet6, kind),
+            (family, _) => {
+                let kind = match (family, kind) {
+                    ("AF_INET" | "AF_INET6", None) => "raw".to_owned(),
+                    ("AF_INET" | "AF_INET6", Some(_)) => name(protocol),
                     ("AF_UNIX" | "AF_LOCAL", _) => "Unix".to_owned(),
                     (family, _) => name(family),
                 };
-                self.notes
-                    .count(format!("sockets other than TCP ({kind})"), call.line);
+                self.notes.count(
+                    format!("sockets other than TCP and UDP ({kind})"),
+                    call.line,
+                );
                 return self.opened(call.pid, fd, Fd::Other, call.line);
             }
         };
-        let sock = self.made(call, family, None);
+        let sock = self.made(call, family, kind, None);
         self.event(call.line, sock, Act::Socket, None);
-        self.opened(call.pid, fd, Fd::Tcp(sock), call.line)
+        self.opened(call.pid, fd, Fd::Socket(sock), call.line)
     }
 
     pub(super) fn setsockopt(&mut self, call: &Call<'_>) -> Outcome<()> {
@@ -59,9 +64,9 @@ impl Reader {
         } else {
             Family::Inet
         };
-        // Sockets of other kinds have such options too, so only those of known TCP sockets count.
-        let Some(sock) = self.tcp(call)? else {
-            if known && self.fd(call)?.is_none() && self.tcp_or_new(call, family)?.is_some() {
+        // Sockets of other kinds have such options too, so only those of known sockets count.
+        let Some(sock) = self.known_socket(call)? else {
+            if known && self.fd(call)?.is_none() && self.socket_or_new(call, family)?.is_some() {
                 return self.setsockopt(call);
             }
             return Ok(());
@@ -91,7 +96,7 @@ impl Reader {
         } else {
             Answer::from_name(constants::errno(value))
         };
-        if let Some(sock) = self.tcp(call)? {
+        if let Some(sock) = self.stream(call)? {
             self.connected(sock, answer);
         }
         Ok(())
@@ -102,25 +107,26 @@ impl Reader {
             Some(Address::Inet(at)) => at,
             Some(_) => return Ok(()),
             None => {
-                if self.tcp(call)?.is_some() {
+                if self.known_socket(call)?.is_some() {
                     self.notes.odd(call.line, &self.args.join(", "));
                 }
                 return Ok(());
             }
         };
-        let Some(sock) = self.tcp_or_new(call, family_of(at))? else {
+        let Some(sock) = self.socket_or_new(call, family_of(at))? else {
             return Ok(());
         };
         let answer = self.answer(call);
         if answer.is_some_and(Answer::is_ok) {
             self.socks[sock].bound = Some(at);
+            self.socks[sock].has_port = true;
         }
         self.event(call.line, sock, Act::Bind(at), answer);
         Ok(())
     }
 
     pub(super) fn listen(&mut self, call: &Call<'_>) -> Outcome<()> {
-        let Some(sock) = self.tcp(call)? else {
+        let Some(sock) = self.stream(call)? else {
             return Ok(());
         };
         let backlog = constants::integer(self.arg(1)).and_then(|n| u32::try_from(n).ok());
@@ -135,7 +141,7 @@ impl Reader {
     }
 
     pub(super) fn shutdown(&mut self, call: &Call<'_>) -> Outcome<()> {
-        let Some(sock) = self.tcp(call)? else {
+        let Some(sock) = self.stream(call)? else {
             return Ok(());
         };
         let how = match self.arg(1) {
@@ -150,7 +156,7 @@ impl Reader {
     }
 
     pub(super) fn getsockname(&mut self, call: &Call<'_>) -> Outcome<()> {
-        let Some(sock) = self.tcp(call)? else {
+        let Some(sock) = self.known_socket(call)? else {
             return Ok(());
         };
         if let Some(Address::Inet(local)) = args::address(self.arg(1))
@@ -162,7 +168,7 @@ impl Reader {
     }
 
     pub(super) fn getpeername(&mut self, call: &Call<'_>) -> Outcome<()> {
-        let Some(sock) = self.tcp(call)? else {
+        let Some(sock) = self.stream(call)? else {
             return Ok(());
         };
         if matches!(call.result, CallResult::Value(_)) {
@@ -171,9 +177,26 @@ impl Reader {
         Ok(())
     }
 
-    /// Evaluates a transfer: its result shows the state of the connection.
+    /// Evaluates a send of a UDP socket. The first takes a port, unless bind() or connect() has.
+    pub(super) fn sent(&mut self, call: &Call<'_>) -> Outcome<()> {
+        let Some(sock) = self.known_socket(call)? else {
+            return Ok(());
+        };
+        if !self.socks[sock].is_datagram() || self.socks[sock].has_port {
+            return Ok(());
+        }
+        let Some(Address::Inet(to)) = self.fast_address() else {
+            return Ok(());
+        };
+        let answer = self.answer(call);
+        self.socks[sock].has_port = answer.is_some_and(|answer| answer.as_str() != "EAGAIN");
+        self.event(call.line, sock, Act::SendTo(to), answer);
+        Ok(())
+    }
+
+    /// Evaluates a transfer of a TCP socket: its result shows the state of the connection.
     pub(super) fn moved(&mut self, call: &Call<'_>, received: bool) -> Outcome<()> {
-        let Some(sock) = self.tcp(call)? else {
+        let Some(sock) = self.stream(call)? else {
             return Ok(());
         };
         match &call.result {
