@@ -157,7 +157,8 @@ export interface Fixes {
 
 export interface MaxConnections {
     counted: number;
-    formula: number;
+    /** None if ports set no limit. */
+    formula: number | null;
     by: string;
     then: string | null;
 }

@@ -46,12 +46,12 @@ fn a_plain_program_has_the_range_for_every_destination() {
         let one = only(&all);
         assert_eq!(
             (one.to_one.counted, one.to_one.formula),
-            (100, 100),
+            (100, Some(100)),
             "{kernel}"
         );
         assert_eq!(
             (one.to_all.counted, one.to_all.formula),
-            (200, 200),
+            (200, Some(200)),
             "{kernel}"
         );
         assert_eq!(one.to_one.then.as_deref(), Some("EADDRNOTAVAIL"));
@@ -102,7 +102,7 @@ fn bind_takes_the_ports_from_all_destinations_together() {
         let one = only(&all);
         assert_eq!(
             (one.to_all.counted, one.to_all.formula),
-            (100, 100),
+            (100, Some(100)),
             "{kernel}"
         );
         assert_eq!(one.to_all.then.as_deref(), Some("EADDRINUSE"));
@@ -115,7 +115,7 @@ fn bind_takes_the_ports_from_all_destinations_together() {
     );
     assert_eq!(
         (only(&all).to_all.counted, only(&all).to_all.formula),
-        (200, 200)
+        (200, Some(200))
     );
     let all = measured(
         "linux-6.18",
@@ -124,7 +124,7 @@ fn bind_takes_the_ports_from_all_destinations_together() {
     );
     assert_eq!(
         (only(&all).to_all.counted, only(&all).to_all.formula),
-        (200, 200)
+        (200, Some(200))
     );
     // Before ports were shared between addresses, a second address gave nothing.
     let all = measured(
@@ -134,7 +134,7 @@ fn bind_takes_the_ports_from_all_destinations_together() {
     );
     assert_eq!(
         (only(&all).to_all.counted, only(&all).to_all.formula),
-        (100, 100)
+        (100, Some(100))
     );
 }
 
@@ -168,4 +168,150 @@ fn the_odd_half_is_what_makes_connect_slow() {
     for kernel in ["linux-3.10", "linux-6.18"] {
         assert_eq!(cost(kernel, 100).most, 100, "{kernel}");
     }
+}
+
+fn of_yaml(yaml: &str) -> Capacities {
+    let scenario = parse("capacity.yaml", yaml).unwrap_or_else(|errors| panic!("{errors}"));
+    let case = expand(&scenario, &kernels::names())
+        .expect("the kernel exists")
+        .remove(0);
+    let profile = profile::find(&case.kernel).expect("the kernel exists");
+    measure(&case, &profile, &mut Measured::default(), &mut |_| {}).expect("it can be measured")
+}
+
+/// A host with ten ports, two resolvers, and what runs.
+fn resolvers(kernel: &str, program: &str) -> Capacities {
+    of_yaml(&format!(
+        r#"
+about: How many queries at once?
+kernel: {kernel}
+hosts:
+  app: {{ addresses: [10.0.0.1, 10.0.0.2], sysctl: {{ net.ipv4.ip_local_port_range: 40000-40009 }} }}
+  dns: {{ addresses: [10.0.0.53, 10.0.0.54] }}
+{program}
+"#
+    ))
+}
+
+/// The counted sockets to one destination and to all, and the answer after them.
+fn counted(one: &Capacity) -> (u32, u32, Option<&str>) {
+    let then = one.to_all.then.as_deref();
+    (one.to_one.counted, one.to_all.counted, then)
+}
+
+#[test]
+fn a_udp_socket_needs_a_port_whatever_its_destination_is() {
+    let to = "connect: [\"10.0.0.53:53\", \"10.0.0.54:53\"]";
+    let process =
+        |more: &str| format!("processes: {{ q: {{ on: app, protocol: udp, {to}{more} }} }}");
+    for kernel in ["linux-2.6.32", "linux-3.10", "linux-6.18"] {
+        let all = resolvers(kernel, &process(""));
+        let one = only(&all);
+        assert_eq!(counted(one), (10, 10, Some("EAGAIN")), "{kernel}");
+        assert_eq!(
+            (one.protocol.as_str(), one.to_all.formula),
+            ("udp", Some(10))
+        );
+        // A closed socket leaves nothing behind.
+        assert_eq!((one.rate.runs_out_after, one.rate.per_second), (None, None));
+        let bound = resolvers(kernel, &process(", bind: \"10.0.0.1:0\""));
+        assert_eq!(
+            counted(only(&bound)),
+            (10, 10, Some("EADDRINUSE")),
+            "{kernel}"
+        );
+        let two = resolvers(kernel, &process(", bind: [\"10.0.0.1:0\", \"10.0.0.2:0\"]"));
+        assert_eq!(
+            (only(&two).to_all.counted, only(&two).to_all.formula),
+            (20, Some(20))
+        );
+        let text = text::report(std::slice::from_ref(&all));
+        assert!(text.contains("UDP, connects without bind"), "{text}");
+        assert!(!text.contains("bind() has chosen it"), "{text}");
+    }
+    // The port is chosen later, and is still one for each socket.
+    let no_port = ", bind: \"10.0.0.1:0\", options: { bind_address_no_port: true }";
+    let late = resolvers("linux-6.18", &process(no_port));
+    assert_eq!(counted(only(&late)), (10, 10, Some("EAGAIN")));
+}
+
+#[test]
+fn ports_set_no_limit_to_udp_sockets_that_share_them() {
+    let process = |option: &str| {
+        format!(
+            "processes: {{ q: {{ on: app, protocol: udp, bind: \"0.0.0.0:0\", options: {{ {option}: true }} }} }}"
+        )
+    };
+    let all = resolvers("linux-6.18", &process("reuseaddr"));
+    let one = only(&all);
+    assert_eq!((one.destinations, one.to_one.formula), (0, None));
+    assert_eq!(one.to_one.then, None);
+    let text = text::report(std::slice::from_ref(&all));
+    assert!(
+        text.contains("no limit") && text.contains("SO_REUSEADDR"),
+        "{text}"
+    );
+    // Before 3.9 there is no SO_REUSEPORT.
+    assert_eq!(
+        only(&resolvers("linux-3.10", &process("reuseport")))
+            .to_one
+            .formula,
+        None
+    );
+    let old = resolvers("linux-2.6.32", &process("reuseport"));
+    assert_eq!(counted(only(&old)), (10, 10, Some("EADDRINUSE")));
+}
+
+#[test]
+fn steps_are_counted_by_the_type_of_their_sockets() {
+    let steps = r#"steps:
+  - { socket: l, by: server, on: dns }
+  - { bind: l, at: "10.0.0.53:53" }
+  - { listen: l }
+  - { socket: u, by: resolver, on: app, type: dgram }
+  - { sendto: u, to: "10.0.0.53:53" }
+  - { socket: v, by: resolver, type: dgram }
+  - { connect: v, to: "10.0.0.54:53" }
+  - { socket: b, by: resolver, type: dgram }
+  - { bind: b, at: "0.0.0.0:0" }
+  - { socket: t, by: resolver }
+  - { connect: t, to: "10.0.0.53:53" }
+"#;
+    let all = resolvers("linux-6.18", steps);
+    let found: Vec<(&str, u32, Option<&str>)> = (all.programs.iter())
+        .map(|one| {
+            (
+                one.protocol.as_str(),
+                one.to_all.counted,
+                one.to_all.then.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("udp", 10, Some("EAGAIN")),
+            ("udp", 10, Some("EADDRINUSE")),
+            ("tcp", 10, Some("EADDRNOTAVAIL")),
+        ]
+    );
+    assert_eq!(all.programs[0].destinations, 2);
+    assert_eq!(all.programs[2].destinations, 1);
+}
+
+#[test]
+fn options_of_steps_count() {
+    let steps = r#"steps:
+  - { socket: a, by: client, on: app, options: { bind_address_no_port: true } }
+  - { bind: a, at: "10.0.0.1:0" }
+  - { connect: a, to: "10.0.0.53:80" }
+  - { socket: b, by: client, options: { bind_address_no_port: true } }
+  - { bind: b, at: "10.0.0.1:0" }
+  - { connect: b, to: "10.0.0.54:80" }
+"#;
+    let all = resolvers("linux-6.18", steps);
+    assert_eq!(
+        (only(&all).to_all.counted, only(&all).to_all.formula),
+        (20, Some(20))
+    );
 }

@@ -35,6 +35,9 @@ export function capacityView(capacities: Capacities): Node[] {
 }
 
 function most(one: MaxConnections): (string | HTMLElement)[] {
+    if (one.formula === null) {
+        return ['no limit by ports', h('div', { class: 'quiet' }, one.by)];
+    }
     const then = one.then === null ? '' : `, then ${one.then}`;
     return [
         `${one.counted.toLocaleString('en')}${then}`,

@@ -9,11 +9,12 @@ use fourtuple_harness::{EngineError, Net};
 use fourtuple_kernel::profile::Profile;
 use fourtuple_kernel::{Time, WorldSock};
 use fourtuple_program::{Caller, Clock, HostId, NewSocket, SocketApi};
-use fourtuple_scenario::{Case, Close, PortRange};
-use fourtuple_syscall::{Errno, Family, Kind, Outcome, SockOpt, Syscall};
+use fourtuple_scenario::{Case, Close, PortRange, Protocol};
+use fourtuple_syscall::{Errno, Family, Outcome, SockOpt, Syscall};
 
 use super::recording::{Walk, looked_at};
-use super::{Cost, FILLS, Rate, Style};
+use super::style::Style;
+use super::{Cost, FILLS, Rate};
 use crate::chooser::ExperimentChooser;
 
 /// Connects that are counted at each filling.
@@ -64,11 +65,13 @@ impl<'a> Bench<'a> {
             let Some(at) = net.reached(host, to.ip()) else {
                 return Err(EngineError::new(format!("no host has the address of {to}")));
             };
-            let served = net
-                .listeners
-                .iter()
-                .any(|(on, _, port)| *on == at && *port == to.port());
-            if !served {
+            let mut listeners = net.listeners.iter();
+            let served = listeners.any(|(on, socket, port)| {
+                let ip = net.world.local_addr(*socket).ip();
+                *on == at && *port == to.port() && (ip == to.ip() || ip.is_unspecified())
+            });
+            // A datagram needs no socket at the other end to leave.
+            if !served && style.protocol == Protocol::Tcp {
                 net.listen(at, *to)?;
             }
         }
@@ -89,18 +92,18 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// One connection.
-    fn connect(&mut self, to: SocketAddr) -> Result<Pair, Errno> {
+    /// One connection; without a destination a socket that is only bound.
+    fn connect(&mut self, to: Option<SocketAddr>) -> Result<Pair, Errno> {
         let at = match self.style.bind.len() {
             0 => None,
             len => Some(self.style.bind[self.turn % len]),
         };
-        let family = Family::for_ends(at, Some(to));
+        let family = Family::for_ends(at, to);
         let client = self.net.socket(&NewSocket {
             at: HostId(self.host as u32),
             by: Caller::Server,
             family,
-            kind: Kind::Stream,
+            kind: self.style.protocol.kind(),
             uid: self.style.uid,
             listens: false,
         });
@@ -109,12 +112,14 @@ impl<'a> Bench<'a> {
             // A kernel without the option refuses it, and programs go on.
             let _ = self.net.call(client, &Syscall::Set { sock: (), option });
         }
-        match self.connect_from(client, at.map(|at| family.map(at)), family.map(to)) {
+        let ends = [at, to].map(|end| end.map(|end| family.map(end)));
+        match self.connect_from(client, ends) {
             Ok(()) => {
                 self.turn += 1;
+                let server = to.filter(|_| self.style.protocol == Protocol::Tcp);
                 Ok(Pair {
                     client,
-                    server: self.accept(to),
+                    server: server.and_then(|to| self.accept(to)),
                 })
             }
             Err(errno) => {
@@ -124,16 +129,15 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Binds a socket if it has an address to bind to, and connects it.
+    /// Binds a socket if it has an address to bind to, and connects it if it has a destination.
     fn connect_from(
         &mut self,
         client: WorldSock,
-        at: Option<SocketAddr>,
-        to: SocketAddr,
+        [at, to]: [Option<SocketAddr>; 2],
     ) -> Result<(), Errno> {
         let bind = at.map(|addr| Syscall::Bind { sock: (), addr });
-        let connect = Syscall::Connect { sock: (), addr: to };
-        for call in bind.into_iter().chain([connect]) {
+        let connect = to.map(|addr| Syscall::Connect { sock: (), addr });
+        for call in bind.into_iter().chain(connect) {
             let mut answer = self.net.call(client, &call);
             while answer.is_pending() {
                 let next = self.net.next_event().ok_or(Errno::ETIMEDOUT)?;
@@ -188,28 +192,27 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Fills the range with connections to each of some destinations: how many there are, and the
-    /// answer after that.
-    pub(super) fn fill(mut self, to: &[SocketAddr]) -> Result<(u32, Option<String>), EngineError> {
+    /// Fills the range with connections to each of some destinations, up to a number: how many
+    /// there are, and the answer after that.
+    pub(super) fn fill(
+        mut self,
+        to: &[Option<SocketAddr>],
+        most: u32,
+    ) -> Result<(u32, Option<String>), EngineError> {
         let mut held = 0;
         let mut then = None;
         for to in to {
             // An odd range refuses now and then although a port is left; a program would try once
             // more.
             let mut refused = 0;
-            while refused < 2 && held < 4_000_000 {
+            while refused < 2 && held < most {
                 match self.connect(*to) {
                     Ok(_) => held += 1,
-                    Err(errno @ (Errno::EADDRINUSE | Errno::EADDRNOTAVAIL)) => {
+                    Err(errno) if no_port(errno) => {
                         refused += 1;
                         then = Some(errno.name().to_owned());
                     }
-                    Err(errno) => {
-                        return Err(EngineError::new(format!(
-                            "connecting to {to} fails with {}",
-                            errno.name()
-                        )));
-                    }
+                    Err(errno) => return Err(failed(*to, errno)),
                 }
             }
         }
@@ -217,7 +220,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Makes connections that are closed at once, as fast as ports allow.
-    pub(super) fn rate(mut self, to: SocketAddr, ports: u32) -> Result<Rate, EngineError> {
+    pub(super) fn rate(mut self, to: Option<SocketAddr>, ports: u32) -> Result<Rate, EngineError> {
         let close = self.style.close;
         let mut rate = Rate {
             close: close.to_string(),
@@ -250,7 +253,7 @@ impl<'a> Bench<'a> {
                         return Ok(rate);
                     }
                 }
-                Err(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL) => {
+                Err(errno) if no_port(errno) => {
                     if refused_at.is_none() {
                         refused_at = Some(now);
                         rate.runs_out_after = rate.runs_out_after.or(Some(made));
@@ -270,12 +273,7 @@ impl<'a> Bench<'a> {
                         .world
                         .advance(timer.map_or(retry, |timer| timer.clamp(now.after(1), retry)));
                 }
-                Err(errno) => {
-                    return Err(EngineError::new(format!(
-                        "connecting to {to} fails with {}",
-                        errno.name()
-                    )));
-                }
+                Err(errno) => return Err(failed(to, errno)),
             }
         }
         if let (Some((first, before)), Some((last, after))) = (out.first(), out.last()) {
@@ -298,7 +296,7 @@ impl<'a> Bench<'a> {
         for fill in FILLS {
             let wanted = u32::try_from(u64::from(most) * u64::from(fill) / 100).unwrap_or(most);
             while held < wanted {
-                if self.connect(to).is_err() {
+                if self.connect(Some(to)).is_err() {
                     break;
                 }
                 held += 1;
@@ -310,7 +308,7 @@ impl<'a> Bench<'a> {
                     .machine_mut(machine)
                     .chooser_mut()
                     .take_start();
-                let pair = self.connect(to).ok();
+                let pair = self.connect(Some(to)).ok();
                 // A bound socket's port was not searched by connect().
                 let chooser = self.net.world.machine_mut(machine).chooser_mut();
                 let Some(start) = chooser.take_start() else {
@@ -339,6 +337,22 @@ impl<'a> Bench<'a> {
         }
         Ok(costs)
     }
+}
+
+/// Returns `true` if a call found no port; `EAGAIN` is the answer of UDP's connect().
+fn no_port(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EADDRINUSE | Errno::EADDRNOTAVAIL | Errno::EAGAIN
+    )
+}
+
+fn failed(to: Option<SocketAddr>, errno: Errno) -> EngineError {
+    let what = match to {
+        Some(to) => format!("connecting to {to}"),
+        None => "binding".to_owned(),
+    };
+    EngineError::new(format!("{what} fails with {}", errno.name()))
 }
 
 /// The errno of a failure.

@@ -3,19 +3,19 @@
 //! The numbers are counted on the model, connection by connection, in the way in which the
 //! scenario's own programs connect. The formula stands beside them, so that a difference is
 //! visible: a listener inside the range, an odd number of ports, a bind() that closes ports to all
-//! others.
+//! others. UDP sockets are counted in the same way: each needs a port, whatever its destination is.
 
 mod measure;
 pub mod nat;
 pub mod need;
 pub mod recording;
+mod style;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use fourtuple_harness::EngineError;
 use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_scenario::{Case, Close, Hold, Options, PortRange, Program, Protocol, SockOpt};
+use fourtuple_scenario::{Case, Close, PortRange, Protocol};
 use fourtuple_syscall::canonical;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -23,44 +23,18 @@ use serde::Serialize;
 use crate::edit;
 use measure::Bench;
 use nat::ThroughNat;
+use style::{Style, styles};
 
 /// Fill levels at which the range is measured, in percent of its ports in use.
 pub const FILLS: [u32; 5] = [0, 50, 90, 99, 100];
 
-/// Programs of one kind that are named.
-const NAMED: usize = 4;
 /// Connections to all destinations that are counted at most; with more destinations, some of them
 /// are left out.
 const COUNTED: u64 = 120_000;
-
-/// One way of connecting that a program of the scenario has.
-#[derive(Clone, Debug)]
-struct Style {
-    program: String,
-    host: String,
-    uid: u32,
-    bind: Vec<SocketAddr>,
-    options: Options,
-    connect: Vec<SocketAddr>,
-    close: Close,
-}
-
-impl Style {
-    /// Returns `true` if another way of connecting has the same numbers: it differs at most in the
-    /// destination.
-    fn is_like(&self, other: &Style) -> bool {
-        let local = |style: &Style| {
-            let first = style.connect.first();
-            first.map(|to| (to.is_ipv6(), to.ip().is_loopback()))
-        };
-        self.host == other.host
-            && self.bind == other.bind
-            && self.options == other.options
-            && self.close == other.close
-            && self.connect.len() == other.connect.len()
-            && local(self) == local(other)
-    }
-}
+/// The error of a scenario without anything to count.
+const NO_PROGRAM: &str = "no program of this scenario connects";
+/// Connections of one kind that are counted at most.
+const MOST_COUNTED: u32 = 4_000_000;
 
 /// The capacity of one program's way of connecting.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -69,17 +43,19 @@ pub struct Capacity {
     pub program: String,
     /// Its host.
     pub host: String,
+    /// The protocol of its sockets: `tcp` or `udp`.
+    pub protocol: String,
     /// The way it connects, in words.
     pub how: String,
     /// The range of local ports.
     pub range: String,
     /// Ports of the range that searches may use.
     pub ports: u32,
-    /// Connections at once to its first destination.
+    /// Connections at once to its first destination; UDP sockets at once if it has none.
     pub to_one: MaxConnections,
-    /// Connections at once to all destinations of the scenario, and how many those are.
+    /// Connections at once to all destinations of its protocol in the scenario.
     pub to_all: MaxConnections,
-    /// The number of destinations behind `to_all`.
+    /// The number of destinations behind `to_all`; 0 for UDP sockets that are only bound.
     pub destinations: u32,
     /// Connections one after the other to the first destination, each closed at once.
     pub rate: Rate,
@@ -93,13 +69,13 @@ pub struct Capacity {
 /// A number of connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MaxConnections {
-    /// Counted on the model.
+    /// Counted on the model. Where ports set no limit, the number at which counting ended.
     pub counted: u32,
-    /// The result of the formula.
-    pub formula: u64,
+    /// The result of the formula; none if ports set no limit.
+    pub formula: Option<u64>,
     /// The formula.
     pub by: String,
-    /// The answer of the first call that got no port.
+    /// The answer of the first call that got no port; none if ports set no limit.
     pub then: Option<String>,
 }
 
@@ -158,12 +134,17 @@ pub struct Measured(Vec<Known>);
 struct Known {
     case: Case,
     style: Style,
-    everywhere: Vec<SocketAddr>,
+    everywhere: Vec<(Protocol, SocketAddr)>,
     capacity: Capacity,
 }
 
 impl Measured {
-    fn find(&self, case: &Case, style: &Style, everywhere: &[SocketAddr]) -> Option<&Capacity> {
+    fn find(
+        &self,
+        case: &Case,
+        style: &Style,
+        everywhere: &[(Protocol, SocketAddr)],
+    ) -> Option<&Capacity> {
         let same = |one: &&Known| {
             one.case.kernel == case.kernel
                 && one.case.seed == case.seed
@@ -179,28 +160,23 @@ impl Measured {
 /// Measures every way of connecting that a case has. `progress` hears what is being done.
 ///
 /// # Errors
-/// When the case cannot be set up, or no process in it connects.
+/// When the case cannot be set up, or no process in it takes a port.
 pub fn measure(
     case: &Case,
     profile: &Profile,
     measured: &mut Measured,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Capacities, EngineError> {
-    if let Program::Processes(all) = &*case.program
-        && let Some((name, _)) = all.iter().find(|(_, one)| one.protocol == Protocol::Udp)
-    {
-        return Err(EngineError::new(format!(
-            "`{name}` uses UDP, whose sockets each need a port whatever their destination is: connections are counted for TCP alone"
-        )));
-    }
     let styles = styles(case);
     if styles.is_empty() {
-        return Err(EngineError::new("no program of this scenario connects"));
+        return Err(EngineError::new(NO_PROGRAM));
     }
-    let mut everywhere: Vec<SocketAddr> = Vec::new();
-    for to in styles.iter().flat_map(|style| &style.connect) {
-        if !everywhere.contains(to) {
-            everywhere.push(*to);
+    let mut everywhere: Vec<(Protocol, SocketAddr)> = Vec::new();
+    for style in &styles {
+        for to in style.connect.iter().map(|to| (style.protocol, *to)) {
+            if !everywhere.contains(&to) {
+                everywhere.push(to);
+            }
         }
     }
     let mut programs = Vec::new();
@@ -234,88 +210,24 @@ fn time_wait(case: &Case) -> f64 {
     case.time_wait.map_or(60.0, |time| time.as_secs_f64())
 }
 
-/// The different ways of connecting; programs that differ only in number, time or destination are
-/// one. A program is measured alone, so that another destination of its kind gives the same
-/// numbers.
-fn styles(case: &Case) -> Vec<Style> {
-    let mut found: Vec<(Style, usize)> = Vec::new();
-    let mut add = |style: Style| match found.iter_mut().find(|(one, _)| one.is_like(&style)) {
-        Some((one, more)) => {
-            *more += 1;
-            if *more < NAMED {
-                one.program.push_str(&format!(", {}", style.program));
-            }
-        }
-        None => found.push((style, 0)),
-    };
-    match &*case.program {
-        Program::Processes(all) => {
-            for (name, process) in all
-                .iter()
-                .filter(|(_, process)| !process.connect.is_empty())
-            {
-                add(Style {
-                    program: name.clone(),
-                    host: process.on.clone(),
-                    uid: process.uid,
-                    bind: process.bind.clone(),
-                    options: process.options.clone(),
-                    connect: process.connect.clone(),
-                    // Connections that are held for ever are not closed by either side; TIME-WAIT
-                    // on the client is the usual case.
-                    close: if process.hold == Hold::Forever {
-                        Close::Client
-                    } else {
-                        process.close
-                    },
-                });
-            }
-        }
-        Program::Steps(_) => {
-            for name in edit::processes(case) {
-                let habits = edit::habits(case, &name);
-                if habits.connect.is_empty() {
-                    continue;
-                }
-                let mut connect = habits.connect;
-                connect.dedup();
-                add(Style {
-                    program: name,
-                    host: habits.host,
-                    uid: 0,
-                    bind: habits.bind.into_iter().take(1).collect(),
-                    options: Options::default(),
-                    connect,
-                    close: Close::Client,
-                });
-            }
-        }
-    }
-    let named = |(mut style, more): (Style, usize)| {
-        if more >= NAMED {
-            style
-                .program
-                .push_str(&format!(" and {} more", more + 1 - NAMED));
-        }
-        style
-    };
-    found.into_iter().map(named).collect()
-}
-
 fn of_style(
     case: &Case,
     profile: &Profile,
     style: &Style,
-    everywhere: &[SocketAddr],
+    everywhere: &[(Protocol, SocketAddr)],
     progress: &mut dyn FnMut(&str),
 ) -> Result<Capacity, EngineError> {
-    let first = canonical(style.connect[0]);
-    // A program reaches destinations of its own family.
+    let first = style.connect.first().copied();
+    // A program reaches destinations of its own family, by its own protocol.
     let all: Vec<SocketAddr> = everywhere
         .iter()
-        .filter(|to| to.is_ipv6() == style.connect[0].is_ipv6())
-        .map(|to| canonical(*to))
+        .filter(|(protocol, to)| {
+            let family = first.map(|first| first.is_ipv6());
+            *protocol == style.protocol && Some(to.is_ipv6()) == family
+        })
+        .map(|(_, to)| canonical(*to))
         .collect();
+    let first = first.map(canonical);
     let bench = || Bench::new(case, profile, style, &all);
     // The host may have a kernel of its own.
     let own = case
@@ -333,86 +245,139 @@ fn of_style(
 
     let most = (COUNTED / u64::from(ports).max(1)).max(1);
     let all = &all[..all.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
+    let destinations: Vec<Option<SocketAddr>> = match all {
+        [] => vec![None],
+        all => all.iter().copied().map(Some).collect(),
+    };
+    let formulas = Formulas::of(style, profile, ports);
     progress("connections at once to one destination");
-    let (one, then_one) = bench()?.fill(&[first])?;
+    let (one, then_one) = bench()?.fill(&[first], formulas.enough(1))?;
     progress("connections at once to all destinations");
-    let (many, then_many) = match all {
-        [_] => (one, then_one.clone()),
-        _ => bench()?.fill(all)?,
+    let enough = formulas.enough(destinations.len() as u64);
+    let (many, then_many) = match destinations.len() {
+        1 => (one, then_one.clone()),
+        _ => bench()?.fill(&destinations, enough)?,
     };
     progress("connections one after the other");
     let rate = bench()?.rate(first, ports)?;
     progress("the work of a connect() as the range fills");
-    let cost = bench()?.cost(first, range, one)?;
-
-    let no_port = profile.behaviours.bind_address_no_port
-        && style.options.has(SockOpt::BindAddressNoPort(true));
-    let binds_port = !style.bind.is_empty() && !no_port;
-    let addresses = if profile.behaviours.bind_shares || no_port {
-        distinct(&style.bind).max(1)
-    } else {
-        1
+    let cost = match (style.protocol, first) {
+        (Protocol::Tcp, Some(first)) => bench()?.cost(first, range, one)?,
+        _ => Vec::new(),
     };
-    let per_address = u64::from(ports);
-    let by_address = if addresses > 1 {
-        format!(" x {addresses} addresses")
-    } else {
-        String::new()
+    let held = |counted, destinations, then| {
+        let (formula, by) = formulas.at_once(destinations);
+        MaxConnections {
+            counted,
+            formula,
+            by,
+            then,
+        }
     };
-    let destinations = all.len() as u64;
-    let formula = |destinations: u64| match binds_port {
-        true => (
-            per_address * addresses,
-            format!("{ports} ports{by_address}; a bound port serves one connection"),
-        ),
-        false => (
-            per_address * addresses * destinations,
-            format!(
-                "{ports} ports{by_address} x {destinations} destination{}",
-                if destinations == 1 { "" } else { "s" }
-            ),
-        ),
-    };
-    let held = |counted, (formula, by): (u64, String), then| MaxConnections {
-        counted,
-        formula,
-        by,
-        then,
-    };
-    let seconds = time_wait(case);
-    let unlimited = matches!(style.close, Close::Server | Close::Reset);
-    let per_round = formula(1).0 as f64;
+    let (formula, by) = formulas.per_second(style, time_wait(case));
     Ok(Capacity {
         program: style.program.clone(),
         host: style.host.clone(),
-        how: how(style),
+        protocol: style.protocol.to_string(),
+        how: style.how(),
         range: range.to_string(),
         ports,
-        to_one: held(one, formula(1), then_one),
-        to_all: held(many, formula(destinations), then_many),
-        destinations: u32::try_from(destinations).unwrap_or(u32::MAX),
+        to_one: held(one, 1, then_one),
+        to_all: held(many, all.len() as u64, then_many),
+        destinations: u32::try_from(all.len()).unwrap_or(u32::MAX),
         rate: Rate {
-            formula: (!unlimited).then(|| per_round / seconds),
-            by: if unlimited {
-                "no TIME-WAIT is left on this host".to_owned()
-            } else {
-                format!("{per_round} connections / {seconds} s of TIME-WAIT, without tcp_tw_reuse")
-            },
+            formula,
+            by,
             ..rate
         },
         cost,
-        through: nat::through(case, &style.host, case_profile),
+        through: nat::through(case, &style.host, style.protocol, case_profile),
     })
 }
 
-fn distinct(bind: &[SocketAddr]) -> u64 {
-    let mut ips: Vec<_> = bind.iter().map(SocketAddr::ip).collect();
-    ips.sort_unstable();
-    ips.dedup();
-    ips.len() as u64
+/// The formulas beside the counts of one way of connecting.
+struct Formulas {
+    protocol: Protocol,
+    ports: u32,
+    /// Source addresses, each with all ports.
+    addresses: u64,
+    /// The port belongs to one socket, whatever its destination is.
+    one_each: bool,
+    /// UDP sockets share ports, so that these set no limit.
+    shares: bool,
 }
 
-/// Ports of the range that are not reserved and not held by a listener of the host.
+impl Formulas {
+    fn of(style: &Style, profile: &Profile, ports: u32) -> Self {
+        let kernel = &profile.behaviours;
+        let udp = style.protocol == Protocol::Udp;
+        let no_port = style.is_late(kernel);
+        let addresses = match udp || kernel.bind_shares || no_port {
+            true => style.addresses().max(1),
+            false => 1,
+        };
+        Formulas {
+            protocol: style.protocol,
+            ports,
+            addresses,
+            one_each: udp || !style.bind.is_empty() && !no_port,
+            shares: style.shares(kernel),
+        }
+    }
+
+    /// Connections at once to so many destinations, and the formula.
+    fn at_once(&self, destinations: u64) -> (Option<u64>, String) {
+        if self.shares {
+            let by = "sockets with SO_REUSEADDR or SO_REUSEPORT share ports; of those on one port one alone is answered";
+            return (None, by.to_owned());
+        }
+        let (ports, addresses) = (self.ports, self.addresses);
+        let by_address = match addresses {
+            1 => String::new(),
+            addresses => format!(" x {addresses} addresses"),
+        };
+        let per_address = u64::from(ports) * addresses;
+        let s = if destinations == 1 { "" } else { "s" };
+        let (count, why) = match (self.one_each, self.protocol) {
+            (true, Protocol::Tcp) => (
+                per_address,
+                "; a bound port serves one connection".to_owned(),
+            ),
+            (true, Protocol::Udp) => (per_address, "; a port serves one UDP socket".to_owned()),
+            (false, _) => (
+                per_address * destinations,
+                format!(" x {destinations} destination{s}"),
+            ),
+        };
+        (Some(count), format!("{ports} ports{by_address}{why}"))
+    }
+
+    /// Sockets after which counting ends, although none was refused.
+    fn enough(&self, destinations: u64) -> u32 {
+        match self.at_once(destinations).0 {
+            Some(_) => MOST_COUNTED,
+            None => self.ports.saturating_mul(2).min(MOST_COUNTED),
+        }
+    }
+
+    /// Connections per second if each is closed at once, and the formula.
+    fn per_second(&self, style: &Style, time_wait: f64) -> (Option<f64>, String) {
+        let unlimited = matches!(style.close, Close::Server | Close::Reset);
+        match (self.protocol, self.at_once(1).0) {
+            (Protocol::Udp, _) => {
+                let by = "a closed UDP socket gives its port back at once";
+                (None, by.to_owned())
+            }
+            (_, Some(round)) if !unlimited => (
+                Some(round as f64 / time_wait),
+                format!("{round} connections / {time_wait} s of TIME-WAIT, without tcp_tw_reuse"),
+            ),
+            _ => (None, "no TIME-WAIT is left on this host".to_owned()),
+        }
+    }
+}
+
+/// Ports of the range that are not reserved and, for TCP, not held by a listener of the host.
 fn usable(case: &Case, style: &Style, range: PortRange) -> u32 {
     let Some(host) = case.hosts.get(&style.host) else {
         return range.size();
@@ -423,32 +388,9 @@ fn usable(case: &Case, style: &Style, range: PortRange) -> u32 {
         .map(String::as_str)
         .unwrap_or_default();
     let reserved = edit::port_list(reserved);
-    let listens = |port: u16| host.listen.iter().any(|at| at.port() == port);
+    let tcp = style.protocol == Protocol::Tcp;
+    let listens = |port: u16| tcp && host.listen.iter().any(|at| at.port() == port);
     let free = |port: &u16| !listens(*port) && !reserved.iter().any(|range| range.contains(*port));
     let count = (range.low..=range.high).filter(free).count();
     u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-fn how(style: &Style) -> String {
-    let mut words = if style.bind.is_empty() {
-        "connects without bind".to_owned()
-    } else {
-        // Taken in turn, an address may be there several times.
-        let different: BTreeSet<&SocketAddr> = style.bind.iter().collect();
-        let at: Vec<String> = different.iter().take(3).map(ToString::to_string).collect();
-        let more = match different.len().saturating_sub(at.len()) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("binds {}{more}, then connects", at.join(", "))
-    };
-    let options: Vec<String> = style
-        .options
-        .iter()
-        .map(|option| format!("{} {}", option.name(), option.value()))
-        .collect();
-    if !options.is_empty() {
-        words.push_str(&format!(" ({})", options.join(", ")));
-    }
-    words
 }

@@ -7,9 +7,11 @@ use fourtuple_harness::compile;
 use fourtuple_kernel::nat::{LinuxNat, QuotaNat, Share, SourceNat, TcpState, loss_probability};
 use fourtuple_kernel::profile::behaviour::NatSearch;
 use fourtuple_kernel::profile::{self, Profile};
-use fourtuple_scenario::{Case, Host};
+use fourtuple_scenario::{Case, Host, Protocol};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::edit;
 
 /// Shares of the ports in use at which the loss is stated, in percent.
 pub const LOADS: [u32; 8] = [25, 44, 70, 90, 95, 98, 99, 100];
@@ -49,32 +51,48 @@ pub struct Loss {
 
 /// The first NAT host on the way of a host's packets, as the kernel of the case behaves.
 #[must_use]
-pub fn through(case: &Case, host: &str, profile: &Profile) -> Option<ThroughNat> {
-    let mut at = host;
-    for _ in 0..case.hosts.len() {
-        at = &case.hosts.get(at)?.via.as_ref()?.value;
-        let router = case.hosts.get(at)?;
-        let rules = router.nat.as_ref().map(compile::nat_rules);
-        match rules.and_then(|rules| rules.source) {
-            Some(SourceNat::Linux(rule)) => {
-                let own = router.kernel.as_ref();
-                let own = own.and_then(|kernel| profile::find(&kernel.value));
-                return Some(linux(at, router, &rule, own.as_ref().unwrap_or(profile)));
-            }
-            Some(SourceNat::Quota(quota)) => return Some(of_quota(at, &quota)),
-            None => {}
+pub fn through(
+    case: &Case,
+    host: &str,
+    protocol: Protocol,
+    profile: &Profile,
+) -> Option<ThroughNat> {
+    let name = edit::nat_host(case, host)?;
+    let router = case.hosts.get(name)?;
+    match compile::nat_source(router.nat.as_ref()?.source.as_ref()?)? {
+        SourceNat::Linux(rule) => {
+            let own = router.kernel.as_ref();
+            let own = own.and_then(|kernel| profile::find(&kernel.value));
+            let kernel = own.as_ref().unwrap_or(profile);
+            Some(linux(name, router, &rule, protocol, kernel))
         }
+        SourceNat::Quota(quota) => Some(of_quota(name, &quota)),
     }
-    None
 }
 
-fn linux(name: &str, host: &Host, rule: &LinuxNat, kernel: &Profile) -> ThroughNat {
+fn linux(
+    name: &str,
+    host: &Host,
+    rule: &LinuxNat,
+    protocol: Protocol,
+    kernel: &Profile,
+) -> ThroughNat {
     // Clients have ports of the class from 1024 on.
     let (low, high) = rule.ports.unwrap_or((1024, u16::MAX));
     let ports = u32::from(high - low) + 1;
     let limited = kernel.behaviours.nat_search == NatSearch::Limited;
-    let evicts = kernel.behaviours.nat_evicts;
-    let seconds = seconds_of_time_wait(host);
+    let evicts = kernel.behaviours.nat_evicts && protocol == Protocol::Tcp;
+    let (key, seconds) = match protocol {
+        Protocol::Tcp => {
+            let (state, default) = TcpState::TimeWait.timeout();
+            (format!("nf_conntrack_tcp_timeout_{state}"), default)
+        }
+        // A query and its answer; a flow with later packets lives longer.
+        Protocol::Udp => ("nf_conntrack_udp_timeout".to_owned(), 30_000_000_000),
+    };
+    let set = host.sysctl.get(&format!("net.netfilter.{key}"));
+    let set = set.and_then(|value| value.parse().ok());
+    let seconds = set.unwrap_or(seconds as f64 / 1e9);
     ThroughNat {
         host: name.to_owned(),
         range: format!("{low}-{high}"),
@@ -84,16 +102,9 @@ fn linux(name: &str, host: &Host, rule: &LinuxNat, kernel: &Profile) -> ThroughN
         per_second: (!evicts).then(|| f64::from(ports) / seconds),
         by: match evicts {
             true => "connections in TIME_WAIT give their ports away".to_owned(),
-            false => format!("{ports} ports / {seconds} s of nf_conntrack_tcp_timeout_time_wait"),
+            false => format!("{ports} ports / {seconds} s of {key}"),
         },
     }
-}
-
-fn seconds_of_time_wait(host: &Host) -> f64 {
-    let (name, default) = TcpState::TimeWait.timeout();
-    let key = format!("net.netfilter.nf_conntrack_tcp_timeout_{name}");
-    let set = host.sysctl.get(&key).and_then(|value| value.parse().ok());
-    set.unwrap_or(default as f64 / 1e9)
 }
 
 /// So many percent of the ports.

@@ -4,13 +4,14 @@ use std::str::FromStr;
 
 use fourtuple_harness::EngineError;
 use fourtuple_kernel::profile::Profile;
-use fourtuple_scenario::{Case, Close, OptId, PortRange, SockOpt};
+use fourtuple_scenario::{Case, Close, PortRange, Protocol};
 use fourtuple_syscall::canonical;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::measure::Bench;
-use super::{Style, distinct, styles, time_wait};
+use super::style::{Style, styles};
+use super::{MOST_COUNTED, NO_PROGRAM, time_wait};
 use crate::edit;
 
 /// The most ports that a range can have: those from 1024 on.
@@ -119,7 +120,7 @@ fn range_of(ports: u64) -> PortRange {
 pub fn ranges(case: &Case, profile: &Profile, need: &Need) -> Result<Vec<Range>, EngineError> {
     let styles = styles(case);
     if styles.is_empty() {
-        return Err(EngineError::new("no program of this scenario connects"));
+        return Err(EngineError::new(NO_PROGRAM));
     }
     styles
         .iter()
@@ -133,15 +134,15 @@ fn of_style(
     style: &Style,
     need: &Need,
 ) -> Result<Range, EngineError> {
-    let no_port = profile.behaviours.bind_address_no_port
-        && style.options.get(OptId::BindAddressNoPort) == Some(SockOpt::BindAddressNoPort(true));
-    // A bound port serves one connection, whatever its destination is.
-    let shared = if style.bind.is_empty() || no_port {
+    let no_port = style.is_late(&profile.behaviours);
+    let tcp = style.protocol == Protocol::Tcp;
+    // A bound port serves one connection, whatever its destination is, and so does a port of UDP.
+    let shared = if tcp && (style.bind.is_empty() || no_port) {
         need.destinations
     } else {
         1
     };
-    let leaves_time_wait = !matches!(style.close, Close::Server | Close::Reset);
+    let leaves_time_wait = tcp && !matches!(style.close, Close::Server | Close::Reset);
     let in_time_wait = if leaves_time_wait {
         (need.per_second * time_wait(case)).ceil() as u64
     } else {
@@ -149,7 +150,7 @@ fn of_style(
     };
     let held = need.connections.div_ceil(shared);
     let closed = in_time_wait.div_ceil(shared);
-    let own = distinct(&style.bind).max(1);
+    let own = style.addresses().max(1);
     let addresses = (held + closed).div_ceil(MOST).max(own);
     let ports = (held + closed).div_ceil(addresses);
     let range = range_of(ports);
@@ -162,8 +163,13 @@ fn of_style(
     );
     let mut alone = style.clone();
     alone.bind.truncate(1);
-    let to = canonical(style.connect[0]);
-    let (counted, _) = Bench::new(&changed, profile, &alone, &[to])?.fill(&[to])?;
+    let to = style.connect.first().map(|to| canonical(*to));
+    let bench = Bench::new(&changed, profile, &alone, to.as_slice())?;
+    let most = match style.shares(&profile.behaviours) {
+        true => range.size(),
+        false => MOST_COUNTED,
+    };
+    let (counted, _) = bench.fill(&[to], most)?;
     Ok(Range {
         program: style.program.clone(),
         kernel: case.kernel.clone(),

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fourtuple_scenario::{
-    Address, BindStep, Case, Family, Hold, PortRange, PortRef, Program, SockOpt, Spanned, Step,
+    Address, BindStep, Case, Family, Hold, NatSource, PortRange, PortRef, Program, SockOpt,
+    Spanned, Step,
 };
 
 pub(crate) use closing::{close, close_with_peer, closes};
@@ -34,6 +35,26 @@ pub(crate) fn range_of(case: &Case, host: &str, default_high: u16) -> PortRange 
             ))
         });
     written.unwrap_or(PortRange::new(32768, default_high))
+}
+
+/// The NAT host that the packets of a host meet first and that translates sources.
+pub(crate) fn nat_host<'a>(case: &'a Case, host: &str) -> Option<&'a str> {
+    let mut at = host;
+    for _ in 0..case.hosts.len() {
+        let via = &case.hosts.get(at)?.via.as_ref()?.value;
+        let router = case.hosts.get(via)?;
+        if router.nat.as_ref().is_some_and(|nat| nat.source.is_some()) {
+            return Some(via);
+        }
+        at = via;
+    }
+    None
+}
+
+/// The source translation of a NAT host.
+pub(crate) fn nat_source<'a>(case: &'a mut Case, host: &str) -> Option<&'a mut NatSource> {
+    let host = case.hosts_mut().get_mut(host)?;
+    host.nat.as_mut()?.source.as_mut()
 }
 
 /// The ports of a list such as `40000,40002-40005`, as ranges; what is no port is left out.
@@ -303,7 +324,7 @@ pub(crate) struct Habits {
     pub(crate) host: String,
     /// Source addresses that its connections bind.
     pub(crate) bind: Vec<SocketAddr>,
-    /// Their destinations.
+    /// Their destinations, and those of datagrams.
     pub(crate) connect: Vec<SocketAddr>,
     /// Addresses where it listens or binds to a fixed port.
     pub(crate) fixed: Vec<SocketAddr>,
@@ -361,6 +382,10 @@ fn habits_of_steps(steps: &[Spanned<Step>], process: &str) -> Habits {
                 habits.connections += 1;
                 let to = connect.to.resolve(|_| Some(0));
                 habits.connect.extend(to);
+            }
+            Step::Sendto(send) => {
+                habits.connections += 1;
+                habits.connect.extend(send.to.resolve(|_| Some(0)));
             }
             Step::Close(_) => habits.closes |= connected.contains(socket),
             _ => {}

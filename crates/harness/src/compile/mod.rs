@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 
 use crate::error::EngineError;
 
-pub use nat::nat_rules;
+pub use nat::{nat_rules, nat_source};
 pub use steps::steps;
 
 /// Backlog of the listeners of processes and of those that are there from the start; they accept at

@@ -11,7 +11,7 @@ use super::nanos;
 #[must_use]
 pub fn nat_rules(nat: &Nat) -> NatRules {
     NatRules {
-        source: nat.source.as_ref().and_then(source),
+        source: nat.source.as_ref().and_then(nat_source),
         destinations: nat
             .dnat
             .iter()
@@ -23,7 +23,9 @@ pub fn nat_rules(nat: &Nat) -> NatRules {
     }
 }
 
-fn source(source: &NatSource) -> Option<SourceNat> {
+/// The translation of sources; none for a provider that the model does not know.
+#[must_use]
+pub fn nat_source(source: &NatSource) -> Option<SourceNat> {
     Some(match source {
         NatSource::Linux {
             addresses,
@@ -67,7 +69,7 @@ mod tests {
     #[test]
     fn each_preset_of_a_scenario_is_known() {
         for name in NatPreset::ALL {
-            assert!(source(&NatSource::Preset(*name)).is_some(), "{name}");
+            assert!(nat_source(&NatSource::Preset(*name)).is_some(), "{name}");
         }
         assert_eq!(NatPreset::ALL.len(), PRESETS.len());
     }

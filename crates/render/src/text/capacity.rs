@@ -121,6 +121,9 @@ pub fn report(all: &[Capacities]) -> String {
     out
 }
 
+/// A number that ports set no limit to.
+const NO_LIMIT: &str = "no limit";
+
 /// The counts and formulas of one program: name, count, formula and its text.
 pub(crate) fn counts(one: &Capacity) -> Vec<[String; 5]> {
     let then = |held: &MaxConnections| {
@@ -128,25 +131,31 @@ pub(crate) fn counts(one: &Capacity) -> Vec<[String; 5]> {
             .clone()
             .map_or_else(|| "-".to_owned(), |errno| format!("then {errno}"))
     };
-    let mut counts = vec![("at once, to one destination".to_owned(), &one.to_one)];
+    let name = match one.destinations {
+        0 => "sockets at once",
+        _ => "at once, to one destination",
+    };
+    let mut counts = vec![(name.to_owned(), &one.to_one)];
     // With a single destination it would be the same line again.
     if one.destinations > 1 {
         let name = format!("at once, to all {} destinations", one.destinations);
         counts.push((name, &one.to_all));
     }
+    let limit = |value: Option<f64>| value.map_or_else(|| NO_LIMIT.to_owned(), number);
     let mut rows: Vec<[String; 5]> = counts
         .into_iter()
         .map(|(name, held)| {
+            let formula = held.formula.map(|count| count.to_string());
+            let counted = formula.as_ref().map(|_| held.counted.to_string());
             [
                 name,
-                held.counted.to_string(),
+                counted.unwrap_or_else(|| NO_LIMIT.to_owned()),
                 then(held),
-                held.formula.to_string(),
+                formula.unwrap_or_else(|| NO_LIMIT.to_owned()),
                 held.by.clone(),
             ]
         })
         .collect();
-    let limit = |value: Option<f64>| value.map_or_else(|| "no limit".to_owned(), number);
     rows.push([
         format!("per second, closed by {}", one.rate.close),
         limit(one.rate.per_second),
@@ -178,7 +187,7 @@ fn program(out: &mut String, one: &Capacity) {
             ),
         );
     }
-    if one.cost.is_empty() {
+    if one.cost.is_empty() && one.protocol == "tcp" {
         labelled(
             out,
             "    ",
