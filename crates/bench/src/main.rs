@@ -1,7 +1,8 @@
 //! Measures the crates of the workspace and writes the results to `docs/performance.md`.
 //!
 //! Run `cargo build --profile dist`, then `cargo run --profile dist -p fourtuple-bench`. With the
-//! argument `flat` it only checks that the instructions per call do not grow, and writes nothing.
+//! argument `flat` it only checks that the instructions per call do not grow, with `nat` it prints
+//! the figures of NAT hosts; neither writes anything.
 
 mod bounds;
 mod clock;
@@ -13,6 +14,7 @@ mod loads;
 #[path = "../../kernel/benches/support/mod.rs"]
 mod machine;
 mod memory;
+mod nat;
 mod page;
 mod plot;
 mod real;
@@ -30,10 +32,13 @@ fn main() -> ExitCode {
         Some(real::PART) => {
             real::part(arguments.next(), arguments.next()).map_err(|e| e.to_string())
         }
+        Some(nat::SERVER) => nat::server().map_err(|e| e.to_string()),
+        Some(nat::CLIENT) => nat::client().map_err(|e| e.to_string()),
+        Some("nat") => page::print_nat(),
         Some(kernel::HELD) => kernel::held_inside(arguments.next(), arguments.next()),
         Some("flat") => instructions::flat(top),
         Some(other) => Err(format!(
-            "unknown argument `{other}`: expected none, or `flat`"
+            "unknown argument `{other}`: expected none, `flat` or `nat`"
         )),
         None => page::write(top),
     };

@@ -6,7 +6,7 @@ use crate::kernel;
 use crate::loads::{LOADS, Load};
 use crate::machine::RANGE;
 use crate::machine::rounds::{FILLED, KERNELS};
-use crate::{command, instructions, plot, real, sockets};
+use crate::{command, instructions, nat, plot, real, sockets};
 use fourtuple_kernel::Profile;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -50,6 +50,7 @@ pub(crate) fn write(top: &Path) -> Result<(), String> {
     figures += &counted(top)?;
     held(&mut figures, &mut bounds);
     side_by_side(&mut figures, top, &mut bounds)?;
+    nat_host(&mut figures, &mut bounds)?;
     simulations(&mut figures, &mut bounds);
     let measured_on = format!("\nMeasured on {}.\n", machine());
     let page = [HEAD, &measured_on, &bounds.section(), &figures, &processes].concat();
@@ -222,8 +223,7 @@ fn held(page: &mut String, bounds: &mut Bounds) {
 
 fn side_by_side(page: &mut String, top: &Path, bounds: &mut Bounds) -> Result<(), String> {
     page.push_str("\n## Side by side\n\nThe same calls in one run: connections from one host to one listener until all 28,232 ports are taken (28,000 on\nturmoil, where they are accepted as well), each held, then 1,000 connects that find no port.\n\n");
-    let profile = fourtuple_linux::profile_of(&release())
-        .ok_or("the model does not know the running kernel")?;
+    let profile = running()?;
     let model = sockets::model(&profile);
     let (stock, linux) = sockets::turmoil_sockets();
     let kernel = real::measure(5);
@@ -276,6 +276,48 @@ fn side_by_side(page: &mut String, top: &Path, bounds: &mut Bounds) -> Result<()
         }
         Ok(kernel) => cost_curve(page, top, &profile, &kernel.each)?,
     }
+    Ok(())
+}
+
+/// Prints the section about NAT hosts with its bounds.
+pub(crate) fn print_nat() -> Result<(), String> {
+    let (mut page, mut bounds) = (String::new(), Bounds::default());
+    nat_host(&mut page, &mut bounds)?;
+    println!("{page}{}", bounds.section());
+    Ok(())
+}
+
+/// The profile of the running kernel.
+fn running() -> Result<Profile, String> {
+    let profile = fourtuple_linux::profile_of(&release());
+    profile.ok_or_else(|| "the model does not know the running kernel".to_owned())
+}
+
+/// A NAT host whose ports are filled, beside nftables.
+fn nat_host(page: &mut String, bounds: &mut Bounds) -> Result<(), String> {
+    page.push_str("\n## A NAT host\n\nConnections of a client through a masquerading host to one listener until all 64,512 ports are taken. Bytes are those that a\nconnection takes more than without the NAT host.\n\n");
+    let profile = running()?;
+    let model = nat::model(&profile);
+    let kernel = nat::kernel(3);
+    table(page, &["what runs", "ns per connection", "bytes per flow"]);
+    let mut line = |name: String, nanos: f64, bytes: String| {
+        row(page, &[name, format!("{nanos:.0}"), bytes]);
+    };
+    let name = format!("model of {}", profile.name);
+    line(name, model.nanos, format!("{:.0}", model.bytes));
+    let name = "the same without the NAT host".to_owned();
+    line(name, model.direct, "-".to_owned());
+    if let Ok(nanos) = kernel {
+        let name = format!("nftables on {}", kernel_name());
+        line(name, nanos, "-".to_owned());
+    }
+    if let Err(reason) = &kernel {
+        let _ = writeln!(page, "\nnftables was not measured: {reason}.");
+    }
+    let name = "nanoseconds of a connection through a NAT host, 64,512 ports";
+    bounds.add(name, Some(model.nanos), Bound::AtMost(1000.0));
+    let name = "bytes of a flow of a NAT host";
+    bounds.add(name, Some(model.bytes), Bound::AtMost(200.0));
     Ok(())
 }
 
