@@ -352,3 +352,80 @@ processes: { client: { connect: "127.0.0.1:40000" } }
 "#);
     assert_eq!(finding.rule, LintRule::ToItself);
 }
+
+/// Two pods behind a node with a NAT rule, four ports, and a server.
+fn behind_nat(sysctl: &str, rule: &str, more: &str) -> String {
+    format!(
+        r#"about: Two pods behind a node
+kernel: linux-6.18
+hosts:
+  a: {{ addresses: [10.1.0.2], via: node }}
+  b: {{ addresses: [10.2.0.2], via: node }}
+  node:
+    addresses: [192.0.2.1, 192.0.2.2, 192.0.2.3]
+    sysctl: {{ {sysctl} }}
+    nat: {{ {rule} }}
+  db: {{ addresses: [198.51.100.7], listen: "198.51.100.7:5432" }}
+processes:
+  a: {{ on: a, count: 3, connect: "198.51.100.7:5432" }}
+  b: {{ on: b, after: a, count: {more}, connect: "198.51.100.7:5432" }}
+"#
+    )
+}
+
+const FOUR: &str = "masquerade: { ports: 40000-40003 }";
+
+#[test]
+fn settings_of_sockets_do_nothing_for_a_nat_host() {
+    for (sysctl, reason) in [
+        (
+            "net.ipv4.ip_local_port_range: 40000-40001",
+            "NAT takes its ports from the rule",
+        ),
+        (
+            "net.ipv4.tcp_tw_reuse: 1",
+            "nf_conntrack_tcp_timeout_time_wait",
+        ),
+    ] {
+        let finding = one(&behind_nat(sysctl, FOUR, "1"));
+        assert_eq!(finding.rule.name(), "does-nothing");
+        let text = finding.diagnostic.to_string();
+        assert!(text.contains(reason), "{text}");
+    }
+    // A setting of connection tracking on a host that does none of it.
+    let elsewhere = behind_nat("", FOUR, "1").replace(
+        "db: { addresses: [198.51.100.7],",
+        "db: { addresses: [198.51.100.7], sysctl: { net.netfilter.nf_conntrack_max: 10 },",
+    );
+    let text = one(&elsewhere).diagnostic.to_string();
+    assert!(text.contains("the host does no NAT"), "{text}");
+}
+
+#[test]
+fn random_makes_no_room_where_connections_are_lost() {
+    let rule = format!("{FOUR}, random: fully-random");
+    assert_eq!(
+        found(&behind_nat("", &rule, "2")),
+        [("nat-does-nothing", 9, "random: fully-random".to_owned())]
+    );
+    // No connection is lost.
+    assert_eq!(found(&behind_nat("", &rule, "1")), []);
+    assert_eq!(found(&behind_nat("", FOUR, "2")), []);
+}
+
+#[test]
+fn addresses_that_no_hash_can_give_are_found() {
+    let two = "snat: [192.0.2.1, 192.0.2.2], ports: 40000-40003";
+    assert_eq!(found(&behind_nat("", two, "1")), []);
+    let three = "snat: [192.0.2.1, 192.0.2.2, 192.0.2.3], ports: 40000-40003";
+    let [(rule, line, marked)] = &found(&behind_nat("", three, "1"))[..] else {
+        panic!("one finding");
+    };
+    assert_eq!((*rule, *line), ("nat-does-nothing", 9));
+    assert!(marked.starts_with("snat"), "{marked}");
+    let one = "snat: [192.0.2.1], ports: 40000-40003, persistent: true";
+    assert_eq!(
+        found(&behind_nat("", one, "1")),
+        [("nat-does-nothing", 9, "persistent: true".to_owned())]
+    );
+}

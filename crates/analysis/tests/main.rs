@@ -5,4 +5,5 @@ mod changes;
 mod explore;
 mod findings;
 mod lint;
+mod paths;
 mod remedies;

@@ -106,7 +106,7 @@ impl Outcome {
         let refused = |count: &Count| {
             matches!(
                 count.answer,
-                Answer::Errno(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL)
+                Answer::Errno(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL | Errno::EAGAIN)
             )
         };
         !self.counts.iter().any(refused)

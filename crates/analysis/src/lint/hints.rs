@@ -1,5 +1,6 @@
 //! Reasons why a setting has no effect, as text, and the kernels that have it.
 
+use fourtuple_kernel::nat::is_nat_sysctl;
 use fourtuple_kernel::profile::behaviour::Scope;
 use fourtuple_kernel::{sysctl_has_no_effect, sysctl_names, sysctl_scope};
 use fourtuple_scenario::{Case, OptId, Options, PortRef, Program, SockOpt, Step};
@@ -13,7 +14,19 @@ pub(super) fn sysctl(case: &Case, host: &str, key: &str, value: &str) -> Option<
         let host = case.hosts.get(host)?;
         host.sysctl.get(key).map(String::as_str)
     };
+    let here = case.hosts.get(host);
+    let nat = here.is_some_and(|host| host.nat.is_some());
     let text = match key {
+        "net.ipv4.ip_local_port_range" | "net.ipv4.ip_local_reserved_ports" if nat => {
+            "NAT takes its ports from the rule, or 1024-65535; this is for sockets of the host"
+        }
+        "net.ipv4.tcp_tw_reuse" if nat => {
+            "it is for sockets of the host; flows end by nf_conntrack_tcp_timeout_time_wait"
+        }
+        key if is_nat_sysctl(key) && !nat => "the host does no NAT: its flows are not modelled",
+        key if key.ends_with("_timeout_time_wait") => {
+            "no connection meets the port of a closed one; since 6.5 such ports are given away"
+        }
         "net.ipv4.tcp_fin_timeout" => {
             "it is the time of FIN-WAIT-2; TIME-WAIT lasts 60 s whatever it says"
         }

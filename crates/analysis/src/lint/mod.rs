@@ -7,13 +7,14 @@
 //!
 //! - `settings`: the sysctls and options of a case, and the case without one of them
 //! - `written`: rules about what is written; `tried`: rules that run the scenario
-//! - `datagram`: rules about UDP
+//! - `datagram`: rules about UDP; `nat`: rules about NAT hosts
 //! - `hints`: reasons why a setting has no effect
 //! - `allow`: findings that are meant to be there
 
 mod allow;
 mod datagram;
 mod hints;
+mod nat;
 mod settings;
 mod tried;
 mod written;
@@ -75,6 +76,8 @@ rules! {
     ToItself "connected-to-itself",
     /// an option by which UDP sockets share a port that the kernel selects
     SharedPort "shared-port",
+    /// a flag or an address of a NAT rule that changes nothing
+    NatNothing "nat-does-nothing",
     /// outdated advice
     StaleAdvice "stale-advice",
     /// a comment that allows what is not found, or a rule that there is not
@@ -162,6 +165,7 @@ pub fn lint(
     };
     let mut findings = written::check(&subject);
     findings.extend(datagram::check(&subject));
+    findings.extend(nat::check(&subject));
     tried::check(&subject, &mut findings, progress);
     let mut findings = allow::apply(&subject, findings);
     findings.sort_by_key(|one| (one.span.start, one.rule));

@@ -24,7 +24,9 @@ impl Examination<'_> {
     /// Tries every fix alone, then pairs where none works alone.
     pub(super) fn all(&self, case: &Case, progress: &mut dyn FnMut(usize, usize)) -> Vec<Remedy> {
         let mut tried: Vec<(usize, Remedy, &Entry)> = Vec::new();
-        let mut entries: Vec<(usize, &Entry)> = catalogue::entries().enumerate().collect();
+        let mut entries: Vec<(usize, &Entry)> = catalogue::entries(case, self.lab.situation)
+            .enumerate()
+            .collect();
         let total = entries.len() + 1;
         // What removes the cause is worth the first calls.
         let cause = &self.lab.situation.cause;

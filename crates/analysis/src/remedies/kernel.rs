@@ -104,7 +104,11 @@ pub(super) fn another(case: &Case, lab: &Lab<'_>) -> Remedy {
     let mut by_regression: Vec<(String, &Regression)> = Vec::new();
     let mut luck: Option<Remedy> = None;
     for other in &candidates {
-        let changed = on(case, &situation.hosts, &other.name);
+        let mut hosts = situation.hosts.clone();
+        if situation.cause == Cause::Nat {
+            hosts.push(situation.nat.clone());
+        }
+        let changed = on(case, &hosts, &other.name);
         let Some((attempts, seeds)) = works(&changed, other, lab) else {
             continue;
         };

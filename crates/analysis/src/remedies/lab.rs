@@ -214,7 +214,10 @@ impl Lab<'_> {
 
     /// Explores every order and every choice of a port, if they are few.
     fn proved(&self, trial: &Trial) -> bool {
-        if trial.attempts.len() > EXPLORED || self.situation.cause == Cause::ToItself {
+        // An exploration counts answers, which do not say that a NAT host had no port.
+        let cause = self.situation.cause;
+        let seen = !matches!(cause, Cause::ToItself | Cause::Nat);
+        if trial.attempts.len() > EXPLORED || !seen {
             return false;
         }
         let budget = explore::Budget {

@@ -22,8 +22,9 @@ use crate::edit::{self, Habits};
 pub struct SocketCounts {
     /// Sockets that got what they wanted.
     pub ok: u32,
-    /// Sockets without the port that they need: refused with `EADDRINUSE` or `EADDRNOTAVAIL`,
-    /// listening on an unknown port after a refused `bind`, or connected to themselves.
+    /// Sockets without the port that they need: refused with `EADDRINUSE` or `EADDRNOTAVAIL`, for
+    /// UDP with `EAGAIN`, listening on an unknown port after a refused `bind`, connected to
+    /// themselves, or lost by a NAT host that has no port for them.
     pub refused: u32,
     /// Those of `refused` that are connected to themselves.
     pub to_itself: u32,
@@ -38,6 +39,18 @@ fn no_port(answer: &Answer) -> bool {
         answer,
         Answer::Errno(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL | Errno::EAGAIN)
     )
+}
+
+/// Returns whether a NAT host dropped the first packet of a call, for want of a port or of room.
+fn lost_at_nat(attempt: Attempt<'_>) -> bool {
+    let rule = attempt.why().map(|why| why.rule);
+    let nat = [
+        Rule::NatDrop,
+        Rule::NatRace,
+        Rule::NatTableFull,
+        Rule::NatQuota,
+    ];
+    !attempt.result().is_ok() && rule.is_some_and(|rule| nat.contains(&rule))
 }
 
 /// Returns whether a call connected its socket to itself (a simultaneous open of one socket).
@@ -69,8 +82,12 @@ struct Fate {
 
 impl Fate {
     fn call(&mut self, attempt: Attempt<'_>) {
+        // A datagram takes a port only if the socket has none.
+        if attempt.op() == Op::SendTo && self.ok {
+            return;
+        }
         let result = attempt.result();
-        let refused = no_port(result);
+        let refused = no_port(result) || lost_at_nat(attempt);
         // listen() after a refused bind() takes any port of the range: clients do not know it.
         let unknown = attempt.op() == Op::Listen && self.bind_refused;
         if attempt.op() == Op::Bind {
@@ -88,7 +105,7 @@ impl SocketCounts {
     pub fn of(attempts: &Attempts) -> Self {
         let mut fates: BTreeMap<(&str, u32), Fate> = BTreeMap::new();
         for attempt in attempts {
-            if matches!(attempt.op(), Op::Bind | Op::Listen | Op::Connect) {
+            if takes_port(attempt.op()) {
                 fates
                     .entry(key(attempt.socket()))
                     .or_default()
@@ -147,6 +164,8 @@ pub enum Cause {
     NotLocal,
     /// A connection got its destination as its source and is connected to itself.
     ToItself,
+    /// A NAT host on the way has no port left, or no room for a flow.
+    Nat,
     /// Any other refusal.
     Other,
 }
@@ -180,6 +199,8 @@ pub(super) struct Situation {
     pub(super) closers: Vec<Part>,
     /// The hosts of refused programs.
     pub(super) hosts: Vec<String>,
+    /// The NAT host that their packets meet first; empty if there is none.
+    pub(super) nat: String,
     /// The range of local ports of the first of them.
     pub(super) range: PortRange,
     /// Ports inside the range that must not be chosen: bound by number on these hosts, or the
@@ -239,6 +260,7 @@ impl Refusals {
             let rule = attempt.why().map(|why| why.rule);
             all.cause.get_or_insert(match (itself, rule, at) {
                 (true, ..) => Cause::ToItself,
+                _ if lost_at_nat(attempt) => Cause::Nat,
                 (_, Some(Rule::BindNotLocal | Rule::AddressTentative | Rule::Ipv6Off), _) => {
                     Cause::NotLocal
                 }
@@ -321,8 +343,10 @@ impl Situation {
             .collect();
         fixed.sort_unstable();
         fixed.dedup();
+        let nat = hosts.iter().find_map(|host| edit::nat_host(case, host));
         Situation {
             counts: SocketCounts::of(attempts),
+            nat: nat.unwrap_or_default().to_owned(),
             cause: refusals.cause.unwrap_or(Cause::Other),
             victims: some(&|part| {
                 connects(part)
@@ -374,8 +398,13 @@ impl Situation {
     }
 }
 
+/// The calls after which a socket has a port.
+fn takes_port(op: Op) -> bool {
+    matches!(op, Op::Bind | Op::Listen | Op::Connect | Op::SendTo)
+}
+
 fn wants(attempt: Attempt<'_>) -> bool {
-    matches!(attempt.op(), Op::Bind | Op::Listen | Op::Connect) && no_port(attempt.result())
+    takes_port(attempt.op()) && (no_port(attempt.result()) || lost_at_nat(attempt))
 }
 
 /// The reason of the first call that got no port.

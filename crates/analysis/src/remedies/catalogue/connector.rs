@@ -236,7 +236,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "reuse connections (pool, keep-alive)",
         cost: "a pool in the program, and a server that keeps connections open",
         change: Edit::By(pool),
-        removes: &[Cause::Shortage],
+        removes: &[Cause::Shortage, Cause::Nat],
         fewer: true,
         ..ENTRY
     },
@@ -314,7 +314,7 @@ pub(super) const LATER: &[Entry] = &[
             }
             _ => "",
         },
-        removes: &[Cause::Shortage],
+        removes: &[Cause::Shortage, Cause::Nat],
         ..ENTRY
     },
     Entry {

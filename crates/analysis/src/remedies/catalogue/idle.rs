@@ -20,6 +20,9 @@ pub(super) fn time_wait(rule: Option<Rule>) -> &'static str {
         Some(Rule::ConnectTupleTimeWait) => {
             "the TIME-WAITs do not qualify: too young, without timestamps, or not on a loopback address"
         }
+        Some(Rule::NatDrop | Rule::NatQuota) => {
+            "the port is held by an entry of the NAT host, which outlives the client's TIME-WAIT"
+        }
         _ => "no TIME-WAIT causes this refusal",
     }
 }

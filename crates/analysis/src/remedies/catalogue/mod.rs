@@ -2,9 +2,11 @@
 //! what changes least.
 
 mod connector;
+mod datagram;
 mod host;
 mod idle;
 mod listener;
+mod nat;
 
 use fourtuple_kernel::{Behaviours, Rule};
 use fourtuple_scenario::{Case, Close, Op, OptId, Program, Protocol, SockOpt, SocketType, Step};
@@ -28,6 +30,8 @@ pub(super) enum Actor {
     Closers,
     /// The other end of the connections.
     Server,
+    /// The administrator of the NAT host on the way.
+    NatHost,
 }
 
 impl Actor {
@@ -46,6 +50,7 @@ impl Actor {
                 .map(|host| format!("root on {host}"))
                 .collect(),
             Actor::Server => vec!["the server".to_owned()],
+            Actor::NatHost => vec![format!("root on {}", situation.nat)],
         };
         if named.is_empty() {
             return vec!["-".to_owned()];
@@ -61,7 +66,7 @@ impl Actor {
             Actor::Both => (situation.both(), NO_LISTENER),
             Actor::Refused => (situation.victims.clone(), NO_CONNECTOR),
             Actor::Closers => (situation.closers.clone(), NOT_CLOSED),
-            Actor::Operator | Actor::Server => (Vec::new(), ""),
+            Actor::Operator | Actor::Server | Actor::NatHost => (Vec::new(), ""),
         }
     }
 }
@@ -211,9 +216,16 @@ fn closing(case: &Case, how: Close) -> Change {
     Change::one(changed, format!("close: {how}"), case, otherwise)
 }
 
-/// Every known fix but another kernel.
-pub(super) fn entries() -> impl Iterator<Item = &'static Entry> {
+/// Every known fix but another kernel. Those for UDP and for NAT hosts come first where the refused
+/// programs use them, and are left out elsewhere.
+pub(super) fn entries(case: &Case, situation: &Situation) -> impl Iterator<Item = &'static Entry> {
+    let refused = situation.refused();
+    let udp = refused.iter().any(|name| is_datagram(case, name));
+    let at_nat = situation.cause == Cause::Nat;
+    let some = |is: bool, entries: &'static [Entry]| if is { entries } else { &[] };
     let all = [
+        some(at_nat, nat::ENTRIES),
+        some(udp, datagram::ENTRIES),
         listener::ENTRIES,
         connector::ENTRIES,
         host::ENTRIES,
@@ -237,6 +249,15 @@ mod tests {
 
     #[test]
     fn ids_are_unique() {
+        let all = [
+            nat::ENTRIES,
+            datagram::ENTRIES,
+            listener::ENTRIES,
+            connector::ENTRIES,
+            host::ENTRIES,
+            connector::LATER,
+        ];
+        let entries = || all.into_iter().flatten();
         let mut ids: Vec<&str> = entries().map(|entry| entry.id).collect();
         let count = ids.len();
         ids.sort_unstable();
