@@ -78,7 +78,7 @@ pub use explain::reason::{PortRefusal, PortVerdict, Refusal, Rule};
 pub use explain::view::{BucketView, SocketView};
 pub use explain::{call_path, reason, source_map};
 pub use fourtuple_syscall::{Errno, Family, Kind, PortRange, ShortName, Shutdown, SockOpt};
-pub use machine::{Machine, NsId, SockId};
+pub use machine::{DatagramEvent, Machine, NsId, SockId};
 pub use profile::{Behaviours, FlagSet, Profile};
 pub use restore::{PortOrigin, PortsLeft, Restored};
 pub use sysctl::{sysctl_has_no_effect, sysctl_is_default, sysctl_names, sysctl_scope};

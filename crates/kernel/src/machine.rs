@@ -34,6 +34,15 @@ pub struct SockId {
     pub(crate) generation: u32,
 }
 
+/// The change of a datagram socket by what it has received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatagramEvent {
+    /// A datagram is the last one in its receive queue.
+    Received(SockId),
+    /// The ICMP error about a datagram is its pending error.
+    Refused(SockId),
+}
+
 /// One running kernel.
 ///
 /// Every call is atomic and takes no time. Segments for addresses of the calling namespace are
@@ -68,6 +77,7 @@ pub struct Machine<C: Chooser = Seeded> {
     /// Local segments that have not been delivered yet.
     pub(crate) inbox: VecDeque<Packet>,
     pub(crate) outbox: VecDeque<Packet>,
+    pub(crate) datagram_event: Option<DatagramEvent>,
     /// Namespaces of this machine reach each other.
     pub(crate) bridged: bool,
     /// The state of each namespace that translates packets.
@@ -99,6 +109,7 @@ impl<C: Chooser> Machine<C> {
             timers: Timers::default(),
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
+            datagram_event: None,
             bridged: false,
             nats: BTreeMap::new(),
             ways: None,

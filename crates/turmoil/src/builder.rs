@@ -40,7 +40,8 @@ impl BuildLinux for Builder {
         let sim = self.build();
         self.ephemeral_ports(ports.clone());
         let chosen = (ports != DEFAULT_PORTS).then_some(ports);
-        LinuxSim::with_ports(sim, linux, chosen)
+        // With queues of that size, one port of the carrier serves all hosts.
+        LinuxSim::with_ports(sim, linux, chosen, 1)
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Network {
     pub(crate) clock: Arc<Clock>,
     /// The payloads of the segments under way.
     pub(crate) payloads: Payloads,
+    /// The most carrier ports of a host.
+    pub(crate) ports: u16,
 }
 
 /// Two namespaces of one machine forward packets: those that arrive could be for either.
@@ -36,7 +38,7 @@ pub(crate) struct TwoForwarders;
 
 /// A frame on its way: the boot number of its sender, the turmoil address of its receiver, its
 /// number.
-type Frame = (u64, IpAddr, u64);
+pub(crate) type Frame = (u64, IpAddr, u64);
 
 /// The payload of frames. turmoil delays, loses and orders the frames; what they carry goes from
 /// kernel to kernel without copies. A payload stays until its frame is delivered.
@@ -78,7 +80,7 @@ struct Shared {
 }
 
 impl Network {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(ports: u16) -> Arc<Self> {
         Arc::new(Network {
             shared: Mutex::new(Shared {
                 ways: Arc::default(),
@@ -95,6 +97,7 @@ impl Network {
             has_routers: AtomicBool::new(false),
             clock: Arc::new(Clock::new()),
             payloads: Payloads::default(),
+            ports,
         })
     }
 
@@ -152,6 +155,11 @@ impl Network {
             ended.await;
         }
         self.clients_ended.notify_waiters();
+    }
+
+    /// The turmoil addresses of all hosts.
+    pub(crate) fn all_hosts(&self) -> Vec<IpAddr> {
+        lock(&self.shared).hosts.keys().copied().collect()
     }
 
     /// The number of hosts.

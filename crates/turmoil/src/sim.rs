@@ -1,5 +1,6 @@
 //! A turmoil simulation whose hosts run Linux.
 
+use crate::carrier::PORTS;
 use crate::config::Linux;
 use crate::host::{Kernels, Namespace, Role, Spec, boot};
 use std::collections::BTreeMap;
@@ -61,20 +62,22 @@ impl<'a> LinuxSim<'a> {
     /// carrier, and should be turmoil's defaults or larger.
     #[must_use]
     pub fn new(sim: Sim<'a>, linux: Linux) -> Self {
-        Self::with_ports(sim, linux, None)
+        Self::with_ports(sim, linux, None, PORTS)
     }
 
+    /// With the ephemeral ports that the builder chose, and a number of carrier ports.
     pub(crate) fn with_ports(
         sim: Sim<'a>,
         linux: Linux,
         ports: Option<RangeInclusive<u16>>,
+        carrier_ports: u16,
     ) -> Self {
         LinuxSim {
             sim,
             linux,
             special: BTreeMap::new(),
             ports,
-            kernels: Kernels::new(),
+            kernels: Kernels::new(carrier_ports),
         }
     }
 

@@ -1,11 +1,11 @@
-//! A Linux TCP socket: one file descriptor, all system calls, in any order.
+//! A Linux socket: one file descriptor, all system calls, in any order.
 //!
 //! [`net`](crate::net) wraps it in tokio's API. Use it directly for sequences that tokio's types do
 //! not support: connecting twice, binding after a failed connect, dissolving a connection, a half
 //! close.
 
 use crate::host::{Direction, Kept, Kernel, State, current};
-use fourtuple_kernel::{Errno, Family, NsId, Refusal, Shutdown, SockId, SockOpt, State as Tcp};
+use fourtuple_kernel::{Errno, Family, Kind, Refusal, Shutdown, SockId, SockOpt, State as Tcp};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -19,7 +19,7 @@ pub(crate) fn io_error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno.number())
 }
 
-/// A TCP socket. Dropping it is `close()`.
+/// A TCP or UDP socket. Dropping it is `close()`.
 pub struct Socket {
     kernel: Arc<Kernel>,
     id: SockId,
@@ -66,24 +66,51 @@ impl Socket {
     ///
     /// If the host has no Linux ports.
     pub fn with_uid(family: Family, uid: u32) -> io::Result<Self> {
+        Self::of_kind(family, Kind::Stream, uid)
+    }
+
+    /// `socket(family, SOCK_DGRAM, 0)` on the host of the calling task, as root. Set its options,
+    /// and make it a [`UdpSocket`](crate::net::UdpSocket::from_socket).
+    ///
+    /// # Errors
+    ///
+    /// If the host has no Linux ports.
+    pub fn datagram(family: Family) -> io::Result<Self> {
+        Self::of_kind(family, Kind::Datagram, 0)
+    }
+
+    fn of_kind(family: Family, kind: Kind, uid: u32) -> io::Result<Self> {
         let kernel = current()?;
-        let ns = kernel.enter(|s| s.namespaces[0].0);
-        Self::on(&kernel, ns, family, uid)
+        let made = kernel.enter(|s| {
+            let ns = s.namespaces[0].0;
+            up(s).and_then(|s| s.socket_of(ns, family, kind, uid))
+        });
+        let id = made.map_err(io_error)?;
+        Ok(Socket { kernel, id })
     }
 
-    fn on(kernel: &Arc<Kernel>, ns: NsId, family: Family, uid: u32) -> io::Result<Self> {
-        let id = kernel
-            .enter(|s| up(s).and_then(|s| s.socket(ns, family, uid)))
-            .map_err(io_error)?;
-        Ok(Socket {
-            kernel: Arc::clone(kernel),
-            id,
-        })
+    pub(crate) fn is_datagram(&self) -> bool {
+        let kind = self.kernel.enter(|s| s.machine.kind(self.id));
+        kind == Kind::Datagram
     }
 
-    fn call<T>(&self, call: impl FnOnce(&mut State) -> Result<T, Errno>) -> io::Result<T> {
+    /// `connect()` of a datagram socket, which never waits.
+    pub(crate) fn connect_datagram(&self, to: SocketAddr) -> io::Result<()> {
+        self.call(|s, id| s.connect_datagram(id, to))
+    }
+
+    /// Reads the state of the socket's kernel.
+    pub(crate) fn with<R>(&self, read: impl FnOnce(&mut State) -> R) -> R {
+        self.kernel.enter(read)
+    }
+
+    /// Makes a call on the kernel of the socket.
+    pub(crate) fn call<T>(
+        &self,
+        call: impl FnOnce(&mut State, SockId) -> Result<T, Errno>,
+    ) -> io::Result<T> {
         self.kernel
-            .enter(|s| up(s).and_then(call))
+            .enter(|s| up(s).and_then(|s| call(s, self.id)))
             .map_err(io_error)
     }
 
@@ -93,9 +120,9 @@ impl Socket {
     ///
     /// `ENOPROTOOPT` if this kernel does not know the option, and others as on Linux.
     pub fn set(&self, option: SockOpt) -> io::Result<()> {
-        self.call(|s| {
-            s.set(self.id, option)?;
-            let Some(open) = s.open.get_mut(&self.id) else {
+        self.call(|s, id| {
+            s.set(id, option)?;
+            let Some(open) = s.open.get_mut(&id) else {
                 return Ok(());
             };
             match option {
@@ -114,7 +141,7 @@ impl Socket {
     ///
     /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EINVAL`, `EACCES`, as on Linux.
     pub fn bind(&self, at: SocketAddr) -> io::Result<()> {
-        self.call(|s| s.bind(self.id, at))
+        self.call(|s, id| s.bind(id, at))
     }
 
     /// `listen()`.
@@ -122,7 +149,7 @@ impl Socket {
     /// # Errors
     /// `EADDRINUSE`, or `EINVAL` for a socket that is connected.
     pub fn listen(&self, backlog: u32) -> io::Result<()> {
-        self.call(|s| s.listen(self.id, backlog))
+        self.call(|s, id| s.listen(id, backlog))
     }
 
     /// `connect()` on a non-blocking socket: `EINPROGRESS` means that the SYN was sent.
@@ -131,7 +158,7 @@ impl Socket {
     ///
     /// `EADDRNOTAVAIL` if no local port is left, and others as on Linux.
     pub fn start_connect(&self, to: SocketAddr) -> io::Result<()> {
-        self.call(|s| s.connect(self.id, to))
+        self.call(|s, id| s.connect(id, to))
     }
 
     /// Waits for a connect in progress.
@@ -163,7 +190,7 @@ impl Socket {
     ///
     /// `EAGAIN` if no connection is waiting, `EINVAL` unless the socket listens.
     pub fn try_accept(&self) -> io::Result<(Socket, SocketAddr)> {
-        let (id, peer) = self.call(|s| s.accept(self.id, s.uid(self.id)))?;
+        let (id, peer) = self.call(|s, id| s.accept(id, s.uid(id)))?;
         Ok((self.on_same(id), peer))
     }
 
@@ -203,7 +230,26 @@ impl Socket {
     ///
     /// `EAGAIN` if the window is full, `EPIPE`, `ECONNRESET`.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.call(|s| s.send(self.id, bytes))
+        self.call(|s, id| s.send(id, bytes))
+    }
+
+    /// `sendto()` on a non-blocking datagram socket.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::send_to`](crate::net::UdpSocket::send_to); `EAGAIN` if the socket has no
+    /// port and none is left.
+    pub fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        let sent = self.call(|s, id| s.send_to(id, Some(to), bytes))?;
+        Ok(sent as usize)
+    }
+
+    /// `recvfrom()` on a non-blocking datagram socket.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is nothing yet, `ECONNREFUSED`.
+    pub fn recv_from(&self, out: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
+        let received = self.call(|s, id| s.recv_from(id, out)?.ok_or(Errno::EAGAIN))?;
+        Ok((received.0 as usize, received.1))
     }
 
     /// `recv()` on a non-blocking socket; 0 is the end of the stream.
@@ -211,7 +257,7 @@ impl Socket {
     /// # Errors
     /// `EAGAIN` if there is nothing yet, `ECONNRESET`, `ENOTCONN`.
     pub fn recv(&self, out: &mut [u8]) -> io::Result<usize> {
-        self.call(|s| s.recv(self.id, out))
+        self.call(|s, id| s.recv(id, out))
     }
 
     /// `recv()` with `MSG_PEEK` on a non-blocking socket.
@@ -219,7 +265,7 @@ impl Socket {
     /// # Errors
     /// As [`Socket::recv`].
     pub fn peek(&self, out: &mut [u8]) -> io::Result<usize> {
-        self.call(|s| s.peek(self.id, out))
+        self.call(|s, id| s.peek(id, out))
     }
 
     /// `shutdown()`.
@@ -227,7 +273,7 @@ impl Socket {
     /// # Errors
     /// `ENOTCONN` unless the socket is connected or listens.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.call(|s| s.shutdown(self.id, how))
+        self.call(|s, id| s.shutdown(id, how))
     }
 
     /// `connect()` to an address of family `AF_UNSPEC`: dissolves the connection, and the socket
@@ -237,7 +283,7 @@ impl Socket {
     ///
     /// None.
     pub fn disconnect(&self) -> io::Result<()> {
-        self.call(|s| s.disconnect(self.id))
+        self.call(|s, id| s.disconnect(id))
     }
 
     /// `getsockname()`.
@@ -245,7 +291,7 @@ impl Socket {
     /// # Errors
     /// If the host has crashed.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.call(|s| Ok(s.machine.local_addr(self.id)))
+        self.call(|s, id| Ok(s.machine.local_addr(id)))
     }
 
     /// `getpeername()`.
@@ -253,7 +299,7 @@ impl Socket {
     /// # Errors
     /// `ENOTCONN` unless the socket is connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.call(|s| s.machine.peer_addr(self.id))
+        self.call(|s, id| s.machine.peer_addr(id))
     }
 
     /// The TCP state.
@@ -269,9 +315,9 @@ impl Socket {
     }
 
     pub(crate) fn kept<R>(&self, f: impl FnOnce(&mut Kept) -> R) -> io::Result<R> {
-        self.call(|s| {
+        self.call(|s, id| {
             s.open
-                .get_mut(&self.id)
+                .get_mut(&id)
                 .map(|o| f(&mut o.kept))
                 .ok_or(Errno::EINVAL)
         })
@@ -280,8 +326,8 @@ impl Socket {
     /// Sets options that decide how long a silent peer is waited for.
     pub(crate) fn set_patience(&self, set: impl FnOnce(&mut Kept)) -> io::Result<()> {
         self.kept(set)?;
-        self.call(|s| {
-            if let Some(key) = s.open.get(&self.id).and_then(|open| open.key) {
+        self.call(|s, id| {
+            if let Some(key) = s.open.get(&id).and_then(|open| open.key) {
                 s.keep_alive(key);
             }
             Ok(())

@@ -95,6 +95,8 @@ pub(crate) struct Cold {
     pub(crate) queue: VecDeque<u32>,
     /// Datagrams that have not been received yet.
     pub(crate) inbox: Inbox,
+    /// `SO_BROADCAST`
+    pub(crate) broadcast: bool,
     /// The IPv4 source of an `AF_INET6` datagram socket whose own address is a native one.
     pub(crate) saddr4: Option<Ip>,
 }

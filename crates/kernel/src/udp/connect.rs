@@ -79,7 +79,8 @@ impl<C: Chooser> Machine<C> {
     ) -> Result<(Ip, bool), Errno> {
         let known = source_address(&self.socks[i], to.ip);
         let chosen = self.route_from(i, to.ip, known)?;
-        if to.ip.is_broadcast() {
+        let allowed = self.socks[i].cold.as_ref().is_some_and(|c| c.broadcast);
+        if to.ip.is_broadcast() && !allowed {
             let path: &[&'static str] = match op {
                 "connect" => &[
                     "sys_connect",

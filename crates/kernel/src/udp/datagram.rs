@@ -8,7 +8,7 @@ use crate::conn::device::Arrival;
 use crate::conn::segment::{SegKind, Segment};
 use crate::conn::socket::{Sock, State};
 use crate::explain::reason::Rule;
-use crate::machine::{Machine, SockId};
+use crate::machine::{DatagramEvent, Machine, SockId};
 use std::net::SocketAddr;
 use std::task::Poll;
 
@@ -162,15 +162,67 @@ impl<C: Chooser> Machine<C> {
         }
     }
 
+    /// The size and the sender of the datagram that [`Machine::recv_from`] returns next.
+    #[must_use]
+    pub fn next_datagram(&self, s: SockId) -> Option<(u32, SocketAddr)> {
+        let sock = &self.socks[self.live(s)?];
+        let (from, len) = sock.cold.as_ref()?.inbox.front()?;
+        Some((*len, (*from).into()))
+    }
+
+    /// Returns `true` if the next call on the socket reports an error of an earlier one
+    /// (`sk->sk_err`).
+    #[must_use]
+    pub fn has_error(&self, s: SockId) -> bool {
+        self.live(s).is_some_and(|i| self.socks[i].error.is_some())
+    }
+
+    /// Takes the pending error of a socket, as `getsockopt(SO_ERROR)` does.
+    pub fn take_error(&mut self, s: SockId) -> Option<Errno> {
+        let i = self.live(s)?;
+        self.socks[i].error.take()
+    }
+
+    /// Takes the last change of a datagram socket by what it has received: what was sent to this
+    /// machine by its own last call, or by the last segment that was delivered.
+    pub fn take_datagram_event(&mut self) -> Option<DatagramEvent> {
+        self.datagram_event.take()
+    }
+
+    /// `setsockopt(SO_BROADCAST)`: whether the socket may send to the broadcast address.
+    pub fn set_broadcast(&mut self, s: SockId, on: bool) {
+        if let Some(i) = self.live(s) {
+            self.socks[i].cold().broadcast = on;
+        }
+    }
+
+    /// A copy of a multicast or broadcast datagram arrives at one of the sockets on its port
+    /// (`__udp4_lib_mcast_deliver`). A socket whose addresses do not match gets none.
+    pub fn deliver_copy(&mut self, s: SockId, seg: Segment) {
+        let Some(i) = self.live(s) else {
+            return;
+        };
+        let matches = self.socks[i].num == seg.dst.port && score(&self.socks[i], &seg).is_some();
+        if let (true, SegKind::Datagram(len)) = (matches, seg.kind) {
+            self.udp_enqueue(i, seg.src, len);
+        }
+    }
+
+    /// Adds a datagram to a receive queue, unless that is full.
+    fn udp_enqueue(&mut self, i: u32, from: Endpoint, len: u32) {
+        let inbox = &mut self.socks[i].cold().inbox;
+        if inbox.len() < MOST_WAITING {
+            inbox.push_back((from, len));
+            self.datagram_event = Some(DatagramEvent::Received(self.id(i)));
+        }
+    }
+
     /// A datagram arrives, or the answer to one.
     pub(crate) fn udp_receive(&mut self, ns: u16, seg: Segment) {
         let found = self.udp_lookup(ns, &seg);
         match (seg.kind, found) {
             (SegKind::Datagram(len), Some(i)) => {
-                let inbox = &mut self.socks[i].cold().inbox;
-                if inbox.len() < MOST_WAITING {
-                    inbox.push_back((seg.src, len));
-                }
+                self.udp_enqueue(i, seg.src, len);
             }
             (SegKind::Datagram(_), None) => {
                 self.answer_without_socket(ns, seg, SegKind::Unreachable);
@@ -178,6 +230,7 @@ impl<C: Chooser> Machine<C> {
             // Without IP_RECVERR only a connected socket gets the error (`__udp4_lib_err`).
             (SegKind::Unreachable, Some(i)) if self.socks[i].state == State::Established => {
                 self.socks[i].error = Some(Errno::ECONNREFUSED);
+                self.datagram_event = Some(DatagramEvent::Refused(self.id(i)));
             }
             _ => {}
         }

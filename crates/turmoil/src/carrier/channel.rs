@@ -6,8 +6,14 @@
 //! has no I/O and no clock: it decides which messages to write and which frames have arrived.
 
 use super::wire::{Body, ConnKey, Message};
-use fourtuple_kernel::time::Time;
+use fourtuple_kernel::time::{MS, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Received frames that are acknowledged at once.
+const OWED: u32 = 64;
+
+/// The time that fewer frames wait for something to be written along (`TCP_DELACK_MIN`).
+const DELAYED_ACK: u64 = 40 * MS;
 
 /// The sending and the receiving direction between two kernels.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub(crate) struct Channel {
     owe_hello: bool,
     /// Frames received since the last acknowledgement.
     owed: u32,
+    /// The time at which they are acknowledged if nothing else is written before.
+    owed_until: Time,
     /// Number of the next frame to deliver.
     expected: u64,
     /// Frames of a newer pipe that arrived before those of an older one.
@@ -58,6 +66,7 @@ impl Channel {
             written: 0,
             owe_hello: true,
             owed: 0,
+            owed_until: Time::ZERO,
             expected: 0,
             early: BTreeMap::new(),
         }
@@ -74,14 +83,15 @@ impl Channel {
         self.first + self.unacked.len() as u64 - 1
     }
 
-    /// `true` if there are messages that were not written to the current pipe.
-    pub(crate) fn wants_to_write(&self) -> bool {
-        self.written < self.unacked.len() || self.owed > 0
+    /// `true` if there are messages that have to be written to the current pipe now.
+    pub(crate) fn wants_to_write(&self, now: Time) -> bool {
+        let acknowledges = self.owed >= OWED || self.owed > 0 && now >= self.owed_until;
+        self.written < self.unacked.len() || acknowledges
     }
 
-    /// The number of received frames that were not acknowledged.
-    pub(crate) fn owed(&self) -> u32 {
-        self.owed
+    /// The time at which received frames are acknowledged, if there are any.
+    pub(crate) fn acknowledges_at(&self) -> Option<Time> {
+        (self.owed > 0).then_some(self.owed_until)
     }
 
     /// The time of the first write of the oldest unacknowledged frame.
@@ -150,7 +160,7 @@ impl Channel {
 
     /// Takes the messages to write to the current pipe now.
     pub(crate) fn take(&mut self, now: Time, mut write: impl FnMut(&Message<'_>)) {
-        if !self.wants_to_write() {
+        if !self.wants_to_write(now) {
             return;
         }
         if self.owe_hello {
@@ -186,26 +196,42 @@ impl Channel {
         boot == self.peer_boot
     }
 
-    /// Handles a frame that arrived on a pipe of the given boot. Delivers every frame that is in
-    /// order now.
+    /// Handles a frame that arrived on a pipe of the given boot. Returns it if it is the next one
+    /// in order, in which case more of them may wait in [`Channel::next`]; and `true` if the pipe's
+    /// task has to look whether it acknowledges.
     pub(crate) fn frame(
         &mut self,
         boot: u64,
         number: u64,
         body: Body,
-        mut up: impl FnMut(u64, Body),
-    ) {
+        now: Time,
+    ) -> (Option<(u64, Body)>, bool) {
         if boot != self.peer_boot {
-            return;
+            return (None, false);
         }
         self.owed += 1;
-        if number >= self.expected {
-            self.early.insert(number, body);
+        if self.owed == 1 {
+            self.owed_until = now.after(DELAYED_ACK);
         }
-        while let Some(body) = self.early.remove(&self.expected) {
-            up(self.expected, body);
-            self.expected += 1;
+        let wakes = self.owed == 1 || self.owed == OWED;
+        if number != self.expected {
+            if number > self.expected {
+                self.early.insert(number, body);
+            }
+            return (None, wakes);
         }
+        self.expected += 1;
+        (Some((number, body)), wakes)
+    }
+
+    /// Takes the next frame in order, of those that arrived early.
+    pub(crate) fn next(&mut self) -> Option<(u64, Body)> {
+        let first = self.early.first_entry()?;
+        if *first.key() != self.expected {
+            return None;
+        }
+        self.expected += 1;
+        Some(first.remove_entry())
     }
 
     /// Handles an acknowledgement of every frame before `next`. Returns the round-trip time of the

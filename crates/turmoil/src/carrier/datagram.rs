@@ -1,20 +1,20 @@
 //! UDP datagrams and the ports of the carrier.
 
-use super::wire::{datagram, read_datagram};
+use super::wire::{SEGMENT_LEN, datagram, read_datagram};
 use super::{FIRST_PORT, PORTS, pipe};
 use crate::host::{Kernel, State};
 use bytes::Bytes;
-use fourtuple_kernel::Segment;
+use fourtuple_kernel::{SegKind, Segment};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use turmoil::net::{TcpListener, UdpSocket};
 
-/// Largest datagram that is read, in bytes.
-const LARGEST: usize = 64 * 1024;
+/// Largest datagram that is read, in bytes: one of Linux's own, of the largest size.
+const LARGEST: usize = SEGMENT_LEN + 65_507;
 
 /// Most segments in one datagram.
-const SEGMENTS: usize = LARGEST / 42;
+const SEGMENTS: usize = LARGEST / SEGMENT_LEN;
 
 /// The carrier's ports on a host: one for each host of the simulation, up to [`PORTS`].
 pub(crate) struct Ports {
@@ -39,7 +39,7 @@ impl Ports {
     /// Opens ports for hosts that joined the simulation since the last call.
     pub(crate) async fn open_more(&mut self, kernel: &Arc<Kernel>) -> io::Result<()> {
         let hosts = u16::try_from(kernel.network.hosts()).unwrap_or(PORTS);
-        while self.open < hosts.min(PORTS) {
+        while self.open < hosts.min(kernel.network.ports) {
             let at = (self.any, FIRST_PORT + self.open);
             self.open += 1;
             let udp = UdpSocket::bind(at).await?;
@@ -61,8 +61,8 @@ async fn receive(kernel: Arc<Kernel>, udp: UdpSocket) {
         let count = segments.len() as u64;
         kernel.enter(|s| {
             s.peers.of(from.ip()).heard();
-            for segment in segments {
-                s.receive(from.ip(), segment, Bytes::new());
+            for (segment, payload) in segments {
+                s.receive(from.ip(), segment, payload);
             }
         });
         kernel.network.arrived(count);
@@ -78,7 +78,7 @@ async fn accept(kernel: Arc<Kernel>, listener: TcpListener) {
 /// Segments and pipes of a kernel that wait for the network.
 pub(crate) struct Outgoing {
     own: IpAddr,
-    datagrams: Vec<(IpAddr, Vec<Segment>)>,
+    datagrams: Vec<(IpAddr, Vec<(Segment, Bytes)>)>,
     /// Hosts whose pipe is new.
     pipes: Vec<IpAddr>,
 }
@@ -103,7 +103,11 @@ impl Outgoing {
         }
         let port = pipe::port_for(kernel, self.own);
         for (host, segments) in self.datagrams {
-            for some in segments.chunks(SEGMENTS) {
+            // turmoil delays and loses each of Linux's own datagrams by itself.
+            let own =
+                |(segment, _): &(Segment, Bytes)| matches!(segment.kind(), SegKind::Datagram(_));
+            let runs = segments.chunk_by(|a, b| !own(a) && !own(b));
+            for some in runs.flat_map(|run| run.chunks(SEGMENTS)) {
                 // An error means that the host is not on the network: the datagram is lost.
                 let _ = ports
                     .sender

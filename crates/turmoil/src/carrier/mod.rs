@@ -26,5 +26,5 @@ pub(crate) use peers::Peers;
 pub(crate) const FIRST_PORT: u16 = 48_000;
 
 /// Most carrier ports of a host. turmoil drops datagrams, and panics on connections, that overflow
-/// the queue of a port, so hosts are distributed over several ports.
+/// the queue of a port, so hosts are distributed over several ports unless the queues are large.
 pub(crate) const PORTS: u16 = 16;

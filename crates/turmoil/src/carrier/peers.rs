@@ -2,6 +2,7 @@
 
 use super::channel::Channel;
 use super::wire::Body;
+use bytes::Bytes;
 use fourtuple_kernel::Segment;
 use fourtuple_kernel::time::{MS, SEC, Time};
 use std::collections::BTreeMap;
@@ -98,12 +99,14 @@ impl Drop for Stream {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) channel: Channel,
-    /// Segments for the next datagram.
-    pub(crate) datagram: Vec<Segment>,
+    /// Segments that turmoil's UDP carries, with the payload of Linux's own datagrams.
+    pub(crate) datagrams: Vec<(Segment, Bytes)>,
     pub(crate) pipe: Pipe,
     pub(crate) rto: Rto,
     /// Wakes the pipe's task.
     pub(crate) notify: Arc<Notify>,
+    /// `true` if the pipe's task has been woken and has not looked at this peer since.
+    pub(crate) signalled: bool,
     /// Time of the last attempt to open a pipe.
     pub(crate) tried: Option<Time>,
     /// `true` if a message of the peer has arrived since then.
@@ -123,10 +126,11 @@ impl Peer {
     fn new(boot: u64) -> Self {
         Peer {
             channel: Channel::new(boot),
-            datagram: Vec::new(),
+            datagrams: Vec::new(),
             pipe: Pipe::None,
             rto: Rto::new(),
             notify: Arc::new(Notify::new()),
+            signalled: false,
             tried: None,
             alive: false,
             wanted: false,
@@ -148,8 +152,21 @@ impl Peer {
     pub(crate) fn push(&mut self, body: Body, now: Time) -> u64 {
         let number = self.channel.push(body, now);
         self.want_pipe();
-        self.notify.notify_one();
+        self.signal();
         number
+    }
+
+    /// Wakes the pipe's task.
+    pub(crate) fn signal(&mut self) {
+        if !self.signalled {
+            self.signalled = true;
+            self.notify.notify_one();
+        }
+    }
+
+    /// `true` if the pipe has a task.
+    pub(crate) fn is_started(&self) -> bool {
+        self.started
     }
 
     /// Requests a pipe if there is none.
@@ -159,7 +176,7 @@ impl Peer {
         }
         if !self.wanted && self.pipe != Pipe::Open {
             self.wanted = true;
-            self.notify.notify_one();
+            self.signal();
         }
     }
 
@@ -201,7 +218,7 @@ impl Peer {
             }
             self.rto.expired();
         } else {
-            if !self.wanted && !self.channel.wants_to_write() {
+            if !self.wanted && !self.channel.wants_to_write(now) {
                 return Due::At(None);
             }
             let again = self.tried.map(|at| at.after(timeout));
@@ -220,7 +237,7 @@ impl Peer {
         if !self.alive {
             self.alive = true;
             if self.pipe == Pipe::Broken {
-                self.notify.notify_one();
+                self.signal();
             }
         }
     }
@@ -249,12 +266,12 @@ impl Peers {
     }
 
     /// Takes the queued datagrams.
-    pub(crate) fn datagrams(&mut self) -> Vec<(IpAddr, Vec<Segment>)> {
+    pub(crate) fn datagrams(&mut self) -> Vec<(IpAddr, Vec<(Segment, Bytes)>)> {
         let full = self
             .table
             .iter_mut()
-            .filter(|(_, p)| !p.datagram.is_empty());
-        full.map(|(host, p)| (*host, std::mem::take(&mut p.datagram)))
+            .filter(|(_, p)| !p.datagrams.is_empty());
+        full.map(|(host, p)| (*host, std::mem::take(&mut p.datagrams)))
             .collect()
     }
 
@@ -273,6 +290,6 @@ impl Peers {
 
     /// The number of segments that were not sent.
     pub(crate) fn unsent(self) -> u64 {
-        self.table.values().map(|p| p.datagram.len() as u64).sum()
+        self.table.values().map(|p| p.datagrams.len() as u64).sum()
     }
 }

@@ -1,9 +1,10 @@
 //! The pipe to another host: one task that opens it and writes, and one that reads.
 
+use super::FIRST_PORT;
 use super::peers::{Due, Peer, Pipe, Stream};
 use super::wire::{Body, Message, Read, put_message, take_message};
-use super::{FIRST_PORT, PORTS};
 use crate::host::{Kernel, State};
+use crate::network::Frame;
 use bytes::{Buf, BytesMut};
 use fourtuple_kernel::Time;
 use std::collections::{BTreeSet, VecDeque};
@@ -17,10 +18,6 @@ use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
 use turmoil::net::TcpStream;
 use turmoil::net::tcp::OwnedReadHalf;
 
-/// Received frames that are acknowledged together if packets are never lost, unless there is
-/// something else to write first.
-const OWED: u32 = 64;
-
 /// Bytes of one read.
 const CHUNK: usize = 16 * 1024;
 
@@ -31,9 +28,9 @@ fn stream(kernel: &Arc<Kernel>, host: IpAddr, stream: TcpStream) -> Stream {
     Stream { id, writer, reader }
 }
 
-/// The port of `to` that receives from this host.
+/// The port of other hosts that receives from this host.
 pub(super) fn port_for(kernel: &Kernel, own: IpAddr) -> u16 {
-    let order = kernel.network.order(own) % usize::from(PORTS);
+    let order = kernel.network.order(own) % usize::from(kernel.network.ports);
     FIRST_PORT + u16::try_from(order).unwrap_or(0)
 }
 
@@ -57,6 +54,7 @@ pub(super) fn start(kernel: &Arc<Kernel>, host: IpAddr) {
         connecting: None,
         stale: BTreeSet::new(),
         out: Out::default(),
+        timer: None,
     };
     tokio::task::spawn_local(task.run());
 }
@@ -83,6 +81,14 @@ struct Writer {
     stale: BTreeSet<u64>,
     /// Encoded messages that are not written yet.
     out: Out,
+    timer: Option<Timer>,
+}
+
+/// A timer that wakes a pipe's task. It may fire early: the time of the next check mostly moves on
+/// before it has come, and the timer only follows once it fires.
+struct Timer {
+    at: Time,
+    sleep: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// Encoded messages in the portions that are written at once: turmoil draws a latency for each.
@@ -146,14 +152,27 @@ impl Writer {
             if is_broken {
                 continue;
             }
-            let network = &self.kernel.network;
+            self.arm(deadline);
             tokio::select! {
                 biased;
-                () = notify.notified() => {}
+                // The tasks that were woken with this one write first: one message carries it all.
+                () = notify.notified() => tokio::task::yield_now().await,
                 opened = optional(self.connecting.as_mut()) => self.opened(opened),
                 written = write(self.streams.last_mut(), &self.out) => self.written(written),
-                () = network.sleep_until(deadline) => {}
+                () = fired(self.timer.as_mut()) => self.timer = None,
             }
+        }
+    }
+
+    /// Sets the timer to a time, unless it fires before that anyway.
+    fn arm(&mut self, deadline: Option<Time>) {
+        let Some(at) = deadline else {
+            return;
+        };
+        if self.timer.as_ref().is_none_or(|timer| at < timer.at) {
+            let network = Arc::clone(&self.kernel.network);
+            let sleep = Box::pin(async move { network.sleep_until(Some(at)).await });
+            self.timer = Some(Timer { at, sleep });
         }
     }
 
@@ -169,6 +188,7 @@ impl Writer {
             let check = self.kernel.enter(|s| {
                 let now = s.machine.now();
                 let peer = s.peers.of(host);
+                peer.signalled = false;
                 if !peer.adopted.is_empty() || !peer.ended.is_empty() {
                     let adopted = std::mem::take(&mut peer.adopted);
                     return Check::Streams(adopted, std::mem::take(&mut peer.ended));
@@ -176,13 +196,15 @@ impl Writer {
                 if is_open && out.is_empty() {
                     peer.channel.take(now, |message| out.push(message));
                 }
+                let acknowledge = peer.channel.acknowledges_at().filter(|at| *at > now);
                 let give_up = if patient { None } else { s.give_up(host) };
+                let next = [acknowledge, give_up].into_iter().flatten().min();
                 if is_connecting {
-                    return Check::Wait(give_up);
+                    return Check::Wait(next);
                 }
                 match s.peers.of(host).due(now, is_open, patient) {
                     Due::Now => Check::Open(s.own),
-                    Due::At(next) => Check::Wait(next.into_iter().chain(give_up).min()),
+                    Due::At(due) => Check::Wait(due.into_iter().chain(next).min()),
                 }
             });
             match check {
@@ -304,21 +326,24 @@ async fn write(stream: Option<&mut Stream>, out: &Out) -> io::Result<usize> {
     }
 }
 
+async fn fired(timer: Option<&mut Timer>) {
+    match timer {
+        Some(timer) => timer.sleep.as_mut().await,
+        None => pending().await,
+    }
+}
+
 /// Reads a stream to its end.
 async fn read(kernel: Arc<Kernel>, host: IpAddr, id: u64, mut half: OwnedReadHalf) {
     let mut buffer = BytesMut::new();
     let mut boot = 0;
-    let owed = match kernel.network.clock.is_set() {
-        true => OWED,
-        false => 1,
-    };
     loop {
         buffer.reserve(CHUNK);
         match half.read_buf(&mut buffer).await {
             Ok(count) if count > 0 => {}
             _ => break,
         }
-        let (arrived, fits) = kernel.enter(|s| receive(s, host, &mut boot, &mut buffer, owed));
+        let (arrived, fits) = kernel.enter(|s| receive(s, host, &mut boot, &mut buffer));
         kernel.network.arrived(arrived);
         if !fits {
             break;
@@ -327,19 +352,13 @@ async fn read(kernel: Arc<Kernel>, host: IpAddr, id: u64, mut half: OwnedReadHal
     kernel.enter(|s| {
         let peer = s.peers.of(host);
         peer.ended.push(id);
-        peer.notify.notify_one();
+        peer.signal();
     });
 }
 
-/// Handles the messages in a buffer. `owed` received frames are acknowledged. Returns the number of
-/// delivered frames, and `false` if the stream is of no further use.
-fn receive(
-    s: &mut State,
-    host: IpAddr,
-    boot: &mut u64,
-    buffer: &mut BytesMut,
-    owed: u32,
-) -> (u64, bool) {
+/// Handles the messages in a buffer. Returns the number of delivered frames, and `false` if the
+/// stream is of no further use.
+fn receive(s: &mut State, host: IpAddr, boot: &mut u64, buffer: &mut BytesMut) -> (u64, bool) {
     let mut arrived = 0;
     s.peers.of(host).heard();
     loop {
@@ -367,27 +386,31 @@ fn receive(
                 }
             }
             Read::Frame { number, body } => {
-                let mut up = Vec::new();
-                peer.channel
-                    .frame(*boot, number, body, |number, body| up.push((number, body)));
-                if peer.channel.owed() >= owed {
-                    peer.notify.notify_one();
+                let (mut next, wakes) = peer.channel.frame(*boot, number, body, now);
+                if wakes {
+                    peer.signal();
                 }
-                for (number, body) in up {
-                    let payload = s.network.payloads.take((*boot, s.own, number));
-                    match body {
-                        Body::Nothing => continue,
-                        Body::Segment(segment) | Body::Probe(segment) => {
-                            s.receive(host, segment, payload);
-                        }
-                        Body::Credit { from, to, read } => {
-                            s.credit_arrived(host, (from, to), read);
-                        }
-                    }
-                    arrived += 1;
+                while let Some((number, body)) = next {
+                    arrived += deliver(s, host, (*boot, s.own, number), body);
+                    next = s.peers.of(host).channel.next();
                 }
             }
         }
     }
     (arrived, true)
+}
+
+/// Hands a frame of another host to the kernel. Returns the number of segments that it carries.
+fn deliver(s: &mut State, host: IpAddr, frame: Frame, body: Body) -> u64 {
+    match body {
+        Body::Nothing => return 0,
+        Body::Segment(segment) | Body::Full(segment) | Body::Probe(segment) => {
+            let payload = s.network.payloads.take(frame);
+            s.fills_window = matches!(body, Body::Full(_));
+            s.receive(host, segment, payload);
+            s.fills_window = false;
+        }
+        Body::Credit { from, to, read } => s.credit_arrived(host, (from, to), read),
+    }
+    1
 }

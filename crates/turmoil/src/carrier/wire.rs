@@ -1,6 +1,7 @@
 //! Encoding of segments on turmoil's network.
 //!
-//! A *datagram* contains handshake segments one after the other. A *pipe* (a turmoil TCP stream
+//! A *datagram* contains handshake segments one after the other, or one of Linux's own datagrams
+//! with its payload. A *pipe* (a turmoil TCP stream
 //! between two kernels) contains messages with a length prefix. Integers are big endian; addresses
 //! have 16 bytes, with IPv4 addresses v4-mapped.
 
@@ -21,6 +22,9 @@ pub(crate) enum Body {
     Nothing,
     /// A segment. Its payload is not written to the pipe: see [`crate::network::Payloads`].
     Segment(Segment),
+    /// A data segment after which half of the writer's window is under way: the reader has to
+    /// report what it reads.
+    Full(Segment),
     /// A keepalive probe: an acknowledgement that its receiver answers.
     Probe(Segment),
     /// Reports that the program at `from` has read further bytes sent by `to`.
@@ -47,7 +51,7 @@ impl Body {
     /// they have a latency of their own, as each write to turmoil's sockets has.
     pub(crate) fn is_bulk(&self) -> bool {
         let bytes = match self {
-            Body::Segment(segment) => match segment.kind() {
+            Body::Segment(segment) | Body::Full(segment) => match segment.kind() {
                 SegKind::Data(bytes) => bytes,
                 _ => 0,
             },
@@ -59,14 +63,17 @@ impl Body {
 
     /// `true` for segments that Linux repeats until they are acknowledged: bytes, and the FIN.
     pub(crate) fn is_repeated(&self) -> bool {
-        matches!(self, Body::Segment(s) if matches!(s.kind(), SegKind::Data(_) | SegKind::Fin))
+        let (Body::Segment(s) | Body::Full(s)) = self else {
+            return false;
+        };
+        matches!(s.kind(), SegKind::Data(_) | SegKind::Fin)
     }
 
     /// The connection of the frame, and whether the frame is its reset.
     pub(crate) fn connection(&self) -> Option<(ConnKey, bool)> {
         match self {
             Body::Nothing => None,
-            Body::Segment(s) | Body::Probe(s) => {
+            Body::Segment(s) | Body::Full(s) | Body::Probe(s) => {
                 Some(((s.src(), s.dst()), s.kind() == SegKind::Rst))
             }
             Body::Credit { from, to, .. } => Some(((*from, *to), false)),
@@ -111,6 +118,7 @@ const NOTHING: u8 = 3;
 const SEGMENT: u8 = 4;
 const CREDIT: u8 = 5;
 const PROBE: u8 = 6;
+const FULL: u8 = 7;
 
 fn put_endpoint(out: &mut BytesMut, at: SocketAddr) {
     let ip = match at.ip() {
@@ -167,22 +175,38 @@ fn get_segment(from: &mut Bytes) -> Option<Segment> {
     Some(segment.with_timestamps(flags & 2 != 0))
 }
 
-/// Encodes segments as one datagram.
-pub(crate) fn datagram(segments: &[Segment]) -> BytesMut {
-    let mut out = BytesMut::with_capacity(segments.len() * 42);
-    segments.iter().for_each(|s| put_segment(&mut out, s));
+/// Bytes of an encoded segment.
+pub(crate) const SEGMENT_LEN: usize = 42;
+
+/// Encodes segments as one datagram, each with its payload if it is one of Linux's own datagrams.
+pub(crate) fn datagram(segments: &[(Segment, Bytes)]) -> BytesMut {
+    let payload: usize = segments.iter().map(|(_, bytes)| bytes.len()).sum();
+    let mut out = BytesMut::with_capacity(segments.len() * SEGMENT_LEN + payload);
+    for (segment, bytes) in segments {
+        put_segment(&mut out, segment);
+        if matches!(segment.kind(), SegKind::Datagram(_)) {
+            out.put_slice(bytes);
+        }
+    }
     out
 }
 
 /// Decodes the segments of a datagram. Other data sent to the carrier's port yields none.
-pub(crate) fn read_datagram(bytes: &[u8]) -> Vec<Segment> {
+pub(crate) fn read_datagram(bytes: &[u8]) -> Vec<(Segment, Bytes)> {
     let mut from = Bytes::copy_from_slice(bytes);
     let mut segments = Vec::new();
     while !from.is_empty() {
-        match get_segment(&mut from) {
-            Some(s) => segments.push(s),
-            None => return Vec::new(),
+        let Some(segment) = get_segment(&mut from) else {
+            return Vec::new();
+        };
+        let len = match segment.kind() {
+            SegKind::Datagram(len) => len as usize,
+            _ => 0,
+        };
+        if len > from.len() {
+            return Vec::new();
         }
+        segments.push((segment, from.split_to(len)));
     }
     segments
 }
@@ -208,6 +232,11 @@ pub(crate) fn put_message(out: &mut BytesMut, message: &Message<'_>) {
             }
             Body::Segment(s) => {
                 out.put_u8(SEGMENT);
+                out.put_u64(*number);
+                put_segment(out, s);
+            }
+            Body::Full(s) => {
+                out.put_u8(FULL);
                 out.put_u64(*number);
                 put_segment(out, s);
             }
@@ -269,6 +298,10 @@ fn read(one: &mut Bytes) -> Option<Read> {
             number,
             body: Body::Segment(get_segment(one)?),
         },
+        FULL => Read::Frame {
+            number,
+            body: Body::Full(get_segment(one)?),
+        },
         PROBE => Read::Frame {
             number,
             body: Body::Probe(get_segment(one)?),
@@ -318,9 +351,20 @@ mod tests {
 
     #[test]
     fn datagrams_come_back() {
-        let segments: Vec<Segment> = KINDS.into_iter().map(segment).collect();
-        assert_eq!(read_datagram(&datagram(&segments)), segments);
+        let payload = |kind| match kind {
+            SegKind::Datagram(_) => Bytes::from_static(b"abc"),
+            _ => Bytes::new(),
+        };
+        let segments: Vec<(Segment, Bytes)> = KINDS
+            .into_iter()
+            .map(|kind| (segment(kind), payload(kind)))
+            .collect();
+        let encoded = datagram(&segments);
+        assert_eq!(encoded.len(), KINDS.len() * SEGMENT_LEN + 3);
+        assert_eq!(read_datagram(&encoded), segments);
         assert_eq!(read_datagram(b"hello"), Vec::new());
+        let cut = datagram(&segments[8..9]);
+        assert_eq!(read_datagram(&cut[..cut.len() - 1]), Vec::new());
     }
 
     #[test]
@@ -331,6 +375,7 @@ mod tests {
             .chain([
                 Body::Nothing,
                 Body::Probe(segment(SegKind::Ack)),
+                Body::Full(segment(SegKind::Data(3))),
                 Body::Credit {
                     from: at("10.0.0.1:1"),
                     to: at("10.0.0.2:2"),

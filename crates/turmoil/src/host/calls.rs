@@ -1,6 +1,7 @@
 //! The system calls, on sockets by handle. A call that would block returns `EAGAIN`.
 
 use super::conns::{Direction, Key};
+use super::mailbox::Mailbox;
 use super::options::Kept;
 use super::state::{Failure, Open, Sets, State};
 use bytes::Bytes;
@@ -35,10 +36,6 @@ impl State {
         });
     }
 
-    pub(crate) fn socket(&mut self, ns: NsId, family: Family, uid: u32) -> Answer<SockId> {
-        self.socket_of(ns, family, Kind::Stream, uid)
-    }
-
     pub(crate) fn socket_of(
         &mut self,
         ns: NsId,
@@ -47,6 +44,9 @@ impl State {
         uid: u32,
     ) -> Answer<SockId> {
         let id = self.machine.socket_of(ns, family, kind, uid);
+        if kind == Kind::Datagram {
+            self.datagrams.insert(id, Mailbox::default());
+        }
         self.open.insert(
             id,
             Open {
@@ -62,14 +62,16 @@ impl State {
     /// The answer of a call on a connection that the kernel may have given up: the first one is
     /// `ETIMEDOUT`.
     fn unless_timed_out<T>(&mut self, id: SockId, answer: Answer<T>) -> Answer<T> {
+        if !matches!(answer, Err(Errno::ECONNRESET | Errno::EPIPE)) {
+            return answer;
+        }
         let key = self.key(id);
-        let conn = self.conns.of(key, id).filter(|conn| conn.timed_out);
-        match (answer, conn) {
-            (Err(Errno::ECONNRESET | Errno::EPIPE), Some(conn)) => {
+        match self.conns.of(key, id).filter(|conn| conn.timed_out) {
+            Some(conn) => {
                 conn.timed_out = false;
                 Err(Errno::ETIMEDOUT)
             }
-            (answer, _) => answer,
+            None => answer,
         }
     }
 
@@ -95,6 +97,9 @@ impl State {
 
     /// Starts a connect, or polls one that is in progress.
     pub(crate) fn connect(&mut self, id: SockId, to: SocketAddr) -> Answer<()> {
+        if self.datagrams.contains_key(&id) {
+            return self.connect_datagram(id, to);
+        }
         let before = self.machine.state(id);
         let answer = self.machine.connect(id, to);
         let started = before == Tcp::Close && !matches!(answer, Poll::Ready(Err(Errno::EISCONN)));
@@ -139,6 +144,9 @@ impl State {
     /// Polls a connect() in progress. It completes when the kernel reports a result and, for a
     /// success, when the pipe can carry bytes.
     pub(crate) fn poll_connect(&mut self, id: SockId, cx: &mut Context<'_>) -> Poll<Answer<()>> {
+        if self.datagrams.contains_key(&id) {
+            return Poll::Ready(Ok(()));
+        }
         let key = self.key(id);
         match self.machine.connect_result(id) {
             Poll::Pending => {
@@ -254,6 +262,9 @@ impl State {
 
     /// Sends as many of the `bytes` as fit into the window.
     pub(crate) fn send(&mut self, id: SockId, bytes: &[u8]) -> Answer<usize> {
+        if self.datagrams.contains_key(&id) {
+            return Ok(self.send_to(id, None, bytes)? as usize);
+        }
         let key = self.key(id);
         let window = self.window_of(id);
         let open = matches!(self.machine.state(id), Tcp::Established | Tcp::CloseWait);
@@ -277,12 +288,14 @@ impl State {
         let data = Bytes::copy_from_slice(&bytes[..sent as usize]);
         if let Some(conn) = self.conns.of(key, id) {
             conn.window.sent(sent, window);
+            self.fills_window = conn.window.is_half_full(window);
         }
         match key.filter(|k| self.is_local(k.ns, k.remote.ip())) {
             Some(key) => {
                 self.loopback.charge(1, self.machine.now());
                 if let Some(conn) = self.conns.get(key.other_end()).filter(|c| !c.shut_read) {
                     conn.arrive(data);
+                    conn.wants_report = true;
                 }
                 self.route();
                 self.touch(key.other_end());
@@ -293,11 +306,16 @@ impl State {
                 self.sending = None;
             }
         }
+        self.fills_window = false;
         Ok(sent as usize)
     }
 
     /// Receives into `out`; 0 is the end of the stream.
     pub(crate) fn recv(&mut self, id: SockId, out: &mut [u8]) -> Answer<usize> {
+        if self.datagrams.contains_key(&id) {
+            let received = self.recv_from(id, out)?;
+            return received.map_or(Err(Errno::EAGAIN), |(len, _)| Ok(len as usize));
+        }
         let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
         let answer = match self.machine.recv_bytes(id, len) {
             Poll::Ready(answer) => answer,
@@ -322,6 +340,10 @@ impl State {
 
     /// Like `recv`, without consuming the bytes.
     pub(crate) fn peek(&mut self, id: SockId, out: &mut [u8]) -> Answer<usize> {
+        if self.datagrams.contains_key(&id) {
+            let next = self.peek_from(id, out)?;
+            return next.map_or(Err(Errno::EAGAIN), |(len, _)| Ok(len as usize));
+        }
         let key = self.key(id);
         match self.conns.of(key, id).filter(|c| c.available() > 0) {
             Some(conn) => Ok(conn.copy_to(out)),
@@ -333,6 +355,9 @@ impl State {
 
     /// Returns `true` if a call in this direction would not block.
     pub(crate) fn is_ready(&mut self, id: SockId, direction: Direction) -> bool {
+        if self.datagrams.contains_key(&id) {
+            return self.is_datagram_ready(id, direction);
+        }
         let key = self.key(id);
         let window = self.window_of(id);
         let state = self.machine.state(id);
@@ -382,7 +407,7 @@ impl State {
                 }
                 true
             }
-            None => false,
+            None => self.wait_datagram(id, direction, waker),
         }
     }
 
@@ -417,7 +442,8 @@ impl State {
         self.machine.close(id);
         self.changed(key);
         self.let_go(id);
-        self.open.remove(&id);
+        self.open.swap_remove(&id);
+        self.datagrams.remove(&id);
         if let Some(port) = listener {
             self.conns.wake_peers_of(port, &mut self.woken);
             if let Some(mut waiters) = self.acceptors.remove(&port) {

@@ -1,10 +1,10 @@
 //! The state of connections that the port model does not have: their bytes and waiting tasks.
 
+use super::table::Table;
 use super::window::Window;
 use bytes::{Buf, Bytes};
 use fourtuple_kernel::time::Time;
 use fourtuple_kernel::{NsId, Segment, SockId};
-use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -62,6 +62,10 @@ impl Waiters {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn wake_into(&mut self, woken: &mut Vec<Waker>) {
         woken.append(&mut self.0);
     }
@@ -77,6 +81,9 @@ pub(crate) struct Conn {
     available: usize,
     /// Bytes that were read and not yet reported to the other end.
     unreported: u32,
+    /// The writer at the other end had half of its window under way when it last wrote. Until then
+    /// it needs no report.
+    pub(crate) wants_report: bool,
     /// The bytes that may be sent before the peer's program reads.
     pub(crate) window: Window,
     /// The time of the last segment of the peer.
@@ -136,7 +143,8 @@ impl Conn {
     }
 
     /// Consumes `count` bytes. Returns the number of bytes to report to the writer, if a report is
-    /// due: as soon as they are half of what there was to read.
+    /// due: once half of its window is under way, as soon as they are half of what there was to
+    /// read.
     pub(crate) fn consume(&mut self, count: usize) -> Option<u32> {
         let mut left = count.min(self.available);
         self.available -= left;
@@ -152,8 +160,12 @@ impl Conn {
                 self.received.pop_front();
             }
         }
-        let due = self.unreported as usize >= self.available;
-        (due && self.unreported > 0).then(|| std::mem::take(&mut self.unreported))
+        let due = self.wants_report && self.unreported as usize >= self.available;
+        if !due || self.unreported == 0 {
+            return None;
+        }
+        self.wants_report = false;
+        Some(std::mem::take(&mut self.unreported))
     }
 
     /// Resets the state of an earlier connection with the same 4-tuple.
@@ -174,7 +186,7 @@ impl Conn {
 /// All connections of a kernel, by endpoints from its point of view: its own first.
 #[derive(Debug, Default)]
 pub(crate) struct Conns {
-    table: IndexMap<Key, Conn>,
+    table: Table<Key, Conn>,
     /// The times at which a connect() may have been given up. The model has the timers; this index
     /// avoids polling every waiter whenever a timer fires.
     checks: BTreeMap<Time, Vec<Key>>,

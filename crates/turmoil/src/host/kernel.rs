@@ -98,9 +98,9 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(ports: u16) -> Arc<Self> {
         Arc::new(Kernels {
-            network: Network::new(),
+            network: Network::new(ports),
             table: Mutex::default(),
             observed_flags: Mutex::default(),
         })

@@ -3,8 +3,9 @@
 //! turmoil's clock moves in steps of a millisecond, and a packet over loopback takes a fraction of
 //! it. The fractions add up: once they make a step, the next packet waits for the clock.
 
-use super::conns::Key;
+use super::conns::{Key, Waiters};
 use fourtuple_kernel::time::{MS, Time};
+use std::task::Waker;
 
 /// The loopback interface of one machine.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Loopback {
     until: Time,
     /// Connections of which a writer waits for the clock.
     waiting: Vec<Key>,
+    /// Tasks that wait to send datagrams.
+    tasks: Waiters,
 }
 
 impl Loopback {
@@ -23,6 +26,7 @@ impl Loopback {
             cost,
             until: Time::ZERO,
             waiting: Vec::new(),
+            tasks: Waiters::default(),
         }
     }
 
@@ -43,15 +47,23 @@ impl Loopback {
         }
     }
 
-    /// The time at which a writer that waits may go on.
-    pub(crate) fn next_wake(&self) -> Option<Time> {
-        (!self.waiting.is_empty()).then_some(self.until)
+    /// Records that a task waits to send a datagram.
+    pub(crate) fn wait_task(&mut self, waker: &Waker) {
+        self.tasks.add(waker);
     }
 
-    /// Takes the connections whose writers may go on.
-    pub(crate) fn due(&mut self, now: Time) -> Vec<Key> {
+    /// The time at which a writer that waits may go on.
+    pub(crate) fn next_wake(&self) -> Option<Time> {
+        (!self.waiting.is_empty() || !self.tasks.is_empty()).then_some(self.until)
+    }
+
+    /// Takes the connections whose writers may go on, and the tasks.
+    pub(crate) fn due(&mut self, now: Time, woken: &mut Vec<Waker>) -> Vec<Key> {
         match self.next_wake() {
-            Some(at) if at <= now => std::mem::take(&mut self.waiting),
+            Some(at) if at <= now => {
+                self.tasks.wake_into(woken);
+                std::mem::take(&mut self.waiting)
+            }
             _ => Vec::new(),
         }
     }

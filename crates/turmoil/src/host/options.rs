@@ -21,6 +21,9 @@ pub(crate) struct Kept {
     pub(crate) tos: u32,
     pub(crate) tclass: u32,
     pub(crate) device: Option<Vec<u8>>,
+    pub(crate) broadcast: bool,
+    pub(crate) multicast_loop: bool,
+    pub(crate) multicast_ttl: u32,
     /// As Linux reports it: twice the value that was set.
     pub(crate) send_buffer: Option<u32>,
     pub(crate) recv_buffer: Option<u32>,
@@ -52,6 +55,9 @@ impl Default for Kept {
             tos: 0,
             tclass: 0,
             device: None,
+            broadcast: false,
+            multicast_loop: true,
+            multicast_ttl: 1,
             send_buffer: None,
             recv_buffer: None,
         }

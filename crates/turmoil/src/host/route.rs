@@ -1,6 +1,7 @@
 //! Outgoing and incoming segments of a kernel.
 
 use super::conns::Key;
+use super::mailbox::is_group;
 use super::state::{Sets, State};
 use crate::carrier::wire::{Body, Progress};
 use crate::network::Place;
@@ -8,6 +9,11 @@ use bytes::Bytes;
 use fourtuple_kernel::nat::{Hop, Passed};
 use fourtuple_kernel::{NsId, SegKind, Segment, SockId};
 use std::net::{IpAddr, SocketAddr};
+
+/// `true` for datagrams, and for the ICMP error about one.
+fn is_udp(segment: &Segment) -> bool {
+    matches!(segment.kind(), SegKind::Datagram(_) | SegKind::Unreachable)
+}
 
 /// Writes a segment to the log, as turmoil writes its packets: the 4-tuple, the flags, the length.
 fn log(segment: &Segment, event: &str) {
@@ -22,10 +28,7 @@ fn log(segment: &Segment, event: &str) {
         SegKind::Datagram(len) => ("", len),
         SegKind::Unreachable => ("PORT UNREACHABLE", 0),
     };
-    let protocol = match segment.kind() {
-        SegKind::Datagram(_) | SegKind::Unreachable => "UDP",
-        _ => "TCP",
-    };
+    let protocol = if is_udp(segment) { "UDP" } else { "TCP" };
     let (src, dst) = (segment.src(), segment.dst());
     tracing::trace!(%src, %dst, protocol, flags, len, "{event}");
 }
@@ -46,9 +49,14 @@ impl State {
             _ => {}
         }
         let bytes = match segment.kind() {
-            SegKind::Data(_) => self.sending.take().unwrap_or_default(),
+            SegKind::Data(_) | SegKind::Datagram(_) => self.sending.take().unwrap_or_default(),
             _ => Bytes::new(),
         };
+        if is_group(segment.dst().ip()) {
+            log(&segment, "Send");
+            self.send_to_group(segment, &bytes);
+            return;
+        }
         self.forward(ns, segment, bytes, false);
     }
 
@@ -92,31 +100,52 @@ impl State {
     /// Passes a segment for another machine to the carrier.
     fn transmit(&mut self, host: IpAddr, segment: Segment, bytes: Bytes) {
         self.network.sent(1);
-        self.kick = true;
-        let now = self.machine.now();
         let peer = self.peers.of(host);
-        match segment.kind() {
+        let is_datagram = match segment.kind() {
             SegKind::Syn => {
-                peer.datagram.push(segment);
                 peer.want_pipe();
+                true
             }
             SegKind::SynAck
             | SegKind::Challenge
             | SegKind::Refuse
             | SegKind::Datagram(_)
-            | SegKind::Unreachable => peer.datagram.push(segment),
+            | SegKind::Unreachable => true,
             // Without a pipe there are no frames that it could overtake.
-            SegKind::Rst if !peer.has_pipe() => peer.datagram.push(segment),
-            _ => {
-                let number = peer.push(Body::Segment(segment), now);
-                let frame = (self.peers.boot(), host, number);
-                self.network.payloads.put(frame, bytes);
-            }
+            SegKind::Rst => !peer.has_pipe(),
+            _ => false,
+        };
+        if is_datagram {
+            self.kick = true;
+            peer.datagrams.push((segment, bytes));
+            return;
         }
+        let fills = self.fills_window && matches!(segment.kind(), SegKind::Data(_));
+        let body = match fills {
+            true => Body::Full(segment),
+            false => Body::Segment(segment),
+        };
+        let number = self.push(host, body);
+        let frame = (self.peers.boot(), host, number);
+        self.network.payloads.put(frame, bytes);
+    }
+
+    /// Queues a frame for the pipe to a host. Returns its number.
+    pub(crate) fn push(&mut self, host: IpAddr, body: Body) -> u64 {
+        let now = self.machine.now();
+        let peer = self.peers.of(host);
+        // The pump starts the pipe's task.
+        self.kick |= !peer.is_started();
+        peer.push(body, now)
     }
 
     /// Handles a segment of another machine.
     pub(crate) fn receive(&mut self, from: IpAddr, segment: Segment, bytes: Bytes) {
+        if is_group(segment.dst().ip()) {
+            log(&segment, "Delivered");
+            self.receive_from_group(segment, &bytes);
+            return;
+        }
         match self.network.entry(self.own, from, segment.dst().ip()) {
             Some((_, index)) => self.forward(self.namespace(index), segment, bytes, true),
             None => self.deliver(segment, bytes),
@@ -129,6 +158,12 @@ impl State {
             return;
         };
         log(&segment, "Delivered");
+        if is_udp(&segment) {
+            self.machine.deliver(ns, segment);
+            self.datagram_arrived(bytes);
+            self.route();
+            return;
+        }
         match segment.kind() {
             SegKind::Fin => self.timer_set(Sets::Ack),
             SegKind::Challenge => self.timer_set(Sets::Challenge),
@@ -140,6 +175,12 @@ impl State {
             let machine = &self.machine;
             self.conns
                 .embryo(key, |s| machine.state(s) == fourtuple_kernel::State::Close);
+        }
+        if self.fills_window
+            && matches!(segment.kind(), SegKind::Data(_))
+            && let Some(conn) = self.conns.get(key)
+        {
+            conn.wants_report = true;
         }
         let embryo = self
             .conns
@@ -265,10 +306,8 @@ impl State {
             match self.network.hop(at, ends.1.ip()) {
                 Hop::To((host, _)) if host != self.own => {
                     self.network.sent(1);
-                    self.kick = true;
                     let (from, to) = ends;
-                    let credit = Body::Credit { from, to, read };
-                    self.peers.of(host).push(credit, self.machine.now());
+                    self.push(host, Body::Credit { from, to, read });
                     return;
                 }
                 Hop::To(next) => at = next,

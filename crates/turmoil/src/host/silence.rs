@@ -114,8 +114,7 @@ impl State {
         }
         let probe = Segment::new(key.local, key.remote, SegKind::Ack);
         self.network.sent(1);
-        self.kick = true;
-        self.peers.of(host).push(Body::Probe(probe), now);
+        self.push(host, Body::Probe(probe));
         self.conns.check_again(key, now.after(idle));
     }
 }

@@ -6,8 +6,10 @@
 
 use super::conns::{Conns, Key, Waiters};
 use super::loopback::Loopback;
+use super::mailbox::Mailbox;
 use super::options::Kept;
 use super::patience::Patience;
+use super::table::Table;
 use super::window::Bounds;
 use crate::carrier::Peers;
 use crate::config::Linux;
@@ -81,14 +83,19 @@ pub(crate) struct State {
     local: BTreeMap<IpAddr, NsId>,
     pub(crate) own: IpAddr,
     pub(crate) network: Arc<Network>,
-    pub(crate) open: BTreeMap<SockId, Open>,
+    pub(crate) open: Table<SockId, Open>,
     pub(crate) conns: Conns,
+    pub(crate) datagrams: BTreeMap<SockId, Mailbox>,
     /// Tasks that wait in accept(), by port.
     pub(crate) acceptors: BTreeMap<u16, Waiters>,
     pub(crate) peers: Peers,
     pub(crate) loopback: Loopback,
     /// Payload of the segment that the current call sends.
     pub(crate) sending: Option<Bytes>,
+    /// After the data segment that is sent, or received, half of its writer's window is under way.
+    pub(crate) fills_window: bool,
+    /// `IP_MULTICAST_LOOP` of the socket that sends.
+    pub(crate) loops: bool,
     pub(crate) woken: Vec<Waker>,
     /// `true` if the pump has work to do.
     pub(crate) kick: bool,
@@ -116,7 +123,8 @@ pub(crate) enum Sets {
     End,
 }
 
-fn nanos(time: Duration) -> u64 {
+/// A time as the port model has it.
+pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -182,12 +190,15 @@ impl State {
             local,
             own: spec.own,
             network,
-            open: BTreeMap::new(),
+            open: Table::default(),
             conns: Conns::default(),
+            datagrams: BTreeMap::new(),
             acceptors: BTreeMap::new(),
             peers: Peers::default(),
             loopback: Loopback::new(nanos(first.loopback)),
             sending: None,
+            fills_window: false,
+            loops: true,
             woken: Vec::new(),
             kick: false,
             refused_sysctls,
@@ -291,7 +302,7 @@ impl State {
         let now = now.max(self.machine.now());
         self.machine.advance(now);
         self.route();
-        for key in self.loopback.due(now) {
+        for key in self.loopback.due(now, &mut self.woken) {
             self.touch(key);
         }
         for key in self.conns.due_checks(now) {
@@ -328,7 +339,8 @@ impl State {
 
     /// Closes every socket, as the kernel does for a process that exits. The kernel goes on.
     pub(crate) fn exit(&mut self) {
-        let all: Vec<SockId> = self.open.keys().copied().collect();
+        let mut all: Vec<SockId> = self.open.keys().copied().collect();
+        all.sort_unstable();
         for id in all {
             self.close(id);
         }
@@ -345,6 +357,7 @@ impl State {
         while self.machine.segment().is_some() {}
         self.open.clear();
         self.conns = Conns::default();
+        self.datagrams.clear();
         self.acceptors.clear();
         let lost = std::mem::take(&mut self.peers).unsent();
         self.network.arrived(lost);

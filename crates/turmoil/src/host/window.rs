@@ -108,6 +108,11 @@ impl Window {
         }
     }
 
+    /// Returns `true` if half of the limit is under way, so that the reader has to report.
+    pub(crate) fn is_half_full(&self, bounds: Bounds) -> bool {
+        self.outstanding > self.limit(bounds) / 2
+    }
+
     pub(crate) fn sent(&mut self, bytes: u32, bounds: Bounds) {
         self.outstanding += bytes;
         if self.room(bounds) == 0 {

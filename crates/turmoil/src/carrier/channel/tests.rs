@@ -4,6 +4,8 @@ use fourtuple_kernel::{SegKind, Segment};
 use std::net::{Ipv4Addr, SocketAddr};
 
 const NOW: Time = Time(1_000);
+/// Frames that have arrived until now are acknowledged.
+const LATER: Time = Time(1_000 + DELAYED_ACK);
 
 fn at(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
@@ -19,7 +21,7 @@ type Written = (Option<(u64, u64)>, Vec<(u64, Body)>, Option<u64>);
 /// The messages that a channel writes.
 fn written(c: &mut Channel) -> Written {
     let (mut hello, mut frames, mut ack) = (None, Vec::new(), None);
-    c.take(NOW, |m| match m {
+    c.take(LATER, |m| match m {
         Message::Hello { boot, first } => hello = Some((*boot, *first)),
         Message::Frame { number, body } => frames.push((*number, **body)),
         Message::Ack { next } => ack = Some(*next),
@@ -28,8 +30,11 @@ fn written(c: &mut Channel) -> Written {
 }
 
 fn receive(c: &mut Channel, boot: u64, number: u64, body: Body) -> Vec<Body> {
-    let mut up = Vec::new();
-    c.frame(boot, number, body, |_, b| up.push(b));
+    let (first, _) = c.frame(boot, number, body, NOW);
+    let mut up: Vec<Body> = first.into_iter().map(|(_, body)| body).collect();
+    if first.is_some() {
+        up.extend(std::iter::from_fn(|| c.next()).map(|(_, body)| body));
+    }
     up
 }
 
@@ -41,11 +46,11 @@ fn frames_are_numbered_written_once_and_kept_until_confirmed() {
     let (hello, frames, _) = written(&mut c);
     assert_eq!(hello, Some((1, 0)));
     assert_eq!(frames.len(), 2);
-    assert!(!c.wants_to_write() && c.oldest_written().is_some());
+    assert!(!c.wants_to_write(NOW) && c.oldest_written().is_some());
     c.hello(2, 0);
-    assert_eq!(c.ack(2, 1, NOW.after(5)), (true, Some(5)));
-    assert_eq!(c.ack(2, 1, NOW.after(5)), (false, None));
-    assert_eq!(c.ack(2, 2, NOW.after(9)), (true, Some(9)));
+    assert_eq!(c.ack(2, 1, LATER.after(5)), (true, Some(5)));
+    assert_eq!(c.ack(2, 1, LATER.after(5)), (false, None));
+    assert_eq!(c.ack(2, 2, LATER.after(9)), (true, Some(9)));
     assert_eq!(c.oldest_written(), None);
 }
 
@@ -77,6 +82,31 @@ fn frames_that_overtake_wait() {
     assert!(receive(&mut b, 1, 1, body(1, SegKind::Fin)).is_empty());
     let up = receive(&mut b, 1, 0, body(1, SegKind::Data(1)));
     assert_eq!(up, vec![body(1, SegKind::Data(1)), body(1, SegKind::Fin)]);
+}
+
+#[test]
+fn acknowledgements_wait_for_something_to_be_written_along() {
+    let mut c = Channel::new(1);
+    c.hello(2, 0);
+    let (_, wakes) = c.frame(2, 0, body(1, SegKind::Ack), NOW);
+    assert!(wakes && !c.wants_to_write(NOW));
+    assert_eq!(c.acknowledges_at(), Some(NOW.after(DELAYED_ACK)));
+    assert!(c.wants_to_write(NOW.after(DELAYED_ACK)));
+    c.push(body(2, SegKind::Ack), NOW);
+    let (mut frames, mut acks) = (0, 0);
+    c.take(NOW, |m| match m {
+        Message::Frame { .. } => frames += 1,
+        Message::Ack { next } => acks += next,
+        Message::Hello { .. } => {}
+    });
+    assert_eq!((frames, acks, c.acknowledges_at()), (1, 1, None));
+    let woken = (1..=u64::from(OWED)).map(|n| c.frame(2, n, body(1, SegKind::Ack), NOW).1);
+    assert_eq!(
+        woken.filter(|wakes| *wakes).count(),
+        2,
+        "the first and the last"
+    );
+    assert!(c.wants_to_write(NOW));
 }
 
 #[test]

@@ -20,16 +20,18 @@ impl Api {
                     s.connect_datagram(id, addr)?;
                     Outcome::Ok(ends(s, id))
                 }
-                Syscall::Send { len, .. } => Outcome::Ok(sent(s.send_to(id, None, len)?)),
+                Syscall::Send { len, .. } => {
+                    Outcome::Ok(sent(s.send_to(id, None, &vec![b'.'; len as usize])?))
+                }
                 Syscall::SendTo { addr, len, .. } => {
-                    let bytes = s.send_to(id, Some(addr), len)?;
+                    let bytes = s.send_to(id, Some(addr), &vec![b'.'; len as usize])?;
                     Outcome::Ok(Returned {
                         bytes: Some(bytes),
                         ..local(s, id)
                     })
                 }
                 Syscall::Recv { len, .. } | Syscall::RecvFrom { len, .. } => {
-                    match s.recv_from(id, len)? {
+                    match s.recv_from(id, &mut vec![0; len as usize])? {
                         None => Outcome::WouldBlock,
                         Some((bytes, peer)) => Outcome::Ok(Returned {
                             peer: peer.filter(|_| matches!(call, Syscall::RecvFrom { .. })),
