@@ -27,7 +27,7 @@ fn counted(folder: &Path) -> [usize; 2] {
 fn the_table_of_suites_has_the_numbers_of_the_tests() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = fs::read_to_string(top.join("docs/turmoil-suites.md")).expect("the page");
-    for suite in ["tokio_tcp", "turmoil_tcp", "turmoil_net"] {
+    for suite in ["tokio_tcp", "turmoil_tcp", "turmoil_udp", "turmoil_net"] {
         let folder = format!("crates/turmoil/tests/{suite}");
         let [tests, differ] = counted(&top.join(&folder));
         let row = page.lines().find(|line| line.contains(&folder));

@@ -1,6 +1,6 @@
 //! Socket options of Linux beyond tokio's.
 
-use super::{TcpListener, TcpSocket, TcpStream};
+use super::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use crate::socket::io_error;
 use crate::{Errno, Socket};
 use fourtuple_kernel::{PortRange, SockOpt};
@@ -147,6 +147,12 @@ impl LinuxSocketExt for TcpSocket {
 }
 
 impl LinuxSocketExt for TcpListener {
+    fn as_socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+impl LinuxSocketExt for UdpSocket {
     fn as_socket(&self) -> &Socket {
         &self.socket
     }

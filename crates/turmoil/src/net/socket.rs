@@ -212,13 +212,7 @@ impl TcpSocket {
     /// # Errors
     /// `ENODEV` for any other name.
     pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
-        let name = std::str::from_utf8(interface.unwrap_or_default()).ok();
-        let name = name
-            .and_then(ShortName::new)
-            .ok_or_else(|| crate::socket::io_error(crate::Errno::ENODEV))?;
-        self.socket.set(SockOpt::BindToDevice(name))?;
-        self.socket
-            .kept(|k| k.device = interface.filter(|i| !i.is_empty()).map(<[u8]>::to_vec))
+        bind_device(&self.socket, interface)
     }
 
     /// `getsockname()`.
@@ -259,6 +253,15 @@ pub(super) fn scoped(addr: SocketAddr) -> SocketAddr {
         }
         _ => addr,
     }
+}
+
+pub(super) fn bind_device(socket: &Socket, interface: Option<&[u8]>) -> io::Result<()> {
+    let name = std::str::from_utf8(interface.unwrap_or_default()).ok();
+    let name = name
+        .and_then(ShortName::new)
+        .ok_or_else(|| crate::socket::io_error(crate::Errno::ENODEV))?;
+    socket.set(SockOpt::BindToDevice(name))?;
+    socket.kept(|k| k.device = interface.filter(|i| !i.is_empty()).map(<[u8]>::to_vec))
 }
 
 pub(super) fn set_linger(socket: &Socket, dur: Option<Duration>) -> io::Result<()> {

@@ -6,3 +6,4 @@ mod loopback;
 mod misuse;
 mod settings;
 mod silence;
+mod udp;

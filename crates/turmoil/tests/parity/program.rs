@@ -48,6 +48,76 @@ fn addresses(one: SocketAddr) {
 
 type Got<T> = io::Result<T>;
 
+/// Every method of tokio's `UdpSocket`, except conversions from and to the standard library's.
+async fn datagrams(note: &mut impl FnMut(&str, String)) -> io::Result<()> {
+    let (a, b) = (
+        net::UdpSocket::bind("127.0.0.1:0").await?,
+        net::UdpSocket::bind("127.0.0.1:0").await?,
+    );
+    let to = b.local_addr()?;
+    let mut buffer = [0; 16];
+    note("empty", answer(b.try_recv_from(&mut buffer).map(|_| ())));
+    note("no destination", answer(a.send(b"x").await));
+    note("no peer", answer(a.peer_addr().map(|_| ())));
+    note("port 0", answer(a.send_to(b"x", "127.0.0.1:0").await));
+    note("too long", answer(a.send_to(&[0; 65_508], to).await));
+    note("sent", answer(a.send_to(b"first, cut", to).await));
+    b.readable().await?;
+    let peeked = b.peek_sender().await? == a.local_addr()?;
+    note("peeked", answer(Ok(peeked)));
+    note("cut off", answer(b.recv(&mut buffer[..5]).await));
+    a.connect(to).await?;
+    note("connected", answer(Ok(a.peer_addr()? == to)));
+    a.writable().await?;
+    note("try_send", answer(a.try_send(b"second")));
+    let ready = b.ready(Interest::READABLE).await?;
+    note("ready", answer(Ok(ready.is_readable())));
+    let mut grown = Vec::new();
+    note("grown", answer(b.recv_buf(&mut grown).await));
+    note("ttl", answer(a.set_ttl(0)));
+    note("broadcast", answer(a.broadcast()));
+    note("multicast loop", answer(a.multicast_loop_v4()));
+    note("multicast ttl", answer(a.multicast_ttl_v4()));
+    let group = Ipv4Addr::new(239, 0, 0, 1);
+    let own = Ipv4Addr::LOCALHOST;
+    note("not a group", answer(a.join_multicast_v4(own, own)));
+    note("not a member", answer(a.leave_multicast_v4(group, own)));
+    note("in use", answer(net::UdpSocket::bind(to).await.map(|_| ())));
+    drop(b);
+    note("to a closed port", answer(a.send(b"x").await));
+    note("no socket there", answer(a.recv(&mut buffer).await));
+    let io = a.try_io(Interest::READABLE, || Ok(()));
+    note("nothing to read", answer(io));
+    Ok(())
+}
+
+#[allow(dead_code)]
+fn datagram_signatures(socket: &net::UdpSocket, cx: &mut Context<'_>, at: SocketAddr) {
+    fn is<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
+    is::<net::UdpSocket>();
+    let mut bytes = [0; 4];
+    let mut buf = ReadBuf::new(&mut bytes);
+    let _: Poll<Got<usize>> = socket.poll_send(cx, b"x");
+    let _: Poll<Got<usize>> = socket.poll_send_to(cx, b"x", at);
+    let _: Poll<Got<()>> = socket.poll_recv(cx, &mut buf);
+    let _: Poll<Got<()>> = socket.poll_peek(cx, &mut buf);
+    let _: Poll<Got<SocketAddr>> = socket.poll_recv_from(cx, &mut buf);
+    let _: Poll<Got<SocketAddr>> = socket.poll_peek_from(cx, &mut buf);
+    let _: Poll<Got<SocketAddr>> = socket.poll_peek_sender(cx);
+    let _: [Poll<Got<()>>; 2] = [socket.poll_recv_ready(cx), socket.poll_send_ready(cx)];
+    let _: Got<SocketAddr> = socket.try_peek_sender();
+    let _: [Got<()>; 2] = [socket.set_tclass_v6(0), socket.set_tos_v4(0)];
+    let _: [Got<u32>; 2] = [socket.tclass_v6(), socket.tos_v4()];
+    let _: Got<Option<Vec<u8>>> = socket.device();
+    let _: Got<()> = socket.bind_device(None);
+    let _: Got<Option<io::Error>> = socket.take_error();
+    let _: [Got<()>; 2] = [
+        socket.set_multicast_loop_v6(true),
+        socket.set_broadcast(true),
+    ];
+    let _ = socket.async_io(Interest::READABLE, || Ok(()));
+}
+
 /// Every method of tokio's types with its signature, except conversions from and to the standard
 /// library's sockets.
 #[allow(dead_code)]
@@ -251,6 +321,8 @@ pub(super) async fn run() -> io::Result<Vec<String>> {
     note("zero linger", answer(client.linger()));
     drop(client);
     note("reset", answer(server.read(&mut buffer).await));
+
+    datagrams(&mut note).await?;
 
     // No listener is left.
     drop(listener);
