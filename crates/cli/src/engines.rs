@@ -8,7 +8,7 @@ use fourtuple_kernel::profile::Profile;
 use fourtuple_linux::RunError;
 use fourtuple_linux::engine::{self, KernelEngine};
 use fourtuple_linux::exec::{self, Exec};
-use fourtuple_turmoil::engine::{Stock, Turmoil};
+use fourtuple_turmoil::engine::{Stock, Turmoil, TurmoilNet};
 
 use crate::output::{Failure, Output};
 use crate::selected::Folded;
@@ -45,7 +45,7 @@ impl Made {
 /// The engines of a verb.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct EngineArgs {
-    /// Engines to run on: model, turmoil, stock, linux, vm [default: model,turmoil].
+    /// Engines to run on: model, turmoil, stock, turmoil-net, linux, vm [default: model,turmoil].
     #[arg(long = "engine", value_name = "NAME", value_delimiter = ',')]
     names: Vec<String>,
     #[command(flatten)]
@@ -113,6 +113,9 @@ fn all() -> Vec<Maker> {
         }),
         (Stock.name(), Stock.about(), |_| {
             Ok(Made::Own(Box::new(Stock)))
+        }),
+        (TurmoilNet.name(), TurmoilNet.about(), |_| {
+            Ok(Made::Own(Box::new(TurmoilNet)))
         }),
         (engine::LINUX.name, engine::LINUX.about, |real| {
             let kernel = real_kernel("host", None, real.wait.limit())?;

@@ -31,6 +31,8 @@ mod network;
 mod sim;
 mod socket;
 mod ss;
+#[cfg(feature = "turmoil-net")]
+pub mod turmoil_net;
 
 pub use builder::BuildLinux;
 pub use config::{ConfigError, DEFAULT_KERNEL, Linux};

@@ -59,6 +59,10 @@ enum Network {
 /// host for each port that it gives. This many take it a second, and twice as many four.
 pub const STOCK_CONNECTIONS: u64 = 30_000;
 
+/// turmoil-net runs no cases with more connections: it walks all sockets of all hosts after each
+/// call, and has 16,384 ports.
+pub const NET_CONNECTIONS: u64 = 4_096;
+
 /// The costs of the engines. One that is not here costs as much as the first.
 const COSTS: &[Cost] = &[
     Cost {
@@ -94,6 +98,17 @@ const COSTS: &[Cost] = &[
         network: Network::AlwaysTicks,
         per_kernel: false,
         connections: STOCK_CONNECTIONS,
+    },
+    Cost {
+        engine: "turmoil-net",
+        // Two sockets with their buffers, in tables that every packet walks.
+        rate: Rate {
+            bytes: 4_000,
+            nanos: 60_000,
+        },
+        network: Network::None,
+        per_kernel: false,
+        connections: NET_CONNECTIONS,
     },
 ];
 

@@ -1,12 +1,18 @@
-//! Two engines for scenarios: `turmoil` uses this crate's sockets, `stock` turmoil's own.
+//! Engines for scenarios: `turmoil` uses this crate's sockets, `stock` turmoil's own, and
+//! `turmoil-net` those of the crate of that name.
+//!
+//! `calls` has the calls of sockets that return an `io::Error`, or panic.
 
+mod calls;
 mod drive;
 mod linux;
 mod notes;
 mod processes;
 mod signal;
 mod stock;
+mod turmoil_net;
 
+pub use self::turmoil_net::TurmoilNet;
 pub use linux::Turmoil;
 pub use stock::Stock;
 

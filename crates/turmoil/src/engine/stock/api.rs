@@ -4,9 +4,9 @@
 //! whose task makes the following calls. A socket closed by the task of another host is dropped
 //! when its own host's task runs next.
 
-use super::calls::{Failed, INEXPRESSIBLE, PANIC, call, quietly};
 use super::simulation::Simulation;
 use crate::clock::Clock;
+use crate::engine::calls::{Failed, INEXPRESSIBLE, PANIC, call, quietly};
 use crate::engine::processes::HostApi;
 use fourtuple_kernel::Refusal;
 use fourtuple_program::{Accepted, HostId, NewSocket, SocketApi};

@@ -3,7 +3,6 @@
 //!
 //! - [`simulation`]: the hosts
 //! - [`api`]: the interpreter's access to turmoil's sockets
-//! - [`calls`]: turmoil's calls with their errors as errnos, panics included
 //! - [`steps`]: the step form
 //!
 //! Unsupported calls have the result `INEXPRESSIBLE`, and the program continues as a turmoil test
@@ -11,10 +10,10 @@
 //! has one address, and all hosts share one port range.
 
 mod api;
-mod calls;
 mod simulation;
 mod steps;
 
+use super::calls;
 use super::drive::drive;
 use super::processes::Processes;
 use api::Api;

@@ -1,4 +1,4 @@
-//! turmoil's calls, with their errors as errnos.
+//! Calls of turmoil's and turmoil-net's sockets, with their errors as errnos.
 
 use fourtuple_syscall::{Errno, Outcome};
 use std::any::Any;
@@ -39,7 +39,7 @@ fn text(panic: &(dyn Any + Send)) -> String {
         .to_owned()
 }
 
-/// Awaits a call of turmoil that may panic.
+/// Awaits a call that may panic.
 pub(super) async fn call<T>(future: impl Future<Output = io::Result<T>>) -> Result<T, Failed> {
     let mut future = pin!(future);
     poll_fn(|cx| match quietly(|| future.as_mut().poll(cx)) {
@@ -50,7 +50,7 @@ pub(super) async fn call<T>(future: impl Future<Output = io::Result<T>>) -> Resu
     .await
 }
 
-/// The failure of a call of turmoil.
+/// The failure of a call.
 #[derive(Debug)]
 pub(super) enum Failed {
     Error(io::Error),
@@ -80,5 +80,5 @@ impl Failed {
 /// The outcome of a call that panics.
 pub(super) const PANIC: Outcome = Outcome::Unsupported("PANIC");
 
-/// The outcome of a call that turmoil does not support.
+/// The outcome of a call that the sockets do not have.
 pub(super) const INEXPRESSIBLE: Outcome = Outcome::Unsupported("INEXPRESSIBLE");
