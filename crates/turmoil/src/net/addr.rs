@@ -11,18 +11,30 @@ pub trait ToSocketAddrs: sealed::Sealed {}
 
 impl<T: sealed::Sealed + ?Sized> ToSocketAddrs for T {}
 
+/// The addresses of a host name; `None` if there is no such host.
+type Lookup<'a> = &'a dyn Fn(&str) -> io::Result<Option<Vec<IpAddr>>>;
+
+/// The addresses of an argument, with the hosts of the simulation.
 pub(crate) fn to_addrs<A: ToSocketAddrs>(addr: &A) -> io::Result<Vec<SocketAddr>> {
-    addr.resolve()
+    to_addrs_by(addr, &|host| Ok(current()?.network.resolve(host)))
 }
 
-fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+/// The addresses of an argument, with hosts of any kind.
+pub(crate) fn to_addrs_by<A: ToSocketAddrs>(
+    addr: &A,
+    lookup: Lookup<'_>,
+) -> io::Result<Vec<SocketAddr>> {
+    addr.resolve(lookup)
+}
+
+fn resolve(host: &str, port: u16, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let ips = if host == "localhost" {
         Some(vec![Ipv4Addr::LOCALHOST.into()])
     } else {
-        current()?.network.resolve(host)
+        lookup(host)?
     };
     match ips {
         Some(ips) => Ok(ips
@@ -46,7 +58,7 @@ pub async fn lookup_host<A: ToSocketAddrs>(
     Ok(to_addrs(&host)?.into_iter())
 }
 
-fn parse(text: &str) -> io::Result<Vec<SocketAddr>> {
+fn parse(text: &str, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
     if let Ok(addr) = text.parse() {
         return Ok(vec![addr]);
     }
@@ -57,6 +69,7 @@ fn parse(text: &str) -> io::Result<Vec<SocketAddr>> {
     resolve(
         host,
         port.parse().map_err(|_| invalid("invalid port value"))?,
+        lookup,
     )
 }
 
@@ -65,13 +78,13 @@ mod sealed {
 
     pub trait Sealed {
         #[doc(hidden)]
-        fn resolve(&self) -> io::Result<Vec<SocketAddr>>;
+        fn resolve(&self, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>>;
     }
 
     macro_rules! plain {
         ($($type:ty),*) => {
             $(impl Sealed for $type {
-                fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+                fn resolve(&self, _: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
                     Ok(vec![(*self).into()])
                 }
             })*
@@ -88,38 +101,38 @@ mod sealed {
     );
 
     impl<T: Sealed + ?Sized> Sealed for &T {
-        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-            (**self).resolve()
+        fn resolve(&self, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
+            (**self).resolve(lookup)
         }
     }
 
     impl Sealed for [SocketAddr] {
-        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        fn resolve(&self, _: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
             Ok(self.to_vec())
         }
     }
 
     impl Sealed for str {
-        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-            parse(self)
+        fn resolve(&self, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
+            parse(self, lookup)
         }
     }
 
     impl Sealed for String {
-        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-            parse(self)
+        fn resolve(&self, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
+            parse(self, lookup)
         }
     }
 
     impl Sealed for (&str, u16) {
-        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-            super::resolve(self.0, self.1)
+        fn resolve(&self, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
+            super::resolve(self.0, self.1, lookup)
         }
     }
 
     impl Sealed for (String, u16) {
-        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-            super::resolve(&self.0, self.1)
+        fn resolve(&self, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
+            super::resolve(&self.0, self.1, lookup)
         }
     }
 }
