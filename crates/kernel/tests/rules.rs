@@ -276,10 +276,10 @@ fn sent(k: &mut Bench, s: support::S, to: Option<&str>, len: u32) -> Answer {
 }
 
 /// A rule and a situation, which gives the rule that decided in it.
-type Case = (Rule, fn() -> Rule);
+type NatCase = (Rule, fn() -> Rule);
 
 /// The rules of NAT hosts, each with a connection that is decided by it.
-const NAT: &[Case] = &[
+const NAT: &[NatCase] = &[
     (Rule::NatKeep, || {
         let mut lab = nat("linux-6.1", Linux::default());
         let first = lab.connect(0, Some(45000), 0);
