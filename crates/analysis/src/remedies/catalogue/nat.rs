@@ -17,12 +17,14 @@ const PROVIDER: &str = "the provider chooses the ports";
 /// The prefix of the timeouts of connection tracking.
 const TIMEOUT: &str = "net.netfilter.nf_conntrack_tcp_timeout_";
 
-/// Changes the source translation of the NAT host in several ways; a change that is `None` does not
-/// apply.
+/// A change of a source translation and its name; `None` where it does not apply.
+type Variant<'a> = &'a dyn Fn(&NatSource) -> Option<(String, NatSource)>;
+
+/// Changes the source translation of the NAT host in several ways.
 fn sources(
     case: &Case,
     situation: &Situation,
-    variants: &[&dyn Fn(&NatSource) -> Option<(String, NatSource)>],
+    variants: &[Variant<'_>],
     otherwise: &str,
 ) -> Change {
     let mut made = Vec::new();
