@@ -63,6 +63,9 @@ pub(crate) fn to_wildcard(case: &mut Case, processes: &[String], contested: &[So
                 for at in named.filter(|at| contested.contains(at)) {
                     changed |= !at.ip().is_unspecified();
                     at.set_ip(wild(at.ip()));
+                    if let SocketAddr::V6(at) = at {
+                        at.set_scope_id(0);
+                    }
                 }
             }
         }
@@ -75,6 +78,7 @@ pub(crate) fn to_wildcard(case: &mut Case, processes: &[String], contested: &[So
                 {
                     changed |= !bind.at.ip.is_unspecified();
                     bind.at.ip = wild(bind.at.ip);
+                    bind.at.scope = 0;
                 }
             }
         }

@@ -250,7 +250,12 @@ pub(crate) fn own_addresses(
     // The first address is what connect() without bind() uses, so that no program has it for
     // itself.
     let mut family = one.addresses.iter().copied().filter(same);
-    let base = family.next().unwrap_or(like);
+    let base = family.next().unwrap_or(match like {
+        // No host has the addresses behind a wildcard.
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::new(10, 0, 0, 0).into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0).into(),
+        like => like,
+    });
     let mut found: Vec<IpAddr> = family
         .filter(|ip| !bound.contains(ip))
         .take(count)
