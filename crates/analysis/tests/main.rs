@@ -2,6 +2,7 @@
 
 mod capacity;
 mod changes;
+mod edits;
 mod explore;
 mod findings;
 mod lint;

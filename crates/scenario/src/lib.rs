@@ -33,6 +33,7 @@
 //! | tree to types, with all problems | `decode`, `check`, `value` |
 //! | types to cases, with kernel names looked up | [`expand`](fn@expand) |
 //! | types to YAML | `encode` |
+//! | changed types to the text of a file, with its comments and layout | `edit` |
 //! | types to JSON Schema | [`schema`](fn@schema) |
 
 pub mod import;
@@ -42,6 +43,7 @@ mod check;
 mod decode;
 mod diagnostic;
 mod digest;
+mod edit;
 mod encode;
 mod expand;
 mod kernels;

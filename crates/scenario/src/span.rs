@@ -3,7 +3,7 @@
 //! Values that are checked late (kernel names, expectations, steps) carry their span, so that a
 //! problem found long after reading still points into the file. Comparisons ignore spans.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// A range of bytes of a scenario file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +14,13 @@ pub struct Span {
     pub end: u32,
     /// Line of the first byte, counted from 1; 0 for a generated value.
     pub line: u32,
+}
+
+impl Span {
+    /// The offsets of its bytes.
+    pub(crate) fn bytes(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 /// A value with its span. Equality ignores the span.

@@ -35,10 +35,15 @@ struct OfCase {
 struct Edit {
     /// The changed scenario.
     text: String,
-    /// The lines of the unchanged scenario and of the changed one, in the same layout, each after
-    /// `-`, `+` or a space.
+    /// The lines that differ, with some lines around them, each after `-`, `+` or a space; after
+    /// `@`, the place of the lines that follow.
     diff: Vec<(char, String)>,
+    /// True if the comments and the layout of the scenario stay.
+    keeps_layout: bool,
 }
+
+/// Unchanged lines that are shown around changed ones.
+const AROUND: usize = 3;
 
 /// Tries the fixes with at most `calls` calls.
 pub(crate) fn fixes(asked: &Asked, calls: u64, progress: &mut dyn FnMut(usize, usize)) -> Reply {
@@ -87,32 +92,27 @@ pub(crate) fn fixes(asked: &Asked, calls: u64, progress: &mut dyn FnMut(usize, u
     })
 }
 
-/// The scenario with a fix: its question, its sources and its kernels stay, and of a matrix the
-/// point at which the fix was tried.
+/// The scenario with a fix, with the lines that change.
 fn edit(scenario: &Scenario, case: &Case, remedy: &Remedy) -> Option<Edit> {
-    let changed = written(scenario, &remedies::changed_case(remedy)?);
-    let before = written(scenario, case);
-    if changed == before {
-        return None;
+    let edited = remedies::edited(scenario, case, remedy)?;
+    let diff = TextDiff::from_lines(&edited.before, &edited.text);
+    let mut lines = Vec::new();
+    for group in diff.grouped_ops(AROUND) {
+        let first = group.first().map_or(0, |op| op.old_range().start);
+        lines.push(('@', format!("line {}", first + 1)));
+        let changes = group.iter().flat_map(|op| diff.iter_changes(op));
+        lines.extend(changes.map(|change| {
+            let sign = match change.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => ' ',
+            };
+            (sign, change.value().trim_end_matches('\n').to_owned())
+        }));
     }
-    let diff = TextDiff::from_lines(&before, &changed);
-    let line = |change: similar::Change<&str>| {
-        let sign = match change.tag() {
-            ChangeTag::Delete => '-',
-            ChangeTag::Insert => '+',
-            ChangeTag::Equal => ' ',
-        };
-        (sign, change.value().trim_end_matches('\n').to_owned())
-    };
     Some(Edit {
-        diff: diff.iter_all_changes().map(line).collect(),
-        text: changed,
+        diff: lines,
+        text: edited.text,
+        keeps_layout: edited.keeps_layout,
     })
-}
-
-/// A case as text, with the head of its scenario.
-fn written(scenario: &Scenario, case: &Case) -> String {
-    let mut one = Scenario::new(scenario.about.clone(), scenario.kernel.clone(), case.body());
-    one.source.clone_from(&scenario.source);
-    one.to_yaml()
 }

@@ -108,7 +108,7 @@ function applyButton(remedy: Remedy, edit: Edit, apply: (text: string) => void):
 
 /** Shows the edit as a diff before it is made. */
 function confirmEdit(remedy: Remedy, edit: Edit, apply: (text: string) => void): void {
-    const words = { '+': 'added', '-': 'removed', ' ': '' };
+    const words = { '+': 'added', '-': 'removed', ' ': '', '@': '' };
     const close = () => dialog.close();
     const dialog = h(
         'dialog',
@@ -117,18 +117,22 @@ function confirmEdit(remedy: Remedy, edit: Edit, apply: (text: string) => void):
         h(
             'p',
             { class: 'quiet' },
-            'The scenario is written anew: comments and expectations of the old outcome are left out. Undo brings them back.',
+            edit.keeps_layout
+                ? 'Expectations of the old outcome are removed. Undo brings the old text back.'
+                : 'This change has no place in the text, so the scenario is written anew, without its comments and at this point of the matrix. Undo brings the old text back.',
         ),
         h(
             'pre',
             { class: 'diff', tabindex: 0, 'aria-label': 'Changed lines' },
             ...edit.diff.map(([sign, line]) =>
-                h(
-                    'span',
-                    { class: words[sign] },
-                    words[sign] !== '' && h('span', { class: 'unseen' }, `${words[sign]}: `),
-                    `${sign} ${line}\n`,
-                ),
+                sign === '@'
+                    ? h('span', { class: 'quiet' }, `… ${line}\n`)
+                    : h(
+                          'span',
+                          { class: words[sign] },
+                          words[sign] !== '' && h('span', { class: 'unseen' }, `${words[sign]}: `),
+                          `${sign} ${line}\n`,
+                      ),
             ),
         ),
         h(

@@ -11,7 +11,7 @@
 //! - `allowance`: the calls that experiments may make in all
 //! - `lab`: runs a changed case at many seeds; `kernel`: other kernels, and regressions of kernels
 //! - [`examine`]: tries the fixes alone, then in pairs where none works alone (`examination`)
-//! - [`scenario_of`]: a fix as a scenario of its own
+//! - [`scenario_of`]: a fix as a scenario of its own; [`edited`]: as an edit of the scenario
 
 mod allowance;
 mod catalogue;
@@ -39,7 +39,7 @@ use situation::Situation;
 pub use allowance::Allowance;
 pub use lab::Seeds;
 pub use situation::{Cause, SocketCounts};
-pub use written::{changed_case, scenario_of};
+pub use written::{Edited, edited, scenario_of};
 
 /// The effect of a fix on the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]

@@ -56,12 +56,61 @@ pub fn scenario_of(
 
 /// The changed case without expectations, which were about the unchanged one. Nothing for a row
 /// that has no changed case.
-#[must_use]
-pub fn changed_case(remedy: &Remedy) -> Option<Case> {
-    let mut case = remedy.case.clone()?;
+fn changed_case(remedy: &Remedy) -> Option<Case> {
+    remedy.case.as_ref().map(without_expectations)
+}
+
+fn without_expectations(case: &Case) -> Case {
+    let mut case = case.clone();
     case.expect.clear();
     forget_expectations(&mut case);
-    Some(case)
+    case
+}
+
+/// A scenario's text with a fix.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// The text with the fix.
+    pub text: String,
+    /// The text without it, in the same layout.
+    pub before: String,
+    /// True for an edit of the scenario's own text; false if all of it is written anew, without
+    /// comments and at one point of the matrix.
+    pub keeps_layout: bool,
+}
+
+/// The scenario with the fix that was tried on one of its cases: its question, its sources, its
+/// kernels and its seed stay, expectations of the old outcome do not. Nothing for a fix that
+/// changes nothing in the scenario, such as another kernel.
+#[must_use]
+pub fn edited(scenario: &Scenario, case: &Case, remedy: &Remedy) -> Option<Edited> {
+    let mut changed = changed_case(remedy)?.body();
+    let points = scenario.points();
+    let point = points.iter().position(|one| one.axes == *case.axes)?;
+    // Fixes are tried at several seeds, and the page may override that of the scenario.
+    changed.seed = points[point].body.seed;
+    let mut plain = without_expectations(case).body();
+    plain.seed = changed.seed;
+    if plain == changed {
+        return None;
+    }
+    let rewritten = scenario.rewritten(&changed).to_yaml();
+    // A change may leave a step without its socket, which no text of a scenario may have.
+    parse("rewritten.yaml", &rewritten).ok()?;
+    if let Some(text) = scenario.edited(point, &changed) {
+        return Some(Edited {
+            text,
+            before: scenario.text().to_owned(),
+            keeps_layout: true,
+        });
+    }
+    let mut body = case.body();
+    body.seed = changed.seed;
+    Some(Edited {
+        text: rewritten,
+        before: scenario.rewritten(&body).to_yaml(),
+        keeps_layout: false,
+    })
 }
 
 fn sentence(remedy: &Remedy) -> String {

@@ -7,6 +7,6 @@ mod node;
 mod read;
 mod write;
 
-pub(crate) use node::{Key, Node, Value};
+pub(crate) use node::{Entries, Key, Node, Value, place_of};
 pub(crate) use read::read;
 pub(crate) use write::write;

@@ -1,5 +1,6 @@
 //! The YAML tree.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::span::Span;
@@ -22,6 +23,15 @@ pub(crate) enum Value {
     List(Vec<Node>),
     /// The entries in the order of the file; keys are unique.
     Map(Vec<(Key, Node)>),
+}
+
+/// The entries of a map.
+pub(crate) type Entries = [(Key, Node)];
+
+/// The bytes of a map entry in its text.
+pub(crate) fn place_of((key, value): &(Key, Node), text: &str) -> Range<usize> {
+    let key = key.span.bytes();
+    key.start..value.place(text).end.max(key.end)
 }
 
 /// The key of a map entry.
@@ -79,6 +89,32 @@ impl Node {
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true }
             if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// Returns `true` for a list or map in brackets.
+    pub(crate) fn is_flow(&self, text: &str) -> bool {
+        let own = text.get(self.span.bytes()).unwrap_or_default();
+        !matches!(self.value, Value::Scalar { .. }) && own.starts_with(['[', '{'])
+    }
+
+    /// The bytes of the value in its text. The span of a block may include comments after it.
+    pub(crate) fn place(&self, text: &str) -> Range<usize> {
+        let span = self.span.bytes();
+        let last = match &self.value {
+            _ if self.is_flow(text) => None,
+            Value::Scalar { .. } => None,
+            Value::List(items) => items.last().map(|item| item.place(text).end),
+            Value::Map(entries) => entries.last().map(|entry| place_of(entry, text).end),
+        };
+        span.start..last.unwrap_or(span.end)
+    }
+
+    /// The entries of a map; none of anything else.
+    pub(crate) fn entries_of(&self) -> &Entries {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
     }
 
     /// The memory cost of the tree: one for each value and key, more for long text. The limits on

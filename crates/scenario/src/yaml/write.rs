@@ -60,7 +60,13 @@ fn entry(out: &mut String, indent: usize, key: &str, value: &Node) {
     }
 }
 
-/// Formats a value on one line.
+impl Node {
+    /// The value on one line.
+    pub(crate) fn flow(&self) -> String {
+        flow(self)
+    }
+}
+
 fn flow(node: &Node) -> String {
     match &node.value {
         Value::Scalar { text, .. } if node.is_null() => {
