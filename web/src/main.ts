@@ -58,8 +58,8 @@ function start(about: About): void {
         { id: 'scenario', title: 'Scenario', panel: h('section', { class: 'panel' }, source.element) },
         {
             id: 'import',
-            title: 'ss, netstat, /proc, sysctl',
-            panel: importView(deep, (text) => {
+            title: 'Import',
+            panel: importView(quick, deep, (text) => {
                 open({ ...store.state, text }, FILE);
                 status.announce('The capture is a scenario now.');
             }),

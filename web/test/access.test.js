@@ -54,7 +54,7 @@ for (const colorScheme of ['light', 'dark']) {
                 await narrow(page, tab);
                 await shot(page, `${name}-${tab.toLowerCase().replaceAll(' ', '-')}`);
             }
-            await page.getByRole('tab', { name: /^ss, netstat/ }).click();
+            await page.getByRole('tab', { name: 'Import', exact: true }).click();
             await accessible(page, `${name} import`);
             await shot(page, `${name}-import`);
             await page.getByRole('tab', { name: 'Scenario', exact: true }).click();

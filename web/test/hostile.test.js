@@ -80,8 +80,8 @@ test('pasted text', async () => {
     const { page, complaints, close } = await open(at.browser, at.address);
     const texts = [MARKUP, '\u0000'.repeat(1000), 'x '.repeat(200_000), `ESTAB 0 0 ${MARKUP}:1 ${MARKUP}:2`];
     for (const text of texts) {
-        await page.getByRole('tab', { name: /^ss, netstat/ }).click();
-        await page.getByRole('textbox', { name: /^Sockets/ }).fill(text);
+        await page.getByRole('tab', { name: 'Import', exact: true }).click();
+        await page.getByRole('textbox', { name: /^Output of ss/ }).fill(text);
         await page.getByRole('button', { name: 'Make a scenario of it' }).click();
         await page.locator('.import .status:not(:empty)').waitFor();
     }

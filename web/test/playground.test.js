@@ -48,6 +48,19 @@ async function startIfLong(page) {
     }
 }
 
+/** Fills the box of a tool. */
+async function paste(page, tool, text) {
+    await page.getByRole('tab', { name: tool, exact: true }).click();
+    const name = tool === '/proc/net/tcp' ? /^Output of cat/ : new RegExp(`^Output of ${tool}`);
+    await page.getByRole('textbox', { name }).fill(text);
+}
+
+async function importAll(page) {
+    const before = await answers(page);
+    await page.getByRole('button', { name: 'Make a scenario of it' }).click();
+    await answered(page, before + 1);
+}
+
 const printed = (page) => page.locator('#panel-text pre').first().textContent();
 
 describe('answers', () => {
@@ -199,20 +212,40 @@ describe('views', () => {
         });
     });
 
-    for (const [name, text] of Object.entries({ SS, NETSTAT, PROC })) {
-        test(`${name} output becomes a scenario`, async () => {
+    for (const [name, text] of Object.entries({ ss: SS, netstat: NETSTAT, '/proc/net/tcp': PROC })) {
+        test(`output of ${name} becomes a scenario`, async () => {
             await on({}, async (page) => {
-                await page.getByRole('tab', { name: /^ss, netstat/ }).click();
-                await page.getByRole('textbox', { name: /^Sockets/ }).fill(text);
-                await page.getByRole('textbox', { name: /^Settings/ }).fill('net.ipv4.ip_local_port_range = 40000 40003\n');
-                const before = await answers(page);
-                await page.getByRole('button', { name: 'Make a scenario of it' }).click();
-                await answered(page, before + 1);
+                await page.getByRole('tab', { name: 'Import', exact: true }).click();
+                await paste(page, name, text);
+                await paste(page, 'sysctl', 'net.ipv4.ip_local_port_range = 40000 40003\n');
+                await importAll(page);
                 assert.match(await page.locator('.cm-content').textContent(), /40000-40003/);
                 assert.match(await page.locator('.sentence').textContent(), /socket/);
             });
         });
     }
+
+    test('tabs are imported together, and lines that are not understood have their place', async () => {
+        await on({}, async (page) => {
+            await page.getByRole('tab', { name: 'Import', exact: true }).click();
+            await page.getByRole('tab', { name: 'ss', exact: true }).focus();
+            await page.keyboard.press('ArrowRight');
+            assert.equal(await page.locator(':focus').textContent(), 'netstat');
+            await paste(page, 'ss', SS);
+            await page.getByText('Understood: 3 sockets: 2 connections, 1 in TIME-WAIT.').waitFor();
+            await paste(page, 'netstat', `${NETSTAT}tcp what is this\ntcp 0 0 10.0.0.1:40003 10.0.0.9:443 ESTABLISHED\n`);
+            await page.getByRole('button', { name: 'Line 4' }).click();
+            const box = page.getByRole('textbox', { name: /^Output of netstat/ });
+            const selected = await box.evaluate((box) => box.value.slice(box.selectionStart, box.selectionEnd));
+            assert.equal(selected, 'tcp what is this');
+            await paste(page, 'sysctl', 'net.ipv4.ip_local_port_range = 40000 40003\n');
+            await page.getByText('Understood: net.ipv4.ip_local_port_range = 40000 40003.').waitFor();
+            await importAll(page);
+            assert.match(await page.locator('.question').textContent(), /4 sockets with a port/);
+            await page.getByRole('tab', { name: 'Import', exact: true }).click();
+            await page.getByText('not understood: line 4 of netstat: tcp what is this').waitFor();
+        });
+    });
 });
 
 describe('addresses', () => {

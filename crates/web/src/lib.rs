@@ -52,6 +52,7 @@ fn reply_to(request: Request, progress: &mut dyn FnMut(usize, usize)) -> reply::
         Request::Compare { asked } => kernels::compare(&asked),
         Request::Fixes { asked, calls } => fixes::fixes(&asked, calls, progress),
         Request::Capacity { asked } => capacity::capacity(&asked, progress),
-        Request::Import { table } => import::import(&table),
+        Request::Import { host } => import::import(&host),
+        Request::Understood { capture } => import::understood(&capture),
     }
 }

@@ -68,11 +68,17 @@ pub enum Request {
         #[serde(flatten)]
         asked: Asked,
     },
-    /// A scenario of the output of `ss`, `netstat` or `/proc/net/tcp`.
+    /// A scenario of the sockets of a host.
     Import {
+        /// The captures.
+        #[serde(flatten)]
+        host: Captures,
+    },
+    /// The parts of a capture that an import understands.
+    Understood {
         /// The capture.
         #[serde(flatten)]
-        table: Table,
+        capture: Capture,
     },
 }
 
@@ -95,17 +101,52 @@ pub struct Asked {
     pub patient: bool,
 }
 
-/// A capture of sockets.
+/// Captures of one host.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Table {
-    /// The output of `ss -tan`, `netstat -tan`, or `/proc/net/tcp`.
-    pub text: String,
-    /// The output of `sysctl -a`.
-    #[serde(default)]
-    pub sysctl: Option<String>,
+pub struct Captures {
+    /// Tables of sockets, and `sysctl -a`.
+    pub captures: Vec<Capture>,
     /// The kernels of the scenario.
     #[serde(default)]
     pub kernel: Vec<String>,
+}
+
+/// The output of a tool.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Capture {
+    /// The tool.
+    pub tool: Tool,
+    /// Its output.
+    pub text: String,
+}
+
+/// A tool that shows the sockets or the settings of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Tool {
+    /// `ss -tan`, with or without further options.
+    #[serde(rename = "ss")]
+    Ss,
+    /// `netstat -tan`.
+    #[serde(rename = "netstat")]
+    Netstat,
+    /// `/proc/net/tcp` and `/proc/net/tcp6`.
+    #[serde(rename = "/proc/net/tcp")]
+    Proc,
+    /// `sysctl -a`.
+    #[serde(rename = "sysctl")]
+    Sysctl,
+}
+
+impl Tool {
+    /// The name by which notes name its lines.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Tool::Ss => "ss",
+            Tool::Netstat => "netstat",
+            Tool::Proc => "/proc/net/tcp",
+            Tool::Sysctl => "sysctl",
+        }
+    }
 }
 
 fn file() -> String {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use fourtuple_harness::{Attempts, Engine as _, Model, Unmet, kernels};
 use fourtuple_kernel::profile;
 use fourtuple_scenario::import::{
-    AttemptRef, ImportError, Imported, Log, Note, Recorded, Settings, ss,
+    AttemptRef, ImportError, Imported, Log, Note, Recorded, Settings, Table, tables,
 };
 use fourtuple_scenario::{Case, Op};
 
@@ -36,8 +36,21 @@ pub fn import_log(log: &str, settings: &Settings) -> Result<Imported, ImportErro
 /// # Errors
 /// The table has no sockets, exceeds a limit, or makes a scenario that cannot run.
 pub fn import_table(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
-    let mut made = ss(table, settings)?;
-    let notes = unmet_notes(&made, table.lines().count())?;
+    let one = Table {
+        name: "",
+        text: table,
+    };
+    import_tables(&[one], settings)
+}
+
+/// Imports several tables of one host together.
+///
+/// # Errors
+/// As [`import_table`].
+pub fn import_tables(all: &[Table<'_>], settings: &Settings) -> Result<Imported, ImportError> {
+    let mut made = tables(all, settings)?;
+    let rows = all.iter().map(|table| table.text.lines().count());
+    let notes = unmet_notes(&made, rows.sum())?;
     made.add_notes(notes);
     Ok(made)
 }

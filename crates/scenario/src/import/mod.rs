@@ -1,7 +1,10 @@
 //! Captures of other tools, converted to scenarios.
 //!
 //! - [`strace`](fn@strace): a log of `strace -f -ttt -e trace=network,close`, or of `perf trace`
-//! - [`ss`](fn@ss): the output of `ss -tan` or `netstat -tan`, or `/proc/net/tcp`
+//! - [`ss`](fn@ss): the output of `ss -tan` or `netstat -tan`, or `/proc/net/tcp`;
+//!   [`tables`](fn@tables): several of them together
+//! - [`understood`](fn@understood), [`understood_sysctls`](fn@understood_sysctls): the parts of a
+//!   text that an import uses
 //!
 //! Both also take the text of `sysctl -a`, because neither capture shows the ephemeral port range.
 //! Captures are incomplete. Assumptions, and parts that were not understood, are written into the
@@ -15,13 +18,15 @@ mod ss;
 mod strace;
 mod sysctl;
 mod text;
+mod understood;
 
 pub use checked::{Assumptions, AttemptRef, Holder, MAX_HELD_STEPS, Recorded};
 pub use kind::of as kind_of;
 pub use notes::Note;
-pub use ss::ss;
+pub use ss::{Table, ss, tables};
 pub use strace::{Log, strace};
 pub use text::decode;
+pub use understood::{Understood, understood, understood_sysctls};
 
 use crate::limits::MAX_FILE_BYTES;
 use crate::model::Scenario;
@@ -113,8 +118,13 @@ fn check_size(text: &str) -> Result<(), ImportError> {
 
 /// The lines of a capture with their numbers, within the limits.
 fn lines<'a>(text: &'a str, notes: &mut Notes) -> Vec<(usize, &'a str)> {
+    lines_after(0, text, notes)
+}
+
+/// The lines of a capture that follows so many lines of others.
+fn lines_after<'a>(before: usize, text: &'a str, notes: &mut Notes) -> Vec<(usize, &'a str)> {
     let mut all = Vec::new();
-    for (n, line) in text.lines().enumerate() {
+    for (n, line) in (before..).zip(text.lines()) {
         if n >= MAX_CAPTURE_LINES {
             notes.left_out(format!(
                 "everything after line {MAX_CAPTURE_LINES}, the limit of an import"

@@ -60,8 +60,12 @@ pub(crate) struct Notes {
     assumed: Vec<String>,
     left_out: Vec<String>,
     counted: IndexMap<String, Lines>,
-    odd: Vec<String>,
+    odd: Vec<(usize, String)>,
     more_odd: usize,
+    /// Lines of the sysctls that were not understood.
+    odd_sysctls: Vec<(usize, String)>,
+    /// Captures that are read together: the number of lines before each, and its name.
+    captures: Vec<(usize, String)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -112,12 +116,41 @@ impl Notes {
             self.more_odd += 1;
             return;
         }
-        self.odd.push(format!("line {line}: {}", shown(text)));
+        self.odd.push((line, shown(text)));
+    }
+
+    /// Notes a line of the sysctls that was not understood.
+    pub(crate) fn odd_sysctl(&mut self, line: usize, text: &str) {
+        if self.odd_sysctls.len() < MAX_NOTES {
+            self.odd_sysctls.push((line, shown(text)));
+        }
+    }
+
+    /// Begins another capture after so many lines, whose lines notes name by its
+    /// name, if it has one.
+    pub(crate) fn begin(&mut self, name: &str, before: usize) {
+        self.captures.push((before, name.to_owned()));
+    }
+
+    /// The lines that were not understood, by number.
+    pub(crate) fn odd_lines(&self) -> impl Iterator<Item = usize> {
+        self.odd
+            .iter()
+            .chain(&self.odd_sysctls)
+            .map(|(line, _)| *line)
     }
 
     pub(crate) fn finish(self) -> Vec<Note> {
+        let captures = self.captures;
+        let numbered = |line: usize| {
+            let capture = captures.iter().rfind(|(before, _)| *before < line);
+            match capture.filter(|(_, name)| !name.is_empty()) {
+                Some((before, name)) => format!("{} of {name}", line - before),
+                None => line.to_string(),
+            }
+        };
         let counted = self.counted.into_iter().map(|(what, lines)| {
-            let mut named: Vec<String> = lines.first.iter().map(usize::to_string).collect();
+            let mut named: Vec<String> = lines.first.iter().map(|line| numbered(*line)).collect();
             if lines.count > named.len() {
                 named.push("...".to_owned());
             }
@@ -131,7 +164,11 @@ impl Notes {
         let more = (self.more_odd > 0).then(|| format!("and {} more lines", self.more_odd));
         let assumed = self.assumed.into_iter().map(Note::Assumed);
         let left_out = self.left_out.into_iter().map(Note::LeftOut);
-        let odd = self.odd.into_iter().chain(more).map(Note::NotUnderstood);
+        let odd = self.odd.iter();
+        let odd = odd.map(|(line, text)| format!("line {}: {text}", numbered(*line)));
+        let sysctls = self.odd_sysctls.iter();
+        let sysctls = sysctls.map(|(line, text)| format!("line {line} of the sysctls: {text}"));
+        let odd = odd.chain(more).chain(sysctls).map(Note::NotUnderstood);
         let others = self.others.into_iter().map(Note::Other);
         let assumed = others.chain(assumed);
         assumed.chain(left_out).chain(counted).chain(odd).collect()

@@ -4,7 +4,7 @@ use crate::model::Sysctls;
 use crate::value::PortRange;
 
 use super::ImportError;
-use super::notes::{Notes, shown};
+use super::notes::Notes;
 
 /// The name of the sysctl of the ephemeral port range.
 pub(crate) const RANGE: &str = "net.ipv4.ip_local_port_range";
@@ -50,7 +50,7 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Result<Sysctls, ImportError
     super::check_size(text)?;
     let mut found = Sysctls::new();
     let mut any = false;
-    for (_, line) in super::lines(text, notes) {
+    for (n, line) in super::lines(text, notes) {
         let line = line.trim();
         let cut = line.find(|c: char| c == '=' || c == ':' || c.is_whitespace());
         let Some((name, value)) = cut.and_then(|at| line.split_at_checked(at)) else {
@@ -62,8 +62,12 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Result<Sysctls, ImportError
             continue;
         };
         any = true;
-        if let Some(value) = clean(wanted, value, notes) {
-            found.insert((*wanted).to_owned(), value);
+        match clean(wanted, value) {
+            Cleaned::Value(value) => {
+                found.insert((*wanted).to_owned(), value);
+            }
+            Cleaned::Default => {}
+            Cleaned::Invalid => notes.odd_sysctl(n, line),
         }
     }
     if !any {
@@ -75,34 +79,34 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Result<Sysctls, ImportError
     Ok(found)
 }
 
-/// Normalises a value to the kernel's spelling. Returns `None` for a default, and for a value that
-/// a scenario cannot contain.
-fn clean(name: &str, value: &str, notes: &mut Notes) -> Option<String> {
+/// The value of a sysctl, as far as a scenario needs it.
+enum Cleaned {
+    Value(String),
+    /// A default, which can be omitted.
+    Default,
+    /// A value that a scenario cannot contain.
+    Invalid,
+}
+
+/// Normalises a value to the kernel's spelling.
+fn clean(name: &str, value: &str) -> Cleaned {
     let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
     if value.is_empty() || USUAL.contains(&(name, value.as_str())) {
-        return None;
+        return Cleaned::Default;
     }
     if name == RANGE {
-        let Some(range) = range(&value) else {
-            notes.left_out(format!("{name} = {}: not a port range", shown(&value)));
-            return None;
+        return match range(&value) {
+            Some(range) => Cleaned::Value(format!("{} {}", range.low, range.high)),
+            None => Cleaned::Invalid,
         };
-        return Some(format!("{} {}", range.low, range.high));
-    }
-    if value.len() > 1024 {
-        notes.left_out(format!("{name}, whose value is too long"));
-        return None;
     }
     // Accepts numbers, and lists and ranges of them. Anything else, such as `${`, could be scenario
     // syntax.
-    if !value
-        .chars()
-        .all(|c| c.is_ascii_digit() || " ,-".contains(c))
-    {
-        notes.left_out(format!("{name} = {}: invalid value", shown(&value)));
-        return None;
+    let numbers = |c: char| c.is_ascii_digit() || " ,-".contains(c);
+    if value.len() > 1024 || !value.chars().all(numbers) {
+        return Cleaned::Invalid;
     }
-    Some(value)
+    Cleaned::Value(value)
 }
 
 fn range(value: &str) -> Option<PortRange> {

@@ -17,7 +17,7 @@ pub(crate) mod table;
 
 use super::kind;
 use super::notes::Notes;
-use super::{ImportError, Imported, MAX_IMPORTED_STEPS, Settings, finish, lines, sysctl};
+use super::{ImportError, Imported, MAX_IMPORTED_STEPS, Settings, finish, lines_after, sysctl};
 use crate::model::{KernelSelector, Sysctls};
 
 use state::State;
@@ -32,16 +32,46 @@ const AXIS: &str = "chosen_by_connect";
 ///
 /// Output without a TCP or UDP socket, and captures over the limits.
 pub fn ss(table: &str, settings: &Settings) -> Result<Imported, ImportError> {
-    super::check_size(table)?;
+    let one = Table {
+        name: "",
+        text: table,
+    };
+    tables(&[one], settings)
+}
+
+/// One of several tables of the same host.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a> {
+    /// The name by which notes name its lines.
+    pub name: &'a str,
+    /// The text, as for [`ss`].
+    pub text: &'a str,
+}
+
+/// Converts several tables of one host. A socket that more than one of them shows is there once,
+/// with what all of them show of it.
+///
+/// # Errors
+///
+/// As [`ss`]; no table has a socket.
+pub fn tables(tables: &[Table<'_>], settings: &Settings) -> Result<Imported, ImportError> {
     let mut notes = Notes::default();
-    let lines = lines(table, &mut notes);
+    let mut rows = Vec::new();
+    let mut before = 0;
+    for Table { name, text } in tables {
+        super::check_size(text)?;
+        notes.begin(name, before);
+        let lines = lines_after(before, text, &mut notes);
+        table::merge(&mut rows, table::rows(&lines, &mut notes));
+        before += text.lines().count();
+    }
     let sysctls = match &settings.sysctl {
         Some(text) => sysctl::read(text, &mut notes)?,
         None => Sysctls::new(),
     };
-    let rows = table::rows(&lines, &mut notes);
     if rows.is_empty() {
-        return Err(no_rows(table, notes));
+        let text = tables.first().map_or("", |table| table.text);
+        return Err(no_rows(text, notes));
     }
     let state = State::of(&rows, sysctls, &mut notes);
     let mut held = Vec::new();

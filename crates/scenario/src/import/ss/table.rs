@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use fourtuple_syscall::{canonical, proc_address};
+use indexmap::IndexMap;
 
 use crate::import::notes::Notes;
 use crate::value::Protocol;
@@ -122,6 +123,36 @@ fn name_protocol(all: &mut [Row], unnamed: &[usize], notes: &mut Notes) {
     notes.assumed("a table with UNCONN and without a listener is one of UDP sockets, as `ss -uan` prints it; `ss -tuan` names the protocol");
     for n in unnamed {
         all[*n].protocol = Protocol::Udp;
+    }
+}
+
+/// Adds the rows of another table of the same host. Of a socket that both show, timers and the
+/// call that chose its port are kept from either.
+pub(crate) fn merge(all: &mut Vec<Row>, more: Vec<Row>) {
+    if all.is_empty() {
+        *all = more;
+        return;
+    }
+    let key = |row: &Row| {
+        (
+            row.protocol,
+            row.local,
+            row.peer,
+            row.state == State::Listen,
+        )
+    };
+    let mut known: IndexMap<_, usize> = IndexMap::new();
+    for (n, row) in all.iter().enumerate() {
+        known.entry(key(row)).or_insert(n);
+    }
+    for row in more {
+        match known.get(&key(&row)).and_then(|n| all.get_mut(*n)) {
+            Some(same) => {
+                same.left = same.left.or(row.left);
+                same.chosen = same.chosen.or(row.chosen);
+            }
+            None => all.push(row),
+        }
     }
 }
 
@@ -486,6 +517,18 @@ mod tests {
         let row = one(proc).expect("a row");
         assert_eq!((row.protocol, row.state), (u, State::Bound));
         assert_eq!(row.local.to_string(), "127.0.0.53:53");
+    }
+
+    #[test]
+    fn tables_of_one_host_are_merged() {
+        let mut rows =
+            all("ESTAB 0 0 10.0.0.5:41000 10.0.0.9:80\nTIME-WAIT 0 0 10.0.0.5:41001 10.0.0.9:80\n");
+        let netstat = "tcp 0 0 10.0.0.5:41001 10.0.0.9:80 TIME_WAIT - timewait (9/0/0)\n\
+             tcp 0 0 10.0.0.5:41002 10.0.0.9:80 ESTABLISHED\n";
+        merge(&mut rows, all(netstat));
+        let ports: Vec<u16> = rows.iter().map(|row| row.local.port()).collect();
+        assert_eq!(ports, [41000, 41001, 41002]);
+        assert_eq!(rows[1].left, Some(9_000));
     }
 
     #[test]
