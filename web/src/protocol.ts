@@ -21,7 +21,8 @@ export interface Requests {
     compare: { asked: Asked; answer: Compared };
     fixes: { asked: Asked; answer: Fixes };
     capacity: { asked: Asked; answer: Capacities };
-    import: { asked: { text: string; sysctl?: string; kernel?: string[] }; answer: Imported };
+    import: { asked: { captures: Capture[]; kernel?: string[] }; answer: Imported };
+    understood: { asked: Capture; answer: Understood };
 }
 
 export type Verb = keyof Requests;
@@ -81,11 +82,20 @@ export interface Answer {
     calls: string;
 }
 
-export interface Bucket {
+/** A port in use. */
+export interface Port {
     use: string;
-    fastreuse: number;
-    fastreuseport: number;
+    /** `fastreuse` and `fastreuseport` of a bind bucket. */
+    marks: [number, number] | null;
     owners: string[];
+}
+
+/** The ports of a host in one of its tables. */
+export interface Table {
+    host: string;
+    kind: string;
+    low: number;
+    high: number;
 }
 
 export interface Call {
@@ -103,12 +113,12 @@ export interface Call {
 export interface Steps {
     kernel: string;
     point: string[];
-    hosts: { name: string; low: number; high: number }[];
+    tables: Table[];
     calls: Call[];
     states: {
         at_ns: number;
         calls: number;
-        changes: { host: number; port: number; bucket: Bucket | null }[];
+        changes: { table: number; port: number; now: Port | null }[];
     }[];
     total: number;
 }
@@ -125,7 +135,8 @@ export interface Compared {
 
 export interface Edit {
     text: string;
-    diff: ['-' | '+' | ' ', string][];
+    diff: ['-' | '+' | ' ' | '@', string][];
+    keeps_layout: boolean;
 }
 
 export interface Remedy {
@@ -178,8 +189,33 @@ export interface Capacities {
             destinations: number;
             rate: { per_second: number | null; by: string };
             cost: { fill: number; expected: number; most: number }[];
+            through?: ThroughNat;
         }[];
     }[];
+}
+
+/** The first NAT host on the way of a program's packets. */
+export interface ThroughNat {
+    host: string;
+    range: string;
+    ports: number;
+    shared_by: string;
+    per_second: number | null;
+    by: string;
+    loss: { fill: number; connections: number; block: number; scattered: number }[];
+}
+
+/** The output of a tool. */
+export interface Capture {
+    tool: 'ss' | 'netstat' | '/proc/net/tcp' | 'sysctl';
+    text: string;
+}
+
+export interface Understood {
+    contents: string;
+    left_out: string[];
+    odd: { line: number; from: number; to: number }[];
+    odd_total: number;
 }
 
 export interface Imported {

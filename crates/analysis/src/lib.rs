@@ -33,9 +33,11 @@ pub mod remedies;
 pub use answers::Answers;
 pub use changes::{Change, Difference, History, Stretch, histories};
 pub use findings::{Finding, findings};
-pub use imported::{have_no_port, import_log, import_table, unmet};
+pub use imported::{have_no_port, import_log, import_table, import_tables, unmet};
 pub use lint::{LintFinding, LintRule, lint};
-pub use port_states::{PortChange, PortState, PortStates, port_states};
+pub use port_states::{
+    PortChange, PortState, PortStates, PortTable, PortView, TableKind, port_states,
+};
 pub use port_timeline::{PORTS_SHOWN, PortTimeline, SAMPLES, Sample, Use, port_timelines};
 
 /// The example of the README, compiled and run as a test.

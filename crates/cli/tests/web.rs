@@ -62,3 +62,47 @@ fn playground_explains_compares_and_fixes_as_the_command_does() {
         assert_eq!(text, &printed, "{verb}");
     }
 }
+
+/// Bytes in the alphabet of base64 for addresses.
+fn unpacked(text: &str) -> Vec<u8> {
+    let value = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'-' => 62,
+        b'_' => 63,
+        other => panic!("{} is not of the alphabet", char::from(other)),
+    };
+    let mut bytes = Vec::new();
+    let (mut bits, mut held) = (0_u32, 0);
+    for c in text.bytes() {
+        bits = bits << 6 | u32::from(value(c));
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held & 0xff) as u8);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn link_contains_the_scenario_with_its_overrides() {
+    let file = "scenarios/rhel-6.5/connect-after-bind.yaml";
+    let base = "https://ports.example.org/playground/";
+    let link = ["report", "--link", "--playground", base, file];
+    let printed = fourtuple(&root(), &link).out;
+    let more = ["--kernel", "rhel-6.5", "--seed", "7"];
+    let overridden = fourtuple(&root(), &[&link[..], &more].concat()).out;
+    assert_eq!(
+        overridden.trim_end(),
+        format!("{}&kernel=rhel-6.5&seed=7", printed.trim_end())
+    );
+    let packed = printed.trim_end().strip_prefix(base);
+    let packed = packed
+        .and_then(|rest| rest.strip_prefix("#s="))
+        .expect("a fragment");
+    let text = miniz_oxide::inflate::decompress_to_vec(&unpacked(packed)).expect("deflate");
+    let wanted = fs::read(root().join(file)).expect("a scenario");
+    assert_eq!(text, wanted);
+}

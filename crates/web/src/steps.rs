@@ -1,6 +1,6 @@
-//! Every call of a case with the bind buckets after it.
+//! Every call of a case with the ports of all hosts after it.
 
-use fourtuple_analysis::{PortChange, PortStates, port_states};
+use fourtuple_analysis::{PortChange, PortStates, PortTable, port_states};
 use fourtuple_harness::{Attempt, Engine as _, Model};
 use fourtuple_kernel::profile;
 use fourtuple_render::text::plain;
@@ -17,16 +17,18 @@ const MOST_CALLS: usize = 600;
 struct Steps {
     kernel: String,
     point: Vec<String>,
-    hosts: Vec<Host>,
+    tables: Vec<Table>,
     calls: Vec<Call>,
     states: Vec<State>,
     /// Calls of the case; more than there are in `calls` if it is long.
     total: usize,
 }
 
+/// The ports of a host in one of its tables.
 #[derive(Serialize)]
-struct Host {
-    name: String,
+struct Table {
+    host: String,
+    kind: &'static str,
     low: u16,
     high: u16,
 }
@@ -53,22 +55,22 @@ struct State {
 
 #[derive(Serialize)]
 struct Change {
-    host: usize,
+    table: usize,
     port: u16,
     /// None if the port became free.
-    bucket: Option<Bucket>,
+    now: Option<Port>,
 }
 
 #[derive(Serialize)]
-struct Bucket {
+struct Port {
     #[serde(rename = "use")]
     what: &'static str,
-    fastreuse: i8,
-    fastreuseport: i8,
+    /// `fastreuse` and `fastreuseport` of a bind bucket.
+    marks: Option<(i8, i8)>,
     owners: Vec<String>,
 }
 
-/// Records the calls and buckets of one case.
+/// Records the calls and ports of one case.
 pub(crate) fn steps(asked: &Asked, point: usize) -> Reply {
     let (_, folded) = match Selected::folded(asked) {
         Ok(selected) => selected,
@@ -83,7 +85,7 @@ pub(crate) fn steps(asked: &Asked, point: usize) -> Reply {
     };
     let made = Model.run(case, &profile);
     let made = made.and_then(|run| Ok((run, port_states(case, &profile, MOST_CALLS)?)));
-    let (run, PortStates { hosts, states, .. }) = match made {
+    let (run, PortStates { tables, states, .. }) = match made {
         Ok(made) => made,
         Err(cannot) => {
             let message = format!("the model cannot run the scenario: {cannot}");
@@ -93,14 +95,7 @@ pub(crate) fn steps(asked: &Asked, point: usize) -> Reply {
     Reply::ok(&Steps {
         kernel: case.kernel.clone(),
         point: case.point(),
-        hosts: hosts
-            .into_iter()
-            .map(|(name, range)| Host {
-                name: name.to_string(),
-                low: range.low,
-                high: range.high,
-            })
-            .collect(),
+        tables: tables.into_iter().map(table).collect(),
         calls: run.attempts.iter().take(MOST_CALLS).map(call).collect(),
         states: states
             .into_iter()
@@ -133,14 +128,22 @@ fn call(attempt: Attempt<'_>) -> Call {
     }
 }
 
+fn table(one: PortTable) -> Table {
+    Table {
+        host: one.host.to_string(),
+        kind: one.kind.name(),
+        low: one.range.low,
+        high: one.range.high,
+    }
+}
+
 fn change(one: PortChange) -> Change {
     Change {
-        host: one.host,
+        table: one.table,
         port: one.port,
-        bucket: one.now.map(|(what, view)| Bucket {
-            what: what.word(),
-            fastreuse: view.fastreuse,
-            fastreuseport: view.fastreuseport,
+        now: one.now.map(|view| Port {
+            what: view.what,
+            marks: view.marks,
             owners: view.owners,
         }),
     }

@@ -88,8 +88,8 @@ fn steps_have_the_bucket_after_each_call() {
     let calls = steps["calls"].as_array().expect("a list");
     let states = steps["states"].as_array().expect("a list");
     assert_eq!(
-        steps["hosts"][0],
-        json!({ "name": "app", "low": 40000, "high": 40003 })
+        steps["tables"][0],
+        json!({ "host": "app", "kind": "Bind buckets", "low": 40000, "high": 40003 })
     );
     let first = calls
         .iter()
@@ -99,10 +99,10 @@ fn steps_have_the_bucket_after_each_call() {
         .iter()
         .find(|one| one["calls"] == first + 1)
         .expect("a state");
-    let bucket = &after["changes"][0]["bucket"];
+    let bucket = &after["changes"][0]["now"];
     assert_eq!(
-        (&bucket["use"], &bucket["fastreuse"]),
-        (&json!("bound"), &json!(0))
+        (&bucket["use"], &bucket["marks"]),
+        (&json!("bound"), &json!([0, 0]))
     );
     let local = text(&calls[first]["local"]);
     assert!(
@@ -168,12 +168,51 @@ fn tables_of_sockets_are_imported() {
     let ss = "State Recv-Q Send-Q Local Address:Port Peer Address:Port\n\
               ESTAB 0 0 10.0.0.1:40000 10.0.0.9:443\n\
               TIME-WAIT 0 0 10.0.0.1:40001 10.0.0.9:443\n";
+    let netstat = "tcp 0 0 10.0.0.1:40001 10.0.0.9:443 TIME_WAIT\n\
+                   tcp 0 0 10.0.0.1:40002 10.0.0.9:443 ESTABLISHED\n\
+                   tcp what is this\n";
     let sysctl = "net.ipv4.ip_local_port_range = 40000 40003\n";
-    let made = ok("import", json!({ "text": ss, "sysctl": sysctl }));
+    let capture = |tool: &str, text: &str| json!({ "tool": tool, "text": text });
+    let captures = [
+        capture("ss", ss),
+        capture("netstat", netstat),
+        capture("sysctl", sysctl),
+    ];
+    let made = ok("import", json!({ "captures": captures }));
     let yaml = text(&made["text"]);
     assert!(yaml.contains("40000-40003"), "{yaml}");
+    assert!(yaml.contains("3 sockets with a port"), "{yaml}");
+    assert!(
+        made["notes"]
+            .to_string()
+            .contains("line 3 of netstat: tcp what is this"),
+        "{made}"
+    );
     ok("run", json!({ "text": yaml }));
-    let reply = ask("import", json!({ "text": "nothing of the kind" }));
+    let nothing = [capture("/proc/net/tcp", "nothing of the kind")];
+    let reply = ask("import", json!({ "captures": nothing }));
+    assert!(reply["error"]["help"].is_string(), "{reply}");
+}
+
+#[test]
+fn captures_are_understood_line_by_line() {
+    let netstat = "tcp 0 0 10.0.0.1:40001 10.0.0.9:443 TIME_WAIT\n\
+                   🙂 what is this\r\n\
+                   tcp 0 0 0.0.0.0:22 0.0.0.0:* LISTEN\n";
+    let read = ok("understood", json!({ "tool": "netstat", "text": netstat }));
+    assert_eq!(read["contents"], "2 sockets: 1 listener, 1 in TIME-WAIT");
+    assert_eq!(read["odd"], json!([{ "line": 2, "from": 46, "to": 61 }]));
+    let sysctl = "net.ipv4.ip_local_port_range = 40000 40003\nnet.ipv4.tcp_tw_reuse = maybe\n";
+    let read = ok("understood", json!({ "tool": "sysctl", "text": sysctl }));
+    assert_eq!(
+        read["contents"],
+        "net.ipv4.ip_local_port_range = 40000 40003"
+    );
+    assert_eq!(read["odd"][0]["line"], 2);
+    let reply = ask(
+        "understood",
+        json!({ "tool": "sysctl", "text": "vm.swappiness = 1" }),
+    );
     assert!(reply["error"]["help"].is_string(), "{reply}");
 }
 

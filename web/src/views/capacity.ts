@@ -1,14 +1,12 @@
 /** Connections that fit, and the work of a connect() as the range fills. */
 
-import { h, s, scrolled, table } from '../dom';
+import { h, table } from '../dom';
 import type { Capacities, MaxConnections } from '../protocol';
+import { chart } from './chart';
+import { lossView } from './loss';
 
 type Program = Capacities['cases'][number]['programs'][number];
 
-const LEFT = 56;
-const TOP = 14;
-const WIDTH = 380;
-const HEIGHT = 150;
 /** Ports from which on a curve says more than the numbers. */
 const CURVE = 64;
 
@@ -30,6 +28,7 @@ export function capacityView(capacities: Capacities): Node[] {
             ...one.programs
                 .filter((program) => program.ports >= CURVE && program.cost.length > 0)
                 .map((program) => curve(program, title)),
+            ...throughNat(one.programs).flatMap(lossView),
         ];
     });
 }
@@ -51,34 +50,18 @@ function rate(program: Program): (string | HTMLElement)[] {
     return [text, h('div', { class: 'quiet' }, by)];
 }
 
+/** The NAT hosts on the ways of programs, each once. */
+function throughNat(programs: readonly Program[]): NonNullable<Program['through']>[] {
+    const found = new Map(programs.flatMap(({ through }) => (through ? [[through.host, through]] : [])));
+    return [...found.values()];
+}
+
 function curve(program: Program, title: string): HTMLElement {
     const top = Math.max(1, ...program.cost.map((one) => one.expected));
-    const x = (fill: number) => LEFT + (WIDTH * fill) / 100;
-    const y = (expected: number) => TOP + HEIGHT - (HEIGHT * expected) / top;
-    const floor = TOP + HEIGHT;
-    const points = program.cost.map((one) => `${x(one.fill)},${y(one.expected)}`).join(' ');
     const words = program.cost
         .map((one) => `${one.expected.toFixed(0)} with ${one.fill} % in use`)
         .join(', ');
+    const points = program.cost.map((one) => ({ fill: one.fill, value: one.expected }));
     const name = `Ports that connect() of ${program.program} examines, on ${title}`;
-    return h(
-        'figure',
-        {},
-        h('figcaption', {}, name),
-        scrolled(
-            name,
-            s(
-                'svg',
-                { class: 'curve', role: 'img', 'aria-label': `${name}: ${words}.`, width: LEFT + WIDTH + 60, height: floor + 30, viewBox: `0 0 ${LEFT + WIDTH + 60} ${floor + 30}` },
-                s('line', { class: 'axis', x1: LEFT, x2: LEFT + WIDTH, y1: floor, y2: floor }),
-                s('line', { class: 'axis', x1: LEFT, x2: LEFT, y1: TOP, y2: floor }),
-                s('text', { x: LEFT - 8, y: floor, 'text-anchor': 'end' }, 0),
-                s('text', { x: LEFT - 8, y: TOP + 8, 'text-anchor': 'end' }, top.toFixed(0)),
-                s('text', { x: LEFT, y: floor + 20 }, '0 %'),
-                s('text', { x: LEFT + WIDTH, y: floor + 20, 'text-anchor': 'end' }, '100 % of the ports in use'),
-                s('polyline', { points }),
-                ...program.cost.map((one) => s('circle', { cx: x(one.fill), cy: y(one.expected), r: 4 })),
-            ),
-        ),
-    );
+    return chart({ title: name, words, top, label: top.toFixed(0), lines: [{ name, points }] });
 }

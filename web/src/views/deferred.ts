@@ -37,7 +37,7 @@ export function deferred<V extends Verb>(source: Source<V>): Deferred {
         shown = key;
         if (asked === null) {
             status.replaceChildren();
-            content.replaceChildren(h('p', { class: 'quiet' }, 'The scenario has errors.'));
+            content.replaceChildren(h('p', { class: 'quiet' }, 'There is nothing to show until the scenario runs.'));
             return;
         }
         void compute({ ...asked, ...(patient ? { patient } : {}) });
@@ -71,7 +71,9 @@ export function deferred<V extends Verb>(source: Source<V>): Deferred {
             return;
         } finally {
             clearTimeout(timer);
-            content.removeAttribute('aria-busy');
+            if (running === controller) {
+                content.removeAttribute('aria-busy');
+            }
         }
     }
 

@@ -1,11 +1,11 @@
-/** The calls of a run one by one, forwards and backwards, with the bind buckets after each. */
+/** The calls of a run one by one, forwards and backwards, with the ports after each. */
 
 import { h, seconds } from '../dom';
-import type { Bucket, Call, Steps } from '../protocol';
-import { MOST_PORTS, type Snapshots, snapshots, strip } from './strip';
+import type { Call, Port, Steps } from '../protocol';
+import { nameOf, type Snapshots, snapshots, strip } from './strip';
 import { useOf } from './uses';
 
-/** Buckets of a host that are drawn. */
+/** Ports of a table that are drawn. */
 const MOST_BUCKETS = 48;
 
 export function stepView(steps: Steps): Node[] {
@@ -24,16 +24,20 @@ export function stepView(steps: Steps): Node[] {
     const button = (label: string, sign: string, to: () => number) =>
         h('button', { type: 'button', 'aria-label': label, click: () => go(to()) }, sign);
     const call = h('div', { class: 'call', role: 'status' });
-    const detail = h('p', { class: 'detail quiet' }, 'Point at a port to see its bucket and owners.');
     const buckets = h('div', { class: 'hosts' });
-    const strips = steps.hosts.map((_, host) =>
-        strip(steps, host, all, {
+    // Tables without any port during the whole run are left out.
+    const tables = steps.tables.map((_, table) => table).filter((table) => all.some((ports) => ports[table]?.size));
+    const drawn = tables.filter((table) => isInRange(all, steps, table));
+    const strips = drawn.flatMap((table) => {
+        const made = strip(steps, table, all, {
             chosen: go,
-            pointed: (host, port, state) => {
-                detail.replaceChildren(...describe(steps, all, host, port, state));
+            pointed: (table, port, state) => {
+                detail.replaceChildren(...describe(steps, all, table, port, state));
             },
-        }),
-    );
+        });
+        return made === null ? [] : [made];
+    });
+    const detail = h('p', { class: 'detail quiet' }, strips.length === 0 ? '' : 'Point at a port to see its owners.');
 
     function go(to: number): void {
         at = Math.max(0, Math.min(last, to));
@@ -42,16 +46,12 @@ export function stepView(steps: Steps): Node[] {
         const made = state === undefined ? 0 : state.calls;
         slider.setAttribute('aria-valuetext', `after call ${made} of ${steps.total}`);
         call.replaceChildren(...callView(steps, at));
-        buckets.replaceChildren(...steps.hosts.map((_, host) => hostView(steps, all, host, at)));
+        buckets.replaceChildren(...tables.map((table) => tableView(steps, all, table, at)));
         for (const one of strips) {
-            one?.mark(at);
+            one.mark(at);
         }
     }
 
-    const drawn = steps.hosts.flatMap((_, host) => (isUsed(all, steps, host) ? [strips[host]] : []));
-    const large = steps.hosts.some(
-        ({ low, high }, host) => high - low >= MOST_PORTS && isUsed(all, steps, host),
-    );
     const nodes: Node[] = [
         h(
             'p',
@@ -60,8 +60,8 @@ export function stepView(steps: Steps): Node[] {
             steps.calls.length < steps.total && `, of which the first ${steps.calls.length} are shown`,
             '.',
         ),
-        ...drawn.flatMap((one) => (one === undefined || one === null ? [] : [one.element])),
-        large && h('p', { class: 'quiet' }, 'Ranges of more than 64 ports are not drawn port by port.'),
+        ...strips.map((one) => one.element),
+        strips.length < drawn.length && h('p', { class: 'quiet' }, 'Ranges of more than 64 ports are not drawn port by port.'),
         detail,
         h(
             'div',
@@ -79,11 +79,11 @@ export function stepView(steps: Steps): Node[] {
     return nodes;
 }
 
-/** True if a port of the host's range was ever in use. */
-function isUsed(all: Snapshots, steps: Steps, host: number): boolean {
-    const { low, high } = steps.hosts[host] ?? { low: 0, high: -1 };
-    return all.some((hosts) =>
-        [...(hosts[host]?.keys() ?? [])].some((port) => port >= low && port <= high),
+/** True if a port of the table's range was ever in use. */
+function isInRange(all: Snapshots, steps: Steps, table: number): boolean {
+    const { low, high } = steps.tables[table] ?? { low: 0, high: -1 };
+    return all.some((tables) =>
+        [...(tables[table]?.keys() ?? [])].some((port) => port >= low && port <= high),
     );
 }
 
@@ -111,49 +111,55 @@ function oneCall(call: Call, n: number, total: number): HTMLElement {
     );
 }
 
-function hostView(steps: Steps, all: Snapshots, host: number, at: number): HTMLElement {
-    const ports = all[at]?.[host] ?? new Map<number, Bucket>();
-    const before = all[at - 1]?.[host];
+function tableView(steps: Steps, all: Snapshots, table: number, at: number): HTMLElement {
+    const ports = all[at]?.[table] ?? new Map<number, Port>();
+    const before = all[at - 1]?.[table];
     const sorted = [...ports].sort(([a], [b]) => a - b);
-    const name = steps.hosts[host]?.name ?? '';
+    const range = steps.tables[table];
     return h(
         'section',
         { class: 'host' },
-        h('h2', {}, `Bind buckets of ${name}`),
+        h('h2', {}, range === undefined ? '' : nameOf(range)),
         sorted.length === 0 && h('p', { class: 'quiet' }, 'none'),
         h(
             'ul',
             { class: 'buckets' },
             ...sorted
                 .slice(0, MOST_BUCKETS)
-                .map(([port, bucket]) => card(port, bucket, before?.get(port) !== bucket)),
+                .map(([port, view]) => card(port, view, before?.get(port) !== view)),
         ),
         sorted.length > MOST_BUCKETS &&
             h('p', { class: 'quiet' }, `and ${sorted.length - MOST_BUCKETS} more`),
     );
 }
 
-function card(port: number, bucket: Bucket, isNew: boolean): HTMLElement {
-    const use = useOf(bucket.use);
+function card(port: number, view: Port, isNew: boolean): HTMLElement {
+    const use = useOf(view.use);
+    const { marks, owners } = view;
     return h(
         'li',
         { class: `bucket ${use.name}${isNew ? ' new' : ''}` },
         h('strong', {}, port),
         h('span', { class: 'word' }, use.word),
-        h('code', { class: 'values' }, `fastreuse ${bucket.fastreuse}`),
-        h('code', { class: 'values' }, `fastreuseport ${bucket.fastreuseport}`),
-        h('ul', { class: 'owners' }, ...bucket.owners.slice(0, 6).map((owner) => h('li', {}, owner))),
-        bucket.owners.length > 6 && h('span', { class: 'quiet' }, `and ${bucket.owners.length - 6} more`),
+        marks !== null && h('code', { class: 'values' }, `fastreuse ${marks[0]}`),
+        marks !== null && h('code', { class: 'values' }, `fastreuseport ${marks[1]}`),
+        h('ul', { class: 'owners' }, ...owners.slice(0, 6).map((owner) => h('li', {}, owner))),
+        owners.length > 6 && h('span', { class: 'quiet' }, `and ${owners.length - 6} more`),
     );
 }
 
-function describe(steps: Steps, all: Snapshots, host: number, port: number, state: number): (Node | string)[] {
-    const bucket = all[state]?.[host]?.get(port);
+function describe(steps: Steps, all: Snapshots, table: number, port: number, state: number): (Node | string)[] {
+    const view = all[state]?.[table]?.get(port);
     const moment = seconds(steps.states[state]?.at_ns ?? 0);
-    const name = steps.hosts[host]?.name ?? '';
-    const text =
-        bucket === undefined
-            ? 'no bucket'
-            : `${bucket.use}, fastreuse ${bucket.fastreuse}, fastreuseport ${bucket.fastreuseport}; owners: ${bucket.owners.slice(0, 4).join('; ')}`;
-    return [h('strong', {}, `${name}:${port}`), ` at ${moment}: ${text}`];
+    const { host = '', kind = '' } = steps.tables[table] ?? {};
+    const parts = ['free'];
+    if (view !== undefined) {
+        parts[0] = view.use;
+        if (view.marks !== null) {
+            parts.push(`fastreuse ${view.marks[0]}`, `fastreuseport ${view.marks[1]}`);
+        }
+        const more = view.owners.length > 4 ? '; …' : '';
+        parts.push(`owners: ${view.owners.slice(0, 4).join('; ')}${more}`);
+    }
+    return [h('strong', {}, `${host}:${port}`), ` (${kind.toLowerCase()}) at ${moment}: ${parts.join(', ')}`];
 }

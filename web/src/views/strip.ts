@@ -1,7 +1,7 @@
-/** The ports of a host over virtual time, as a picture and as a table. */
+/** The ports of a table of the kernel over virtual time, as a picture and as text. */
 
-import { h, s, scrolled, seconds, table } from '../dom';
-import type { Bucket, Steps } from '../protocol';
+import { h, s, scrolled, seconds, table as rows } from '../dom';
+import type { Port, Steps, Table } from '../protocol';
 import { FREE, type Use, USES, useOf } from './uses';
 
 const ROW = 20;
@@ -15,25 +15,24 @@ export const MOST_PORTS = 64;
 /** Most columns of a picture. */
 const MOST_COLUMNS = 160;
 
-/** The buckets of each host by port, after each state. */
-export type Snapshots = readonly (readonly ReadonlyMap<number, Bucket>[])[];
+/** The ports of each table by number, after each state. */
+export type Snapshots = readonly (readonly ReadonlyMap<number, Port>[])[];
 
 /** Follows the changes of a run. */
 export function snapshots(steps: Steps): Snapshots {
-    let now: ReadonlyMap<number, Bucket>[] = steps.hosts.map(() => new Map());
+    let now: ReadonlyMap<number, Port>[] = steps.tables.map(() => new Map());
     return steps.states.map((state) => {
-        const next = [...now];
-        for (const { host, port, bucket } of state.changes) {
-            const before = next[host];
-            const ports = new Map(before === now[host] ? before : (before ?? []));
-            if (bucket === null) {
+        const changed = new Map<number, Map<number, Port>>();
+        for (const { table, port, now: view } of state.changes) {
+            const ports = changed.get(table) ?? new Map(now[table]);
+            changed.set(table, ports);
+            if (view === null) {
                 ports.delete(port);
             } else {
-                ports.set(port, bucket);
+                ports.set(port, view);
             }
-            next[host] = ports;
         }
-        now = next;
+        now = now.map((before, table) => changed.get(table) ?? before);
         return now;
     });
 }
@@ -47,15 +46,15 @@ interface Column {
 }
 
 /** A column for each state in which the range changed; wider ones lasted longer. */
-function columns(steps: Steps, host: number, all: Snapshots): Column[] {
-    const { low, high } = steps.hosts[host] ?? { low: 0, high: 0 };
+function columns(steps: Steps, table: number, all: Snapshots): Column[] {
+    const { low, high } = steps.tables[table] ?? { low: 0, high: 0 };
     const changed = steps.states
         .map((state, n) => ({ state: n, at: state.at_ns, changes: state.changes }))
         .filter(
             ({ state, changes }) =>
                 state === 0 ||
                 state === all.length - 1 ||
-                changes.some((one) => one.host === host && one.port >= low && one.port <= high),
+                changes.some((one) => one.table === table && one.port >= low && one.port <= high),
         )
         .slice(0, MOST_COLUMNS);
     const end = changed.at(-1)?.at ?? 0;
@@ -79,26 +78,31 @@ export interface Hooks {
     /** A column was chosen. */
     chosen(state: number): void;
     /** The pointer is on a port. */
-    pointed(host: number, port: number, state: number): void;
+    pointed(table: number, port: number, state: number): void;
 }
 
-/** The strip of a host; null for a range that is too large to be drawn port by port. */
-export function strip(steps: Steps, host: number, all: Snapshots, hooks: Hooks): Strip | null {
-    const range = steps.hosts[host];
+/** The name of a table. */
+export function nameOf({ kind, host }: Table): string {
+    return `${kind} of ${host}`;
+}
+
+/** The strip of a table; null for a range that is too large to be drawn port by port. */
+export function strip(steps: Steps, table: number, all: Snapshots, hooks: Hooks): Strip | null {
+    const range = steps.tables[table];
     if (range === undefined || range.high - range.low >= MOST_PORTS) {
         return null;
     }
     const ports = Array.from({ length: range.high - range.low + 1 }, (_, n) => range.low + n);
-    const cols = columns(steps, host, all);
+    const cols = columns(steps, table, all);
     const last = cols.at(-1);
     const width = (last === undefined ? LEFT : last.x + last.width) + 12;
     const height = TOP + ROW * ports.length + 8;
     const use = (state: number, port: number): Use => {
-        const bucket = all[state]?.[host]?.get(port);
-        return bucket === undefined ? FREE : useOf(bucket.use);
+        const view = all[state]?.[table]?.get(port);
+        return view === undefined ? FREE : useOf(view.use);
     };
     const marker = s('rect', { class: 'marker', y: TOP - 3, height: ROW * ports.length + 6 });
-    const title = `Ports ${range.low}-${range.high} of ${range.name} over time`;
+    const title = `${nameOf(range)} over time, ports ${range.low}-${range.high}`;
     const picture = s(
         'svg',
         { class: 'strip', role: 'img', 'aria-label': `${title}. The table below says the same.`, width, height, viewBox: `0 0 ${width} ${height}` },
@@ -107,7 +111,7 @@ export function strip(steps: Steps, host: number, all: Snapshots, hooks: Hooks):
             s('text', { x: LEFT - 8, y: TOP + ROW * row + 15, 'text-anchor': 'end' }, port),
         ),
         ...cols.flatMap((column) =>
-            ports.flatMap((port, row) => cell(column, port, row, use(column.state, port), host, hooks)),
+            ports.flatMap((port, row) => cell(column, port, row, use(column.state, port), table, hooks)),
         ),
         marker,
     );
@@ -122,7 +126,7 @@ export function strip(steps: Steps, host: number, all: Snapshots, hooks: Hooks):
             'details',
             {},
             h('summary', {}, `${title}, as a table`),
-            table(
+            rows(
                 title,
                 ['time', 'after call', ...ports.map(String)],
                 cols.map((column) => [
@@ -162,11 +166,11 @@ function cell(
     port: number,
     row: number,
     use: Use,
-    host: number,
+    table: number,
     hooks: Hooks,
 ): SVGElement[] {
     const y = TOP + ROW * row;
-    const point = () => hooks.pointed(host, port, column.state);
+    const point = () => hooks.pointed(table, port, column.state);
     const box = s('rect', {
         class: `use ${use.name}`,
         x: column.x,
