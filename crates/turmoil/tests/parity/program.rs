@@ -115,7 +115,7 @@ fn datagram_signatures(socket: &net::UdpSocket, cx: &mut Context<'_>, at: Socket
         socket.set_multicast_loop_v6(true),
         socket.set_broadcast(true),
     ];
-    let _ = socket.async_io(Interest::READABLE, || Ok(()));
+    drop(socket.async_io(Interest::READABLE, || Ok(())));
 }
 
 /// Every method of tokio's types with its signature, except conversions from and to the standard

@@ -64,8 +64,7 @@ impl Api {
         let notes = Notes::default();
         let mut hosts = Vec::new();
         for (name, host) in &*case.hosts {
-            let own: Vec<IpAddr> = host.addresses.iter().copied().collect();
-            let added = own.iter().filter(|ip| !ip.is_loopback());
+            let added = host.addresses.iter().filter(|ip| !ip.is_loopback());
             if let Some(twice) = added.clone().find(|ip| !taken.insert(**ip)) {
                 return Err(EngineError::new(format!(
                     "turmoil-net gives an address to one host, and {name} is another with {twice}"
