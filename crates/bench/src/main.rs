@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             real::part(arguments.next(), arguments.next()).map_err(|e| e.to_string())
         }
         Some(nat::SERVER) => nat::server().map_err(|e| e.to_string()),
-        Some(nat::CLIENT) => nat::client().map_err(|e| e.to_string()),
+        Some(nat::CLIENT) => nat::client(arguments.next()).map_err(|e| e.to_string()),
         Some("nat") => page::print_nat(),
         Some(kernel::HELD) => kernel::held_inside(arguments.next(), arguments.next()),
         Some("flat") => instructions::flat(top),
