@@ -251,6 +251,35 @@ fn a_socket_bound_to_lo_does_not_reach_another_host() {
     }
 }
 
+/// A datagram socket takes its port first, and keeps it although the connect() fails: only a later
+/// call reports which one it was.
+#[test]
+fn a_failed_connect_of_a_datagram_socket_keeps_an_unreported_port() {
+    for seed in 1..5 {
+        let mut recorder = Recorder::new("linux-6.18", seed);
+        let host = IpAddr::from(Ipv4Addr::new(10, 0, 0, 1));
+        recorder.call(Op::Hosts(vec![vec![host]]));
+        recorder.call(Op::Sysctl {
+            host: 0,
+            key: "net.ipv6.conf.all.disable_ipv6".into(),
+            value: "1".into(),
+        });
+        let sock = 1;
+        recorder.call(Syscall::Socket {
+            sock,
+            family: Family::Inet6,
+            kind: Kind::Datagram,
+            uid: 0,
+            nonblock: false,
+        });
+        let addr = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 3000);
+        let seen = recorder.call(Syscall::Connect { sock, addr });
+        assert_eq!(seen, Outcome::Err(Errno::EADDRNOTAVAIL));
+        recorder.call(Syscall::Getsockname { sock });
+        check("linux-6.18", &recorder.calls);
+    }
+}
+
 fn first_disallowed(behaviours: Behaviours, recording: &Recording) -> Option<usize> {
     let mut checker = Checker::new(behaviours).checking_starts();
     recording

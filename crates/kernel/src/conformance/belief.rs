@@ -54,7 +54,7 @@ impl Belief {
         if is_wide && u32::from(high - low) < 2 * LARGEST_FACTOR {
             return EnumeratingChooser::new();
         }
-        if op.reports_port(seen) {
+        if op.reports_port(seen, self.machine.kind(sock)) {
             let port = reported(seen).map(|at| at.port());
             return EnumeratingChooser::aiming(u32::from(port.unwrap_or(low).saturating_sub(low)));
         }

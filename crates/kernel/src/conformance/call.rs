@@ -2,7 +2,7 @@
 
 use crate::nat::NatRules;
 use crate::time::Time;
-use fourtuple_syscall::{Errno, Op as Name, Outcome, Returned, Syscall, canonical};
+use fourtuple_syscall::{Errno, Kind, Op as Name, Outcome, Returned, Syscall, canonical};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// An operation of a recorder. Hosts and sockets are numbers that the caller gives.
@@ -106,10 +106,14 @@ impl Op {
     }
 
     /// Returns `true` if the outcome reports the port that the call took, or that it took none. A
-    /// connect() that the other end refuses keeps a port that only a later call reports.
-    pub(super) fn reports_port(&self, seen: &Outcome) -> bool {
+    /// connect() that the other end refuses keeps a port that only a later call reports; that of a
+    /// datagram socket keeps its port whatever else fails.
+    pub(super) fn reports_port(&self, seen: &Outcome, kind: Kind) -> bool {
         match (self.call(), seen) {
-            (Some(Syscall::Connect { .. }), Outcome::Err(e)) => *e == Errno::EADDRNOTAVAIL,
+            (Some(Syscall::Connect { .. }), Outcome::Err(e)) => match kind {
+                Kind::Stream => *e == Errno::EADDRNOTAVAIL,
+                Kind::Datagram => *e == Errno::EAGAIN,
+            },
             (Some(Syscall::Bind { .. }), Outcome::Err(e)) => *e == Errno::EADDRINUSE,
             _ => reported(seen).is_some(),
         }

@@ -7,7 +7,7 @@
 
 use super::call::reported;
 use super::{EnumeratingChooser, Op};
-use fourtuple_syscall::{Outcome, Syscall};
+use fourtuple_syscall::{Kind, Outcome, Syscall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub struct Mentions {
     /// Those that calls name, or that answers report of a socket whose port they had not reported
     /// before.
     named: BTreeSet<u16>,
+    /// Datagram sockets.
+    datagrams: BTreeSet<usize>,
     /// Sockets with a port that was not reported.
     unreported: BTreeSet<usize>,
     /// The number of accepted connections from an address, less that of connects that report the
@@ -41,6 +43,13 @@ impl Mentions {
             return;
         };
         let sock = match *call {
+            Syscall::Socket { sock, kind, .. } => {
+                match kind {
+                    Kind::Datagram => self.datagrams.insert(sock),
+                    Kind::Stream => self.datagrams.remove(&sock),
+                };
+                return;
+            }
             Syscall::Bind { sock, addr } => {
                 self.name(addr.port());
                 sock
@@ -57,7 +66,11 @@ impl Mentions {
                 if let Some(name) = name {
                     *self.accepted.entry(name).or_default() -= 1;
                 }
-                if !op.reports_port(&seen) {
+                let kind = match self.datagrams.contains(&sock) {
+                    true => Kind::Datagram,
+                    false => Kind::Stream,
+                };
+                if !op.reports_port(&seen, kind) {
                     self.unreported.insert(sock);
                 }
                 sock
