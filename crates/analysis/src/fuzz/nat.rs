@@ -35,7 +35,9 @@ pub(super) fn add(
         source: rng.percent(90).then(|| source(rng, host, is_real)),
         dnat: Vec::new(),
     };
-    if !backends.is_empty() && (nat.source.is_none() || rng.percent(30)) {
+    // A kernel translates what the NAT host itself sends to a service at an address of its own;
+    // the model does not.
+    if !is_real && !backends.is_empty() && (nat.source.is_none() || rng.percent(30)) {
         host.addresses.push(IpAddr::from(SERVICE));
         for port in PORTS {
             let count = rng.between(1, 3);
