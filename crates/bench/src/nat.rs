@@ -1,6 +1,6 @@
 //! A NAT host between a client and a server: the client connects to one destination, from each of
 //! its ports by number, until all 64,512 are taken, on the model and on the running kernel with
-//! nftables. Without bind() the kernel would search for a port most of the time.
+//! nftables. Without bind() the kernel would spend most of the time on ephemeral port selection.
 
 use crate::clock::best;
 use crate::memory;
