@@ -31,6 +31,13 @@ impl Style {
     /// Returns `true` if another way of connecting has the same numbers: it differs at most in the
     /// destination.
     pub(super) fn is_like(&self, other: &Style) -> bool {
+        self.takes_like(other)
+            && self.close == other.close
+            && self.connect.len() == other.connect.len()
+    }
+
+    /// Returns `true` if another way takes its ports by the same calls on the same host.
+    fn takes_like(&self, other: &Style) -> bool {
         let local = |style: &Style| {
             let first = style.connect.first();
             first.map(|to| (to.is_ipv6(), to.ip().is_loopback()))
@@ -39,8 +46,6 @@ impl Style {
             && self.protocol == other.protocol
             && self.bind == other.bind
             && self.options == other.options
-            && self.close == other.close
-            && self.connect.len() == other.connect.len()
             && local(self) == local(other)
     }
 
@@ -218,18 +223,7 @@ fn add_socket(styles: &mut Vec<Style>, socket: Style) {
     if !socket.takes_ports() {
         return;
     }
-    let kind = |style: &Style| {
-        let first = style.connect.first();
-        first.map(|to| (to.is_ipv6(), to.ip().is_loopback()))
-    };
-    let same = |one: &&mut Style| {
-        one.program == socket.program
-            && one.host == socket.host
-            && one.protocol == socket.protocol
-            && one.bind == socket.bind
-            && one.options == socket.options
-            && kind(one) == kind(&socket)
-    };
+    let same = |one: &&mut Style| one.program == socket.program && one.takes_like(&socket);
     match styles.iter_mut().find(same) {
         Some(known) => {
             for to in socket.connect {

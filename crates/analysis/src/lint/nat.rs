@@ -26,77 +26,44 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<LintFinding> {
             else {
                 continue;
             };
-            let mut add =
-                |field: &'static str, found: fn(&Subject<'_>, Place<'_>) -> LintFinding| {
-                    let span = subject
-                        .scenario
-                        .span_of(&super::keys(&["hosts", name, "nat", field]));
-                    if seen.insert((span.start, field)) {
-                        findings.push(found(subject, Place { host: name, span }));
-                    }
-                };
+            let mut add = |field: &'static str, message: String, label: &str, note: &str| {
+                let keys = super::keys(&["hosts", name, "nat", field]);
+                let span = subject.scenario.span_of(&keys);
+                if seen.insert((span.start, field)) {
+                    let found = subject.find(LintRule::NatNothing, span, message, label);
+                    findings.push(LintFinding {
+                        diagnostic: found.diagnostic.with_note(note),
+                        ..found
+                    });
+                }
+            };
             if *persistent && addresses.len() < 2 {
-                add("persistent", persistent_of_one);
+                add(
+                    "persistent",
+                    format!("persistent has no effect on {name}"),
+                    "the rule has one address",
+                    "it chooses among several addresses by the client alone",
+                );
             }
             if addresses.len() > pairs(case, name) {
-                add("snat", more_addresses_than_pairs);
+                add(
+                    "snat",
+                    format!("{name} has more addresses than it can use here"),
+                    "more addresses than pairs of a client and a destination",
+                    "the address is a hash of client and destination: a full address is not left for another",
+                );
             }
             if *random != NatRandom::No && random_loses_as_many(case, profile, name) {
-                add("random", random_without_room);
+                add(
+                    "random",
+                    format!("random makes no room on {name}"),
+                    "without it as many connections are lost",
+                    "it decides which port is tried first, not how many there are",
+                );
             }
         }
     }
     findings
-}
-
-/// The place of a finding.
-struct Place<'a> {
-    host: &'a str,
-    span: fourtuple_scenario::Span,
-}
-
-fn nothing(
-    subject: &Subject<'_>,
-    place: &Place<'_>,
-    message: String,
-    label: &str,
-    note: &str,
-) -> LintFinding {
-    let found = subject.find(LintRule::NatNothing, place.span, message, label);
-    LintFinding {
-        diagnostic: found.diagnostic.with_note(note),
-        ..found
-    }
-}
-
-fn persistent_of_one(subject: &Subject<'_>, place: Place<'_>) -> LintFinding {
-    nothing(
-        subject,
-        &place,
-        format!("persistent has no effect on {}", place.host),
-        "the rule has one address",
-        "it chooses among several addresses by the client alone",
-    )
-}
-
-fn more_addresses_than_pairs(subject: &Subject<'_>, place: Place<'_>) -> LintFinding {
-    nothing(
-        subject,
-        &place,
-        format!("{} has more addresses than it can use here", place.host),
-        "more addresses than pairs of a client and a destination",
-        "the address is a hash of client and destination: a full address is not left for another",
-    )
-}
-
-fn random_without_room(subject: &Subject<'_>, place: Place<'_>) -> LintFinding {
-    nothing(
-        subject,
-        &place,
-        format!("random makes no room on {}", place.host),
-        "without it as many connections are lost",
-        "it decides which port is tried first, not how many there are",
-    )
 }
 
 /// The pairs of a client's address and a destination's, among connections that pass the NAT host.
