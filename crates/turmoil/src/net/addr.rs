@@ -19,6 +19,27 @@ pub(crate) fn to_addrs<A: ToSocketAddrs>(addr: &A) -> io::Result<Vec<SocketAddr>
     to_addrs_by(addr, &|host| Ok(current()?.network.resolve(host)))
 }
 
+/// Tries the addresses of an argument until one works. The error is that of the last one.
+pub(super) fn first_of<A: ToSocketAddrs, T>(
+    addr: &A,
+    mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = None;
+    for addr in to_addrs(addr)? {
+        match attempt(addr) {
+            Ok(done) => return Ok(done),
+            Err(e) => last = Some(e),
+        }
+    }
+    Err(last.unwrap_or_else(unresolved))
+}
+
+/// The error of an argument without an address.
+pub(super) fn unresolved() -> io::Error {
+    let message = "could not resolve to any address";
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
 /// The addresses of an argument, with hosts of any kind.
 pub(crate) fn to_addrs_by<A: ToSocketAddrs>(
     addr: &A,

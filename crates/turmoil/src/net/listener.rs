@@ -1,6 +1,6 @@
 //! `TcpListener`.
 
-use super::addr::{ToSocketAddrs, to_addrs};
+use super::addr::{ToSocketAddrs, first_of};
 use super::{TcpSocket, TcpStream};
 use crate::Socket;
 use crate::host::current;
@@ -38,19 +38,7 @@ impl TcpListener {
     /// As `bind` and `listen`, for the last address tried.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         current()?.turn(None).await;
-        let mut last = None;
-        for addr in to_addrs(&addr)? {
-            match Self::bind_one(addr) {
-                Ok(listener) => return Ok(listener),
-                Err(e) => last = Some(e),
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "could not resolve to any address",
-            )
-        }))
+        first_of(&addr, Self::bind_one)
     }
 
     fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {

@@ -1,7 +1,7 @@
 //! `TcpStream`.
 
 use super::TcpSocket;
-use super::addr::{ToSocketAddrs, to_addrs};
+use super::addr::{ToSocketAddrs, to_addrs, unresolved};
 use super::socket::{kept, scoped, set_linger};
 use crate::Socket;
 use crate::host::{Direction, current};
@@ -57,12 +57,7 @@ impl TcpStream {
                 Err(e) => last = Some(e),
             }
         }
-        Err(last.unwrap_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "could not resolve to any address",
-            )
-        }))
+        Err(last.unwrap_or_else(unresolved))
     }
 
     /// The local address.

@@ -19,7 +19,6 @@ use super::processes::Processes;
 use api::Api;
 use fourtuple_harness::runner::budget;
 use fourtuple_harness::{Attempts, Engine, EngineError, RunReport, Standing, refuse_nat};
-use fourtuple_kernel::FlagSet;
 use fourtuple_kernel::profile::Profile;
 use fourtuple_program::HostId;
 use fourtuple_scenario::{Case, Hold, Process, Program};
@@ -54,11 +53,8 @@ impl Engine for Stock {
 
     fn run(&self, case: &Case, profile: &Profile) -> Result<RunReport, EngineError> {
         refuse_nat(case)?;
-        let (attempts, notes) = simulate(case)?;
-        let mut report = RunReport::new(case, profile, Self::NAME, attempts, notes);
-        // The run does not depend on the kernel, so it is valid for all kernels.
-        report.observed_flags = FlagSet::default();
-        Ok(report)
+        let outcome = simulate(case)?;
+        Ok(super::contrast(case, profile, Self::NAME, outcome))
     }
 }
 

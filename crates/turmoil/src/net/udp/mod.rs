@@ -2,7 +2,7 @@
 
 mod options;
 
-use super::addr::{ToSocketAddrs, to_addrs};
+use super::addr::{ToSocketAddrs, first_of, to_addrs, unresolved};
 use super::socket::scoped;
 use crate::Socket;
 use crate::host::{Direction, State, current};
@@ -39,15 +39,11 @@ impl UdpSocket {
     /// As `bind`, for the last address tried: `EADDRINUSE` also when no port is left.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         current()?.turn(None).await;
-        let mut last = None;
-        for addr in to_addrs(&addr)? {
+        first_of(&addr, |addr| {
             let socket = Socket::datagram(Family::of(addr.ip()))?;
-            match socket.bind(scoped(addr)) {
-                Ok(()) => return Ok(UdpSocket { socket }),
-                Err(e) => last = Some(e),
-            }
-        }
-        Err(last.unwrap_or_else(unresolved))
+            socket.bind(scoped(addr))?;
+            Ok(UdpSocket { socket })
+        })
     }
 
     /// Wraps a datagram socket with options of its own ([`Socket::datagram`]), in the place of
@@ -83,14 +79,7 @@ impl UdpSocket {
     /// # Errors
     /// As `connect`, for the last address tried.
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let mut last = None;
-        for addr in to_addrs(&addr)? {
-            match self.socket.connect_datagram(scoped(addr)) {
-                Ok(()) => return Ok(()),
-                Err(e) => last = Some(e),
-            }
-        }
-        Err(last.unwrap_or_else(unresolved))
+        first_of(&addr, |addr| self.socket.connect_datagram(scoped(addr)))
     }
 
     /// Waits for any of the requested ready states.
@@ -254,6 +243,20 @@ impl UdpSocket {
         Poll::Ready(Ok((len as usize, from)))
     }
 
+    /// Fills the unfilled part of `buf`.
+    fn poll_filled(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        call: fn(&mut State, SockId, &mut [u8]) -> Received,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let out = buf.initialize_unfilled();
+        let received = ready!(self.poll_receive(cx, |s, id| call(s, id, out)))?;
+        let (len, from) = with_sender(received)?;
+        buf.advance(len);
+        Poll::Ready(Ok(from))
+    }
+
     fn try_receive(
         &self,
         call: impl FnOnce(&mut State, SockId) -> Received,
@@ -307,11 +310,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
-        let out = buf.initialize_unfilled();
-        let received = ready!(self.poll_receive(cx, |s, id| s.recv_from(id, out)))?;
-        let (len, from) = with_sender(received)?;
-        buf.advance(len);
-        Poll::Ready(Ok(from))
+        self.poll_filled(cx, buf, State::recv_from)
     }
 
     /// [`UdpSocket::recv_from`] without waiting.
@@ -358,11 +357,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
-        let out = buf.initialize_unfilled();
-        let received = ready!(self.poll_receive(cx, |s, id| s.peek_from(id, out)))?;
-        let (len, from) = with_sender(received)?;
-        buf.advance(len);
-        Poll::Ready(Ok(from))
+        self.poll_filled(cx, buf, State::peek_from)
     }
 
     /// [`UdpSocket::peek_from`] without waiting.
@@ -443,9 +438,4 @@ fn space<B: BufMut>(buf: &B) -> Vec<u8> {
 fn first<A: ToSocketAddrs>(addr: &A) -> io::Result<SocketAddr> {
     let mut all = to_addrs(addr)?.into_iter();
     all.next().ok_or_else(unresolved)
-}
-
-fn unresolved() -> io::Error {
-    let message = "could not resolve to any address";
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
