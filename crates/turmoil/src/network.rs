@@ -182,6 +182,16 @@ impl Network {
         lock(&self.shared).ways.hop(at, to)
     }
 
+    /// The namespace of a machine that has an address, if some namespace forwards packets.
+    pub(crate) fn owner_of(&self, own: IpAddr, ip: IpAddr) -> Option<usize> {
+        if !self.has_routers() {
+            return None;
+        }
+        let s = lock(&self.shared);
+        let namespaces = s.namespaces.get(&own).copied().unwrap_or(0);
+        (0..namespaces).find(|n| s.ways.hop((own, *n), ip) == Hop::Here)
+    }
+
     /// The namespace of a machine that a packet for an address comes to from another machine, if
     /// some namespace forwards packets.
     pub(crate) fn entry(&self, own: IpAddr, from: IpAddr, to: IpAddr) -> Option<Place> {

@@ -123,3 +123,24 @@ steps:
         assert!(got[5].ends_with(": ok 10.0.0.1:80"), "{got:?}");
     }
 }
+
+#[test]
+fn an_address_that_only_a_rule_of_nat_has_is_its_hosts_own() {
+    let got = attempts(
+        r#"
+hosts:
+  app: { addresses: 10.0.1.1, via: api }
+  api:
+    addresses: [10.0.2.2, 10.77.0.1]
+    listen: 0.0.0.0:80
+    nat: { snat: [10.0.2.1, 10.0.2.2], ports: 40001-40002, dnat: { "10.77.0.1:80": [10.0.2.1:80] } }
+processes:
+  b: { on: app, bind: 10.0.1.1:4000, connect: 10.77.0.1:80 }
+"#,
+    );
+    let want = [
+        "b.1 bind 10.0.1.1:4000: ok 10.0.1.1:4000",
+        "b.1 connect 10.77.0.1:80: ok 10.0.1.1:4000",
+    ];
+    assert_eq!(got, want);
+}

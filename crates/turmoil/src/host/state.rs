@@ -231,9 +231,13 @@ impl State {
         }
     }
 
-    /// The namespace that has an address.
+    /// The namespace that has an address, if only by its rules of NAT.
     pub(crate) fn namespace_of(&self, ip: IpAddr) -> Option<NsId> {
-        self.local.get(&ip).copied()
+        let known = self.local.get(&ip).copied();
+        known.or_else(|| {
+            let index = self.network.owner_of(self.own, ip)?;
+            Some(self.namespace(index))
+        })
     }
 
     /// Returns `true` if an address is reached without leaving the namespace.
