@@ -35,8 +35,7 @@ pub(super) fn add(
         source: rng.percent(90).then(|| source(rng, host, is_real)),
         dnat: Vec::new(),
     };
-    // A kernel translates what the NAT host itself sends to a service at an address of its own;
-    // the model does not.
+    // A kernel translates what the NAT host itself sends to a service; the model does not.
     if !is_real && !backends.is_empty() && (nat.source.is_none() || rng.percent(30)) {
         host.addresses.push(IpAddr::from(SERVICE));
         for port in PORTS {

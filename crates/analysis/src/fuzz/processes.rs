@@ -92,6 +92,11 @@ fn process(setting: &Setting, rng: &mut SeededRng) -> Process {
                 Close::Both,
                 Close::Reset,
             ]);
+            // A NAT host reopens a flow by the end whose FIN passed first, and of two at once
+            // that is either.
+            if process.close == Close::Both && setting.has_nat() {
+                process.close = Close::Client;
+            }
         }
     }
     while process.total_connections() > MOST {
